@@ -1,0 +1,24 @@
+/** Something the user can mend: one clear line that says what is wrong and what to do. Everything else that is thrown is a bug. */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+}
+
+/** What the system says when a file can't be had, in words that name the file and the remedy. */
+export function fileError(path: string, cause: unknown): AgentError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return new AgentError(`${path}: ${FILE_ERRORS[code] ?? (cause instanceof Error ? cause.message : String(cause))}`, {
+    cause,
+  });
+}
+
+const FILE_ERRORS: Record<string, string> = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied; read it as root, or give this user the right to read it',
+  EPERM: 'not permitted; this needs root',
+  EISDIR: 'is a directory; name the files in it',
+  ENOTDIR: 'a part of this path is not a directory',
+  ELOOP: 'too many symbolic links',
+  EMFILE: 'too many open files; raise the limit with ulimit -n',
+  ENOSPC: 'no space left on the device',
+  EROFS: 'read-only file system',
+};

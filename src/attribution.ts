@@ -1,0 +1,55 @@
+import { basename } from 'node:path';
+import type { Attribution, QemuOwner } from './count/ledger.js';
+import type { QemuCounts } from './count/qemu-counts.js';
+import { vcpuOfComm } from './vm/comm.js';
+import type { Inventory } from './vm/inventory.js';
+
+export interface AttributionOptions {
+  readonly demo?: boolean;
+  /** Names of threads as a recording gives them: of one whose VM nobody knows, the name may still tell the vCPU. */
+  readonly comms?: ReadonlyMap<number, string>;
+}
+
+/** The inventory as the ledger asks for it. */
+export function attributionOf(inventory: Inventory, { demo = false, comms }: AttributionOptions = {}): Attribution {
+  return {
+    ofThread(tid) {
+      const thread = inventory.find(tid);
+      const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');
+      return { vm: thread?.vm.label ?? '', vcpu: vcpu < 0 ? '' : String(vcpu), life: thread?.vm };
+    },
+    vms: () =>
+      inventory.vms().map((vm) => ({
+        vm: vm.label,
+        uuid: vm.uuid,
+        pid: String(vm.pid),
+        vmm: vm.vmm,
+        demo: String(demo),
+        vcpus: inventory.vcpuCount(vm),
+      })),
+  };
+}
+
+/** A log is of one VM: that of any of its threads known, else the one that the file is named after. */
+export function ownerOfLog(inventory: Inventory, path: string, counts: () => QemuCounts): QemuOwner {
+  return (id) => {
+    for (const tid of [id, ...counts().events.keys()]) {
+      const thread = tid === 0 ? undefined : (inventory.find(tid) ?? inventory.byNamespacedTid(undefined, tid));
+      if (thread !== undefined) return thread.vm.label;
+    }
+    return vmOfFileName(path);
+  };
+}
+
+/** Simple traces name the process. */
+export function ownerOfSimple(inventory: Inventory): QemuOwner {
+  return (pid) => inventory.find(pid)?.vm.label ?? String(pid);
+}
+
+/** libvirt names a log after its domain: `vm-a.log`, `vm-a.log.1`, `vm-a.log-20261123.gz`. */
+export function vmOfFileName(path: string): string {
+  return basename(path)
+    .replace(/\.(gz|xz|zst)$/, '')
+    .replace(/(\.\d+|-\d{8})$/, '')
+    .replace(/\.(log|txt)$/, '');
+}

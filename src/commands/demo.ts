@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { attributionOf } from '../attribution.js';
+import type { Invocation } from '../config/parse.js';
+import { Ledger } from '../count/ledger.js';
+import { httpApp } from '../expose/http.js';
+import { PrometheusView } from '../expose/prometheus.js';
+import { log } from '../log.js';
+import { type Clock, play, type Start } from '../source/play.js';
+import { openRecording } from '../source/recording.js';
+import { type ReplaySinks, readerOf } from '../source/replay.js';
+import { VERSION } from '../version.js';
+import { Inventory } from '../vm/inventory.js';
+import { serve } from './serve.js';
+
+const RECORDING = join(import.meta.dirname, '../../../deploy/demo/recording');
+/** The log's wall clock, less the clock of the trace. */
+const WALL_CLOCK_OFFSET_NS = 1_795_397_348_017_880_000;
+
+const NOTICE =
+  'This is a demonstration: the figures are a recording of two VMs on another host, replayed again and again. Nothing here is about this machine.';
+
+/** Replays the bundled recording at its own speed, for ever; the counters go on rising. */
+export async function demo({ get }: Invocation): Promise<void> {
+  const inventory = new Inventory({ procfs: join(RECORDING, 'proc'), live: false });
+  inventory.scan(0);
+  const ledger = new Ledger(attributionOf(inventory, { demo: true }));
+  const { vocabulary } = ledger;
+  const kernel = ledger.kernelSource('demo');
+  const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', () => vm) }));
+
+  const prometheus = new PrometheusView(() => ledger.snapshot(), VERSION);
+  const app = httpApp({ prometheus, version: VERSION, notice: NOTICE });
+  log('warn', NOTICE);
+  const serving = await serve(app, get('web.listen-address') ?? '');
+  try {
+    for (let round = 1; !serving.signal.aborted; round++) {
+      log('info', 'replaying the recording from its start', { round, seconds: 215 });
+      const start = { atMs: performance.now(), timeNs: TRACE_START_NS };
+      const wallClock = { ...start, timeNs: TRACE_START_NS + WALL_CLOCK_OFFSET_NS };
+      const kernelSink = { kernel: () => kernel, qemu: () => kernel.markers };
+      await Promise.all([
+        playFile('trace_pipe.txt.gz', kernelSink, kernel, start),
+        ...logs.map(({ vm, counts }) =>
+          playFile(`${vm}.log.gz`, { ...kernelSink, qemu: () => counts }, counts, wallClock),
+        ),
+      ]);
+    }
+  } finally {
+    serving.close();
+  }
+
+  async function playFile(file: string, sinks: ReplaySinks, clock: Clock, start: Start): Promise<void> {
+    const recording = await openRecording(join(RECORDING, file));
+    await play(recording, readerOf(recording, sinks, { vocabulary }), clock, start, serving.signal);
+  }
+}
+
+/** Time stamp of the trace's first event. */
+const TRACE_START_NS = 8_084_401_000;

@@ -1,0 +1,150 @@
+/**
+ * Every metric, once: its name, type, labels, help, its OpenTelemetry name and unit, and where in a snapshot its values are.
+ * The views, the README's table, dashboards and rules are derived from this table or tested against it.
+ */
+import type { Snapshot } from './snapshot.js';
+
+export type MetricType = 'counter' | 'gauge';
+
+/** A point: label values in the order of the metric's `labels`, and the number. */
+export type Sample = readonly [labels: readonly string[], value: number];
+
+export interface Metric {
+  readonly name: string;
+  readonly type: MetricType;
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Name and unit over OTLP; a collector that turns them into Prometheus gives `name` again. */
+  readonly otel: { readonly name: string; readonly unit: string };
+  readonly read: (snapshot: Snapshot) => Iterable<Sample>;
+}
+
+export const CATALOGUE: readonly Metric[] = [
+  {
+    name: 'kvm_exits_total',
+    type: 'counter',
+    help:
+      'VM exits. layer="kvm": guest to KVM, by hardware reason. layer="qemu": KVM to userspace, by KVM_EXIT reason, or restart or error where ' +
+      'KVM_RUN was interrupted or failed. The layers are two legs of one trip: never add them.',
+    labels: ['vm', 'vcpu', 'layer', 'reason'],
+    otel: { name: 'kvm.exits', unit: '{exit}' },
+    read: (snapshot) => snapshot.exits.map((exit) => [[exit.vm, exit.vcpu, exit.layer, exit.reason], exit.count]),
+  },
+  {
+    name: 'kvm_tracepoint_hits_total',
+    type: 'counter',
+    help: 'Hits of each enabled kvm tracepoint, host-wide: what perf stat -e kvm:* -a counts.',
+    labels: ['tracepoint'],
+    otel: { name: 'kvm.tracepoint.hits', unit: '{hit}' },
+    read: (snapshot) =>
+      snapshot.tracepoints
+        .filter(({ name }) => name !== 'tracing_mark_write')
+        .map(({ name, count }) => [[name], count]),
+  },
+  {
+    name: 'qemu_trace_events_total',
+    type: 'counter',
+    help: 'Events of QEMU\'s own traces, by name. kvm_run_exit is QEMU\'s view of kvm_exits_total{layer="qemu"} without restart and error.',
+    labels: ['vm', 'event'],
+    otel: { name: 'qemu.trace.events', unit: '{event}' },
+    read: (snapshot) => snapshot.qemuEvents.map(({ vm, event, count }) => [[vm, event], count]),
+  },
+  {
+    name: 'kvm_vm_info',
+    type: 'gauge',
+    help: 'Identity of each VM, to join on; always 1. demo="true": replayed from a recording, not this host.',
+    labels: ['vm', 'uuid', 'pid', 'vmm', 'demo'],
+    otel: { name: 'kvm.vm.info', unit: '1' },
+    read: (snapshot) => snapshot.vms.map(({ vm, uuid, pid, vmm, demo }) => [[vm, uuid, pid, vmm, demo], 1]),
+  },
+  {
+    name: 'kvm_vm_vcpus',
+    type: 'gauge',
+    help: 'vCPU threads known of each VM.',
+    labels: ['vm'],
+    otel: { name: 'kvm.vm.vcpus', unit: '{vcpu}' },
+    read: (snapshot) => snapshot.vms.map(({ vm, vcpus }) => [[vm], vcpus]),
+  },
+  {
+    name: 'kvm_exit_exporter_source_up',
+    type: 'gauge',
+    help: '1 while a source of events is open and read.',
+    labels: ['source'],
+    otel: { name: 'kvm_exit_exporter.source.up', unit: '1' },
+    read: (snapshot) => bySource(snapshot, (source) => [[[], source.up ? 1 : 0]], Math.min),
+  },
+  {
+    name: 'kvm_exit_exporter_events_total',
+    type: 'counter',
+    help: 'Events decoded, by source.',
+    labels: ['source'],
+    otel: { name: 'kvm_exit_exporter.events', unit: '{event}' },
+    read: (snapshot) => bySource(snapshot, (source) => [[[], source.events]]),
+  },
+  {
+    name: 'kvm_exit_exporter_drains_total',
+    type: 'counter',
+    help: 'Times that a source was drained.',
+    labels: ['source'],
+    otel: { name: 'kvm_exit_exporter.drains', unit: '{drain}' },
+    read: (snapshot) => bySource(snapshot, (source) => [[[], source.drains]]),
+  },
+  {
+    name: 'kvm_exit_exporter_drain_seconds_total',
+    type: 'counter',
+    help: 'Time spent reading and counting events, in seconds.',
+    labels: ['source'],
+    otel: { name: 'kvm_exit_exporter.drain.time', unit: 's' },
+    read: (snapshot) => bySource(snapshot, (source) => [[[], source.drainSeconds]]),
+  },
+  {
+    name: 'kvm_exit_exporter_lost_events_total',
+    type: 'counter',
+    help: 'Events known to be lost before the agent could read them, by source and host CPU.',
+    labels: ['source', 'cpu'],
+    otel: { name: 'kvm_exit_exporter.lost_events', unit: '{event}' },
+    read: (snapshot) => bySource(snapshot, (source) => source.lost.map(({ cpu, events }) => [[cpu], events])),
+  },
+  {
+    name: 'kvm_exit_exporter_unknown_gaps_total',
+    type: 'counter',
+    help: 'Gaps in a source where events are missing and nobody knows how many.',
+    labels: ['source', 'cpu'],
+    otel: { name: 'kvm_exit_exporter.unknown_gaps', unit: '{gap}' },
+    read: (snapshot) => bySource(snapshot, (source) => source.lost.map(({ cpu, unknownGaps }) => [[cpu], unknownGaps])),
+  },
+  {
+    name: 'kvm_exit_exporter_malformed_total',
+    type: 'counter',
+    help: 'Pieces of input that could not be decoded, by source and kind.',
+    labels: ['source', 'kind'],
+    otel: { name: 'kvm_exit_exporter.malformed', unit: '{piece}' },
+    read: (snapshot) => bySource(snapshot, (source) => source.malformed.map(({ kind, count }) => [[kind], count])),
+  },
+  {
+    name: 'kvm_exit_exporter_unattributed_events_total',
+    type: 'counter',
+    help: 'Exits of threads that belong to no VM known; they are counted under vm="".',
+    labels: [],
+    otel: { name: 'kvm_exit_exporter.unattributed_events', unit: '{event}' },
+    read: (snapshot) => [[[], snapshot.unattributedEvents]],
+  },
+];
+
+/** Points of each source, with its name as first label. Sources of one name (several log files) are one series. */
+function bySource(
+  snapshot: Snapshot,
+  points: (source: Snapshot['sources'][number]) => readonly Sample[],
+  together: (a: number, b: number) => number = (a, b) => a + b,
+): Sample[] {
+  const series = new Map<string, Sample>();
+  for (const source of snapshot.sources) {
+    for (const [labels, value] of points(source)) {
+      const all = [source.source, ...labels];
+      const key = all.join('\0');
+      const known = series.get(key);
+      series.set(key, [all, known === undefined ? value : together(known[1], value)]);
+    }
+  }
+  return [...series.values()];
+}

@@ -1,0 +1,39 @@
+/** Counters in typed arrays, indexed by name id. A cell costs 8 bytes and an increment about a nanosecond. */
+
+export type Cells = Float64Array;
+
+const FIRST_SIZE = 16;
+
+export function newCells(): Cells {
+  return new Float64Array(FIRST_SIZE);
+}
+
+/** `cells`, or a longer copy in which `id` has room. */
+export function withRoom(cells: Cells, id: number): Cells {
+  if (id < cells.length) return cells;
+  let length = cells.length;
+  while (length <= id) length *= 2;
+  const longer = new Float64Array(length);
+  longer.set(cells);
+  return longer;
+}
+
+/** Adds `from` to `to`; the result may be a longer array. */
+export function plus(to: Cells, from: Cells): Cells {
+  const sum = withRoom(to, from.length - 1);
+  for (let id = 0; id < from.length; id++) sum[id] = (sum[id] as number) + (from[id] as number);
+  return sum;
+}
+
+/** The larger of each pair: two views of the same events, each of which can only have missed some. */
+export function larger(to: Cells, from: Cells): Cells {
+  const most = withRoom(to, from.length - 1);
+  for (let id = 0; id < from.length; id++) most[id] = Math.max(most[id] as number, from[id] as number);
+  return most;
+}
+
+export function total(cells: Cells): number {
+  let sum = 0;
+  for (const count of cells) sum += count;
+  return sum;
+}

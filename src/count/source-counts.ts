@@ -1,0 +1,37 @@
+import { type MalformedKind, UNKNOWN_LOSS } from '../trace-sink.js';
+
+/** What is counted about a source rather than about VMs. */
+export class SourceCounts {
+  /** Open and read. */
+  up = true;
+  /** Events decoded. */
+  events = 0;
+  /** Drains of the source, and the time they took. */
+  drains = 0;
+  drainSeconds = 0;
+  /** Events known to be lost, by host CPU (-1: not of one CPU). */
+  readonly lost = new Map<number, number>();
+  /** Gaps of unknown size, by host CPU. */
+  readonly unknownGaps = new Map<number, number>();
+  /** Events lost by host CPU as the kernel's own statistics count them, where they are to be had. */
+  overruns: ReadonlyMap<number, number> = new Map();
+  readonly malformed = new Map<MalformedKind, number>();
+
+  addLost(cpu: number, count: number): void {
+    if (count === UNKNOWN_LOSS) add(this.unknownGaps, cpu, 1);
+    else add(this.lost, cpu, count);
+  }
+
+  addDrain(seconds: number): void {
+    this.drains++;
+    this.drainSeconds += seconds;
+  }
+
+  addMalformed(kind: MalformedKind): void {
+    add(this.malformed, kind, 1);
+  }
+}
+
+export function add<K>(map: Map<K, number>, key: K, count: number): void {
+  map.set(key, (map.get(key) ?? 0) + count);
+}

@@ -1,0 +1,191 @@
+/**
+ * The part of an ftrace text line before the event's own text: who, where, when, what.
+ *
+ *            CPU 0/KVM-7550    (   7544) [000] d..1.  2575.766799: kvm_exit: vcpu 0 reason io rip 0x...
+ *            `- comm  `- tid       `- tgid `- cpu `- flags `- time  `- event `- arguments
+ *
+ * Source: kernel/trace/trace_output.c (trace_print_context, trace_print_lat_context), Linux 3.x to 6.18; perf's and
+ * trace-cmd's own printers. Variants met, all taken:
+ *  - no `(tgid)` (option record-tgid off) or `(-------)`; pid padded to 5 or 7; no flags (noirq-info, perf script)
+ *  - clocks that do not count time: `    41909290832: ` without a dot; the time is NaN then
+ *  - perf script:  `CPU 0/KVM   230 [001]    26.944746: kvm:kvm_entry: vcpu 0`, and `comm pid/tid [cpu]`
+ *  - trace-cmd report: event names padded, `print: tracing_mark_write: text`
+ *  - latency-format: `CPU 0/KV-174       0d..1. 13167478us!: kvm_entry: vcpu 0` (comm cut to 8 characters)
+ *  - latency-format + verbose: `comm pid cpu flags preempt idx [usecs] 12.345ms (+0.001ms): event: text`, hex in brackets
+ *  - nocontext-info: `kvm_entry: vcpu 0` - nothing but the event
+ * Ignored: flags (irqs, need-resched ...), delay marks.
+ */
+import {
+  ascii,
+  decimal,
+  hexadecimal,
+  indexOf,
+  indexOfByte,
+  isDigit,
+  SPACE,
+  skipDigits,
+  skipHex,
+  skipSpaces,
+  skipWord,
+} from './bytes.js';
+
+const OPEN = 0x5b; // [
+const CLOSE = 0x5d; // ]
+const OPEN_PAREN = 0x28;
+const CLOSE_PAREN = 0x29;
+const DASH = 0x2d;
+const SLASH = 0x2f;
+const DOT = 0x2e;
+const COLON = 0x3a;
+const COLON_SPACE = ascii(': ');
+const US_LENGTH = 3; // "us" and the delay mark
+const MS = ascii('ms (+');
+
+/** One line taken apart. Reused for every line: positions are into the bytes of the last {@link parse}. */
+export class FtraceLine {
+  commStart = 0;
+  commEnd = 0;
+  /** 0: the line does not say. */
+  tid = 0;
+  /** -1: the line does not say. */
+  tgid = -1;
+  /** -1: the line does not say. */
+  cpu = -1;
+  timeNs = Number.NaN;
+  eventStart = 0;
+  eventEnd = 0;
+  argsStart = 0;
+
+  /** False where no known header fits; the fields are then meaningless. */
+  parse(bytes: Uint8Array, start: number, end: number): boolean {
+    for (let at = indexOfByte(bytes, start, end, OPEN); at >= 0; at = indexOfByte(bytes, at + 1, end, OPEN)) {
+      const close = skipDigits(bytes, at + 1, end);
+      if (close === at + 1 || bytes[close] !== CLOSE || bytes[close + 1] !== SPACE) continue;
+      if (!this.#parseThread(bytes, start, at)) continue;
+      this.cpu = decimal(bytes, at + 1, close);
+      return this.#parseTime(bytes, close + 1, end);
+    }
+    return this.#parseLatency(bytes, start, end);
+  }
+
+  /** The line as nothing but `event: arguments` (nocontext-info). */
+  parseBare(bytes: Uint8Array, start: number, end: number): boolean {
+    this.tid = 0;
+    this.tgid = -1;
+    this.cpu = -1;
+    this.timeNs = Number.NaN;
+    this.commStart = this.commEnd = start;
+    return this.#parseEvent(bytes, start, end);
+  }
+
+  /** `comm-tid (tgid) ` or perf's `comm tid ` or `comm pid/tid `, read backwards from `end`: a comm can hold anything. */
+  #parseThread(bytes: Uint8Array, start: number, end: number): boolean {
+    let i = skipSpacesBack(bytes, start, end);
+    this.tgid = -1;
+    if (bytes[i - 1] === CLOSE_PAREN) {
+      const open = bytes.lastIndexOf(OPEN_PAREN, i - 1);
+      if (open < start) return false;
+      this.tgid = decimal(bytes, skipSpaces(bytes, open + 1, i), i);
+      i = skipSpacesBack(bytes, start, open);
+    }
+    const tidStart = skipDigitsBack(bytes, start, i);
+    if (tidStart === i) return false;
+    this.tid = decimal(bytes, tidStart, i);
+    const before = bytes[tidStart - 1];
+    if (before === SLASH && isDigit(bytes[tidStart - 2])) {
+      const pidStart = skipDigitsBack(bytes, start, tidStart - 1);
+      this.tgid = decimal(bytes, pidStart, tidStart - 1);
+      i = pidStart;
+    } else if (before === DASH) {
+      i = tidStart - 1;
+    } else if (before === SPACE) {
+      i = tidStart;
+    } else {
+      return false;
+    }
+    this.commStart = skipSpaces(bytes, start, i);
+    this.commEnd = skipSpacesBack(bytes, this.commStart, i);
+    return true;
+  }
+
+  /** ` flags  sec.usec: event: args`; the flags may be missing, the time may be a plain count. */
+  #parseTime(bytes: Uint8Array, start: number, end: number): boolean {
+    let i = skipSpaces(bytes, start, end);
+    const word = skipWord(bytes, i, end);
+    if (bytes[word - 1] !== COLON || !isDigit(bytes[i])) i = skipSpaces(bytes, word, end);
+    const point = skipDigits(bytes, i, end);
+    if (point === i) return false;
+    if (bytes[point] === DOT) {
+      const colon = skipDigits(bytes, point + 1, end);
+      if (bytes[colon] !== COLON || colon === point + 1) return false;
+      const fraction = decimal(bytes, point + 1, colon) * 10 ** (9 - (colon - point - 1));
+      this.timeNs = decimal(bytes, i, point) * 1e9 + fraction;
+      return this.#parseEvent(bytes, colon + 1, end);
+    }
+    if (bytes[point] !== COLON) return false;
+    this.timeNs = Number.NaN;
+    return this.#parseEvent(bytes, point + 1, end);
+  }
+
+  /** ` event: args`, perf's ` system:event: args`. */
+  #parseEvent(bytes: Uint8Array, start: number, end: number): boolean {
+    const from = skipSpaces(bytes, start, end);
+    const word = skipWord(bytes, from, end);
+    const last = word - 1;
+    if (last <= from || bytes[last] !== COLON) return false;
+    const system = bytes.lastIndexOf(COLON, last - 1);
+    this.eventStart = system >= from ? system + 1 : from;
+    this.eventEnd = last;
+    this.argsStart = skipSpaces(bytes, word, end);
+    return this.eventStart < last;
+  }
+
+  #parseLatency(bytes: Uint8Array, start: number, end: number): boolean {
+    const colon = indexOf(bytes, start, end, COLON_SPACE);
+    if (colon < 0) return false;
+    const us = colon - US_LENGTH;
+    const timeStart = skipDigitsBack(bytes, start, us);
+    if (us <= timeStart || bytes[us] !== 0x75 || bytes[us + 1] !== 0x73) return this.#parseVerbose(bytes, start, end);
+    const cpuFlags = lastWord(bytes, start, timeStart);
+    const cpuEnd = skipDigits(bytes, cpuFlags, timeStart);
+    if (cpuEnd === cpuFlags || !this.#parseThread(bytes, start, cpuFlags)) return false;
+    this.cpu = decimal(bytes, cpuFlags, cpuEnd);
+    this.timeNs = decimal(bytes, timeStart, us) * 1000;
+    return this.#parseEvent(bytes, colon + 1, end);
+  }
+
+  #parseVerbose(bytes: Uint8Array, start: number, end: number): boolean {
+    const ms = indexOf(bytes, start, end, MS);
+    const open = indexOfByte(bytes, start, end, OPEN);
+    const colon = indexOf(bytes, Math.max(ms, start), end, COLON_SPACE);
+    if (ms < 0 || open < 0 || open > ms || colon < 0) return false;
+    if (bytes[skipHex(bytes, open + 1, end)] !== CLOSE) return false;
+    const index = lastWord(bytes, start, open);
+    const preempt = lastWord(bytes, start, index);
+    const flags = lastWord(bytes, start, preempt);
+    const cpu = lastWord(bytes, start, flags);
+    if (!isDigit(bytes[cpu]) || !this.#parseThread(bytes, start, cpu)) return false;
+    this.cpu = decimal(bytes, cpu, flags);
+    this.timeNs = hexadecimal(bytes, open + 1, end) * 1000;
+    return this.#parseEvent(bytes, colon + 1, end);
+  }
+}
+
+/** Start of the last word of `bytes[start, end)`, trailing blanks apart. */
+function lastWord(bytes: Uint8Array, start: number, end: number): number {
+  let i = skipSpacesBack(bytes, start, end);
+  while (i > start && bytes[i - 1] !== SPACE) i--;
+  return i;
+}
+
+function skipSpacesBack(bytes: Uint8Array, start: number, end: number): number {
+  let i = end;
+  while (i > start && bytes[i - 1] === SPACE) i--;
+  return i;
+}
+
+function skipDigitsBack(bytes: Uint8Array, start: number, end: number): number {
+  let i = end;
+  while (i > start && isDigit(bytes[i - 1])) i--;
+  return i;
+}

@@ -1,0 +1,113 @@
+/**
+ * Names <-> small dense ids, so that counters can be typed arrays and a name is looked up without making a string.
+ *
+ * The table is bounded: hostile or corrupt input may spell any number of names, and every id costs the ledger a cell.
+ * What comes after the limit is `other`, and counted there.
+ */
+
+/** Label of everything beyond the limit. Always id 0. */
+export const OTHER = 'other';
+
+const MAX_NAME_LENGTH = 128;
+
+export class Names {
+  readonly #texts: string[] = [OTHER];
+  readonly #ids = new Map<string, number>([[OTHER, 0]]);
+  readonly #limit: number;
+  /** Open addressing over the bytes last asked for: slot -> spelling -> id. Grows with the spellings seen. */
+  #slots = new Int32Array(256).fill(-1);
+  #spellings: Uint8Array[] = [];
+  #spellingIds: number[] = [];
+
+  constructor(limit = 1024) {
+    this.#limit = limit;
+  }
+
+  /** Ids run from 0 to size - 1. */
+  get size(): number {
+    return this.#texts.length;
+  }
+
+  text(id: number): string {
+    return this.#texts[id] ?? OTHER;
+  }
+
+  /** The id of a name; a new name gets the next one while there is room. */
+  id(text: string): number {
+    const known = this.#ids.get(text);
+    if (known !== undefined) return known;
+    if (this.#texts.length >= this.#limit || text.length > MAX_NAME_LENGTH) return 0;
+    const id = this.#texts.length;
+    this.#texts.push(text);
+    this.#ids.set(text, id);
+    return id;
+  }
+
+  /**
+   * The id behind a spelling in `bytes[start, end)`, or -1 where this spelling was not taught yet ({@link teach}).
+   * Different spellings may mean the same name. Allocates nothing.
+   */
+  find(bytes: Uint8Array, start: number, end: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = hash(bytes, start, end) & mask;
+    for (;;) {
+      const index = slots[slot] as number;
+      if (index < 0) return -1;
+      if (equal(this.#spellings[index] as Uint8Array, bytes, start, end)) return this.#spellingIds[index] as number;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  /** Remember that the spelling in `bytes[start, end)` means `id`. Forgets nothing, learns at most four per name. */
+  teach(bytes: Uint8Array, start: number, end: number, id: number): void {
+    if (this.#spellings.length >= this.#limit * 4 || end - start > MAX_NAME_LENGTH) return;
+    if (this.find(bytes, start, end) >= 0) return;
+    this.#spellings.push(bytes.slice(start, end));
+    this.#spellingIds.push(id);
+    if (this.#spellings.length * 2 > this.#slots.length) this.#grow();
+    else this.#place(this.#spellings.length - 1);
+  }
+
+  /** {@link find}, and where the spelling is new, {@link teach} it as its own name. */
+  intern(bytes: Uint8Array, start: number, end: number): number {
+    const known = this.find(bytes, start, end);
+    if (known >= 0) return known;
+    const id = this.id(latin1(bytes, start, end));
+    this.teach(bytes, start, end, id);
+    return id;
+  }
+
+  #grow(): void {
+    this.#slots = new Int32Array(this.#slots.length * 2).fill(-1);
+    for (let index = 0; index < this.#spellings.length; index++) this.#place(index);
+  }
+
+  #place(index: number): void {
+    const spelling = this.#spellings[index] as Uint8Array;
+    const mask = this.#slots.length - 1;
+    let slot = hash(spelling, 0, spelling.length) & mask;
+    while ((this.#slots[slot] as number) >= 0) slot = (slot + 1) & mask;
+    this.#slots[slot] = index;
+  }
+}
+
+/** The bytes as text, one character a byte: for words that are ASCII where they are genuine. */
+export function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = '';
+  for (let i = start; i < Math.min(end, start + MAX_NAME_LENGTH); i++) text += String.fromCharCode(bytes[i] as number);
+  return text;
+}
+
+/** FNV-1a. */
+function hash(bytes: Uint8Array, start: number, end: number): number {
+  let h = 0x811c9dc5;
+  for (let i = start; i < end; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
+  return h ^ (h >>> 15);
+}
+
+function equal(spelling: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (spelling.length !== end - start) return false;
+  for (let i = 0; i < spelling.length; i++) if (spelling[i] !== bytes[start + i]) return false;
+  return true;
+}

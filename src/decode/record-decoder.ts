@@ -1,0 +1,90 @@
+/**
+ * One record of the ring buffer -> the sink: which event it is, whose, and what it says. Shared by all CPUs of a host.
+ *
+ * A record's payload begins with the fields that all events have in common; `common_type` is the ID of the event's
+ * format file. What follows is read by kvm-record.ts for the events that say something about exits; all others count as
+ * tracepoints. Bound once to the formats of the kernel that wrote the records; nothing is allocated per event here.
+ */
+import type { TraceSink, Vocabulary } from '../trace-sink.js';
+import type { EventFormat, EventFormats, PageHeader } from './event-format.js';
+import { READER_BUILDERS } from './kvm-record.js';
+import type { ReadRecord, RecordPage } from './record-reader.js';
+
+/** QEMU's markers are `ftrace:print` records; in text they show as this. */
+const NAMES: ReadonlyMap<string, string> = new Map([['print', 'tracing_mark_write']]);
+
+/** struct trace_entry, include/linux/trace_events.h: where they are when there is no format at all. */
+const COMMON_TYPE = { name: 'common_type', offset: 0, size: 2 };
+const COMMON_PID = { name: 'common_pid', offset: 4, size: 4 };
+
+export interface RecordDecoderOptions {
+  readonly formats: EventFormats;
+  readonly vocabulary: Vocabulary;
+  readonly sink: TraceSink;
+  /** Whether the trace clock counts nanoseconds; false for `counter`, `x86-tsc`, `uptime`. Default: true. */
+  readonly clockNs?: boolean;
+}
+
+export class RecordDecoder {
+  readonly pageHeader: PageHeader;
+  readonly bigEndian: boolean;
+  readonly clockNs: boolean;
+  readonly sink: TraceSink;
+  readonly #littleEndian: boolean;
+  readonly #typeOffset: number;
+  readonly #pidOffset: number;
+  readonly #commonEnd: number;
+  /** By event ID: id of the tracepoint's name, -1 where no format describes it. */
+  readonly #names = new Int32Array(0x10000).fill(-1);
+  /** By event ID: what its payload must have, and who reads it. */
+  readonly #needed: Int32Array;
+  readonly #read: (ReadRecord | undefined)[];
+
+  constructor({ formats, vocabulary, sink, clockNs = true }: RecordDecoderOptions) {
+    const { bigEndian, events } = formats;
+    this.pageHeader = formats.pageHeader;
+    this.bigEndian = bigEndian;
+    this.clockNs = clockNs;
+    this.sink = sink;
+    this.#littleEndian = !bigEndian;
+    this.#typeOffset = commonOffset(events, COMMON_TYPE);
+    this.#pidOffset = commonOffset(events, COMMON_PID);
+    this.#commonEnd = Math.max(this.#typeOffset + COMMON_TYPE.size, this.#pidOffset + COMMON_PID.size);
+    const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
+    this.#needed = new Int32Array(ids);
+    this.#read = Array.from({ length: ids }, () => undefined);
+    for (const format of events) {
+      const reader = READER_BUILDERS.get(format.name)?.(format, { vocabulary, sink, bigEndian });
+      this.#names[format.id] = vocabulary.tracepoints.id(NAMES.get(format.name) ?? format.name);
+      this.#needed[format.id] = reader?.needed ?? 0;
+      this.#read[format.id] = reader?.read;
+    }
+  }
+
+  /** Report the record with payload `[record, end)` of `page`. `timeNs` goes to the sink as it is. */
+  decode(page: RecordPage, record: number, end: number, timeNs: number, cpu: number): void {
+    if (end - record < this.#commonEnd) return this.sink.malformed('record');
+    const view = page.view;
+    const littleEndian = this.#littleEndian;
+    const id = littleEndian
+      ? view.getUint16(record + this.#typeOffset, true)
+      : view.getUint16(record + this.#typeOffset);
+    const name = this.#names[id] as number;
+    if (name < 0) return this.sink.malformed('unknown-event');
+    const tid = littleEndian ? view.getInt32(record + this.#pidOffset, true) : view.getInt32(record + this.#pidOffset);
+    this.sink.tracepoint(timeNs, cpu, tid, name);
+    const read = this.#read[id];
+    if (read === undefined) return;
+    if (end - record < (this.#needed[id] as number)) this.sink.malformed('record');
+    else read(page, record, end, timeNs, cpu, tid);
+  }
+}
+
+/** The common fields are the same for all events of a kernel, so the first that has it will do. */
+function commonOffset(events: readonly EventFormat[], common: typeof COMMON_TYPE): number {
+  for (const { fields } of events) {
+    const field = fields.find(({ name, size }) => name === common.name && size === common.size);
+    if (field !== undefined) return field.offset;
+  }
+  return common.offset;
+}

@@ -1,0 +1,178 @@
+/**
+ * The kernel's trace, live: an instance of tracefs, its events, and a reader of its buffers.
+ *
+ * Binary pages are the way: reading `trace_pipe` as text costs the kernel some forty times as much per event (it formats each line).
+ * Text is for kernels whose pages can't be decoded, and for comparison.
+ */
+import { closeSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../agent-error.js';
+import { FtraceTextDecoder } from '../decode/ftrace-text.js';
+import { RecordDecoder } from '../decode/record-decoder.js';
+import type { TraceSink, Vocabulary } from '../trace-sink.js';
+import { readOverruns } from './cpu-stats.js';
+import { eventNames, kvmEvents, readFormats } from './formats.js';
+import { type Drained, openNonBlocking, RingBuffers } from './ring-buffers.js';
+import { TracingInstance } from './tracefs.js';
+
+export type ReaderKind = 'auto' | 'binary' | 'text';
+
+export interface KernelTraceOptions {
+  /** Where tracefs is mounted. */
+  readonly tracefs: string;
+  /** Name of the instance to make. */
+  readonly instance: string;
+  /** Bytes per CPU. */
+  readonly bufferSize: number;
+  /** `system:event`, `kvm:*`; undefined: those that are needed and that this kernel has. */
+  readonly events: readonly string[] | undefined;
+  readonly reader: ReaderKind;
+  readonly vocabulary: Vocabulary;
+  readonly sink: TraceSink;
+}
+
+/**
+ * What counting exits needs: guest -> KVM, KVM -> guest, KVM -> userspace; on s390 under names of their own. The floods (kvm_age_hva,
+ * kvm_emulate_insn: millions a second) stay off.
+ */
+const NEEDED_EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit', 'kvm_s390_sie_exit', 'kvm_s390_sie_enter'];
+
+/** What both readers do. */
+interface Reader {
+  drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained;
+  openNewCpus(): void;
+  close(): void;
+}
+
+export class KernelTrace {
+  readonly instance: TracingInstance;
+  readonly reader: Exclude<ReaderKind, 'auto'>;
+  /** The tracepoints that are on. */
+  readonly events: readonly string[];
+  /** Why binary was not taken, where it was to be tried. */
+  readonly fallback: string | undefined;
+  readonly #reader: Reader | undefined;
+
+  /** @throws AgentError that says what is missing; nothing is left behind then */
+  constructor(options: KernelTraceOptions) {
+    const { tracefs, instance, bufferSize } = options;
+    this.events = eventsOf(tracefs, options.events);
+    this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize });
+    try {
+      const { reader, kind, fallback } = openReader(this.instance, options);
+      this.#reader = reader;
+      this.reader = kind;
+      this.fallback = fallback;
+      this.instance.start(this.events);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+    return this.#reader?.drain(untilNs, deadlineMs, nowMs) ?? NOTHING;
+  }
+
+  openNewCpus(): void {
+    this.#reader?.openNewCpus();
+  }
+
+  /** Whether the events are still on: false once the kvm module or the instance went. */
+  get alive(): boolean {
+    return this.instance.isEnabled(this.events);
+  }
+
+  /** Events that the kernel overwrote or dropped since the start, by CPU. */
+  overruns(): Map<number, number> {
+    return readOverruns(this.instance.path);
+  }
+
+  /** Leaves the host as it was. */
+  close(): void {
+    this.#reader?.close();
+    this.instance.remove();
+  }
+}
+
+const NOTHING: Drained = { events: 0, mostPages: 0, behind: false };
+
+/** @throws AgentError naming those that this kernel does not have */
+function eventsOf(tracefs: string, asked: readonly string[] | undefined): string[] {
+  const there = kvmEvents(tracefs);
+  if (there.length === 0) throw new NoKvmEvents(tracefs);
+  if (asked === undefined) return NEEDED_EVENTS.filter((event) => there.includes(event)).map((event) => `kvm:${event}`);
+  const events = asked.flatMap((pattern) => expand(tracefs, pattern));
+  return [...new Set(events)];
+}
+
+function expand(tracefs: string, pattern: string): string[] {
+  const [system = '', glob = ''] = pattern.split(':');
+  const matching = new RegExp(`^${glob.replaceAll('*', '.*')}$`);
+  const events = eventNames(tracefs, system).filter((event) => matching.test(event));
+  if (events.length === 0)
+    throw new AgentError(`${pattern}: this kernel has no such event; see ${join(tracefs, 'available_events')}`);
+  return events.map((event) => `${system}:${event}`);
+}
+
+/** The kvm module is not loaded (yet): a host to wait for. */
+export class NoKvmEvents extends AgentError {
+  constructor(tracefs: string) {
+    super(
+      `${join(tracefs, 'events/kvm')}: not there, so the kvm module is not loaded; load it with modprobe kvm_intel or kvm_amd`,
+    );
+  }
+}
+
+function openReader(
+  instance: TracingInstance,
+  options: KernelTraceOptions,
+): { reader: Reader; kind: 'binary' | 'text'; fallback?: string } {
+  const { tracefs, vocabulary, sink, reader } = options;
+  if (reader === 'text') return { reader: new TextReader(instance.path, vocabulary, sink), kind: 'text' };
+  try {
+    const decoder = new RecordDecoder({ formats: readFormats(tracefs), vocabulary, sink });
+    return { reader: new RingBuffers(instance.path, instance.subBufferSize, decoder), kind: 'binary' };
+  } catch (error) {
+    if (reader === 'binary' || !(error instanceof AgentError)) throw error;
+    return { reader: new TextReader(instance.path, vocabulary, sink), kind: 'text', fallback: error.message };
+  }
+}
+
+const TEXT_CHUNK = 1 << 18;
+
+/** `trace_pipe`: the kernel merges the CPUs and formats the lines. */
+class TextReader implements Reader {
+  readonly #fd: number;
+  readonly #decoder: FtraceTextDecoder;
+  readonly #chunk = Buffer.allocUnsafeSlow(TEXT_CHUNK);
+
+  constructor(path: string, vocabulary: Vocabulary, sink: TraceSink) {
+    this.#fd = openNonBlocking(join(path, 'trace_pipe'));
+    this.#decoder = new FtraceTextDecoder(vocabulary, sink);
+  }
+
+  drain(_untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+    for (let reads = 0; ; reads++) {
+      const length = this.#read();
+      if (length === 0) return { events: reads, mostPages: 0, behind: false };
+      this.#decoder.push(this.#chunk.subarray(0, length));
+      if (nowMs() > deadlineMs) return { events: reads, mostPages: 0, behind: true };
+    }
+  }
+
+  openNewCpus(): void {}
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #read(): number {
+    try {
+      return readSync(this.#fd, this.#chunk, 0, TEXT_CHUNK, null);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return 0;
+      throw error;
+    }
+  }
+}

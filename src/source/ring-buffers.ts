@@ -1,0 +1,196 @@
+/**
+ * The ring buffers of all CPUs, read as pages (`per_cpu/cpuN/trace_pipe_raw`) and merged by time.
+ *
+ * Reads never block: an empty buffer says EAGAIN, or reads as 0 bytes, which is not its end. A pending read would hold one of libuv's
+ * few threads, and a reader that waits makes the kernel wake it per event. So the caller drains on a tick.
+ *
+ * A vCPU's thread moves between host CPUs and leaves its events in several buffers. They are brought in order by a heap of one
+ * cursor a CPU. What is newer than the drain's start waits for the next one: another CPU, already found empty, may have got
+ * an older event since.
+ */
+import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileError } from '../agent-error.js';
+import type { RecordDecoder } from '../decode/record-decoder.js';
+import { PageCursor } from '../decode/ring-buffer-page.js';
+
+/** Runs between two looks at the clock: a few hundred microseconds. */
+const RUNS_PER_LOOK = 1024;
+
+interface CpuBuffer {
+  readonly cursor: PageCursor;
+  readonly fd: number;
+  readonly page: Buffer;
+}
+
+export interface Drained {
+  readonly events: number;
+  /** Sub-buffers read from the busiest CPU: how far the writer was ahead. */
+  readonly mostPages: number;
+  /** The time was up before the buffers were empty. */
+  readonly behind: boolean;
+}
+
+export class RingBuffers {
+  readonly #path: string;
+  readonly #decoder: RecordDecoder;
+  readonly #pageSize: number;
+  readonly #cpus = new Map<number, CpuBuffer>();
+  /** Heap by {@link PageCursor.nextTimeNs} of the CPUs that have a page loaded. */
+  readonly #heap: CpuBuffer[] = [];
+  readonly #pagesRead = new Map<CpuBuffer, number>();
+
+  /**
+   * @param path the instance, or tracefs itself
+   * @param pageSize bytes of a sub-buffer: what one read delivers
+   * @throws AgentError where a buffer can't be opened
+   */
+  constructor(path: string, pageSize: number, decoder: RecordDecoder) {
+    this.#path = path;
+    this.#pageSize = pageSize;
+    this.#decoder = decoder;
+    this.openNewCpus();
+  }
+
+  /** CPUs can be plugged in. A CPU that was unplugged keeps its buffer, and what is in it. */
+  openNewCpus(): void {
+    const folder = join(this.#path, 'per_cpu');
+    for (const name of readFolder(folder)) {
+      const cpu = Number(/^cpu(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+      if (Number.isNaN(cpu) || this.#cpus.has(cpu)) continue;
+      const fd = openNonBlocking(join(folder, name, 'trace_pipe_raw'));
+      this.#cpus.set(cpu, {
+        cursor: new PageCursor(this.#decoder, cpu),
+        fd,
+        page: Buffer.allocUnsafeSlow(this.#pageSize),
+      });
+    }
+  }
+
+  get cpus(): readonly number[] {
+    return [...this.#cpus.keys()];
+  }
+
+  /**
+   * Delivers what is there, oldest first.
+   * @param untilNs on the trace's clock: what is newer stays for the next drain
+   * @param deadlineMs of performance.now(): when to stop and say {@link Drained.behind}
+   */
+  drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0; // EAGAIN is an ordinary answer here, and a stack trace its dearest part
+    try {
+      this.#fillAll();
+      let events = 0;
+      for (let runs = 1; ; runs++) {
+        const [first] = this.#heap;
+        if (first === undefined || first.cursor.nextTimeNs > untilNs) return this.#drained(events, false);
+        events += first.cursor.run(Math.min(this.#secondTimeNs(), untilNs));
+        if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY && !this.#read(first)) this.#removeFirst();
+        this.#siftDown(0);
+        if (runs % RUNS_PER_LOOK === 0 && nowMs() > deadlineMs) return this.#drained(events, true);
+      }
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  }
+
+  close(): void {
+    for (const { fd } of this.#cpus.values()) closeSync(fd);
+    this.#cpus.clear();
+    this.#heap.length = 0;
+  }
+
+  #drained(events: number, behind: boolean): Drained {
+    const mostPages = Math.max(0, ...this.#pagesRead.values());
+    this.#pagesRead.clear();
+    return { events, mostPages, behind };
+  }
+
+  /** Gives every CPU that has no page one, if there is one. */
+  #fillAll(): void {
+    for (const buffer of this.#cpus.values()) {
+      if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#read(buffer)) {
+        this.#heap.push(buffer);
+        this.#siftUp(this.#heap.length - 1);
+      }
+    }
+  }
+
+  /** Loads the next page that has events. False where the buffer is empty. */
+  #read(buffer: CpuBuffer): boolean {
+    for (;;) {
+      const length = readPage(buffer);
+      if (length === 0) return false;
+      this.#pagesRead.set(buffer, (this.#pagesRead.get(buffer) ?? 0) + 1);
+      buffer.cursor.load(length === buffer.page.length ? buffer.page : buffer.page.subarray(0, length));
+      if (buffer.cursor.nextTimeNs !== Number.POSITIVE_INFINITY) return true;
+    }
+  }
+
+  /** Time of the oldest event that is not the first CPU's. */
+  #secondTimeNs(): number {
+    return Math.min(this.#timeNs(1), this.#timeNs(2));
+  }
+
+  #removeFirst(): void {
+    const last = this.#heap.pop();
+    if (last !== undefined && this.#heap.length > 0) this.#heap[0] = last;
+  }
+
+  #siftUp(from: number): void {
+    for (let child = from; child > 0; ) {
+      const parent = (child - 1) >> 1;
+      if (!this.#swapIfOlder(child, parent)) return;
+      child = parent;
+    }
+  }
+
+  #siftDown(from: number): void {
+    for (let parent = from; ; ) {
+      const left = 2 * parent + 1;
+      const child = this.#timeNs(left + 1) < this.#timeNs(left) ? left + 1 : left;
+      if (child >= this.#heap.length || !this.#swapIfOlder(child, parent)) return;
+      parent = child;
+    }
+  }
+
+  #timeNs(index: number): number {
+    return this.#heap[index]?.cursor.nextTimeNs ?? Number.POSITIVE_INFINITY;
+  }
+
+  #swapIfOlder(child: number, parent: number): boolean {
+    const a = this.#heap[child];
+    const b = this.#heap[parent];
+    if (a === undefined || b === undefined || a.cursor.nextTimeNs >= b.cursor.nextTimeNs) return false;
+    this.#heap[child] = b;
+    this.#heap[parent] = a;
+    return true;
+  }
+}
+
+/** 0 where there is nothing to read now. */
+function readPage({ fd, page }: CpuBuffer): number {
+  try {
+    return readSync(fd, page, 0, page.length, null);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return 0;
+    throw error;
+  }
+}
+
+function readFolder(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+}
+
+export function openNonBlocking(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}

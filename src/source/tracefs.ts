@@ -1,0 +1,206 @@
+/**
+ * tracefs: the only file of this program that writes to it.
+ *
+ * Everything happens in an instance of our own (`instances/NAME`): own buffers, own events, own clock. Nothing else on the
+ * host's tracing is changed, and the instance goes when the agent ends. The kernel refuses to remove an instance
+ * while somebody has a file of it open (EBUSY), which tells a crashed agent's leftover from a living agent's.
+ *
+ * Source: Documentation/trace/ftrace.rst, kernel/trace/trace.c (Linux 6.18). `copy_trace_marker` is there from 6.16 on,
+ * `buffer_subbuf_size_kb` from 6.8 on.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../agent-error.js';
+
+/** Where distributions and the kernel put it, in the order of preference. */
+const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+
+export interface Tracefs {
+  readonly path: string;
+  /** Take back what {@link findTracefs} did. */
+  release(): void;
+}
+
+/** @throws AgentError that says what is missing and the command that gives it */
+export function findTracefs(path: string | undefined): Tracefs {
+  const release = () => {};
+  if (path !== undefined) {
+    if (!isTracefs(path))
+      throw new AgentError(`--path.tracefs=${path}: no tracefs there (no events/ in it)${denied(path)}`);
+    return { path, release };
+  }
+  const mounted = MOUNT_POINTS.find(isTracefs);
+  if (mounted !== undefined) return { path: mounted, release };
+  return mountTracefs();
+}
+
+function mountTracefs(): Tracefs {
+  const [path = ''] = MOUNT_POINTS;
+  const command = `mount -t tracefs nodev ${path}`;
+  if (process.getuid?.() !== 0)
+    throw new AgentError(`tracefs is not mounted, or not for this user to see; as root: ${command}`);
+  try {
+    execFileSync('mount', ['-t', 'tracefs', 'nodev', path], { stdio: 'pipe' });
+  } catch (error) {
+    throw new AgentError(
+      `tracefs is not mounted and cannot be: ${command} failed; the kernel needs CONFIG_TRACING, and lockdown refuses it`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (!isTracefs(path))
+    throw new AgentError(`${path}: mounted, but not readable; kernel lockdown (confidentiality) refuses tracefs`);
+  return {
+    path,
+    release: () => {
+      try {
+        execFileSync('umount', [path], { stdio: 'pipe' });
+      } catch {
+        // Somebody else uses it by now: then it stays, as it would have been needed anyway.
+      }
+    },
+  };
+}
+
+function isTracefs(path: string): boolean {
+  try {
+    return readdirSync(path).includes('events');
+  } catch {
+    return false;
+  }
+}
+
+function denied(path: string): string {
+  try {
+    readdirSync(path);
+    return '';
+  } catch (error) {
+    return `: ${codeOf(error) === 'ENOENT' ? 'no such directory' : 'not readable; this needs root'}`;
+  }
+}
+
+export interface InstanceOptions {
+  /** Name below instances/. */
+  readonly name: string;
+  /** Bytes per CPU. */
+  readonly bufferSize: number;
+}
+
+/** A tracing instance of our own. */
+export class TracingInstance {
+  readonly path: string;
+  readonly #root: string;
+
+  private constructor(root: string, name: string) {
+    this.#root = root;
+    this.path = join(root, 'instances', name);
+  }
+
+  /**
+   * Makes the instance, with nothing enabled yet: open its files, then {@link start}. What a crash left under that name is
+   * removed first.
+   * @throws AgentError where another agent uses that name, or the rights are missing
+   */
+  static make(root: string, { name, bufferSize }: InstanceOptions): TracingInstance {
+    const instance = new TracingInstance(root, name);
+    if (existsSync(instance.path)) instance.#removeLeftover(name);
+    try {
+      mkdirSync(instance.path);
+    } catch (error) {
+      throw new AgentError(`${instance.path}: cannot make a tracing instance: ${explain(error)}`, { cause: error });
+    }
+    instance.#configure(bufferSize);
+    return instance;
+  }
+
+  #removeLeftover(name: string): void {
+    try {
+      rmdirSync(this.path);
+    } catch (error) {
+      if (codeOf(error) !== 'EBUSY') throw new AgentError(`${this.path}: ${explain(error)}`, { cause: error });
+      throw new AgentError(
+        `${this.path}: in use, probably by another kvm-exit-exporter; stop that one, or give this one a name of its own: --tracefs.instance=${name}-2`,
+        { cause: error },
+      );
+    }
+  }
+
+  #configure(bufferSize: number): void {
+    // CLOCK_MONOTONIC: one order for all CPUs, and comparable with the agent's own clock.
+    this.#write('trace_clock', 'mono');
+    // One read delivers one sub-buffer: larger ones cost fewer system calls. Before the size, which is rounded to them.
+    this.#tryWrite('buffer_subbuf_size_kb', '64');
+    this.#write('buffer_size_kb', String(Math.ceil(bufferSize / 1024)));
+  }
+
+  /** Switches the events on: `system:name`. */
+  start(events: readonly string[]): void {
+    for (const event of events) this.#write(`events/${event.replace(':', '/')}/enable`, '1');
+    this.#write('tracing_on', '1');
+  }
+
+  /** Whether these events are on. */
+  isEnabled(events: readonly string[]): boolean {
+    return events.every((event) => this.#read(`events/${event.replace(':', '/')}/enable`).startsWith('1'));
+  }
+
+  /** Bytes that one read delivers at most. */
+  get subBufferSize(): number {
+    const kib = Number(this.#read('buffer_subbuf_size_kb'));
+    return kib > 0 ? kib * 1024 : 4096;
+  }
+
+  /** Removes the instance with all that it switched on. Files of it must be closed. */
+  remove(): void {
+    if (!existsSync(this.path)) return;
+    this.#tryWrite('events/enable', '0');
+    rmdirSync(this.path);
+  }
+
+  #write(file: string, value: string): void {
+    try {
+      writeFileSync(join(this.path, file), value);
+    } catch (error) {
+      throw new AgentError(`${join(this.path, file)}: cannot set to ${value}: ${explain(error)}`, { cause: error });
+    }
+  }
+
+  /** False where the kernel has no such file or refuses: a newer feature, or an event of another architecture. */
+  #tryWrite(file: string, value: string): boolean {
+    try {
+      writeFileSync(join(this.path, file), value, { flag: 'r+' });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #read(file: string): string {
+    try {
+      return readFileSync(join(this.path, file), 'utf8');
+    } catch {
+      return '';
+    }
+  }
+
+  /** Where the formats are: the same for all instances. */
+  get root(): string {
+    return this.#root;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+function explain(error: unknown): string {
+  const reasons: Record<string, string> = {
+    EACCES: 'permission denied; run as root (uid 0; no capability is needed)',
+    EPERM: 'not permitted; kernel lockdown or a security module (AppArmor, SELinux) refuses it',
+    EROFS: 'tracefs is mounted read-only; mount it read-write',
+    ENOMEM: 'the kernel has no memory for the buffers; give a smaller --tracefs.buffer-size',
+  };
+  return reasons[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,201 @@
+/**
+ * Nanoseconds per event of the page decoder: `node build/test/bench/decode-pages.js`.
+ *
+ * Whole recordings are decoded again and again, CPU by CPU or merged by time, with a sink that does nothing (the decoder
+ * alone) and with one that counts into typed arrays as a ledger does. Each case has a process of its own, as the agent
+ * has one kind of sink. CPU time of the process, best and median of the rounds: machines are noisy.
+ */
+import { execFileSync } from 'node:child_process';
+import { Names } from '../../src/decode/names.js';
+import { RecordDecoder } from '../../src/decode/record-decoder.js';
+import { PageCursor } from '../../src/decode/ring-buffer-page.js';
+import type { TraceSink, Vocabulary } from '../../src/trace-sink.js';
+import { readFixture } from '../support/fixtures.js';
+import { readFormats } from '../support/trace-directory.js';
+
+const ROUNDS = 15;
+const EVENTS_PER_ROUND = 1_000_000;
+
+const RECORDINGS = [
+  { name: 'svm/two-vms-6.12', files: ['raw/cpu0.raw', 'raw/cpu1.raw'], pageSize: 4096 },
+  { name: 'demo', files: ['raw/cpu0.first-2000-pages.raw'], pageSize: 4096 },
+  { name: 'ftrace-raw/d1-drained-after', files: ['cpu0.raw', 'cpu1.raw'], pageSize: 4096 },
+];
+
+/** Does nothing, but is not free: the calls are made, numbers are passed. */
+class NoSink implements TraceSink {
+  last = 0;
+  qemuRunExit(_timeNs: number, _id: number, _cpuIndex: number, reason: number): void {
+    this.last = reason;
+  }
+  qemuEvent(_timeNs: number, _id: number, event: number): void {
+    this.last = event;
+  }
+  lost(cpu: number): void {
+    this.last = cpu;
+  }
+  malformed(): void {
+    this.last = -1;
+  }
+  thread(tid: number): void {
+    this.last = tid;
+  }
+  tracepoint(_timeNs: number, _cpu: number, _tid: number, name: number): void {
+    this.last = name;
+  }
+  vmExit(_timeNs: number, _cpu: number, _tid: number, _vcpu: number, reason: number): void {
+    this.last = reason;
+  }
+  vmEntry(_timeNs: number, cpu: number): void {
+    this.last = cpu;
+  }
+  userspaceExit(_timeNs: number, _cpu: number, _tid: number, reason: number): void {
+    this.last = reason;
+  }
+  portIo(_timeNs: number, _cpu: number, _tid: number, _write: boolean, port: number): void {
+    this.last = port;
+  }
+  mmio(_timeNs: number, _cpu: number, _tid: number, access: number): void {
+    this.last = access;
+  }
+  fastMmio(_timeNs: number, cpu: number): void {
+    this.last = cpu;
+  }
+}
+
+/** One look-up by thread, counters and times in typed arrays. */
+class CountingLedger extends NoSink {
+  readonly #threads = new Map<number, { readonly counts: Float64Array; leftAtNs: number; outsideNs: number }>();
+  readonly #tracepoints = new Float64Array(1024);
+
+  override tracepoint(_timeNs: number, _cpu: number, _tid: number, name: number): void {
+    this.#tracepoints[name] = (this.#tracepoints[name] as number) + 1;
+  }
+
+  override vmExit(timeNs: number, _cpu: number, tid: number, _vcpu: number, reason: number): void {
+    const thread = this.#thread(tid);
+    thread.counts[reason] = (thread.counts[reason] as number) + 1;
+    thread.leftAtNs = timeNs;
+  }
+
+  override vmEntry(timeNs: number, _cpu: number, tid = 0): void {
+    const thread = this.#thread(tid);
+    if (thread.leftAtNs > 0) thread.outsideNs += timeNs - thread.leftAtNs;
+    thread.leftAtNs = 0;
+  }
+
+  override userspaceExit(timeNs: number, _cpu: number, tid: number, reason: number): void {
+    const thread = this.#thread(tid);
+    thread.counts[reason] = (thread.counts[reason] as number) + 1;
+    thread.leftAtNs = timeNs;
+  }
+
+  #thread(tid: number): { readonly counts: Float64Array; leftAtNs: number; outsideNs: number } {
+    const known = this.#threads.get(tid);
+    if (known !== undefined) return known;
+    const thread = { counts: new Float64Array(1024), leftAtNs: 0, outsideNs: 0 };
+    this.#threads.set(tid, thread);
+    return thread;
+  }
+}
+
+interface Figures {
+  readonly events: number;
+  readonly best: number;
+  readonly median: number;
+}
+
+function measure(recording: (typeof RECORDINGS)[number], makeSink: () => TraceSink, merged: boolean): Figures {
+  const vocabulary: Vocabulary = { reasons: new Names(), tracepoints: new Names(), qemuEvents: new Names() };
+  const decoder = new RecordDecoder({ formats: readFormats(recording.name), vocabulary, sink: makeSink() });
+  const cpus = recording.files.map((file, cpu) => ({
+    cursor: new PageCursor(decoder, cpu),
+    pages: split(readFixture(`${recording.name}/${file}`), recording.pageSize),
+  }));
+  const pass = merged ? runMerged : runOneByOne;
+  const events = pass(cpus);
+  const figures: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const passes = Math.max(1, Math.round(EVENTS_PER_ROUND / events));
+    const start = process.cpuUsage();
+    for (let i = 0; i < passes; i++) pass(cpus);
+    const { user, system } = process.cpuUsage(start);
+    figures.push(((user + system) * 1000) / (passes * events));
+  }
+  figures.sort((a, b) => a - b);
+  return { events, best: figures[0] ?? Number.NaN, median: figures[ROUNDS >> 1] ?? Number.NaN };
+}
+
+interface Cpu {
+  readonly cursor: PageCursor;
+  readonly pages: readonly Uint8Array[];
+}
+
+function runOneByOne(cpus: readonly Cpu[]): number {
+  let events = 0;
+  for (const { cursor, pages } of cpus) {
+    for (const page of pages) {
+      cursor.load(page);
+      events += cursor.run(Number.POSITIVE_INFINITY);
+    }
+  }
+  return events;
+}
+
+/** In the order of time, as the agent does. */
+function runMerged(cpus: readonly Cpu[]): number {
+  const next = cpus.map(() => 0);
+  let events = 0;
+  for (;;) {
+    let first: PageCursor | undefined;
+    let untilNs = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < cpus.length; i++) {
+      const { cursor, pages } = cpus[i] as Cpu;
+      while (cursor.nextTimeNs === Number.POSITIVE_INFINITY && (next[i] as number) < pages.length) {
+        cursor.load(pages[next[i] as number] as Uint8Array);
+        next[i] = (next[i] as number) + 1;
+      }
+      if (first === undefined || cursor.nextTimeNs < first.nextTimeNs) {
+        if (first !== undefined) untilNs = first.nextTimeNs;
+        first = cursor;
+      } else if (cursor.nextTimeNs < untilNs) untilNs = cursor.nextTimeNs;
+    }
+    if (first === undefined || first.nextTimeNs === Number.POSITIVE_INFINITY) return events;
+    events += first.run(untilNs);
+  }
+}
+
+function split(bytes: Uint8Array, pageSize: number): Uint8Array[] {
+  const pages: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += pageSize) pages.push(bytes.subarray(at, at + pageSize));
+  return pages;
+}
+
+const SINKS: ReadonlyMap<string, () => TraceSink> = new Map<string, () => TraceSink>([
+  ['none', () => new NoSink()],
+  ['counting', () => new CountingLedger()],
+]);
+const ORDERS = ['per cpu', 'merged'];
+
+function runCase([recordingName, sinkName, order]: readonly string[]): void {
+  const recording = RECORDINGS.find(({ name }) => name === recordingName);
+  const makeSink = SINKS.get(sinkName ?? '');
+  if (recording === undefined || makeSink === undefined) throw new Error(`no such case: ${recordingName} ${sinkName}`);
+  const { events, best, median } = measure(recording, makeSink, order === 'merged');
+  const words = [recording.name.padEnd(28), String(events).padStart(8), `  ${sinkName?.padEnd(9)}`, order?.padEnd(7)];
+  console.log([...words, best.toFixed(1).padStart(15), median.toFixed(1).padStart(8)].join(' '));
+}
+
+function runAllCases(): void {
+  console.log('recording                      events   sink      order    best ns/event   median');
+  for (const { name } of RECORDINGS) {
+    for (const sink of SINKS.keys()) {
+      for (const order of ORDERS) {
+        process.stdout.write(execFileSync(process.execPath, [import.meta.filename, name, sink, order]));
+      }
+    }
+  }
+}
+
+if (process.argv.length > 2) runCase(process.argv.slice(2));
+else runAllCases();

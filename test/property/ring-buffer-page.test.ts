@@ -1,0 +1,136 @@
+/** Whatever the bytes: a page decoder ends, does not throw, and finds no more in less. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { parseEventFormat, parsePageHeader } from '../../src/decode/event-format.js';
+import { PageStream } from '../../src/decode/page-stream.js';
+import { exitReasonLabels, fieldLabels } from '../../src/decode/print-fmt.js';
+import { RecordDecoder } from '../../src/decode/record-decoder.js';
+import { PageCursor } from '../../src/decode/ring-buffer-page.js';
+import { CountingSink, plain, total } from '../support/counting-sink.js';
+import { readFixture } from '../support/fixtures.js';
+import { formatTexts, readFormats } from '../support/trace-directory.js';
+import { newVocabulary } from '../support/vocabulary.js';
+
+const PAGE_SIZE = 4096;
+const RECORDINGS = ['exact/e3-hlt-irqchip-off', 'virtio/kvm-seabios-ioeventfd', 'ftrace-raw/d3-overrun'].map(
+  (name) => ({
+    formats: readFormats(name),
+    bytes: readFixture(`${name}/cpu0.raw`).subarray(0, 17 * PAGE_SIZE),
+  }),
+);
+const FORMATS = (RECORDINGS[0] ?? assert.fail()).formats;
+const TEXTS = [...formatTexts('svm/two-vms-6.12').values()];
+
+function decode(bytes: Uint8Array, formats = FORMATS, chunkSize = bytes.length): CountingSink {
+  const vocabulary = newVocabulary();
+  const sink = new CountingSink(vocabulary);
+  const cursor = new PageCursor(new RecordDecoder({ formats, vocabulary, sink }), 0);
+  const pages = new PageStream(PAGE_SIZE);
+  const run = (page: Uint8Array): void => {
+    cursor.load(page);
+    cursor.run(Number.POSITIVE_INFINITY);
+    assert.equal(cursor.nextTimeNs, Number.POSITIVE_INFINITY);
+  };
+  for (let at = 0; at < bytes.length; at += chunkSize) {
+    pages.push(bytes.subarray(at, at + chunkSize));
+    for (let page = pages.next(); page !== undefined; page = pages.next()) run(page);
+  }
+  const rest = pages.end();
+  if (rest !== undefined) run(rest);
+  return sink;
+}
+
+const recording = fc.constantFrom(...RECORDINGS);
+
+describe('pages', () => {
+  it('of random bytes give at most what fits', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3 * PAGE_SIZE, size: 'max' }), (bytes) => {
+        assert.ok(total(decode(bytes).tracepoints) <= bytes.length / 8);
+      }),
+    );
+  });
+
+  it('of random records behind a good header give at most what fits', () => {
+    const record = fc.tuple(fc.nat(31), fc.nat(3), fc.uint8Array({ maxLength: 64 }));
+    fc.assert(
+      fc.property(fc.array(record, { maxLength: 60 }), fc.nat(PAGE_SIZE), (records, commit) => {
+        const page = new Uint8Array(PAGE_SIZE);
+        const view = new DataView(page.buffer);
+        view.setUint32(8, commit, true);
+        let at = 16;
+        for (const [typeLen, delta, content] of records) {
+          if (at + 4 + content.length > PAGE_SIZE) break;
+          view.setUint32(at, delta * 32 + typeLen, true);
+          page.set(content, at + 4);
+          at += 4 + Math.ceil(content.length / 4) * 4;
+          if (at > PAGE_SIZE - 4) break;
+        }
+        assert.ok(total(decode(page).tracepoints) <= PAGE_SIZE / 8);
+      }),
+    );
+  });
+
+  it('with flipped bits never end the decoder', () => {
+    const flips = fc.array(fc.tuple(fc.nat(17 * PAGE_SIZE - 1), fc.nat(7)), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(recording, flips, ({ bytes, formats }, places) => {
+        const damaged = Uint8Array.from(bytes);
+        for (const [at, bit] of places) if (at < damaged.length) damaged[at] = (damaged[at] ?? 0) ^ (1 << bit);
+        const sink = decode(damaged, formats);
+        assert.ok(total(sink.tracepoints) <= damaged.length / 8);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('cut short have no event more than the whole', () => {
+    fc.assert(
+      fc.property(recording, fc.nat(17 * PAGE_SIZE), ({ bytes, formats }, length) => {
+        const whole = plain(decode(bytes, formats).tracepoints);
+        for (const [name, count] of decode(bytes.subarray(0, length), formats).tracepoints) {
+          assert.ok(count <= (whole[name] ?? 0), name);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('are the same in chunks of any size', () => {
+    fc.assert(
+      fc.property(recording, fc.integer({ min: 1, max: 20_000 }), ({ bytes, formats }, chunkSize) => {
+        const [whole, chunked] = [decode(bytes, formats), decode(bytes, formats, chunkSize)];
+        assert.deepEqual(chunked.tracepoints, whole.tracepoints);
+        assert.deepEqual(chunked.lostEvents, whole.lostEvents);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('format texts', () => {
+  it('damaged give a format or a problem', () => {
+    const cut = fc.tuple(fc.constantFrom(...TEXTS), fc.nat(8000), fc.nat(200), fc.string({ maxLength: 20 }));
+    fc.assert(
+      fc.property(cut, ([text, at, removed, inserted]) => {
+        const damaged = text.slice(0, at) + inserted + text.slice(at + removed);
+        const event = parseEventFormat(damaged);
+        assert.ok('problem' in event ? event.problem.length < 500 : event.fields.length > 0);
+        parsePageHeader(damaged);
+        exitReasonLabels(damaged);
+        fieldLabels(damaged, 'reason');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('of random characters give a problem', () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 300 }), (text) => {
+        assert.ok('problem' in parseEventFormat(text));
+        assert.ok('problem' in parsePageHeader(text));
+      }),
+    );
+  });
+});

@@ -1,0 +1,70 @@
+/** Builds small /proc trees in a temporary folder, in the format of Documentation/filesystems/proc.rst. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+export interface FakeTask {
+  tid: number;
+  comm?: string;
+  startTime?: number;
+  cgroup?: string;
+  /** NSpid; by default the thread is in the host's namespace. */
+  ids?: readonly number[];
+}
+
+export interface FakeProcess extends Omit<FakeTask, 'tid'> {
+  pid: number;
+  args?: readonly string[];
+  parent?: number;
+  kernel?: boolean;
+  state?: string;
+  threads?: readonly FakeTask[];
+}
+
+export class ProcTree {
+  readonly root: string;
+
+  constructor(t: TestContext) {
+    this.root = mkdtempSync(join(tmpdir(), 'proc-tree-'));
+    t.after(() => rmSync(this.root, { recursive: true, force: true }));
+  }
+
+  /** Writes the whole process anew: threads that are not named vanish. */
+  put(process: FakeProcess): void {
+    const { pid, args = [], threads = [] } = process;
+    const folder = join(this.root, String(pid));
+    this.remove(pid);
+    this.#write(folder, { ...process, tid: pid }, pid, process);
+    writeFileSync(join(folder, 'cmdline'), args.map((arg) => `${arg}\0`).join(''));
+    const inherited = { comm: process.comm ?? '', startTime: process.startTime ?? 0, cgroup: process.cgroup ?? '' };
+    const main = { ...inherited, tid: pid, ...(process.ids === undefined ? {} : { ids: process.ids }) };
+    for (const task of [main, ...threads]) {
+      this.#write(join(folder, 'task', String(task.tid)), { ...inherited, ...task }, pid, process);
+    }
+  }
+
+  remove(pid: number): void {
+    rmSync(join(this.root, String(pid)), { recursive: true, force: true });
+  }
+
+  /** Live /proc answers for a thread's own id too, although listing it shows processes only: needs `put` before. */
+  answerForThread(pid: number, tid: number): void {
+    const folder = join(this.root, String(tid));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'status'), `Name:\tx\nTgid:\t${pid}\nPid:\t${tid}\n`);
+  }
+
+  #write(folder: string, task: FakeTask, pid: number, process: FakeProcess): void {
+    const { tid, comm = 'x', startTime = 0, cgroup = '', ids = [tid] } = task;
+    const { parent = 1, kernel = false, state = 'S' } = process;
+    mkdirSync(folder, { recursive: true });
+    const before = [state, parent, 1, 1, 0, -1, kernel ? 0x208040 : 0x400040, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 1, 0];
+    writeFileSync(join(folder, 'stat'), `${tid} (${comm}) ${before.join(' ')} ${startTime} 1000 2000 0 0 0\n`);
+    writeFileSync(
+      join(folder, 'status'),
+      `Name:\t${comm}\nUmask:\t0022\nTgid:\t${pid}\nNgid:\t0\nPid:\t${tid}\nNSpid:\t${ids.join('\t')}\nNSpgid:\t1\n`,
+    );
+    writeFileSync(join(folder, 'cgroup'), cgroup);
+  }
+}

@@ -1,0 +1,78 @@
+/** The inventory over the /proc of this machine. The VMMs are Node processes under another program name. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { Inventory } from '../../src/vm/inventory.js';
+
+/** Says `up`, then a worker thread for each line that it gets. */
+const SCRIPT = `
+  const { Worker } = require('node:worker_threads');
+  process.stdin.on('data', () => new Worker('setInterval(()=>{},1e9)', { eval: true }).on('online', () => console.log('worker')));
+  console.log('up');`;
+
+async function start(t: TestContext, argv0: string, ...args: string[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['-e', SCRIPT, '--', ...args], { argv0, stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  assert.ok(child.stdout !== null);
+  await once(child.stdout, 'data');
+  return child;
+}
+
+const tasks = (pid: number): number[] => readdirSync(`/proc/${pid}/task`).map(Number);
+
+test('a VMM of this machine is noticed, its new thread too, and its end', async (t) => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  inventory.scan(0);
+  const name = `live-${process.pid}`;
+  const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`);
+  const pid = child.pid ?? 0;
+  assert.ok(inventory.scan(1).started.some(({ label }) => label === name));
+  for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
+
+  const before = tasks(pid);
+  child.stdin?.write('more\n');
+  assert.ok(child.stdout !== null);
+  await once(child.stdout, 'data');
+  const fresh = tasks(pid).filter((tid) => !before.includes(tid));
+  assert.ok(fresh.length > 0);
+  inventory.scan(2);
+  for (const tid of fresh) assert.equal(inventory.find(tid)?.vm.label, name);
+
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  const { stopped } = inventory.scan(3);
+  assert.ok(stopped.some(({ label }) => label === name));
+  assert.ok(inventory.scan(400_000).forgotten.some(({ label }) => label === name));
+  assert.equal(inventory.find(pid), undefined);
+});
+
+test('a thread of an unknown program that runs a vCPU is found by its own id', async (t) => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  const child = await start(t, 'my-vmm');
+  const pid = child.pid ?? 0;
+  const tid = tasks(pid).find((id) => id !== pid) ?? 0;
+  inventory.miss(tid, false);
+  assert.deepEqual(inventory.resolveMisses(0).started, []);
+  inventory.miss(tid, true);
+  assert.deepEqual(
+    inventory.resolveMisses(1).started.map(({ label }) => label),
+    [String(pid)],
+  );
+  assert.equal(inventory.find(tid)?.vm.pid, pid);
+  assert.equal(inventory.find(pid)?.tid, pid);
+});
+
+test('scanning goes on while processes come and go', async () => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  const children = Array.from({ length: 30 }, () => spawn('/bin/true', { stdio: 'ignore' }));
+  const ends = children.map((child) => once(child, 'exit'));
+  for (let scan = 0; scan < 40; scan++) {
+    inventory.scan(scan);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(ends);
+  inventory.scan(100);
+  for (const { pid } of children) assert.equal(inventory.find(pid ?? 0), undefined);
+});

@@ -1,0 +1,153 @@
+/** Threads that are asked for, and those that are found by more than the list of a process' threads. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { labels, NOTHING, setUp, vm } from '../support/inventory-tree.js';
+import type { FakeProcess } from '../support/proc-tree.js';
+
+const UID = 'dc380811-8168-4a9e-9b4a-56ded1b6fe9c';
+
+test('a miss finds the thread, its VM and the other threads of it', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  tree.answerForThread(100, 101);
+  inventory.miss(101, true);
+  assert.equal(inventory.find(101), undefined);
+  assert.deepEqual(labels(inventory.resolveMisses(0)), { ...NOTHING, started: ['web'] });
+  assert.equal(inventory.find(101)?.vm.label, 'web');
+  assert.equal(inventory.find(100)?.vm.label, 'web');
+  assert.deepEqual(labels(inventory.resolveMisses(1)), NOTHING);
+});
+
+test('VMs of one name found by misses are labelled in the order of their start', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web', { startTime: 20 }));
+  tree.put(vm(200, 'web', { startTime: 10 }));
+  inventory.miss(100, true);
+  inventory.miss(200, true);
+  inventory.resolveMisses(0);
+  assert.deepEqual([inventory.find(100)?.vm.label, inventory.find(200)?.vm.label], ['web (100)', 'web']);
+});
+
+test('a miss in vain is tried again after ten seconds', (t) => {
+  const { tree, inventory } = setUp(t);
+  inventory.miss(100, true);
+  inventory.resolveMisses(0);
+  tree.put(vm(100, 'web'));
+  inventory.miss(100, true);
+  assert.deepEqual(labels(inventory.resolveMisses(9_999)), NOTHING);
+  inventory.resolveMisses(10_000);
+  inventory.miss(100, true);
+  assert.deepEqual(labels(inventory.resolveMisses(10_001)), { ...NOTHING, started: ['web'] });
+});
+
+test('misses are looked up a few at a time', (t) => {
+  const { tree, inventory } = setUp(t);
+  for (let pid = 1000; pid < 1100; pid++) {
+    tree.put(vm(pid, `vm-${pid}`, { threads: [] }));
+    inventory.miss(pid, true);
+  }
+  const first = inventory.resolveMisses(0).started.length;
+  assert.ok(first > 0 && first < 100, String(first));
+  for (let call = 0; call < 10; call++) inventory.resolveMisses(call);
+  assert.equal(inventory.vms().length, 100);
+});
+
+test('an unknown program becomes a VM when it runs a vCPU, and only then', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put({ pid: 100, comm: 'uhyve', args: ['/bin/uhyve'], startTime: 7, threads: [{ tid: 101, comm: 'x' }] });
+  tree.put({ pid: 200, comm: 'bash', args: ['bash'] });
+  tree.put({ pid: 300, comm: 'kswapd0', kernel: true });
+  tree.answerForThread(100, 101);
+  inventory.scan(0);
+  inventory.miss(101, false);
+  inventory.miss(200, false);
+  inventory.miss(300, true); // can't be, but must not become one
+  assert.deepEqual(labels(inventory.resolveMisses(1)), NOTHING);
+  inventory.miss(101, true);
+  assert.deepEqual(labels(inventory.resolveMisses(2)), { ...NOTHING, started: ['100'] });
+  assert.equal(inventory.find(101)?.vm.vmm, 'uhyve');
+  assert.deepEqual(labels(inventory.scan(3)), NOTHING, 'and it stays one');
+});
+
+test('the kernel threads of a VM are found by the id in their name, once the VM is there', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put({ pid: 90, comm: 'kvm-pit/100', kernel: true, startTime: 50 }); // of an older VM with this id
+  tree.put({ pid: 120, comm: 'kvm-pit/100', kernel: true, startTime: 105 });
+  tree.put({ pid: 121, comm: 'vhost-101', kernel: true, startTime: 106 }); // made by a thread of it
+  tree.put({ pid: 122, comm: 'kvm-pit/100', args: ['evil'], startTime: 107 });
+  inventory.scan(0);
+  tree.put(vm(100, 'a'));
+  inventory.scan(1);
+  assert.deepEqual(
+    [90, 120, 121, 122].map((tid) => inventory.find(tid)?.vm.label),
+    [undefined, 'a', 'a', undefined],
+  );
+  assert.equal(inventory.find(120)?.vcpu, -1);
+  tree.remove(120);
+  inventory.scan(2);
+  assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, reusedTids: [120] });
+});
+
+test("Kata's pod is that of its vCPU threads", (t) => {
+  const { tree, inventory } = setUp(t);
+  const sandbox = 'fa7f0ec4fbcbb70c69565a5b2d269926e04ec5601dff59235199d6e60198e95c';
+  const process = (cgroup: string): FakeProcess => ({
+    ...vm(100, `sandbox-${sandbox}`),
+    cgroup: `0::/kata_overhead/${sandbox}\n`,
+    threads: [{ tid: 101, comm: 'CPU 0/KVM', startTime: 101, cgroup }],
+  });
+  tree.put(process(`0::/kata_overhead/${sandbox}\n`)); // not moved yet
+  inventory.scan(0);
+  const kata = inventory.find(101)?.vm;
+  assert.deepEqual([kata?.podUid, kata?.containerId, kata?.sandbox], ['', sandbox, sandbox]);
+  tree.put(process(`0::/kubepods/burstable/pod${UID}/${sandbox}\n`));
+  inventory.scan(1);
+  assert.equal(kata?.podUid, UID);
+});
+
+test('KubeVirt is known by the pod that it is in', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'shop_web-1', { cgroup: `0::/kubepods/pod${UID}/x\n` }));
+  inventory.scan(0);
+  const { namespace, vmi, podUid, label } = inventory.find(100)?.vm ?? {};
+  assert.deepEqual([namespace, vmi, podUid, label], ['shop', 'web-1', UID, 'shop_web-1']);
+});
+
+test("a thread is found by its id in its VM's own namespace", (t) => {
+  const { tree, inventory } = setUp(t);
+  const inPod = (pid: number, name: string, inner: number): FakeProcess => ({
+    ...vm(pid, name),
+    ids: [pid, inner],
+    threads: [{ tid: pid + 1, comm: 'CPU 0/KVM', startTime: pid + 1, ids: [pid + 1, inner + 8] }],
+  });
+  tree.put(inPod(1000, 'a', 72));
+  tree.put(inPod(2000, 'b', 72));
+  tree.put(inPod(3000, 'c', 90));
+  tree.put(vm(98, 'host')); // its thread 99 exists on the host
+  tree.put({ pid: 500, comm: 'kvm-pit/90', kernel: true, startTime: 4000 });
+  inventory.scan(0);
+  const label = (pid: number | undefined, tid: number): string | undefined =>
+    inventory.byNamespacedTid(pid, tid)?.vm.label;
+  assert.equal(label(undefined, 98), 'host', 'the id on the host goes first, c has a 98 too');
+  assert.equal(label(3000, 98), 'c');
+  assert.equal(label(undefined, 80), undefined, 'a and b have one');
+  assert.equal(label(1000, 80), 'a');
+  assert.equal(label(2000, 80), 'b');
+  assert.equal(inventory.byNamespacedTid(2000, 80)?.tid, 2001);
+  assert.equal(label(2000, 2001), 'b');
+  assert.equal(label(undefined, 90), 'c');
+  assert.equal(label(1000, 90), undefined);
+  assert.equal(inventory.find(500)?.vm.label, 'c', 'the name of kvm-pit has the inner id');
+  tree.remove(1000);
+  inventory.scan(1);
+  assert.equal(label(undefined, 80), 'b', 'a is gone');
+});
+test('of several threads of one process one that runs a vCPU is enough', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put({ pid: 100, comm: 'uhyve', args: ['uhyve'], threads: [{ tid: 101 }, { tid: 102 }] });
+  for (const tid of [101, 102]) tree.answerForThread(100, tid);
+  inventory.miss(101, true);
+  inventory.miss(102, false);
+  assert.deepEqual(labels(inventory.resolveMisses(0)), { ...NOTHING, started: ['100'] });
+  assert.equal(inventory.find(102)?.vm.label, '100');
+});

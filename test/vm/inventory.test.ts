@@ -1,0 +1,202 @@
+/** The inventory over a /proc that changes: built trees, each change followed by a scan. */
+import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { labels, NOTHING, setUp, vm } from '../support/inventory-tree.js';
+
+test('a VM starts, stops, is kept for the grace period and forgotten', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put({ pid: 1, comm: 'systemd', args: ['/sbin/init'] });
+  assert.deepEqual(labels(inventory.scan(0)), NOTHING);
+  tree.put(vm(100, 'web'));
+  assert.deepEqual(labels(inventory.scan(1000)), { ...NOTHING, started: ['web'] });
+  assert.deepEqual(labels(inventory.scan(2000)), NOTHING);
+  const web = inventory.find(101)?.vm;
+  assert.equal(web?.stoppedMs, Number.NaN);
+  tree.remove(100);
+  assert.deepEqual(labels(inventory.scan(3000)), { ...NOTHING, stopped: ['web'] });
+  assert.equal(web?.stoppedMs, 3000);
+  assert.deepEqual(inventory.vms(), [web]);
+  assert.equal(inventory.find(101)?.vm, web, 'its last events are still on their way');
+  assert.deepEqual(labels(inventory.scan(13_000)), { ...NOTHING, reusedTids: [100, 101] });
+  assert.equal(inventory.find(101), undefined);
+  assert.deepEqual(labels(inventory.scan(62_999)), NOTHING);
+  assert.deepEqual(labels(inventory.scan(63_000)), { ...NOTHING, forgotten: ['web'] });
+  assert.deepEqual(inventory.vms(), []);
+});
+
+test('the same process id with another start time is another VM', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  inventory.scan(0);
+  const first = inventory.find(101)?.vm;
+  tree.put(vm(100, 'web', { startTime: 777 }));
+  assert.deepEqual(labels(inventory.scan(1)), {
+    ...NOTHING,
+    started: ['web'],
+    stopped: ['web'],
+    reusedTids: [100, 101],
+  });
+  const second = inventory.find(101)?.vm;
+  assert.notEqual(second, first);
+  assert.equal(second?.startTime, 777);
+  assert.equal(second?.label, 'web', 'the name was free again');
+  tree.put({ pid: 100, comm: 'bash', args: ['bash'], startTime: 888 });
+  assert.deepEqual(labels(inventory.scan(2)), { ...NOTHING, stopped: ['web'] });
+  assert.equal(inventory.vms().length, 2);
+});
+
+test('living VMs of one name are told apart, the later one by its process id', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(300, 'web', { startTime: 10 }));
+  tree.put(vm(100, 'web', { startTime: 20 }));
+  tree.put(vm(200, 'web', { startTime: 20 }));
+  tree.put(vm(400, 'web (100)', { startTime: 5 }));
+  inventory.scan(0);
+  assert.deepEqual(
+    [300, 100, 200, 400].map((pid) => inventory.find(pid)?.vm.label),
+    ['web', 'web (100) (100)', 'web (200)', 'web (100)'],
+  );
+  tree.remove(300);
+  inventory.scan(1);
+  assert.equal(inventory.find(200)?.vm.label, 'web (200)', 'labels stay');
+  tree.put(vm(500, 'web', { startTime: 30 }));
+  inventory.scan(2);
+  assert.equal(inventory.find(500)?.vm.label, 'web');
+});
+
+test('VMs without a name are called by their uuid, libvirt scope or process id', (t) => {
+  const { tree, inventory } = setUp(t);
+  const uuid = '0e44be5a-ff12-52fb-9413-07b52f3593c3';
+  tree.put(vm(100, '', { args: ['qemu-kvm', '-uuid', uuid] }));
+  tree.put(vm(200, '', { args: ['qemu-kvm'], cgroup: '0::/machine.slice/machine-qemu\\x2d3\\x2ddb.scope\n' }));
+  tree.put(vm(300, '', { args: ['qemu-kvm'] }));
+  inventory.scan(0);
+  assert.deepEqual(
+    [100, 200, 300].map((pid) => inventory.find(pid)?.vm.name),
+    [uuid, 'db', '300'],
+  );
+});
+
+test('threads come and go', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  inventory.scan(0);
+  const web = inventory.find(100)?.vm;
+  assert.ok(web !== undefined);
+  const cpu0 = { tid: 101, comm: 'CPU 0/KVM', startTime: 101 };
+  tree.put(vm(100, 'web', { threads: [cpu0, { tid: 150, comm: 'CPU 1/KVM', startTime: 500 }] }));
+  assert.deepEqual(labels(inventory.scan(1)), NOTHING);
+  assert.equal(inventory.find(150)?.vcpu, 1);
+  assert.equal(inventory.vcpuCount(web), 2);
+  tree.put(vm(100, 'web', { threads: [cpu0] }));
+  inventory.scan(2);
+  assert.equal(inventory.vcpuCount(web), 1);
+  assert.equal(inventory.find(150)?.vcpu, 1, 'still found for a moment');
+  assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, reusedTids: [150] });
+  assert.equal(inventory.find(150), undefined);
+});
+
+test('a thread id that goes to another VM is noticed', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  inventory.scan(0);
+  tree.put(vm(100, 'a', { threads: [] }));
+  tree.put(vm(200, 'b', { threads: [{ tid: 101, comm: 'CPU 5/KVM', startTime: 300 }] }));
+  assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, started: ['b'], reusedTids: [101] });
+  assert.deepEqual([inventory.find(101)?.vm.label, inventory.find(101)?.vcpu], ['b', 5]);
+});
+
+test('a thread id used again within a VM is noticed before its turns are over', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  inventory.scan(0);
+  inventory.scan(1);
+  tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'worker', startTime: 999 }] }));
+  const reused: number[] = [];
+  for (let scan = 2; scan < 20; scan++) reused.push(...inventory.scan(scan).reusedTids);
+  assert.deepEqual(reused, [101]);
+  assert.equal(inventory.find(101)?.vcpu, -1);
+});
+
+test('a thread that gets its name late is seen once it has it', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'qemu-system-x86' }] }));
+  inventory.scan(0);
+  assert.equal(inventory.find(101)?.vcpu, -1);
+  tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'CPU 2/KVM' }] }));
+  inventory.scan(1);
+  assert.equal(inventory.find(101)?.vcpu, 2);
+});
+
+test('what an event says of its vCPU goes before the name, also before the thread is known', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  inventory.scan(0);
+  inventory.learnVcpu(101, 9);
+  inventory.scan(1);
+  assert.equal(inventory.find(101)?.vcpu, 9);
+  tree.put(vm(200, 'b'));
+  tree.answerForThread(200, 201);
+  inventory.learnVcpu(201, 8);
+  inventory.resolveMisses(2);
+  assert.equal(inventory.find(201)?.vcpu, 8);
+});
+
+test('a process becomes a VMM by exec, or after it was forked from another program', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put({ pid: 100, comm: 'libvirtd', args: ['libvirtd'], startTime: 100 });
+  inventory.scan(0);
+  tree.put(vm(100, 'web', { startTime: 100 }));
+  assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, started: ['web'] });
+});
+
+test('a child that still looks like its VMM is no second VM', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  tree.put(vm(200, 'web', { parent: 100 }));
+  assert.deepEqual(labels(inventory.scan(0)), { ...NOTHING, started: ['web'] });
+  tree.put(vm(300, 'web', { parent: 100 }));
+  assert.deepEqual(labels(inventory.scan(1)), NOTHING);
+});
+
+test('a zombie has stopped, a process whose first thread ended has not', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  tree.put(vm(200, 'b'));
+  inventory.scan(0);
+  tree.put(vm(100, 'a', { state: 'Z', threads: [] }));
+  tree.put(vm(200, 'b', { state: 'Z' }));
+  assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, stopped: ['a'] });
+  assert.deepEqual(labels(inventory.scan(2)), NOTHING);
+});
+
+test('without an answer from /proc nothing is taken for gone', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  inventory.scan(0);
+  rmSync(tree.root, { recursive: true });
+  assert.deepEqual(labels(inventory.scan(1)), NOTHING);
+  assert.equal(inventory.vms().length, 1);
+});
+
+test('what vanishes while it is read is left out', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  tree.put(vm(200, 'b'));
+  rmSync(join(tree.root, '100/stat'));
+  rmSync(join(tree.root, '200/task'), { recursive: true });
+  assert.deepEqual(labels(inventory.scan(0)), { ...NOTHING, started: ['b'] });
+  assert.equal(inventory.find(201), undefined);
+});
+
+test('the command line of a known process is not read again', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put({ pid: 50, comm: 'bash', args: ['bash'] });
+  tree.put(vm(100, 'a'));
+  inventory.scan(0);
+  writeFileSync(join(tree.root, '50/cmdline'), 'qemu-kvm\0-name\0x\0');
+  writeFileSync(join(tree.root, '100/cmdline'), 'qemu-kvm\0-name\0x\0');
+  for (let scan = 1; scan < 50; scan++) assert.deepEqual(labels(inventory.scan(scan)), NOTHING);
+});
