@@ -17,7 +17,7 @@ import { FtraceLine } from './ftrace-line.js';
 import { KVM_TEXT_SCANNERS, type KvmTextScanner } from './kvm-text.js';
 import { LineSplitter } from './line-splitter.js';
 import { latin1 } from './names.js';
-import { decodeQemuEventText } from './qemu-log-line.js';
+import { decodeQemuEventText } from './qemu-event-text.js';
 import { ReasonText } from './reason-text.js';
 
 const COMMENT = 0x23;

@@ -22,7 +22,7 @@ import type { EventFormat } from './event-format.js';
 import { readKvmExit, readS390Exit } from './kvm-exit-record.js';
 import { userspaceReasonLabel } from './kvm-exit-table.js';
 import { fieldLabels } from './print-fmt.js';
-import { decodeQemuEventText } from './qemu-log-line.js';
+import { decodeQemuEventText } from './qemu-event-text.js';
 import { ReasonIds } from './reason-ids.js';
 import { fieldsEnd, readInt, readUnsigned } from './record-field.js';
 import { bindFields, type ReaderBuilder, type RecordContext, type RecordReader } from './record-reader.js';

@@ -43,11 +43,9 @@ export const KVM_TEXT_SCANNERS: ReadonlyMap<string, KvmTextScanner> = new Map<st
   ['kvm_fast_mmio', scanFastMmio],
   ['kvm_s390_sie_exit', scanSieExit],
   ['kvm_s390_sie_enter', scanSieEnter],
-  // loongarch spells its entries and idle exits as tracepoints of their own (arch/loongarch/kvm/trace.h)
+  // loongarch's entries. Its kvm_exit_idle and kvm_exit_cache come after the kvm_exit of the same exit: not counted again.
   ['kvm_enter', scanEntry],
   ['kvm_reenter', scanEntry],
-  ['kvm_exit_idle', scanLoongarchExit],
-  ['kvm_exit_cache', scanLoongarchExit],
 ]);
 
 const VCPU = ascii('vcpu ');
@@ -130,7 +128,7 @@ function scanArm64Exit(
     to = from <= 0 ? -1 : indexOfByte(bytes, from, end, CLOSE_PAREN);
     if (to <= from) return false;
   }
-  sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reasons.plain(bytes, from, to), Number.NaN, Number.NaN);
+  sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reasons.arm64(bytes, from, to), Number.NaN, Number.NaN);
   return true;
 }
 

@@ -28,8 +28,6 @@ import {
 } from './qemu-event-text.js';
 import { QemuLogPrefix, THREAD_PREFIX } from './qemu-log-prefix.js';
 
-export { decodeQemuEventText } from './qemu-event-text.js';
-
 export interface QemuLogOptions {
   /** Names of all events of this QEMU (its trace-events-all), to tell events from other lines. */
   readonly knownEvents?: ReadonlySet<string>;

@@ -6,23 +6,24 @@
  * A bare number means one thing to VMX and another to SVM. Which of the two a recording comes from is learned from the
  * first reason that has a name; a number met before stays as it is.
  */
-
 import { hexadecimal } from './bytes.js';
-import { canonicalReason, exitReasonLabel, isaOfLabel } from './exit-reasons.js';
+import { canonicalReason, exitReasonLabel, isaOfLabel, riscvCauseLabel } from './exit-reasons.js';
 import { userspaceReasonLabel } from './kvm-exit-table.js';
-import type { Names } from './names.js';
-import { latin1 } from './names.js';
+import { latin1, type Names } from './names.js';
+import { ReasonIds } from './reason-ids.js';
 
 export class ReasonText {
   readonly restart: number;
   readonly error: number;
   readonly #names: Names;
-  readonly #userspace: number[] = [];
-  readonly #s390: number[] = [];
+  readonly #userspace: ReasonIds;
+  readonly #s390: ReasonIds;
   #isa: 'vmx' | 'svm' | undefined;
 
   constructor(names: Names) {
     this.#names = names;
+    this.#userspace = new ReasonIds(names, userspaceReasonLabel);
+    this.#s390 = new ReasonIds(names, (icptcode) => exitReasonLabel('s390', icptcode));
     this.restart = names.id('restart');
     this.error = names.id('error');
   }
@@ -33,50 +34,51 @@ export class ReasonText {
     return known >= 0 ? known : this.#learnX86(bytes, start, end);
   }
 
+  /** An exception class of arm64, by name, or in hexadecimal where that kernel had no name for it. */
+  arm64(bytes: Uint8Array, start: number, end: number): number {
+    return this.#learn(bytes, start, end, (text) =>
+      text.startsWith('0x') ? exitReasonLabel('arm64', hexadecimal(bytes, start, end)) : text,
+    );
+  }
+
+  /** scause in hexadecimal. Its top bit says interrupt; a double has no room for that bit and the cause below it. */
+  riscv(bytes: Uint8Array, start: number, end: number): number {
+    return this.#learn(bytes, start, end, (text) => {
+      const digits = text.replace(/^0x/, '');
+      const interrupt = (digits.length === 16 || digits.length === 8) && Number.parseInt(digits.slice(0, 1), 16) >= 8;
+      return riscvCauseLabel(interrupt, Number.parseInt(interrupt ? digits.slice(1) : digits, 16));
+    });
+  }
+
   /** A reason that is its own label. */
   plain(bytes: Uint8Array, start: number, end: number): number {
     return this.#names.intern(bytes, start, end);
   }
 
-  /** scause in hexadecimal. The top bit of its 64 says interrupt, which a double keeps. */
-  riscv(bytes: Uint8Array, start: number, end: number): number {
-    const known = this.#names.find(bytes, start, end);
-    if (known >= 0) return known;
-    const id = this.#names.id(exitReasonLabel('riscv', hexadecimal(bytes, start, end)));
-    this.#names.teach(bytes, start, end, id);
-    return id;
-  }
-
   /** An s390 interception code. */
   s390(code: number): number {
-    return this.#byCode(this.#s390, code, (icptcode) => exitReasonLabel('s390', icptcode));
+    return this.#s390.id(code);
   }
 
   /** A KVM_EXIT number. */
   userspace(code: number): number {
-    return this.#byCode(this.#userspace, code, userspaceReasonLabel);
+    return this.#userspace.id(code);
   }
 
-  #byCode(cache: number[], code: number, label: (code: number) => string): number {
-    const known = cache[code];
-    if (known !== undefined) return known;
-    const id = this.#names.id(label(code));
-    if (code < 256) cache[code] = id;
+  #learn(bytes: Uint8Array, start: number, end: number, label: (text: string) => string): number {
+    const known = this.#names.find(bytes, start, end);
+    if (known >= 0) return known;
+    const id = this.#names.id(label(latin1(bytes, start, end)));
+    this.#names.teach(bytes, start, end, id);
     return id;
   }
 
   #learnX86(bytes: Uint8Array, start: number, end: number): number {
-    const text = latin1(bytes, start, end);
-    if (!text.startsWith('0x')) {
-      const label = canonicalReason(text);
-      this.#isa ??= isaOfLabel(label);
-      const id = this.#names.id(label);
-      this.#names.teach(bytes, start, end, id);
-      return id;
-    }
-    if (this.#isa === undefined) return this.#names.id(text);
-    const id = this.#names.id(exitReasonLabel(this.#isa, hexadecimal(bytes, start, end)));
-    this.#names.teach(bytes, start, end, id);
-    return id;
+    const label = canonicalReason(latin1(bytes, start, end));
+    if (!label.startsWith('0x')) this.#isa ??= isaOfLabel(label);
+    // A number that may get its name later is not taught as a spelling.
+    else if (this.#isa === undefined) return this.#names.id(label);
+    else return this.#learn(bytes, start, end, () => exitReasonLabel(this.#isa ?? 'vmx', Number(label)));
+    return this.#learn(bytes, start, end, () => label);
   }
 }

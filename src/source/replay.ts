@@ -87,11 +87,15 @@ function readQemuLog(_path: string, sinks: ReplaySinks, { vocabulary, traceEvent
   };
 }
 
+const NUMBERED =
+  'a simple trace that numbers its events instead of naming them; give the trace-events-all of the QEMU that wrote it: --qemu.trace-events=FILE';
+
 function readQemuSimple(path: string, sinks: ReplaySinks, { vocabulary, traceEvents }: ReplayOptions): RecordingReader {
   const sink = sinks.qemu('simple');
   const decoder = new QemuSimpleDecoder(vocabulary, sink, traceEvents ? { traceEvents } : {});
   const check = () => {
     if (decoder.problem !== undefined) throw new AgentError(`${path}: ${decoder.problem}`);
+    if (decoder.needsTraceEvents) throw new AgentError(`${path}: ${NUMBERED}`);
   };
   return {
     push: (chunk) => {

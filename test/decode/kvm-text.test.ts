@@ -72,7 +72,22 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ],
   ['arm64 trap', 'kvm_exit: TRAP: HSR_EC: 0x0024 (DABT_LOW), PC: 0x0000000040080000', 'exit vcpu=-1 DABT_LOW NaN NaN'],
   ['arm64 interrupt', 'kvm_exit: IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0xffff800008012345', 'exit vcpu=-1 IRQ NaN NaN'],
-  ['loongarch', 'kvm_exit_idle: [IDLE]PC: 0x90000000', 'exit vcpu=-1 IDLE NaN NaN'],
+  [
+    'an arm64 class that the kernel had no name for',
+    'kvm_exit: TRAP: HSR_EC: 0x0012 (0x12), PC: 0x0000000040080000',
+    'exit vcpu=-1 HVC32 NaN NaN',
+  ],
+  [
+    'riscv guest page fault',
+    'kvm_exit: SEPC:0x80200000, SCAUSE:0x17, STVAL:0x0, HTVAL:0x0, HTINST:0x0',
+    'exit vcpu=-1 EXC_STORE_GUEST_PAGE_FAULT NaN NaN',
+  ],
+  [
+    'riscv interrupt',
+    'kvm_exit: SEPC:0x80200000, SCAUSE:0x8000000000000005, STVAL:0x0, HTVAL:0x0, HTINST:0x0',
+    'exit vcpu=-1 IRQ_S_TIMER NaN NaN',
+  ],
+  ['loongarch', 'kvm_exit: [IDLE]PC: 0x90000000', 'exit vcpu=-1 IDLE NaN NaN'],
   [
     's390',
     'kvm_s390_sie_exit: 02[0000000180000000-000000000011a4c0]: exit sie icptcode 4 (Instruction)',

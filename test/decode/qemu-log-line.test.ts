@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeQemuEventText, looksLikeQemuLog, QemuLogDecoder } from '../../src/decode/qemu-log-line.js';
+import { decodeQemuEventText } from '../../src/decode/qemu-event-text.js';
+import { looksLikeQemuLog, QemuLogDecoder } from '../../src/decode/qemu-log-line.js';
 import { CountingSink, plain, total } from '../support/counting-sink.js';
 import { readFixture } from '../support/fixtures.js';
 import { newVocabulary } from '../support/vocabulary.js';
