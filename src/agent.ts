@@ -1,20 +1,27 @@
 /**
  * The live agent, in the order of the data:
  *
- *   kernel trace ─► decoder ─► ledger ─► /metrics
- *                                ▲
- *   /proc ─► inventory ──────────┘ whose thread
+ *   kernel trace ──┐
+ *                  ├─► decoder ─► ledger ─► /metrics
+ *   QEMU's traces ─┘                ▲
+ *   /proc ─► inventory ─────────────┘ whose thread
  */
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from './agent-error.js';
 import { attributionOf } from './attribution.js';
 import type { KernelCounts } from './count/kernel-counts.js';
 import { Ledger } from './count/ledger.js';
+import type { Collectors } from './count/vcpu-counts.js';
 import { log } from './log.js';
+import { QemuTraces, type QemuTracesOptions } from './qemu-traces.js';
 import { KernelTrace, type KernelTraceOptions, NoKvmEvents } from './source/kernel-trace.js';
+import { neededEvents } from './source/needed-events.js';
+import { TopLevelMarkers } from './source/top-level-markers.js';
 import { findTracefs, type Tracefs } from './source/tracefs.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
+import type { Vm } from './vm/vm.js';
 
 export interface AgentOptions {
   readonly procfs: string;
@@ -24,16 +31,32 @@ export interface AgentOptions {
   readonly bufferSize: number;
   /** `system:event`, `kvm:*`; undefined: those that are needed. */
   readonly events: readonly string[] | undefined;
+  readonly collectors: Collectors;
+  /** Addresses of each VM that have series of their own. */
+  readonly ioAddresses: number;
   readonly reader: KernelTraceOptions['reader'];
+  /** Read the kernel's trace at all. */
+  readonly kernel: boolean;
+  /** Have QEMU's markers copied to our instance; where that can't be, read them from the top-level buffer. */
+  readonly markers: boolean;
+  readonly consumeTopLevel: boolean;
+  readonly qemu: Pick<QemuTracesOptions, 'logs' | 'simples' | 'traceEvents'>;
   readonly graceMs: number;
 }
 
-/** Longest time between two drains: how stale a scrape can be. */
+/** Longest time between two drains: how stale a scrape can be. Under load seldom is cheap: each drain finds the caches cold. */
 const SLOWEST_TICK_MS = 200;
+/**
+ * The same where little happens: a VM that lives for a moment only must be looked at while it does. To ask a CPU in vain takes some
+ * 10 microseconds, so with hundreds of them it is done less often.
+ */
+const QUIET_TICK_MS = Math.min(SLOWEST_TICK_MS, Math.max(50, availableParallelism()));
+/** Little: a drain has read no more than this from any CPU. */
+const QUIET_BYTES = 2 << 16;
 const FASTEST_TICK_MS = 10;
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
-/** A buffer fuller than this at a drain: come more often. A sixteenth of it: more seldom. */
+/** A buffer fuller than this at a drain: come more often. Half of it: more seldom. */
 const HIGH_WATER = 1 / 8;
 const SCAN_MS = 1000;
 const RETRY_MS = 5000;
@@ -42,9 +65,12 @@ export class Agent {
   readonly ledger: Ledger;
   readonly inventory: Inventory;
   readonly #options: AgentOptions;
-  readonly #counts: KernelCounts;
+  readonly #counts: KernelCounts | undefined;
+  readonly #markerCounts: KernelCounts | undefined;
+  readonly #qemu: QemuTraces | undefined;
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
+  #topLevel: TopLevelMarkers | undefined;
   #tickMs = FASTEST_TICK_MS;
   #waitingFor = '';
 
@@ -56,29 +82,41 @@ export class Agent {
       debugfs: '/sys/kernel/debug/kvm',
       graceMs: options.graceMs,
     });
-    this.ledger = new Ledger(attributionOf(this.inventory));
-    this.#counts = this.ledger.kernelSource('tracefs', (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
-    this.#counts.source.up = false;
+    this.ledger = new Ledger(attributionOf(this.inventory), options);
+    const source = (name: string) => {
+      const counts = this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
+      counts.source.up = false;
+      return counts;
+    };
+    if (options.kernel) this.#counts = source('tracefs');
+    if (options.consumeTopLevel) this.#markerCounts = source('qemu_markers');
+    const { logs, simples } = options.qemu;
+    if (logs.length + simples.length > 0)
+      this.#qemu = new QemuTraces({ ...options, ...options.qemu }, this.ledger, this.inventory);
+    else if (!options.kernel && !options.consumeTopLevel)
+      throw new AgentError('--no-collector.kernel leaves nothing to read: give --qemu.log or --qemu.simple');
   }
 
-  /** Whether the kernel's events are being read. */
+  /** Whether the events are being read: the kernel's, if they are to be. */
   get ready(): boolean {
-    return this.#trace !== undefined;
+    return this.#trace !== undefined || !this.#options.kernel;
   }
 
   /**
-   * Opens the sources. A host without the kvm module is waited for.
+   * Opens the sources. A host without the kvm module is waited for, and one without tracefs where there are QEMU's own traces to read.
    * @throws AgentError where the rights or the kernel don't allow it; nothing is left behind then
    */
   open(): void {
     this.inventory.scan(performance.now());
-    this.#tracefs = findTracefs(this.#options.tracefs);
     try {
-      this.#openTrace();
+      this.#openTracefs();
     } catch (error) {
-      this.#tracefs.release();
-      throw error;
+      this.#tracefs?.release();
+      this.#tracefs = undefined;
+      if (!(error instanceof AgentError) || this.#qemu === undefined) throw error;
+      this.#wait(error.message);
     }
+    this.#qemu?.start();
   }
 
   /** Reads until told to stop, then leaves the host as it was. */
@@ -89,7 +127,8 @@ export class Agent {
       while (!signal.aborted) {
         const behind = this.#drain();
         // Behind or not, whoever waits for the event loop (a scrape) gets it.
-        await sleep(behind ? 0 : this.#tickMs, undefined, { signal }).catch(() => {});
+        const tickMs = this.#trace === undefined ? QUIET_TICK_MS : this.#tickMs;
+        await sleep(behind ? 0 : tickMs, undefined, { signal }).catch(() => {});
       }
       this.#drain();
     } finally {
@@ -100,22 +139,36 @@ export class Agent {
   }
 
   close(): void {
+    this.#qemu?.stop();
     this.#closeTrace();
     this.#tracefs?.release();
     this.#tracefs = undefined;
   }
 
-  #openTrace(): void {
+  #openTracefs(): void {
+    if (!this.#options.kernel && !this.#options.consumeTopLevel) return;
+    this.#tracefs ??= findTracefs(this.#options.tracefs);
+    if (this.#counts !== undefined) this.#openTrace(this.#counts, this.#tracefs.path);
+    if (this.#markerCounts !== undefined) this.#openTopLevel(this.#markerCounts, this.#tracefs.path);
+  }
+
+  #openTrace(counts: KernelCounts, tracefs: string): void {
     const { vocabulary } = this.ledger;
     try {
-      const tracefs = this.#tracefs?.path ?? '';
-      this.#trace = new KernelTrace({ ...this.#options, tracefs, vocabulary, sink: this.#counts });
+      this.#trace = new KernelTrace({
+        ...this.#options,
+        neededEvents: neededEvents(this.#options.collectors),
+        tracefs,
+        vocabulary,
+        sink: counts,
+      });
     } catch (error) {
       if (!(error instanceof NoKvmEvents)) throw error;
       this.#wait(error.message);
       return;
     }
-    this.#counts.source.up = true;
+    counts.source.up = true;
+    this.ledger.kernelCountsAll = this.#trace.events.includes('kvm:kvm_userspace_exit');
     this.#waitingFor = '';
     const { fallback } = this.#trace;
     if (fallback !== undefined)
@@ -128,8 +181,31 @@ export class Agent {
     });
   }
 
+  /** Never both: markers that are copied to our instance are read there. */
+  #openTopLevel(counts: KernelCounts, tracefs: string): void {
+    if (this.#topLevel !== undefined) return;
+    if (this.#trace?.instance.copiesMarkers === true) {
+      log('info', "QEMU's markers are copied to our instance; the top-level buffer is left alone");
+      return;
+    }
+    const { reader, bufferSize } = this.#options;
+    this.#topLevel = new TopLevelMarkers({
+      tracefs,
+      reader,
+      bufferSize,
+      vocabulary: this.ledger.vocabulary,
+      sink: counts,
+    });
+    counts.source.up = true;
+    log('info', "reading QEMU's markers from the top-level buffer, which empties it", { tracefs });
+  }
+
   #closeTrace(): void {
-    this.#counts.source.up = false;
+    this.ledger.kernelCountsAll = false;
+    if (this.#counts !== undefined) this.#counts.source.up = false;
+    if (this.#markerCounts !== undefined) this.#markerCounts.source.up = false;
+    this.#topLevel?.close();
+    this.#topLevel = undefined;
     this.#trace?.close();
     this.#trace = undefined;
   }
@@ -142,26 +218,54 @@ export class Agent {
 
   /** True where there was more than the budget allowed to read. */
   #drain(): boolean {
-    const trace = this.#trace;
-    if (trace === undefined) return false;
+    const behind = this.#drainTopLevel();
+    return this.#drainTrace() || behind;
+  }
+
+  #drainTopLevel(): boolean {
+    if (this.#topLevel === undefined || this.#markerCounts === undefined) return false;
     const startMs = performance.now();
-    const { mostPages, behind } = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
-    this.#counts.source.addDrain((performance.now() - startMs) / 1000);
-    this.#adapt((mostPages * trace.instance.subBufferSize) / this.#options.bufferSize);
-    this.#learn(this.inventory.resolveMisses(performance.now()));
+    const behind = this.#topLevel.drain(startMs + TICK_BUDGET_MS, () => performance.now());
+    this.#markerCounts.source.addDrain((performance.now() - startMs) / 1000);
     return behind;
   }
 
-  #adapt(fill: number): void {
+  #drainTrace(): boolean {
+    const trace = this.#trace;
+    const counts = this.#counts;
+    if (trace === undefined || counts === undefined) return false;
+    const startMs = performance.now();
+    const { mostBytes, behind } = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
+    counts.source.addDrain((performance.now() - startMs) / 1000);
+    this.#adapt(mostBytes);
+    this.#identify(counts);
+    return behind;
+  }
+
+  /** Comes sooner where the buffers fill up, later where that saves time. */
+  #adapt(mostBytes: number): void {
+    const fill = mostBytes / this.#options.bufferSize;
     if (fill > HIGH_WATER) this.#tickMs = Math.max(FASTEST_TICK_MS, this.#tickMs / 2);
-    else if (fill < HIGH_WATER / 16) this.#tickMs = Math.min(SLOWEST_TICK_MS, this.#tickMs * 1.25);
+    else if (mostBytes <= QUIET_BYTES) this.#tickMs = QUIET_TICK_MS;
+    else if (fill < HIGH_WATER / 2) this.#tickMs = Math.min(SLOWEST_TICK_MS, this.#tickMs * 1.25);
+  }
+
+  /** Looks up whose the threads are that were seen for the first time, at once: they may not live long. */
+  #identify(counts: KernelCounts): void {
+    const newcomers = counts.takeNewThreads();
+    for (const tid of newcomers) this.inventory.miss(tid, true);
+    this.#learn(this.inventory.resolveMisses(performance.now()));
+    if (newcomers.length > 0) this.ledger.attribute();
   }
 
   #scan(): void {
     for (const tid of this.ledger.attribute()) this.inventory.miss(tid, true);
     this.#learn(this.inventory.scan(performance.now()));
+    this.#learn(this.inventory.resolveMisses(performance.now()));
+    this.#qemu?.scan();
     this.ledger.attribute();
-    if (this.#trace === undefined) return;
+    this.#topLevel?.openNewCpus();
+    if (this.#trace === undefined || this.#counts === undefined) return;
     this.#counts.source.overruns = this.#trace.overruns();
     this.#trace.openNewCpus();
   }
@@ -169,14 +273,17 @@ export class Agent {
   /** What changed among the VMs, for the counters. */
   #learn({ started, stopped, forgotten, reusedTids }: Changes): void {
     for (const tid of reusedTids) this.ledger.endThread(tid);
-    for (const vm of forgotten) this.ledger.forget(vm);
+    for (const vm of forgotten) this.#forget(vm);
+    for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
     for (const vm of started) {
       log('info', 'VM started', { vm: vm.label, pid: vm.pid, vmm: vm.vmm, uuid: vm.uuid });
-      // Started again under its old label: a counter starts anew, as after any restart.
-      for (const old of this.inventory.vms())
-        if (old !== vm && old.label === vm.label && !Number.isNaN(old.stoppedMs)) this.ledger.forget(old);
+      this.#qemu?.restarted(vm);
     }
-    for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
+  }
+
+  #forget(vm: Vm): void {
+    this.ledger.forget(vm);
+    this.#qemu?.forget(vm);
   }
 
   /** The kvm module comes and goes; somebody may remove our instance. */
@@ -186,7 +293,7 @@ export class Agent {
         this.#wait('the events of our tracing instance were switched off, or the kvm module went');
         this.#closeTrace();
       }
-      if (this.#trace === undefined) this.#openTrace();
+      if (this.#trace === undefined && this.#options.kernel) this.#openTracefs();
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       this.#wait(error.message);

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
-import type { Attribution, QemuOwner } from './count/ledger.js';
+import type { Attribution } from './count/ledger.js';
 import type { QemuCounts } from './count/qemu-counts.js';
+import type { QemuOwner } from './count/qemu-views.js';
 import { vcpuOfComm } from './vm/comm.js';
 import type { Inventory } from './vm/inventory.js';
 

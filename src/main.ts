@@ -1,13 +1,25 @@
 #!/usr/bin/env node
-import { AgentError } from './agent-error.js';
+import { AgentError, fileError } from './agent-error.js';
+import { check } from './commands/check.js';
 import { demo } from './commands/demo.js';
+import { events } from './commands/events.js';
+import { qemu } from './commands/qemu.js';
+import { record } from './commands/record.js';
 import { report } from './commands/report.js';
 import { run } from './commands/run.js';
 import type { CommandName } from './config/options.js';
 import { helpText, type Invocation, parseCommandLine } from './config/parse.js';
 import { VERSION } from './version.js';
 
-const COMMANDS: Record<CommandName, (invocation: Invocation) => Promise<void>> = { run, report, demo };
+const COMMANDS: Record<CommandName, (invocation: Invocation) => Promise<void>> = {
+  run,
+  report,
+  record,
+  check,
+  events,
+  qemu,
+  demo,
+};
 
 /** Exit codes: 0 done, 1 a bug, 2 something the user can mend. */
 async function main(argv: readonly string[]): Promise<void> {
@@ -18,7 +30,11 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 // A reader that has seen enough (head, less) closes the pipe: not an error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  process.stderr.write(`kvm-exit-exporter: ${fileError('standard output', error).message}\n`);
+  process.exit(2);
+});
 
 try {
   await main(process.argv.slice(2));

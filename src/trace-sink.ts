@@ -35,6 +35,19 @@ export type MalformedKind =
 /** Number of lost events where the source says that there was a gap, but not how large. */
 export const UNKNOWN_LOSS = -1;
 
+/** How a virtio device and its guest call each other, as QEMU's callbacks see it. */
+export const QUEUE_NOTIFY = 0; // virtio_queue_notify: the guest kicked, by an ioeventfd or by an exit
+export const NOTIFY_WRITE = 1; // virtio_pci_notify_write: that kick was an exit; QUEUE_NOTIFY follows
+export const IRQFD_NOTIFY = 2; // virtio_notify_irqfd: the device interrupts by an irqfd
+export const IRQFD_DEFERRED = 3; // virtio_notify_irqfd_deferred_fn: where QEMU has it (8.3+), this is the write to the irqfd
+export const IRQ_NOTIFY = 4; // virtio_notify: QEMU injects the interrupt itself
+export type QemuSignal =
+  | typeof QUEUE_NOTIFY
+  | typeof NOTIFY_WRITE
+  | typeof IRQFD_NOTIFY
+  | typeof IRQFD_DEFERRED
+  | typeof IRQ_NOTIFY;
+
 /** What QEMU's own traces can say, whichever backend wrote them. */
 export interface QemuSink {
   /**
@@ -46,6 +59,20 @@ export interface QemuSink {
   qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void;
   /** Every QEMU trace event, kvm_run_exit too. `event`: id in {@link Vocabulary.qemuEvents}; `id` as above. */
   qemuEvent(timeNs: number, id: number, event: number): void;
+  /**
+   * A virtio device was kicked or interrupts its guest.
+   * @param device QEMU's pointer to the device, 0 where the event does not say
+   */
+  qemuSignal(timeNs: number, id: number, signal: QemuSignal, device: number): void;
+  /**
+   * Something was said of a virtio device (`device` as above). `name` is '' where it was not named; `device` 0: the one that the
+   * same `id` spoke of before.
+   */
+  qemuDevice(id: number, device: number, name: string): void;
+  /** QEMU's memory region at a port or guest physical address is called this; addresses below 64 KiB are ports. */
+  qemuRegion(id: number, address: number, name: string): void;
+  /** kvm_set_ioeventfd_mmio, _pio: from now on KVM itself takes writes to this address (`assign`), or no longer does. */
+  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void;
   /** Events are missing here: `count` of them, or {@link UNKNOWN_LOSS}. `cpu` -1: not of one CPU. */
   lost(cpu: number, count: number): void;
   malformed(kind: MalformedKind): void;
@@ -67,6 +94,10 @@ export interface TraceSink extends QemuSink {
   portIo(timeNs: number, cpu: number, tid: number, write: boolean, port: number, size: number): void;
   /** kvm_mmio. `gpa`: guest physical address (exact to 2^53). */
   mmio(timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void;
+  /** kvm_msi_set_irq: a message-signalled interrupt is injected by this thread. */
+  interrupt(timeNs: number, cpu: number, tid: number): void;
+  /** Of this CPU events are missing from here on, until {@link lost} says how many: just before its next event. */
+  gapAhead(cpu: number): void;
   /** kvm_fast_mmio: an ioeventfd hit, handled without leaving the kernel. */
   fastMmio(timeNs: number, cpu: number, tid: number, gpa: number): void;
 }

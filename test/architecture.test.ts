@@ -29,7 +29,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'agent.ts',
     'attribution.ts',
   ],
-  'agent.ts': ['attribution.ts', 'count', 'source', 'vm', 'trace-sink.ts'],
+  'agent.ts': ['attribution.ts', 'qemu-traces.ts', 'count', 'source', 'vm', 'trace-sink.ts'],
+  'qemu-traces.ts': ['file-owner.ts', 'count', 'decode', 'source', 'vm', 'trace-sink.ts'],
+  'file-owner.ts': ['attribution.ts', 'vm'],
   'attribution.ts': ['count', 'vm'],
   'main.ts': ['commands', 'config', 'version.ts'],
 };

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { AgentError, fileError } from '../agent-error.js';
 import { attributionOf, ownerOfLog, ownerOfSimple } from '../attribution.js';
-import type { Flag } from '../config/options.js';
 import type { Invocation } from '../config/parse.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { Ledger } from '../count/ledger.js';
@@ -9,8 +8,11 @@ import type { QemuCounts } from '../count/qemu-counts.js';
 import { parseTraceEvents, type TraceEvents } from '../decode/trace-events.js';
 import { PrometheusView } from '../expose/prometheus.js';
 import { REPORT_FORMATS, type ReportFormat } from '../expose/report.js';
+import { isDirectory, openPages, type PageRecording } from '../source/page-recording.js';
+import { replayPages } from '../source/page-replay.js';
 import { openRecording, type Recording } from '../source/recording.js';
 import { type ReplaySinks, readerOf, replay } from '../source/replay.js';
+import { readSavedThreads, type SavedThread } from '../source/saved-threads.js';
 import { VERSION } from '../version.js';
 import { Inventory } from '../vm/inventory.js';
 import { ProgressBar } from './progress-bar.js';
@@ -18,22 +20,33 @@ import { ProgressBar } from './progress-bar.js';
 /** Counts recordings and prints what they hold. */
 export async function report({ get, paths }: Invocation): Promise<void> {
   const format = formatOf(get('format'));
-  const inventory = await savedInventory(get);
-  const comms = new Map<number, string>();
-  const ledger = new Ledger(attributionOf(inventory, { comms }));
   const traceEvents = await readTraceEvents(get('qemu.trace-events'));
-  const recordings = await openAll(paths);
+  const recordings = await openAll(paths, get('path.tracefs'));
+  const inventory = savedInventory(get('path.procfs'), recordings);
+  const comms = new Map<number, string>();
+  const onThread: ThreadListener = (tid, tgid, comm) => {
+    inventory.addThread(tid, tgid, comm);
+    if (comm !== '' || !comms.has(tid)) comms.set(tid, comm);
+  };
+  const ledger = new Ledger(attributionOf(inventory, { comms }));
 
   const progress = new ProgressBar(recordings.reduce((sum, { size }) => sum + size, 0));
+  const onRead = (bytes: number) => progress.advance(bytes);
   for (const recording of recordings) {
-    const reader = readerOf(recording, sinksOf(ledger, inventory, comms, recording), {
+    if ('cpus' in recording) {
+      await countPages(ledger, recording, onThread, onRead);
+      continue;
+    }
+    const reader = readerOf(recording, sinksOf(ledger, inventory, onThread, recording), {
       vocabulary: ledger.vocabulary,
       traceEvents,
     });
-    await replay(recording, reader, (bytes) => progress.advance(bytes));
+    await replay(recording, reader, onRead);
     for (const warning of reader.warnings()) process.stderr.write(`kvm-exit-exporter: ${warning}\n`);
   }
   progress.clear();
+  for (const { tid, tgid, comm } of savedThreads(ledger, recordings, get('path.tracefs')))
+    onThread(tid, tgid, comms.get(tid) ?? comm);
   attributeVcpus(ledger, inventory);
 
   const text =
@@ -41,6 +54,17 @@ export async function report({ get, paths }: Invocation): Promise<void> {
       ? await new PrometheusView(() => ledger.snapshot(), VERSION).render()
       : REPORT_FORMATS[format](ledger.snapshot());
   process.stdout.write(text);
+}
+
+async function countPages(
+  ledger: Ledger,
+  recording: PageRecording,
+  onThread: ThreadListener,
+  onRead: (bytes: number) => void,
+): Promise<void> {
+  const counts = ledger.kernelSource('ftrace', onThread);
+  counts.source.overruns = recording.overruns;
+  await replayPages(recording, { vocabulary: ledger.vocabulary, sink: counts, onRead });
 }
 
 /** Threads that ran a vCPU, whatever they are called, are a VM's: now that all is read, the inventory may know whose. */
@@ -57,29 +81,56 @@ function formatOf(name: string | undefined): ReportFormat | 'prometheus' {
   throw new AgentError(`--format=${name}: expected table, json, csv or prometheus`);
 }
 
+type AnyRecording = Recording | PageRecording;
+
 /** Opens every file before any is read, so that all problems are told at once. */
-async function openAll(paths: readonly string[]): Promise<Recording[]> {
-  const results = await Promise.allSettled(paths.map(openRecording));
+async function openAll(paths: readonly string[], tracefs: string | undefined): Promise<AnyRecording[]> {
+  const recordings: AnyRecording[] = [];
   const problems: string[] = [];
-  for (const result of results) {
-    if (result.status === 'fulfilled') continue;
-    if (!(result.reason instanceof AgentError)) throw result.reason;
-    problems.push(result.reason.message);
+  // One after the other: each takes a megabyte while it is looked at.
+  for (const path of paths) {
+    try {
+      recordings.push(isDirectory(path) ? openPages(path, tracefs) : await openRecording(path));
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      problems.push(error.message);
+    }
   }
   if (problems.length > 0) throw new AgentError(problems.join('\n'));
-  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  return recordings;
 }
 
-async function savedInventory(get: (flag: Flag) => string | undefined): Promise<Inventory> {
-  const procfs = get('path.procfs');
-  const inventory = new Inventory({ procfs: procfs ?? '', live: false });
-  if (procfs === undefined) return inventory;
+/** Of the /proc that the user names, else of the one that a recording brings along. */
+function savedInventory(given: string | undefined, recordings: readonly AnyRecording[]): Inventory {
+  const [found, other] = savedProcfs(recordings);
+  if (given === undefined && other !== undefined)
+    throw new AgentError(`${found} and ${other}: recordings of two hosts, or of two times; report them one by one`);
+  const inventory = new Inventory({ procfs: given ?? found ?? '', live: false });
+  if ((given ?? found) === undefined) return inventory;
   inventory.scan(0);
-  if (inventory.vms().length === 0)
+  if (given !== undefined && inventory.vms().length === 0)
     throw new AgentError(
-      `--path.procfs=${procfs}: no saved /proc of a VM in there (expected PID/cmdline, PID/task/...)`,
+      `--path.procfs=${given}: no saved /proc of a VM in there (expected PID/cmdline, PID/task/...)`,
     );
   return inventory;
+}
+
+function savedProcfs(recordings: readonly AnyRecording[]): string[] {
+  return recordings.flatMap((recording) => ('procfs' in recording ? (recording.procfs ?? []) : []));
+}
+
+/**
+ * What the kernel itself has noted of threads that no /proc knows: which of them belong together, and their names. Only of those that
+ * the recordings show, and their processes: those notes go back for ever.
+ */
+function savedThreads(ledger: Ledger, recordings: readonly AnyRecording[], given: string | undefined): SavedThread[] {
+  const folders = recordings.flatMap((recording) => ('tracefs' in recording ? recording.tracefs : []));
+  const unknown = ledger.attribute();
+  return [...new Set(given === undefined ? folders : [given])].flatMap((tracefs) => {
+    const saved = new Map(readSavedThreads(tracefs).map((thread) => [thread.tid, thread]));
+    const seen = unknown.flatMap((tid) => saved.get(tid) ?? []);
+    return [...seen.flatMap(({ tgid }) => saved.get(tgid) ?? []), ...seen];
+  });
 }
 
 async function readTraceEvents(path: string | undefined): Promise<TraceEvents | undefined> {
@@ -91,11 +142,7 @@ async function readTraceEvents(path: string | undefined): Promise<TraceEvents | 
   }
 }
 
-function sinksOf(ledger: Ledger, inventory: Inventory, comms: Map<number, string>, recording: Recording): ReplaySinks {
-  const onThread: ThreadListener = (tid, tgid, comm) => {
-    inventory.addThread(tid, tgid, comm);
-    if (comm !== '' || !comms.has(tid)) comms.set(tid, comm);
-  };
+function sinksOf(ledger: Ledger, inventory: Inventory, onThread: ThreadListener, recording: Recording): ReplaySinks {
   return {
     kernel: () => ledger.kernelSource('ftrace', onThread),
     qemu: (backend) => {

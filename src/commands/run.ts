@@ -1,14 +1,15 @@
 import { Agent, type AgentOptions } from '../agent.js';
 import type { Invocation } from '../config/parse.js';
-import { parseBytes, parseChoice, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
+import { parseBytes, parseChoice, parseCount, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
+import type { Collectors } from '../count/vcpu-counts.js';
 import { httpApp } from '../expose/http.js';
 import { PrometheusView } from '../expose/prometheus.js';
 import { VERSION } from '../version.js';
 import { serve } from './serve.js';
 
 /** Follows the kernel's trace and serves /metrics, until told to stop. */
-export async function run({ get }: Invocation): Promise<void> {
-  const agent = new Agent(agentOptions(get));
+export async function run({ get, getAll }: Invocation): Promise<void> {
+  const agent = new Agent(agentOptions(get, getAll));
   const prometheus = new PrometheusView(() => agent.ledger.snapshot(), VERSION);
   agent.open();
   try {
@@ -23,7 +24,17 @@ export async function run({ get }: Invocation): Promise<void> {
   }
 }
 
-export function agentOptions(get: Invocation['get']): AgentOptions {
+/** Which collectors the flags leave on. */
+export function collectorsOf(get: Invocation['get']): Collectors {
+  return {
+    duration: get('collector.duration') === 'true',
+    causes: get('collector.causes') === 'true',
+    io: get('collector.io') === 'true',
+    eventfd: get('collector.eventfd') === 'true',
+  };
+}
+
+export function agentOptions(get: Invocation['get'], getAll: Invocation['getAll']): AgentOptions {
   const events = get('tracefs.events');
   return {
     procfs: get('path.procfs') ?? '/proc',
@@ -31,7 +42,17 @@ export function agentOptions(get: Invocation['get']): AgentOptions {
     instance: parseInstanceName('tracefs.instance', get('tracefs.instance') ?? ''),
     bufferSize: parseBytes('tracefs.buffer-size', get('tracefs.buffer-size') ?? ''),
     events: events === undefined ? undefined : parseEvents('tracefs.events', events),
+    collectors: collectorsOf(get),
+    ioAddresses: parseCount('collector.io.addresses', get('collector.io.addresses') ?? ''),
     reader: parseChoice('tracefs.reader', get('tracefs.reader') ?? '', ['auto', 'binary', 'text']),
+    kernel: get('collector.kernel') === 'true',
+    markers: get('tracefs.markers') === 'true',
+    consumeTopLevel: get('tracefs.consume-top-level') === 'true',
+    qemu: {
+      logs: getAll('qemu.log'),
+      simples: getAll('qemu.simple'),
+      traceEvents: get('qemu.trace-events'),
+    },
     graceMs: parseSeconds('vm.grace-period', get('vm.grace-period') ?? '') * 1000,
   };
 }

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { Express } from 'express';
 import { listen } from '../expose/http.js';
 import { log } from '../log.js';
+import { stopSignal } from './stop-signal.js';
 
 export interface Serving {
   /** Aborted by SIGTERM and SIGINT. */
@@ -12,16 +13,10 @@ export interface Serving {
 /** Serves until told to stop. A second signal ends the program at once. */
 export async function serve(app: Express, address: string): Promise<Serving> {
   const server = await listen(app, address);
-  const stop = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(name, () => {
-      log('info', 'stopping', { signal: name });
-      stop.abort();
-    });
-  }
+  const signal = stopSignal();
   log('info', 'serving', { url: urlOf(server.address(), '/metrics') });
   return {
-    signal: stop.signal,
+    signal,
     close() {
       server.close();
       server.closeAllConnections();

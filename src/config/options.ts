@@ -1,19 +1,40 @@
 /** Every option, once: flags, --help and the README's table derive from this. */
 
-export type CommandName = 'run' | 'report' | 'demo';
+export type CommandName = 'run' | 'report' | 'record' | 'check' | 'events' | 'qemu' | 'demo';
 
 export interface Option {
   /** Without the dashes: `path.procfs`. */
   readonly flag: string;
+  /** One letter that does the same: `-o DIR`. */
+  readonly short?: string;
   readonly type: 'string' | 'boolean';
   /** What --help shows for the value. */
   readonly value?: string;
+  /** May be given more than once. */
+  readonly multiple?: true;
   readonly default?: string;
+  /** Where a command has another one. */
+  readonly defaults?: Partial<Record<CommandName, string>>;
   readonly help: string;
   readonly commands: readonly CommandName[];
 }
 
 export const OPTIONS = [
+  {
+    flag: 'output',
+    short: 'o',
+    type: 'string',
+    value: 'DIR',
+    help: 'Directory to make and to write the recording to. It will hold the command lines of the VMs, which may hold secrets.',
+    commands: ['record'],
+  },
+  {
+    flag: 'duration',
+    type: 'string',
+    value: 'DURATION',
+    help: 'How long to record, such as 10s or 5m (default: until Ctrl-C).',
+    commands: ['record'],
+  },
   {
     flag: 'format',
     type: 'string',
@@ -26,30 +47,31 @@ export const OPTIONS = [
     flag: 'path.procfs',
     type: 'string',
     value: 'DIR',
-    help: "The host's /proc (default: /proc); for report the saved /proc of the recorded host. Names the VMs.",
-    commands: ['run', 'report'],
+    help: "The host's /proc (default: /proc); for report the saved /proc of the recorded host (default: the one in the recording). Names the VMs.",
+    commands: ['run', 'report', 'record', 'check'],
   },
   {
     flag: 'path.tracefs',
     type: 'string',
     value: 'DIR',
-    help: 'Where tracefs is (default: found, and mounted if need be); for report a saved copy of its events/, which pages need.',
-    commands: ['run', 'report'],
+    help: 'Where tracefs is (default: found, and mounted if need be); for report a saved copy of it, which pages need (default: the one in the recording).',
+    commands: ['run', 'report', 'record', 'check'],
   },
   {
     flag: 'tracefs.instance',
     type: 'string',
     value: 'NAME',
     default: 'kvm-exit-exporter',
+    defaults: { record: 'kvm-exit-exporter-record' },
     help: 'Tracing instance to make, use and remove. Two agents on one host need two.',
-    commands: ['run'],
+    commands: ['run', 'record'],
   },
   {
     flag: 'tracefs.events',
     type: 'string',
     value: 'SYSTEM:EVENT,...',
     help: 'Tracepoints to enable instead of those that the collectors need; kvm:* for all of KVM.',
-    commands: ['run'],
+    commands: ['run', 'record'],
   },
   {
     flag: 'tracefs.buffer-size',
@@ -57,7 +79,7 @@ export const OPTIONS = [
     value: 'BYTES',
     default: '16MiB',
     help: "Ring buffer of each host CPU, in the kernel's memory.",
-    commands: ['run'],
+    commands: ['run', 'record'],
   },
   {
     flag: 'tracefs.reader',
@@ -65,6 +87,63 @@ export const OPTIONS = [
     value: 'auto|binary|text',
     default: 'auto',
     help: 'How to read the buffers: as pages, or as text, which costs much more CPU. auto: pages where they can be decoded.',
+    commands: ['run'],
+  },
+  {
+    flag: 'tracefs.markers',
+    type: 'boolean',
+    default: 'true',
+    help: "Have the markers of QEMU's ftrace backend copied to the instance (options/copy_trace_marker, Linux 6.16+). Costs nothing where no QEMU writes any.",
+    commands: ['run'],
+  },
+  {
+    flag: 'tracefs.consume-top-level',
+    type: 'boolean',
+    default: 'false',
+    help: 'Where markers cannot be copied, read them from the top-level buffer. That takes them away from others who read it.',
+    commands: ['run'],
+  },
+  {
+    flag: 'collector.kernel',
+    type: 'boolean',
+    default: 'true',
+    help: "The kernel's trace. Without it only QEMU's own traces are read, which needs no root and no tracefs.",
+    commands: ['run'],
+  },
+  {
+    flag: 'collector.duration',
+    type: 'boolean',
+    default: 'true',
+    help: 'How long exits take, and the time vCPUs are away from their guests.',
+    commands: ['run', 'record'],
+  },
+  {
+    flag: 'collector.causes',
+    type: 'boolean',
+    default: 'true',
+    help: 'Which hardware exit led to which userspace exit.',
+    commands: ['run', 'record'],
+  },
+  {
+    flag: 'collector.io',
+    type: 'boolean',
+    default: 'true',
+    help: 'Which ports and MMIO pages are accessed.',
+    commands: ['run', 'record'],
+  },
+  {
+    flag: 'collector.eventfd',
+    type: 'boolean',
+    default: 'true',
+    help: 'ioeventfd kicks and interrupts from outside the vCPUs.',
+    commands: ['run', 'record'],
+  },
+  {
+    flag: 'collector.io.addresses',
+    type: 'string',
+    value: 'NUMBER',
+    default: '20',
+    help: 'Addresses of each VM that have series of their own: the busiest; all others are summed.',
     commands: ['run'],
   },
   {
@@ -76,11 +155,48 @@ export const OPTIONS = [
     commands: ['run'],
   },
   {
+    flag: 'qemu.log',
+    type: 'string',
+    value: 'GLOB',
+    multiple: true,
+    help: "Logs of QEMU to follow (-trace kvm_run_exit -D FILE), such as '/var/log/libvirt/qemu/*.log'. May be given more than once.",
+    commands: ['run'],
+  },
+  {
+    flag: 'qemu.simple',
+    type: 'string',
+    value: 'GLOB',
+    multiple: true,
+    help: "Simple traces of QEMU to follow (-trace ...,file=FILE), such as '/var/lib/qemu/trace-*'. May be given more than once. QEMU writes them in blocks: a quiet VM's events come minutes late.",
+    commands: ['run'],
+  },
+  {
     flag: 'qemu.trace-events',
     type: 'string',
     value: 'FILE',
-    help: "trace-events-all of the recorded QEMU: names the events of simple traces up to version 3, and tells a log's events from other lines.",
-    commands: ['report'],
+    help: "trace-events-all of QEMU: names the events of simple traces up to version 3 (default for run: the one beside QEMU's data files), and tells a log's events from other lines.",
+    commands: ['run', 'report'],
+  },
+  {
+    flag: 'pattern',
+    type: 'string',
+    value: 'GLOB',
+    help: "Only events of these names, such as 'kvm_*'.",
+    commands: ['events'],
+  },
+  {
+    flag: 'used',
+    type: 'boolean',
+    default: 'false',
+    help: 'Only the events that this program understands.',
+    commands: ['events'],
+  },
+  {
+    flag: 'qmp',
+    type: 'string',
+    value: 'SOCKET',
+    help: "A running QEMU's QMP socket (-qmp unix:SOCKET,server=on,wait=off).",
+    commands: ['qemu'],
   },
   {
     flag: 'web.listen-address',
@@ -108,6 +224,26 @@ export const COMMANDS: readonly Command[] = [
     help: 'Count the exits of the VMs on this host and serve /metrics. What is done without a command.',
   },
   { name: 'report', usage: 'PATH...', help: 'How many exits a recording holds, and what share of them reached QEMU.' },
+  {
+    name: 'record',
+    usage: '',
+    help: 'Save the events of the VMs on this host to a directory, for report, here or elsewhere.',
+  },
+  {
+    name: 'check',
+    usage: '',
+    help: 'What this host allows, what it lacks and how to give it. Exit code 0: run has all it needs.',
+  },
+  {
+    name: 'events',
+    usage: 'TRACE_EVENTS_ALL',
+    help: 'The names of the trace events of a QEMU, a line each, for -trace events=FILE. TRACE_EVENTS_ALL is among its data files.',
+  },
+  {
+    name: 'qemu',
+    usage: 'enable|disable|status [EVENT...]',
+    help: 'Switch trace events of a running QEMU, or show which are on. EVENT may be a pattern; none: those that this program understands.',
+  },
   {
     name: 'demo',
     usage: '',

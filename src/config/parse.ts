@@ -7,18 +7,22 @@ export interface Invocation {
   readonly command: CommandName | 'help' | 'version';
   /** Value of a flag: given, else its default, else undefined. */
   readonly get: (flag: Flag) => string | undefined;
+  /** All values of a flag that may be given more than once. */
+  readonly getAll: (flag: Flag) => readonly string[];
   readonly paths: readonly string[];
+  /** As it was given. */
+  readonly argv: readonly string[];
 }
 
 /** @throws AgentError naming every problem of the command line, not only the first */
 export function parseCommandLine(argv: readonly string[]): Invocation {
   const [first] = argv;
-  const none = { get: () => undefined, paths: [] };
+  const none = { get: () => undefined, getAll: () => [], paths: [], argv };
   if (first === 'help') return { command: 'help', ...none };
   if (argv.includes('--version')) return { command: 'version', ...none };
   if (argv.includes('--help') || argv.includes('-h')) return { command: 'help', ...none };
-  if (first === undefined || first.startsWith('-')) return parseFlags(commandNamed('run'), argv);
-  return parseFlags(commandNamed(first), argv.slice(1));
+  if (first === undefined || first.startsWith('-')) return parseFlags(commandNamed('run'), argv, argv);
+  return parseFlags(commandNamed(first), argv.slice(1), argv);
 }
 
 function commandNamed(given: string): Command {
@@ -33,43 +37,59 @@ function commandNamed(given: string): Command {
   );
 }
 
-function parseFlags(command: Command, argv: readonly string[]): Invocation {
-  const options = OPTIONS.filter((option) => (option.commands as readonly string[]).includes(command.name));
+function parseFlags(command: Command, args: readonly string[], argv: readonly string[]): Invocation {
+  const options: readonly (Option & { flag: Flag })[] = OPTIONS.filter((option) =>
+    (option.commands as readonly string[]).includes(command.name),
+  );
   const { tokens } = parseArgs({
-    args: [...argv],
-    options: Object.fromEntries(options.map(({ flag, type }) => [flag, { type }])),
+    args: [...args],
+    options: Object.fromEntries(
+      options.flatMap(({ flag, type, short }: Option) => [
+        [flag, short === undefined ? { type } : { type, short }],
+        ...(type === 'boolean' ? [[`no-${flag}`, { type }]] : []),
+      ]),
+    ),
     strict: false,
     allowPositionals: true,
     tokens: true,
   });
   const values = new Map<string, string>();
+  const lists = new Map<string, string[]>();
   const paths: string[] = [];
   const problems: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') paths.push(token.value);
     if (token.kind !== 'option') continue;
-    const option = options.find(({ flag }) => flag === token.name);
-    if (option === undefined)
-      problems.push(
-        unknown(
-          'option',
-          token.rawName,
-          options.map(({ flag }) => `--${flag}`),
-        ),
-      );
-    else if (token.value === undefined || token.value === '')
+    const negated = token.name.startsWith('no-');
+    const name = negated ? token.name.slice('no-'.length) : token.name;
+    const option = options.find(({ flag, type }) => flag === name && (!negated || type === 'boolean'));
+    if (option === undefined) {
+      const known = options.map(({ flag }) => `--${flag}`);
+      problems.push(unknown('option', token.rawName, known));
+    } else if (option.type === 'boolean') {
+      // parseArgs takes a value for what looks like an unknown option; only --collector.x=false has one.
+      const value = token.inlineValue === true ? token.value : 'true';
+      if (value === 'true' || value === 'false') values.set(option.flag, String((value === 'true') !== negated));
+      else problems.push(`--${name}=${value}: expected true or false`);
+    } else if (token.value === undefined || token.value === '') {
       problems.push(`--${option.flag} needs a value: ${option.value}`);
-    else values.set(option.flag, token.value);
+    } else {
+      values.set(option.flag, token.value);
+      lists.set(option.flag, [...(lists.get(option.flag) ?? []), token.value]);
+    }
   }
   if (paths.length > 0 && command.usage === '')
     problems.push(`${command.name} takes no argument, but got ${paths.join(' ')}`);
   if (paths.length === 0 && command.usage !== '') problems.push(`${command.name} needs ${command.usage}`);
   if (problems.length > 0) throw new AgentError(problems.join('\n'));
-  return { command: command.name, paths, get: (flag) => values.get(flag) ?? defaultOf(options, flag) };
+  const get = (flag: Flag) => values.get(flag) ?? defaultOf(options, flag, command.name);
+  const getAll = (flag: Flag) => lists.get(flag) ?? [];
+  return { command: command.name, paths, argv, get, getAll };
 }
 
-function defaultOf(options: readonly Option[], flag: Flag): string | undefined {
-  return options.find((option) => option.flag === flag)?.default;
+function defaultOf(options: readonly Option[], flag: Flag, command: CommandName): string | undefined {
+  const option = options.find((candidate) => candidate.flag === flag);
+  return option?.defaults?.[command] ?? option?.default;
 }
 
 function unknown(what: string, given: string, known: readonly string[]): string {
@@ -92,11 +112,18 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
+function presets({ default: preset, defaults = {} }: Option): string {
+  if (preset === undefined) return '';
+  const others = Object.entries(defaults).map(([command, other]) => `; ${command}: ${other}`);
+  return ` Default: ${preset}${others.join('')}.`;
+}
+
 export function helpText(): string {
   const options = OPTIONS.map((option: Option) => {
-    const left = `  --${option.flag}=${option.value ?? ''}`;
-    const preset = option.default === undefined ? '' : ` Default: ${option.default}.`;
-    return `${left}\n        ${option.help}${preset} (${option.commands.join(', ')})`;
+    const short = option.short === undefined ? '' : `-${option.short} ${option.value}, `;
+    const left =
+      option.type === 'boolean' ? `  --[no-]${option.flag}` : `  ${short}--${option.flag}=${option.value ?? ''}`;
+    return `${left}\n        ${option.help}${presets(option)} (${option.commands.join(', ')})`;
   });
   const commands = COMMANDS.map(({ name, usage, help }) => `  ${`${name} ${usage}`.padEnd(18)}${help}`);
   return [

@@ -15,6 +15,12 @@ export function parseBytes(flag: Flag, value: string): number {
   return bytes;
 }
 
+/** `20`. */
+export function parseCount(flag: Flag, value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new AgentError(`--${flag}=${value}: expected a number`);
+  return Number(value);
+}
+
 /** `5m`, `1.5h`, `30s`, `0s`. @returns seconds */
 export function parseSeconds(flag: Flag, value: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value);

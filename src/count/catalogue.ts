@@ -2,21 +2,38 @@
  * Every metric, once: its name, type, labels, help, its OpenTelemetry name and unit, and where in a snapshot its values are.
  * The views, the README's table, dashboards and rules are derived from this table or tested against it.
  */
+import type { DurationSummary } from './duration.js';
 import type { Snapshot } from './snapshot.js';
 
-export type MetricType = 'counter' | 'gauge';
+export type MetricType = 'counter' | 'gauge' | 'histogram';
 
 /** A point: label values in the order of the metric's `labels`, and the number. */
 export type Sample = readonly [labels: readonly string[], value: number];
 
-export interface Metric {
+/** A point of a histogram: cumulative counts up to each of {@link BUCKET_SECONDS}. */
+export type HistogramSample = readonly [
+  labels: readonly string[],
+  value: Pick<DurationSummary, 'count' | 'sumSeconds' | 'buckets'>,
+];
+
+export type Metric = NumberMetric | HistogramMetric;
+
+export interface NumberMetric extends MetricBase {
+  readonly type: 'counter' | 'gauge';
+  readonly read: (snapshot: Snapshot) => Iterable<Sample>;
+}
+
+export interface HistogramMetric extends MetricBase {
+  readonly type: 'histogram';
+  readonly read: (snapshot: Snapshot) => Iterable<HistogramSample>;
+}
+
+interface MetricBase {
   readonly name: string;
-  readonly type: MetricType;
   readonly help: string;
   readonly labels: readonly string[];
   /** Name and unit over OTLP; a collector that turns them into Prometheus gives `name` again. */
   readonly otel: { readonly name: string; readonly unit: string };
-  readonly read: (snapshot: Snapshot) => Iterable<Sample>;
 }
 
 export const CATALOGUE: readonly Metric[] = [
@@ -29,6 +46,71 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'vcpu', 'layer', 'reason'],
     otel: { name: 'kvm.exits', unit: '{exit}' },
     read: (snapshot) => snapshot.exits.map((exit) => [[exit.vm, exit.vcpu, exit.layer, exit.reason], exit.count]),
+  },
+  {
+    name: 'kvm_exit_duration_seconds',
+    type: 'histogram',
+    help:
+      'Time a vCPU was away from its guest. layer="kvm": from the exit to the entry, without leaving the kernel. ' +
+      'layer="qemu": from the return of KVM_RUN to the entry.',
+    labels: ['vm', 'layer', 'reason'],
+    otel: { name: 'kvm.exit.duration', unit: 's' },
+    read: (snapshot) =>
+      snapshot.durations.map((duration) => [[duration.vm, duration.layer, duration.reason], duration]),
+  },
+  {
+    name: 'kvm_vcpu_outside_guest_seconds_total',
+    type: 'counter',
+    help: 'Time a vCPU was away from its guest, idle time apart. layer="kvm": in KVM, also on the way to userspace; layer="qemu": in userspace. These two do add up.',
+    labels: ['vm', 'vcpu', 'layer'],
+    otel: { name: 'kvm.vcpu.outside_guest.time', unit: 's' },
+    read: (snapshot) =>
+      snapshot.outside.flatMap(({ vm, vcpu, kvmSeconds, qemuSeconds }): Sample[] => [
+        [[vm, vcpu, 'kvm'], kvmSeconds],
+        [[vm, vcpu, 'qemu'], qemuSeconds],
+      ]),
+  },
+  {
+    name: 'kvm_vcpu_idle_seconds_total',
+    type: 'counter',
+    help: 'Time a vCPU was away from its guest because the guest had nothing to do (HLT).',
+    labels: ['vm', 'vcpu'],
+    otel: { name: 'kvm.vcpu.idle.time', unit: 's' },
+    read: (snapshot) => snapshot.outside.map(({ vm, vcpu, idleSeconds }) => [[vm, vcpu], idleSeconds]),
+  },
+  {
+    name: 'kvm_exit_causes_total',
+    type: 'counter',
+    help: 'Exits to userspace by the hardware exit that led to them; reason="none": the vCPU was not let into its guest before.',
+    labels: ['vm', 'reason', 'userspace_reason'],
+    otel: { name: 'kvm.exit.causes', unit: '{exit}' },
+    read: (snapshot) =>
+      snapshot.causes.map(({ vm, reason, userspaceReason, count }) => [[vm, reason, userspaceReason], count]),
+  },
+  {
+    name: 'kvm_io_exits_total',
+    type: 'counter',
+    help:
+      'Accesses to ports and MMIO pages. layer="qemu": it went to userspace; layer="kvm": the kernel answered. ' +
+      'The busiest addresses of each VM; all others are address="other".',
+    labels: ['vm', 'layer', 'bus', 'direction', 'address', 'device'],
+    otel: { name: 'kvm.io.exits', unit: '{access}' },
+    read: (snapshot) =>
+      snapshot.io.map(({ vm, layer, bus, direction, address, device, count }) => [
+        [vm, layer, bus, direction, address, device],
+        count,
+      ]),
+  },
+  {
+    name: 'kvm_eventfd_signals_total',
+    type: 'counter',
+    help:
+      'What takes the other road. kind="ioeventfd": kicks by the guest without leaving KVM_RUN. kind="irqfd": interrupts injected by other threads than the vCPUs. ' +
+      'seen_by="qemu": as its own trace tells it, by device; there also what did not take that road: kind="kick", an exit; kind="interrupt", injected by QEMU itself.',
+    labels: ['vm', 'kind', 'seen_by', 'device'],
+    otel: { name: 'kvm.eventfd.signals', unit: '{signal}' },
+    read: (snapshot) =>
+      snapshot.eventfds.map(({ vm, kind, seenBy, device, count }) => [[vm, kind, seenBy, device], count]),
   },
   {
     name: 'kvm_tracepoint_hits_total',
@@ -120,6 +202,14 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['source', 'kind'],
     otel: { name: 'kvm_exit_exporter.malformed', unit: '{piece}' },
     read: (snapshot) => bySource(snapshot, (source) => source.malformed.map(({ kind, count }) => [[kind], count])),
+  },
+  {
+    name: 'kvm_exit_exporter_unpaired_exits_total',
+    type: 'counter',
+    help: 'Exits that have no duration: no entry was seen after them, or events were lost in between.',
+    labels: ['vm', 'layer'],
+    otel: { name: 'kvm_exit_exporter.unpaired_exits', unit: '{exit}' },
+    read: (snapshot) => snapshot.unpaired.map(({ vm, layer, count }) => [[vm, layer], count]),
   },
   {
     name: 'kvm_exit_exporter_unattributed_events_total',

@@ -37,3 +37,7 @@ export function total(cells: Cells): number {
   for (const count of cells) sum += count;
   return sum;
 }
+
+export function add<K>(map: Map<K, number>, key: K, count: number): void {
+  map.set(key, (map.get(key) ?? 0) + count);
+}

@@ -1,43 +1,47 @@
-import type { MalformedKind, MmioAccess, TraceSink } from '../trace-sink.js';
-import { type Cells, newCells, plus, withRoom } from './cells.js';
-import { QemuCounts } from './qemu-counts.js';
+import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace-sink.js';
+import { add, type Cells, newCells, withRoom } from './cells.js';
+import { type KernelCoverage, QemuCounts } from './qemu-counts.js';
+import type { ReasonIds } from './reason-ids.js';
 import { SourceCounts } from './source-counts.js';
-
-/** The exits of one vCPU as one thread ran it. */
-export class VcpuCounts {
-  /** Negative once the thread is gone and its number means another. */
-  tid: number;
-  /** -1 until an event says it. */
-  vcpu: number;
-  /** guest -> KVM, by reason. */
-  kvm: Cells = newCells();
-  /** KVM -> userspace, by reason. */
-  qemu: Cells = newCells();
-  /** Ring of the vCPUs that this thread runs: nearly always just this one, but a VMM may run several on a thread. */
-  next: VcpuCounts = this;
-
-  constructor(tid: number, vcpu: number) {
-    this.tid = tid;
-    this.vcpu = vcpu;
-  }
-}
+import { type Collectors, VcpuCounts } from './vcpu-counts.js';
 
 /** Told of each thread that a recording names; attribution may want to know. */
 export type ThreadListener = (tid: number, tgid: number, comm: string) => void;
 
+export interface KernelCountsOptions {
+  readonly collectors: Collectors;
+  readonly reasons: ReasonIds;
+  readonly onThread?: ThreadListener | undefined;
+  readonly coverage?: KernelCoverage;
+}
+
 /** What one kernel trace said, by thread: whose thread it is, is asked when somebody looks. */
 export class KernelCounts implements TraceSink {
   readonly source = new SourceCounts();
-  readonly markers = new QemuCounts();
+  readonly markers: QemuCounts;
   /** Tracepoint hits by name. */
   hits: Cells = newCells();
   /** Time of the latest event on the trace's clock. */
   lastTimeNs = 0;
   readonly #threads = new Map<number, VcpuCounts>();
   readonly #onThread: ThreadListener;
+  readonly #collectors: Collectors;
+  readonly #tellsIo: boolean;
+  readonly #reasons: ReasonIds;
   #latest: VcpuCounts | undefined;
+  #newThreads: number[] = [];
+  /** Begins and ends of gaps so far. */
+  #gaps = 0;
+  /** CPUs of which events are missing just now: meanwhile no exit can be paired, whatever CPU it is seen on. */
+  #openGaps = 0;
+  /** By thread: interrupts that it injected without being a vCPU. */
+  readonly interrupts = new Map<number, number>();
 
-  constructor(onThread: ThreadListener = () => {}) {
+  constructor({ collectors, reasons, onThread = () => {}, coverage }: KernelCountsOptions) {
+    this.markers = new QemuCounts(coverage === undefined ? {} : { coverage });
+    this.#collectors = collectors;
+    this.#tellsIo = collectors.io || collectors.eventfd;
+    this.#reasons = reasons;
     this.#onThread = onThread;
   }
 
@@ -51,6 +55,13 @@ export class KernelCounts implements TraceSink {
     }
   }
 
+  /** Threads seen for the first time since the last call. */
+  takeNewThreads(): readonly number[] {
+    const tids = this.#newThreads;
+    if (tids.length > 0) this.#newThreads = [];
+    return tids;
+  }
+
   /** What thread `tid` did is from now on under the number `other`, together with what is there already. */
   rename(tid: number, other: number): void {
     const first = this.#threads.get(tid);
@@ -59,9 +70,7 @@ export class KernelCounts implements TraceSink {
     let counts = first;
     do {
       const next = counts.next;
-      const target = this.#ofVcpu(other, counts.vcpu);
-      target.kvm = plus(target.kvm, counts.kvm);
-      target.qemu = plus(target.qemu, counts.qemu);
+      this.#ofVcpu(other, counts.vcpu).absorb(counts);
       counts = next;
     } while (counts !== first);
   }
@@ -82,33 +91,50 @@ export class KernelCounts implements TraceSink {
     this.hits[name] = (this.hits[name] as number) + 1;
   }
 
-  vmExit(
-    _timeNs: number,
-    _cpu: number,
-    tid: number,
-    vcpu: number,
-    reason: number,
-    _info1: number,
-    _info2: number,
-  ): void {
+  vmExit(timeNs: number, _cpu: number, tid: number, vcpu: number, reason: number, info1: number, _info2: number): void {
     const counts = this.#ofVcpu(tid, vcpu);
-    if (reason >= counts.kvm.length) counts.kvm = withRoom(counts.kvm, reason);
-    counts.kvm[reason] = (counts.kvm[reason] as number) + 1;
+    counts.catchUp(this.#gapsNow());
+    counts.exit(timeNs, reason, info1);
   }
 
-  vmEntry(_timeNs: number, _cpu: number, tid: number, vcpu: number): void {
-    if (vcpu >= 0) this.#ofVcpu(tid, vcpu);
+  vmEntry(timeNs: number, _cpu: number, tid: number, vcpu: number): void {
+    const counts = this.#ofVcpu(tid, vcpu);
+    counts.catchUp(this.#gapsNow());
+    counts.entry(timeNs);
   }
 
-  userspaceExit(_timeNs: number, _cpu: number, tid: number, reason: number): void {
+  userspaceExit(timeNs: number, _cpu: number, tid: number, reason: number): void {
     const counts = this.#ofThread(tid);
-    if (reason >= counts.qemu.length) counts.qemu = withRoom(counts.qemu, reason);
-    counts.qemu[reason] = (counts.qemu[reason] as number) + 1;
+    counts.catchUp(this.#gapsNow());
+    counts.userspaceExit(timeNs, reason);
   }
 
-  portIo(_timeNs: number, _cpu: number, _tid: number, _write: boolean, _port: number, _size: number): void {}
-  mmio(_timeNs: number, _cpu: number, _tid: number, _access: MmioAccess, _gpa: number): void {}
-  fastMmio(_timeNs: number, _cpu: number, _tid: number, _gpa: number): void {}
+  portIo(_timeNs: number, _cpu: number, tid: number, write: boolean, port: number, _size: number): void {
+    if (!this.#tellsIo) return;
+    const counts = this.#ofThread(tid);
+    counts.catchUp(this.#gapsNow());
+    counts.io.portIo(write, port);
+  }
+
+  mmio(_timeNs: number, _cpu: number, tid: number, access: MmioAccess, gpa: number): void {
+    if (!this.#tellsIo) return;
+    const counts = this.#ofThread(tid);
+    counts.catchUp(this.#gapsNow());
+    counts.io.mmio(access, gpa);
+  }
+
+  fastMmio(_timeNs: number, _cpu: number, tid: number, gpa: number): void {
+    if (this.#tellsIo) this.#ofThread(tid).io.fastMmio(gpa);
+  }
+
+  interrupt(_timeNs: number, _cpu: number, tid: number): void {
+    add(this.interrupts, tid, 1);
+  }
+
+  gapAhead(_cpu: number): void {
+    this.#openGaps++;
+    this.#gaps++;
+  }
 
   qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
     this.markers.qemuRunExit(timeNs, id, cpuIndex, reason);
@@ -118,12 +144,35 @@ export class KernelCounts implements TraceSink {
     this.markers.qemuEvent(timeNs, id, event);
   }
 
+  qemuSignal(timeNs: number, id: number, signal: QemuSignal, device: number): void {
+    this.markers.qemuSignal(timeNs, id, signal, device);
+  }
+
+  qemuDevice(id: number, device: number, name: string): void {
+    this.markers.qemuDevice(id, device, name);
+  }
+
+  qemuRegion(id: number, address: number, name: string): void {
+    this.markers.qemuRegion(id, address, name);
+  }
+
+  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
+    this.markers.setIoeventfd(id, mmio, address, assign);
+  }
+
   lost(cpu: number, count: number): void {
+    this.#openGaps = Math.max(0, this.#openGaps - 1);
+    this.#gaps++;
     this.source.addLost(cpu, count);
   }
 
   malformed(kind: MalformedKind): void {
     this.source.addMalformed(kind);
+  }
+
+  #gapsNow(): number {
+    if (this.#openGaps > 0) this.#gaps++;
+    return this.#gaps;
   }
 
   /** The vCPU that a thread ran last: what an event without a vCPU is about. */
@@ -132,8 +181,9 @@ export class KernelCounts implements TraceSink {
     if (latest !== undefined && latest.tid === tid) return latest;
     let counts = this.#threads.get(tid);
     if (counts === undefined) {
-      counts = new VcpuCounts(tid, -1);
+      counts = this.#newVcpu(tid, -1);
       this.#threads.set(tid, counts);
+      this.#newThreads.push(tid);
     }
     this.#latest = counts;
     return counts;
@@ -154,12 +204,16 @@ export class KernelCounts implements TraceSink {
     let counts = current.next;
     while (counts.vcpu !== vcpu && counts !== current) counts = counts.next;
     if (counts.vcpu !== vcpu) {
-      counts = new VcpuCounts(tid, vcpu);
+      counts = this.#newVcpu(tid, vcpu);
       counts.next = current.next;
       current.next = counts;
     }
     this.#threads.set(tid, counts);
     this.#latest = counts;
     return counts;
+  }
+
+  #newVcpu(tid: number, vcpu: number): VcpuCounts {
+    return new VcpuCounts(tid, vcpu, this.#collectors, this.#reasons);
   }
 }

@@ -1,10 +1,23 @@
 import { Names } from '../decode/names.js';
 import type { Vocabulary } from '../trace-sink.js';
-import { type Cells, larger, newCells, plus, total } from './cells.js';
-import { KernelCounts, type ThreadListener, type VcpuCounts } from './kernel-counts.js';
+import { Busiest } from './busiest.js';
+import { newCells, plus } from './cells.js';
+import { KernelCounts, type ThreadListener } from './kernel-counts.js';
 import { QemuCounts } from './qemu-counts.js';
-import type { ExitCount, NamedCount, QemuEventCount, Snapshot, SourceState, VmInfo } from './snapshot.js';
-import type { SourceCounts } from './source-counts.js';
+import {
+  addQemuViews,
+  ioeventfdsByVm,
+  type QemuBackend,
+  type QemuOwner,
+  type QemuView,
+  qemuEventsByVm,
+} from './qemu-views.js';
+import { ReasonIds } from './reason-ids.js';
+import type { Snapshot, VmInfo } from './snapshot.js';
+import { SourceCounts } from './source-counts.js';
+import { takeSnapshot } from './take-snapshot.js';
+import type { Collectors, VcpuCounts } from './vcpu-counts.js';
+import { VmSum } from './vm-sums.js';
 
 /** Who a thread is, as labels. Asked at snapshot time only. */
 export interface Attribution {
@@ -23,45 +36,26 @@ export interface ThreadOwner {
   readonly life: object | undefined;
 }
 
-/** Which of QEMU's trace backends wrote a trace. */
-export type QemuBackend = 'ftrace' | 'log' | 'simple';
+export interface LedgerOptions {
+  readonly collectors?: Collectors;
+  /** Addresses of each VM that have series of their own. */
+  readonly ioAddresses?: number;
+}
 
-/** The VM that an id of a QEMU trace belongs to: '' where it cannot be told. */
-export type QemuOwner = (id: number) => string;
+export const ALL_COLLECTORS: Collectors = { duration: true, causes: true, io: true, eventfd: true };
 
-interface KernelSource {
+interface Named<Counts> {
   readonly name: string;
-  readonly counts: KernelCounts;
+  readonly counts: Counts;
 }
-
-interface QemuSource {
-  readonly name: string;
-  readonly backend: QemuBackend;
-  readonly counts: QemuCounts;
-  readonly owner: QemuOwner;
-}
-
-type QemuView = Pick<QemuSource, 'backend' | 'counts' | 'owner'>;
-
-const QEMU_BACKENDS: readonly QemuBackend[] = ['ftrace', 'log', 'simple'];
-
-/** A VM's vCPU while the sources are brought together. */
-interface VcpuSum {
-  kvm: Cells;
-  /** kvm_userspace_exit: the kernel's view of KVM -> userspace. */
-  kernel: Cells;
-  /** kvm_run_exit: QEMU's view of it. */
-  qemu: Cells;
-}
-
-type VmSums = Map<string, Map<string, VcpuSum>>;
 
 /**
  * The counters of all sources, and the rule that brings them together: nothing is counted twice.
  *
- * `kvm_userspace_exit` (kernel) and `kvm_run_exit` (QEMU) show the same transition. For a VM that the kernel's trace shows, the
- * kernel counts; for any other, QEMU does. Files of one backend follow each other (rotation) and are added up; where several
- * backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
+ * `kvm_userspace_exit` (kernel) and `kvm_run_exit` (QEMU) show the same transition. In recordings the kernel counts for a VM that its
+ * trace shows; for any other, QEMU does. Live, the kernel counts for all VMs while its trace runs ({@link kernelCountsAll}), and QEMU
+ * while it does not: each exit is counted when it is seen, by one of them, so that a counter never falls when they take turns.
+ * Where several backends of QEMU tell of one VM: qemu-views.ts.
  */
 export class Ledger {
   readonly vocabulary: Vocabulary = {
@@ -69,30 +63,65 @@ export class Ledger {
     tracepoints: new Names(2048),
     qemuEvents: new Names(8192),
   };
+  readonly collectors: Collectors;
+  readonly #reasons = new ReasonIds(this.vocabulary.reasons);
   readonly #attribution: Attribution;
-  readonly #kernel: KernelSource[] = [];
-  readonly #qemu: QemuSource[] = [];
+  readonly #ioAddresses: number;
+  readonly #kernel: Named<KernelCounts>[] = [];
+  #qemu: QemuView[] = [];
+  /** Of backends whose files come and go. */
+  readonly #backends = new Map<string, SourceCounts>();
+  readonly #coverage = { now: false, ever: false };
   /** Threads by number, once somebody knew them: a thread that is gone keeps its VM. */
   readonly #owners = new Map<number, ThreadOwner>();
+  /** By VM: which of its addresses are shown. */
+  readonly #busiest = new Map<string, Busiest>();
   /** Numbers for threads whose own now mean others. */
   #endedThreads = 0;
 
-  constructor(attribution: Attribution) {
+  constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
+    this.collectors = collectors;
+    this.#ioAddresses = ioAddresses;
   }
 
   /** Counters for a kernel trace. `name` is the label of the source's own metrics. */
   kernelSource(name: string, onThread?: ThreadListener): KernelCounts {
-    const counts = new KernelCounts(onThread);
+    const coverage = this.#coverage;
+    const counts = new KernelCounts({ collectors: this.collectors, reasons: this.#reasons, onThread, coverage });
     this.#kernel.push({ name, counts });
     return counts;
   }
 
+  /** A live kernel trace counts the exits to userspace of every VM, from now on or no longer. */
+  set kernelCountsAll(now: boolean) {
+    this.#coverage.now = now;
+    this.#coverage.ever ||= now;
+  }
+
   /** Counters for a trace file of QEMU. */
-  qemuSource(backend: QemuBackend, owner: QemuOwner): QemuCounts {
-    const counts = new QemuCounts();
-    this.#qemu.push({ name: `qemu_${backend}`, backend, counts, owner });
+  qemuSource(
+    backend: QemuBackend,
+    owner: QemuOwner,
+    more: Pick<QemuView, 'isVcpu' | 'lifeOf'> & { readonly source?: SourceCounts } = {},
+  ): QemuCounts {
+    const { source = new SourceCounts(), ...view } = more;
+    const counts = new QemuCounts({ coverage: this.#coverage, source });
+    this.#qemu.push({ backend, counts, owner, ...view });
     return counts;
+  }
+
+  /** What is counted of all files of one backend: there also while there is no file. */
+  qemuBackend(backend: QemuBackend): SourceCounts {
+    const name = `qemu_${backend}`;
+    const counts = this.#backends.get(name) ?? new SourceCounts();
+    this.#backends.set(name, counts);
+    return counts;
+  }
+
+  /** The file is gone, and so is what it counted. */
+  dropQemuSource(counts: QemuCounts): void {
+    this.#qemu = this.#qemu.filter((view) => view.counts !== counts);
   }
 
   /** Every vCPU that a kernel trace has shown, by thread. */
@@ -100,10 +129,17 @@ export class Ledger {
     for (const { counts } of this.#kernel) yield* counts.vcpus();
   }
 
-  /** Asks for the owner of every thread not known yet; call it while the threads still live. Returns those that nobody knows. */
+  /**
+   * Asks for the owner of every thread not known yet; call it while the threads still live. Returns those that run a vCPU and that nobody
+   * knows. (Anybody can write a marker, and many threads send interrupts: that makes nobody a VM.)
+   */
   attribute(): number[] {
+    for (const tid of this.#threadIds()) this.#ownerOf(tid);
     const unknown: number[] = [];
-    for (const tid of this.#threadIds()) if (this.#ownerOf(tid).life === undefined && tid > 0) unknown.push(tid);
+    for (const tid of this.#vcpuThreadIds()) if (tid > 0 && this.#ownerOf(tid).life === undefined) unknown.push(tid);
+    // They remember whom they found.
+    for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner(id);
+    this.#tellIoeventfds();
     return unknown;
   }
 
@@ -125,29 +161,42 @@ export class Ledger {
     for (const [tid, owner] of this.#owners) {
       if (owner.life !== life) continue;
       this.#owners.delete(tid);
+      this.#busiest.delete(owner.vm);
       for (const { counts } of this.#kernel) {
         counts.forget(tid);
         counts.markers.forget(tid);
       }
     }
+    for (const { counts, lifeOf } of this.#qemu)
+      for (const id of [...counts.events.keys()]) if (lifeOf?.(id) === life) counts.forget(id);
   }
 
   snapshot(): Snapshot {
-    const { sums, unattributedEvents } = this.#sum();
-    return {
-      exits: this.#exits(sums),
-      tracepoints: this.#tracepoints(),
-      qemuEvents: this.#qemuEvents(),
-      vms: withVcpus(this.#attribution.vms(), sums),
+    return takeSnapshot({
+      vocabulary: this.vocabulary,
+      collectors: this.collectors,
+      vms: this.#sum(),
+      infos: this.#attribution.vms(),
+      kernelCountsAll: this.#coverage.ever,
+      hits: this.#kernel.reduce((sum, { counts }) => plus(sum, counts.hits), newCells()),
+      qemuEvents: qemuEventsByVm(this.#qemuViews()),
       sources: this.#sources(),
-      unattributedEvents,
-    };
+      busiest: (vm, sum) => this.#busiestOf(vm).select(sum.io, sum.ioOthers),
+    });
+  }
+
+  *#vcpuThreadIds(): IterableIterator<number> {
+    for (const { counts } of this.#kernel) {
+      for (const { tid } of counts.vcpus()) yield tid;
+      yield* counts.markers.runExits.keys();
+    }
   }
 
   *#threadIds(): IterableIterator<number> {
+    yield* this.#vcpuThreadIds();
     for (const { counts } of this.#kernel) {
-      for (const { tid } of counts.vcpus()) yield tid;
       yield* counts.markers.events.keys();
+      yield* counts.interrupts.keys();
     }
   }
 
@@ -161,135 +210,64 @@ export class Ledger {
     return owner;
   }
 
-  #sum(): { sums: VmSums; unattributedEvents: number } {
-    const sums: VmSums = new Map();
-    let unattributedEvents = 0;
+  #busiestOf(vm: string): Busiest {
+    const known = this.#busiest.get(vm) ?? new Busiest(this.#ioAddresses);
+    this.#busiest.set(vm, known);
+    return known;
+  }
+
+  #sum(): Map<string, VmSum> {
+    const vms = new Map<string, VmSum>();
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) {
-        const thread = this.#ownerOf(vcpu.tid);
-        if (thread.vm === '') unattributedEvents += total(vcpu.kvm) + total(vcpu.qemu);
-        const sum = sumOf(sums, thread.vm, vcpu.vcpu >= 0 ? String(vcpu.vcpu) : thread.vcpu);
-        sum.kvm = plus(sum.kvm, vcpu.kvm);
-        sum.kernel = plus(sum.kernel, vcpu.qemu);
+        const owner = this.#ownerOf(vcpu.tid);
+        vmOf(vms, owner.vm).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
+      }
+      for (const [tid, interrupts] of counts.interrupts) {
+        const owner = this.#ownerOf(tid);
+        if (owner.vcpu === '') vmOf(vms, owner.vm).interrupts += interrupts;
       }
     }
-    const views = this.#qemuViews();
-    for (const backend of QEMU_BACKENDS)
-      addRunExits(
-        sums,
-        views.filter((view) => view.backend === backend),
-      );
-    return { sums, unattributedEvents };
-  }
-
-  #exits(sums: VmSums): ExitCount[] {
-    const exits: ExitCount[] = [];
-    for (const [vm, vcpus] of sums) {
-      const kernelSees = [...vcpus.values()].some((sum) => total(sum.kernel) > 0);
-      for (const [vcpu, sum] of vcpus) {
-        this.#push(exits, vm, vcpu, 'kvm', sum.kvm);
-        this.#push(exits, vm, vcpu, 'qemu', kernelSees ? sum.kernel : sum.qemu);
-      }
-    }
-    return exits;
-  }
-
-  #push(exits: ExitCount[], vm: string, vcpu: string, layer: 'kvm' | 'qemu', cells: Cells): void {
-    for (let id = 0; id < cells.length; id++) {
-      const count = cells[id] as number;
-      if (count > 0) exits.push({ vm, vcpu, layer, reason: this.vocabulary.reasons.text(id), count });
-    }
-  }
-
-  #tracepoints(): NamedCount[] {
-    let hits = newCells();
-    for (const { counts } of this.#kernel) hits = plus(hits, counts.hits);
-    return named(hits, this.vocabulary.tracepoints);
+    addQemuViews(this.#qemuViews(), (vm) => vmOf(vms, vm));
+    return vms;
   }
 
   /** Markers in a kernel trace and files of QEMU alike. */
   #qemuViews(): QemuView[] {
     const owner: QemuOwner = (tid) => this.#ownerOf(tid).vm;
-    return [
-      ...this.#kernel.map(({ counts }) => ({ backend: 'ftrace' as const, counts: counts.markers, owner })),
-      ...this.#qemu,
-    ];
+    const isVcpu = (tid: number) => this.#ownerOf(tid).vcpu !== '';
+    const markers = this.#kernel.map(({ counts }) => ({
+      backend: 'ftrace' as const,
+      counts: counts.markers,
+      owner,
+      isVcpu,
+    }));
+    return [...markers, ...this.#qemu];
   }
 
-  #qemuEvents(): QemuEventCount[] {
-    const byVm = new Map<string, Cells>();
-    for (const { counts, owner } of this.#qemuViews()) {
-      for (const [id, cells] of counts.events) {
-        const vm = owner(id);
-        byVm.set(vm, plus(byVm.get(vm) ?? newCells(), cells));
-      }
-    }
-    return [...byVm].flatMap(([vm, cells]) =>
-      named(cells, this.vocabulary.qemuEvents).map(({ name, count }) => ({ vm, event: name, count })),
-    );
+  /** Each once, though several files may share one. */
+  #sources(): { readonly name: string; readonly counts: SourceCounts }[] {
+    const names = new Map<SourceCounts, string>();
+    for (const { name, counts } of this.#kernel) names.set(counts.source, name);
+    for (const [name, counts] of this.#backends) names.set(counts, name);
+    for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
+    return Array.from(names, ([counts, name]) => ({ name, counts }));
   }
 
-  #sources(): SourceState[] {
-    return [...this.#kernel, ...this.#qemu].map(({ name, counts }) => sourceState(name, counts.source));
+  /** Lets every vCPU know which writes are kicks. */
+  #tellIoeventfds(): void {
+    const views = this.#qemuViews();
+    if (views.every(({ counts }) => counts.ioeventfds.size === 0)) return;
+    const tables = ioeventfdsByVm(views);
+    for (const vcpu of this.vcpus()) vcpu.io.ioeventfds = tables.get(this.#ownerOf(vcpu.tid).vm);
   }
 }
 
-function sumOf(sums: VmSums, vm: string, vcpu: string): VcpuSum {
-  const vcpus = sums.get(vm) ?? new Map<string, VcpuSum>();
-  sums.set(vm, vcpus);
-  const sum = vcpus.get(vcpu) ?? { kvm: newCells(), kernel: newCells(), qemu: newCells() };
-  vcpus.set(vcpu, sum);
+function vmOf(vms: Map<string, VmSum>, vm: string): VmSum {
+  let sum = vms.get(vm);
+  if (sum === undefined) {
+    sum = new VmSum();
+    vms.set(vm, sum);
+  }
   return sum;
-}
-
-/** Adds up what one backend says of each vCPU, then takes the larger of that and what others said. */
-function addRunExits(sums: VmSums, views: readonly QemuView[]): void {
-  const own = new Map<VcpuSum, Cells>();
-  for (const { counts, owner } of views) {
-    for (const [id, byCpu] of counts.runExits) {
-      const vm = owner(id);
-      for (const [cpuIndex, cells] of byCpu) {
-        const sum = sumOf(sums, vm, cpuIndex < 0 ? '' : String(cpuIndex));
-        own.set(sum, plus(own.get(sum) ?? newCells(), cells));
-      }
-    }
-  }
-  for (const [sum, cells] of own) sum.qemu = larger(sum.qemu, cells);
-}
-
-function named(cells: Cells, names: Names): NamedCount[] {
-  const counts: NamedCount[] = [];
-  for (let id = 0; id < cells.length; id++) {
-    const count = cells[id] as number;
-    if (count > 0) counts.push({ name: names.text(id), count });
-  }
-  return counts;
-}
-
-function withVcpus(vms: readonly VmInfo[], sums: VmSums): VmInfo[] {
-  return vms.map((vm) => {
-    const seen = [...(sums.get(vm.vm)?.keys() ?? [])].filter((vcpu) => vcpu !== '').length;
-    return { ...vm, vcpus: Math.max(vm.vcpus, seen) };
-  });
-}
-
-function sourceState(source: string, counts: SourceCounts): SourceState {
-  const { lost, unknownGaps, overruns, malformed } = counts;
-  const cpus = new Set([...lost.keys(), ...unknownGaps.keys(), ...overruns.keys()]);
-  return {
-    source,
-    up: counts.up,
-    events: counts.events,
-    drains: counts.drains,
-    drainSeconds: counts.drainSeconds,
-    lost: [...cpus]
-      .sort((a, b) => a - b)
-      .map((cpu) => ({
-        cpu: cpu < 0 ? '' : String(cpu),
-        // Two accounts of the same loss: flags in the pages, and the buffer's statistics, which also know the size of every gap.
-        events: Math.max(lost.get(cpu) ?? 0, overruns.get(cpu) ?? 0),
-        unknownGaps: overruns.has(cpu) ? 0 : (unknownGaps.get(cpu) ?? 0),
-      })),
-    malformed: [...malformed].map(([kind, count]) => ({ kind, count })),
-  };
 }

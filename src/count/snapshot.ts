@@ -1,6 +1,9 @@
 /** What is known at one moment. Immutable: every view (Prometheus, OTLP, report) is a function of it. */
 
 import type { MalformedKind } from '../trace-sink.js';
+import type { DurationSummary } from './duration.js';
+import type { Bus, Direction } from './io-table.js';
+import type { SIGNAL_KINDS } from './qemu-signals.js';
 
 /** `kvm`: guest -> KVM. `qemu`: KVM -> userspace, the second leg of some of the same trips. Never to be added up. */
 export type Layer = 'kvm' | 'qemu';
@@ -12,6 +15,62 @@ export interface ExitCount {
   readonly vcpu: string;
   readonly layer: Layer;
   readonly reason: string;
+  readonly count: number;
+}
+
+/** Exits that were paired with the entry that ended them. */
+export interface ExitDuration extends DurationSummary {
+  readonly vm: string;
+  readonly layer: Layer;
+  readonly reason: string;
+}
+
+/** Exits for which no entry was seen, though they were not handed on to userspace. */
+export interface UnpairedCount {
+  readonly vm: string;
+  readonly layer: Layer;
+  readonly count: number;
+}
+
+/** Where a vCPU was while it was not in its guest. */
+export interface OutsideTime {
+  readonly vm: string;
+  readonly vcpu: string;
+  readonly kvmSeconds: number;
+  readonly qemuSeconds: number;
+  /** The guest had nothing to do (HLT). */
+  readonly idleSeconds: number;
+}
+
+export interface CauseCount {
+  readonly vm: string;
+  /** Of the hardware; `none` where no kvm_exit led to it. */
+  readonly reason: string;
+  readonly userspaceReason: string;
+  readonly count: number;
+}
+
+export interface IoCount {
+  readonly vm: string;
+  readonly layer: Layer;
+  readonly bus: Bus;
+  readonly direction: Direction;
+  /** A port or an MMIO page, `0x...`; `other` for all that have no series of their own. */
+  readonly address: string;
+  /** '' where not known. */
+  readonly device: string;
+  readonly count: number;
+}
+
+export interface EventfdCount {
+  readonly vm: string;
+  /**
+   * ioeventfd: the guest kicks, without leaving KVM_RUN. irqfd: an interrupt from outside the vCPUs. Only as QEMU sees it: kick, which was an
+   * exit; interrupt, which QEMU injects itself.
+   */
+  readonly kind: (typeof SIGNAL_KINDS)[number];
+  readonly seenBy: 'kvm' | 'qemu';
+  readonly device: string;
   readonly count: number;
 }
 
@@ -49,6 +108,12 @@ export interface SourceState {
 
 export interface Snapshot {
   readonly exits: readonly ExitCount[];
+  readonly durations: readonly ExitDuration[];
+  readonly unpaired: readonly UnpairedCount[];
+  readonly outside: readonly OutsideTime[];
+  readonly causes: readonly CauseCount[];
+  readonly io: readonly IoCount[];
+  readonly eventfds: readonly EventfdCount[];
   readonly tracepoints: readonly NamedCount[];
   readonly qemuEvents: readonly QemuEventCount[];
   readonly vms: readonly VmInfo[];

@@ -1,4 +1,5 @@
 import { type MalformedKind, UNKNOWN_LOSS } from '../trace-sink.js';
+import { add } from './cells.js';
 
 /** What is counted about a source rather than about VMs. */
 export class SourceCounts {
@@ -30,8 +31,4 @@ export class SourceCounts {
   addMalformed(kind: MalformedKind): void {
     add(this.malformed, kind, 1);
   }
-}
-
-export function add<K>(map: Map<K, number>, key: K, count: number): void {
-  map.set(key, (map.get(key) ?? 0) + count);
 }

@@ -58,15 +58,15 @@ export function skipHex(bytes: Uint8Array, start: number, end: number): number {
   return i;
 }
 
-/** The decimal number at `start`, -1 where there is none. Exact to 2^53. */
+/** The decimal number at `start`, -1 where there is none. Exact to 2^53, which is also the most that it gives. */
 export function decimal(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   let i = start;
   for (; i < end && isDigit(bytes[i]); i++) value = value * 10 + ((bytes[i] as number) - 0x30);
-  return i === start ? -1 : value;
+  return i === start ? -1 : Math.min(value, Number.MAX_SAFE_INTEGER);
 }
 
-/** The hexadecimal number at `start`, with or without 0x, -1 where there is none. Exact to 2^53. */
+/** The hexadecimal number at `start`, with or without 0x, -1 where there is none. Exact to 2^53, and never more than 2^64. */
 export function hexadecimal(bytes: Uint8Array, start: number, end: number): number {
   const from = bytes[start] === 0x30 && bytes[start + 1] === 0x78 ? start + 2 : start;
   let value = 0;
@@ -76,7 +76,7 @@ export function hexadecimal(bytes: Uint8Array, start: number, end: number): numb
     if (digit < 0) break;
     value = value * 16 + digit;
   }
-  return i === from ? -1 : value;
+  return i === from ? -1 : Math.min(value, 2 ** 64);
 }
 
 function hexDigit(byte: number): number {

@@ -40,6 +40,8 @@ const COLON = 0x3a;
 const COLON_SPACE = ascii(': ');
 const US_LENGTH = 3; // "us" and the delay mark
 const MS = ascii('ms (+');
+/** `(  12345)`, `(-------)`, with room: looking no further keeps a line of nothing but brackets cheap. */
+const MAX_TGID_LENGTH = 24;
 
 /** One line taken apart. Reused for every line: positions are into the bytes of the last {@link parse}. */
 export class FtraceLine {
@@ -83,8 +85,8 @@ export class FtraceLine {
     let i = skipSpacesBack(bytes, start, end);
     this.tgid = -1;
     if (bytes[i - 1] === CLOSE_PAREN) {
-      const open = bytes.lastIndexOf(OPEN_PAREN, i - 1);
-      if (open < start) return false;
+      const open = openParen(bytes, Math.max(start, i - MAX_TGID_LENGTH), i - 1);
+      if (open < 0) return false;
       this.tgid = decimal(bytes, skipSpaces(bytes, open + 1, i), i);
       i = skipSpacesBack(bytes, start, open);
     }
@@ -176,6 +178,13 @@ function lastWord(bytes: Uint8Array, start: number, end: number): number {
   let i = skipSpacesBack(bytes, start, end);
   while (i > start && bytes[i - 1] !== SPACE) i--;
   return i;
+}
+
+/** Position of the last `(` in `bytes[start, end)`, or -1. */
+function openParen(bytes: Uint8Array, start: number, end: number): number {
+  let i = end - 1;
+  while (i >= start && bytes[i] !== OPEN_PAREN) i--;
+  return i < start ? -1 : i;
 }
 
 function skipSpacesBack(bytes: Uint8Array, start: number, end: number): number {

@@ -159,8 +159,11 @@ export class FtraceTextDecoder {
     if (startsWith(bytes, at, end, LOST)) at = skipSpaces(bytes, at + LOST.length, end);
     const known = isDigit(bytes[at]);
     const words = known ? skipSpaces(bytes, skipDigits(bytes, at, end), end) : at;
-    if (!startsWith(bytes, words, end, EVENTS)) this.#sink.malformed('line');
-    else this.#sink.lost(decimal(bytes, cpuStart, end), known ? decimal(bytes, at, end) : UNKNOWN_LOSS);
+    const cpu = decimal(bytes, cpuStart, end);
+    const count = known ? decimal(bytes, at, end) : UNKNOWN_LOSS;
+    if (!startsWith(bytes, words, end, EVENTS) || cpu > MAX_CPU || count >= Number.MAX_SAFE_INTEGER)
+      this.#sink.malformed('line');
+    else this.#sink.lost(cpu, count);
   }
 
   #isKnown(bytes: Uint8Array, line: FtraceLine): boolean {
@@ -170,6 +173,8 @@ export class FtraceTextDecoder {
 }
 
 const KVM_PREFIX = ascii('kvm_');
+/** Far more CPUs than a kernel can have: a larger number is damage. */
+const MAX_CPU = 0xffff;
 /** A host has 4 million thread ids at most; a recording that names more than this many is not worth remembering them. */
 const MAX_THREADS = 65536;
 

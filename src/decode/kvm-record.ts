@@ -38,6 +38,7 @@ export const READER_BUILDERS: ReadonlyMap<string, ReaderBuilder> = new Map<strin
   ['kvm_pio', readPortIo],
   ['kvm_mmio', readMmio],
   ['kvm_fast_mmio', readFastMmio],
+  ['kvm_msi_set_irq', readInterrupt],
   ['print', readMarker],
 ]);
 
@@ -53,6 +54,11 @@ function readEntry(format: EventFormat, { sink, bigEndian }: RecordContext, vcpu
       sink.vmEntry(timeNs, cpu, tid, vcpuId === undefined ? -1 : readInt(view, record, vcpuId));
     },
   };
+}
+
+/** Whose thread injects it is all that counts. */
+function readInterrupt(_format: EventFormat, { sink }: RecordContext): RecordReader {
+  return { needed: 0, read: (_page, _record, _end, timeNs, cpu, tid) => sink.interrupt(timeNs, cpu, tid) };
 }
 
 function readUserspaceExit(

@@ -14,6 +14,7 @@
  *   kvm_pio             pio_write at 0x80 size 1 count 1 val 0x78
  *   kvm_mmio            mmio write len 4 gpa 0xfed00000 val 0x0
  *   kvm_fast_mmio       fast mmio at gpa 0xfe000000
+ *   kvm_msi_set_irq     dst 0 vec 37 (Fixed|physical|edge)
  *
  * Source: TP_printk in arch/x86/kvm/trace.h, include/trace/events/kvm.h, arch/{arm64,s390,riscv,loongarch}/kvm/trace*.h.
  * A reason ends at " rip ", not at a blank: SVM has "UD excp", VMX appends " FAILED_VMENTRY". The number behind `restart`
@@ -41,6 +42,7 @@ export const KVM_TEXT_SCANNERS: ReadonlyMap<string, KvmTextScanner> = new Map<st
   ['kvm_pio', scanPio],
   ['kvm_mmio', scanMmio],
   ['kvm_fast_mmio', scanFastMmio],
+  ['kvm_msi_set_irq', scanInterrupt],
   ['kvm_s390_sie_exit', scanSieExit],
   ['kvm_s390_sie_enter', scanSieEnter],
   // loongarch's entries. Its kvm_exit_idle and kvm_exit_cache come after the kvm_exit of the same exit: not counted again.
@@ -261,4 +263,16 @@ function numberAfter(bytes: Uint8Array, start: number, end: number, word: Uint8A
   if (at < 0) return Number.NaN;
   const value = hexadecimal(bytes, at + word.length, end);
   return value < 0 ? Number.NaN : value;
+}
+
+/** Whose thread injects it is all that counts. */
+function scanInterrupt(
+  _bytes: Uint8Array,
+  _end: number,
+  line: FtraceLine,
+  _reasons: ReasonText,
+  sink: TraceSink,
+): boolean {
+  sink.interrupt(line.timeNs, line.cpu, line.tid);
+  return true;
 }

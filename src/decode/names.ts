@@ -63,7 +63,8 @@ export class Names {
   teach(bytes: Uint8Array, start: number, end: number, id: number): void {
     if (this.#spellings.length >= this.#limit * 4 || end - start > MAX_NAME_LENGTH) return;
     if (this.find(bytes, start, end) >= 0) return;
-    this.#spellings.push(bytes.slice(start, end));
+    // A copy: slice() of a Buffer would be a view of bytes that its owner goes on to overwrite.
+    this.#spellings.push(new Uint8Array(bytes.subarray(start, end)));
     this.#spellingIds.push(id);
     if (this.#spellings.length * 2 > this.#slots.length) this.#grow();
     else this.#place(this.#spellings.length - 1);
@@ -73,6 +74,7 @@ export class Names {
   intern(bytes: Uint8Array, start: number, end: number): number {
     const known = this.find(bytes, start, end);
     if (known >= 0) return known;
+    if (end - start > MAX_NAME_LENGTH) return 0;
     const id = this.id(latin1(bytes, start, end));
     this.teach(bytes, start, end, id);
     return id;

@@ -7,11 +7,12 @@
  *
  * Written by scripts/tracetool/backend/log.py and ftrace.py (QEMU 7.2); a name without text has a blank behind it too.
  * kvm_run_exit's text is `cpu_index %d, reason %d` in every version (accel/kvm/trace-events).
- * Ignored: the texts of all other events.
+ * What else is read of an event's text: qemu-event-details.ts.
  */
 import type { QemuSink, Vocabulary } from '../trace-sink.js';
 import { ascii, decimal, isDigit, SPACE, skipDigits, startsWith } from './bytes.js';
 import { userspaceReasonLabel } from './kvm-exit-table.js';
+import { emitTextDetail } from './qemu-event-details.js';
 
 export const RUN_EXIT = ascii('kvm_run_exit');
 export const RUN_EXIT_TEXT = ascii('kvm_run_exit cpu_index ');
@@ -56,8 +57,10 @@ export function emitQemuEvent(
     emitRunExit(bytes, start + RUN_EXIT_TEXT.length, end, timeNs, tid, vocabulary, sink);
     return;
   }
-  sink.qemuEvent(timeNs, tid, vocabulary.qemuEvents.intern(bytes, start, nameEnd));
+  const event = vocabulary.qemuEvents.intern(bytes, start, nameEnd);
+  sink.qemuEvent(timeNs, tid, event);
   if (isRunExit(bytes, start, nameEnd)) sink.malformed('arguments');
+  else emitTextDetail(bytes, nameEnd, end, timeNs, tid, event, vocabulary, sink);
 }
 
 /** kvm_run_exit, from its first number on. */

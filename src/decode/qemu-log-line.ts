@@ -11,7 +11,7 @@
  * What is an event: after `tid@time:` every line. Else the first word must look like a name of an event (lower-case, with an
  * underscore) and be in `knownEvents`, if given. A guest's name before an event is skipped: with `knownEvents` before every
  * event, without before kvm_run_exit, and from then on before all.
- * Ignored: every other line (register dumps of -d, warnings, libvirt's lines), and all texts but that of kvm_run_exit.
+ * Ignored: every other line (register dumps of -d, warnings, libvirt's lines).
  */
 import type { QemuSink, Vocabulary } from '../trace-sink.js';
 import { ascii, indexOf, skipDigits, skipWord, startsWith } from './bytes.js';
@@ -160,7 +160,7 @@ export class QemuLogDecoder {
     this.#nameEnd = runExit < 0 ? -1 : runExit + RUN_EXIT.length;
     if (runExit <= start) return;
     this.#nameStart = runExit;
-    this.#guest = bytes.slice(this.#prefix.textStart, runExit);
+    this.#guest = new Uint8Array(bytes.subarray(this.#prefix.textStart, runExit));
   }
 }
 

@@ -14,7 +14,7 @@
  *   4  (QEMU 2.9 at the latest) a u64 before everything: 0 mapping, 1 record. Mappings name the numbers, mostly at the beginning
  * An argument is a u64, a string u32 length + bytes. Event 0xfffffffffffffffe says how many events were dropped (a u64).
  * Refused ({@link QemuSimpleDecoder.problem}): version 0, unknown versions, big-endian files.
- * Ignored: arguments of all events but kvm_run_exit. Time is the host's monotonic clock.
+ * Arguments: those of kvm_run_exit here, of some others in qemu-event-details.ts; the rest is ignored. Time is the host's monotonic clock.
  *
  * A record that contradicts itself costs one `malformed('record')`. The format has no marks to find the next record by, so
  * every following position is tried until one holds a mapping, or a record of a known event with the last pid and a time
@@ -23,6 +23,7 @@
 import type { QemuSink, Vocabulary } from '../trace-sink.js';
 import { EventNumbers } from './event-numbers.js';
 import { userspaceReasonLabel } from './kvm-exit-table.js';
+import { emitSimpleDetail } from './qemu-event-details.js';
 import { ReasonIds } from './reason-ids.js';
 import {
   CORRUPT,
@@ -61,6 +62,7 @@ export function looksLikeSimpleTrace(head: Uint8Array): boolean {
 }
 
 export class QemuSimpleDecoder {
+  readonly #vocabulary: Vocabulary;
   readonly #sink: QemuSink;
   readonly #traceEvents: TraceEvents | undefined;
   readonly #reasons: ReasonIds;
@@ -78,6 +80,7 @@ export class QemuSimpleDecoder {
   #lastPid = -1;
 
   constructor(vocabulary: Vocabulary, sink: QemuSink, options: QemuSimpleOptions = {}) {
+    this.#vocabulary = vocabulary;
     this.#sink = sink;
     this.#traceEvents = options.traceEvents;
     this.#reasons = new ReasonIds(vocabulary.reasons, userspaceReasonLabel);
@@ -125,7 +128,8 @@ export class QemuSimpleDecoder {
   }
 
   #keep(bytes: Uint8Array, from: number): void {
-    this.#rest = bytes.slice(from);
+    // A copy: slice() of a Buffer would be a view of bytes that its owner goes on to overwrite.
+    this.#rest = new Uint8Array(bytes.subarray(from));
   }
 
   /** Decodes whole pieces from `start` on and returns where it stopped. */
@@ -213,6 +217,7 @@ export class QemuSimpleDecoder {
     }
     this.#sink.qemuEvent(timeNs, pid, event);
     if (event === this.#runExit) this.#runExited(view, at, length, timeNs, pid);
+    else emitSimpleDetail(view, at + RECORD_HEADER, at + length, timeNs, pid, event, this.#vocabulary, this.#sink);
   }
 
   #runExited(view: DataView, at: number, length: number, timeNs: number, pid: number): void {

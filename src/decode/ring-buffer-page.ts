@@ -79,6 +79,7 @@ export class PageCursor {
     if (page.length === 0) return;
     if (page.length < this.#decoder.pageHeader.dataOffset) return this.#decoder.sink.malformed('truncated');
     if (!this.#readHeader(page)) return this.#decoder.sink.malformed('page');
+    if (this.#lost !== 0) this.#decoder.sink.gapAhead(this.cpu);
     this.#advance();
     if (this.nextTimeNs === Number.POSITIVE_INFINITY) this.#reportLoss();
   }

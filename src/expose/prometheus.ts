@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
-import { CATALOGUE, type Metric } from '../count/catalogue.js';
+import { CATALOGUE, type HistogramSample, type Metric } from '../count/catalogue.js';
+import { BUCKET_SECONDS } from '../count/duration.js';
 import type { Snapshot } from '../count/snapshot.js';
 import { registerOwnMetrics } from './own-metrics.js';
 
@@ -40,11 +41,32 @@ export class PrometheusView {
     this.#registry.registerMetric({ name, help, type, get } as unknown as Parameters<Registry['registerMetric']>[0]);
   }
 
-  #values(metric: Metric, labels: readonly string[]): { labels: Record<string, string>; value: number }[] {
+  #values(metric: Metric, labels: readonly string[]): PromValue[] {
     if (this.#snapshot === undefined) return [];
-    return Array.from(metric.read(this.#snapshot), ([values, value]) => ({
-      labels: Object.fromEntries(labels.map((label, index) => [label, values[index] ?? ''])),
-      value,
-    }));
+    if (metric.type === 'histogram')
+      return Array.from(metric.read(this.#snapshot)).flatMap((sample) => histogram(metric, sample));
+    return Array.from(metric.read(this.#snapshot), ([values, value]) => ({ labels: labelled(labels, values), value }));
   }
+}
+
+interface PromValue {
+  readonly labels: Record<string, string>;
+  readonly value: number;
+  /** Where it is not the metric's own: a part of a histogram. */
+  readonly metricName?: string;
+}
+
+function histogram({ name, labels }: Metric, [values, { count, sumSeconds, buckets }]: HistogramSample): PromValue[] {
+  const own = labelled(labels, values);
+  const bucket = (le: string, value: number) => ({ metricName: `${name}_bucket`, labels: { ...own, le }, value });
+  return [
+    ...buckets.map((value, index) => bucket(String(BUCKET_SECONDS[index]), value)),
+    bucket('+Inf', count),
+    { metricName: `${name}_sum`, labels: own, value: sumSeconds },
+    { metricName: `${name}_count`, labels: own, value: count },
+  ];
+}
+
+function labelled(labels: readonly string[], values: readonly string[]): Record<string, string> {
+  return Object.fromEntries(labels.map((label, index) => [label, values[index] ?? '']));
 }

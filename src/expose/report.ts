@@ -146,7 +146,7 @@ function footer(snapshot: Snapshot): string {
 
 /** Columns from `firstNumber` on are numbers: aligned to the right. */
 function table(heading: readonly string[], rows: readonly (readonly string[])[], firstNumber: number): string {
-  const all = [heading, ...rows];
+  const all = [heading, ...rows.map((row) => row.map(printable))];
   const widths = heading.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]) =>
     row
@@ -155,6 +155,11 @@ function table(heading: readonly string[], rows: readonly (readonly string[])[],
       )
       .join('  ');
   return `${all.map((row) => line(row).trimEnd()).join('\n')}\n`;
+}
+
+/** Names come from outside: one with line breaks or escape sequences in it must not rearrange the terminal. */
+function printable(cell: string): string {
+  return cell.replace(/\p{Cc}/gu, '\u{fffd}');
 }
 
 function sortedExits(exits: readonly ExitCount[]): ExitCount[] {

@@ -4,15 +4,21 @@ import { AgentError, fileError } from '../agent-error.js';
 import { type EventFormats, readEventFormats } from '../decode/event-format.js';
 
 /** Systems whose events we decode: KVM's own, and ftrace's `print`, which QEMU's markers are. */
-const SYSTEMS = ['kvm', 'ftrace'];
+const SYSTEMS: readonly string[] = ['kvm', 'ftrace'];
+
+/** The systems of these events (`sched:sched_switch`), and those that are always read. */
+export function systemsOf(events: readonly string[]): string[] {
+  return [...new Set([...SYSTEMS, ...events.map((event) => event.split(':')[0] ?? '')])];
+}
 
 /**
  * The formats of a kernel's events, from tracefs or a saved copy of it.
+ * @param systems whose events may be in the buffers; those that we do not decode are counted by name
  * @throws AgentError where there are none, or of a kernel that can't be decoded
  */
-export function readFormats(tracefs: string): EventFormats {
+export function readFormats(tracefs: string, systems = SYSTEMS): EventFormats {
   const events = join(tracefs, 'events');
-  const texts = SYSTEMS.flatMap((system) =>
+  const texts = systems.flatMap((system) =>
     folders(join(events, system)).flatMap((event) => readIfThere(join(events, system, event, 'format'))),
   );
   const [headerPage] = readIfThere(join(events, 'header_page'));
@@ -21,6 +27,11 @@ export function readFormats(tracefs: string): EventFormats {
   const read = readEventFormats(headerPage, texts);
   if ('problem' in read) throw new AgentError(`${events}: ${read.problem}`);
   return read.formats;
+}
+
+/** All systems that a saved copy has. (A live tracefs has some hundred.) */
+export function systemsIn(tracefs: string): string[] {
+  return folders(join(tracefs, 'events'));
 }
 
 /** Names of the kvm tracepoints; none where the kvm module is not loaded. */

@@ -11,7 +11,8 @@ import { FtraceTextDecoder } from '../decode/ftrace-text.js';
 import { RecordDecoder } from '../decode/record-decoder.js';
 import type { TraceSink, Vocabulary } from '../trace-sink.js';
 import { readOverruns } from './cpu-stats.js';
-import { eventNames, kvmEvents, readFormats } from './formats.js';
+import { eventNames, kvmEvents, readFormats, systemsOf } from './formats.js';
+import { ALL_NEEDED_EVENTS } from './needed-events.js';
 import { type Drained, openNonBlocking, RingBuffers } from './ring-buffers.js';
 import { TracingInstance } from './tracefs.js';
 
@@ -24,18 +25,16 @@ export interface KernelTraceOptions {
   readonly instance: string;
   /** Bytes per CPU. */
   readonly bufferSize: number;
-  /** `system:event`, `kvm:*`; undefined: those that are needed and that this kernel has. */
+  /** `system:event`, `kvm:*`; undefined: the needed ones. */
   readonly events: readonly string[] | undefined;
+  /** Tracepoints of kvm to enable where `events` is undefined, as far as this kernel has them. */
+  readonly neededEvents?: readonly string[];
   readonly reader: ReaderKind;
+  /** Have QEMU's markers copied to the instance, where the kernel can. */
+  readonly markers?: boolean;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
 }
-
-/**
- * What counting exits needs: guest -> KVM, KVM -> guest, KVM -> userspace; on s390 under names of their own. The floods (kvm_age_hva,
- * kvm_emulate_insn: millions a second) stay off.
- */
-const NEEDED_EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit', 'kvm_s390_sie_exit', 'kvm_s390_sie_enter'];
 
 /** What both readers do. */
 interface Reader {
@@ -55,11 +54,11 @@ export class KernelTrace {
 
   /** @throws AgentError that says what is missing; nothing is left behind then */
   constructor(options: KernelTraceOptions) {
-    const { tracefs, instance, bufferSize } = options;
-    this.events = eventsOf(tracefs, options.events);
-    this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize });
+    const { tracefs, instance, bufferSize, markers = false } = options;
+    this.events = eventsOf(tracefs, options.events, options.neededEvents);
+    this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize, markers });
     try {
-      const { reader, kind, fallback } = openReader(this.instance, options);
+      const { reader, kind, fallback } = openReader(this.instance, { ...options, events: this.events });
       this.#reader = reader;
       this.reader = kind;
       this.fallback = fallback;
@@ -95,13 +94,20 @@ export class KernelTrace {
   }
 }
 
-const NOTHING: Drained = { events: 0, mostPages: 0, behind: false };
+const NOTHING: Drained = { events: 0, mostBytes: 0, behind: false };
 
-/** @throws AgentError naming those that this kernel does not have */
-function eventsOf(tracefs: string, asked: readonly string[] | undefined): string[] {
+/**
+ * The tracepoints to switch on; `asked` undefined: `needed`, as far as this kernel has them.
+ * @throws AgentError naming those that this kernel does not have
+ */
+export function eventsOf(
+  tracefs: string,
+  asked: readonly string[] | undefined,
+  needed: readonly string[] = ALL_NEEDED_EVENTS,
+): string[] {
   const there = kvmEvents(tracefs);
   if (there.length === 0) throw new NoKvmEvents(tracefs);
-  if (asked === undefined) return NEEDED_EVENTS.filter((event) => there.includes(event)).map((event) => `kvm:${event}`);
+  if (asked === undefined) return needed.filter((event) => there.includes(event)).map((event) => `kvm:${event}`);
   const events = asked.flatMap((pattern) => expand(tracefs, pattern));
   return [...new Set(events)];
 }
@@ -126,12 +132,13 @@ export class NoKvmEvents extends AgentError {
 
 function openReader(
   instance: TracingInstance,
-  options: KernelTraceOptions,
+  options: KernelTraceOptions & { readonly events: readonly string[] },
 ): { reader: Reader; kind: 'binary' | 'text'; fallback?: string } {
   const { tracefs, vocabulary, sink, reader } = options;
   if (reader === 'text') return { reader: new TextReader(instance.path, vocabulary, sink), kind: 'text' };
   try {
-    const decoder = new RecordDecoder({ formats: readFormats(tracefs), vocabulary, sink });
+    const formats = readFormats(tracefs, systemsOf(options.events));
+    const decoder = new RecordDecoder({ formats, vocabulary, sink });
     return { reader: new RingBuffers(instance.path, instance.subBufferSize, decoder), kind: 'binary' };
   } catch (error) {
     if (reader === 'binary' || !(error instanceof AgentError)) throw error;
@@ -140,9 +147,11 @@ function openReader(
 }
 
 const TEXT_CHUNK = 1 << 18;
+/** A line has about so many times the size of the record that it shows. Of which CPU it was does not matter here. */
+const CHARACTERS_PER_BYTE = 4;
 
 /** `trace_pipe`: the kernel merges the CPUs and formats the lines. */
-class TextReader implements Reader {
+export class TextReader implements Reader {
   readonly #fd: number;
   readonly #decoder: FtraceTextDecoder;
   readonly #chunk = Buffer.allocUnsafeSlow(TEXT_CHUNK);
@@ -153,11 +162,13 @@ class TextReader implements Reader {
   }
 
   drain(_untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+    let mostBytes = 0;
     for (let reads = 0; ; reads++) {
       const length = this.#read();
-      if (length === 0) return { events: reads, mostPages: 0, behind: false };
+      if (length === 0) return { events: reads, mostBytes, behind: false };
       this.#decoder.push(this.#chunk.subarray(0, length));
-      if (nowMs() > deadlineMs) return { events: reads, mostPages: 0, behind: true };
+      mostBytes += length / CHARACTERS_PER_BYTE;
+      if (nowMs() > deadlineMs) return { events: reads, mostBytes, behind: true };
     }
   }
 

@@ -3,7 +3,8 @@
  * and in memory that does not depend on the file's size.
  */
 import { createReadStream, type ReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import * as zlib from 'node:zlib';
 import { AgentError, fileError } from '../agent-error.js';
 import { looksLikeFtraceText } from '../decode/ftrace-text.js';
@@ -43,17 +44,29 @@ const FORMATS: readonly (readonly [RecordingFormat, (head: Uint8Array) => boolea
   ['qemu-log', looksLikeQemuLog],
 ];
 
+/** One CPU's pages, in a directory of them: `cpu0.raw`, `cpu12.raw.gz`. */
+export const PAGE_FILE = /^cpu(\d+)\.raw(?:\.(gz|zst))?$/;
+
 /** @throws AgentError where the file can't be read or is of no known format */
 export async function openRecording(path: string): Promise<Recording> {
+  if (PAGE_FILE.test(basename(path)))
+    throw new AgentError(
+      `${path}: pages of one CPU; give the directory that it is in, which holds the other CPUs' too`,
+    );
   const { size, magic } = await look(path);
-  const recording = { path, size, chunks: (onRead?: (bytes: number) => void) => readChunks(path, magic, onRead) };
-  const head = await readHead(recording.chunks());
+  const packing = packingOf(magic);
+  const recording = { path, size, chunks: (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead) };
+  return { ...recording, format: recognise(path, await readHead(recording.chunks())) };
+}
+
+/** A function of its own, so that a recording's closures don't hold on to the head. */
+function recognise(path: string, head: Uint8Array): RecordingFormat {
   if (head.length === 0) throw new AgentError(`${path}: holds nothing that can be unpacked`);
   const text = Buffer.from(head.subarray(0, 16)).toString('latin1');
   for (const [start, advice] of NOT_OURS) if (text.startsWith(start)) throw new AgentError(`${path}: ${advice}`);
   const format = FORMATS.find(([, matches]) => matches(head))?.[0];
   if (format === undefined) throw new AgentError(`${path}: not a format I know; ${EXPECTED}`);
-  return { ...recording, format };
+  return format;
 }
 
 const EXPECTED =
@@ -61,14 +74,15 @@ const EXPECTED =
 
 async function look(path: string): Promise<{ size: number; magic: Buffer }> {
   try {
+    // Before it is opened: a pipe that nobody writes to would keep us waiting.
+    const is = await stat(path);
+    if (is.isDirectory()) throw new AgentError(`${path}: is a directory; name the files in it`);
+    if (!is.isFile()) throw new AgentError(`${path}: not a regular file; save its content to a file first`);
     const file = await open(path);
     try {
-      const stat = await file.stat();
-      if (stat.isDirectory()) throw new AgentError(`${path}: is a directory; name the files in it`);
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(16), 0, 16, stat.isFile() ? 0 : null);
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(16), 0, 16, 0);
       if (bytesRead === 0) throw new AgentError(`${path}: is empty`);
-      if (!stat.isFile()) throw new AgentError(`${path}: not a regular file; save its content to a file first`);
-      return { size: stat.size, magic: buffer.subarray(0, bytesRead) };
+      return { size: is.size, magic: buffer.subarray(0, bytesRead) };
     } finally {
       await file.close();
     }
@@ -88,14 +102,22 @@ async function readHead(chunks: AsyncGenerator<Uint8Array, ReadEnd>): Promise<Ui
   return Buffer.concat(parts).subarray(0, HEAD_BYTES);
 }
 
-async function* readChunks(
+export type Packing = 'gz' | 'zst' | undefined;
+
+function packingOf(magic: Buffer): Packing {
+  if (magic[0] === 0x1f && magic[1] === 0x8b) return 'gz';
+  return magic.length >= 4 && magic.readUInt32LE(0) === 0xfd2fb528 ? 'zst' : undefined;
+}
+
+/** A file's content, unpacked. */
+export async function* readChunks(
   path: string,
-  magic: Buffer,
+  packing: Packing,
   onRead: ((bytes: number) => void) | undefined,
 ): AsyncGenerator<Uint8Array, ReadEnd> {
   const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
   if (onRead !== undefined) file.on('data', (chunk) => onRead(chunk.length));
-  const unpacked = unpack(path, magic, file);
+  const unpacked = unpack(path, packing, file);
   try {
     for await (const chunk of unpacked) yield chunk as Buffer;
     return 'whole';
@@ -110,8 +132,8 @@ async function* readChunks(
   }
 }
 
-function unpack(path: string, magic: Buffer, file: ReadStream): NodeJS.ReadableStream & { destroy(): unknown } {
-  const through = unpacker(path, magic);
+function unpack(path: string, packing: Packing, file: ReadStream): NodeJS.ReadableStream & { destroy(): unknown } {
+  const through = unpacker(path, packing);
   if (through === undefined) return file;
   file.on('error', (error) => through.destroy(error));
   return file.pipe(through);
@@ -119,10 +141,10 @@ function unpack(path: string, magic: Buffer, file: ReadStream): NodeJS.ReadableS
 
 function unpacker(
   path: string,
-  magic: Buffer,
+  packing: Packing,
 ): (NodeJS.ReadWriteStream & { destroy(error?: Error): unknown }) | undefined {
-  if (magic[0] === 0x1f && magic[1] === 0x8b) return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
-  if (magic.length < 4 || magic.readUInt32LE(0) !== 0xfd2fb528) return undefined;
+  if (packing === undefined) return undefined;
+  if (packing === 'gz') return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
   // In Node.js from 22.15 on; its typings here are those of Node.js 20.
   const { createZstdDecompress } = zlib as { createZstdDecompress?: () => zlib.Gunzip };
   if (createZstdDecompress === undefined) {

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileError } from '../agent-error.js';
 import type { RecordDecoder } from '../decode/record-decoder.js';
 import { PageCursor } from '../decode/ring-buffer-page.js';
+import { CpuHeap } from './cpu-heap.js';
 
 /** Runs between two looks at the clock: a few hundred microseconds. */
 const RUNS_PER_LOOK = 1024;
@@ -21,12 +22,14 @@ interface CpuBuffer {
   readonly cursor: PageCursor;
   readonly fd: number;
   readonly page: Buffer;
+  /** In this drain. */
+  pagesRead: number;
 }
 
 export interface Drained {
   readonly events: number;
-  /** Sub-buffers read from the busiest CPU: how far the writer was ahead. */
-  readonly mostPages: number;
+  /** Bytes of buffer read from the busiest CPU: how far the writer was ahead. */
+  readonly mostBytes: number;
   /** The time was up before the buffers were empty. */
   readonly behind: boolean;
 }
@@ -36,9 +39,8 @@ export class RingBuffers {
   readonly #decoder: RecordDecoder;
   readonly #pageSize: number;
   readonly #cpus = new Map<number, CpuBuffer>();
-  /** Heap by {@link PageCursor.nextTimeNs} of the CPUs that have a page loaded. */
-  readonly #heap: CpuBuffer[] = [];
-  readonly #pagesRead = new Map<CpuBuffer, number>();
+  /** The CPUs that have a page loaded. */
+  readonly #heap = new CpuHeap<CpuBuffer>();
 
   /**
    * @param path the instance, or tracefs itself
@@ -63,6 +65,7 @@ export class RingBuffers {
         cursor: new PageCursor(this.#decoder, cpu),
         fd,
         page: Buffer.allocUnsafeSlow(this.#pageSize),
+        pagesRead: 0,
       });
     }
   }
@@ -83,11 +86,11 @@ export class RingBuffers {
       this.#fillAll();
       let events = 0;
       for (let runs = 1; ; runs++) {
-        const [first] = this.#heap;
+        const { first } = this.#heap;
         if (first === undefined || first.cursor.nextTimeNs > untilNs) return this.#drained(events, false);
-        events += first.cursor.run(Math.min(this.#secondTimeNs(), untilNs));
-        if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY && !this.#read(first)) this.#removeFirst();
-        this.#siftDown(0);
+        events += first.cursor.run(Math.min(this.#heap.secondTimeNs, untilNs));
+        if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) this.#read(first);
+        this.#heap.settleFirst();
         if (runs % RUNS_PER_LOOK === 0 && nowMs() > deadlineMs) return this.#drained(events, true);
       }
     } finally {
@@ -98,22 +101,22 @@ export class RingBuffers {
   close(): void {
     for (const { fd } of this.#cpus.values()) closeSync(fd);
     this.#cpus.clear();
-    this.#heap.length = 0;
+    this.#heap.clear();
   }
 
   #drained(events: number, behind: boolean): Drained {
-    const mostPages = Math.max(0, ...this.#pagesRead.values());
-    this.#pagesRead.clear();
-    return { events, mostPages, behind };
+    let mostPages = 0;
+    for (const buffer of this.#cpus.values()) {
+      mostPages = Math.max(mostPages, buffer.pagesRead);
+      buffer.pagesRead = 0;
+    }
+    return { events, mostBytes: mostPages * this.#pageSize, behind };
   }
 
   /** Gives every CPU that has no page one, if there is one. */
   #fillAll(): void {
     for (const buffer of this.#cpus.values()) {
-      if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#read(buffer)) {
-        this.#heap.push(buffer);
-        this.#siftUp(this.#heap.length - 1);
-      }
+      if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#read(buffer)) this.#heap.add(buffer);
     }
   }
 
@@ -122,50 +125,10 @@ export class RingBuffers {
     for (;;) {
       const length = readPage(buffer);
       if (length === 0) return false;
-      this.#pagesRead.set(buffer, (this.#pagesRead.get(buffer) ?? 0) + 1);
+      buffer.pagesRead++;
       buffer.cursor.load(length === buffer.page.length ? buffer.page : buffer.page.subarray(0, length));
       if (buffer.cursor.nextTimeNs !== Number.POSITIVE_INFINITY) return true;
     }
-  }
-
-  /** Time of the oldest event that is not the first CPU's. */
-  #secondTimeNs(): number {
-    return Math.min(this.#timeNs(1), this.#timeNs(2));
-  }
-
-  #removeFirst(): void {
-    const last = this.#heap.pop();
-    if (last !== undefined && this.#heap.length > 0) this.#heap[0] = last;
-  }
-
-  #siftUp(from: number): void {
-    for (let child = from; child > 0; ) {
-      const parent = (child - 1) >> 1;
-      if (!this.#swapIfOlder(child, parent)) return;
-      child = parent;
-    }
-  }
-
-  #siftDown(from: number): void {
-    for (let parent = from; ; ) {
-      const left = 2 * parent + 1;
-      const child = this.#timeNs(left + 1) < this.#timeNs(left) ? left + 1 : left;
-      if (child >= this.#heap.length || !this.#swapIfOlder(child, parent)) return;
-      parent = child;
-    }
-  }
-
-  #timeNs(index: number): number {
-    return this.#heap[index]?.cursor.nextTimeNs ?? Number.POSITIVE_INFINITY;
-  }
-
-  #swapIfOlder(child: number, parent: number): boolean {
-    const a = this.#heap[child];
-    const b = this.#heap[parent];
-    if (a === undefined || b === undefined || a.cursor.nextTimeNs >= b.cursor.nextTimeNs) return false;
-    this.#heap[child] = b;
-    this.#heap[parent] = a;
-    return true;
   }
 }
 

@@ -2,7 +2,7 @@
  * tracefs: the only file of this program that writes to it.
  *
  * Everything happens in an instance of our own (`instances/NAME`): own buffers, own events, own clock. Nothing else on the
- * host's tracing is changed, and the instance goes when the agent ends. The kernel refuses to remove an instance
+ * host's tracing is changed (but for {@link enlargeTopLevel}, where the user asks for that buffer), and the instance goes when the agent ends. The kernel refuses to remove an instance
  * while somebody has a file of it open (EBUSY), which tells a crashed agent's leftover from a living agent's.
  *
  * Source: Documentation/trace/ftrace.rst, kernel/trace/trace.c (Linux 6.18). `copy_trace_marker` is there from 6.16 on,
@@ -86,6 +86,8 @@ export interface InstanceOptions {
   readonly name: string;
   /** Bytes per CPU. */
   readonly bufferSize: number;
+  /** What is written to the top-level `trace_marker` comes to this instance too, where the kernel can do that. */
+  readonly markers?: boolean;
 }
 
 /** A tracing instance of our own. */
@@ -103,16 +105,38 @@ export class TracingInstance {
    * removed first.
    * @throws AgentError where another agent uses that name, or the rights are missing
    */
-  static make(root: string, { name, bufferSize }: InstanceOptions): TracingInstance {
+  static make(root: string, { name, bufferSize, markers = false }: InstanceOptions): TracingInstance {
     const instance = new TracingInstance(root, name);
     if (existsSync(instance.path)) instance.#removeLeftover(name);
-    try {
-      mkdirSync(instance.path);
-    } catch (error) {
-      throw new AgentError(`${instance.path}: cannot make a tracing instance: ${explain(error)}`, { cause: error });
-    }
+    instance.#create();
     instance.#configure(bufferSize);
+    if (markers) instance.#tryWrite('options/copy_trace_marker', '1');
     return instance;
+  }
+
+  /**
+   * Whether instances can be made and changed here: makes one under a name of its own, lets `look` at it, and removes it.
+   * @throws AgentError that says what is missing
+   */
+  static probe<T>(root: string, look: (path: string) => T): T {
+    const instance = new TracingInstance(root, `kvm-exit-exporter-check-${process.pid}`);
+    instance.#create();
+    try {
+      if (!existsSync(join(instance.path, 'tracing_on')))
+        throw new AgentError(`${root}: not a tracefs that is alive: a folder made in its instances/ stays empty`);
+      instance.#write('tracing_on', '0');
+      return look(instance.path);
+    } finally {
+      rmdirSync(instance.path);
+    }
+  }
+
+  #create(): void {
+    try {
+      mkdirSync(this.path);
+    } catch (error) {
+      throw new AgentError(`${this.path}: cannot make a tracing instance: ${explain(error)}`, { cause: error });
+    }
   }
 
   #removeLeftover(name: string): void {
@@ -135,15 +159,26 @@ export class TracingInstance {
     this.#write('buffer_size_kb', String(Math.ceil(bufferSize / 1024)));
   }
 
-  /** Switches the events on: `system:name`. */
+  /** Switches the events on: `system:name`. All at one moment, so that no exit is seen without what follows it. */
   start(events: readonly string[]): void {
+    this.#write('tracing_on', '0');
     for (const event of events) this.#write(`events/${event.replace(':', '/')}/enable`, '1');
     this.#write('tracing_on', '1');
+  }
+
+  /** Nothing more is recorded; what is in the buffers stays. */
+  stop(): void {
+    this.#tryWrite('tracing_on', '0');
   }
 
   /** Whether these events are on. */
   isEnabled(events: readonly string[]): boolean {
     return events.every((event) => this.#read(`events/${event.replace(':', '/')}/enable`).startsWith('1'));
+  }
+
+  /** Whether markers come here. */
+  get copiesMarkers(): boolean {
+    return this.#read('options/copy_trace_marker').startsWith('1');
   }
 
   /** Bytes that one read delivers at most. */
@@ -191,6 +226,32 @@ export class TracingInstance {
   }
 }
 
+/**
+ * Makes the top-level buffer as large as ours would be: until somebody traces there it has 7 KiB a CPU, which some hundred of QEMU's
+ * markers fill. Returns what takes that back.
+ */
+export function enlargeTopLevel(root: string, bufferSize: number): () => void {
+  const file = join(root, 'buffer_size_kb');
+  let before: string;
+  try {
+    // `7 (expanded: 1408)`: the kernel will make it 1408 when it is first used, which it now is. CPUs may differ: `X`.
+    before = readFileSync(file, 'utf8').trim();
+    const kib = Number(/\d+(?=\)?$)/.exec(before)?.[0]);
+    const wanted = Math.ceil(bufferSize / 1024);
+    if (!(kib < wanted)) return () => {};
+    writeFileSync(file, String(wanted));
+    return () => {
+      try {
+        writeFileSync(file, String(kib));
+      } catch {
+        // It stays large: somebody reads it just now.
+      }
+    };
+  } catch {
+    return () => {};
+  }
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
@@ -200,6 +261,7 @@ function explain(error: unknown): string {
     EACCES: 'permission denied; run as root (uid 0; no capability is needed)',
     EPERM: 'not permitted; kernel lockdown or a security module (AppArmor, SELinux) refuses it',
     EROFS: 'tracefs is mounted read-only; mount it read-write',
+    ENOENT: 'not a tracefs that is alive, or of a kernel without instances (before 3.10)',
     ENOMEM: 'the kernel has no memory for the buffers; give a smaller --tracefs.buffer-size',
   };
   return reasons[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));

@@ -100,6 +100,11 @@ export class Inventory {
     return this.#roster.vms();
   }
 
+  /** The kernel's own threads that work for a VM that runs. */
+  helpers(): number[] {
+    return this.#roster.helpers();
+  }
+
   /** vCPU threads known of a running VM. */
   vcpuCount(vm: Vm): number {
     return this.#roster.vcpuCount(vm);
@@ -113,7 +118,7 @@ export class Inventory {
     if (pids !== undefined) {
       const found = pids.flatMap((pid) => this.#look(pid, nowMs) ?? []);
       if (this.#live) this.#dropVanished(new Set(pids), nowMs);
-      this.#start(found);
+      this.#start(found, nowMs);
       for (const vm of this.#roster.live()) this.#lookAtThreads(vm, nowMs);
       this.#assignHelpers(nowMs);
       this.#askDebugfs();
@@ -128,7 +133,7 @@ export class Inventory {
     if (misses.length > 0) {
       const owners = this.#ownersOf(misses);
       const found = Array.from(owners).flatMap(([pid, ranVcpu]) => this.#check(pid, ranVcpu, nowMs) ?? []);
-      this.#start(found);
+      this.#start(found, nowMs);
       for (const pid of owners.keys()) this.#lookAtThreads(this.#roster.vmOf(pid), nowMs);
       this.#assignHelpers(nowMs);
       this.#askDebugfs();
@@ -152,11 +157,19 @@ export class Inventory {
     return this.#processes.identify(pid, ranVcpu);
   }
 
-  #start(found: readonly NewVm[]): void {
+  #start(found: readonly NewVm[], nowMs: number): void {
+    if (this.#live) this.#stopNamesakes(found, nowMs);
     const vmms = new Set(found.map(({ vm }) => vm.pid));
     const isVmm = (pid: number): boolean => vmms.has(pid) || this.#roster.vmOf(pid) !== undefined;
     const started = found.filter(({ parent }) => !isVmm(parent));
     if (started.length > 0) this.#roster.start(started.map(({ vm }) => vm));
+  }
+
+  /** A VM that is started again at once must not find its name taken by itself, whose end no scan has seen yet. */
+  #stopNamesakes(found: readonly NewVm[], nowMs: number): void {
+    const names = new Set(found.map(({ vm }) => vm.name));
+    for (const vm of this.#roster.live())
+      if (names.has(vm.name) && !this.#processes.isStill(vm)) this.#roster.stop(vm.pid, nowMs);
   }
 
   #dropVanished(pids: ReadonlySet<number>, nowMs: number): void {

@@ -10,7 +10,7 @@ import { byStart, labelOf, type Mutable, NO_START, type Thread, type Vm } from '
 export interface Changes {
   readonly started: readonly Vm[];
   readonly stopped: readonly Vm[];
-  /** Stopped and its grace period over: what is kept of it can go. */
+  /** Stopped, and its grace period over or started again: what is kept of it can go. */
   readonly forgotten: readonly Vm[];
   /** These ids no longer mean the thread they meant, which is gone for good: look them up again. */
   readonly reusedTids: readonly number[];
@@ -115,6 +115,7 @@ export class Roster {
     for (const vm of [...vms].sort(byStart)) {
       vm.label = labelOf(vm.name, vm.pid, taken);
       taken.add(vm.label);
+      this.#replace(vm.label);
       this.#live.set(vm.pid, { vm, threads: new Set() });
       this.#changes.started.push(vm);
     }
@@ -184,17 +185,25 @@ export class Roster {
 
   expire(nowMs: number, graceMs: number): void {
     for (const thread of this.#gone) if (nowMs - thread.goneMs >= LINGER_MS) this.#drop(thread);
-    const over = this.#stopped.filter(({ stoppedMs }) => nowMs - stoppedMs >= graceMs);
-    if (over.length === 0) return;
-    this.#stopped = this.#stopped.filter((vm) => !over.includes(vm));
-    this.#changes.forgotten.push(...over);
-    this.#all = undefined;
+    this.#forget(this.#stopped.filter(({ stoppedMs }) => nowMs - stoppedMs >= graceMs));
   }
 
   takeChanges(): Changes {
     const changes = this.#changes;
     this.#changes = noChanges();
     return changes;
+  }
+
+  /** Started again under its old label: what stopped makes room, as two of one label can't be told apart. */
+  #replace(label: string): void {
+    this.#forget(this.#stopped.filter((old) => old.label === label));
+  }
+
+  #forget(vms: readonly Vm[]): void {
+    if (vms.length === 0) return;
+    this.#stopped = this.#stopped.filter((vm) => !vms.includes(vm));
+    this.#changes.forgotten.push(...vms);
+    this.#all = undefined;
   }
 
   #lifeOf(vm: Vm): Life | undefined {

@@ -31,6 +31,12 @@ class NoSink implements TraceSink {
   qemuEvent(_timeNs: number, _id: number, event: number): void {
     this.last = event;
   }
+  qemuSignal(): void {}
+  qemuDevice(): void {}
+  qemuRegion(): void {}
+  setIoeventfd(): void {}
+  gapAhead(_cpu: number): void {}
+  interrupt(_timeNs: number, _cpu: number, _tid: number): void {}
   lost(cpu: number): void {
     this.last = cpu;
   }

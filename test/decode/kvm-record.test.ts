@@ -103,9 +103,9 @@ describe("QEMU's markers", () => {
     [
       'of another event',
       'virtio_queue_notify vdev 0x1 n 0 vq 0x2\n\0',
-      [`qemuEvent ${TIME} ${TID} virtio_queue_notify`],
+      [`qemuEvent ${TIME} ${TID} virtio_queue_notify`, `qemuSignal ${TIME} ${TID} 0 0x1`],
     ],
-    ['without a NUL', 'virtio_notify vdev 0x123456', [`qemuEvent ${TIME} ${TID} virtio_notify`]],
+    ['without a NUL', 'load_file name 0x123456', [`qemuEvent ${TIME} ${TID} load_file`]],
     ['empty', '', []],
     ["someone else's", '!!\n\0', []],
   ] as const) {

@@ -20,6 +20,12 @@ function decode(text: string): string[] {
     fastMmio: (_t, _c, _tid, gpa) => calls.push(`fast ${gpa.toString(16)}`),
     qemuRunExit: (_t, id, cpu, reason) => calls.push(`run ${id} cpu=${cpu} ${vocabulary.reasons.text(reason)}`),
     qemuEvent: (_t, _id, event) => calls.push(`qemu ${vocabulary.qemuEvents.text(event)}`),
+    interrupt: (_t, _c, tid) => calls.push(`interrupt ${tid}`),
+    qemuSignal: () => {},
+    qemuDevice: () => {},
+    qemuRegion: () => {},
+    setIoeventfd: () => {},
+    gapAhead: () => {},
     lost: (cpu, count) => calls.push(`lost ${cpu} ${count}`),
     malformed: (kind) => calls.push(`malformed ${kind}`),
   };
@@ -115,6 +121,7 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ['MMIO read', 'kvm_mmio: mmio read len 4 gpa 0xfed000f0 val 0x1', 'mmio 1 fed000f0'],
   ['MMIO write', 'kvm_mmio: mmio write len 4 gpa 0xfee00300 val 0x0', 'mmio 2 fee00300'],
   ['ioeventfd', 'kvm_fast_mmio: fast mmio at gpa 0xfe003000', 'fast fe003000'],
+  ['MSI', 'kvm_msi_set_irq: dst 0 vec 37 (Fixed|physical|edge)', 'interrupt 174'],
   [
     'marker',
     'tracing_mark_write: kvm_run_exit cpu_index 0, reason 2',

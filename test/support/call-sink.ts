@@ -3,6 +3,8 @@ import type { MalformedKind, TraceSink, Vocabulary } from '../../src/trace-sink.
 
 export class CallSink implements TraceSink {
   readonly calls: string[] = [];
+  /** CPUs of which a gap was announced, apart: {@link calls} has the `lost` that ends it. */
+  readonly gaps: number[] = [];
   readonly #vocabulary: Vocabulary;
 
   constructor(vocabulary: Vocabulary) {
@@ -14,6 +16,24 @@ export class CallSink implements TraceSink {
   }
   qemuEvent(timeNs: number, id: number, event: number): void {
     this.#add('qemuEvent', timeNs, id, this.#vocabulary.qemuEvents.text(event));
+  }
+  qemuSignal(timeNs: number, id: number, signal: number, device: number): void {
+    this.#add('qemuSignal', timeNs, id, signal, `0x${device.toString(16)}`);
+  }
+  qemuDevice(id: number, device: number, name: string): void {
+    this.#add('qemuDevice', id, `0x${device.toString(16)}`, name);
+  }
+  qemuRegion(id: number, address: number, name: string): void {
+    this.#add('qemuRegion', id, `0x${address.toString(16)}`, name);
+  }
+  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
+    this.#add('setIoeventfd', id, mmio ? 'mmio' : 'pio', `0x${address.toString(16)}`, assign);
+  }
+  gapAhead(cpu: number): void {
+    this.gaps.push(cpu);
+  }
+  interrupt(timeNs: number, cpu: number, tid: number): void {
+    this.#add('interrupt', timeNs, cpu, tid);
   }
   lost(cpu: number, count: number): void {
     this.#add('lost', cpu, count);

@@ -35,6 +35,8 @@ export class CountingSink implements TraceSink {
   readonly mmios: Counts = new Map();
   /** Key: `0xfebf0000`. */
   readonly fastMmios: Counts = new Map();
+  /** Key: tid. */
+  readonly interrupts: Counts = new Map();
   /** Key: cpu. Value: sum of known counts. */
   readonly lostEvents: Counts = new Map();
   /** Key: cpu. Value: number of gaps, known or not. */
@@ -55,6 +57,14 @@ export class CountingSink implements TraceSink {
     this.#vocabulary = vocabulary;
   }
 
+  /** {@link lost} counts it when it is over. */
+  gapAhead(_cpu: number): void {}
+
+  interrupt(timeNs: number, _cpu: number, tid: number): void {
+    this.#time(timeNs);
+    this.interrupts.set(String(tid), (this.interrupts.get(String(tid)) ?? 0) + 1);
+  }
+
   qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
     const text = this.#vocabulary.reasons.text(reason);
     this.#time(timeNs);
@@ -67,6 +77,11 @@ export class CountingSink implements TraceSink {
     this.#time(timeNs);
     add(this.qemuEvents, this.#vocabulary.qemuEvents.text(event));
   }
+
+  qemuSignal(): void {}
+  qemuDevice(): void {}
+  qemuRegion(): void {}
+  setIoeventfd(): void {}
 
   lost(cpu: number, count: number): void {
     add(this.lostGaps, String(cpu));

@@ -36,6 +36,7 @@ test('the same process id with another start time is another VM', (t) => {
     ...NOTHING,
     started: ['web'],
     stopped: ['web'],
+    forgotten: ['web'],
     reusedTids: [100, 101],
   });
   const second = inventory.find(101)?.vm;
@@ -44,7 +45,24 @@ test('the same process id with another start time is another VM', (t) => {
   assert.equal(second?.label, 'web', 'the name was free again');
   tree.put({ pid: 100, comm: 'bash', args: ['bash'], startTime: 888 });
   assert.deepEqual(labels(inventory.scan(2)), { ...NOTHING, stopped: ['web'] });
-  assert.equal(inventory.vms().length, 2);
+  assert.deepEqual(inventory.vms(), [second]);
+});
+
+test('a VM that starts again before a scan has seen its end gets its name', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web', { startTime: 10 }));
+  inventory.scan(0);
+  tree.remove(100);
+  tree.put(vm(200, 'web', { startTime: 20 }));
+  tree.answerForThread(200, 201);
+  inventory.miss(201, true);
+  assert.deepEqual(labels(inventory.resolveMisses(1)), {
+    ...NOTHING,
+    started: ['web'],
+    stopped: ['web'],
+    forgotten: ['web'],
+  });
+  assert.equal(inventory.find(201)?.vm.pid, 200);
 });
 
 test('living VMs of one name are told apart, the later one by its process id', (t) => {

@@ -1,0 +1,45 @@
+/**
+ * Writes grafana/dashboards/*.json and deploy/prometheus/*.yml: npm run dashboards. What is written is committed, so that
+ * nobody needs Node.js to use it; a test says where it is not what the code makes.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { alerts } from './alerts.js';
+import { exporter } from './exporter.js';
+import { fleet } from './fleet.js';
+import { dashboardJson } from './json.js';
+import { recordingRules } from './recording-rules.js';
+import { ruleFile } from './rule-files.js';
+import { THRESHOLDS } from './thresholds.js';
+import { vm } from './vm.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** Path below the root -> content. */
+export function generated(): Map<string, string> {
+  return new Map([
+    ['grafana/dashboards/fleet.json', dashboardJson(fleet)],
+    ['grafana/dashboards/vm.json', dashboardJson(vm)],
+    ['grafana/dashboards/exporter.json', dashboardJson(exporter)],
+    ['deploy/prometheus/rules.yml', ruleFile(recordingRules(THRESHOLDS))],
+    ['deploy/prometheus/alerts.yml', ruleFile(alerts(THRESHOLDS))],
+  ]);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  for (const [path, content] of generated()) {
+    const file = join(ROOT, path);
+    if (read(file) === content) continue;
+    writeFileSync(file, content);
+    console.log(`wrote ${relative('.', file)}`);
+  }
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

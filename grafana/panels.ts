@@ -1,0 +1,212 @@
+/** The few kinds of panel that the dashboards use, each with what every panel must have: title, description, unit, queries. */
+import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
+import * as common from '@grafana/grafana-foundation-sdk/common';
+import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
+import * as heatmaps from '@grafana/grafana-foundation-sdk/heatmap';
+import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus';
+import * as stats from '@grafana/grafana-foundation-sdk/stat';
+import * as tables from '@grafana/grafana-foundation-sdk/table';
+import * as graphs from '@grafana/grafana-foundation-sdk/timeseries';
+
+export type Panel = Builder<dashboard.Panel>;
+
+export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
+
+/** How Grafana writes numbers, by its own names. */
+export type Unit = 'cps' | 'percentunit' | 's' | 'short' | 'bytes' | 'bool_yes_no' | 'none';
+
+export interface PanelText {
+  readonly title: string;
+  /** What it means, for somebody who sees it for the first time. */
+  readonly description: string;
+  readonly unit: Unit;
+  /** In the grid's 24 columns. */
+  readonly width: number;
+  readonly height?: number;
+}
+
+export interface Query {
+  readonly expr: string;
+  /** `{{reason}}`; in a table the column's name. */
+  readonly legend: string;
+}
+
+/** Where a click on a value leads: title and url with Grafana's variables. */
+export interface Link {
+  readonly title: string;
+  readonly url: string;
+}
+
+export interface GraphText extends PanelText {
+  readonly queries: readonly Query[];
+  readonly stacked?: boolean;
+  readonly max?: number;
+  readonly link?: Link;
+}
+
+export function graph({ queries, stacked = false, max, link, ...text }: GraphText): Panel {
+  const panel = new graphs.PanelBuilder()
+    .title(text.title)
+    .description(text.description)
+    .datasource(DATASOURCE)
+    .unit(text.unit)
+    .min(0)
+    .span(text.width)
+    .height(text.height ?? 8)
+    .targets(queries.map((query, index) => target(query, index)))
+    .lineWidth(1)
+    .fillOpacity(stacked ? 40 : 8)
+    .showPoints(common.VisibilityMode.Never)
+    .tooltip(
+      new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending),
+    )
+    .legend(legend());
+  if (stacked) panel.stacking(new common.StackingConfigBuilder().mode(common.StackingMode.Normal).group('A'));
+  if (max !== undefined) panel.max(max);
+  if (link !== undefined) panel.dataLinks([linkTo(link)]);
+  return panel;
+}
+
+function legend(): common.VizLegendOptionsBuilder {
+  return new common.VizLegendOptionsBuilder()
+    .displayMode(common.LegendDisplayMode.Table)
+    .placement(common.LegendPlacement.Bottom)
+    .showLegend(true)
+    .calcs(['mean', 'max', 'lastNotNull']);
+}
+
+export interface StatText extends PanelText {
+  readonly query: string;
+  /** Green below the first, orange from there, red from the second. */
+  readonly limits?: readonly [number, number];
+}
+
+/** One number. */
+export function stat({ query, limits, ...text }: StatText): Panel {
+  const steps: dashboard.Threshold[] = [{ value: null, color: limits === undefined ? 'blue' : 'green' }];
+  if (limits !== undefined) steps.push({ value: limits[0], color: 'orange' }, { value: limits[1], color: 'red' });
+  return new stats.PanelBuilder()
+    .title(text.title)
+    .description(text.description)
+    .datasource(DATASOURCE)
+    .unit(text.unit)
+    .span(text.width)
+    .height(text.height ?? 4)
+    .targets([target({ expr: query, legend: text.title }, 0)])
+    .thresholds(new dashboard.ThresholdsConfigBuilder().mode(dashboard.ThresholdsMode.Absolute).steps(steps))
+    .colorMode(common.BigValueColorMode.Value)
+    .graphMode(common.BigValueGraphMode.Area)
+    .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).fields('').values(false));
+}
+
+export interface Column extends Query {
+  readonly unit: Unit;
+}
+
+export interface TableText extends PanelText {
+  readonly columns: readonly Column[];
+  /** Column (its legend) that the rows are sorted by, most first. */
+  readonly sortBy: string;
+  /** On a label's column. */
+  readonly links?: readonly (Link & { readonly column: string })[];
+}
+
+/** Rows are the labels that all columns share. */
+export function table({ columns, sortBy, links = [], ...text }: TableText): Panel {
+  const names = columns.map((column, index) => [`Value #${refId(index)}`, column.legend] as const);
+  const only = columns.length === 1 ? [['Value', columns[0]?.legend ?? ''] as const] : names;
+  const panel = new tables.PanelBuilder()
+    .title(text.title)
+    .description(text.description)
+    .datasource(DATASOURCE)
+    .unit(text.unit)
+    .span(text.width)
+    .height(text.height ?? 9)
+    .targets(columns.map((column, index) => instant(column, index)))
+    .transformations([
+      { id: 'merge', options: {} },
+      { id: 'organize', options: { excludeByName: { Time: true }, renameByName: Object.fromEntries(only) } },
+    ])
+    .filterable(true)
+    .sortBy([new common.TableSortByFieldStateBuilder().displayName(sortBy).desc(true)]);
+  for (const { legend, unit } of columns) panel.overrideByName(legend, [{ id: 'unit', value: unit }]);
+  for (const { column, ...link } of links) panel.overrideByName(column, [{ id: 'links', value: [link] }]);
+  return panel;
+}
+
+/** Causes: one label down, another across, the rate in the field. */
+export function matrix(
+  text: PanelText & { readonly query: Query; readonly rows: string; readonly columns: string },
+): Panel {
+  return new tables.PanelBuilder()
+    .title(text.title)
+    .description(text.description)
+    .datasource(DATASOURCE)
+    .unit(text.unit)
+    .span(text.width)
+    .height(text.height ?? 9)
+    .targets([instant(text.query, 0)])
+    .transformations([
+      {
+        id: 'groupingToMatrix',
+        options: { columnField: text.columns, rowField: text.rows, valueField: 'Value', emptyValue: 'null' },
+      },
+    ])
+    .colorScheme(new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.ContinuousYlRd))
+    .cellOptions({
+      type: common.TableCellDisplayMode.ColorBackground,
+      mode: common.TableCellBackgroundDisplayMode.Basic,
+    });
+}
+
+/** Buckets of a histogram over time; the query sums by `le`. */
+export function heatmap({ query, ...text }: PanelText & { readonly query: string }): Panel {
+  const buckets = target({ expr: query, legend: '{{le}}' }, 0).format(prometheus.PromQueryFormat.Heatmap);
+  return new heatmaps.PanelBuilder()
+    .title(text.title)
+    .description(text.description)
+    .datasource(DATASOURCE)
+    .unit(text.unit)
+    .span(text.width)
+    .height(text.height ?? 9)
+    .targets([buckets])
+    .calculate(false)
+    .color(
+      new heatmaps.HeatmapColorOptionsBuilder()
+        .mode(heatmaps.HeatmapColorMode.Scheme)
+        .scheme('Oranges')
+        .scale(heatmaps.HeatmapColorScale.Exponential)
+        .exponent(0.5)
+        .steps(64),
+    )
+    .yAxis(new heatmaps.YAxisConfigBuilder().unit(text.unit))
+    .cellValues(new heatmaps.CellValuesBuilder().unit('cps'))
+    .rowsFrame(new heatmaps.RowsHeatmapOptionsBuilder().layout(common.HeatmapCellLayout.Le));
+}
+
+function target({ expr, legend }: Query, index: number): prometheus.DataqueryBuilder {
+  return new prometheus.DataqueryBuilder()
+    .expr(expr)
+    .legendFormat(legend)
+    .refId(refId(index))
+    .datasource(DATASOURCE)
+    .range();
+}
+
+function instant({ expr, legend }: Query, index: number): Builder<Dataquery> {
+  return new prometheus.DataqueryBuilder()
+    .expr(expr)
+    .legendFormat(legend)
+    .refId(refId(index))
+    .datasource(DATASOURCE)
+    .instant()
+    .format(prometheus.PromQueryFormat.Table);
+}
+
+function refId(index: number): string {
+  return String.fromCharCode(65 + index);
+}
+
+function linkTo({ title, url }: Link): dashboard.DashboardLinkBuilder {
+  return new dashboard.DashboardLinkBuilder(title).type(dashboard.DashboardLinkType.Link).url(url);
+}

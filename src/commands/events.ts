@@ -1,0 +1,19 @@
+import { AgentError } from '../agent-error.js';
+import type { Invocation } from '../config/parse.js';
+import { USED_EVENTS } from '../decode/qemu-event-details.js';
+import { readTraceEvents } from '../source/find-trace-events.js';
+import { globRegex } from '../source/glob.js';
+
+/** Prints names of trace events, a line each, as `-trace events=FILE` wants them. */
+export async function events({ get, paths: [path = '', ...more] }: Invocation): Promise<void> {
+  if (more.length > 0) throw new AgentError(`events takes one file, but got ${[path, ...more].join(' ')}`);
+  const pattern = globRegex(get('pattern') ?? '*');
+  const used = get('used') === 'true' ? new Set(USED_EVENTS) : undefined;
+  const all = readTraceEvents(path).events;
+  if (all.length === 0) throw new AgentError(`${path}: no trace events in it; expected QEMU's trace-events-all`);
+  const names = all
+    .filter(({ name, disabled }) => !disabled && pattern.test(name) && (used?.has(name) ?? true))
+    .map(({ name }) => name);
+  if (names.length === 0) throw new AgentError(`${path}: none of its ${all.length} events matches`);
+  process.stdout.write(names.map((name) => `${name}\n`).join(''));
+}

@@ -1,0 +1,199 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpus, release, version } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentError, fileError } from '../agent-error.js';
+import type { Invocation } from '../config/parse.js';
+import { parseBytes, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
+import { log } from '../log.js';
+import { eventsOf } from '../source/kernel-trace.js';
+import { neededEvents } from '../source/needed-events.js';
+import { PageRecorder, type Recorded } from '../source/page-recorder.js';
+import { saveFormats, saveThreadNames } from '../source/save-tracefs.js';
+import { findTracefs, TracingInstance } from '../source/tracefs.js';
+import { VERSION } from '../version.js';
+import { Inventory } from '../vm/inventory.js';
+import { ProcCopy } from '../vm/proc-copy.js';
+import { collectorsOf } from './run.js';
+import { stopSignal } from './stop-signal.js';
+
+interface RecordOptions {
+  readonly output: string;
+  /** Undefined: until a signal. */
+  readonly durationMs: number | undefined;
+  readonly procfs: string;
+  readonly bufferSize: number;
+  readonly argv: readonly string[];
+}
+
+/** Longest and shortest time between two looks at the buffers. */
+const SLOWEST_TICK_MS = 200;
+const FASTEST_TICK_MS = 10;
+/** A buffer fuller than this: come more often. */
+const HIGH_WATER = 1 / 8;
+/** How short-lived a VM can be and still be saved. */
+const SCAN_MS = 250;
+
+/** Saves the kernel's trace of all VMs, with all that it takes to read it elsewhere. */
+export async function record({ get, argv }: Invocation): Promise<void> {
+  const duration = get('duration');
+  const asked = get('tracefs.events');
+  const options: RecordOptions = {
+    output: freeDirectory(get('output')),
+    durationMs: duration === undefined ? undefined : parseSeconds('duration', duration) * 1000,
+    procfs: get('path.procfs') ?? '/proc',
+    bufferSize: parseBytes('tracefs.buffer-size', get('tracefs.buffer-size') ?? ''),
+    argv,
+  };
+  const name = parseInstanceName('tracefs.instance', get('tracefs.instance') ?? '');
+  const wanted = asked === undefined ? undefined : parseEvents('tracefs.events', asked);
+  const signal = stopSignal();
+  const tracefs = findTracefs(get('path.tracefs'));
+  try {
+    const events = eventsOf(tracefs.path, wanted, neededEvents(collectorsOf(get)));
+    const instance = TracingInstance.make(tracefs.path, { name, bufferSize: options.bufferSize });
+    try {
+      process.stdout.write(await recordInstance(instance, events, options, signal));
+    } finally {
+      instance.remove();
+    }
+  } finally {
+    tracefs.release();
+  }
+}
+
+/** Returns what to tell the user. */
+async function recordInstance(
+  instance: TracingInstance,
+  events: readonly string[],
+  options: RecordOptions,
+  signal: AbortSignal,
+): Promise<string> {
+  const { output, durationMs } = options;
+  makeDirectory(output);
+  saveFormats(instance.path, events, join(output, 'tracefs'));
+  writeReadme(options, events, undefined);
+  const recorder = new PageRecorder(instance.path, instance.subBufferSize, output);
+  const vms = new VmRecorder(options.procfs, join(output, 'proc'));
+  try {
+    recorder.openNewCpus();
+    vms.scan();
+    instance.start(events);
+    log('info', 'recording', { to: output, for: until(durationMs), instance: instance.path, events: events.join(',') });
+    await loop(recorder, vms, options, signal);
+    instance.stop();
+    vms.scan();
+    const recorded = recorder.finish();
+    saveThreadNames(instance.root, join(output, 'tracefs'));
+    const summary = summaryOf(recorded, vms.labels);
+    writeReadme(options, events, summary);
+    return `${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`;
+  } finally {
+    recorder.close();
+  }
+}
+
+async function loop(
+  recorder: PageRecorder,
+  vms: VmRecorder,
+  { durationMs = Number.POSITIVE_INFINITY, bufferSize }: RecordOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const endMs = performance.now() + durationMs;
+  let tickMs = FASTEST_TICK_MS;
+  let nextScanMs = 0;
+  for (let nowMs = performance.now(); nowMs < endMs && !signal.aborted; nowMs = performance.now()) {
+    const fill = recorder.drain() / bufferSize;
+    tickMs = fill > HIGH_WATER ? Math.max(FASTEST_TICK_MS, tickMs / 2) : Math.min(SLOWEST_TICK_MS, tickMs * 1.25);
+    if (nowMs >= nextScanMs) {
+      nextScanMs = nowMs + SCAN_MS;
+      recorder.openNewCpus();
+      vms.scan();
+    }
+    await sleep(Math.min(tickMs, endMs - nowMs), undefined, { signal }).catch(() => {});
+  }
+}
+
+/** The VMs of the host, each saved as soon as it is seen. */
+class VmRecorder {
+  /** Of every VM seen. */
+  readonly labels = new Set<string>();
+  readonly #inventory: Inventory;
+  readonly #copy: ProcCopy;
+
+  constructor(procfs: string, target: string) {
+    this.#inventory = new Inventory({ procfs, live: true });
+    this.#copy = new ProcCopy(procfs, target);
+  }
+
+  scan(): void {
+    this.#inventory.scan(performance.now());
+    const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
+    for (const { label } of running) this.labels.add(label);
+    this.#copy.update([...running.map(({ pid }) => pid), ...this.#inventory.helpers()]);
+  }
+}
+
+function freeDirectory(path: string | undefined): string {
+  if (path === undefined) throw new AgentError('record needs a directory to write to: -o DIR');
+  let entries: string[];
+  try {
+    entries = readdirSync(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return path;
+    throw fileError(path, error);
+  }
+  if (entries.length > 0) throw new AgentError(`${path}: is not empty; give a directory that does not exist yet`);
+  return path;
+}
+
+/** For its owner only: command lines are in it. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+function until(durationMs: number | undefined): string {
+  return durationMs === undefined ? 'until Ctrl-C' : `${durationMs / 1000} s`;
+}
+
+function summaryOf({ events, bytes, lost }: Recorded, vms: ReadonlySet<string>): string {
+  const amount = (count: number) => count.toLocaleString('en-US');
+  return [
+    `Recorded ${amount(events)} events (${amount(bytes)} bytes of pages); ${lost === 0 ? 'none' : amount(lost)} lost${
+      lost === 0 ? '.' : ': a larger --tracefs.buffer-size or a faster disk helps.'
+    }`,
+    `VMs seen: ${vms.size === 0 ? 'none' : [...vms].join(', ')}.`,
+  ].join('\n');
+}
+
+function writeReadme(options: RecordOptions, events: readonly string[], summary: string | undefined): void {
+  const { output, argv, durationMs } = options;
+  const path = join(output, 'README.md');
+  const text = `# Recording of KVM's trace
+
+Read it with \`kvm-exit-exporter report DIR\`, where DIR is this directory, wherever it is.
+
+- Host: Linux ${release()} ${version()}, ${process.arch}, ${cpus().length} x ${cpus()[0]?.model ?? 'CPU'}
+- Date: ${new Date().toISOString()}, ${until(durationMs)}
+- Command: \`kvm-exit-exporter ${argv.join(' ')}\`, version ${VERSION}
+- Events: ${events.join(', ')}
+
+${summary ?? 'The recording was not finished: statistics and names of threads are missing.'}
+
+| file | what |
+|---|---|
+| cpuN.raw | sub-buffers of CPU N's ring buffer, as read from trace_pipe_raw |
+| tracefs/ | formats of the events, header_page, clock, sub-buffer size, names of threads |
+| stats/cpuN | the buffer's own statistics at the end: events read and lost |
+| proc/ | /proc of the VMs' processes. **Command lines are in it: look for secrets before you pass it on** |
+`;
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * QEMU's own traces brought together by VM. Files of one backend follow each other (rotation) and are added up; where several
+ * backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
+ */
+import { type Cells, larger, newCells, plus } from './cells.js';
+import { Ioeventfds } from './ioeventfds.js';
+import type { QemuCounts } from './qemu-counts.js';
+import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu-signals.js';
+import type { VcpuSum, VmSum } from './vm-sums.js';
+
+/** Which of QEMU's trace backends wrote a trace. */
+export type QemuBackend = 'ftrace' | 'log' | 'simple';
+
+/** The VM that an id of a QEMU trace belongs to: '' where it cannot be told. */
+export type QemuOwner = (id: number) => string;
+
+export interface QemuView {
+  readonly backend: QemuBackend;
+  readonly counts: QemuCounts;
+  readonly owner: QemuOwner;
+  /** Whether an id is a thread that runs a vCPU, where ids are threads at all. */
+  readonly isVcpu?: ((id: number) => boolean) | undefined;
+  /** The VM's life that an id belongs to, so that it can be forgotten. */
+  readonly lifeOf?: ((id: number) => object | undefined) | undefined;
+}
+
+type Vms = (vm: string) => VmSum;
+
+const BACKENDS: readonly QemuBackend[] = ['ftrace', 'log', 'simple'];
+
+/** Adds what QEMU says of exits, signals and names to the sums of its VMs. */
+export function addQemuViews(views: readonly QemuView[], vms: Vms): void {
+  for (const backend of BACKENDS) {
+    const own = views.filter((view) => view.backend === backend);
+    addRunExits(own, vms);
+    addSignals(own, vms);
+  }
+  for (const { counts, owner } of views)
+    for (const [id, regions] of counts.regions) {
+      const names = vms(owner(id)).regions;
+      for (const [address, name] of regions) if (!names.has(address)) names.set(address, name);
+    }
+}
+
+/** By VM: every event by name. */
+export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Cells> {
+  const byVm = new Map<string, Cells>();
+  for (const backend of BACKENDS) {
+    const own = new Map<string, Cells>();
+    for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
+      for (const [id, cells] of counts.events) {
+        const vm = owner(id);
+        own.set(vm, plus(own.get(vm) ?? newCells(), cells));
+      }
+    }
+    for (const [vm, cells] of own) byVm.set(vm, larger(byVm.get(vm) ?? newCells(), cells));
+  }
+  return byVm;
+}
+
+/** By VM: the addresses at which KVM takes writes for QEMU. Of one backend: told twice they would not be taken back. */
+export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventfds> {
+  const byVm = new Map<string, Ioeventfds>();
+  for (const backend of BACKENDS) {
+    const own = new Map<string, Ioeventfds>();
+    for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
+      for (const [id, ioeventfds] of counts.ioeventfds) {
+        const vm = owner(id);
+        const sum = own.get(vm) ?? new Ioeventfds();
+        sum.absorb(ioeventfds);
+        own.set(vm, sum);
+      }
+    }
+    for (const [vm, ioeventfds] of own) if (byVm.get(vm)?.certain !== true) byVm.set(vm, ioeventfds);
+  }
+  return byVm;
+}
+
+/** Adds up what one backend says of each vCPU, then takes the larger of that and what others said. */
+function addRunExits(views: readonly QemuView[], vms: Vms): void {
+  const own = new Map<VcpuSum, Cells>();
+  for (const { counts, owner } of views) {
+    for (const [id, byCpu] of counts.runExits) {
+      const vm = vms(owner(id));
+      for (const [cpuIndex, cells] of byCpu) {
+        const sum = vm.vcpu(cpuIndex < 0 ? '' : String(cpuIndex));
+        own.set(sum, plus(own.get(sum) ?? newCells(), cells));
+      }
+    }
+  }
+  for (const [sum, cells] of own) sum.qemu = larger(sum.qemu, cells);
+}
+
+function addSignals(views: readonly QemuView[], vms: Vms): void {
+  const own = new Map<VmSum, Map<string, Float64Array>>();
+  for (const { counts, owner, isVcpu } of views) {
+    for (const [id, devices] of counts.signals.counts) {
+      const vm = vms(owner(id));
+      const sums = own.get(vm) ?? new Map<string, Float64Array>();
+      own.set(vm, sums);
+      const vcpu = isVcpu?.(id) === true;
+      for (const [device, cells] of devices) addCells(sums, device, vcpu ? asExits(cells) : cells);
+    }
+  }
+  for (const [vm, devices] of own)
+    for (const [device, cells] of devices)
+      vm.qemuSignals.set(device, larger(vm.qemuSignals.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells));
+}
+
+/** A vCPU's own thread takes a kick only where KVM_RUN returned for it. */
+function asExits(cells: Float64Array): Float64Array {
+  const exits = cells.slice();
+  exits[KICK_BY_EXIT] = (cells[KICK_BY_EXIT] as number) + (cells[KICK_BY_IOEVENTFD] as number);
+  exits[KICK_BY_IOEVENTFD] = 0;
+  return exits;
+}
+
+function addCells(sums: Map<string, Float64Array>, device: string, cells: Float64Array): void {
+  sums.set(device, plus(sums.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells));
+}

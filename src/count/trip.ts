@@ -1,0 +1,133 @@
+import { addDurations, type Durations, newDurations, record } from './duration.js';
+
+const NONE = -1;
+
+/**
+ * Where a vCPU is, and how long its trips away from the guest take:
+ *
+ *   guest ─ exit ─► KVM ─ userspaceExit ─► QEMU
+ *     ▲              │                      │
+ *     └─── entry ────┴──────────────────────┘
+ *
+ * An exit is paired with the entry that ends it: under layer kvm where KVM handled it; under layer qemu, from the moment KVM_RUN
+ * returned, where userspace did. Every other exit is counted as handed on (kvm, to userspace) or unpaired: another exit
+ * came before an entry (the vCPU was not let in), the entry was before the exit (a clock that stepped), or events were lost.
+ */
+export class Trip {
+  /** By reason; undefined where no exit was paired yet. */
+  readonly kvm: (Durations | undefined)[] = [];
+  readonly qemu: (Durations | undefined)[] = [];
+  /** Time away from the guest in KVM, on the way to userspace too; in userspace; and waiting for an idle guest to be woken. */
+  kvmNs = 0;
+  qemuNs = 0;
+  idleNs = 0;
+  /** Exits that KVM handed on to userspace. */
+  handedOn = 0;
+  unpairedKvm = 0;
+  unpairedQemu = 0;
+  readonly #idle: Uint8Array;
+  #exitReason = NONE;
+  #exitNs = Number.NaN;
+  #userspaceReason = NONE;
+  #userspaceNs = Number.NaN;
+
+  /** @param idle by reason: 1 where the time is the guest's own idling (HLT) */
+  constructor(idle: Uint8Array) {
+    this.#idle = idle;
+  }
+
+  /** The hardware reason of the exit that is open, -1 where there is none. */
+  get openReason(): number {
+    return this.#exitReason;
+  }
+
+  exit(timeNs: number, reason: number): void {
+    this.drop();
+    this.#exitReason = reason;
+    this.#exitNs = timeNs;
+  }
+
+  userspaceExit(timeNs: number, reason: number): void {
+    if (this.#userspaceReason !== NONE) {
+      // KVM_RUN was entered and returned at once: still the same time in userspace, of the reason before.
+      this.unpairedQemu++;
+      this.#spend(this.#userspaceReason, timeNs - this.#userspaceNs, false);
+    } else if (this.#exitReason !== NONE) {
+      this.handedOn++;
+      this.#spend(this.#exitReason, timeNs - this.#exitNs, true);
+      this.#exitReason = NONE;
+    }
+    this.#userspaceReason = reason;
+    this.#userspaceNs = timeNs;
+  }
+
+  entry(timeNs: number): void {
+    if (this.#userspaceReason !== NONE) {
+      const ns = timeNs - this.#userspaceNs;
+      if (ns >= 0) this.#pair(this.qemu, this.#userspaceReason, ns, false);
+      else this.unpairedQemu++;
+      this.#userspaceReason = NONE;
+    } else if (this.#exitReason !== NONE) {
+      const ns = timeNs - this.#exitNs;
+      if (ns >= 0) this.#pair(this.kvm, this.#exitReason, ns, true);
+      else this.unpairedKvm++;
+      this.#exitReason = NONE;
+    }
+  }
+
+  /** Whatever is open stays unpaired: nobody knows what came after it. */
+  drop(): void {
+    if (this.#exitReason !== NONE) this.unpairedKvm++;
+    if (this.#userspaceReason !== NONE) this.unpairedQemu++;
+    this.#exitReason = NONE;
+    this.#userspaceReason = NONE;
+  }
+
+  /** Adds what `from` counted; what is open there counts as unpaired. */
+  absorb(from: Trip): void {
+    from.drop();
+    this.kvmNs += from.kvmNs;
+    this.qemuNs += from.qemuNs;
+    this.idleNs += from.idleNs;
+    this.handedOn += from.handedOn;
+    this.unpairedKvm += from.unpairedKvm;
+    this.unpairedQemu += from.unpairedQemu;
+    addAll(this.kvm, from.kvm);
+    addAll(this.qemu, from.qemu);
+  }
+
+  /** Exits that wait for their entry now: none or one. */
+  get openKvm(): number {
+    return this.#exitReason === NONE ? 0 : 1;
+  }
+
+  get openQemu(): number {
+    return this.#userspaceReason === NONE ? 0 : 1;
+  }
+
+  #pair(durations: (Durations | undefined)[], reason: number, ns: number, inKernel: boolean): void {
+    let own = durations[reason];
+    if (own === undefined) {
+      own = newDurations();
+      durations[reason] = own;
+    }
+    record(own, ns);
+    this.#spend(reason, ns, inKernel);
+  }
+
+  #spend(reason: number, ns: number, inKernel: boolean): void {
+    if (!(ns > 0)) return;
+    if (this.#idle[reason] === 1) this.idleNs += ns;
+    else if (inKernel) this.kvmNs += ns;
+    else this.qemuNs += ns;
+  }
+}
+
+function addAll(to: (Durations | undefined)[], from: readonly (Durations | undefined)[]): void {
+  from.forEach((durations, reason) => {
+    if (durations === undefined) return;
+    const own = to[reason] ?? newDurations();
+    addDurations(own, durations);
+    to[reason] = own;
+  });
+}

@@ -1,0 +1,98 @@
+import { type Cells, newCells, plus, withRoom } from './cells.js';
+import { IoAccesses } from './io-accesses.js';
+import type { ReasonIds } from './reason-ids.js';
+import { Trip } from './trip.js';
+
+/** What is collected beyond plain counts; each costs a little per event. */
+export interface Collectors {
+  /** How long exits take, and the time away from the guest. */
+  readonly duration: boolean;
+  /** Which hardware exit led to which userspace exit. */
+  readonly causes: boolean;
+  /** Ports and MMIO pages. */
+  readonly io: boolean;
+  /** ioeventfd kicks and interrupts from outside. */
+  readonly eventfd: boolean;
+}
+
+/** One vCPU as one thread runs it. */
+export class VcpuCounts {
+  /** Negative once the thread is gone and its number means another. */
+  tid: number;
+  /** -1 until an event says it. */
+  vcpu: number;
+  /** Ring of the vCPUs that this thread runs: nearly always just this one, but a VMM may run several on a thread. */
+  next: VcpuCounts = this;
+  /** guest -> KVM, by reason. */
+  kvm: Cells = newCells();
+  /** KVM -> userspace, by reason. */
+  qemu: Cells = newCells();
+  /** By userspace reason: exits by the hardware reason that led to them. */
+  readonly causes: (Cells | undefined)[] = [];
+  readonly trip: Trip;
+  readonly io = new IoAccesses();
+  readonly #tellsCauses: boolean;
+  readonly #tellsIo: boolean;
+  readonly #reasons: ReasonIds;
+  /** Counts the gaps in the trace, see {@link catchUp}. */
+  #gaps = 0;
+
+  constructor(tid: number, vcpu: number, collectors: Collectors, reasons: ReasonIds) {
+    this.tid = tid;
+    this.vcpu = vcpu;
+    this.#tellsCauses = collectors.causes;
+    this.#tellsIo = collectors.io || collectors.eventfd;
+    this.#reasons = reasons;
+    this.trip = new Trip(reasons.idle);
+  }
+
+  /** Call before each event with the number of gaps so far: what was open before a gap is not known after it. */
+  catchUp(gaps: number): void {
+    if (gaps === this.#gaps) return;
+    this.#gaps = gaps;
+    this.trip.drop();
+    this.io.drop();
+  }
+
+  exit(timeNs: number, reason: number, info1: number): void {
+    if (reason >= this.kvm.length) this.kvm = withRoom(this.kvm, reason);
+    this.kvm[reason] = (this.kvm[reason] as number) + 1;
+    this.trip.exit(timeNs, reason);
+    if (this.#tellsIo) this.io.boundary(this.#reasons.inPort(reason, info1));
+  }
+
+  userspaceExit(timeNs: number, reason: number): void {
+    if (reason >= this.qemu.length) this.qemu = withRoom(this.qemu, reason);
+    this.qemu[reason] = (this.qemu[reason] as number) + 1;
+    if (this.#tellsCauses) this.#cause(reason);
+    this.trip.userspaceExit(timeNs, reason);
+    if (this.#tellsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
+  }
+
+  entry(timeNs: number): void {
+    this.trip.entry(timeNs);
+    if (this.#tellsIo) this.io.boundary(-1);
+  }
+
+  /** Adds what `from` counted; what is open in it is left out. */
+  absorb(from: VcpuCounts): void {
+    this.kvm = plus(this.kvm, from.kvm);
+    this.qemu = plus(this.qemu, from.qemu);
+    this.trip.absorb(from.trip);
+    this.io.absorb(from.io);
+    from.causes.forEach((cells, reason) => {
+      if (cells !== undefined) this.causes[reason] = plus(this.causes[reason] ?? newCells(), cells);
+    });
+  }
+
+  #cause(userspaceReason: number): void {
+    const open = this.trip.openReason;
+    const reason = open < 0 ? this.#reasons.none : open;
+    let cells = this.causes[userspaceReason];
+    if (cells === undefined || reason >= cells.length) {
+      cells = withRoom(cells ?? newCells(), reason);
+      this.causes[userspaceReason] = cells;
+    }
+    cells[reason] = (cells[reason] as number) + 1;
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * All sources brought together by VM: what the snapshot is made from.
+ *
+ * Threads come first with their owners; what two threads of one vCPU counted is added up, and every figure ends under the labels
+ * of its VM.
+ */
+import { type Cells, newCells, plus } from './cells.js';
+import { addDurations, type Durations, newDurations } from './duration.js';
+import type { VcpuCounts } from './vcpu-counts.js';
+
+/** A VM's vCPU while the sources are brought together. */
+export interface VcpuSum {
+  kvm: Cells;
+  /** kvm_userspace_exit: the kernel's view of KVM -> userspace. */
+  kernel: Cells;
+  /** kvm_run_exit: QEMU's view of it. */
+  qemu: Cells;
+  kvmNs: number;
+  qemuNs: number;
+  idleNs: number;
+}
+
+export class VmSum {
+  readonly vcpus = new Map<string, VcpuSum>();
+  /** By reason. */
+  readonly kvmDurations = new Map<number, Durations>();
+  readonly qemuDurations = new Map<number, Durations>();
+  unpairedKvm = 0;
+  unpairedQemu = 0;
+  /** By userspace reason: exits by hardware reason. */
+  readonly causes = new Map<number, Cells>();
+  /** By key of an IoTable: accesses; and by kind those that no table kept. */
+  readonly io = new Map<number, number>();
+  readonly ioOthers = new Float64Array(8);
+  /** As QEMU sees them, by device and kind. */
+  readonly qemuSignals = new Map<string, Float64Array>();
+  /** Port, or address of an MMIO page -> QEMU's name of what is there. */
+  readonly regions = new Map<number, string>();
+  kicks = 0;
+  interrupts = 0;
+
+  vcpu(vcpu: string): VcpuSum {
+    let sum = this.vcpus.get(vcpu);
+    if (sum === undefined) {
+      sum = { kvm: newCells(), kernel: newCells(), qemu: newCells(), kvmNs: 0, qemuNs: 0, idleNs: 0 };
+      this.vcpus.set(vcpu, sum);
+    }
+    return sum;
+  }
+
+  add(vcpu: string, counts: VcpuCounts): void {
+    const { trip, io } = counts;
+    const sum = this.vcpu(vcpu);
+    sum.kvm = plus(sum.kvm, counts.kvm);
+    sum.kernel = plus(sum.kernel, counts.qemu);
+    sum.kvmNs += trip.kvmNs;
+    sum.qemuNs += trip.qemuNs;
+    sum.idleNs += trip.idleNs;
+    addEach(this.kvmDurations, trip.kvm);
+    addEach(this.qemuDurations, trip.qemu);
+    this.unpairedKvm += trip.unpairedKvm;
+    this.unpairedQemu += trip.unpairedQemu;
+    counts.causes.forEach((cells, reason) => {
+      if (cells !== undefined) this.causes.set(reason, plus(this.causes.get(reason) ?? newCells(), cells));
+    });
+    for (const [key, count] of io.table.entries()) this.io.set(key, (this.io.get(key) ?? 0) + count);
+    io.table.others.forEach((count, kind) => {
+      this.ioOthers[kind] = (this.ioOthers[kind] as number) + count;
+    });
+    this.kicks += io.kicks;
+  }
+}
+
+function addEach(to: Map<number, Durations>, from: readonly (Durations | undefined)[]): void {
+  from.forEach((durations, reason) => {
+    if (durations === undefined) return;
+    const own = to.get(reason) ?? newDurations();
+    addDurations(own, durations);
+    to.set(reason, own);
+  });
+}

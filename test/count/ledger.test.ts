@@ -1,0 +1,320 @@
+/** Nothing is counted twice: what several sources say of one VM, brought together. Expected figures are counted by hand. */
+import assert from 'node:assert/strict';
+import { describe, it, test } from 'node:test';
+import { attributionOf } from '../../src/attribution.js';
+import { type Attribution, Ledger, type ThreadOwner } from '../../src/count/ledger.js';
+import { Inventory } from '../../src/vm/inventory.js';
+import { vm } from '../support/inventory-tree.js';
+import { ProcTree } from '../support/proc-tree.js';
+
+const LIVES = new Map<string, object>();
+
+/** Threads 10x are vm-a's, 20x vm-b's: 100 and 200 the process, 101 vCPU 0, 102 vCPU 1. Others nobody knows. */
+const OWNERS: Attribution = {
+  ofThread(tid): ThreadOwner {
+    const name = new Map([
+      [10, 'vm-a'],
+      [20, 'vm-b'],
+    ]).get(Math.floor(tid / 10));
+    if (name === undefined) return { vm: '', vcpu: '', life: undefined };
+    const life = LIVES.get(name) ?? {};
+    LIVES.set(name, life);
+    return { vm: name, vcpu: tid % 10 === 0 ? '' : String((tid % 10) - 1), life };
+  },
+  vms: () => [],
+};
+
+/** `vm vcpu layer reason` -> count. */
+function exitsOf(ledger: Ledger): Record<string, number> {
+  const rows = ledger
+    .snapshot()
+    .exits.map((exit) => [`${exit.vm} ${exit.vcpu} ${exit.layer} ${exit.reason}`, exit.count]);
+  assert.equal(new Set(rows.map(([key]) => key)).size, rows.length, 'a series twice');
+  return Object.fromEntries(rows);
+}
+
+const IO = 'KVM_EXIT_IO';
+const MMIO = 'KVM_EXIT_MMIO';
+
+/** One source of the same story, told to the ledger. */
+type Source = (ledger: Ledger) => void;
+
+const kernel =
+  (exits: readonly (readonly [tid: number, vcpu: number, reason: string, userspace?: string])[]): Source =>
+  (ledger) => {
+    const source = ledger.kernelSource('ftrace');
+    const { reasons } = ledger.vocabulary;
+    for (const [tid, vcpu, reason, userspace] of exits) {
+      source.vmExit(1, 0, tid, vcpu, reasons.id(reason), 0, 0);
+      if (userspace !== undefined) source.userspaceExit(2, 0, tid, reasons.id(userspace));
+      source.vmEntry(3, 0, tid, vcpu);
+    }
+  };
+
+/** Tids for log and markers, a pid for simple. */
+const qemu =
+  (
+    backend: 'log' | 'simple',
+    name: string,
+    runs: readonly (readonly [id: number, cpu: number, reason: string])[],
+  ): Source =>
+  (ledger) => {
+    const source = ledger.qemuSource(backend, () => name);
+    for (const [id, cpu, reason] of runs) {
+      source.qemuEvent(1, id, ledger.vocabulary.qemuEvents.id('kvm_run_exit'));
+      source.qemuRunExit(1, id, cpu, ledger.vocabulary.reasons.id(reason));
+    }
+  };
+
+const markers =
+  (runs: readonly (readonly [tid: number, cpu: number, reason: string])[]): Source =>
+  (ledger) => {
+    const source = ledger.kernelSource('ftrace');
+    for (const [tid, cpu, reason] of runs) {
+      source.qemuEvent(1, tid, ledger.vocabulary.qemuEvents.id('kvm_run_exit'));
+      source.qemuRunExit(1, tid, cpu, ledger.vocabulary.reasons.id(reason));
+    }
+  };
+
+const STORY = [
+  [101, 0, IO],
+  [101, 0, IO],
+  [102, 1, MMIO],
+] as const;
+const KERNEL = kernel([
+  [101, 0, 'io', IO],
+  [101, 0, 'hlt'],
+  [101, 0, 'io', IO],
+  [102, 1, 'npf', MMIO],
+  [102, 1, 'interrupt', 'restart'],
+]);
+const MARKERS = markers(STORY);
+const LOG = qemu('log', 'vm-a', STORY);
+const SIMPLE = qemu(
+  'simple',
+  'vm-a',
+  STORY.map(([, cpu, reason]) => [100, cpu, reason] as const),
+);
+
+const KVM_LAYER = { 'vm-a 0 kvm io': 2, 'vm-a 0 kvm hlt': 1, 'vm-a 1 kvm npf': 1, 'vm-a 1 kvm interrupt': 1 };
+const QEMU_LAYER = { [`vm-a 0 qemu ${IO}`]: 2, [`vm-a 1 qemu ${MMIO}`]: 1 };
+const ALL = { ...KVM_LAYER, ...QEMU_LAYER, 'vm-a 1 qemu restart': 1 };
+
+const ROWS: { name: string; sources: Source[]; want: Record<string, number> }[] = [
+  { name: 'the kernel alone', sources: [KERNEL], want: ALL },
+  { name: 'the kernel, markers, log and simple trace', sources: [KERNEL, MARKERS, LOG, SIMPLE], want: ALL },
+  { name: 'markers alone', sources: [MARKERS], want: QEMU_LAYER },
+  { name: 'a log alone', sources: [LOG], want: QEMU_LAYER },
+  { name: 'log, simple trace and markers without the kernel', sources: [LOG, SIMPLE, MARKERS], want: QEMU_LAYER },
+  {
+    name: 'the kernel of one VM and the log of another',
+    sources: [KERNEL, qemu('log', 'vm-b', [[0, 0, IO]])],
+    want: { ...ALL, [`vm-b 0 qemu ${IO}`]: 1 },
+  },
+  {
+    name: 'kvm_exit without kvm_userspace_exit, and a log that has the other layer',
+    sources: [
+      kernel([
+        [101, 0, 'io'],
+        [101, 0, 'io'],
+        [102, 1, 'npf'],
+      ]),
+      LOG,
+    ],
+    want: { 'vm-a 0 kvm io': 2, 'vm-a 1 kvm npf': 1, ...QEMU_LAYER },
+  },
+  {
+    name: 'a memory fault, which the kernel calls an error and QEMU by its name',
+    sources: [kernel([[101, 0, 'npf', 'error']]), qemu('log', 'vm-a', [[101, 0, 'KVM_EXIT_MEMORY_FAULT']])],
+    want: { 'vm-a 0 kvm npf': 1, 'vm-a 0 qemu error': 1 },
+  },
+  {
+    name: 'the kernel, which missed some, and a log',
+    sources: [kernel([[101, 0, 'io', IO]]), LOG],
+    want: { 'vm-a 0 kvm io': 1, [`vm-a 0 qemu ${IO}`]: 1 },
+  },
+  {
+    name: 'a rotated log',
+    sources: [LOG, qemu('log', 'vm-a', [[101, 0, IO]]), qemu('log', 'vm-a', [[102, 1, IO]])],
+    want: { [`vm-a 0 qemu ${IO}`]: 3, [`vm-a 1 qemu ${MMIO}`]: 1, [`vm-a 1 qemu ${IO}`]: 1 },
+  },
+  {
+    name: 'a rotated log and a simple trace that missed some',
+    sources: [LOG, qemu('log', 'vm-a', [[101, 0, IO]]), SIMPLE],
+    want: { [`vm-a 0 qemu ${IO}`]: 3, [`vm-a 1 qemu ${MMIO}`]: 1 },
+  },
+  {
+    name: 'a log and a simple trace that each missed some',
+    sources: [
+      qemu('log', 'vm-a', [[101, 0, IO]]),
+      qemu('simple', 'vm-a', [
+        [100, 0, IO],
+        [100, 0, IO],
+        [100, 1, MMIO],
+      ]),
+    ],
+    want: QEMU_LAYER,
+  },
+  {
+    name: 'two kernel traces, one after the other',
+    sources: [KERNEL, kernel([[101, 0, 'io', IO]])],
+    want: { ...ALL, 'vm-a 0 kvm io': 3, [`vm-a 0 qemu ${IO}`]: 3 },
+  },
+  {
+    name: 'threads that nobody knows',
+    sources: [
+      kernel([
+        [7, 0, 'io', IO],
+        [8, -1, 'hlt'],
+        [9, -1, 'hlt'],
+      ]),
+    ],
+    want: { ' 0 kvm io': 1, [` 0 qemu ${IO}`]: 1, '  kvm hlt': 2 },
+  },
+  {
+    name: 'a log of a VM while the kernel shows only threads that nobody knows',
+    sources: [kernel([[7, 0, 'io', IO]]), LOG],
+    want: { ' 0 kvm io': 1, [` 0 qemu ${IO}`]: 1, ...QEMU_LAYER },
+  },
+];
+
+function orders<T>(items: readonly T[]): T[][] {
+  if (items.length < 2) return [[...items]];
+  return items.flatMap((item, index) =>
+    orders(items.filter((_, other) => other !== index)).map((rest) => [item, ...rest]),
+  );
+}
+
+describe('each transition is counted once by', () => {
+  for (const { name, sources, want } of ROWS) {
+    it(`${name}, in any order`, () => {
+      for (const order of orders(sources)) {
+        const ledger = new Ledger(OWNERS);
+        for (const source of order) source(ledger);
+        assert.deepEqual(exitsOf(ledger), want);
+      }
+    });
+  }
+});
+
+test("QEMU's own count is kept as a cross-check, once, whichever of its backends told it", () => {
+  const ledger = new Ledger(OWNERS);
+  for (const source of [KERNEL, MARKERS, LOG, SIMPLE]) source(ledger);
+  assert.deepEqual(ledger.snapshot().qemuEvents, [{ vm: 'vm-a', event: 'kvm_run_exit', count: 3 }]);
+});
+
+test('exits of threads that nobody knows are counted as unattributed', () => {
+  const ledger = new Ledger(OWNERS);
+  kernel([
+    [7, 0, 'io', IO],
+    [8, -1, 'hlt'],
+    [101, 0, 'io', IO],
+  ])(ledger);
+  assert.equal(ledger.snapshot().unattributedEvents, 3);
+});
+
+test('a thread that runs two vCPUs in turn keeps them apart, in both layers', () => {
+  const ledger = new Ledger(OWNERS);
+  kernel([
+    [7, 0, 'io', IO],
+    [7, 1, 'npf', MMIO],
+    [7, 0, 'io', IO],
+    [7, 1, 'hlt'],
+    [7, 2, 'io', IO],
+    [7, 1, 'npf', MMIO],
+  ])(ledger);
+  assert.deepEqual(exitsOf(ledger), {
+    ' 0 kvm io': 2,
+    [` 0 qemu ${IO}`]: 2,
+    ' 1 kvm npf': 2,
+    ' 1 kvm hlt': 1,
+    [` 1 qemu ${MMIO}`]: 2,
+    ' 2 kvm io': 1,
+    [` 2 qemu ${IO}`]: 1,
+  });
+});
+
+test('an exit to userspace before the first event that names the vCPU is that vCPU’s', () => {
+  const ledger = new Ledger(OWNERS);
+  const source = ledger.kernelSource('ftrace');
+  const { reasons } = ledger.vocabulary;
+  source.userspaceExit(1, 0, 7, reasons.id('KVM_EXIT_INTR'));
+  assert.deepEqual(exitsOf(ledger), { '  qemu KVM_EXIT_INTR': 1 });
+  source.vmEntry(2, 0, 7, 3);
+  source.vmExit(3, 0, 7, 3, reasons.id('io'), 0, 0);
+  assert.deepEqual(exitsOf(ledger), { ' 3 qemu KVM_EXIT_INTR': 1, ' 3 kvm io': 1 });
+});
+
+test('a vCPU that only the thread’s name tells goes with the one that events tell', () => {
+  const ledger = new Ledger(OWNERS);
+  kernel([[101, -1, 'io', IO]])(ledger);
+  kernel([[101, 0, 'io', IO]])(ledger);
+  assert.deepEqual(exitsOf(ledger), { 'vm-a 0 kvm io': 2, [`vm-a 0 qemu ${IO}`]: 2 });
+});
+
+test('two VMs of the same name stay two', (t) => {
+  const tree = new ProcTree(t);
+  tree.put(vm(100, 'web'));
+  tree.put(vm(200, 'web'));
+  const inventory = new Inventory({ procfs: tree.root, live: false });
+  inventory.scan(0);
+  const ledger = new Ledger(attributionOf(inventory));
+  kernel([
+    [101, 0, 'io', IO],
+    [201, 0, 'io'],
+    [201, 0, 'io'],
+  ])(ledger);
+  assert.deepEqual(exitsOf(ledger), { 'web 0 kvm io': 1, [`web 0 qemu ${IO}`]: 1, 'web (200) 0 kvm io': 2 });
+  assert.deepEqual(
+    ledger.snapshot().vms.map(({ vm, pid, vcpus }) => `${vm} ${pid} ${vcpus}`),
+    ['web 100 1', 'web (200) 200 1'],
+  );
+});
+
+test('names beyond what the tables hold are counted as other, and the totals stay exact', () => {
+  const ledger = new Ledger(OWNERS);
+  const source = ledger.kernelSource('ftrace');
+  const { reasons, tracepoints, qemuEvents } = ledger.vocabulary;
+  const count = 10_000;
+  for (let i = 0; i < count; i++) {
+    source.tracepoint(i, 0, 101, tracepoints.id(`kvm_t${i}`));
+    source.vmExit(i, 0, 101, 0, reasons.id(`r${i}`), 0, 0);
+    source.userspaceExit(i, 0, 101, reasons.id(`u${i}`));
+    source.qemuEvent(i, 101, qemuEvents.id(`q_${i}`));
+  }
+  const sum = (counts: readonly { count: number }[]): number => counts.reduce((total, row) => total + row.count, 0);
+  const snapshot = ledger.snapshot();
+  const layer = (name: string) => snapshot.exits.filter((exit) => exit.layer === name);
+  for (const counts of [layer('kvm'), layer('qemu'), snapshot.tracepoints, snapshot.qemuEvents]) {
+    assert.equal(sum(counts), count);
+    assert.ok(counts.length < count, 'nothing was limited');
+  }
+  const other = snapshot.exits.filter(({ reason }) => reason === 'other');
+  assert.equal(sum(other), 2 * count - (snapshot.exits.length - other.length));
+});
+
+test('what a thread did stays its VM’s when its number goes to another', () => {
+  const ledger = new Ledger(OWNERS);
+  kernel([[101, 0, 'io', IO]])(ledger);
+  ledger.snapshot();
+  ledger.endThread(101);
+  kernel([[101, 0, 'io', IO]])(ledger);
+  assert.deepEqual(exitsOf(ledger), { 'vm-a 0 kvm io': 2, [`vm-a 0 qemu ${IO}`]: 2 });
+});
+
+test('losses are summed up by source and CPU; a gap of unknown size is told apart', () => {
+  const ledger = new Ledger(OWNERS);
+  const source = ledger.kernelSource('ftrace');
+  source.lost(1, 10);
+  source.lost(0, 5);
+  source.lost(1, 1);
+  source.lost(1, -1);
+  source.malformed('line');
+  source.malformed('line');
+  const [state] = ledger.snapshot().sources;
+  assert.deepEqual(state?.lost, [
+    { cpu: '0', events: 5, unknownGaps: 0 },
+    { cpu: '1', events: 11, unknownGaps: 1 },
+  ]);
+  assert.deepEqual(state?.malformed, [{ kind: 'line', count: 2 }]);
+});

@@ -1,0 +1,351 @@
+/** What people give to the program by mistake, and what is damaged: one clear line for each problem, and no stack trace. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import type { ReportData } from '../../src/expose/report.js';
+import { fixture, readFixture } from '../support/fixtures.js';
+import { MAIN, runAgent } from '../support/run-agent.js';
+import { SimpleBuilder } from '../support/simple-builder.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'hostile-'));
+after(() => rmSync(FOLDER, { recursive: true, force: true }));
+chmodSync(FOLDER, 0o755);
+
+const TEXT = readFixture('exact/e6-internal-error/trace_pipe.txt');
+const LOG = readFixture('exact/e6-internal-error/log.txt');
+
+/** A file of this content, by its name. */
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(FOLDER, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** Bytes that look random, the same each time. */
+function noise(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  let state = 12345;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    bytes[i] = state >>> 16;
+  }
+  return bytes;
+}
+
+function fifo(): string {
+  const path = join(FOLDER, 'fifo');
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  return path;
+}
+
+function folder(): string {
+  const path = join(FOLDER, 'folder');
+  mkdirSync(path);
+  return path;
+}
+
+/** As {@link runAgent}, but it ends after a while in any case. */
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    timeout: 30_000,
+  });
+  return { status, stdout, stderr };
+}
+
+/** Ends with 2, prints nothing, and says this, a line each. */
+function complains(args: readonly string[], ...lines: readonly RegExp[]): void {
+  const { status, stdout, stderr } = run(...args);
+  const said = stderr.split('\n');
+  assert.equal(said.pop(), '', `the last line has no end: ${stderr}`);
+  assert.equal(said.length, lines.length, stderr);
+  for (const [index, line] of lines.entries()) {
+    assert.match(said[index] ?? '', /^kvm-exit-exporter: /);
+    assert.match(said[index] ?? '', line);
+  }
+  assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
+}
+
+const UNUSABLE: [name: string, path: () => string, message: RegExp][] = [
+  ['an empty file', () => file('empty', ''), /empty: is empty$/],
+  ['a folder without a recording', folder, /folder: /],
+  ['a file that is missing', () => join(FOLDER, 'missing'), /missing: no such file$/],
+  ['a path through a file', () => join(file('plain', 'x'), 'below'), /below: a part of this path is not a directory$/],
+  ['a FIFO', fifo, /fifo: not a regular file/],
+  ['/dev/null', () => '/dev/null', /\/dev\/null: not a regular file/],
+  ['/dev/zero', () => '/dev/zero', /\/dev\/zero: not a regular file/],
+  ['a program', () => process.execPath, /: a program, not a recording$/],
+  [
+    'a picture',
+    () => file('a.png', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), noise(9000)])),
+    /a\.png: not a format I know/,
+  ],
+  ['random bytes', () => file('random', noise(50_000)), /random: not a format I know; expected ftrace text/],
+  ['zeros', () => file('zeros', Buffer.alloc(3_000_000)), /zeros: not a format I know/],
+  ['prose', () => file('prose', 'It was a dark and stormy night.\n'.repeat(50)), /prose: not a format I know/],
+  ['one byte', () => file('byte', 'x'), /byte: not a format I know/],
+  ['only comments', () => file('comments', '# a\n# b\n'), /comments: not a format I know/],
+  ['only line ends', () => file('lines', '\n'.repeat(1000)), /lines: not a format I know/],
+  [
+    'a trace.dat',
+    () => file('trace.dat', Buffer.concat([Buffer.from('\x17\x08Dtracing6\0', 'latin1'), noise(900)])),
+    /trace\.dat: a trace\.dat of trace-cmd; .*trace-cmd report/,
+  ],
+  [
+    'a perf.data',
+    () => file('perf.data', Buffer.concat([Buffer.from('PERFILE2'), noise(900)])),
+    /perf\.data: a perf\.data file; .*perf script/,
+  ],
+  [
+    'an xz file',
+    () => file('a.xz', Buffer.concat([Buffer.from('\xfd7zXZ\0', 'latin1'), noise(900)])),
+    /a\.xz: packed with xz.*xz -dk/,
+  ],
+  [
+    'a program in gzip',
+    () => file('elf.gz', gzipSync(Buffer.from('\x7fELF....................'))),
+    /elf\.gz: a program/,
+  ],
+  ['nothing in gzip', () => file('nothing.gz', gzipSync('')), /nothing\.gz: holds nothing that can be unpacked$/],
+  [
+    'the first bytes of a gzip file',
+    () => file('head.gz', gzipSync(TEXT).subarray(0, 7)),
+    /head\.gz: holds nothing that can be unpacked$/,
+  ],
+  [
+    'a gzip file damaged at its start',
+    () => file('start.gz', damaged(gzipSync(TEXT), 2)),
+    /start\.gz: holds nothing that can be unpacked$/,
+  ],
+  [
+    'a simple trace that ends in its header',
+    () => file('short', new SimpleBuilder(4).build().subarray(0, 20)),
+    /short: (?:not a format I know|too short)/,
+  ],
+  [
+    'a simple trace of another version',
+    () => file('v9', new SimpleBuilder(9).build()),
+    /v9: a simple trace of version 9; versions 2 to 4 can be read$/,
+  ],
+  [
+    'a simple trace of a big-endian host',
+    () => file('be', new SimpleBuilder(4, { bigEndian: true }).build()),
+    /be: a simple trace of a big-endian host/,
+  ],
+  [
+    'a simple trace that numbers its events',
+    () => file('v3', new SimpleBuilder(3).event(1, 1, 1, 0, 2).build()),
+    /v3: .*--qemu\.trace-events=FILE$/,
+  ],
+];
+
+function damaged(bytes: Buffer, index: number): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let i = index; i < Math.min(index + 8, copy.length); i++) copy[i] = 0xff;
+  return copy;
+}
+
+describe('one line and exit code 2 for', () => {
+  for (const [name, path, message] of UNUSABLE) it(name, () => complains(['report', path()], message));
+
+  it('each of several unusable files', () => {
+    const good = file('good.txt', TEXT);
+    const [empty, random] = [file('empty2', ''), file('random2', noise(5000))];
+    complains(
+      ['report', good, empty, join(FOLDER, 'nowhere'), random],
+      /empty2: is empty$/,
+      /nowhere: no such file$/,
+      /random2: not a format I know/,
+    );
+  });
+});
+
+const asNobody = { uid: 65534, gid: 65534 };
+const isRoot = process.getuid?.() === 0;
+/** A checkout below /root can't be run by others. */
+const nobodyCanRun = isRoot && spawnSync(process.execPath, [MAIN, '--version'], asNobody).status === 0;
+
+it('one line and exit code 2 for a file that may not be read', {
+  skip: isRoot && !nobodyCanRun ? 'root may read everything, and other users may not run the program here' : false,
+}, () => {
+  const path = file('secret', TEXT);
+  chmodSync(path, 0o000);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'report', path], {
+    encoding: 'utf8',
+    ...(isRoot ? asNobody : {}),
+  });
+  assert.match(stderr, /^kvm-exit-exporter: .*secret: permission denied; [^\n]*\n$/);
+  assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
+});
+
+const COMMAND_LINES: [name: string, args: string[], ...messages: RegExp[]][] = [
+  ['an unknown command', ['reprot', 'x'], /unknown command reprot; did you mean report\?/],
+  ['an unknown command like no other', ['xyzzyxyzzy'], /unknown command xyzzyxyzzy \(--help lists them\)$/],
+  ['an unknown option', ['report', '--fromat=json', 'x'], /unknown option --fromat; did you mean --format\?/],
+  ['an option of another command', ['report', '--web.listen-address=:1', 'x'], /unknown option --web\.listen-address/],
+  ['a missing value', ['report', 'x', '--format'], /--format needs a value: table\|json\|csv\|prometheus$/],
+  ['an empty value', ['report', '--path.procfs=', 'x'], /--path\.procfs needs a value: DIR$/],
+  [
+    'a value that is none of those known',
+    ['report', '--format=yaml', 'x'],
+    /--format=yaml: expected table, json, csv or prometheus$/,
+  ],
+  ['no file', ['report'], /report needs PATH\.\.\.$/],
+  [
+    'a saved /proc that is none',
+    ['report', '--path.procfs=/nowhere', fixture('exact/e6-internal-error/trace_pipe.txt')],
+    /--path\.procfs=\/nowhere: no saved \/proc of a VM in there/,
+  ],
+  [
+    'a list of events that is missing',
+    ['report', '--qemu.trace-events=/nowhere', fixture('exact/e6-internal-error/trace_pipe.txt')],
+    /\/nowhere: no such file$/,
+  ],
+  [
+    'all problems of a command line',
+    ['report', '--fromat=json', '--color', '--path.procfs='],
+    /--fromat/,
+    /--color/,
+    /--path\.procfs/,
+    /needs PATH/,
+  ],
+  ['a port that is none', ['demo', '--web.listen-address=:99999'], /--web\.listen-address :99999: expected/],
+];
+
+describe('one line for each problem and exit code 2 for', () => {
+  for (const [name, args, ...messages] of COMMAND_LINES)
+    it(name, () => {
+      if (args[0] !== 'demo') return complains(args, ...messages);
+      const { status, stderr } = run(...args);
+      assert.equal(status, 2);
+      assert.match(stderr.trimEnd().split('\n').at(-1) ?? '', messages[0] ?? /x/);
+    });
+});
+
+/** The report of a file that is not whole but can be read. */
+function readable(path: string): ReportData {
+  const { status, stdout, stderr } = run('report', '--format=json', path);
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+  return JSON.parse(stdout);
+}
+
+function exits({ exits }: ReportData): number {
+  return exits.reduce((sum, { count }) => sum + count, 0);
+}
+
+const LONG_LINE = `${'x'.repeat(1_000_000)}\n`;
+const WHOLE_TEXT = exits(readable(file('whole.txt', TEXT)));
+const WHOLE_LOG = exits(readable(file('whole.log', LOG)));
+const BIG = readFixture('svm/two-vms-6.12/trace_pipe.txt');
+
+/** Where the second half of the lines begins. */
+function middle(bytes: Buffer): number {
+  return bytes.indexOf(10, bytes.length / 2) + 1;
+}
+
+function inTheMiddle(bytes: Buffer, extra: string): Buffer {
+  return Buffer.concat([bytes.subarray(0, middle(bytes)), Buffer.from(extra), bytes.subarray(middle(bytes))]);
+}
+
+describe('what can be read is counted, and the rest told, of', () => {
+  it('a gzip file that ends early', () => {
+    const packed = gzipSync(BIG);
+    const report = readable(file('cut.gz', packed.subarray(0, packed.length >> 1)));
+    assert.ok(exits(report) > 1000);
+    assert.ok(exits(report) < exits(readable(file('all.gz', packed))));
+    assert.ok((report.malformed['truncated'] ?? 0) >= 1);
+  });
+
+  it('a gzip file damaged in the middle', () => {
+    const packed = gzipSync(BIG);
+    const report = readable(file('damaged.gz', damaged(packed, packed.length >> 1)));
+    assert.ok(exits(report) > 1000);
+    assert.ok((report.malformed['truncated'] ?? 0) >= 1);
+  });
+
+  it('a gzip file with more behind its end', () => {
+    assert.equal(exits(readable(file('more.gz', Buffer.concat([gzipSync(TEXT), Buffer.alloc(100)])))), WHOLE_TEXT);
+  });
+
+  it('two gzip files, one behind the other', () => {
+    const [first, second] = [TEXT.subarray(0, middle(TEXT)), TEXT.subarray(middle(TEXT))];
+    assert.equal(exits(readable(file('two.gz', Buffer.concat([gzipSync(first), gzipSync(second)])))), WHOLE_TEXT);
+  });
+
+  it('text with a line of a megabyte', () => {
+    const report = readable(file('long.txt', inTheMiddle(TEXT, LONG_LINE)));
+    assert.equal(exits(report), WHOLE_TEXT);
+    assert.deepEqual(report.malformed, { 'line-too-long': 1 });
+  });
+
+  it('a log with a line of a megabyte', () => {
+    const report = readable(file('long.log', inTheMiddle(LOG, LONG_LINE)));
+    assert.equal(exits(report), WHOLE_LOG);
+    assert.deepEqual(report.malformed, { 'line-too-long': 1 });
+  });
+
+  it('text that ends inside a line', () => {
+    const report = readable(file('cut.txt', TEXT.subarray(0, middle(TEXT) + 30)));
+    assert.deepEqual(report.malformed, { truncated: 1 });
+    assert.ok(exits(report) > 0);
+  });
+
+  it('text with other lines in it', () => {
+    const report = readable(file('other.txt', inTheMiddle(TEXT, `${noise(3000).toString('latin1')}\n`)));
+    assert.equal(exits(report), WHOLE_TEXT);
+    assert.ok((report.malformed['line'] ?? 0) >= 1);
+  });
+
+  it('the headings of an empty trace', () => {
+    const { status, stdout, stderr } = run(
+      'report',
+      file('heading.txt', '# tracer: nop\n#\n# entries-in-buffer/entries-written: 0/0\n'),
+    );
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+    assert.match(stdout, /^No exits in this recording\.\n/);
+  });
+});
+
+it('a name with line breaks and escape sequences in it does not rearrange the table', () => {
+  const line = '  CPU 0/KVM-1001  [000] d..1.  1.000000: kvm_exit: vcpu 0 reason \x1b[2Jx\ry rip 0x1\n';
+  const { stdout } = run('report', file('escape.txt', line));
+  assert.match(stdout, /x/);
+  assert.doesNotMatch(stdout, /[^\P{Cc}\n]/u);
+});
+
+it('a reader that has seen enough is no error', async () => {
+  for (const format of ['table', 'json', 'csv', 'prometheus']) {
+    const agent = spawn(process.execPath, [MAIN, 'report', '--format', format, file('enough.txt', BIG)]);
+    let stderr = '';
+    agent.stderr.on('data', (text) => {
+      stderr += text;
+    });
+    agent.stdout.destroy();
+    const status = await new Promise((resolve) => agent.on('close', resolve));
+    assert.deepEqual({ format, status, stderr }, { format, status: 0, stderr: '' });
+  }
+});
+
+it('a full disk is told', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, () => {
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'report', file('disk.txt', TEXT)], {
+    encoding: 'utf8',
+    stdio: ['ignore', full, 'pipe'],
+  });
+  closeSync(full);
+  assert.equal(stderr, 'kvm-exit-exporter: standard output: no space left on the device\n');
+  assert.equal(status, 2);
+});
+
+it('help and version are no errors', () => {
+  for (const args of [['--help'], ['help'], ['report', '--help'], ['--version']]) {
+    const { status, stdout, stderr } = runAgent(...args);
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+    assert.match(stdout, /kvm-exit-exporter/);
+  }
+});

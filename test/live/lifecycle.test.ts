@@ -1,0 +1,107 @@
+/** VMs come and go; the agent comes, goes and crashes. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
+import { startGuest } from '../support/qemu.js';
+import { needs, type Requirement } from '../support/require.js';
+import { endAll } from '../support/running.js';
+import type { Samples } from '../support/samples.js';
+
+const live = (...more: Requirement[]) => ({
+  ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
+  timeout: 60_000,
+});
+
+afterEach(endAll);
+
+const ioExits = (samples: Samples, vm: string) =>
+  samples.sum('kvm_exits_total', { vm, layer: 'qemu', reason: 'KVM_EXIT_IO' });
+
+/** Runs a guest of so many `out` and waits until they are counted: no more, no less. */
+async function runCounted(agent: RunningAgent, name: string, times: number): Promise<void> {
+  await startGuest({ name, steps: [{ out: 0x80, times }] }).finished();
+  const samples = await agent.scrapeUntil(`${name}: ${times}`, (now) => ioExits(now, name) === times + 1);
+  assert.equal(samples.of('kvm_vm_info', { vm: name }).length, 1);
+}
+
+test('counters of a VM that starts again under its name start anew', live(), async () => {
+  const agent = await startAgent();
+  await runCounted(agent, 'again', 30_000);
+  await runCounted(agent, 'again', 10_000);
+  await agent.stop();
+});
+
+test('a VM that runs already has its name from the first scrape on, and a vCPU that exits', live(), async () => {
+  const guest = startGuest({ name: 'was-there', steps: [{ forever: { out: 0x80 } }] });
+  await sleep(1000);
+  const agent = await startAgent();
+  assert.equal((await agent.scrape()).of('kvm_vm_info', { vm: 'was-there' }).length, 1);
+  const first = ioExits(await agent.scrapeUntil('exits', (now) => ioExits(now, 'was-there') > 0), 'was-there');
+  await agent.scrapeUntil('more exits', (now) => ioExits(now, 'was-there') > first);
+  assert.equal(ioExits(await agent.scrape(), ''), 0);
+  await guest.kill();
+  await agent.stop();
+});
+
+test('series of a stopped VM stay for the grace period, then they go', live(), async () => {
+  const agent = await startAgent({ args: ['--vm.grace-period=3s'] });
+  await runCounted(agent, 'stops', 20_000);
+  await sleep(1500);
+  assert.equal(ioExits(await agent.scrape(), 'stops'), 20_001);
+  await agent.scrapeUntil('gone', ({ all }) => all.every(({ labels }) => labels.get('vm') !== 'stops'));
+  // Its events do not turn up under another name.
+  assert.equal(ioExits(await agent.scrape(), ''), 0);
+  await agent.stop();
+});
+
+test('a VM whose vCPU runs for some 200 ms only is known by its name', live(), async () => {
+  const agent = await startAgent();
+  await sleep(1500);
+  await runCounted(agent, 'short', 10_000);
+  await agent.stop();
+});
+
+test('what kill -9 left behind is taken over, and goes with the next clean end', live(), async () => {
+  const instance = uniqueInstance();
+  const killed = await startAgent({ instance });
+  await runCounted(killed, 'before-kill', 5000);
+  await killed.kill();
+  assert.ok(tracingInstances().includes(instance));
+  const agent = await startAgent({ instance });
+  await runCounted(agent, 'after-kill', 20_000);
+  await agent.stop();
+});
+
+test('events that somebody switches off are noticed, said and switched on again', live(), async () => {
+  const agent = await startAgent();
+  await runCounted(agent, 'before-off', 5000);
+  writeFileSync(join(TRACEFS, 'instances', agent.instance, 'events/enable'), '0');
+  for (let waits = 0; !/level=warn msg=waiting/.test(agent.log()); waits++) {
+    assert.ok(waits < 100, agent.log());
+    await sleep(100);
+  }
+  await agent.scrapeUntil('source up', (now) => now.sum('kvm_exit_exporter_source_up', { source: 'tracefs' }) === 1);
+  await runCounted(agent, 'after-on', 5000);
+  assert.equal(ioExits(await agent.scrape(), 'before-off'), 5001);
+  await agent.stop();
+});
+
+test('a host without the kvm module is waited for: said once, and by source_up', needs('root', 'tracefs'), async () => {
+  const tracefs = mkdtempSync(join(tmpdir(), 'tracefs-'));
+  mkdirSync(join(tracefs, 'events'));
+  mkdirSync(join(tracefs, 'instances'));
+  const agent = await startAgent({ args: [`--path.tracefs=${tracefs}`] });
+  await sleep(500);
+  const up = (await agent.scrape()).of('kvm_exit_exporter_source_up', { source: 'tracefs' });
+  assert.deepEqual(
+    up.map(({ value }) => value),
+    [0],
+  );
+  assert.equal(agent.log().match(/msg=waiting because=.*modprobe kvm/g)?.length, 1, agent.log());
+  await agent.stop();
+  rmSync(tracefs, { recursive: true });
+});

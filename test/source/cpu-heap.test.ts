@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RecordDecoder } from '../../src/decode/record-decoder.js';
+import { PageCursor } from '../../src/decode/ring-buffer-page.js';
+import { CpuHeap } from '../../src/source/cpu-heap.js';
+import { CountingSink } from '../support/counting-sink.js';
+import { PageBuilder, payload } from '../support/page-builder.js';
+import { readFormats } from '../support/trace-directory.js';
+import { newVocabulary } from '../support/vocabulary.js';
+
+/** CPUs with a page each, whose events are at these times. */
+function heapOf(times: readonly (readonly number[])[]): CpuHeap<{ cursor: PageCursor }> {
+  const vocabulary = newVocabulary();
+  const formats = readFormats('exact/e2-mix');
+  const decoder = new RecordDecoder({ formats, vocabulary, sink: new CountingSink(vocabulary) });
+  const heap = new CpuHeap<{ cursor: PageCursor }>();
+  for (const [cpu, at] of times.entries()) {
+    const page = new PageBuilder(BigInt(at[0] ?? 0));
+    for (const [index, time] of at.entries())
+      page.event(time - (at[index - 1] ?? at[0] ?? 0), payload(42, 1, [[8, 8, 2]]));
+    const cursor = new PageCursor(decoder, cpu);
+    cursor.load(page.build());
+    heap.add({ cursor });
+  }
+  return heap;
+}
+
+const CASES: readonly { name: string; times: readonly (readonly number[])[] }[] = [
+  { name: 'none', times: [] },
+  { name: 'one', times: [[5, 6, 7]] },
+  {
+    name: 'two in turns',
+    times: [
+      [1, 3, 5],
+      [2, 4, 6],
+    ],
+  },
+  {
+    name: 'one after the other',
+    times: [
+      [10, 11],
+      [1, 2],
+    ],
+  },
+  { name: 'equal times', times: [[5, 5, 9], [5, 9], [5]] },
+  {
+    name: 'many of them',
+    times: Array.from({ length: 37 }, (_, cpu) => [((cpu * 7919) % 101) + 1, 200 + ((cpu * 31) % 37), 300]),
+  },
+];
+
+for (const { name, times } of CASES) {
+  test(`CpuHeap brings the events of CPUs in order: ${name}`, () => {
+    const heap = heapOf(times);
+    const order: number[] = [];
+    for (let cpu = heap.first; cpu !== undefined; cpu = heap.first) {
+      assert.ok(heap.secondTimeNs >= cpu.cursor.nextTimeNs);
+      order.push(cpu.cursor.nextTimeNs);
+      cpu.cursor.run(cpu.cursor.nextTimeNs);
+      // Events at the very same time are delivered together.
+      heap.settleFirst();
+    }
+    const want = times.flatMap((at) => [...new Set(at)]).sort((a, b) => a - b);
+    assert.deepEqual(order, want);
+  });
+}

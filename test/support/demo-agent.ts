@@ -1,0 +1,37 @@
+/** `demo`, started as users do. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MAIN } from './run-agent.js';
+
+export interface DemoAgent {
+  /** host:port */
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+export async function startDemo(): Promise<DemoAgent> {
+  const child = spawn(process.execPath, [MAIN, 'demo', '--web.listen-address=127.0.0.1:0'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let log = '';
+  child.stderr.on('data', (text) => {
+    log += text;
+  });
+  const ended = once(child, 'close');
+  for (let tries = 0; tries < 300; tries++) {
+    const address = /url=http:\/\/([^/]+)\//.exec(log)?.[1];
+    if (address !== undefined)
+      return {
+        address,
+        async stop() {
+          child.kill('SIGKILL');
+          await ended;
+        },
+      };
+    await sleep(50);
+  }
+  child.kill('SIGKILL');
+  assert.fail(`demo does not serve:\n${log}`);
+}
