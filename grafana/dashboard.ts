@@ -25,6 +25,7 @@ export interface DashboardText {
   readonly rows: readonly { readonly title: string; readonly panels: readonly Panel[] }[];
 }
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills them in.
 const VALUES_WITH_VARIABLES = '${datasource:queryparam}&${job:queryparam}&${__url_time_range}';
 
 /** Links to another dashboard; labels of the value that was clicked choose what it shows. */

@@ -10,6 +10,7 @@ import * as graphs from '@grafana/grafana-foundation-sdk/timeseries';
 
 export type Panel = Builder<dashboard.Panel>;
 
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in.
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 /** How Grafana writes numbers, by its own names. */

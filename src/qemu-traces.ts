@@ -31,7 +31,8 @@ export interface QemuTracesOptions {
   readonly graceMs: number;
 }
 
-const POLL_MS = 50;
+/** A new file, or a VM that wakes up, is noticed so soon. */
+const SLOWEST_POLL_MS = 400;
 /** Reading simple traces may take so long at a time. */
 const BUDGET_MS = 20;
 const OPENERS_MS = 5000;
@@ -70,12 +71,12 @@ export class QemuTraces {
   start(): void {
     this.scan();
     for (const { files, source } of this.#follows) if (!source.up) sayNothingYet(files);
-    this.#timer = setInterval(() => this.#poll(), POLL_MS);
+    this.#poll();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
     this.#poll();
+    clearTimeout(this.#timer);
     for (const { files } of this.#follows) files.close();
   }
 
@@ -175,11 +176,14 @@ export class QemuTraces {
   }
 
   #poll(): void {
+    clearTimeout(this.#timer);
+    let nextMs = performance.now() + SLOWEST_POLL_MS;
     for (const { files, source } of this.#follows) {
       const startMs = performance.now();
-      files.poll(startMs, startMs + BUDGET_MS);
+      nextMs = Math.min(nextMs, files.poll(startMs, startMs + BUDGET_MS));
       source.addDrain((performance.now() - startMs) / 1000);
     }
+    this.#timer = setTimeout(() => this.#poll(), Math.max(1, nextMs - performance.now()));
   }
 
   /** Only where nothing better tells whose a file is. */

@@ -3,7 +3,7 @@ import { AgentError, fileError } from '../agent-error.js';
 import { attributionOf, ownerOfLog, ownerOfSimple } from '../attribution.js';
 import type { Invocation } from '../config/parse.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
-import { Ledger } from '../count/ledger.js';
+import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { QemuCounts } from '../count/qemu-counts.js';
 import { parseTraceEvents, type TraceEvents } from '../decode/trace-events.js';
 import { PrometheusView } from '../expose/prometheus.js';
@@ -17,6 +17,9 @@ import { VERSION } from '../version.js';
 import { Inventory } from '../vm/inventory.js';
 import { ProgressBar } from './progress-bar.js';
 
+/** A report is read once, so its series need no budget: all addresses are shown, within reason. */
+const ALL_ADDRESSES = 4096;
+
 /** Counts recordings and prints what they hold. */
 export async function report({ get, paths }: Invocation): Promise<void> {
   const format = formatOf(get('format'));
@@ -28,7 +31,10 @@ export async function report({ get, paths }: Invocation): Promise<void> {
     inventory.addThread(tid, tgid, comm);
     if (comm !== '' || !comms.has(tid)) comms.set(tid, comm);
   };
-  const ledger = new Ledger(attributionOf(inventory, { comms }));
+  const ledger = new Ledger(attributionOf(inventory, { comms }), {
+    collectors: { ...ALL_COLLECTORS, ioSlots: ALL_ADDRESSES },
+    ioAddresses: ALL_ADDRESSES,
+  });
 
   const progress = new ProgressBar(recordings.reduce((sum, { size }) => sum + size, 0));
   const onRead = (bytes: number) => progress.advance(bytes);
@@ -47,6 +53,7 @@ export async function report({ get, paths }: Invocation): Promise<void> {
   progress.clear();
   for (const { tid, tgid, comm } of savedThreads(ledger, recordings, get('path.tracefs')))
     onThread(tid, tgid, comms.get(tid) ?? comm);
+  ledger.settle();
   attributeVcpus(ledger, inventory);
 
   const text =

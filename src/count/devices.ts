@@ -10,7 +10,10 @@ interface Range {
   readonly first: number;
   readonly last: number;
   readonly device: string;
-  /** KVM has this device in the kernel (with kernel_irqchip=on; the split one keeps only the local APIC). */
+  /**
+   * KVM may take a write here though no ioeventfd is there: a device of its own (with kernel_irqchip=on; the split one keeps only the local
+   * APIC), or a write that QEMU lets it collect and hand over later (coalesced: hw/rtc/mc146818rtc.c, hw/pci-host, hw/display/vga.c).
+   */
   readonly kernel?: true;
 }
 
@@ -21,7 +24,8 @@ const PORTS: readonly Range[] = [
   { first: 0x60, last: 0x60, device: 'i8042' },
   { first: 0x61, last: 0x61, device: 'pc_speaker', kernel: true },
   { first: 0x64, last: 0x64, device: 'i8042' },
-  { first: 0x70, last: 0x71, device: 'rtc' },
+  { first: 0x70, last: 0x70, device: 'rtc', kernel: true },
+  { first: 0x71, last: 0x71, device: 'rtc' },
   { first: 0x80, last: 0x80, device: 'post_code' },
   { first: 0x81, last: 0x8f, device: 'dma_page' },
   { first: 0x92, last: 0x92, device: 'port92' },
@@ -59,14 +63,14 @@ const PORTS: readonly Range[] = [
   { first: 0xb008, last: 0xb00b, device: 'acpi_pm_timer' },
   { first: 0xb00c, last: 0xb03f, device: 'acpi_pm' },
   { first: 0xb100, last: 0xb13f, device: 'smbus' },
-  { first: 0xcf8, last: 0xcf8, device: 'pci_config' },
+  { first: 0xcf8, last: 0xcf8, device: 'pci_config', kernel: true },
   { first: 0xcf9, last: 0xcf9, device: 'reset_control' },
   { first: 0xcfa, last: 0xcff, device: 'pci_config' },
   { first: 0x5658, last: 0x5659, device: 'vmport' },
 ].sort((a, b) => a.first - b.first) as Range[];
 
 const MEMORY: readonly Range[] = [
-  { first: 0x000a0000, last: 0x000bffff, device: 'vga' },
+  { first: 0x000a0000, last: 0x000bffff, device: 'vga', kernel: true },
   { first: 0xb0000000, last: 0xbfffffff, device: 'pci_mmconfig' },
   { first: 0xfec00000, last: 0xfec00fff, device: 'ioapic', kernel: true },
   { first: 0xfed00000, last: 0xfed00fff, device: 'hpet' },
@@ -81,7 +85,7 @@ export function deviceAt(mmio: boolean, address: number): string {
   return find(mmio ? MEMORY : PORTS, address)?.device ?? '';
 }
 
-/** Whether KVM may answer there itself, so that staying in the kernel does not mean an ioeventfd. */
+/** Whether KVM may take a write there itself, so that staying in the kernel does not mean an ioeventfd. */
 export function isKernelDevice(mmio: boolean, address: number): boolean {
   return find(mmio ? MEMORY : PORTS, address)?.kernel === true;
 }

@@ -11,21 +11,21 @@ const PAGE_BYTES = 4096;
  *
  *   OUT, MMIO write  kvm_pio / kvm_mmio write, then kvm_userspace_exit if it went to userspace
  *   IN               kvm_userspace_exit if it went there, then, with the answer, kvm_pio read
- *   MMIO read        kvm_mmio unsatisfied-read, kvm_userspace_exit, kvm_mmio read; or only the last if KVM answered
+ *   MMIO read        kvm_mmio unsatisfied-read, which says that userspace is asked, kvm_userspace_exit, kvm_mmio read with the
+ *                    answer; or only the last if KVM answered
  *
  * (arch/x86/kvm/x86.c, emulator_pio_in, write_mmio, read_prepare; Linux 6.1 to 6.18)
  */
 export class IoAccesses {
-  readonly table = new IoTable();
+  readonly table: IoTable;
   /** Writes that the kernel took at an ioeventfd's address; where those are not known: though it has no device there. */
   kicks = 0;
   /** Of this VM, as far as QEMU's trace tells. */
   ioeventfds: Ioeventfds | undefined;
-  /** A write, or a read without an answer, whose way the next event tells. */
+  /** A write whose way the next event tells. */
   #announced = NONE;
   /** Its address where {@link #announced} is that of its page. */
   #announcedAddress = NONE;
-  #announcedWrite = false;
   #announcedMmio = false;
   /** KVM_RUN returned for an access that is told with its answer. */
   #answerDue = false;
@@ -34,15 +34,21 @@ export class IoAccesses {
   /** Port of the IN that the vCPU left its guest for, as kvm_exit says it. */
   #inPort = NONE;
 
+  /** @param slots addresses to keep apart, see {@link IoTable} */
+  constructor(slots: number | undefined) {
+    this.table = new IoTable(slots);
+  }
+
   portIo(write: boolean, port: number): void {
-    if (write) this.#announce(port, port, true, false);
+    if (write) this.#announce(port, port, false);
     else this.#answer(port, false);
   }
 
   mmio(access: MmioAccess, gpa: number): void {
     const page = gpa - (gpa % PAGE_BYTES);
     if (access === MMIO_READ) this.#answer(page, true);
-    else this.#announce(page, gpa, access !== MMIO_UNSATISFIED_READ, true);
+    else if (access === MMIO_UNSATISFIED_READ) this.#ask(page);
+    else this.#announce(page, gpa, true);
   }
 
   fastMmio(gpa: number): void {
@@ -53,11 +59,10 @@ export class IoAccesses {
   /** KVM_RUN returned with KVM_EXIT_IO or KVM_EXIT_MMIO. */
   userspaceExit(): void {
     if (this.#announced === NONE) {
-      this.#answerDue = true;
+      this.#answerDue = !this.#answerCounted;
       return;
     }
-    this.table.add(ioKey(this.#announcedMmio, this.#announcedWrite, true, this.#announced));
-    this.#answerCounted = !this.#announcedWrite;
+    this.table.add(ioKey(this.#announcedMmio, true, true, this.#announced));
     this.#announced = NONE;
   }
 
@@ -85,12 +90,18 @@ export class IoAccesses {
     this.table.absorb(from.table);
   }
 
-  #announce(place: number, address: number, write: boolean, mmio: boolean): void {
+  #announce(address: number, exact: number, mmio: boolean): void {
     if (this.#announced !== NONE) this.#keep();
-    this.#announced = place;
-    this.#announcedAddress = address;
-    this.#announcedWrite = write;
+    this.#announced = address;
+    this.#announcedAddress = exact;
     this.#announcedMmio = mmio;
+  }
+
+  /** Userspace is asked; its answer is not another access. */
+  #ask(page: number): void {
+    if (this.#announced !== NONE) this.#keep();
+    this.table.add(ioKey(true, false, true, page));
+    this.#answerCounted = true;
   }
 
   #answer(address: number, mmio: boolean): void {
@@ -101,8 +112,8 @@ export class IoAccesses {
   }
 
   #keep(): void {
-    if (this.#announcedWrite && this.#isKick()) this.kicks++;
-    this.table.add(ioKey(this.#announcedMmio, this.#announcedWrite, false, this.#announced));
+    if (this.#isKick()) this.kicks++;
+    this.table.add(ioKey(this.#announcedMmio, true, false, this.#announced));
     this.#announced = NONE;
   }
 

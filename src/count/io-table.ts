@@ -8,6 +8,7 @@
 export type Bus = 'pio' | 'mmio';
 export type Direction = 'in' | 'out';
 
+/** Addresses kept of each vCPU unless told otherwise. */
 const SLOTS = 64;
 const MMIO = 4;
 const OUT = 2;
@@ -42,15 +43,21 @@ export function ioKind(key: number): number {
 
 export class IoTable {
   readonly #slots = new Map<number, number>();
-  readonly #keys = new Float64Array(SLOTS);
+  readonly #keys: Float64Array;
   /** Since the key came into the table. */
-  readonly #counts = new Float64Array(SLOTS);
+  readonly #counts: Float64Array;
   /** What space-saving credits a newcomer with: the count of whom it replaced. */
-  readonly #credits = new Float64Array(SLOTS);
+  readonly #credits: Float64Array;
   /** By {@link ioKind}: accesses to addresses that are not in the table. */
   readonly others = new Float64Array(8);
   #latestKey = -1;
   #latestSlot = 0;
+
+  constructor(slots = SLOTS) {
+    this.#keys = new Float64Array(slots);
+    this.#counts = new Float64Array(slots);
+    this.#credits = new Float64Array(slots);
+  }
 
   add(key: number): void {
     if (key !== this.#latestKey) this.#select(key);
@@ -75,7 +82,7 @@ export class IoTable {
   #select(key: number): void {
     let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = this.#slots.size < SLOTS ? this.#slots.size : this.#evict();
+      slot = this.#slots.size < this.#keys.length ? this.#slots.size : this.#evict();
       this.#slots.set(key, slot);
       this.#keys[slot] = key;
       this.#counts[slot] = 0;
@@ -88,7 +95,7 @@ export class IoTable {
   #evict(): number {
     let least = 0;
     let leastCount = Number.POSITIVE_INFINITY;
-    for (let slot = 0; slot < SLOTS; slot++) {
+    for (let slot = 0; slot < this.#keys.length; slot++) {
       const count = (this.#counts[slot] as number) + (this.#credits[slot] as number);
       if (count < leastCount) [least, leastCount] = [slot, count];
     }

@@ -124,6 +124,11 @@ export class Ledger {
     this.#qemu = this.#qemu.filter((view) => view.counts !== counts);
   }
 
+  /** The traces are over: what was announced and not heard of again stayed in the kernel. */
+  settle(): void {
+    for (const { io } of this.vcpus()) io.boundary(-1);
+  }
+
   /** Every vCPU that a kernel trace has shown, by thread. */
   *vcpus(): IterableIterator<VcpuCounts> {
     for (const { counts } of this.#kernel) yield* counts.vcpus();

@@ -11,6 +11,8 @@ export interface Collectors {
   readonly causes: boolean;
   /** Ports and MMIO pages. */
   readonly io: boolean;
+  /** Addresses that are kept apart of each vCPU (default 64). */
+  readonly ioSlots?: number;
   /** ioeventfd kicks and interrupts from outside. */
   readonly eventfd: boolean;
 }
@@ -30,7 +32,7 @@ export class VcpuCounts {
   /** By userspace reason: exits by the hardware reason that led to them. */
   readonly causes: (Cells | undefined)[] = [];
   readonly trip: Trip;
-  readonly io = new IoAccesses();
+  readonly io: IoAccesses;
   readonly #tellsCauses: boolean;
   readonly #tellsIo: boolean;
   readonly #reasons: ReasonIds;
@@ -44,6 +46,7 @@ export class VcpuCounts {
     this.#tellsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.trip = new Trip(reasons.idle);
+    this.io = new IoAccesses(collectors.ioSlots);
   }
 
   /** Call before each event with the number of gaps so far: what was open before a gap is not known after it. */

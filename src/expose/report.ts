@@ -1,5 +1,15 @@
 /** A snapshot for people and scripts: table, JSON, CSV. */
-import type { ExitCount, Snapshot } from '../count/snapshot.js';
+import type {
+  CauseCount,
+  EventfdCount,
+  ExitCount,
+  ExitDuration,
+  IoCount,
+  OutsideTime,
+  Snapshot,
+} from '../count/snapshot.js';
+import { costTables } from './report-costs.js';
+import { amount, percent, table } from './report-table.js';
 
 export type ReportFormat = 'table' | 'json' | 'csv';
 
@@ -15,6 +25,11 @@ export interface ReportData {
   readonly qemu_events: Record<string, number>;
   readonly lost: { readonly events: number; readonly unknown_gaps: number };
   readonly malformed: Record<string, number>;
+  readonly durations: readonly ExitDuration[];
+  readonly outside: readonly OutsideTime[];
+  readonly causes: readonly CauseCount[];
+  readonly io: readonly IoCount[];
+  readonly eventfds: readonly EventfdCount[];
 }
 
 export function reportData(snapshot: Snapshot): ReportData {
@@ -27,6 +42,11 @@ export function reportData(snapshot: Snapshot): ReportData {
       events: lost.reduce((sum, { events }) => sum + events, 0),
       unknown_gaps: lost.reduce((sum, { unknownGaps }) => sum + unknownGaps, 0),
     },
+    durations: snapshot.durations,
+    outside: snapshot.outside,
+    causes: snapshot.causes,
+    io: snapshot.io,
+    eventfds: snapshot.eventfds.filter(({ count }) => count > 0),
     malformed: sums(snapshot.sources.flatMap(({ malformed }) => malformed.map(({ kind, count }) => [kind, count]))),
   };
 }
@@ -77,6 +97,7 @@ function reportTable(snapshot: Snapshot): string {
     `${answer(snapshot)}\n`,
     table(['VM', 'vCPU', 'exits to KVM', 'exits to QEMU', 'reaching QEMU'], [...summary, ...totals], 2),
     table(['VM', 'layer', 'reason', 'exits', 'share of layer'], reasons(exits), 3),
+    ...costTables(snapshot),
     footer(snapshot),
   ].join('\n');
 }
@@ -125,14 +146,6 @@ function share(kvm: number, qemu: number): string {
   return kvm === 0 ? '-' : percent(qemu / kvm);
 }
 
-function percent(part: number): string {
-  return `${(part * 100).toFixed(1)} %`;
-}
-
-function amount(count: number): string {
-  return count.toLocaleString('en-US');
-}
-
 function footer(snapshot: Snapshot): string {
   const { lost, malformed } = reportData(snapshot);
   const lines: string[] = [];
@@ -142,24 +155,6 @@ function footer(snapshot: Snapshot): string {
   for (const [kind, count] of Object.entries(malformed))
     lines.push(`Malformed (${kind}): ${amount(count)} not decoded.`);
   return lines.length === 0 ? '' : `\n${lines.join('\n')}\n`;
-}
-
-/** Columns from `firstNumber` on are numbers: aligned to the right. */
-function table(heading: readonly string[], rows: readonly (readonly string[])[], firstNumber: number): string {
-  const all = [heading, ...rows.map((row) => row.map(printable))];
-  const widths = heading.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) =>
-        column < firstNumber ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join('  ');
-  return `${all.map((row) => line(row).trimEnd()).join('\n')}\n`;
-}
-
-/** Names come from outside: one with line breaks or escape sequences in it must not rearrange the terminal. */
-function printable(cell: string): string {
-  return cell.replace(/\p{Cc}/gu, '\u{fffd}');
 }
 
 function sortedExits(exits: readonly ExitCount[]): ExitCount[] {

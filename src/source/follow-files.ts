@@ -19,8 +19,11 @@ export interface FollowFilesOptions {
   readonly onGone?: (path: string) => void;
 }
 
+/** Where much is written: what is written between a look and a truncation is lost. */
+const BUSY_MS = 10;
+const BUSY_BYTES = 8192;
 /** A file in which nothing happens is looked at ever more seldom. */
-const FASTEST_MS = 50;
+const ACTIVE_MS = 50;
 const SLOWEST_MS = 400;
 /** More files than descriptors that one may have by default. */
 const MAX_FILES = 10_000;
@@ -29,6 +32,7 @@ interface Followed {
   readonly file: RotatingFile;
   intervalMs: number;
   dueMs: number;
+  bytesRead: number;
   problem: string | undefined;
 }
 
@@ -76,7 +80,7 @@ export class FollowFiles {
         known: this.#known,
         read: (fd, end, ms) => read(path, fd, end, ms),
       });
-      const followed = { file, intervalMs: FASTEST_MS, dueMs: nowMs, problem: undefined };
+      const followed = { file, intervalMs: ACTIVE_MS, dueMs: nowMs, bytesRead: 0, problem: undefined };
       this.#poll(followed, nowMs, nowMs);
       // A path without a pattern is named, there or not.
       if (file.gone) continue;
@@ -90,9 +94,14 @@ export class FollowFiles {
     }
   }
 
-  /** Reads what is new in the files whose turn it is. */
-  poll(nowMs: number, deadlineMs: number): void {
-    for (const followed of this.#files.values()) if (followed.dueMs <= nowMs) this.#poll(followed, nowMs, deadlineMs);
+  /** Reads what is new in the files whose turn it is. Returns when the next one's turn is. */
+  poll(nowMs: number, deadlineMs: number): number {
+    let nextMs = nowMs + SLOWEST_MS;
+    for (const followed of this.#files.values()) {
+      if (followed.dueMs <= nowMs) this.#poll(followed, nowMs, deadlineMs);
+      nextMs = Math.min(nextMs, followed.dueMs);
+    }
+    return nextMs;
   }
 
   close(): void {
@@ -110,8 +119,12 @@ export class FollowFiles {
       followed.problem = problem.message;
       this.#tell(problem.message);
     }
-    const active = nowMs - file.lastActiveMs < SLOWEST_MS;
-    followed.intervalMs = active ? FASTEST_MS : Math.min(SLOWEST_MS, followed.intervalMs * 2);
+    const { bytesRead } = file;
+    const news = bytesRead - followed.bytesRead;
+    followed.bytesRead = bytesRead;
+    if (news > BUSY_BYTES) followed.intervalMs = BUSY_MS;
+    else if (nowMs - file.lastActiveMs < SLOWEST_MS) followed.intervalMs = ACTIVE_MS;
+    else followed.intervalMs = Math.min(SLOWEST_MS, followed.intervalMs * 2);
     followed.dueMs = nowMs + followed.intervalMs;
   }
 

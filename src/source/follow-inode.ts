@@ -15,6 +15,8 @@ export interface FollowedBytes {
 export interface InodeReader {
   /** Reads what is new, or has it read. `deadlineMs`: when to leave the rest for the next call. */
   poll(nowMs: number, deadlineMs: number): void;
+  /** Bytes delivered so far. */
+  readonly bytesRead: number;
   /** When something was last read. */
   readonly activeMs: number;
   /** What is there has not all been delivered. */

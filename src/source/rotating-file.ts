@@ -54,6 +54,11 @@ export class RotatingFile {
     return this.#gone && this.#current === undefined && this.#old.length === 0;
   }
 
+  /** Of all that had the name, and are still read. */
+  get bytesRead(): number {
+    return this.#all().reduce((sum, { reader }) => sum + reader.bytesRead, 0);
+  }
+
   get lastActiveMs(): number {
     return Math.max(this.#current?.reader.activeMs ?? 0, ...this.#old.map(({ reader }) => reader.activeMs));
   }

@@ -38,6 +38,7 @@ export class SimpleReader implements InodeReader {
   #size = 0;
   #activeMs: number;
   #unusable = false;
+  bytesRead = 0;
 
   constructor(fd: number, options: SimpleReaderOptions, nowMs: number) {
     this.#fd = fd;
@@ -80,6 +81,7 @@ export class SimpleReader implements InodeReader {
     this.#decoder ??= this.#newDecoder(chunk.subarray(0, length));
     this.#gate.open = before <= 0;
     this.#position += length;
+    this.bytesRead += length;
     this.#decoder.push(chunk.subarray(0, length));
     const problem = this.#decoder.problem ?? (this.#decoder.needsTraceEvents ? NUMBERED : undefined);
     if (problem === undefined) return true;

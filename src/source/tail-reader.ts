@@ -11,9 +11,11 @@
  *   a range in vain     read error, or a file truncated meanwhile: that Tail is left, a new one goes on at the known position
  *   truncation          the size fell below what was read: start anew at 0, and say that something may be lost
  *
- * What nobody can see: a file that is truncated and outgrows its old size between two ticks (50 ms); then the old position is read on.
+ * What nobody can see: a file that is truncated and outgrows its old size between two ticks; then the old position is read on. And what
+ * is written between a tick and the truncation is lost, whoever reads: under load there is a tick every 10 ms.
  *
- * Measured with Node.js 20, 2 CPUs, lines of 70 bytes, one write a line: see test/source/follow-logs.test.ts, which repeats it.
+ * Measured with Node.js 20 on 2 CPUs, 50,000 lines of 66 bytes a second, one write a line (test/source/follow-logs.test.ts repeats it):
+ * renamed every 1.5 s, 499,852 of 499,852 lines; copytruncate, 729 of 274,763 lost, about what `tail` by itself loses; 18 % of a CPU, the decoding with it.
  */
 import { fstatSync, readSync } from 'node:fs';
 import { Tail } from 'tail';
@@ -38,6 +40,7 @@ export class TailReader implements InodeReader {
   #position: number;
   #asked: number;
   #activeMs: number;
+  bytesRead = 0;
 
   constructor(fd: number, position: number, bytes: FollowedBytes, nowMs: number) {
     this.#fd = fd;
@@ -59,8 +62,9 @@ export class TailReader implements InodeReader {
     const { size } = fstatSync(this.#fd);
     if (size < this.#asked) this.#startAnew(nowMs);
     if (this.#position < this.#asked) {
-      if (nowMs - this.#activeMs > STALLED_MS) this.#giveUp(nowMs);
-      return;
+      if (nowMs - this.#activeMs < STALLED_MS) return;
+      // Its range had less in it, or this process was held up. Where we are is known, so nothing is lost by asking again.
+      this.#leave();
     }
     if (size === this.#position) return;
     this.#tail ??= this.#open();
@@ -99,6 +103,7 @@ export class TailReader implements InodeReader {
 
   #deliver(bytes: Buffer): void {
     this.#position += bytes.length;
+    this.bytesRead += bytes.length;
     this.#activeMs = performance.now();
     this.#bytes.push(bytes);
   }
@@ -106,14 +111,6 @@ export class TailReader implements InodeReader {
   #leave(): void {
     this.#tail = undefined;
     this.#asked = this.#position;
-  }
-
-  /** The range was read, but had less in it: the file was truncated and has grown again. */
-  #giveUp(nowMs: number): void {
-    this.#leave();
-    this.#activeMs = nowMs;
-    this.#bytes.end();
-    this.#bytes.lost();
   }
 
   #startAnew(nowMs: number): void {

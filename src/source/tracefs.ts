@@ -94,6 +94,7 @@ export interface InstanceOptions {
 export class TracingInstance {
   readonly path: string;
   readonly #root: string;
+  #markers = false;
 
   private constructor(root: string, name: string) {
     this.#root = root;
@@ -110,7 +111,7 @@ export class TracingInstance {
     if (existsSync(instance.path)) instance.#removeLeftover(name);
     instance.#create();
     instance.#configure(bufferSize);
-    if (markers) instance.#tryWrite('options/copy_trace_marker', '1');
+    instance.#markers = markers;
     return instance;
   }
 
@@ -164,10 +165,13 @@ export class TracingInstance {
     this.#write('tracing_on', '0');
     for (const event of events) this.#write(`events/${event.replace(':', '/')}/enable`, '1');
     this.#write('tracing_on', '1');
+    // Last: an instance that asks for markers but does not record keeps them from those that asked before it (seen on 6.18).
+    if (this.#markers) this.#tryWrite('options/copy_trace_marker', '1');
   }
 
   /** Nothing more is recorded; what is in the buffers stays. */
   stop(): void {
+    this.#refuseMarkers();
     this.#tryWrite('tracing_on', '0');
   }
 
@@ -181,6 +185,10 @@ export class TracingInstance {
     return this.#read('options/copy_trace_marker').startsWith('1');
   }
 
+  #refuseMarkers(): void {
+    if (this.#markers) this.#tryWrite('options/copy_trace_marker', '0');
+  }
+
   /** Bytes that one read delivers at most. */
   get subBufferSize(): number {
     const kib = Number(this.#read('buffer_subbuf_size_kb'));
@@ -190,6 +198,7 @@ export class TracingInstance {
   /** Removes the instance with all that it switched on. Files of it must be closed. */
   remove(): void {
     if (!existsSync(this.path)) return;
+    this.#refuseMarkers();
     this.#tryWrite('events/enable', '0');
     rmdirSync(this.path);
   }

@@ -18,6 +18,8 @@ export interface AgentOptions {
   readonly args?: readonly string[];
   /** What starts the program: `setpriv --bounding-set=-all`. */
   readonly prefix?: readonly string[];
+  /** How long it may take to start; default: {@link START_MS}. */
+  readonly patienceMs?: number;
 }
 
 export interface RunningAgent {
@@ -51,6 +53,7 @@ export async function startAgent({
   instance = uniqueInstance(),
   args = [],
   prefix = [],
+  patienceMs = START_MS,
 }: AgentOptions = {}): Promise<RunningAgent> {
   const child = spawnAgent(prefix, ['--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`, ...args]);
   let log = '';
@@ -66,7 +69,7 @@ export async function startAgent({
     await kill();
     removeInstance(instance);
   });
-  const url = await waitForUrl(child, () => log);
+  const url = await waitForUrl(child, patienceMs, () => log);
   const scrape = async () => new Samples(await (await fetch(url)).text());
   return {
     instance,
@@ -104,8 +107,8 @@ function spawnAgent(prefix: readonly string[], args: readonly string[]): ChildPr
   return spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-async function waitForUrl(child: ChildProcess, log: () => string): Promise<string> {
-  const deadline = Date.now() + START_MS;
+async function waitForUrl(child: ChildProcess, patienceMs: number, log: () => string): Promise<string> {
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     const url = /msg=serving url=(\S+)/.exec(log())?.[1];
     if (url !== undefined) return url;

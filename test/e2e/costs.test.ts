@@ -1,0 +1,232 @@
+/** What exits cost and what causes them, against perf's own report, an independent calculation, and what the guests did. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import type { ReportData } from '../../src/expose/report.js';
+import { fixture, ROOT, readFixture, readJson } from '../support/fixtures.js';
+import { type ReferenceCosts, referenceCosts } from '../support/reference-costs.js';
+import { reportOf } from '../support/run-agent.js';
+
+/** Half of perf's last printed digit: 0.005 us; and text has whole microseconds at both ends of a time. */
+const PERF_US = 0.005;
+const TEXT_US = 1;
+
+interface PerfRow {
+  name: string;
+  samples: number;
+  minUs: number;
+  maxUs: number;
+  meanUs: number;
+}
+
+function perfRows(file: string): PerfRow[] {
+  const row = /^\s*(\S.*?)\s+(\d+)\s+[\d.]+%\s+[\d.]+%\s+([\d.]+)us\s+([\d.]+)us\s+([\d.]+)us/gm;
+  return [...readFixture(`perf/${file}`).toString('latin1').matchAll(row)].map(([, name = '', ...numbers]) => {
+    const [samples = 0, minUs = 0, maxUs = 0, meanUs = 0] = numbers.map(Number);
+    return { name, samples, minUs, maxUs, meanUs };
+  });
+}
+
+function near(got: number, want: number, within: number, what: string): void {
+  assert.ok(Math.abs(got - want) <= within, `${what}: ${got}, expected ${want} within ${within}`);
+}
+
+test('durations by reason are those of perf kvm stat', () => {
+  const { durations } = reportOf(fixture('perf/perf-script.txt'));
+  const rows = perfRows('perf-report.vmexit.txt');
+  assert.deepEqual(durations.map(({ reason }) => reason).sort(), rows.map(({ name }) => name).sort());
+  for (const { name, samples, minUs, maxUs, meanUs } of rows) {
+    const own = durations.find(({ reason }) => reason === name);
+    assert.equal(own?.count, samples, name);
+    near(own?.minSeconds * 1e6, minUs, TEXT_US, `least ${name}`);
+    near(own?.maxSeconds * 1e6, maxUs, TEXT_US, `longest ${name}`);
+    // Each time is off by less than a microsecond, and on average by none: rounding of both ends is even.
+    near(
+      own?.sumSeconds * 1e6,
+      samples * meanUs,
+      samples * PERF_US + 4 * Math.sqrt(samples) + TEXT_US,
+      `total ${name}`,
+    );
+  }
+});
+
+test('ports are those of perf kvm stat', () => {
+  const { io } = reportOf(fixture('perf/perf-script.txt'));
+  const got = io
+    .filter(({ bus }) => bus === 'pio')
+    .map(({ address, direction, count }) => [`${address}:P${direction.toUpperCase()}`, count]);
+  const want = perfRows('perf-report.ioport.txt').map(({ name, samples }) => [name, samples]);
+  // The last write to 0x604 switches the VM off: it never comes back, and perf counts what has come back.
+  const open = { '0x604:POUT': 2 };
+  assert.deepEqual(Object.fromEntries(got), { ...Object.fromEntries(want), ...open });
+});
+
+test('MMIO pages are those of perf kvm stat', () => {
+  const { io } = reportOf(fixture('perf/perf-script.txt'));
+  const want: Record<string, number> = {};
+  for (const { name, samples } of perfRows('perf-report.mmio.txt')) {
+    const [address = '', way] = name.split(':');
+    const page = `0x${(BigInt(address) & ~0xfffn).toString(16)} ${way === 'W' ? 'out' : 'in'}`;
+    want[page] = (want[page] ?? 0) + samples;
+  }
+  const got = io
+    .filter(({ bus }) => bus === 'mmio')
+    .map(({ address, direction, count }) => [`${address} ${direction}`, count]);
+  const all = Object.fromEntries(got) as Record<string, number>;
+  // perf takes an access as handled when it sees its end; the last of a page can be open when the recording ends.
+  for (const [page, samples] of Object.entries(want)) near(all[page] ?? 0, samples, 1, page);
+  assert.deepEqual(Object.keys(all).sort(), Object.keys(want).sort());
+});
+
+const RUNS = [
+  {
+    name: 'svm/two-vms-6.12',
+    text: () => readFixture('svm/two-vms-6.12/trace_pipe.txt'),
+    args: ['--path.procfs', fixture('svm/two-vms-6.12/proc'), fixture('svm/two-vms-6.12/trace_pipe.txt')],
+    vcpus: { '187': ['vm-a', '0'], '188': ['vm-a', '1'], '186': ['vm-b', '0'] },
+  },
+  {
+    name: 'demo',
+    text: () => gunzipSync(readFileSync(`${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`)),
+    args: ['--path.procfs', `${ROOT}/deploy/demo/recording/proc`, `${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`],
+    vcpus: { '180': ['web-1', '0'], '181': ['legacy-db', '0'] },
+  },
+] as const;
+
+for (const { name, text, args, vcpus } of RUNS) {
+  test(`costs of ${name} are those of an independent calculation`, () => {
+    const got = reportOf(...args);
+    const want = referenceCosts(text().toString('latin1'));
+    const vmOf = (tid: string) => (vcpus as Record<string, readonly [string, string]>)[tid]?.[0] ?? `? ${tid}`;
+    assertDurations(got, want, vmOf);
+    assert.deepEqual(
+      byKey(got.causes.map(({ vm, reason, userspaceReason, count }) => [`${vm} ${reason} ${userspaceReason}`, count])),
+      byVm(want.causes, vmOf),
+    );
+    const io = got.io.map((own): [string, number] => [
+      [own.vm, own.layer, own.bus, own.direction, own.address].join(' '),
+      own.count,
+    ]);
+    assert.deepEqual(byKey(io), byVm(want.io, vmOf));
+    for (const { vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds } of got.outside) {
+      const tid = Object.entries(vcpus).find(([, [name, number]]) => name === vm && number === vcpu)?.[0];
+      if (tid === undefined) continue;
+      near(kvmSeconds * 1e6, want.away.get(`${tid} kvm`) ?? 0, 0.5, `${vm}/${vcpu} in KVM`);
+      near(qemuSeconds * 1e6, want.away.get(`${tid} qemu`) ?? 0, 0.5, `${vm}/${vcpu} in QEMU`);
+      near(idleSeconds * 1e6, want.away.get(`${tid} idle`) ?? 0, 0.5, `${vm}/${vcpu} idle`);
+    }
+  });
+}
+
+function assertDurations({ durations }: ReportData, want: ReferenceCosts, vmOf: (tid: string) => string): void {
+  const wanted = new Map<string, { count: number; totalUs: number; minUs: number; maxUs: number }>();
+  for (const [key, own] of want.durations) {
+    const [tid = '', ...rest] = key.split(' ');
+    const all = wanted.get([vmOf(tid), ...rest].join(' ')) ?? {
+      count: 0,
+      totalUs: 0,
+      minUs: Number.POSITIVE_INFINITY,
+      maxUs: 0,
+    };
+    wanted.set([vmOf(tid), ...rest].join(' '), {
+      count: all.count + own.count,
+      totalUs: all.totalUs + own.totalUs,
+      minUs: Math.min(all.minUs, own.minUs),
+      maxUs: Math.max(all.maxUs, own.maxUs),
+    });
+  }
+  assert.deepEqual(
+    durations.map(({ vm, layer, reason }) => `${vm} ${layer} ${reason}`).sort(),
+    [...wanted.keys()].sort(),
+  );
+  for (const { vm, layer, reason, count, sumSeconds, minSeconds, maxSeconds } of durations) {
+    const own = wanted.get(`${vm} ${layer} ${reason}`);
+    assert.equal(count, own?.count, `${vm} ${layer} ${reason}`);
+    near(sumSeconds * 1e6, own?.totalUs ?? Number.NaN, 0.5, `total ${vm} ${layer} ${reason}`);
+    near(minSeconds * 1e6, own?.minUs ?? Number.NaN, 0.01, `least ${vm} ${layer} ${reason}`);
+    near(maxSeconds * 1e6, own?.maxUs ?? Number.NaN, 0.01, `longest ${vm} ${layer} ${reason}`);
+    assert.ok(minSeconds >= 0);
+  }
+}
+
+function byVm(counts: ReadonlyMap<string, number>, vmOf: (tid: string) => string): Record<string, number> {
+  return byKey(
+    [...counts].map(([key, count]) => {
+      const [tid = '', ...rest] = key.split(' ');
+      return [[vmOf(tid), ...rest].join(' '), count];
+    }),
+  );
+}
+
+function byKey(pairs: readonly (readonly [string, number])[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const [key, count] of pairs) sums[key] = (sums[key] ?? 0) + count;
+  return sums;
+}
+
+test('raw pages and text of one run cost the same', () => {
+  const run = 'svm/two-vms-6.12';
+  const text = reportOf('--path.procfs', fixture(`${run}/proc`), fixture(`${run}/trace_pipe.txt`));
+  const pages = reportOf('--path.procfs', fixture(`${run}/proc`), fixture(`${run}/raw`));
+  assert.deepEqual(
+    byKey(pages.causes.map((own) => [`${own.vm} ${own.reason} ${own.userspaceReason}`, own.count])),
+    byKey(text.causes.map((own) => [`${own.vm} ${own.reason} ${own.userspaceReason}`, own.count])),
+  );
+  assert.equal(pages.durations.length, text.durations.length);
+  for (const own of pages.durations) {
+    const other = text.durations.find(
+      ({ vm, layer, reason }) => vm === own.vm && layer === own.layer && reason === own.reason,
+    );
+    assert.equal(own.count, other?.count, `${own.vm} ${own.layer} ${own.reason}`);
+  }
+});
+
+for (const run of ['e2-mix', 'e3-hlt-irqchip-off']) {
+  test(`the ports of ${run} are what the guest's source says`, () => {
+    const { text } = readJson<{ text: { kvm_pio_by_tid_dir_port: Record<string, number> } }>(
+      `exact/${run}/expected.json`,
+    );
+    const want: Record<string, number> = {};
+    for (const [key, count] of Object.entries(text.kvm_pio_by_tid_dir_port)) {
+      const [, way, port] = /pio_(read|write) at (0x[0-9a-f]+)/.exec(key) ?? [];
+      want[`${way === 'write' ? 'out' : 'in'} ${port}`] = count;
+    }
+    const { io } = reportOf(fixture(`exact/${run}/trace_pipe.txt`));
+    const pio = io.filter(({ bus }) => bus === 'pio');
+    assert.deepEqual(byKey(pio.map(({ direction, address, count }) => [`${direction} ${address}`, count])), want);
+    // With the irqchip in the kernel, the PIC at 0x21 is the one port that QEMU is not asked for.
+    const kernel = run === 'e2-mix' ? [['0x21', 'pic1']] : [];
+    assert.deepEqual(
+      pio.filter(({ layer }) => layer === 'kvm').map(({ address, device }) => [address, device]),
+      kernel,
+    );
+  });
+}
+
+test('kicks are ioeventfd signals where there is an ioeventfd, and exits that reach QEMU where there is none', () => {
+  const kicks = ({ eventfds }: ReportData) =>
+    eventfds
+      .filter(({ kind, seenBy }) => kind === 'ioeventfd' && seenBy === 'kvm')
+      .reduce((sum, { count }) => sum + count, 0);
+  const mmioExits = ({ exits }: ReportData) =>
+    exits.filter(({ reason }) => reason === 'KVM_EXIT_MMIO').reduce((sum, { count }) => sum + count, 0);
+  const on = reportOf(fixture('virtio/kvm-seabios-ioeventfd/trace_pipe.txt'));
+  const off = reportOf(fixture('virtio/kvm-seabios-no-ioeventfd/trace_pipe.txt'));
+  assert.equal(kicks(on), 201);
+  assert.equal(kicks(off), 0);
+  assert.equal(mmioExits(off) - mmioExits(on), 201);
+});
+
+test('interrupts from outside the vCPUs are irqfd signals', () => {
+  const { eventfds } = reportOf(
+    '--path.procfs',
+    `${ROOT}/deploy/demo/recording/proc`,
+    `${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`,
+  );
+  // As many as virtio_notify_irqfd in QEMU's log of the same run.
+  assert.deepEqual(
+    eventfds.filter(({ kind }) => kind === 'irqfd').map(({ vm, count }) => [vm, count]),
+    [['web-1', 1503]],
+  );
+});
