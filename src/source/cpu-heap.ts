@@ -5,6 +5,9 @@ export interface CpuPages {
   readonly cursor: PageCursor;
 }
 
+/** Places; one more than CPUs at least, and three. */
+const FIRST_SIZE = 16;
+
 /**
  * Brings the events of several CPUs in order: a binary heap by the time of each cursor's next event.
  *
@@ -16,6 +19,8 @@ export interface CpuPages {
  */
 export class CpuHeap<T extends CpuPages> {
   readonly #heap: T[] = [];
+  /** The time of each, at the same place; Infinity behind the last. Apart, as nearly every event asks for some of them. */
+  #timesNs = new Float64Array(FIRST_SIZE).fill(Number.POSITIVE_INFINITY);
 
   /** The CPU with the oldest event. */
   get first(): T | undefined {
@@ -24,47 +29,68 @@ export class CpuHeap<T extends CpuPages> {
 
   /** Time of the oldest event that is not the first CPU's. */
   get secondTimeNs(): number {
-    return Math.min(this.#timeNs(1), this.#timeNs(2));
+    return Math.min(this.#timesNs[1] as number, this.#timesNs[2] as number);
   }
 
   /** A CPU that has a page loaded. */
   add(cpu: T): void {
-    this.#heap.push(cpu);
-    for (let child = this.#heap.length - 1; child > 0; ) {
-      const parent = (child - 1) >> 1;
-      if (!this.#swapIfOlder(child, parent)) return;
-      child = parent;
+    let place = this.#heap.length;
+    if (place + 1 >= this.#timesNs.length) this.#grow();
+    const timeNs = cpu.cursor.nextTimeNs;
+    while (place > 0) {
+      const parent = (place - 1) >> 1;
+      if (timeNs >= (this.#timesNs[parent] as number)) break;
+      this.#put(place, this.#heap[parent] as T, this.#timesNs[parent] as number);
+      place = parent;
     }
+    this.#put(place, cpu, timeNs);
   }
 
   /** The first CPU has gone on: to a later event, or to the end of its pages, which takes it out. */
   settleFirst(): void {
-    if (this.#timeNs(0) === Number.POSITIVE_INFINITY) {
-      const last = this.#heap.pop();
-      if (last !== undefined && this.#heap.length > 0) this.#heap[0] = last;
-    }
-    for (let parent = 0; ; ) {
-      const left = 2 * parent + 1;
-      const child = this.#timeNs(left + 1) < this.#timeNs(left) ? left + 1 : left;
-      if (child >= this.#heap.length || !this.#swapIfOlder(child, parent)) return;
-      parent = child;
-    }
+    const first = this.#heap[0];
+    if (first === undefined) return;
+    const timeNs = first.cursor.nextTimeNs;
+    if (timeNs === Number.POSITIVE_INFINITY) this.#takeOutFirst();
+    else this.#sink(first, timeNs);
   }
 
   clear(): void {
     this.#heap.length = 0;
+    this.#timesNs.fill(Number.POSITIVE_INFINITY);
   }
 
-  #timeNs(index: number): number {
-    return this.#heap[index]?.cursor.nextTimeNs ?? Number.POSITIVE_INFINITY;
+  #takeOutFirst(): void {
+    const end = this.#heap.length - 1;
+    const last = this.#heap.pop() as T;
+    const timeNs = this.#timesNs[end] as number;
+    this.#timesNs[end] = Number.POSITIVE_INFINITY;
+    if (end > 0) this.#sink(last, timeNs);
   }
 
-  #swapIfOlder(child: number, parent: number): boolean {
-    const a = this.#heap[child];
-    const b = this.#heap[parent];
-    if (a === undefined || b === undefined || a.cursor.nextTimeNs >= b.cursor.nextTimeNs) return false;
-    this.#heap[child] = b;
-    this.#heap[parent] = a;
-    return true;
+  /** Puts it in the first place, which is free, or further down as those there are older. */
+  #sink(cpu: T, timeNs: number): void {
+    const times = this.#timesNs;
+    let place = 0;
+    for (;;) {
+      let child = 2 * place + 1;
+      if (child >= this.#heap.length) break;
+      if ((times[child + 1] as number) < (times[child] as number)) child++;
+      if ((times[child] as number) >= timeNs) break;
+      this.#put(place, this.#heap[child] as T, times[child] as number);
+      place = child;
+    }
+    this.#put(place, cpu, timeNs);
+  }
+
+  #put(place: number, cpu: T, timeNs: number): void {
+    this.#heap[place] = cpu;
+    this.#timesNs[place] = timeNs;
+  }
+
+  #grow(): void {
+    const longer = new Float64Array(2 * this.#timesNs.length).fill(Number.POSITIVE_INFINITY);
+    longer.set(this.#timesNs);
+    this.#timesNs = longer;
   }
 }

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Characters that make a part of a path a pattern. */
@@ -16,7 +16,7 @@ export function expandGlob(pattern: string, onError: (path: string, error: unkno
     if (MAGIC.test(part)) paths = paths.flatMap((folder) => matching(folder, part, onError));
     else paths = paths.map((folder) => join(folder, part));
   }
-  return paths;
+  return MAGIC.test(pattern) ? paths.filter((path) => existsSync(path)) : paths;
 }
 
 function matching(folder: string, part: string, onError: (path: string, error: unknown) => void): string[] {

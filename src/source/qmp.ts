@@ -44,6 +44,8 @@ export class Qmp {
     this.#socket.on('close', () => this.#fail(new AgentError(`${path}: QEMU has closed the connection`)));
     this.#lines = createInterface({ input: this.#socket });
     this.#lines.on('line', (line) => this.#line(line));
+    // Told by the socket already.
+    this.#lines.on('error', () => {});
   }
 
   /** @throws AgentError that says what is wrong with the socket */

@@ -110,7 +110,12 @@ export class TracingInstance {
     const instance = new TracingInstance(root, name);
     if (existsSync(instance.path)) instance.#removeLeftover(name);
     instance.#create();
-    instance.#configure(bufferSize);
+    try {
+      instance.#configure(bufferSize);
+    } catch (error) {
+      instance.remove();
+      throw error;
+    }
     instance.#markers = markers;
     return instance;
   }

@@ -99,7 +99,7 @@ async function runNothing(load: Load): Promise<Run> {
 async function runOurs(load: Load, reader: string): Promise<Run> {
   const events = load.events.map((event) => `kvm:${event}`).join();
   const agent = await startAgent({ args: [`--tracefs.reader=${reader}`, `--tracefs.events=${events}`] });
-  const scrapes = setInterval(() => void agent.scrape(), SCRAPE_MS);
+  const scrapes = setInterval(() => agent.scrape().catch(() => {}), SCRAPE_MS);
   await sleep(WARM_UP_MS);
   const run = await watch(load, agent.process.pid ?? 0, async () => {
     const samples = await agent.scrape();

@@ -16,6 +16,9 @@ import type { Samples } from '../support/samples.js';
 /** Everything takes long in an emulated host. */
 const PATIENCE_MS = 120_000;
 
+/** As the kernel's own text tells it from other errors. */
+const EINTR = -4;
+
 const EXITS = { event: 'kvm_exit', keys: 'common_pid,vcpu_id,exit_reason' };
 const USERSPACE_EXITS = { event: 'kvm_userspace_exit', keys: 'common_pid,reason,errno' };
 
@@ -36,10 +39,13 @@ function readHist(instance: string, event: string): HistLine[] {
   }));
 }
 
-/** The kernel's own names: `{ 0x07b, "io" }` in the event's format, in its last table (the one before is of the other vendor). */
+/**
+ * The kernel's own names, from the last table in the event's format (the one before is of the other vendor): `{ 0x07b, "io" }`,
+ * `{ 2, "KVM_EXIT_" "IO" }`.
+ */
 function readNames(event: string): Map<number, string> {
   const format = readFileSync(join(TRACEFS, 'events/kvm', event, 'format'), 'utf8');
-  const table = format.split('__print_symbolic(').at(-1) ?? '';
+  const table = (format.split('__print_symbolic(').at(-1) ?? '').replaceAll('" "', '');
   return new Map([...table.matchAll(/\{ (\w+), "([^"]+)" \}/g)].map(([, code, name]) => [Number(code), name ?? '']));
 }
 
@@ -75,12 +81,7 @@ function expected(instance: string, owners: ReadonlyMap<number, string>): Map<st
   }
   const userspaceNames = readNames(USERSPACE_EXITS.event);
   for (const { common_pid: tid = 0, reason = 0, errno = 0, hits = 0 } of readHist(instance, USERSPACE_EXITS.event)) {
-    const name =
-      errno >= 0
-        ? `KVM_EXIT_${userspaceNames.get(reason) ?? reason}`.replace('KVM_EXIT_KVM_EXIT_', 'KVM_EXIT_')
-        : errno === -4
-          ? 'restart'
-          : 'error';
+    const name = errno === EINTR ? 'restart' : errno < 0 ? 'error' : userspaceNames.get(reason);
     add(`${owners.get(tid)} vcpu ${vcpus.get(tid)} qemu ${name}`, hits);
   }
   return counts;

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { readFixture } from '../support/fixtures.js';
+import { runAgent } from '../support/run-agent.js';
+
+/** trace-events-all of QEMU 7.2, as installed. */
+function list(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'events-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'trace-events-all');
+  writeFileSync(path, readFixture('qemu-simple/trace-events-all'));
+  return path;
+}
+
+const lines = (text: string) => text.trimEnd().split('\n');
+
+test('events prints all names but those that are compiled out', (t) => {
+  const { status, stdout } = runAgent('events', list(t));
+  const names = lines(stdout);
+  const text = readFixture('qemu-simple/trace-events-all').toString();
+  // Some have properties before their names: `vcpu guest_cpu_enter(void)`.
+  const disabled = text.split('\n').filter((line) => /^disable (\w+ )*\w+\(/.test(line)).length;
+  const written = text.split('\n').filter((line) => /^(\w+ )*\w+\(/.test(line)).length - disabled;
+  assert.deepEqual([status, names.length, disabled > 0], [0, written, true]);
+  assert.ok(names.includes('kvm_run_exit') && !names.includes('qxl_interface_set_mm_time'));
+});
+
+test('events --pattern prints those that match', (t) => {
+  assert.deepEqual(lines(runAgent('events', '--pattern', 'kvm_set_ioeventfd_*', list(t)).stdout), [
+    'kvm_set_ioeventfd_mmio',
+    'kvm_set_ioeventfd_pio',
+  ]);
+});
+
+test('events --used prints what this program understands, as far as that QEMU has it', (t) => {
+  assert.deepEqual(lines(runAgent('events', '--used', list(t)).stdout).sort(), [
+    'kvm_irqchip_add_msi_route',
+    'kvm_run_exit',
+    'kvm_set_ioeventfd_mmio',
+    'kvm_set_ioeventfd_pio',
+    'vhost_dev_start',
+    'virtio_notify',
+    'virtio_notify_irqfd',
+    'virtio_pci_notify_write',
+    'virtio_pci_notify_write_pio',
+    'virtio_queue_notify',
+    'virtio_set_status',
+  ]);
+});
+
+test('events says what is wrong', (t) => {
+  const path = list(t);
+  const failing = (...args: string[]) => {
+    const { status, stderr } = runAgent('events', ...args);
+    assert.equal(status, 2);
+    return stderr;
+  };
+  assert.match(failing('--pattern', 'nothing*', path), /none of its \d+ events matches/);
+  assert.match(failing(`${path}.none`), /no such file/);
+  assert.match(failing(path, path), /events takes one file/);
+  writeFileSync(path, 'something else\n');
+  assert.match(failing(path), /no trace events in it; expected QEMU's trace-events-all/);
+});
