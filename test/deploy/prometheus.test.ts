@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CATALOGUE } from '../../src/count/catalogue.js';
 import { DASHBOARDS, filled, ROOT, targetsOf } from '../support/dashboards.js';
 import { type DemoAgent, startDemo } from '../support/demo-agent.js';
-import { Prometheus } from '../support/prometheus.js';
-import { needs } from '../support/require.js';
+import { HAS_PROMETHEUS, Prometheus } from '../support/prometheus.js';
+import { requires } from '../support/require.js';
 import { NOT_IN_DEMO, RECORDED_NOT_IN_DEMO } from './not-in-demo.js';
 
-const PROMETHEUS = needs('prometheus');
+const PROMETHEUS = requires('prometheus', HAS_PROMETHEUS);
 const RULES = ['rules.yml', 'alerts.yml'].map((file) => join(ROOT, 'deploy/prometheus', file));
 const RATE_INTERVAL = '10s';
 const DEADLINE_MS = 40_000;

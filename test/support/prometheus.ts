@@ -1,12 +1,15 @@
 /** A real Prometheus beside the agent. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.js';
+
+export const HAS_PROMETHEUS = spawnSync('prometheus', ['--version']).status === 0;
+export const HAS_PROMTOOL = spawnSync('promtool', ['--version']).status === 0;
 
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
