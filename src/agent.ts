@@ -97,9 +97,10 @@ export class Agent {
       throw new AgentError('--no-collector.kernel leaves nothing to read: give --qemu.log or --qemu.simple');
   }
 
-  /** Whether the events are being read: the kernel's, if they are to be. */
-  get ready(): boolean {
-    return this.#trace !== undefined || !this.#options.kernel;
+  /** Why the events are not being read - the kernel's, if they are to be; undefined: they are. */
+  get notReady(): string | undefined {
+    if (this.#trace !== undefined || !this.#options.kernel) return undefined;
+    return this.#waitingFor || 'the sources are not open yet';
   }
 
   /**
@@ -119,8 +120,8 @@ export class Agent {
     this.#qemu?.start();
   }
 
-  /** Reads until told to stop, then leaves the host as it was. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Reads until told to stop, then leaves the host as it was. `atEnd`: all is read, and the sources are still open. */
+  async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
     const scans = setInterval(() => this.#scan(), SCAN_MS);
     const retries = setInterval(() => this.#watch(), RETRY_MS);
     try {
@@ -131,6 +132,7 @@ export class Agent {
         await sleep(behind ? 0 : tickMs, undefined, { signal }).catch(() => {});
       }
       this.#drain();
+      atEnd();
     } finally {
       clearInterval(scans);
       clearInterval(retries);
@@ -264,6 +266,7 @@ export class Agent {
     this.#learn(this.inventory.resolveMisses(performance.now()));
     this.#qemu?.scan();
     this.ledger.attribute();
+    this.ledger.endQuietStrangers(performance.now());
     this.#topLevel?.openNewCpus();
     if (this.#trace === undefined || this.#counts === undefined) return;
     this.#counts.source.overruns = this.#trace.overruns();

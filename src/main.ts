@@ -8,7 +8,10 @@ import { record } from './commands/record.js';
 import { report } from './commands/report.js';
 import { run } from './commands/run.js';
 import type { CommandName } from './config/options.js';
-import { helpText, type Invocation, parseCommandLine } from './config/parse.js';
+import { helpText } from './config/help.js';
+import { logSettings } from './config/log-settings.js';
+import { type Invocation, parseCommandLine } from './config/parse.js';
+import { setLog } from './log.js';
 import { VERSION } from './version.js';
 
 const COMMANDS: Record<CommandName, (invocation: Invocation) => Promise<void>> = {
@@ -24,7 +27,8 @@ const COMMANDS: Record<CommandName, (invocation: Invocation) => Promise<void>> =
 /** Exit codes: 0 done, 1 a bug, 2 something the user can mend. */
 async function main(argv: readonly string[]): Promise<void> {
   const invocation = parseCommandLine(argv);
-  if (invocation.command === 'help') process.stdout.write(helpText());
+  setLog(logSettings(invocation.get));
+  if (invocation.command === 'help') process.stdout.write(helpText(invocation.paths[0]));
   else if (invocation.command === 'version') process.stdout.write(`kvm-exit-exporter ${VERSION}\n`);
   else await COMMANDS[invocation.command](invocation);
 }

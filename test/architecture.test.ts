@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   vm: [],
   count: ['trace-sink.ts', 'decode', 'vm'],
   expose: ['count'],
+  web: ['config', 'count', 'expose'],
   config: [],
   commands: [
     'config',
@@ -24,6 +25,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'expose',
     'source',
     'vm',
+    'web',
     'trace-sink.ts',
     'version.ts',
     'agent.ts',

@@ -63,7 +63,7 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'counter',
     help: 'Time a vCPU was away from its guest, idle time apart. layer="kvm": in KVM, also on the way to userspace; layer="qemu": in userspace. These two do add up.',
     labels: ['vm', 'vcpu', 'layer'],
-    otel: { name: 'kvm.vcpu.outside_guest.time', unit: 's' },
+    otel: { name: 'kvm.vcpu.outside_guest', unit: 's' },
     read: (snapshot) =>
       snapshot.outside.flatMap(({ vm, vcpu, kvmSeconds, qemuSeconds }): Sample[] => [
         [[vm, vcpu, 'kvm'], kvmSeconds],
@@ -75,7 +75,7 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'counter',
     help: 'Time a vCPU was away from its guest because the guest had nothing to do (HLT).',
     labels: ['vm', 'vcpu'],
-    otel: { name: 'kvm.vcpu.idle.time', unit: 's' },
+    otel: { name: 'kvm.vcpu.idle', unit: 's' },
     read: (snapshot) => snapshot.outside.map(({ vm, vcpu, idleSeconds }) => [[vm, vcpu], idleSeconds]),
   },
   {
@@ -136,7 +136,7 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'gauge',
     help: 'Identity of each VM, to join on; always 1. demo="true": replayed from a recording, not this host.',
     labels: ['vm', 'uuid', 'pid', 'vmm', 'demo'],
-    otel: { name: 'kvm.vm.info', unit: '1' },
+    otel: { name: 'kvm.vm.info', unit: '{vm}' },
     read: (snapshot) => snapshot.vms.map(({ vm, uuid, pid, vmm, demo }) => [[vm, uuid, pid, vmm, demo], 1]),
   },
   {
@@ -152,7 +152,7 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'gauge',
     help: '1 while a source of events is open and read.',
     labels: ['source'],
-    otel: { name: 'kvm_exit_exporter.source.up', unit: '1' },
+    otel: { name: 'kvm_exit_exporter.source.up', unit: '{source}' },
     read: (snapshot) => bySource(snapshot, (source) => [[[], source.up ? 1 : 0]], Math.min),
   },
   {
@@ -176,7 +176,7 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'counter',
     help: 'Time spent reading and counting events, in seconds.',
     labels: ['source'],
-    otel: { name: 'kvm_exit_exporter.drain.time', unit: 's' },
+    otel: { name: 'kvm_exit_exporter.drain', unit: 's' },
     read: (snapshot) => bySource(snapshot, (source) => [[[], source.drainSeconds]]),
   },
   {
@@ -218,6 +218,22 @@ export const CATALOGUE: readonly Metric[] = [
     labels: [],
     otel: { name: 'kvm_exit_exporter.unattributed_events', unit: '{event}' },
     read: (snapshot) => [[[], snapshot.unattributedEvents]],
+  },
+  {
+    name: 'kvm_exit_exporter_series',
+    type: 'gauge',
+    help: 'Series of this list that are exposed; those of the process itself not counted.',
+    labels: [],
+    otel: { name: 'kvm_exit_exporter.series', unit: '{series}' },
+    read: ({ series }) => (series === undefined ? [] : [[[], series.count]]),
+  },
+  {
+    name: 'kvm_exit_exporter_series_limited_total',
+    type: 'counter',
+    help: 'Series that got no place of their own and were summed as "other", by the limit that was reached: series (in all) or series_per_vm.',
+    labels: ['limit'],
+    otel: { name: 'kvm_exit_exporter.series_limited', unit: '{series}' },
+    read: ({ series }) => (series === undefined ? [] : Object.entries(series.limited).map(([limit, count]) => [[limit], count])),
   },
 ];
 

@@ -247,6 +247,11 @@ function median(runs: readonly Run[], of: (run: Run) => number): number {
   return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
+process.on('uncaughtException', async (error) => {
+  await endAll();
+  throw error;
+});
+
 const [rounds = '3', seconds = '8'] = process.argv.slice(2);
 try {
   for (const events of EVENT_SETS) await compare(events, Number(rounds), Number(seconds) * 1000);

@@ -19,6 +19,7 @@ export type Requirement =
   | 'qemu'
   | 'perf'
   | 'setpriv'
+  | 'openssl'
   | 'svmhost';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
