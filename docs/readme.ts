@@ -1,5 +1,5 @@
 /** The parts of README.md that are made from tables in the code: npm run docs. A test says where they are not up to date. */
-import { optionsTable, markdownTable } from '../src/config/help.js';
+import { markdownTable, optionsTable } from '../src/config/help.js';
 import { CATALOGUE } from '../src/count/catalogue.js';
 
 const PARTS: Readonly<Record<string, () => string>> = {

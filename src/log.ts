@@ -32,5 +32,8 @@ function logfmt(line: Readonly<Record<string, unknown>>): string {
 /** Control characters, which could come from names of VMs, never reach a terminal. */
 function word(value: string): string {
   if (/^[^\s"=\p{C}]+$/u.test(value)) return value;
-  return JSON.stringify(value).replace(/[\x7f-\x9f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(value).replace(
+    /[\x7f-\x9f]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

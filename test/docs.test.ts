@@ -12,5 +12,8 @@ test('the tables of the README are what the code says (else: npm run docs)', () 
 });
 
 test('a README that lost its markers is noticed', () => {
-  assert.throws(() => updated(README.replace('<!-- /options -->', '')), /no <!-- options --> \.\.\. <!-- \/options -->/);
+  assert.throws(
+    () => updated(README.replace('<!-- /options -->', '')),
+    /no <!-- options --> \.\.\. <!-- \/options -->/,
+  );
 });

@@ -33,7 +33,9 @@ export async function exportOverOtlp(get: Invocation['get'], takeSnapshot: () =>
 
 /** In a cgroup namespace the cgroup does not tell; the files that the runtime mounts into the container then do. '' outside of containers. */
 function ownContainer(): string {
-  const mounted = /\/(?:containers|sandboxes|overlay-containers)\/([0-9a-f]{64})\//.exec(readText('/proc/self/mountinfo'));
+  const mounted = /\/(?:containers|sandboxes|overlay-containers)\/([0-9a-f]{64})\//.exec(
+    readText('/proc/self/mountinfo'),
+  );
   return parseCgroup(readText('/proc/self/cgroup')).containerId ?? mounted?.[1] ?? '';
 }
 

@@ -11,7 +11,8 @@ const PREFIX = 'KVM_EXIT_EXPORTER_';
  * Variables of that prefix which are not ours: Kubernetes gives each pod those of every service, and one may be called kvm-exit-exporter; the
  * tests have their own.
  */
-const FOREIGN = /^KVM_EXIT_EXPORTER_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?|REQUIRE)$/;
+const FOREIGN =
+  /^KVM_EXIT_EXPORTER_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?|REQUIRE)$/;
 
 export function variableOf(flag: string): string {
   return PREFIX + flag.toUpperCase().replaceAll(/[.-]/g, '_');

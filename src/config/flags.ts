@@ -32,7 +32,13 @@ export function fromFlags(command: Command, args: readonly string[]): CommandLin
     const name = negated ? token.name.slice('no-'.length) : token.name;
     const option = options.find(({ flag, type }) => flag === name && (!negated || type === 'boolean'));
     if (option === undefined) {
-      given.problems.push(`${unknown('option', token.rawName, options.map(({ flag }) => `--${flag}`))} (--help lists them)`);
+      given.problems.push(
+        `${unknown(
+          'option',
+          token.rawName,
+          options.map(({ flag }) => `--${flag}`),
+        )} (--help lists them)`,
+      );
     } else if (option.type === 'boolean') {
       // parseArgs takes a value for what looks like an unknown option; only --collector.x=false has one.
       const value = token.inlineValue === true ? token.value : 'true';

@@ -22,14 +22,19 @@ const GROUPS: Readonly<Record<string, string>> = {
 export function helpText(command?: string): string {
   const own = COMMANDS.find(({ name }) => name === command);
   const options: Option[] = OPTIONS.filter((option: Option) => own === undefined || option.commands.includes(own.name));
-  const usage = own === undefined ? 'COMMAND [--option=value ...] [ARGUMENT ...]' : `${own.name} [--option=value ...] ${own.usage}`;
+  const usage =
+    own === undefined ? 'COMMAND [--option=value ...] [ARGUMENT ...]' : `${own.name} [--option=value ...] ${own.usage}`;
   const commands = COMMANDS.flatMap(({ name, usage, help }) => [`  ${name} ${usage}`.trimEnd(), ...wrapped(help, 8)]);
   return [
     ...wrapped(own?.help ?? 'How many VM exits end up in QEMU, of which VM, why, and what do they cost?', 0),
     '',
     `usage: kvm-exit-exporter ${usage}`.trimEnd(),
     ...(own === undefined ? ['', 'commands:', ...commands] : []),
-    ...[...grouped(options)].flatMap(([title, group]) => ['', `${title}:`, ...group.flatMap((option) => entry(option, own?.name))]),
+    ...[...grouped(options)].flatMap(([title, group]) => [
+      '',
+      `${title}:`,
+      ...group.flatMap((option) => entry(option, own?.name)),
+    ]),
     '',
     'others:',
     '  --help, --version',
@@ -69,7 +74,7 @@ function entry(option: Option, command: CommandName | undefined): string[] {
 }
 
 function presets({ default: preset, defaults = {} }: Option, command: CommandName | undefined): string {
-  if (command !== undefined) return defaults[command] ?? preset ? ` Default: ${defaults[command] ?? preset}.` : '';
+  if (command !== undefined) return (defaults[command] ?? preset) ? ` Default: ${defaults[command] ?? preset}.` : '';
   if (preset === undefined) return '';
   const others = Object.entries(defaults).map(([name, other]) => `; ${name}: ${other}`);
   return ` Default: ${preset}${others.join('')}.`;
@@ -96,7 +101,13 @@ export function optionsTable(): string {
       const name = type === 'boolean' ? `--[no-]${flag}` : `--${flag}=${value}`;
       const brief = short === undefined ? '' : `, \`-${short}\``;
       const preset = option.default === undefined ? '' : `\`${option.default}\``;
-      return [`\`${name}\`${brief}`, `\`${variableOf(flag).replace(/^KVM_EXIT_EXPORTER_/, '…_')}\``, preset, help, commands.join(', ')];
+      return [
+        `\`${name}\`${brief}`,
+        `\`${variableOf(flag).replace(/^KVM_EXIT_EXPORTER_/, '…_')}\``,
+        preset,
+        help,
+        commands.join(', '),
+      ];
     }),
   );
   return markdownTable(['option', 'variable', 'default', 'meaning', 'commands'], rows);

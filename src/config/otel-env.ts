@@ -32,14 +32,13 @@ const TEMPORALITIES: Record<string, OtlpSettings['delta']> = {
 };
 
 /** Undefined where nothing asks for OTLP. @throws AgentError naming every problem */
-export function otlpSettings(
-  get: Invocation['get'],
-  environment: Environment = process.env,
-): OtlpSettings | undefined {
+export function otlpSettings(get: Invocation['get'], environment: Environment = process.env): OtlpSettings | undefined {
   // An empty variable is one that is not set.
   const env = (name: string) => environment[name]?.trim() || undefined;
   const ofMetrics = (name: string) =>
-    [`OTEL_EXPORTER_OTLP_METRICS_${name}`, `OTEL_EXPORTER_OTLP_${name}`].find((variable) => env(variable) !== undefined);
+    [`OTEL_EXPORTER_OTLP_METRICS_${name}`, `OTEL_EXPORTER_OTLP_${name}`].find(
+      (variable) => env(variable) !== undefined,
+    );
   const problems: string[] = [];
   const check = <T>(read: () => T): T | undefined => {
     try {
@@ -99,8 +98,7 @@ function exportersOf(value: string | undefined): string[] {
   const names = value?.split(',').map((name) => name.trim()) ?? [];
   // Prometheus is served anyway.
   const unknown = names.filter((name) => !['otlp', 'prometheus', 'none'].includes(name));
-  if (unknown.length > 0)
-    throw new AgentError(`OTEL_METRICS_EXPORTER=${value}: expected otlp, prometheus or none`);
+  if (unknown.length > 0) throw new AgentError(`OTEL_METRICS_EXPORTER=${value}: expected otlp, prometheus or none`);
   return names;
 }
 

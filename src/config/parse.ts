@@ -42,7 +42,11 @@ function commandNamed(given: string): Command {
   throw new AgentError(`${unknown('command', given, known)} (--help lists them)`);
 }
 
-function parse(command: Command, args: readonly string[], environment: Environment): Omit<Invocation, 'argv' | 'reread'> {
+function parse(
+  command: Command,
+  args: readonly string[],
+  environment: Environment,
+): Omit<Invocation, 'argv' | 'reread'> {
   const { given: flags, paths } = fromFlags(command, args);
   const variables = fromEnvironment(environment);
   const options = optionsOf(command);
@@ -54,7 +58,10 @@ function parse(command: Command, args: readonly string[], environment: Environme
     const option = options.find((candidate) => candidate.flag === flag);
     if (option === undefined) return [];
     const preset = option.defaults?.[command.name] ?? option.default;
-    return layers.map((layer) => layer.values.get(flag)).find((values) => values !== undefined) ?? (preset === undefined ? [] : [preset]);
+    return (
+      layers.map((layer) => layer.values.get(flag)).find((values) => values !== undefined) ??
+      (preset === undefined ? [] : [preset])
+    );
   };
   return { command: command.name, paths, getAll, get: (flag) => getAll(flag).at(-1) };
 }

@@ -233,7 +233,8 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Series that got no place of their own and were summed as "other", by the limit that was reached: series (in all) or series_per_vm.',
     labels: ['limit'],
     otel: { name: 'kvm_exit_exporter.series_limited', unit: '{series}' },
-    read: ({ series }) => (series === undefined ? [] : Object.entries(series.limited).map(([limit, count]) => [[limit], count])),
+    read: ({ series }) =>
+      series === undefined ? [] : Object.entries(series.limited).map(([limit, count]) => [[limit], count]),
   },
 ];
 

@@ -242,7 +242,8 @@ export class Ledger {
       if (tid > 0 && !this.#owners.has(tid)) add(done, tid, events);
     };
     for (const { counts } of this.#kernel) {
-      for (const vcpu of counts.vcpus()) if (!this.#owners.has(vcpu.tid)) note(vcpu.tid, total(vcpu.kvm) + total(vcpu.qemu));
+      for (const vcpu of counts.vcpus())
+        if (!this.#owners.has(vcpu.tid)) note(vcpu.tid, total(vcpu.kvm) + total(vcpu.qemu));
       for (const [tid, interrupts] of counts.interrupts) note(tid, interrupts);
       for (const [tid, events] of counts.markers.events) if (!this.#owners.has(tid)) note(tid, total(events));
     }

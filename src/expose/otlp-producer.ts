@@ -141,7 +141,8 @@ export class SnapshotProducer implements MetricProducer {
 export function markArrived(metrics: readonly MetricData[]): void {
   for (const { aggregationTemporality, dataPoints } of metrics) {
     if (aggregationTemporality !== AggregationTemporality.DELTA) continue;
-    for (const point of dataPoints) if (isTracked(point)) point.series.arrived = { value: point.total, at: point.endTime };
+    for (const point of dataPoints)
+      if (isTracked(point)) point.series.arrived = { value: point.total, at: point.endTime };
   }
 }
 

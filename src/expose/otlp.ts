@@ -4,7 +4,7 @@
  *
  * Whatever the receiver does, one export at a time is under way, and what waits is not more than one export's bytes.
  */
-import { diag, DiagLogLevel } from '@opentelemetry/api';
+import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import {
   MeterProvider,

@@ -55,7 +55,8 @@ export class PrometheusView {
 
 function* family(metric: Metric, snapshot: Snapshot, format: TextFormat): Generator<string, void, undefined> {
   let text = format.head(metric);
-  const lines = metric.type === 'histogram' ? histogramLines(metric, snapshot, format) : numberLines(metric, snapshot, format);
+  const lines =
+    metric.type === 'histogram' ? histogramLines(metric, snapshot, format) : numberLines(metric, snapshot, format);
   for (const line of lines) {
     text += line;
     if (text.length < PIECE) continue;
@@ -65,13 +66,22 @@ function* family(metric: Metric, snapshot: Snapshot, format: TextFormat): Genera
   yield text;
 }
 
-function* numberLines(metric: NumberMetric, snapshot: Snapshot, format: TextFormat): Generator<string, void, undefined> {
+function* numberLines(
+  metric: NumberMetric,
+  snapshot: Snapshot,
+  format: TextFormat,
+): Generator<string, void, undefined> {
   const name = format.sampleName(metric);
   const starts = labelStarts(metric.labels);
-  for (const [labels, value] of metric.read(snapshot)) yield `${name}${braced(joined(starts, labels))} ${number(value)}\n`;
+  for (const [labels, value] of metric.read(snapshot))
+    yield `${name}${braced(joined(starts, labels))} ${number(value)}\n`;
 }
 
-function* histogramLines(metric: HistogramMetric, snapshot: Snapshot, format: TextFormat): Generator<string, void, undefined> {
+function* histogramLines(
+  metric: HistogramMetric,
+  snapshot: Snapshot,
+  format: TextFormat,
+): Generator<string, void, undefined> {
   const { name } = metric;
   const starts = labelStarts(metric.labels);
   const edges = BUCKET_SECONDS.map((edge) => `,le="${format.le(edge)}"} `);

@@ -50,5 +50,11 @@ function rangesOf(header: string): Range[] {
 
 function parameter(part: string): [string, string] {
   const [key = '', ...value] = part.split('=');
-  return [key.trim(), value.join('=').trim().replace(/^"(.*)"$/, '$1')];
+  return [
+    key.trim(),
+    value
+      .join('=')
+      .trim()
+      .replace(/^"(.*)"$/, '$1'),
+  ];
 }

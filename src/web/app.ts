@@ -31,7 +31,8 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);
   app.enable('case sensitive routing');
   app.use(guard(config));
-  const get = (paths: string[], handler: (request: Request, response: Response) => unknown) => app.all(paths, readOnly, handler);
+  const get = (paths: string[], handler: (request: Request, response: Response) => unknown) =>
+    app.all(paths, readOnly, handler);
 
   get([telemetryPath], metricsHandler(prometheus, maxRequests) as (request: Request, response: Response) => unknown);
   get(['/-/healthy', '/healthz'], (_request, response) => response.type('text/plain').send('healthy\n'));
@@ -64,7 +65,8 @@ function sendPage(response: Response, html: (nonce: string) => string): void {
 /** A bug of ours, or a URL that can't be decoded. Four parameters, by which Express knows it. */
 function onError(error: unknown, request: Request, response: Response, _next: NextFunction): void {
   const status = error instanceof URIError ? 400 : 500;
-  if (status === 500) log('error', 'a request failed', { path: request.path, error: error instanceof Error ? error.stack : error });
+  if (status === 500)
+    log('error', 'a request failed', { path: request.path, error: error instanceof Error ? error.stack : error });
   if (response.headersSent) response.destroy();
   else refuse(response, status, status === 400 ? 'bad request' : 'internal error');
 }

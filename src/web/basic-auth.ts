@@ -27,7 +27,9 @@ export class BasicAuth {
     const given = credentials(header);
     if (given === undefined) return 'wrong';
     const hash = users.get(given.user);
-    const key = createHash('sha256').update(JSON.stringify([given.user, hash ?? NOBODY, given.password])).digest('base64');
+    const key = createHash('sha256')
+      .update(JSON.stringify([given.user, hash ?? NOBODY, given.password]))
+      .digest('base64');
     const known = this.#answers.get(key) ?? this.#underWay.get(key);
     if (known === undefined && this.#underWay.size >= LONGEST_QUEUE) return 'busy';
     const equal = await (known ?? this.#compare(key, given.password, hash ?? NOBODY));

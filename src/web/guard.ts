@@ -23,7 +23,8 @@ export function guard(config: () => LoadedWebConfig): RequestHandler {
     if (users.size > 0) {
       const verdict = await auth.check(users, request.get('authorization'));
       if (verdict === 'busy') return refuse(response, 503, 'too many passwords to check');
-      if (verdict === 'wrong') return refuse(response.set('WWW-Authenticate', 'Basic realm="kvm-exit-exporter"'), 401, 'unauthorized');
+      if (verdict === 'wrong')
+        return refuse(response.set('WWW-Authenticate', 'Basic realm="kvm-exit-exporter"'), 401, 'unauthorized');
     }
     if (hasBody(request)) return refuse(response.set('Connection', 'close'), 413, 'no request here has a body');
     next();

@@ -70,11 +70,16 @@ export class Listener {
     const server =
       tls === undefined || secure === undefined
         ? createServer(LIMITS, this.#handler)
-        : createSecureServer({ ...LIMITS, ...secure, ...clientRequest(tls), handshakeTimeout: HANDSHAKE_MS }, this.#handler);
+        : createSecureServer(
+            { ...LIMITS, ...secure, ...clientRequest(tls), handshakeTimeout: HANDSHAKE_MS },
+            this.#handler,
+          );
     server.maxConnections = MAX_CONNECTIONS;
     // Before the handshake.
     server.prependListener('connection', () => this.#update());
-    server.on('tlsClientError', (error: NodeJS.ErrnoException) => log('debug', 'TLS handshake failed', { because: error.message }));
+    server.on('tlsClientError', (error: NodeJS.ErrnoException) =>
+      log('debug', 'TLS handshake failed', { because: error.message }),
+    );
     return server;
   }
 
@@ -84,7 +89,9 @@ export class Listener {
       this.#server.once('error', (error) => reject(listenError(this.#address, error)));
       this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, resolve);
     });
-    this.#server.removeAllListeners('error').on('error', (error) => log('error', 'web server', { because: error.message }));
+    this.#server
+      .removeAllListeners('error')
+      .on('error', (error) => log('error', 'web server', { because: error.message }));
     // Where any port would do, it is this one from now on.
     this.#address = { host, port: (this.#server.address() as AddressInfo).port };
   }
@@ -96,7 +103,8 @@ export class Listener {
     if (now === before) return;
     this.#config = now;
     if (kindOf(now) !== kindOf(before)) setImmediate(() => void this.#reopen());
-    else if (this.#server instanceof SecureServer && now.secure !== undefined) this.#server.setSecureContext(now.secure);
+    else if (this.#server instanceof SecureServer && now.secure !== undefined)
+      this.#server.setSecureContext(now.secure);
   }
 
   async #reopen(): Promise<void> {

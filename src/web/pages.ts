@@ -62,7 +62,11 @@ const COLUMNS: readonly Column[] = [
   { title: 'VM', hint: 'name', text: ({ vm }) => (vm === '' ? '(unknown)' : vm) },
   { title: 'vCPUs', hint: 'vCPU threads known', text: ({ vcpus }) => String(vcpus) },
   { title: 'exits/s to KVM', hint: 'VM exits', text: (row) => amount(row.kvm_exits_per_second) },
-  { title: 'exits/s to QEMU', hint: 'of these, those that went on to userspace', text: (row) => amount(row.qemu_exits_per_second) },
+  {
+    title: 'exits/s to QEMU',
+    hint: 'of these, those that went on to userspace',
+    text: (row) => amount(row.qemu_exits_per_second),
+  },
   { title: 'reaching QEMU', hint: 'share', text: (row) => percent(row.share_reaching_qemu) },
   {
     title: 'time lost',
@@ -93,7 +97,10 @@ export function stateOf({ seconds, vms, lost_events, lost_events_per_second, sou
 
 function rowsOf(answer: VmsAnswer): string {
   return cellsOf(answer)
-    .map(([vm = '', ...cells]) => `<tr><th scope="row">${escaped(vm)}</th>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`)
+    .map(
+      ([vm = '', ...cells]) =>
+        `<tr><th scope="row">${escaped(vm)}</th>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`,
+    )
     .join('\n');
 }
 

@@ -93,7 +93,10 @@ function translated(path: string, what: string, name: string, names: Readonly<Re
 
 /** What the handshake asks of clients. Only where every one must have a valid certificate does it end by itself. */
 export function clientRequest({ clientAuth }: TlsConfig): { requestCert: boolean; rejectUnauthorized: boolean } {
-  return { requestCert: clientAuth !== 'NoClientCert', rejectUnauthorized: clientAuth === 'RequireAndVerifyClientCert' };
+  return {
+    requestCert: clientAuth !== 'NoClientCert',
+    rejectUnauthorized: clientAuth === 'RequireAndVerifyClientCert',
+  };
 }
 
 /** Whether the client's certificate is what the configuration asks for. */
@@ -107,7 +110,7 @@ export function clientAllowed({ clientAuth, clientSans }: TlsConfig, socket: TLS
 
 /** `DNS:a.example, IP Address:10.0.0.1, URI:spiffe://x, email:a@b`; quoted where a value has a comma or so. */
 function sansOf(text: string): string[] {
-  return [...text.matchAll(/(?:^|, )(?:DNS|IP Address|URI|email):("(?:[^"\\]|\\.)*"|[^,]*)/g)].flatMap(([, value = '']) =>
-    value.startsWith('"') ? [JSON.parse(value) as string] : [value],
+  return [...text.matchAll(/(?:^|, )(?:DNS|IP Address|URI|email):("(?:[^"\\]|\\.)*"|[^,]*)/g)].flatMap(
+    ([, value = '']) => (value.startsWith('"') ? [JSON.parse(value) as string] : [value]),
   );
 }

@@ -43,7 +43,9 @@ export class WebConfigFile {
       log('info', 'web configuration read again', { file: this.#path });
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      log('error', 'web configuration is bad, keeping the one before', { because: error.message.replaceAll('\n', '; ') });
+      log('error', 'web configuration is bad, keeping the one before', {
+        because: error.message.replaceAll('\n', '; '),
+      });
     }
   }
 

@@ -104,7 +104,10 @@ function tlsOf(reader: Reader, value: unknown): TlsConfig | undefined {
   if (Object.keys(given).length === 0) return undefined;
   const name = (key: string) => `tls_server_config.${key}`;
   const pem = (key: string): Pem | undefined => {
-    const [text, file] = [reader.string(name(key), given[key]), reader.string(name(`${key}_file`), given[`${key}_file`])];
+    const [text, file] = [
+      reader.string(name(key), given[key]),
+      reader.string(name(`${key}_file`), given[`${key}_file`]),
+    ];
     if (text !== '' && file !== '') reader.problem(`${name(key)} and ${name(`${key}_file`)}: give one of them`);
     if (file !== '') return { file };
     return text === '' ? undefined : { text };
@@ -127,8 +130,16 @@ function tlsOf(reader: Reader, value: unknown): TlsConfig | undefined {
     clientCa,
     clientAuth,
     clientSans,
-    minVersion: reader.oneOf(name('min_version'), reader.string(name('min_version'), given.min_version) || 'TLS12', VERSIONS),
-    maxVersion: reader.oneOf(name('max_version'), reader.string(name('max_version'), given.max_version) || 'TLS13', VERSIONS),
+    minVersion: reader.oneOf(
+      name('min_version'),
+      reader.string(name('min_version'), given.min_version) || 'TLS12',
+      VERSIONS,
+    ),
+    maxVersion: reader.oneOf(
+      name('max_version'),
+      reader.string(name('max_version'), given.max_version) || 'TLS13',
+      VERSIONS,
+    ),
     ciphers: reader.strings(name('cipher_suites'), given.cipher_suites),
     preferServerCiphers: reader.boolean(name('prefer_server_cipher_suites'), given.prefer_server_cipher_suites, true),
     curves: reader.strings(name('curve_preferences'), given.curve_preferences),
@@ -223,7 +234,8 @@ class Reader {
       return {};
     }
     for (const key of Object.keys(value))
-      if (known?.includes(key) === false) this.problem(`${name === '' ? '' : `${name}: `}${unknown('key', key, known)}`);
+      if (known?.includes(key) === false)
+        this.problem(`${name === '' ? '' : `${name}: `}${unknown('key', key, known)}`);
     return value;
   }
 

@@ -47,18 +47,30 @@ test('the command line goes before the environment, the environment before the f
 
 test('every option can be given in each of the three ways', () => {
   const valueOf: Record<string, string> = {
-    DURATION: '3s', NUMBER: '7', BYTES: '1M', NAME: 'x', PATH: '/x', '[HOST]:PORT': ':1', 'SYSTEM:EVENT,...': 'kvm:x',
+    DURATION: '3s',
+    NUMBER: '7',
+    BYTES: '1M',
+    NAME: 'x',
+    PATH: '/x',
+    '[HOST]:PORT': ':1',
+    'SYSTEM:EVENT,...': 'kvm:x',
   };
   for (const option of OPTIONS.filter(({ flag }) => flag !== 'config.file')) {
     const { flag, type } = option;
     const metavar = 'value' in option ? option.value : '';
-    const value = type === 'boolean' ? 'false' : (valueOf[metavar] ?? (metavar.includes('|') ? metavar.split('|').at(-1) : 'x')) ?? '';
-    const command = option.commands.find((name) => COMMANDS.some((known) => known.name === name && known.usage === '')) ?? option.commands[0];
+    const value =
+      type === 'boolean'
+        ? 'false'
+        : (valueOf[metavar] ?? (metavar.includes('|') ? metavar.split('|').at(-1) : 'x') ?? '');
+    const command =
+      option.commands.find((name) => COMMANDS.some((known) => known.name === name && known.usage === '')) ??
+      option.commands[0];
     const paths = COMMANDS.find(({ name }) => name === command)?.usage === '' ? [] : ['path'];
     assert.equal(parse([command, ...paths, `--${flag}=${value}`]).get(flag), value);
     assert.equal(parse([command, ...paths], { [variableOf(flag)]: value }).get(flag), value, variableOf(flag));
     const reads = OPTIONS.find((each) => each.flag === 'config.file')?.commands as readonly string[];
-    if (reads.includes(command)) assert.equal(parse([command, ...paths], {}, `${flag}: '${value}'`).get(flag), value, flag);
+    if (reads.includes(command))
+      assert.equal(parse([command, ...paths], {}, `${flag}: '${value}'`).get(flag), value, flag);
   }
 });
 
@@ -66,8 +78,16 @@ const FILES: readonly { name: string; yaml: string; want: Record<string, readonl
   { name: 'nested', yaml: 'web:\n  listen-address: ":1"\n', want: { 'web.listen-address': [':1'] } },
   { name: 'with dots', yaml: 'web.listen-address: ":1"\n', want: { 'web.listen-address': [':1'] } },
   { name: 'half and half', yaml: 'web:\n  config.file: /w\n', want: { 'web.config.file': ['/w'] } },
-  { name: 'as a list', yaml: 'web.listen-address: [":1", "[::1]:2"]\n', want: { 'web.listen-address': [':1', '[::1]:2'] } },
-  { name: 'an option that others begin with', yaml: 'collector:\n  io: false\n  io.addresses: 5\n', want: { 'collector.io': ['false'], 'collector.io.addresses': ['5'] } },
+  {
+    name: 'as a list',
+    yaml: 'web.listen-address: [":1", "[::1]:2"]\n',
+    want: { 'web.listen-address': [':1', '[::1]:2'] },
+  },
+  {
+    name: 'an option that others begin with',
+    yaml: 'collector:\n  io: false\n  io.addresses: 5\n',
+    want: { 'collector.io': ['false'], 'collector.io.addresses': ['5'] },
+  },
   { name: 'numbers as they are written', yaml: 'limit.series: 0010\n', want: { 'limit.series': ['0010'] } },
   { name: 'nothing at all', yaml: '', want: { 'log.level': ['info'] } },
   { name: 'comments only', yaml: '# nothing\n', want: { 'log.level': ['info'] } },
@@ -80,27 +100,36 @@ for (const { name, yaml, want } of FILES)
 
 test('lists: from flags, from a variable with commas, and the default where nobody says anything', () => {
   const flags = ['run', '--web.listen-address=:1', '--web.listen-address=:2'];
-  assert.deepEqual(parse(flags, { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: ':9' }).getAll('web.listen-address'), [':1', ':2']);
-  assert.deepEqual(parse([], { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: ':3, :4' }).getAll('web.listen-address'), [':3', ':4']);
+  assert.deepEqual(parse(flags, { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: ':9' }).getAll('web.listen-address'), [
+    ':1',
+    ':2',
+  ]);
+  assert.deepEqual(parse([], { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: ':3, :4' }).getAll('web.listen-address'), [
+    ':3',
+    ':4',
+  ]);
   assert.deepEqual(parse([]).getAll('web.listen-address'), [':10586']);
 });
 
 test('all mistakes of all three are told at once, each with where it was made', () => {
   const environment = { KVM_EXIT_EXPORTER_LOG_LEVEL: 'loud', KVM_EXIT_EXPORTER_LOGLEVEL: 'info' };
   const yaml = 'limit:\n  series: many\n  serie: 5\nvm.grace-period: 5\nlog.format: [json, logfmt]\nqemu.log: {a: b}\n';
-  assert.deepEqual(problems(['run', '--web.listen-adress=:1', '--otlp.interval=soon', '--collector.io=maybe', 'x'], environment, yaml), [
-    'unknown option --web.listen-adress; did you mean --web.listen-address? (--help lists them)',
-    '--otlp.interval=soon: expected a duration such as 30s, 5m or 1h',
-    '--collector.io=maybe: expected true or false',
-    'run takes no argument, but got x',
-    'KVM_EXIT_EXPORTER_LOG_LEVEL=loud: expected debug, info, warn or error',
-    'unknown variable KVM_EXIT_EXPORTER_LOGLEVEL; did you mean KVM_EXIT_EXPORTER_LOG_LEVEL?',
-    'FILE:2: limit.series=many: expected a number',
-    'FILE:3: unknown option limit.serie; did you mean limit.series?',
-    'FILE:4: vm.grace-period=5: expected a duration such as 30s, 5m or 1h',
-    'FILE:5: log.format: expected one value, not a list',
-    'FILE:6: qemu.log: expected a value',
-  ]);
+  assert.deepEqual(
+    problems(['run', '--web.listen-adress=:1', '--otlp.interval=soon', '--collector.io=maybe', 'x'], environment, yaml),
+    [
+      'unknown option --web.listen-adress; did you mean --web.listen-address? (--help lists them)',
+      '--otlp.interval=soon: expected a duration such as 30s, 5m or 1h',
+      '--collector.io=maybe: expected true or false',
+      'run takes no argument, but got x',
+      'KVM_EXIT_EXPORTER_LOG_LEVEL=loud: expected debug, info, warn or error',
+      'unknown variable KVM_EXIT_EXPORTER_LOGLEVEL; did you mean KVM_EXIT_EXPORTER_LOG_LEVEL?',
+      'FILE:2: limit.series=many: expected a number',
+      'FILE:3: unknown option limit.serie; did you mean limit.series?',
+      'FILE:4: vm.grace-period=5: expected a duration such as 30s, 5m or 1h',
+      'FILE:5: log.format: expected one value, not a list',
+      'FILE:6: qemu.log: expected a value',
+    ],
+  );
 });
 
 const BAD_FILES: readonly { name: string; yaml: string; want: RegExp }[] = [
@@ -108,10 +137,18 @@ const BAD_FILES: readonly { name: string; yaml: string; want: RegExp }[] = [
   { name: 'a list', yaml: '- a\n', want: /^FILE:1: expected "option: value" lines$/ },
   { name: 'a word', yaml: 'hello', want: /^FILE:1: expected "option: value" lines$/ },
   { name: 'the same key twice', yaml: 'log.level: info\nlog.level: warn\n', want: /^FILE:2: Map keys must be unique$/ },
-  { name: 'the same option twice', yaml: 'log.level: info\nlog: {level: warn}\n', want: /^FILE:2: log.level a second time; first at / },
+  {
+    name: 'the same option twice',
+    yaml: 'log.level: info\nlog: {level: warn}\n',
+    want: /^FILE:2: log.level a second time; first at /,
+  },
   { name: 'an option without a value', yaml: 'log.level:\n', want: /^FILE:1: log.level needs a value: / },
   { name: 'an alias', yaml: 'log: &a {level: info}\nweb: *a\n', want: /^FILE:2: web: |^FILE:2: unknown option web/ },
-  { name: 'a file that it names', yaml: 'config.file: x\n', want: /^FILE:1: config.file cannot stand in the file itself$/ },
+  {
+    name: 'a file that it names',
+    yaml: 'config.file: x\n',
+    want: /^FILE:1: config.file cannot stand in the file itself$/,
+  },
   { name: 'an unknown group', yaml: 'wbe: {listen-address: ":1"}\n', want: /^FILE:1: unknown option wbe/ },
 ];
 for (const { name, yaml, want } of BAD_FILES)
@@ -123,10 +160,12 @@ for (const { name, yaml, want } of BAD_FILES)
 
 test('a file that is not there is said to be so', () => {
   assert.deepEqual(problems(['run', '--config.file=/nowhere/x.yml']), ['--config.file: /nowhere/x.yml: no such file']);
-  assert.deepEqual(problems([], { KVM_EXIT_EXPORTER_CONFIG_FILE: '/nowhere/x.yml' }), ['--config.file: /nowhere/x.yml: no such file']);
+  assert.deepEqual(problems([], { KVM_EXIT_EXPORTER_CONFIG_FILE: '/nowhere/x.yml' }), [
+    '--config.file: /nowhere/x.yml: no such file',
+  ]);
 });
 
-test("variables that Kubernetes makes of a service called kvm-exit-exporter are not taken for options", () => {
+test('variables that Kubernetes makes of a service called kvm-exit-exporter are not taken for options', () => {
   const environment = {
     KVM_EXIT_EXPORTER_SERVICE_HOST: '10.0.0.1',
     KVM_EXIT_EXPORTER_SERVICE_PORT: '10586',
@@ -153,7 +192,10 @@ test('--help names every option and command, in lines that fit a terminal', () =
   const text = helpText();
   for (const { flag } of OPTIONS) assert.ok(text.includes(`${flag}`), flag);
   for (const { name } of COMMANDS) assert.ok(text.includes(`\n  ${name}`), name);
-  assert.deepEqual(text.split('\n').filter((line) => line.length > 90), []);
+  assert.deepEqual(
+    text.split('\n').filter((line) => line.length > 90),
+    [],
+  );
 });
 
 test('--help behind a command shows the options of that command', () => {

@@ -14,10 +14,16 @@ const ALIVE = 20;
 /** pid_max of a host: numbers come again. */
 const PID_MAX = 32_768;
 
+interface Vm {
+  readonly info: VmInfo;
+  readonly life: object;
+  readonly tids: readonly number[];
+}
+
 /** A host on which VMs start and stop, and the ledger that follows it. */
 class Host {
   readonly #threads = new Map<number, ThreadOwner>();
-  readonly #vms: { readonly info: VmInfo; readonly life: object; readonly tids: readonly number[] }[] = [];
+  readonly #vms: Vm[] = [];
   readonly ledger: Ledger;
   readonly #kernel;
   readonly #reasons: readonly number[];
@@ -41,8 +47,13 @@ class Host {
     const vm = `vm-${this.#names++}`;
     const tids = Array.from({ length: VCPUS + 1 }, () => this.#newTid());
     tids.forEach((tid, vcpu) => this.#threads.set(tid, { vm, vcpu: vcpu < VCPUS ? String(vcpu) : '', life }));
-    this.#vms.push({ info: { vm, uuid: vm, pid: String(tids[0]), vmm: 'qemu', demo: 'false', vcpus: VCPUS }, life, tids });
-    for (const { tids: all } of this.#vms) for (const [vcpu, tid] of all.entries()) if (vcpu < VCPUS) this.#run(tid, vcpu);
+    this.#vms.push({
+      info: { vm, uuid: vm, pid: String(tids[0]), vmm: 'qemu', demo: 'false', vcpus: VCPUS },
+      life,
+      tids,
+    });
+    for (const { tids: all } of this.#vms)
+      for (const [vcpu, tid] of all.entries()) if (vcpu < VCPUS) this.#run(tid, vcpu);
     this.#work(this.#vms[0]);
     this.#strangers();
     this.ledger.attribute();
@@ -64,7 +75,7 @@ class Host {
   }
 
   /** A thread of the VM's pool injects an interrupt and ends. */
-  #work(vm: (typeof this.#vms)[number] | undefined): void {
+  #work(vm: Vm | undefined): void {
     if (vm === undefined) return;
     const tid = this.#newTid();
     this.#threads.set(tid, { vm: vm.info.vm, vcpu: '', life: vm.life });
@@ -130,8 +141,14 @@ describe('a day of VMs that come and go', () => {
     for (let i = 0; i < 100; i++) host.step();
     const snapshot = host.ledger.snapshot();
     const unknown = snapshot.exits.filter(({ vm }) => vm === '');
-    assert.equal(unknown.filter(({ layer }) => layer === 'kvm').reduce((sum, { count }) => sum + count, 0), 3 * 100);
-    assert.equal(unknown.filter(({ layer }) => layer === 'qemu').reduce((sum, { count }) => sum + count, 0), 100);
+    assert.equal(
+      unknown.filter(({ layer }) => layer === 'kvm').reduce((sum, { count }) => sum + count, 0),
+      3 * 100,
+    );
+    assert.equal(
+      unknown.filter(({ layer }) => layer === 'qemu').reduce((sum, { count }) => sum + count, 0),
+      100,
+    );
     const strangers = snapshot.eventfds.find(({ vm, kind }) => vm === '' && kind === 'irqfd');
     assert.equal(strangers?.count, 100);
     const tids = new Set([...host.ledger.vcpus()].map(({ tid }) => tid));

@@ -33,19 +33,33 @@ function snapshotOf(guests: Record<string, Guest>): Snapshot {
       ...names('disk', 3).map((device) => ({ vm, kind: 'ioeventfd', seenBy: 'qemu', device, count }) as const),
     ]),
     exits: each((vm, { vcpus, reasons, count }) =>
-      names('', vcpus).flatMap((vcpu) => names('r', reasons).map((reason): ExitCount => ({ vm, vcpu, layer: 'kvm', reason, count }))),
+      names('', vcpus).flatMap((vcpu) =>
+        names('r', reasons).map((reason): ExitCount => ({ vm, vcpu, layer: 'kvm', reason, count })),
+      ),
     ),
     durations: each((vm, { reasons, count }) =>
       names('r', reasons).map((reason) => ({
         ...{ vm, layer: 'kvm', reason, count, sumSeconds: count / 4, minSeconds: 0.1, maxSeconds: 0.4 },
-        ...{ p50Seconds: 0.2, p99Seconds: 0.3, buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)) },
+        ...{
+          p50Seconds: 0.2,
+          p99Seconds: 0.3,
+          buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)),
+        },
       })),
     ),
     causes: each((vm, { reasons, count }) =>
       names('r', reasons).map((reason) => ({ vm, reason, userspaceReason: 'KVM_EXIT_IO', count })),
     ),
     io: each((vm, { count }) =>
-      names('0x', 5).map((address) => ({ vm, layer: 'qemu', bus: 'pio', direction: 'out', address, device: 'd', count })),
+      names('0x', 5).map((address) => ({
+        vm,
+        layer: 'qemu',
+        bus: 'pio',
+        direction: 'out',
+        address,
+        device: 'd',
+        count,
+      })),
     ),
     qemuEvents: each((vm, { count }) => names('event', 3).map((event) => ({ vm, event, count }))),
     outside: each((vm, { vcpus, count }) =>
@@ -60,7 +74,9 @@ function names(prefix: string, count: number): string[] {
 
 /** As Prometheus would read it; a series twice is an error of the reader. */
 async function shown(snapshot: Snapshot): Promise<MetricSample[]> {
-  const families = parseMetrics(await new PrometheusView({ takeSnapshot: () => snapshot, version: '0', process: false }).render());
+  const families = parseMetrics(
+    await new PrometheusView({ takeSnapshot: () => snapshot, version: '0', process: false }).render(),
+  );
   return CATALOGUE.flatMap(({ name }) => families.get(name)?.samples ?? []);
 }
 
@@ -118,7 +134,10 @@ describe('a VM with too many series', () => {
     const own = samples.filter(({ name, labels }) => name === 'kvm_exits_total' && labels.get('vm') === 'big').length;
     assert.deepEqual(others.map(({ labels }) => labels.get('reason')).sort(), names('r', 5));
     const summed = 500 * 5 - (own - 5);
-    assert.equal(others.reduce((sum, { value }) => sum + value, 0), 10 * summed);
+    assert.equal(
+      others.reduce((sum, { value }) => sum + value, 0),
+      10 * summed,
+    );
   });
 
   it('tells how many series got no place, once each', () => {
@@ -146,14 +165,18 @@ describe('a VM with too many series', () => {
     limiter.apply(snapshotOf({ big: { vcpus: 500, count: 10 } }));
     const before = limiter.apply(snapshotOf({ big: { vcpus: 500, count: 20 } }));
     const after = limiter.apply(snapshotOf({ big: { vcpus: 500, count: 30 } }));
-    const others = (snapshot: Snapshot) => snapshot.exits.filter(({ vcpu }) => vcpu === 'other').map(({ count }) => count);
+    const others = (snapshot: Snapshot) =>
+      snapshot.exits.filter(({ vcpu }) => vcpu === 'other').map(({ count }) => count);
     assert.ok(others(before).length > 0);
     others(after).forEach((count, index) => assert.ok(count > (others(before)[index] ?? 0)));
   });
 
   it('merges what is called other anyway', async () => {
     const snapshot = snapshotOf({ big: { vcpus: 500, reasons: 40 } });
-    const named = { ...snapshot, durations: snapshot.durations.map((row, index) => (index === 0 ? { ...row, reason: 'other' } : row)) };
+    const named = {
+      ...snapshot,
+      durations: snapshot.durations.map((row, index) => (index === 0 ? { ...row, reason: 'other' } : row)),
+    };
     const samples = await shown(new SeriesLimiter(LIMITS).apply(named));
     assert.deepEqual(totals(samples), totals(await shown(named)));
   });
@@ -183,7 +206,10 @@ describe('too many series in all', () => {
   it('are summed so that nothing falls when VMs go, come again, or count anew', () => {
     const limiter = new SeriesLimiter(FEW);
     const otherOf = (guests: Record<string, Guest>) =>
-      limiter.apply(snapshotOf(guests)).exits.filter(({ vm }) => vm === 'other').reduce((sum, { count }) => sum + count, 0);
+      limiter
+        .apply(snapshotOf(guests))
+        .exits.filter(({ vm }) => vm === 'other')
+        .reduce((sum, { count }) => sum + count, 0);
     const first = otherOf(many(0, 100));
     const inAll = 100 * 2 * 4 * 10;
     assert.ok(first > 0 && first < inAll);
@@ -232,7 +258,12 @@ describe('labels from outside', () => {
 
   it('stay two where they differ only in what had to go', async () => {
     const long = 'x'.repeat(200);
-    const snapshot = snapshotOf({ 'a\n': { vcpus: 1 }, 'a\t': { vcpus: 1 }, [`${long}1`]: { vcpus: 1 }, [`${long}2`]: { vcpus: 1 } });
+    const snapshot = snapshotOf({
+      'a\n': { vcpus: 1 },
+      'a\t': { vcpus: 1 },
+      [`${long}1`]: { vcpus: 1 },
+      [`${long}2`]: { vcpus: 1 },
+    });
     const samples = await shown(new SeriesLimiter().apply(snapshot));
     const vms = new Set(samples.map(({ labels }) => labels.get('vm')).filter((vm) => vm !== undefined));
     assert.equal(vms.size, 4);

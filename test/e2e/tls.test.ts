@@ -67,7 +67,8 @@ test('client certificates: valid ones only', OPENSSL, async () => {
   const { own, other } = made();
   const tls = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
   const agent = await WebAgent.start(`--web.config.file=${webConfig(tls)}`);
-  const ask = (identity?: Identity) => statusOf(`${agent.url}/metrics`, { ca: own.ca.cert, ...(identity && { cert: identity.cert, key: identity.key }) });
+  const ask = (identity?: Identity) =>
+    statusOf(`${agent.url}/metrics`, { ca: own.ca.cert, ...(identity && { cert: identity.cert, key: identity.key }) });
   assert.equal(await ask(own.issue('client')), 200);
   for (const [who, identity] of [
     ['none', undefined],
@@ -83,8 +84,16 @@ for (const { type, sans = '', want } of [
   { type: 'RequestClientCert', want: { none: 200, good: 200, unknown: 200 } },
   { type: 'RequireAnyClientCert', want: { none: 'ECONNRESET', good: 200, unknown: 200 } },
   { type: 'VerifyClientCertIfGiven', want: { none: 200, good: 200, unknown: 'ECONNRESET' } },
-  { type: 'RequireAndVerifyClientCert', sans: 'scraper.example', want: { none: 'ECONNRESET', good: 200, unknown: 'ECONNRESET' } },
-  { type: 'RequireAndVerifyClientCert', sans: 'other.example', want: { none: 'ECONNRESET', good: 'ECONNRESET', unknown: 'ECONNRESET' } },
+  {
+    type: 'RequireAndVerifyClientCert',
+    sans: 'scraper.example',
+    want: { none: 'ECONNRESET', good: 200, unknown: 'ECONNRESET' },
+  },
+  {
+    type: 'RequireAndVerifyClientCert',
+    sans: 'other.example',
+    want: { none: 'ECONNRESET', good: 'ECONNRESET', unknown: 'ECONNRESET' },
+  },
 ])
   test(`client_auth_type ${type} ${sans}`, OPENSSL, async () => {
     const { own, other } = made();
@@ -96,7 +105,10 @@ for (const { type, sans = '', want } of [
     const identities = { none: undefined, good: own.issue('good', { san }), unknown: other.issue('bad', { san }) };
     const got: Record<string, number | string> = {};
     for (const [name, identity] of Object.entries(identities)) {
-      const status = await statusOf(`${agent.url}/-/healthy`, { ca: own.ca.cert, ...(identity && { cert: identity.cert, key: identity.key }) });
+      const status = await statusOf(`${agent.url}/-/healthy`, {
+        ca: own.ca.cert,
+        ...(identity && { cert: identity.cert, key: identity.key }),
+      });
       got[name] = typeof status === 'number' ? status : 'ECONNRESET';
     }
     assert.deepEqual(got, want);
@@ -109,7 +121,10 @@ test('versions and ciphers are those of the file', OPENSSL, async () => {
   const socket = connect({ port: agent.port, host: '127.0.0.1', ca: own.ca.cert });
   await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
   const key = socket.getEphemeralKeyInfo() as { name?: string };
-  assert.deepEqual([socket.getProtocol(), socket.getCipher().name, key.name], ['TLSv1.2', 'ECDHE-ECDSA-AES256-GCM-SHA384', 'secp384r1']);
+  assert.deepEqual(
+    [socket.getProtocol(), socket.getCipher().name, key.name],
+    ['TLSv1.2', 'ECDHE-ECDSA-AES256-GCM-SHA384', 'secp384r1'],
+  );
   socket.destroy();
   assert.notEqual(await statusOf(`${agent.url}/`, { ca: own.ca.cert, minVersion: 'TLSv1.3' }), 200);
 });
@@ -121,13 +136,20 @@ test('a bad file keeps the program from starting, with one clear line each', OPE
   for (const [text, want] of [
     [`${TLS}  client_auth: x\n`, /web-\d+\.yml: tls_server_config: unknown key client_auth; did you mean client_ca\?$/],
     [TLS.replace('server.crt', 'missing.crt'), /missing\.crt: no such file$/],
-    [TLS.replace('server.key', 'elsewhere.key'), /web-\d+\.yml: tls_server_config: the key does not belong to the certificate$/],
+    [
+      TLS.replace('server.key', 'elsewhere.key'),
+      /web-\d+\.yml: tls_server_config: the key does not belong to the certificate$/,
+    ],
     [TLS.replace('server.crt', 'not.pem'), /web-\d+\.yml: tls_server_config: not in PEM format/],
     [`${TLS}  cipher_suites: [TLS_RSA]\n`, /unknown cipher TLS_RSA$/],
     ['basic_auth_users: {a: b}', /basic_auth_users\.a: not a bcrypt hash/],
     ['a: [', /web-\d+\.yml: line 1: /],
   ] as const) {
-    const { status, stderr } = runAgent('demo', '--web.listen-address=127.0.0.1:0', `--web.config.file=${webConfig(text)}`);
+    const { status, stderr } = runAgent(
+      'demo',
+      '--web.listen-address=127.0.0.1:0',
+      `--web.config.file=${webConfig(text)}`,
+    );
     assert.equal(status, 2, stderr);
     const lines = stderr.split('\n').filter((line) => line !== '');
     assert.equal(lines.length, 1, stderr);
@@ -145,7 +167,10 @@ test('a change holds from the next connection on, a bad one changes nothing and 
 
   replace(file, TLS.replace('server.crt', 'missing.crt') + USERS);
   assert.equal(await ask('prometheus:secret'), 200);
-  assert.match(agent.log, /level=error msg="web configuration is bad, keeping the one before" because="\S+missing\.crt: no such file"/);
+  assert.match(
+    agent.log,
+    /level=error msg="web configuration is bad, keeping the one before" because="\S+missing\.crt: no such file"/,
+  );
   assert.equal(agent.log.match(/configuration is bad/g)?.length, 1);
 
   replace(file, TLS + USERS.replace('prometheus', 'grafana'));
@@ -179,7 +204,9 @@ test('a change holds from the next connection on, a bad one changes nothing and 
   assert.equal(await statusOf(plain), 401, 'without its file the door is open');
 });
 
-test('Prometheus scrapes over TLS with a password and knows type and help of every metric', { skip: OPENSSL.skip || needs('prometheus').skip }, async (t) => {
+test('Prometheus scrapes over TLS with a password and knows type and help of every metric', {
+  skip: OPENSSL.skip || needs('prometheus').skip,
+}, async (t) => {
   const { own } = made();
   const agent = await WebAgent.start(`--web.config.file=${webConfig(TLS + USERS)}`);
   const prometheus = await Prometheus.start({
@@ -204,7 +231,10 @@ test('Prometheus scrapes over TLS with a password and knows type and help of eve
   for (let tries = 0; tries < 60 && (await missing()).length > 0; tries++) await sleep(250);
   assert.deepEqual(await missing(), []);
   const up = await prometheus.query('up');
-  assert.deepEqual(up.map(({ values }) => values), [[1]]);
+  assert.deepEqual(
+    up.map(({ values }) => values),
+    [[1]],
+  );
   const sums = await prometheus.query('sum by (vm) (kvm_exits_total{layer="qemu"}) > 0');
   assert.deepEqual(sums.map(({ metric }) => metric.vm).sort(), ['legacy-db', 'web-1']);
 });

@@ -53,8 +53,12 @@ test('both formats have the same series with the same values', async () => {
     JSON.stringify([name, [...labels], value]);
   const isOurs = (line: string) => line.includes('"kvm_') && !line.includes('scrape_seconds');
   const ours = view();
-  const text = [...parseMetrics(await ours.render(PROMETHEUS_TEXT)).values()].flatMap(({ samples }) => samples.map(key));
-  const open = [...parseOpenMetrics(await ours.render(OPENMETRICS)).values()].flatMap(({ samples }) => samples.map(key));
+  const text = [...parseMetrics(await ours.render(PROMETHEUS_TEXT)).values()].flatMap(({ samples }) =>
+    samples.map(key),
+  );
+  const open = [...parseOpenMetrics(await ours.render(OPENMETRICS)).values()].flatMap(({ samples }) =>
+    samples.map(key),
+  );
   assert.ok(text.filter(isOurs).length > 15);
   assert.deepEqual(open.filter(isOurs), text.filter(isOurs));
 });
@@ -68,17 +72,39 @@ test('a scrape in OpenMetrics leaves the names of the text format as they are', 
 });
 
 test('buckets are called as Prometheus 3 calls them, in both formats', async () => {
-  const want = ['5e-07', '2e-06', '8e-06', '3.2e-05', '0.000128', '0.000512', '0.002048', '0.008192', '0.032768', '0.131072', '0.524288', '2.097152', '+Inf'];
+  const want = [
+    '5e-07',
+    '2e-06',
+    '8e-06',
+    '3.2e-05',
+    '0.000128',
+    '0.000512',
+    '0.002048',
+    '0.008192',
+    '0.032768',
+    '0.131072',
+    '0.524288',
+    '2.097152',
+    '+Inf',
+  ];
   for (const format of [PROMETHEUS_TEXT, OPENMETRICS]) {
-    const lines = (await view().render(format)).split('\n').filter((line) => line.startsWith('kvm_exit_duration_seconds_bucket'));
-    assert.deepEqual(lines.map((line) => /le="([^"]+)"/.exec(line)?.[1]), want);
+    const lines = (await view().render(format))
+      .split('\n')
+      .filter((line) => line.startsWith('kvm_exit_duration_seconds_bucket'));
+    assert.deepEqual(
+      lines.map((line) => /le="([^"]+)"/.exec(line)?.[1]),
+      want,
+    );
   }
 });
 
 test('metrics of the process can be left out, those of the exporter stay', async () => {
   const text = await new PrometheusView({ takeSnapshot: () => SNAPSHOT, version: '1', process: false }).render();
   const names = [...parseMetrics(text).keys()];
-  assert.deepEqual(names.filter((name) => /^(?:process|nodejs)_/.test(name)), []);
+  assert.deepEqual(
+    names.filter((name) => /^(?:process|nodejs)_/.test(name)),
+    [],
+  );
   assert.ok(names.includes('kvm_exit_exporter_build_info'));
 });
 

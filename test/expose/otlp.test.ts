@@ -126,7 +126,9 @@ describe('what arrives is what /metrics shows', () => {
     const arrived = asPrometheus(receiver.requests);
     const shown = await shownBy(() => snapshot);
     assert.deepEqual(sorted(arrived), sorted(shown));
-    const points = receiver.requests.flatMap(({ metrics }) => metrics).reduce((sum, { points: own }) => sum + own.length, 0);
+    const points = receiver.requests
+      .flatMap(({ metrics }) => metrics)
+      .reduce((sum, { points: own }) => sum + own.length, 0);
     assert.ok(points > 10_000, `${points} points`);
     assert.ok(![...arrived.keys()].some((key) => key.includes('otel.metric.overflow')));
   });
@@ -183,7 +185,11 @@ const exitsOf = (vm: string) => (request: Receiver['requests'][number]) => point
 
 describe('the start of a series', () => {
   it('is the moment at which it was not there yet, and stays', async () => {
-    const { requests } = await exportEach([snapshotOf({ a: 1 }), snapshotOf({ a: 5, b: 7 }), snapshotOf({ a: 6, b: 7 })]);
+    const { requests } = await exportEach([
+      snapshotOf({ a: 1 }),
+      snapshotOf({ a: 5, b: 7 }),
+      snapshotOf({ a: 6, b: 7 }),
+    ]);
     const [a0, a1, a2] = requests.map(exitsOf('a'));
     const [b0, b1, b2] = requests.map(exitsOf('b'));
     assert.deepEqual([a1?.startNs, a2?.startNs], [a0?.startNs, a0?.startNs]);
@@ -208,9 +214,15 @@ describe('the start of a series', () => {
   });
 
   it('is told of no series that has ended', async () => {
-    const { requests } = await exportEach([snapshotOf({ a: 1, b: 2 }), snapshotOf({ b: 2 }), snapshotOf({ a: 3, b: 2 })]);
+    const { requests } = await exportEach([
+      snapshotOf({ a: 1, b: 2 }),
+      snapshotOf({ b: 2 }),
+      snapshotOf({ a: 3, b: 2 }),
+    ]);
     assert.deepEqual(
-      requests.slice(0, 3).map((request) => metricOf(request, 'kvm.exits')?.points.map(({ attributes }) => attributes.vm)),
+      requests
+        .slice(0, 3)
+        .map((request) => metricOf(request, 'kvm.exits')?.points.map(({ attributes }) => attributes.vm)),
       [['a', 'b'], ['b'], ['a', 'b']],
     );
     const [, gone, again] = requests;
@@ -226,7 +238,10 @@ describe('delta temporality', () => {
     );
     const [first, second, third] = requests;
     const seen = [first, second, third].map((request) => request && exitsOf('a')(request));
-    assert.deepEqual(seen.map((point) => point?.value), [10, 4, 3]);
+    assert.deepEqual(
+      seen.map((point) => point?.value),
+      [10, 4, 3],
+    );
     assert.equal(seen[1]?.startNs, seen[0]?.timeNs);
     assert.equal(seen[2]?.startNs, seen[1]?.timeNs);
     assert.equal(second && exitsOf('b')(second), undefined);
@@ -247,7 +262,10 @@ describe('delta temporality', () => {
       () => (answers++ === 1 ? 400 : 200),
     );
     const seen = requests.map(exitsOf('a')).filter((point) => point !== undefined);
-    assert.deepEqual(seen.map(({ value }) => value), [10, 10]);
+    assert.deepEqual(
+      seen.map(({ value }) => value),
+      [10, 10],
+    );
     assert.equal(seen[1]?.startNs, seen[0]?.timeNs, 'for all of that time');
   });
 

@@ -28,7 +28,18 @@ export class Authority {
     writeFileSync(extensions, `subjectAltName=${san}\n`);
     const { certFile } = this.#identity(name);
     const files = ['-in', join(this.folder, `${name}.csr`), '-out', certFile, '-extfile', extensions];
-    openssl(['x509', '-req', ...files, '-CA', this.ca.certFile, '-CAkey', this.ca.keyFile, '-CAcreateserial', '-days', String(days)]);
+    openssl([
+      'x509',
+      '-req',
+      ...files,
+      '-CA',
+      this.ca.certFile,
+      '-CAkey',
+      this.ca.keyFile,
+      '-CAcreateserial',
+      '-days',
+      String(days),
+    ]);
     return this.#read(name);
   }
 

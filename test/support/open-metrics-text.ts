@@ -21,7 +21,8 @@ const SUFFIXES: Record<string, readonly string[]> = {
   histogram: ['_bucket', '_sum', '_count', '_created'],
   unknown: [''],
 };
-const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\n"])*"(?:,(?=[a-z_A-Z])|(?=\})))+)\})? (\S+)$/;
+const SAMPLE =
+  /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\n"])*"(?:,(?=[a-z_A-Z])|(?=\})))+)\})? (\S+)$/;
 const NUMBER = /^(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|NaN|[+-]Inf)$/;
 
 /** @throws where the text breaks a rule */
@@ -43,7 +44,9 @@ export function parseOpenMetrics(text: string): Map<string, OpenMetricsFamily> {
     }
     const [, sample = '', inner = '', word = ''] = SAMPLE.exec(line) ?? [];
     if (sample === '' || !NUMBER.test(word)) throw new Error(`not a sample: ${line}`);
-    const labels = new Map([...inner.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key = '', value = '']) => [key, unescaped(value)]));
+    const labels = new Map(
+      [...inner.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key = '', value = '']) => [key, unescaped(value)]),
+    );
     if (current === undefined || !belongs(current, sample)) throw new Error(`${sample} belongs to no family`);
     const key = JSON.stringify([sample, [...labels].sort()]);
     if (series.has(key)) throw new Error(`twice: ${line}`);
@@ -58,7 +61,8 @@ export function parseOpenMetrics(text: string): Map<string, OpenMetricsFamily> {
 function describe(family: OpenMetricsFamily, kind: string, rest: string): void {
   const key = kind.toLowerCase() as 'type' | 'unit' | 'help';
   if (family[key] !== undefined || family.samples.length > 0) throw new Error(`${kind} of ${family.name} out of place`);
-  if (kind === 'UNIT' && !family.name.endsWith(`_${rest}`)) throw new Error(`${family.name} does not end in its unit ${rest}`);
+  if (kind === 'UNIT' && !family.name.endsWith(`_${rest}`))
+    throw new Error(`${family.name} does not end in its unit ${rest}`);
   if (kind === 'TYPE' && SUFFIXES[rest] === undefined) throw new Error(`type ${rest} of ${family.name}`);
   if (kind === 'HELP' && /(?:^|[^\\])(?:\\\\)*"/.test(rest)) throw new Error(`a quote that is not escaped: ${rest}`);
   family[key] = kind === 'HELP' ? unescaped(rest) : rest;
@@ -68,7 +72,12 @@ function belongs({ name, type = 'unknown' }: OpenMetricsFamily, sample: string):
   return (SUFFIXES[type] ?? []).some((suffix) => name + suffix === sample);
 }
 
-function check({ name, type }: OpenMetricsFamily, sample: string, labels: ReadonlyMap<string, string>, value: number): void {
+function check(
+  { name, type }: OpenMetricsFamily,
+  sample: string,
+  labels: ReadonlyMap<string, string>,
+  value: number,
+): void {
   if (type === 'counter' && !(value >= 0)) throw new Error(`${name}: a counter of ${value}`);
   if (sample !== `${name}_bucket`) return;
   const le = labels.get('le') ?? '';

@@ -28,11 +28,7 @@ export interface Receiver {
   stop(): Promise<void>;
 }
 
-export async function startReceiver({
-  port = 0,
-  tls,
-  status = () => 200,
-}: ReceiverOptions = {}): Promise<Receiver> {
+export async function startReceiver({ port = 0, tls, status = () => 200 }: ReceiverOptions = {}): Promise<Receiver> {
   const requests: Received[] = [];
   const server: Server = tls === undefined ? createServer() : createTlsServer(tls);
   server.on('request', (request, response) => {

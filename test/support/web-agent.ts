@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request as plainRequest } from 'node:http';
-import { request as secureRequest, type RequestOptions } from 'node:https';
+import { type RequestOptions, request as secureRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MAIN } from './run-agent.js';
 import { endLater } from './running.js';
@@ -69,7 +69,9 @@ export async function ask(url: string, options: RequestOptions = {}): Promise<An
     const request = send(url, { agent: false, ...options }, (response) => {
       const pieces: Buffer[] = [];
       response.on('data', (piece: Buffer) => pieces.push(piece));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(pieces) }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(pieces) }),
+      );
       response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     });
     request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));

@@ -11,7 +11,11 @@ const PROMETHEUS_3 =
 const FORMATS = [
   { name: 'nothing', accept: undefined, want: PROMETHEUS_TEXT },
   { name: 'anything (curl)', accept: '*/*', want: PROMETHEUS_TEXT },
-  { name: 'a browser', accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', want: PROMETHEUS_TEXT },
+  {
+    name: 'a browser',
+    accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+    want: PROMETHEUS_TEXT,
+  },
   { name: 'Prometheus 2', accept: PROMETHEUS_2, want: OPENMETRICS },
   { name: 'Prometheus 3', accept: PROMETHEUS_3, want: OPENMETRICS },
   { name: 'OpenMetrics of any version', accept: 'application/openmetrics-text', want: OPENMETRICS },
@@ -20,8 +24,16 @@ const FORMATS = [
   { name: 'both alike', accept: 'application/openmetrics-text,text/plain', want: PROMETHEUS_TEXT },
   { name: 'OpenMetrics by no means', accept: 'application/openmetrics-text;q=0,*/*;q=0.1', want: PROMETHEUS_TEXT },
   { name: 'no text', accept: 'text/plain;q=0,application/openmetrics-text;q=0.001', want: OPENMETRICS },
-  { name: 'capital letters, spaces and quotes', accept: 'Application/OpenMetrics-Text ; Version="1.0.0" ; Q=0.5', want: OPENMETRICS },
-  { name: 'a weight that is none', accept: 'application/openmetrics-text;q=high,text/plain;q=0.1', want: PROMETHEUS_TEXT },
+  {
+    name: 'capital letters, spaces and quotes',
+    accept: 'Application/OpenMetrics-Text ; Version="1.0.0" ; Q=0.5',
+    want: OPENMETRICS,
+  },
+  {
+    name: 'a weight that is none',
+    accept: 'application/openmetrics-text;q=high,text/plain;q=0.1',
+    want: PROMETHEUS_TEXT,
+  },
   { name: 'rubbish', accept: ';;,,=;q=', want: PROMETHEUS_TEXT },
   { name: 'only what we have not', accept: 'application/json', want: PROMETHEUS_TEXT },
 ];
@@ -43,4 +55,5 @@ const ENCODINGS = [
 ] as const;
 
 for (const [header, want] of ENCODINGS)
-  test(`Accept-Encoding: ${header ?? '(none)'} ${want ? 'takes' : 'does not take'} gzip`, () => assert.equal(acceptsGzip(header), want));
+  test(`Accept-Encoding: ${header ?? '(none)'} ${want ? 'takes' : 'does not take'} gzip`, () =>
+    assert.equal(acceptsGzip(header), want));

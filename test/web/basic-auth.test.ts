@@ -30,7 +30,10 @@ for (const [name, header, want] of HEADERS)
 test('a password is right only as long as its hash is in the file', async () => {
   const auth = new BasicAuth();
   assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
-  assert.equal(await auth.check(new Map([['prometheus', HASH.replace(/W$/, 'X')]]), basic('prometheus:secret')), 'wrong');
+  assert.equal(
+    await auth.check(new Map([['prometheus', HASH.replace(/W$/, 'X')]]), basic('prometheus:secret')),
+    'wrong',
+  );
   assert.equal(await auth.check(new Map(), basic('prometheus:secret')), 'wrong');
 });
 
@@ -51,7 +54,10 @@ test('who guesses passwords is kept waiting, then refused; who has the right one
   const guesses = Array.from({ length: 200 }, (_, i) => auth.check(USERS, basic(`prometheus:${i}`)));
   assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
   const verdicts = await Promise.all(guesses);
-  assert.deepEqual(verdicts.filter((verdict) => verdict === 'right'), []);
+  assert.deepEqual(
+    verdicts.filter((verdict) => verdict === 'right'),
+    [],
+  );
   assert.ok(verdicts.filter((verdict) => verdict === 'busy').length >= 170);
   assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
 });

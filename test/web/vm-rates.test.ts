@@ -19,7 +19,15 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
     outside: [{ vm, vcpu: '0', kvmSeconds: 0.2 * seconds, qemuSeconds: 0.05 * seconds, idleSeconds: 9 * seconds }],
     vms: [{ vm, uuid: '', pid: '1', vmm: 'qemu', demo: '', vcpus: 2 }],
     sources: [
-      { source: 'tracefs', up: true, events: 1, drains: 1, drainSeconds: 1, lost: [{ cpu: '0', events: 5 * seconds, unknownGaps: 0 }], malformed: [] },
+      {
+        source: 'tracefs',
+        up: true,
+        events: 1,
+        drains: 1,
+        drainSeconds: 1,
+        lost: [{ cpu: '0', events: 5 * seconds, unknownGaps: 0 }],
+        malformed: [],
+      },
       { source: 'qemu_log', up: false, events: 0, drains: 0, drainSeconds: 0, lost: [], malformed: [] },
     ],
   };
@@ -27,17 +35,26 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
 
 test('rates are those between two looks', () => {
   let seconds = 0;
-  const rates = new VmRates(() => at(seconds), () => seconds * 1000);
+  const rates = new VmRates(
+    () => at(seconds),
+    () => seconds * 1000,
+  );
   assert.deepEqual(cellsOf(rates.answer()), [['web-1', '2', '…', '…', '–', '–', '–']]);
   seconds = 4;
   const answer = rates.answer();
   assert.deepEqual(cellsOf(answer), [['web-1', '2', '1,000', '100', '10.0 %', '25.0 %', '5.0 %']]);
-  assert.equal(stateOf(answer), 'Over the last 4.0 s. 20 events lost, 5 a second: the figures are too low. Not open: qemu_log.');
+  assert.equal(
+    stateOf(answer),
+    'Over the last 4.0 s. 20 events lost, 5 a second: the figures are too low. Not open: qemu_log.',
+  );
 });
 
 test('many who watch cost one look every two seconds', () => {
   let [nowMs, looks] = [0, 0];
-  const rates = new VmRates(() => at(++looks), () => nowMs);
+  const rates = new VmRates(
+    () => at(++looks),
+    () => nowMs,
+  );
   for (; nowMs <= 10_000; nowMs += 10) rates.answer();
   assert.equal(looks, 6);
 });
@@ -45,18 +62,30 @@ test('many who watch cost one look every two seconds', () => {
 test('a VM that came in between, and counters that began anew, make no nonsense', () => {
   let snapshot = at(100);
   let nowMs = 0;
-  const rates = new VmRates(() => snapshot, () => nowMs);
+  const rates = new VmRates(
+    () => snapshot,
+    () => nowMs,
+  );
   rates.answer();
   snapshot = at(1);
   nowMs = 2000;
-  assert.deepEqual(rates.answer().vms.map(({ kvm_exits_per_second }) => kvm_exits_per_second), [0]);
+  assert.deepEqual(
+    rates.answer().vms.map(({ kvm_exits_per_second }) => kvm_exits_per_second),
+    [0],
+  );
   snapshot = at(2, 'new');
   nowMs = 4000;
-  assert.deepEqual(rates.answer().vms.map(({ vm, qemu_exits_per_second }) => [vm, qemu_exits_per_second]), [['new', 100]]);
+  assert.deepEqual(
+    rates.answer().vms.map(({ vm, qemu_exits_per_second }) => [vm, qemu_exits_per_second]),
+    [['new', 100]],
+  );
 });
 
 test('names of VMs are text on the page, whatever they are', () => {
-  const rates = new VmRates(() => at(1, EVIL), () => 0);
+  const rates = new VmRates(
+    () => at(1, EVIL),
+    () => 0,
+  );
   const options = { version: '1', telemetryPath: '/metrics', notice: undefined };
   const html = landingPage(options, rates.answer(), 'NONCE');
   assert.ok(!html.includes('<img'), html);

@@ -46,7 +46,13 @@ http_server_config:
     preferServerCiphers: true,
     curves: [],
   });
-  assert.deepEqual([...users], [['alice', HASH], ['0x10', HASH]]);
+  assert.deepEqual(
+    [...users],
+    [
+      ['alice', HASH],
+      ['0x10', HASH],
+    ],
+  );
   assert.deepEqual(headers, { 'X-Frame-Options': 'deny' });
   assert.deepEqual(rateLimit, { intervalMs: 1000, burst: 20 });
 });
@@ -69,8 +75,14 @@ const BAD: readonly [string, readonly RegExp[]][] = [
   [`tls_server_config: {${TLS}, client_allowed_sans: [a]}`, [/client_allowed_sans: needs client_auth_type/]],
   [`tls_server_config: {${TLS}, client_allowed_sans: a}`, [/client_allowed_sans: expected a list/]],
   [`tls_server_config: {${TLS}, max_version: TLS14}`, [/max_version: expected TLS10, TLS11, TLS12, TLS13/]],
-  [`tls_server_config: {${TLS}, prefer_server_cipher_suites: yes}`, [/prefer_server_cipher_suites: expected true, false/]],
-  ['basic_auth_users: {a: secret, b: $2y$10$x}', [/basic_auth_users.a: not a bcrypt hash/, /basic_auth_users.b: not a bcrypt hash/]],
+  [
+    `tls_server_config: {${TLS}, prefer_server_cipher_suites: yes}`,
+    [/prefer_server_cipher_suites: expected true, false/],
+  ],
+  [
+    'basic_auth_users: {a: secret, b: $2y$10$x}',
+    [/basic_auth_users.a: not a bcrypt hash/, /basic_auth_users.b: not a bcrypt hash/],
+  ],
   [`basic_auth_users: {"a:b": ${HASH}}`, [/cannot have a colon/]],
   ['basic_auth_users: [a]', [/basic_auth_users: expected "key: value" lines/]],
   ['http_server_config: {headers: {X-Foo: bar}}', [/unknown key X-Foo/]],
