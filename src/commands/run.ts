@@ -10,7 +10,7 @@ import { serve } from './serve.js';
 /** Follows the kernel's trace and serves /metrics, until told to stop. */
 export async function run({ get, getAll }: Invocation): Promise<void> {
   const agent = new Agent(agentOptions(get, getAll));
-  const prometheus = new PrometheusView(() => agent.ledger.snapshot(), VERSION);
+  const prometheus = new PrometheusView(() => agent.snapshot(), VERSION);
   agent.open();
   try {
     const serving = await serve(httpApp({ prometheus, version: VERSION }), get('web.listen-address') ?? '');
