@@ -7,11 +7,11 @@
  *   /proc ─► inventory ─────────────┘ whose thread
  */
 import { availableParallelism } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from './agent-error.js';
 import { attributionOf } from './attribution.js';
 import type { KernelCounts } from './count/kernel-counts.js';
 import { Ledger } from './count/ledger.js';
+import type { Snapshot } from './count/snapshot.js';
 import type { Collectors } from './count/vcpu-counts.js';
 import { log } from './log.js';
 import { QemuTraces, type QemuTracesOptions } from './qemu-traces.js';
@@ -44,13 +44,13 @@ export interface AgentOptions {
   readonly graceMs: number;
 }
 
-/** Longest time between two drains: how stale a scrape can be. Under load seldom is cheap: each drain finds the caches cold. */
-const SLOWEST_TICK_MS = 200;
+/** Longest time between two drains. Under load seldom is cheap: each drain finds the caches cold. A scrape drains first. */
+const SLOWEST_TICK_MS = 500;
 /**
  * The same where little happens: a VM that lives for a moment only must be looked at while it does. To ask a CPU in vain takes some
  * 10 microseconds, so with hundreds of them it is done less often.
  */
-const QUIET_TICK_MS = Math.min(SLOWEST_TICK_MS, Math.max(50, availableParallelism()));
+const QUIET_TICK_MS = Math.min(SLOWEST_TICK_MS, Math.max(100, availableParallelism()));
 /** Little: a drain has read no more than this from any CPU. */
 const QUIET_BYTES = 2 << 16;
 const FASTEST_TICK_MS = 10;
@@ -58,7 +58,7 @@ const FASTEST_TICK_MS = 10;
 const TICK_BUDGET_MS = 50;
 /** A buffer fuller than this at a drain: come more often. Half of it: more seldom. */
 const HIGH_WATER = 1 / 8;
-const SCAN_MS = 1000;
+const SCAN_MS = 2000;
 const RETRY_MS = 5000;
 
 export class Agent {
@@ -125,12 +125,7 @@ export class Agent {
     const scans = setInterval(() => this.#scan(), SCAN_MS);
     const retries = setInterval(() => this.#watch(), RETRY_MS);
     try {
-      while (!signal.aborted) {
-        const behind = this.#drain();
-        // Behind or not, whoever waits for the event loop (a scrape) gets it.
-        const tickMs = this.#trace === undefined ? QUIET_TICK_MS : this.#tickMs;
-        await sleep(behind ? 0 : tickMs, undefined, { signal }).catch(() => {});
-      }
+      await this.#drainUntil(signal);
       this.#drain();
       atEnd();
     } finally {
@@ -138,6 +133,12 @@ export class Agent {
       clearInterval(retries);
       this.close();
     }
+  }
+
+  /** All that is known at this moment. */
+  snapshot(): Snapshot {
+    this.#drain();
+    return this.ledger.snapshot();
   }
 
   close(): void {
@@ -216,6 +217,29 @@ export class Agent {
   #wait(reason: string): void {
     if (this.#waitingFor !== reason) log('warn', 'waiting', { because: reason });
     this.#waitingFor = reason;
+  }
+
+  /** Behind or not, whoever waits for the event loop (a scrape) gets it between two drains. */
+  #drainUntil(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const tick = () => {
+        try {
+          const behind = this.#drain();
+          const tickMs = this.#trace === undefined ? QUIET_TICK_MS : this.#tickMs;
+          timer = setTimeout(tick, behind ? 0 : tickMs);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const end = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (signal.aborted) return end();
+      signal.addEventListener('abort', end, { once: true });
+      tick();
+    });
   }
 
   /** True where there was more than the budget allowed to read. */

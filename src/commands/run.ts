@@ -10,7 +10,7 @@ import { webServer } from './serve.js';
 export async function run(invocation: Invocation): Promise<void> {
   const { get, getAll } = invocation;
   const agent = new Agent(agentOptions(get, getAll));
-  const takeSnapshot = limited(get, () => agent.ledger.snapshot());
+  const takeSnapshot = limited(get, () => agent.snapshot());
   const serve = webServer(invocation, { takeSnapshot, notReady: () => agent.notReady });
   const otlp = await exportOverOtlp(get, takeSnapshot);
   agent.open();

@@ -15,6 +15,9 @@ export interface KernelCountsOptions {
   readonly coverage?: KernelCoverage;
 }
 
+/** A power of two. */
+const LATEST = 64;
+
 /** What one kernel trace said, by thread: whose thread it is, is asked when somebody looks. */
 export class KernelCounts implements TraceSink {
   readonly source = new SourceCounts();
@@ -28,7 +31,8 @@ export class KernelCounts implements TraceSink {
   readonly #collectors: Collectors;
   readonly #tellsIo: boolean;
   readonly #reasons: ReasonIds;
-  #latest: VcpuCounts | undefined;
+  /** Whose event was the latest, by host CPU (modulo their number here): nearly always the next one is of the same thread. */
+  readonly #latest: (VcpuCounts | undefined)[] = Array.from({ length: LATEST }, () => undefined);
   #newThreads: number[] = [];
   /** Begins and ends of gaps so far. */
   #gaps = 0;
@@ -72,7 +76,7 @@ export class KernelCounts implements TraceSink {
     let counts = first;
     do {
       const next = counts.next;
-      this.#ofVcpu(other, counts.vcpu).absorb(counts);
+      this.#ofVcpu(0, other, counts.vcpu).absorb(counts);
       counts = next;
     } while (counts !== first);
   }
@@ -80,7 +84,7 @@ export class KernelCounts implements TraceSink {
   forget(tid: number): void {
     this.#threads.delete(tid);
     this.interrupts.delete(tid);
-    if (this.#latest?.tid === tid) this.#latest = undefined;
+    this.#dropLatest(tid);
   }
 
   thread(tid: number, tgid: number, comm: string): void {
@@ -94,40 +98,40 @@ export class KernelCounts implements TraceSink {
     this.hits[name] = (this.hits[name] as number) + 1;
   }
 
-  vmExit(timeNs: number, _cpu: number, tid: number, vcpu: number, reason: number, info1: number, _info2: number): void {
-    const counts = this.#ofVcpu(tid, vcpu);
+  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, _info2: number): void {
+    const counts = this.#ofVcpu(cpu, tid, vcpu);
     counts.catchUp(this.#gapsNow());
     counts.exit(timeNs, reason, info1);
   }
 
-  vmEntry(timeNs: number, _cpu: number, tid: number, vcpu: number): void {
-    const counts = this.#ofVcpu(tid, vcpu);
+  vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
+    const counts = this.#ofVcpu(cpu, tid, vcpu);
     counts.catchUp(this.#gapsNow());
     counts.entry(timeNs);
   }
 
-  userspaceExit(timeNs: number, _cpu: number, tid: number, reason: number): void {
-    const counts = this.#ofThread(tid);
+  userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
+    const counts = this.#ofThread(cpu, tid);
     counts.catchUp(this.#gapsNow());
     counts.userspaceExit(timeNs, reason);
   }
 
-  portIo(_timeNs: number, _cpu: number, tid: number, write: boolean, port: number, _size: number): void {
+  portIo(_timeNs: number, cpu: number, tid: number, write: boolean, port: number, _size: number): void {
     if (!this.#tellsIo) return;
-    const counts = this.#ofThread(tid);
+    const counts = this.#ofThread(cpu, tid);
     counts.catchUp(this.#gapsNow());
     counts.io.portIo(write, port);
   }
 
-  mmio(_timeNs: number, _cpu: number, tid: number, access: MmioAccess, gpa: number): void {
+  mmio(_timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void {
     if (!this.#tellsIo) return;
-    const counts = this.#ofThread(tid);
+    const counts = this.#ofThread(cpu, tid);
     counts.catchUp(this.#gapsNow());
     counts.io.mmio(access, gpa);
   }
 
-  fastMmio(_timeNs: number, _cpu: number, tid: number, gpa: number): void {
-    if (this.#tellsIo) this.#ofThread(tid).io.fastMmio(gpa);
+  fastMmio(_timeNs: number, cpu: number, tid: number, gpa: number): void {
+    if (this.#tellsIo) this.#ofThread(cpu, tid).io.fastMmio(gpa);
   }
 
   interrupt(_timeNs: number, _cpu: number, tid: number): void {
@@ -179,8 +183,8 @@ export class KernelCounts implements TraceSink {
   }
 
   /** The vCPU that a thread ran last: what an event without a vCPU is about. */
-  #ofThread(tid: number): VcpuCounts {
-    const latest = this.#latest;
+  #ofThread(cpu: number, tid: number): VcpuCounts {
+    const latest = this.#latest[cpu & (LATEST - 1)];
     if (latest !== undefined && latest.tid === tid) return latest;
     let counts = this.#threads.get(tid);
     if (counts === undefined) {
@@ -188,22 +192,22 @@ export class KernelCounts implements TraceSink {
       this.#threads.set(tid, counts);
       this.#newThreads.push(tid);
     }
-    this.#latest = counts;
+    this.#latest[cpu & (LATEST - 1)] = counts;
     return counts;
   }
 
-  #ofVcpu(tid: number, vcpu: number): VcpuCounts {
-    const counts = this.#ofThread(tid);
+  #ofVcpu(cpu: number, tid: number, vcpu: number): VcpuCounts {
+    const counts = this.#ofThread(cpu, tid);
     if (counts.vcpu === vcpu || vcpu < 0) return counts;
     if (counts.vcpu < 0) {
       counts.vcpu = vcpu;
       return counts;
     }
-    return this.#switchVcpu(tid, vcpu);
+    return this.#switchVcpu(counts, vcpu);
   }
 
-  #switchVcpu(tid: number, vcpu: number): VcpuCounts {
-    const current = this.#ofThread(tid);
+  #switchVcpu(current: VcpuCounts, vcpu: number): VcpuCounts {
+    const { tid } = current;
     let counts = current.next;
     while (counts.vcpu !== vcpu && counts !== current) counts = counts.next;
     if (counts.vcpu !== vcpu) {
@@ -212,8 +216,13 @@ export class KernelCounts implements TraceSink {
       current.next = counts;
     }
     this.#threads.set(tid, counts);
-    this.#latest = counts;
+    this.#dropLatest(tid);
     return counts;
+  }
+
+  /** What the thread was known as. Seldom: threads end, or run another vCPU. */
+  #dropLatest(tid: number): void {
+    for (const [cpu, counts] of this.#latest.entries()) if (counts?.tid === tid) this.#latest[cpu] = undefined;
   }
 
   #newVcpu(tid: number, vcpu: number): VcpuCounts {

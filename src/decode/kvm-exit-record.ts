@@ -51,7 +51,7 @@ function readX86Exit(format: EventFormat, { sink, vocabulary, bigEndian }: Recor
   const unknown = new ReasonIds(vocabulary.reasons, hex);
   return {
     needed: fieldsEnd(fields),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       // A kernel without `isa` (before 2.6.36) leaves open which table a number is from.
       const reasons = isa === undefined ? unknown : readInt(view, record, isa) === ISA_VMX ? vmx : svm;
       const vcpu = vcpuId === undefined ? -1 : readInt(view, record, vcpuId);
@@ -75,7 +75,7 @@ function readArm64Exit(format: EventFormat, { sink, vocabulary, bigEndian }: Rec
   const classes = new ReasonIds(vocabulary.reasons, (code) => classLabels.get(code) ?? exitReasonLabel('arm64', code));
   return {
     needed: fieldsEnd(fields),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       const kind = readInt(view, record, ret);
       const reason = kind === trap ? classes.id(readInt(view, record, esrEc)) : kinds.id(kind);
       sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN);
@@ -93,7 +93,7 @@ function readRiscvExit(format: EventFormat, { sink, vocabulary, bigEndian }: Rec
   const interrupts = new ReasonIds(vocabulary.reasons, (cause) => riscvCauseLabel(true, cause >>> 0));
   return {
     needed: fieldsEnd([scause]),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       const causes = readInt(view, record, topWord) < 0 ? interrupts : exceptions;
       const reason = causes.id(readInt(view, record, scause) & mask);
       sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN);
@@ -113,7 +113,7 @@ function readLoongarchExit(
   });
   return {
     needed: fieldsEnd([code]),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       sink.vmExit(timeNs, cpu, tid, -1, reasons.id(readInt(view, record, code)), Number.NaN, Number.NaN);
     },
   };
@@ -129,7 +129,7 @@ export function readS390Exit(
   const reasons = new ReasonIds(vocabulary.reasons, (code) => exitReasonLabel('s390', code));
   return {
     needed: fieldsEnd(fields),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       const reason = reasons.id(readUnsigned(view, record, icptcode));
       sink.vmExit(timeNs, cpu, tid, readInt(view, record, id), reason, Number.NaN, Number.NaN);
     },

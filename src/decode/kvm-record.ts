@@ -50,7 +50,7 @@ function readEntry(format: EventFormat, { sink, bigEndian }: RecordContext, vcpu
   const [vcpuId] = bindFields(format, bigEndian, vcpuField);
   return {
     needed: fieldsEnd([vcpuId]),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       sink.vmEntry(timeNs, cpu, tid, vcpuId === undefined ? -1 : readInt(view, record, vcpuId));
     },
   };
@@ -58,7 +58,7 @@ function readEntry(format: EventFormat, { sink, bigEndian }: RecordContext, vcpu
 
 /** Whose thread injects it is all that counts. */
 function readInterrupt(_format: EventFormat, { sink }: RecordContext): RecordReader {
-  return { needed: 0, read: (_page, _record, _end, timeNs, cpu, tid) => sink.interrupt(timeNs, cpu, tid) };
+  return { needed: 0, read: ({ timeNs }, _record, _end, cpu, tid) => sink.interrupt(timeNs, cpu, tid) };
 }
 
 function readUserspaceExit(
@@ -76,7 +76,7 @@ function readUserspaceExit(
   const error = vocabulary.reasons.id('error');
   return {
     needed: fieldsEnd(fields),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       const result = readInt(view, record, errno);
       let id: number;
       if (result >= 0) id = reasons.id(readInt(view, record, reason));
@@ -92,7 +92,7 @@ function readPortIo(format: EventFormat, { sink, bigEndian }: RecordContext): Re
   if (rw === undefined || port === undefined || size === undefined) return undefined;
   return {
     needed: fieldsEnd(fields),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       const write = readInt(view, record, rw) !== 0;
       sink.portIo(timeNs, cpu, tid, write, readUnsigned(view, record, port), readUnsigned(view, record, size));
     },
@@ -105,7 +105,7 @@ function readMmio(format: EventFormat, { sink, bigEndian }: RecordContext): Reco
   if (type === undefined || gpa === undefined) return undefined;
   return {
     needed: fieldsEnd(fields),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       const access = readInt(view, record, type);
       if (isMmioAccess(access)) sink.mmio(timeNs, cpu, tid, access, readUnsigned(view, record, gpa));
       else sink.malformed('record');
@@ -118,7 +118,7 @@ function readFastMmio(format: EventFormat, { sink, bigEndian }: RecordContext): 
   if (gpa === undefined) return undefined;
   return {
     needed: fieldsEnd([gpa]),
-    read: ({ view }, record, _end, timeNs, cpu, tid) => {
+    read: ({ view, timeNs }, record, _end, cpu, tid) => {
       sink.fastMmio(timeNs, cpu, tid, readUnsigned(view, record, gpa));
     },
   };
@@ -130,7 +130,7 @@ function readMarker(format: EventFormat, { sink, vocabulary }: RecordContext): R
   if (text === undefined) return undefined;
   return {
     needed: text.offset,
-    read: ({ bytes }, record, end, timeNs, _cpu, tid) => {
+    read: ({ bytes, timeNs }, record, end, _cpu, tid) => {
       const start = record + text.offset;
       // The kernel ends the text with a NUL and fills up to a whole word; QEMU ends it with a newline.
       let last = indexOfByte(bytes, start, end, 0);

@@ -61,8 +61,8 @@ export class RecordDecoder {
     }
   }
 
-  /** Report the record with payload `[record, end)` of `page`. `timeNs` goes to the sink as it is. */
-  decode(page: RecordPage, record: number, end: number, timeNs: number, cpu: number): void {
+  /** Report the record with payload `[record, end)` of `page`. Its time goes to the sink as it is. */
+  decode(page: RecordPage, record: number, end: number, cpu: number): void {
     if (end - record < this.#commonEnd) return this.sink.malformed('record');
     const view = page.view;
     const littleEndian = this.#littleEndian;
@@ -72,11 +72,11 @@ export class RecordDecoder {
     const name = this.#names[id] as number;
     if (name < 0) return this.sink.malformed('unknown-event');
     const tid = littleEndian ? view.getInt32(record + this.#pidOffset, true) : view.getInt32(record + this.#pidOffset);
-    this.sink.tracepoint(timeNs, cpu, tid, name);
+    this.sink.tracepoint(page.timeNs, cpu, tid, name);
     const read = this.#read[id];
     if (read === undefined) return;
     if (end - record < (this.#needed[id] as number)) this.sink.malformed('record');
-    else read(page, record, end, timeNs, cpu, tid);
+    else read(page, record, end, cpu, tid);
   }
 }
 

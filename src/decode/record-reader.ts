@@ -7,6 +7,8 @@ import { bindField, type RecordField } from './record-field.js';
 export interface RecordPage {
   bytes: Uint8Array;
   view: DataView;
+  /** Of the record that is read just now. Not handed over call by call: each number that is no small integer would be an object. */
+  timeNs: number;
 }
 
 export interface RecordReader {
@@ -16,14 +18,7 @@ export interface RecordReader {
   readonly read: ReadRecord;
 }
 
-export type ReadRecord = (
-  page: RecordPage,
-  record: number,
-  end: number,
-  timeNs: number,
-  cpu: number,
-  tid: number,
-) => void;
+export type ReadRecord = (page: RecordPage, record: number, end: number, cpu: number, tid: number) => void;
 
 export interface RecordContext {
   readonly vocabulary: Vocabulary;

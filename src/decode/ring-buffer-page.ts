@@ -49,7 +49,7 @@ export class PageCursor {
   nextTimeNs = Number.POSITIVE_INFINITY;
   readonly #decoder: RecordDecoder;
   readonly #littleEndian: boolean;
-  readonly #page: RecordPage = { bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)) };
+  readonly #page: RecordPage = { bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), timeNs: Number.NaN };
   /** Positions in {@link #page}. Of the record that comes next: its payload's start and end, and what follows it. */
   #record = 0;
   #recordEnd = 0;
@@ -62,6 +62,8 @@ export class PageCursor {
   #sinceBaseNs = 0;
   /** Events missing before the next one; 0: none. */
   #lost = 0;
+  /** What {@link run} was asked for; a field, as a number that is no small integer would be an object on each call. */
+  #untilNs = Number.NaN;
 
   constructor(decoder: RecordDecoder, cpu: number) {
     this.#decoder = decoder;
@@ -86,13 +88,21 @@ export class PageCursor {
 
   /** Deliver every event up to and including `untilNs`; returns how many records that were. */
   run(untilNs: number): number {
+    this.#untilNs = untilNs;
+    return this.#run();
+  }
+
+  #run(): number {
+    const untilNs = this.#untilNs;
     if (!(this.nextTimeNs <= untilNs) || this.nextTimeNs === Number.POSITIVE_INFINITY) return 0;
     if (this.#lost !== 0) this.#reportLoss();
     const decoder = this.#decoder;
+    const page = this.#page;
     const clockNs = decoder.clockNs;
     let records = 0;
     do {
-      decoder.decode(this.#page, this.#record, this.#recordEnd, clockNs ? this.nextTimeNs : Number.NaN, this.cpu);
+      if (clockNs) page.timeNs = this.nextTimeNs;
+      decoder.decode(page, this.#record, this.#recordEnd, this.cpu);
       this.#advance();
       records++;
     } while (this.nextTimeNs <= untilNs && this.nextTimeNs !== Number.POSITIVE_INFINITY);

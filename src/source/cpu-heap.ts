@@ -12,7 +12,7 @@ const FIRST_SIZE = 16;
  * Brings the events of several CPUs in order: a binary heap by the time of each cursor's next event.
  *
  *     for (let cpu = heap.first; cpu !== undefined; cpu = heap.first) {
- *       cpu.cursor.run(heap.secondTimeNs);
+ *       heap.runFirst(untilNs);
  *       ... load its next page, if it has none left ...
  *       heap.settleFirst();
  *     }
@@ -27,9 +27,10 @@ export class CpuHeap<T extends CpuPages> {
     return this.#heap[0];
   }
 
-  /** Time of the oldest event that is not the first CPU's. */
-  get secondTimeNs(): number {
-    return Math.min(this.#timesNs[1] as number, this.#timesNs[2] as number);
+  /** Delivers the first CPU's events as long as no other CPU has an older one, and up to `untilNs`. Returns how many. */
+  runFirst(untilNs: number): number {
+    const times = this.#timesNs;
+    return this.#heap[0]?.cursor.run(Math.min(times[1] as number, times[2] as number, untilNs)) ?? 0;
   }
 
   /** A CPU that has a page loaded. */
@@ -40,19 +41,23 @@ export class CpuHeap<T extends CpuPages> {
     while (place > 0) {
       const parent = (place - 1) >> 1;
       if (timeNs >= (this.#timesNs[parent] as number)) break;
-      this.#put(place, this.#heap[parent] as T, this.#timesNs[parent] as number);
+      this.#heap[place] = this.#heap[parent] as T;
+      this.#timesNs[place] = this.#timesNs[parent] as number;
       place = parent;
     }
-    this.#put(place, cpu, timeNs);
+    this.#heap[place] = cpu;
+    this.#timesNs[place] = timeNs;
   }
 
   /** The first CPU has gone on: to a later event, or to the end of its pages, which takes it out. */
   settleFirst(): void {
     const first = this.#heap[0];
     if (first === undefined) return;
+    const times = this.#timesNs;
     const timeNs = first.cursor.nextTimeNs;
-    if (timeNs === Number.POSITIVE_INFINITY) this.#takeOutFirst();
-    else this.#sink(first, timeNs);
+    if (timeNs === Number.POSITIVE_INFINITY) return this.#takeOutFirst();
+    times[0] = timeNs;
+    if (timeNs > (times[1] as number) || timeNs > (times[2] as number)) this.#sinkFirst();
   }
 
   clear(): void {
@@ -65,27 +70,30 @@ export class CpuHeap<T extends CpuPages> {
     const last = this.#heap.pop() as T;
     const timeNs = this.#timesNs[end] as number;
     this.#timesNs[end] = Number.POSITIVE_INFINITY;
-    if (end > 0) this.#sink(last, timeNs);
+    if (end === 0) return;
+    this.#heap[0] = last;
+    this.#timesNs[0] = timeNs;
+    this.#sinkFirst();
   }
 
-  /** Puts it in the first place, which is free, or further down as those there are older. */
-  #sink(cpu: T, timeNs: number): void {
+  /** Moves the first further down, as others are older. In one piece: times that are handed from call to call would be objects. */
+  #sinkFirst(): void {
+    const heap = this.#heap;
     const times = this.#timesNs;
+    const cpu = heap[0] as T;
+    const timeNs = times[0] as number;
     let place = 0;
     for (;;) {
       let child = 2 * place + 1;
-      if (child >= this.#heap.length) break;
+      if (child >= heap.length) break;
       if ((times[child + 1] as number) < (times[child] as number)) child++;
       if ((times[child] as number) >= timeNs) break;
-      this.#put(place, this.#heap[child] as T, times[child] as number);
+      heap[place] = heap[child] as T;
+      times[place] = times[child] as number;
       place = child;
     }
-    this.#put(place, cpu, timeNs);
-  }
-
-  #put(place: number, cpu: T, timeNs: number): void {
-    this.#heap[place] = cpu;
-    this.#timesNs[place] = timeNs;
+    heap[place] = cpu;
+    times[place] = timeNs;
   }
 
   #grow(): void {

@@ -28,7 +28,7 @@ export async function replayPages(recording: PageRecording, options: PageReplayO
   try {
     for (const cpu of cpus) if (await cpu.fetch()) heap.add(cpu);
     for (let cpu = heap.first; cpu !== undefined; cpu = heap.first) {
-      cpu.cursor.run(heap.secondTimeNs);
+      heap.runFirst(Number.POSITIVE_INFINITY);
       if (!cpu.loadNext()) await cpu.fetch();
       heap.settleFirst();
     }

@@ -88,7 +88,7 @@ export class RingBuffers {
       for (let runs = 1; ; runs++) {
         const { first } = this.#heap;
         if (first === undefined || first.cursor.nextTimeNs > untilNs) return this.#drained(events, false);
-        events += first.cursor.run(Math.min(this.#heap.secondTimeNs, untilNs));
+        events += this.#heap.runFirst(untilNs);
         if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) this.#read(first);
         this.#heap.settleFirst();
         if (runs % RUNS_PER_LOOK === 0 && nowMs() > deadlineMs) return this.#drained(events, true);

@@ -1,0 +1,134 @@
+/** What people use today, on the same events: perf, bpftrace, trace-cmd, and reading trace_pipe. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TRACEFS, uniqueInstance } from '../../support/agent.js';
+import { cpuOf, exitsOf, type Load, type Run, type Tool, watch } from './measure.js';
+
+/** Both layers, and entries. */
+export const EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit'];
+const BUFFER_KIB = 16 << 10;
+
+export const nothing: Tool = async (load) => {
+  const run = await watch(load, process.pid, async () => ({ events: 0, lost: 0 }));
+  return { ...run, cpuShare: 0, nsPerEvent: Number.NaN };
+};
+
+export const catTracePipe: Tool = async (load) => {
+  const instance = join(TRACEFS, 'instances', uniqueInstance());
+  mkdirSync(instance);
+  writeFileSync(join(instance, 'buffer_size_kb'), String(BUFFER_KIB));
+  const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
+  for (const event of EVENTS) writeFileSync(join(instance, 'events/kvm', event, 'enable'), '1');
+  await sleep(1000);
+  const run = await watch(load, child.pid ?? 0, async () => ({
+    events: ofStats(instance, 'read events'),
+    lost: ofStats(instance, 'overrun'),
+  }));
+  writeFileSync(join(instance, 'events/enable'), '0');
+  await kill(child);
+  rmdirSync(instance);
+  return run;
+};
+
+function ofStats(instance: string, name: string): number {
+  return readdirSync(join(instance, 'per_cpu')).reduce((sum, cpu) => {
+    const stats = readFileSync(join(instance, 'per_cpu', cpu, 'stats'), 'utf8');
+    return sum + Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(stats)?.[1] ?? 0);
+  }, 0);
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+/** Counts in the kernel, on the time of whoever raises the event: its cost shows in the guests' exits only. */
+export const perfStat: Tool = (load) => fromStartToEnd(load, ({ work }) => `perf stat -a ${PERF_EVENTS} -- ${work}`);
+
+/** To a file in memory, if there is such a place. */
+export const perfRecord: Tool = (load) =>
+  fromStartToEnd(load, ({ folder, work }) => `perf record -a ${PERF_EVENTS} -o ${folder}/perf.data -- ${work}`);
+
+/** By thread and reason, as this program counts; also in the kernel. */
+export const bpftrace: Tool = (load) =>
+  fromStartToEnd(load, ({ work }) => `bpftrace -c '${work}' -e '${BPFTRACE}' 2>&1`);
+
+const BPFTRACE = [
+  'tracepoint:kvm:kvm_exit { @kvm[tid, args->exit_reason] = count(); }',
+  'tracepoint:kvm:kvm_entry { @entry[tid] = count(); }',
+  'tracepoint:kvm:kvm_userspace_exit { @qemu[tid, args->reason] = count(); }',
+].join(' ');
+
+/** It wants to change the host's ftrace, which not every host allows. */
+export const traceCmd: Tool = (load) =>
+  fromStartToEnd(load, ({ folder, work }) => `trace-cmd record ${PERF_EVENTS} -o ${folder}/trace.dat ${work} 2>&1`);
+
+const PERF_EVENTS = EVENTS.map((event) => `-e kvm:${event}`).join(' ');
+
+interface Place {
+  /** For its files. */
+  readonly folder: string;
+  /** The command to watch: says when it runs, and ends with its input. */
+  readonly work: string;
+}
+
+/** These have work to do at their end: measured from start to end, less what they take for no time at all. */
+async function fromStartToEnd(load: Load, command: (place: Place) => string): Promise<Run> {
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'side-by-side-'));
+  const script = join(folder, 'work.sh');
+  writeFileSync(script, 'echo on\nread line\n');
+  const line = command({ folder, work: `/bin/sh ${script}` });
+  try {
+    const { cpu: cpuForNothing } = await runOnce({ ...load, ms: 0 }, line);
+    const { cpu, exits, seconds, samples } = await runOnce(load, line);
+    const events = samples ?? exits;
+    return {
+      exitsPerSecond: exits / seconds,
+      cpuShare: Math.max(0, cpu - cpuForNothing) / seconds,
+      nsPerEvent: samples === undefined ? Number.NaN : ((cpu - cpuForNothing) * 1e9) / samples,
+      eventsPerSecond: events / seconds,
+      lost: Math.max(0, exits - events),
+    };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function runOnce({ guests, ms }: Load, command: string) {
+  const child = spawn('sh', ['-c', `${command}; cat /proc/$$/stat`]);
+  let [stdout, stderr] = ['', ''];
+  const on = new Promise<void>((resolve) =>
+    child.stdout.on('data', (text) => {
+      stdout += text;
+      if (/^on$/m.test(stdout)) resolve();
+    }),
+  );
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
+  const ended = once(child, 'close');
+  await Promise.race([on, ended]);
+  if (!/^on$/m.test(stdout)) throw new Error(stdout.split('\n')[0]?.trim());
+  const before = { exits: exitsOf(guests), at: performance.now() / 1000 };
+  await sleep(ms);
+  const exits = exitsOf(guests) - before.exits;
+  const seconds = performance.now() / 1000 - before.at;
+  child.stdin.end();
+  await ended;
+  const samples = /\((\d+) samples\)/.exec(stderr)?.[1];
+  return { exits, seconds, cpu: cpuOf(stdout), samples: samples === undefined ? undefined : Number(samples) };
+}
