@@ -31,7 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'agent.ts',
     'attribution.ts',
   ],
-  'agent.ts': ['attribution.ts', 'qemu-traces.ts', 'count', 'source', 'vm', 'trace-sink.ts'],
+  'agent.ts': ['attribution.ts', 'pace.ts', 'qemu-traces.ts', 'count', 'source', 'vm', 'trace-sink.ts'],
   'qemu-traces.ts': ['file-owner.ts', 'count', 'decode', 'source', 'vm', 'trace-sink.ts'],
   'file-owner.ts': ['attribution.ts', 'vm'],
   'attribution.ts': ['count', 'vm'],
