@@ -22,6 +22,7 @@ import { findTracefs, type Tracefs } from './source/tracefs.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
+import { VmDevices } from './vm-devices.js';
 
 export interface AgentOptions {
   readonly procfs: string;
@@ -40,6 +41,8 @@ export interface AgentOptions {
   /** Have QEMU's markers copied to our instance; where that can't be, read them from the top-level buffer. */
   readonly markers: boolean;
   readonly consumeTopLevel: boolean;
+  /** Patterns of QMP sockets, to ask VMs for their devices. */
+  readonly qmp: readonly string[];
   readonly qemu: Pick<QemuTracesOptions, 'logs' | 'simples' | 'traceEvents'>;
   readonly graceMs: number;
 }
@@ -55,6 +58,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #counts: KernelCounts | undefined;
   readonly #markerCounts: KernelCounts | undefined;
+  readonly #devices: VmDevices;
   readonly #qemu: QemuTraces | undefined;
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
@@ -71,7 +75,8 @@ export class Agent {
       debugfs: '/sys/kernel/debug/kvm',
       graceMs: options.graceMs,
     });
-    this.ledger = new Ledger(attributionOf(this.inventory), options);
+    this.#devices = new VmDevices(options.qmp, this.inventory);
+    this.ledger = new Ledger(attributionOf(this.inventory, { devicesOf: this.#devices.of }), options);
     const source = (name: string) => {
       const counts = this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
       counts.source.up = false;
@@ -131,6 +136,7 @@ export class Agent {
   }
 
   close(): void {
+    this.#devices.stop();
     this.#qemu?.stop();
     this.#closeTrace();
     this.#tracefs?.release();
@@ -237,6 +243,7 @@ export class Agent {
 
   /** Looks up whose the threads are that were seen for the first time, at once: they may not live long. */
   #identify(counts: KernelCounts): void {
+    this.#learn(this.inventory.notice(performance.now()));
     const newcomers = counts.takeNewThreads();
     for (const tid of newcomers) this.inventory.miss(tid, true);
     this.#learn(this.inventory.resolveMisses(performance.now()));
@@ -248,6 +255,7 @@ export class Agent {
     this.#learn(this.inventory.scan(performance.now()));
     this.#learn(this.inventory.resolveMisses(performance.now()));
     this.#qemu?.scan();
+    this.#devices.scan(performance.now());
     this.ledger.attribute();
     this.ledger.endQuietStrangers(performance.now());
     this.#topLevel?.openNewCpus();

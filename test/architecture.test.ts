@@ -31,10 +31,20 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'agent.ts',
     'attribution.ts',
   ],
-  'agent.ts': ['attribution.ts', 'pace.ts', 'qemu-traces.ts', 'count', 'source', 'vm', 'trace-sink.ts'],
+  'agent.ts': [
+    'attribution.ts',
+    'pace.ts',
+    'vm-devices.ts',
+    'qemu-traces.ts',
+    'count',
+    'source',
+    'vm',
+    'trace-sink.ts',
+  ],
   'qemu-traces.ts': ['file-owner.ts', 'count', 'decode', 'source', 'vm', 'trace-sink.ts'],
   'file-owner.ts': ['attribution.ts', 'vm'],
-  'attribution.ts': ['count', 'vm'],
+  'vm-devices.ts': ['decode', 'source', 'vm', 'trace-sink.ts'],
+  'attribution.ts': ['count', 'vm', 'trace-sink.ts'],
   'main.ts': ['commands', 'config', 'version.ts'],
 };
 

@@ -51,6 +51,7 @@ export function agentOptions(get: Invocation['get'], getAll: Invocation['getAll'
     kernel: get('collector.kernel') === 'true',
     markers: get('tracefs.markers') === 'true',
     consumeTopLevel: get('tracefs.consume-top-level') === 'true',
+    qmp: getAll('qemu.qmp'),
     qemu: {
       logs: getAll('qemu.log'),
       simples: getAll('qemu.simple'),

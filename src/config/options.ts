@@ -178,6 +178,14 @@ export const OPTIONS = [
     commands: ['run', 'report'],
   },
   {
+    flag: 'qemu.qmp',
+    type: 'string',
+    value: 'GLOB',
+    multiple: true,
+    help: "QMP sockets to ask for the names of a VM's devices (info mtree -f), such as '/run/qemu/*/agent.sock'. Not libvirt's own: a socket serves one client at a time. May be given more than once.",
+    commands: ['run'],
+  },
+  {
     flag: 'pattern',
     type: 'string',
     value: 'GLOB',

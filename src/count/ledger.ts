@@ -1,5 +1,5 @@
 import { Names } from '../decode/names.js';
-import type { Vocabulary } from '../trace-sink.js';
+import type { DeviceRanges, Vocabulary } from '../trace-sink.js';
 import { Busiest } from './busiest.js';
 import { add, newCells, plus, total } from './cells.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
@@ -25,6 +25,8 @@ export interface Attribution {
   ofThread(tid: number): ThreadOwner;
   /** The VMs to show, events or not. */
   vms(): readonly VmInfo[];
+  /** What the VM of this label itself says of its devices, where it was asked. */
+  devicesOf?(vm: string): DeviceRanges | undefined;
 }
 
 export interface ThreadOwner {
@@ -208,6 +210,7 @@ export class Ledger {
       hits: this.#kernel.reduce((sum, { counts }) => plus(sum, counts.hits), newCells()),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       sources: this.#sources(),
+      devices: (vm) => this.#attribution.devicesOf?.(vm),
       busiest: (vm, sum) => this.#busiestOf(vm).select(sum.io, sum.ioOthers),
     });
   }
