@@ -46,7 +46,7 @@ test('the command line goes before the environment, the environment before the f
 });
 
 test('every option can be given in each of the three ways', () => {
-  const valueOf: Record<string, string> = {
+  const examples: Record<string, string> = {
     DURATION: '3s',
     NUMBER: '7',
     BYTES: '1M',
@@ -61,7 +61,7 @@ test('every option can be given in each of the three ways', () => {
     const value =
       type === 'boolean'
         ? 'false'
-        : (valueOf[metavar] ?? (metavar.includes('|') ? metavar.split('|').at(-1) : 'x') ?? '');
+        : (examples[metavar] ?? (metavar.includes('|') ? metavar.split('|').at(-1) : 'x') ?? '');
     const command =
       option.commands.find((name) => COMMANDS.some((known) => known.name === name && known.usage === '')) ??
       option.commands[0];
