@@ -28,6 +28,8 @@ export interface Served {
 export function webServer(invocation: Invocation, served: Served): () => Promise<Serving> {
   const { get, getAll } = invocation;
   const file = new WebConfigFile(get('web.config.file'));
+  // Before anything else: without it, that signal would end the program.
+  reloadOnHangup(invocation, file);
   const telemetryPath = get('web.telemetry-path') ?? '';
   const { takeSnapshot } = served;
   const withoutProcess = get('web.disable-exporter-metrics') === 'true';
@@ -49,7 +51,6 @@ export function webServer(invocation: Invocation, served: Served): () => Promise
       throw error;
     }
     const signal = stopSignal();
-    reloadOnHangup(invocation, file);
     for (const { url } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}` });
     return { signal, close };
   };

@@ -134,7 +134,10 @@ test('a bad file keeps the program from starting, with one clear line each', OPE
   own.issue('elsewhere');
   writeFileSync(join(own.folder, 'not.pem'), 'hello\n');
   for (const [text, want] of [
-    [`${TLS}  client_auth: x\n`, /web-\d+\.yml: tls_server_config: unknown key client_auth; did you mean client_ca\?$/],
+    [
+      `${TLS}  client_auth: x\n`,
+      /web-\d+\.yml: tls_server_config: unknown key client_auth; did you mean client_auth_type\?$/,
+    ],
     [TLS.replace('server.crt', 'missing.crt'), /missing\.crt: no such file$/],
     [
       TLS.replace('server.key', 'elsewhere.key'),
@@ -172,6 +175,11 @@ test('a change holds from the next connection on, a bad one changes nothing and 
     /level=error msg="web configuration is bad, keeping the one before" because="\S+missing\.crt: no such file"/,
   );
   assert.equal(agent.log.match(/configuration is bad/g)?.length, 1);
+
+  // As a file is for a moment that an editor just writes.
+  writeFileSync(file, '');
+  assert.equal(await ask('prometheus:wrong'), 401);
+  assert.match(agent.log, /has neither TLS nor passwords any more/);
 
   replace(file, TLS + USERS.replace('prometheus', 'grafana'));
   assert.deepEqual([await ask('prometheus:secret'), await ask('grafana:secret')], [401, 200]);
