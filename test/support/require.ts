@@ -20,6 +20,7 @@ export type Requirement =
   | 'perf'
   | 'setpriv'
   | 'openssl'
+  | 'systemd-analyze'
   | 'svmhost';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
