@@ -7,6 +7,7 @@ import { VERSION } from '../version.js';
 import { webApp } from '../web/app.js';
 import { Listener } from '../web/listener.js';
 import { WebConfigFile } from '../web/web-config-file.js';
+import { notifyServing } from './notify.js';
 import { reloadOnHangup } from './reload.js';
 import { stopSignal } from './stop-signal.js';
 
@@ -52,6 +53,7 @@ export function webServer(invocation: Invocation, served: Served): () => Promise
     }
     const signal = stopSignal();
     for (const { url } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}` });
+    notifyServing();
     return { signal, close };
   };
 }

@@ -53,9 +53,11 @@ test('the service has no capability and can write to nothing but tracing instanc
   assert.deepEqual(directive('ReadWritePaths'), ['/sys/kernel/tracing/instances']);
 });
 
-test('the service is what the program can do: no notification of its own, reload by SIGHUP', () => {
-  assert.deepEqual(directive('Type'), ['exec']);
-  assert.deepEqual(directive('WatchdogSec'), []);
+test('the service waits for what the program sends (e2e/notify.test.ts), and is reloaded by SIGHUP', () => {
+  assert.deepEqual(
+    [directive('Type'), directive('NotifyAccess'), directive('WatchdogSec')],
+    [['notify'], ['all'], ['60s']],
+  );
   assert.deepEqual(directive('ExecReload'), ['/bin/kill -HUP $MAINPID']);
 });
 

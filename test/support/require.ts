@@ -21,6 +21,8 @@ export type Requirement =
   | 'setpriv'
   | 'openssl'
   | 'systemd-analyze'
+  | 'systemd-notify'
+  | 'python3'
   | 'svmhost';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';

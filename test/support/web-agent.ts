@@ -12,9 +12,10 @@ export class WebAgent {
   readonly process: ChildProcess;
   #log = '';
 
-  private constructor(command: string, args: readonly string[]) {
+  private constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>>) {
     this.process = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     this.process.stderr?.on('data', (text) => {
       this.#log += text;
@@ -31,8 +32,12 @@ export class WebAgent {
     return WebAgent.startCommand('demo', args);
   }
 
-  static async startCommand(command: 'demo' | 'run', args: readonly string[]): Promise<WebAgent> {
-    const agent = new WebAgent(command, args);
+  static async startCommand(
+    command: 'demo' | 'run',
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<WebAgent> {
+    const agent = new WebAgent(command, args, environment);
     await agent.until('msg=serving');
     return agent;
   }
