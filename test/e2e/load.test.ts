@@ -70,16 +70,20 @@ function peakMemory({ process: { pid } }: WebAgent): number {
 }
 
 /** Asks for its health again and again, until told to stop. */
-function healthChecks(url: string): { stop: () => Promise<(number | string)[]> } {
+function healthChecks(url: string): { stop: () => Promise<(number | string)[]>; slowestMs: () => number } {
   const answers: (number | string)[] = [];
   let going = true;
+  let slowestMs = 0;
   const done = (async () => {
     while (going) {
+      const startMs = performance.now();
       answers.push(await statusOf(`${url}/-/healthy`, { timeout: 10_000 }));
+      slowestMs = Math.max(slowestMs, performance.now() - startMs);
       await sleep(50);
     }
   })();
   return {
+    slowestMs: () => slowestMs,
     async stop() {
       going = false;
       await done;
@@ -120,6 +124,7 @@ test('fifty scrapes at once of more than 100,000 series: memory is bounded, no e
     [],
   );
   assert.ok(answers.length > ROUNDS);
+  t.diagnostic(`${answers.length} health checks, the slowest took ${Math.round(health.slowestMs())} ms`);
   const grown = peakMemory(agent) - memory;
   t.diagnostic(`${Math.round(memory / 2 ** 20)} MiB with one scrape, ${Math.round(grown / 2 ** 20)} more with fifty`);
   assert.ok(grown < MOST_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more than with one scrape`);
@@ -128,6 +133,30 @@ test('fifty scrapes at once of more than 100,000 series: memory is bounded, no e
   assert.equal(end.sum('qemu_trace_events_total'), VCPUS * REASONS + written);
   assert.equal(end.sum('kvm_exits_total'), VCPUS * REASONS + written);
   assert.equal(end.sum('kvm_exit_exporter_lost_events_total') + end.sum('kvm_exit_exporter_unknown_gaps_total'), 0);
+});
+
+test('scrapers that ask and do not read are cut off before they cost much memory', async (t) => {
+  const { agent, log } = await startRun('--limit.series=1000000', '--limit.series-per-vm=1000000');
+  appendFileSync(log, LINES);
+  await untilCounted(agent.url, VCPUS * REASONS);
+  await fetchMetrics(agent.url, 'identity');
+  const memory = peakMemory(agent);
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  for (let i = 0; i < 30; i++) {
+    const socket = connect(agent.port, '127.0.0.1');
+    socket.on('error', () => {});
+    sockets.push(socket);
+    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    // The first bytes, and no more: each of them has an exposition of its own.
+    await new Promise((resolve) => socket.once('readable', resolve));
+  }
+  const grown = peakMemory(agent) - memory;
+  t.diagnostic(`${Math.round(grown / 2 ** 20)} MiB more with ${sockets.length} who do not read`);
+  assert.ok(grown < MOST_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more`);
+  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
 });
 
 test('scrapes beyond the limit get 503 and are told when to come again', async () => {
