@@ -7,6 +7,7 @@ import { VERSION } from '../version.js';
 import { webApp } from '../web/app.js';
 import { Listener } from '../web/listener.js';
 import { WebConfigFile } from '../web/web-config-file.js';
+import { notifyServing } from './notify.js';
 import { reloadOnHangup } from './reload.js';
 import { stopSignal } from './stop-signal.js';
 
@@ -28,6 +29,8 @@ export interface Served {
 export function webServer(invocation: Invocation, served: Served): () => Promise<Serving> {
   const { get, getAll } = invocation;
   const file = new WebConfigFile(get('web.config.file'));
+  // Before anything else: without it, that signal would end the program.
+  reloadOnHangup(invocation, file);
   const telemetryPath = get('web.telemetry-path') ?? '';
   const { takeSnapshot } = served;
   const withoutProcess = get('web.disable-exporter-metrics') === 'true';
@@ -49,8 +52,8 @@ export function webServer(invocation: Invocation, served: Served): () => Promise
       throw error;
     }
     const signal = stopSignal();
-    reloadOnHangup(invocation, file);
     for (const { url } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}` });
+    notifyServing();
     return { signal, close };
   };
 }

@@ -22,7 +22,7 @@ function problemOf(option: Option, value: string, where: string): string | undef
     return value === 'true' || value === 'false' ? undefined : `${where}=${value}: expected true or false`;
   if (value === '') return `${where} needs a value: ${option.value}`;
   try {
-    checkValue(option.value ?? '', where, value);
+    checkValue(option, where, value);
     return undefined;
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;

@@ -1,8 +1,16 @@
-/** For "did you mean": the known word that takes the fewest changes, where it does not take too many. */
+/**
+ * For "did you mean": the known word that begins with what was given, else the one that takes the fewest changes, where that is not most of the
+ * word.
+ */
 export function nearest(given: string, known: readonly string[]): string | undefined {
+  const longer = known.filter((word) => word.startsWith(given)).sort((a, b) => a.length - b.length)[0];
+  if (longer !== undefined && given.length >= SHORTEST_START) return longer;
   const [best] = known.map((word) => ({ word, changes: distance(given, word) })).sort((a, b) => a.changes - b.changes);
-  return best !== undefined && best.changes <= 4 ? best.word : undefined;
+  return best !== undefined && best.changes <= Math.min(4, given.length / 3) ? best.word : undefined;
 }
+
+/** Fewer letters are the start of too many words. */
+const SHORTEST_START = 4;
 
 /** `unknown option --limit.sries; did you mean --limit.series?` */
 export function unknown(what: string, given: string, known: readonly string[]): string {

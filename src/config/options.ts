@@ -12,6 +12,8 @@ export interface Option {
   readonly value?: string;
   /** May be given more than once. */
   readonly multiple?: true;
+  /** Of a NUMBER. */
+  readonly least?: number;
   readonly default?: string;
   /** Where a command has another one. */
   readonly defaults?: Partial<Record<CommandName, string>>;
@@ -270,6 +272,7 @@ export const OPTIONS = [
     flag: 'limit.series',
     type: 'string',
     value: 'NUMBER',
+    least: 100,
     default: '200000',
     help: 'Series in all. VMs that find no room are summed as vm="other".',
     commands: ['run', 'demo'],
@@ -278,6 +281,7 @@ export const OPTIONS = [
     flag: 'limit.series-per-vm',
     type: 'string',
     value: 'NUMBER',
+    least: 100,
     default: '2000',
     help: 'Series of each VM. What finds no room is summed in series of the same VM with "other" as label.',
     commands: ['run', 'demo'],
@@ -286,6 +290,7 @@ export const OPTIONS = [
     flag: 'limit.label-length',
     type: 'string',
     value: 'NUMBER',
+    least: 32,
     default: '128',
     help: 'Longest value of a label, in characters; longer ones are cut and marked.',
     commands: ['run', 'demo'],

@@ -1,5 +1,5 @@
 import { AgentError } from '../agent-error.js';
-import type { Flag } from './options.js';
+import type { Flag, Option } from './options.js';
 
 /**
  * Values of options, in base units. `where` is the option as it was given - a flag, a variable, a line of a file - and `expected` throws an
@@ -68,6 +68,12 @@ function readUrlPath(where: string, value: string): string {
   return expected(where, value, 'a path such as /metrics, and none that is taken (/api, /docs, /-, /healthz, /readyz)');
 }
 
+function readUrl(where: string, value: string): URL {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  return expected(where, value, 'a URL such as http://localhost:4318');
+}
+
 const ofFlag =
   <T>(read: Read<T>) =>
   (flag: Flag, value: string): T =>
@@ -97,12 +103,14 @@ const READ: Readonly<Record<string, Read<unknown>>> = {
   DURATION: readSeconds,
   NAME: readInstanceName,
   PATH: readUrlPath,
+  URL: readUrl,
   'SYSTEM:EVENT,...': readEvents,
   '[HOST]:PORT': readListenAddress,
 };
 
 /** @throws AgentError where the value is not what its placeholder in --help (`DURATION`, `auto|binary|text`) promises */
-export function checkValue(placeholder: string, where: string, value: string): void {
+export function checkValue({ value: placeholder = '', least = 0 }: Option, where: string, value: string): void {
   if (/^[a-z0-9]+(?:\|[a-z0-9]+)+$/.test(placeholder)) readChoice(where, value, placeholder.split('|'));
+  else if (placeholder === 'NUMBER' && readCount(where, value) < least) expected(where, value, `at least ${least}`);
   else READ[placeholder]?.(where, value);
 }

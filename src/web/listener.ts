@@ -3,6 +3,7 @@ import { createServer as createSecureServer, Server as SecureServer } from 'node
 import type { AddressInfo } from 'node:net';
 import { AgentError } from '../agent-error.js';
 import { log } from '../log.js';
+import { Connections } from './connections.js';
 import { clientRequest } from './tls.js';
 import type { LoadedWebConfig, WebConfigFile } from './web-config-file.js';
 
@@ -37,6 +38,8 @@ export class Listener {
   #server: Server;
   #address: Address;
   #closed = false;
+  /** Also those of a server that was replaced. */
+  readonly #connections = new Connections(MAX_CONNECTIONS);
 
   private constructor(address: Address, handler: RequestListener, file: WebConfigFile) {
     this.#address = address;
@@ -62,7 +65,7 @@ export class Listener {
   close(): void {
     this.#closed = true;
     this.#server.close();
-    this.#server.closeAllConnections();
+    this.#connections.closeAll();
   }
 
   #create(): Server {
@@ -74,7 +77,7 @@ export class Listener {
             { ...LIMITS, ...secure, ...clientRequest(tls), handshakeTimeout: HANDSHAKE_MS },
             this.#handler,
           );
-    server.maxConnections = MAX_CONNECTIONS;
+    this.#connections.watch(server);
     // Before the handshake.
     server.prependListener('connection', () => this.#update());
     server.on('tlsClientError', (error: NodeJS.ErrnoException) =>

@@ -4,6 +4,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { PrometheusView } from '../expose/prometheus.js';
 import { acceptsGzip, formatFor } from './accept.js';
 import { refuse } from './guard.js';
+import { Readers } from './readers.js';
 import { Scrapes } from './scrapes.js';
 
 /** Longest time for an answer where the scraper does not say: more than any scraper waits. */
@@ -12,6 +13,7 @@ const LONGEST_MS = 60_000;
 /** `maxRequests` 0: any number at once. */
 export function metricsHandler(view: PrometheusView, maxRequests: number): RequestHandler {
   const scrapes = new Scrapes(view);
+  const readers = new Readers();
   let underWay = 0;
   return async (request, response) => {
     if (maxRequests > 0 && underWay >= maxRequests)
@@ -23,16 +25,17 @@ export function metricsHandler(view: PrometheusView, maxRequests: number): Reque
       underWay--;
       clearTimeout(late);
     });
-    await answer(scrapes, request, response);
+    await answer(scrapes, readers, request, response);
   };
 }
 
-async function answer(scrapes: Scrapes, request: Request, response: Response): Promise<void> {
+async function answer(scrapes: Scrapes, readers: Readers, request: Request, response: Response): Promise<void> {
   const format = formatFor(request.get('accept'));
   const exposition = await scrapes.take(format);
   const gzip = acceptsGzip(request.get('accept-encoding'));
   const pieces = gzip ? await exposition.gzipped() : exposition.plain;
   if (response.headersSent || response.destroyed) return;
+  readers.add(exposition, response);
   response.set({
     // Not by set('Content-Type'), which would know better about the parameters.
     'Content-Type': format.contentType,

@@ -28,7 +28,7 @@ export function landingPage(options: PageOptions, answer: VmsAnswer, nonce: stri
   const head = `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>`;
   const body = `<p>How many VM exits end up in QEMU, of which VM, why, and what do they cost?</p>
 <table>
-<caption>VMs on this host</caption>
+<caption>VMs</caption>
 <thead><tr>${COLUMNS.map(({ title, hint }) => `<th scope="col" title="${escaped(hint)}">${escaped(title)}</th>`).join('')}</tr></thead>
 <tbody id="vms">${rowsOf(answer)}</tbody>
 </table>

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext, type SecureContextOptions, type SecureVersion, type TLSSocket } from 'node:tls';
-import { AgentError, fileError } from '../agent-error.js';
+import { AgentError } from '../agent-error.js';
 import { unknown } from '../config/nearest.js';
 import type { Pem, TlsConfig } from './web-config.js';
 
@@ -36,14 +35,16 @@ const CURVES: Readonly<Record<string, string>> = {
   X25519: 'X25519',
 };
 
-/** Files that the configuration in the file `path` names. */
-export function tlsFiles(path: string, { cert, key, clientCa }: TlsConfig): string[] {
-  return [cert, key, clientCa].flatMap((pem) => (pem?.file === undefined ? [] : [resolve(dirname(path), pem.file)]));
-}
-
-/** Reads the certificates. @throws AgentError where a file can't be read, or what is in it does not fit together */
-export function secureContextOf(path: string, config: TlsConfig): SecureContextOptions {
-  const read = (pem: Pem) => pem.text ?? readPem(resolve(dirname(path), pem.file ?? ''));
+/**
+ * What handshakes need. `path`: of the web configuration file, which names of certificates are relative to.
+ * @throws AgentError where a file can't be read, or what is in it does not fit together
+ */
+export function secureContextOf(
+  path: string,
+  config: TlsConfig,
+  readFile: (path: string) => string,
+): SecureContextOptions {
+  const read = (pem: Pem) => pem.text ?? readFile(resolve(dirname(path), pem.file ?? ''));
   const ciphers = config.ciphers.map((name) => translated(path, 'cipher', name, CIPHERS)).filter((name) => name !== '');
   const curves = config.curves.map((name) => translated(path, 'curve', name, CURVES));
   const context: SecureContextOptions = {
@@ -62,14 +63,6 @@ export function secureContextOf(path: string, config: TlsConfig): SecureContextO
     throw new AgentError(`${path}: tls_server_config: ${reasonOf(error)}`, { cause: error });
   }
   return context;
-}
-
-function readPem(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw fileError(file, error);
-  }
 }
 
 /** OpenSSL's own words end in what a user can understand. */
@@ -108,7 +101,7 @@ export function clientAllowed({ clientAuth, clientSans }: TlsConfig, socket: TLS
   return clientSans.length === 0 || sansOf(certificate.subjectAltName ?? '').some((san) => clientSans.includes(san));
 }
 
-/** `DNS:a.example, IP Address:10.0.0.1, URI:spiffe://x, email:a@b`; quoted where a value has a comma or so. */
+/** As Node.js writes them: `DNS:a.example, IP Address:10.0.0.1, URI:spiffe://x, email:a@b`; quoted where a value has a comma or so. */
 function sansOf(text: string): string[] {
   return [...text.matchAll(/(?:^|, )(?:DNS|IP Address|URI|email):("(?:[^"\\]|\\.)*"|[^,]*)/g)].flatMap(
     ([, value = '']) => (value.startsWith('"') ? [JSON.parse(value) as string] : [value]),

@@ -1,8 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
 import type { SecureContextOptions } from 'node:tls';
-import { AgentError, fileError } from '../agent-error.js';
+import { AgentError } from '../agent-error.js';
 import { log } from '../log.js';
-import { secureContextOf, tlsFiles } from './tls.js';
+import { secureContextOf } from './tls.js';
+import { WatchedFiles } from './watched-files.js';
 import { PLAIN_HTTP, parseWebConfig, type WebConfig } from './web-config.js';
 
 export interface LoadedWebConfig extends WebConfig {
@@ -14,32 +14,29 @@ export interface LoadedWebConfig extends WebConfig {
 export class WebConfigFile {
   readonly #path: string | undefined;
   #current: LoadedWebConfig = { ...PLAIN_HTTP, secure: undefined };
-  /** What the files looked like when they were last read, well or not. */
-  #seen = '';
+  /** The file and the certificates that it names. */
+  #files = new WatchedFiles();
 
   /** @throws AgentError naming every problem of the file, of its certificates and keys */
   constructor(path: string | undefined) {
     this.#path = path;
-    if (path === undefined) return;
-    this.#seen = this.#look(path);
-    this.#current = load(path);
-    this.#seen = this.#look(path);
+    if (path !== undefined) this.#current = load(path, this.#files);
   }
 
-  /** A few system calls, no more, where nothing has changed. */
   get current(): LoadedWebConfig {
-    if (this.#path !== undefined && this.#look(this.#path) !== this.#seen) this.reload();
+    if (this.#files.changed) this.reload();
     return this.#current;
   }
 
   /** Where the file is bad now, what was good before stays. */
   reload(): void {
     if (this.#path === undefined) return;
-    this.#seen = this.#look(this.#path);
+    // What it names now is watched from now on, be it good or bad.
+    this.#files = new WatchedFiles();
     try {
-      this.#current = load(this.#path);
-      // It may name other files than before.
-      this.#seen = this.#look(this.#path);
+      const now = load(this.#path, this.#files);
+      if (isOpen(now) && !isOpen(this.#current)) throw new AgentError(EMPTIED(this.#path));
+      this.#current = now;
       log('info', 'web configuration read again', { file: this.#path });
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
@@ -48,28 +45,20 @@ export class WebConfigFile {
       });
     }
   }
-
-  /** Cheap, and enough to tell that a file is another: also where a link to it was changed, as Kubernetes does with secrets. */
-  #look(path: string): string {
-    const { tls } = this.#current;
-    return [path, ...(tls === undefined ? [] : tlsFiles(path, tls))].map(identity).join(' ');
-  }
 }
 
-function identity(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat === undefined ? '-' : `${stat.ino}:${stat.mtimeMs}:${stat.size}`;
+/** A file that somebody is just writing is empty for a moment: that must not open the door. */
+const EMPTIED = (path: string) =>
+  `${path}: has neither TLS nor passwords any more; to serve without them, restart the program`;
+
+function isOpen({ tls, users }: WebConfig): boolean {
+  return tls === undefined && users.size === 0;
 }
 
-function load(path: string): LoadedWebConfig {
-  const config = parseWebConfig(path, readText(path));
-  return { ...config, secure: config.tls === undefined ? undefined : secureContextOf(path, config.tls) };
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(path, error);
-  }
+function load(path: string, files: WatchedFiles): LoadedWebConfig {
+  const config = parseWebConfig(path, files.read(path));
+  return {
+    ...config,
+    secure: config.tls === undefined ? undefined : secureContextOf(path, config.tls, (file) => files.read(file)),
+  };
 }

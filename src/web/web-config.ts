@@ -8,9 +8,7 @@
  * docs/web-configuration.md of prometheus/exporter-toolkit (2026-07). Paths are relative to the file. Unknown keys are refused, as there: a
  * misspelt client_auth_type must not leave the door open. `http2` is taken and has no effect: this program speaks HTTP/1.1.
  */
-import { isAlias, LineCounter, parseDocument, visit } from 'yaml';
-import { AgentError } from '../agent-error.js';
-import { unknown } from '../config/nearest.js';
+import { SectionReader } from './section-reader.js';
 
 export interface WebConfig {
   /** Undefined: plain HTTP. */
@@ -81,11 +79,12 @@ const HEADERS: Readonly<Record<string, readonly string[]>> = {
   'X-Frame-Options': ['deny', 'sameorigin'],
   'X-XSS-Protection': [],
 };
-const BCRYPT = /^\$2[abxy]?\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
+/** Of a cost of 4 to 16: at 17, a comparison takes longer than a scraper waits. */
+const BCRYPT = /^\$2[aby]\$(?:0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}$/;
 
 /** @throws AgentError naming every problem of the file. Never repeats a value that may be a secret. */
 export function parseWebConfig(path: string, text: string): WebConfig {
-  const reader = new Reader(path, text);
+  const reader = new SectionReader(path, text);
   const top = reader.section('', reader.root, TOP_KEYS);
   const http = reader.section('http_server_config', top.http_server_config, ['http2', 'headers']);
   reader.boolean('http_server_config.http2', http.http2, true);
@@ -99,7 +98,7 @@ export function parseWebConfig(path: string, text: string): WebConfig {
   return config;
 }
 
-function tlsOf(reader: Reader, value: unknown): TlsConfig | undefined {
+function tlsOf(reader: SectionReader, value: unknown): TlsConfig | undefined {
   const given = reader.section('tls_server_config', value, TLS_KEYS);
   if (Object.keys(given).length === 0) return undefined;
   const name = (key: string) => `tls_server_config.${key}`;
@@ -121,25 +120,22 @@ function tlsOf(reader: Reader, value: unknown): TlsConfig | undefined {
     name('client_auth_type'),
     wanted === 'RequireClientCert' ? 'RequireAnyClientCert' : wanted,
     CLIENT_AUTH,
+    'NoClientCert',
   );
   const clientSans = reader.strings(name('client_allowed_sans'), given.client_allowed_sans);
   checkClients(reader, clientAuth, clientCa, clientSans);
+  const version = (key: 'min_version' | 'max_version', preset: TlsVersion) =>
+    reader.oneOf(name(key), reader.string(name(key), given[key]) || preset, VERSIONS, preset);
+  const [minVersion, maxVersion] = [version('min_version', 'TLS12'), version('max_version', 'TLS13')];
+  if (minVersion > maxVersion) reader.problem(`${name('min_version')}: is above max_version`);
   return {
     cert: cert ?? {},
     key: key ?? {},
     clientCa,
     clientAuth,
     clientSans,
-    minVersion: reader.oneOf(
-      name('min_version'),
-      reader.string(name('min_version'), given.min_version) || 'TLS12',
-      VERSIONS,
-    ),
-    maxVersion: reader.oneOf(
-      name('max_version'),
-      reader.string(name('max_version'), given.max_version) || 'TLS13',
-      VERSIONS,
-    ),
+    minVersion,
+    maxVersion,
     ciphers: reader.strings(name('cipher_suites'), given.cipher_suites),
     preferServerCiphers: reader.boolean(name('prefer_server_cipher_suites'), given.prefer_server_cipher_suites, true),
     curves: reader.strings(name('curve_preferences'), given.curve_preferences),
@@ -147,9 +143,10 @@ function tlsOf(reader: Reader, value: unknown): TlsConfig | undefined {
 }
 
 const VERSIONS = ['TLS10', 'TLS11', 'TLS12', 'TLS13'] as const;
+type TlsVersion = (typeof VERSIONS)[number];
 
 /** What looks as if clients were checked, but lets anybody in, is refused. */
-function checkClients(reader: Reader, auth: ClientAuth, ca: Pem | undefined, sans: readonly string[]): void {
+function checkClients(reader: SectionReader, auth: ClientAuth, ca: Pem | undefined, sans: readonly string[]): void {
   if (ca !== undefined && auth === 'NoClientCert')
     reader.problem('tls_server_config.client_ca_file: has no effect without client_auth_type');
   if (ca === undefined && (auth === 'RequireAndVerifyClientCert' || auth === 'VerifyClientCertIfGiven'))
@@ -158,31 +155,34 @@ function checkClients(reader: Reader, auth: ClientAuth, ca: Pem | undefined, san
     reader.problem('tls_server_config.client_allowed_sans: needs client_auth_type RequireAndVerifyClientCert');
 }
 
-function usersOf(reader: Reader, value: unknown): Map<string, string> {
+function usersOf(reader: SectionReader, value: unknown): Map<string, string> {
   const users = new Map<string, string>();
   for (const [user, hash] of Object.entries(reader.section('basic_auth_users', value))) {
     if (typeof hash === 'string' && BCRYPT.test(hash)) users.set(user, hash);
-    else reader.problem(`basic_auth_users.${user}: not a bcrypt hash; make one with htpasswd -nBC 10 ""`);
+    else
+      reader.problem(
+        `basic_auth_users.${user}: not a bcrypt hash ($2y$, cost 4 to 16); make one with htpasswd -nBC 10 ""`,
+      );
     if (user.includes(':')) reader.problem(`basic_auth_users.${user}: a user's name cannot have a colon`);
   }
   return users;
 }
 
-function headersOf(reader: Reader, value: unknown): Record<string, string> {
+function headersOf(reader: SectionReader, value: unknown): Record<string, string> {
   const headers = Object.entries(reader.section('http_server_config.headers', value, Object.keys(HEADERS)));
   return Object.fromEntries(
     headers.flatMap(([header, given]) => {
       const name = `http_server_config.headers.${header}`;
       const text = reader.string(name, given);
       const allowed = HEADERS[header] ?? [];
-      if (allowed.length > 0 && text !== '') reader.oneOf(name, text, allowed);
+      if (allowed.length > 0 && text !== '') reader.oneOf(name, text, allowed, '');
       if (/[^\t\x20-\x7e]/.test(text)) reader.problem(`${name}: has characters that no header can have`);
       return text === '' ? [] : [[header, text]];
     }),
   );
 }
 
-function rateLimitOf(reader: Reader, value: unknown): RateLimit | undefined {
+function rateLimitOf(reader: SectionReader, value: unknown): RateLimit | undefined {
   const given = reader.section('rate_limit', value, ['interval', 'burst']);
   const interval = reader.string('rate_limit.interval', given.interval) || '0';
   const match = /^(?:(\d+(?:\.\d+)?)(ms|s|m|h)|0)$/.exec(interval);
@@ -190,82 +190,9 @@ function rateLimitOf(reader: Reader, value: unknown): RateLimit | undefined {
   const burst = reader.string('rate_limit.burst', given.burst) || '0';
   if (!/^\d{1,9}$/.test(burst)) reader.problem('rate_limit.burst: expected a number');
   const intervalMs = Number(match?.[1] ?? 0) * (MS[match?.[2] ?? ''] ?? 0);
+  if (intervalMs > 0 && burst === '0')
+    reader.problem('rate_limit.burst: must be at least 1, else every request is refused');
   return intervalMs > 0 ? { intervalMs, burst: Number(burst) } : undefined;
 }
 
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-type Section = Readonly<Record<string, unknown>>;
-
-/** Values of the file by type, and a list of what is wrong with them. */
-class Reader {
-  readonly root: unknown;
-  readonly #path: string;
-  readonly #problems: string[] = [];
-
-  constructor(path: string, text: string) {
-    this.#path = path;
-    const lines = new LineCounter();
-    // All scalars as they are written: `0x10` as a password's name is no number.
-    const document = parseDocument(text, { schema: 'failsafe', lineCounter: lines, prettyErrors: false });
-    for (const { pos, message } of document.errors)
-      this.problem(`line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`);
-    visit(document, (_key, node) => {
-      if (isAlias(node)) this.problem('aliases (*name) are not understood here');
-    });
-    this.end();
-    this.root = document.toJS();
-  }
-
-  problem(text: string): void {
-    this.#problems.push(`${this.#path}: ${text}`);
-  }
-
-  /** @throws AgentError where there was a problem */
-  end(): void {
-    if (this.#problems.length > 0) throw new AgentError(this.#problems.join('\n'));
-  }
-
-  /** Only `known` keys; undefined: any. */
-  section(name: string, value: unknown, known?: readonly string[]): Section {
-    if (value === undefined || value === null || value === '') return {};
-    if (!isSection(value)) {
-      this.problem(`${name === '' ? 'the file' : name}: expected "key: value" lines`);
-      return {};
-    }
-    for (const key of Object.keys(value))
-      if (known?.includes(key) === false)
-        this.problem(`${name === '' ? '' : `${name}: `}${unknown('key', key, known)}`);
-    return value;
-  }
-
-  /** '' where it is not given. */
-  string(name: string, value: unknown): string {
-    if (value === undefined || value === null) return '';
-    if (typeof value === 'string') return value;
-    this.problem(`${name}: expected text`);
-    return '';
-  }
-
-  strings(name: string, value: unknown): string[] {
-    if (value === undefined || value === null || value === '') return [];
-    if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value;
-    this.problem(`${name}: expected a list`);
-    return [];
-  }
-
-  boolean(name: string, value: unknown, preset: boolean): boolean {
-    const text = this.string(name, value) || String(preset);
-    return this.oneOf(name, text, ['true', 'false']) === 'true';
-  }
-
-  oneOf<T extends string>(name: string, value: string, choices: readonly T[]): T {
-    const choice = choices.find((candidate) => candidate === value);
-    if (choice === undefined) this.problem(`${name}: expected ${choices.join(', ')}`);
-    return choice ?? (choices[0] as T);
-  }
-}
-
-function isSection(value: unknown): value is Section {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

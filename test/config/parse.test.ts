@@ -36,22 +36,23 @@ function problems(argv: string[], environment: Environment = {}, yaml?: string):
 }
 
 test('the command line goes before the environment, the environment before the file, the file before the default', () => {
-  const yaml = 'limit.series: 3\nlog:\n  level: warn\nvm.grace-period: 7m\n';
-  const environment = { KVM_EXIT_EXPORTER_LIMIT_SERIES: '2', KVM_EXIT_EXPORTER_LOG_LEVEL: 'error' };
-  const { get } = parse(['run', '--limit.series=1'], environment, yaml);
+  const yaml = 'limit.series: 300\nlog:\n  level: warn\nvm.grace-period: 7m\n';
+  const environment = { KVM_EXIT_EXPORTER_LIMIT_SERIES: '200', KVM_EXIT_EXPORTER_LOG_LEVEL: 'error' };
+  const { get } = parse(['run', '--limit.series=100'], environment, yaml);
   assert.deepEqual(
     [get('limit.series'), get('log.level'), get('vm.grace-period'), get('log.format')],
-    ['1', 'error', '7m', 'logfmt'],
+    ['100', 'error', '7m', 'logfmt'],
   );
 });
 
 test('every option can be given in each of the three ways', () => {
-  const valueOf: Record<string, string> = {
+  const examples: Record<string, string> = {
     DURATION: '3s',
-    NUMBER: '7',
+    NUMBER: '700',
     BYTES: '1M',
     NAME: 'x',
     PATH: '/x',
+    URL: 'http://x:1',
     '[HOST]:PORT': ':1',
     'SYSTEM:EVENT,...': 'kvm:x',
   };
@@ -61,7 +62,7 @@ test('every option can be given in each of the three ways', () => {
     const value =
       type === 'boolean'
         ? 'false'
-        : (valueOf[metavar] ?? (metavar.includes('|') ? metavar.split('|').at(-1) : 'x') ?? '');
+        : (examples[metavar] ?? (metavar.includes('|') ? metavar.split('|').at(-1) : 'x') ?? '');
     const command =
       option.commands.find((name) => COMMANDS.some((known) => known.name === name && known.usage === '')) ??
       option.commands[0];
@@ -88,7 +89,7 @@ const FILES: readonly { name: string; yaml: string; want: Record<string, readonl
     yaml: 'collector:\n  io: false\n  io.addresses: 5\n',
     want: { 'collector.io': ['false'], 'collector.io.addresses': ['5'] },
   },
-  { name: 'numbers as they are written', yaml: 'limit.series: 0010\n', want: { 'limit.series': ['0010'] } },
+  { name: 'numbers as they are written', yaml: 'limit.series: 0100\n', want: { 'limit.series': ['0100'] } },
   { name: 'nothing at all', yaml: '', want: { 'log.level': ['info'] } },
   { name: 'comments only', yaml: '# nothing\n', want: { 'log.level': ['info'] } },
 ];
@@ -131,6 +132,29 @@ test('all mistakes of all three are told at once, each with where it was made', 
     ],
   );
 });
+
+test('what is too little, or no URL, is told with everything else', () => {
+  assert.deepEqual(
+    problems(['run', '--limit.series=99', '--limit.label-length=1', '--otlp.endpoint=collector:4318', '--log.level=x']),
+    [
+      '--limit.series=99: expected at least 100',
+      '--limit.label-length=1: expected at least 32',
+      '--otlp.endpoint=collector:4318: expected a URL such as http://localhost:4318',
+      '--log.level=x: expected debug, info, warn or error',
+    ],
+  );
+});
+
+for (const [given, want] of [
+  ['--web.listen', '; did you mean --web.listen-address?'],
+  ['--web.config', '; did you mean --web.config.file?'],
+  ['--colector.io', '; did you mean --collector.io?'],
+  ['--xyz', ''],
+  ['--qmp', ''],
+  ['--listen', ''],
+] as const)
+  test(`${given} is ${want === '' ? 'like no option of run' : `unknown${want}`}`, () =>
+    assert.deepEqual(problems(['run', given]), [`unknown option ${given}${want} (--help lists them)`]));
 
 const BAD_FILES: readonly { name: string; yaml: string; want: RegExp }[] = [
   { name: 'no YAML', yaml: 'a: [1\nb: 2', want: /^FILE:2: / },

@@ -134,7 +134,10 @@ test('a bad file keeps the program from starting, with one clear line each', OPE
   own.issue('elsewhere');
   writeFileSync(join(own.folder, 'not.pem'), 'hello\n');
   for (const [text, want] of [
-    [`${TLS}  client_auth: x\n`, /web-\d+\.yml: tls_server_config: unknown key client_auth; did you mean client_ca\?$/],
+    [
+      `${TLS}  client_auth: x\n`,
+      /web-\d+\.yml: tls_server_config: unknown key client_auth; did you mean client_auth_type\?$/,
+    ],
     [TLS.replace('server.crt', 'missing.crt'), /missing\.crt: no such file$/],
     [
       TLS.replace('server.key', 'elsewhere.key'),
@@ -173,6 +176,11 @@ test('a change holds from the next connection on, a bad one changes nothing and 
   );
   assert.equal(agent.log.match(/configuration is bad/g)?.length, 1);
 
+  // As a file is for a moment that an editor just writes.
+  writeFileSync(file, '');
+  assert.equal(await ask('prometheus:wrong'), 401);
+  assert.match(agent.log, /has neither TLS nor passwords any more/);
+
   replace(file, TLS + USERS.replace('prometheus', 'grafana'));
   assert.deepEqual([await ask('prometheus:secret'), await ask('grafana:secret')], [401, 200]);
 
@@ -204,37 +212,63 @@ test('a change holds from the next connection on, a bad one changes nothing and 
   assert.equal(await statusOf(plain), 401, 'without its file the door is open');
 });
 
-test('Prometheus scrapes over TLS with a password and knows type and help of every metric', {
+test('Prometheus with certificate and password gets type and help of every metric; without one of them it gets nothing', {
   skip: OPENSSL.skip || needs('prometheus').skip,
 }, async (t) => {
-  const { own } = made();
-  const agent = await WebAgent.start(`--web.config.file=${webConfig(TLS + USERS)}`);
+  const { own, other } = made();
+  const clients = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
+  const agent = await WebAgent.start(`--web.config.file=${webConfig(clients + USERS)}`);
+  const scrape = (identity: Identity | undefined, password: string, scheme = 'https') => ({
+    scheme,
+    tls_config: {
+      ca_file: own.ca.certFile,
+      ...(identity && { cert_file: identity.certFile, key_file: identity.keyFile }),
+    },
+    basic_auth: { username: 'prometheus', password },
+  });
+  const good = own.issue('prometheus');
   const prometheus = await Prometheus.start({
     target: `127.0.0.1:${agent.port}`,
     rules: [],
-    scrape: {
-      scheme: 'https',
-      tls_config: { ca_file: own.ca.certFile },
-      basic_auth: { username: 'prometheus', password: 'secret' },
+    job: 'good',
+    scrape: scrape(good, 'secret'),
+    others: {
+      'wrong password': scrape(good, 'wrong'),
+      'no certificate': scrape(undefined, 'secret'),
+      'expired certificate': scrape(own.issue('prometheus-old', { days: -1 }), 'secret'),
+      'unknown certificate': scrape(other.issue('prometheus-other'), 'secret'),
+      'plain HTTP': scrape(good, 'secret', 'http'),
     },
   });
   t.after(() => prometheus.stop());
   const missing = async () => {
-    const metadata = (await prometheus.api('metadata')) as Record<string, { type: string; help: string }[]>;
+    const metadata = (await prometheus.api('targets/metadata', { match_target: '{job="good"}' })) as Metadata[];
     return CATALOGUE.flatMap(({ name, type, help }) => {
       // OpenMetrics, which Prometheus prefers, calls a counter's family by its name without _total.
       const family = type === 'counter' ? name.replace(/_total$/, '') : name;
-      const [own] = metadata[family] ?? [];
-      return own?.type === type && own.help === help ? [] : [`${family}: ${JSON.stringify(own)}`];
+      const known = metadata.find(({ metric }) => metric === family);
+      return known?.type === type && known.help === help ? [] : [`${family}: ${JSON.stringify(known)}`];
     });
   };
   for (let tries = 0; tries < 60 && (await missing()).length > 0; tries++) await sleep(250);
   assert.deepEqual(await missing(), []);
-  const up = await prometheus.query('up');
-  assert.deepEqual(
-    up.map(({ values }) => values),
-    [[1]],
-  );
+  const up = async () =>
+    Object.fromEntries((await prometheus.query('up')).map(({ metric, values }) => [metric.job, values[0]]));
+  for (let tries = 0; tries < 60 && Object.keys(await up()).length < 6; tries++) await sleep(250);
+  assert.deepEqual(await up(), {
+    good: 1,
+    'wrong password': 0,
+    'no certificate': 0,
+    'expired certificate': 0,
+    'unknown certificate': 0,
+    'plain HTTP': 0,
+  });
   const sums = await prometheus.query('sum by (vm) (kvm_exits_total{layer="qemu"}) > 0');
   assert.deepEqual(sums.map(({ metric }) => metric.vm).sort(), ['legacy-db', 'web-1']);
 });
+
+interface Metadata {
+  readonly metric: string;
+  readonly type: string;
+  readonly help: string;
+}

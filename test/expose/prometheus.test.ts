@@ -149,8 +149,8 @@ test('the exposition has the figures of the JSON report', () => {
     Object.fromEntries(samples(families, 'kvm_exits_total').map(({ labels, value }) => [key(labels), value])),
     Object.fromEntries(
       want.exits.map((exit: Record<string, string | number>) => [
-        [exit['vm'], exit['vcpu'], exit['layer'], exit['reason']].join('|'),
-        exit['count'],
+        [exit.vm, exit.vcpu, exit.layer, exit.reason].join('|'),
+        exit.count,
       ]),
     ),
   );

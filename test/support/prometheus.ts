@@ -24,6 +24,8 @@ export interface PrometheusOptions {
   readonly job?: string;
   /** More of the scrape configuration: scheme, passwords, certificates. */
   readonly scrape?: Readonly<Record<string, unknown>>;
+  /** More jobs for the same target, by name, with what their scrapes are like. */
+  readonly others?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 export class Prometheus {
@@ -107,15 +109,23 @@ interface Answer {
   readonly values?: readonly (readonly [number, string])[];
 }
 
-function config({ target, rules, interval = '1s', job = 'kvm-exit-exporter', scrape = {} }: PrometheusOptions): string {
-  const more = Object.entries(scrape).map(([key, value]) => `    ${key}: ${JSON.stringify(value)}\n`);
-  return `global:
-  scrape_interval: ${interval}
-  evaluation_interval: ${interval}
-rule_files: ${JSON.stringify(rules)}
-scrape_configs:
-  - job_name: ${job}
-    static_configs:
-      - targets: [${JSON.stringify(target)}]
-${more.join('')}`;
+function config({
+  target,
+  rules,
+  interval = '1s',
+  job = 'kvm-exit-exporter',
+  scrape,
+  others,
+}: PrometheusOptions): string {
+  const jobs = Object.entries({ [job]: scrape ?? {}, ...others }).map(([job_name, more]) => ({
+    job_name,
+    static_configs: [{ targets: [target] }],
+    ...more,
+  }));
+  // JSON is YAML.
+  return JSON.stringify({
+    global: { scrape_interval: interval, evaluation_interval: interval },
+    rule_files: rules,
+    scrape_configs: jobs,
+  });
 }

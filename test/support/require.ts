@@ -20,6 +20,9 @@ export type Requirement =
   | 'perf'
   | 'setpriv'
   | 'openssl'
+  | 'systemd-analyze'
+  | 'systemd-notify'
+  | 'python3'
   | 'svmhost';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';

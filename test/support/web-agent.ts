@@ -1,4 +1,4 @@
-/** `demo` with options of the web server, and requests that say what happens to them below HTTP. */
+/** The program with options of the web server, and requests that say what happens to them below HTTP. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,9 +12,10 @@ export class WebAgent {
   readonly process: ChildProcess;
   #log = '';
 
-  private constructor(args: readonly string[]) {
-    this.process = spawn(process.execPath, [MAIN, 'demo', '--web.listen-address=127.0.0.1:0', ...args], {
+  private constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>>) {
+    this.process = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     this.process.stderr?.on('data', (text) => {
       this.#log += text;
@@ -26,8 +27,17 @@ export class WebAgent {
     });
   }
 
+  /** `demo`. */
   static async start(...args: string[]): Promise<WebAgent> {
-    const agent = new WebAgent(args);
+    return WebAgent.startCommand('demo', args);
+  }
+
+  static async startCommand(
+    command: 'demo' | 'run',
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<WebAgent> {
+    const agent = new WebAgent(command, args, environment);
     await agent.until('msg=serving');
     return agent;
   }

@@ -89,6 +89,13 @@ const BAD: readonly [string, readonly RegExp[]][] = [
   ['http_server_config: {headers: {X-Frame-Options: allow}}', [/X-Frame-Options: expected deny, sameorigin/]],
   ['http_server_config: {headers: {X-XSS-Protection: "1\\r\\nSet-Cookie: a"}}', [/characters that no header can have/]],
   ['rate_limit: {interval: soon, burst: many}', [/rate_limit.interval/, /rate_limit.burst/]],
+  ['rate_limit: {interval: 1s}', [/rate_limit\.burst: must be at least 1/]],
+  [
+    `tls_server_config: {${TLS}, min_version: TLS13, max_version: TLS12}`,
+    [/^w: tls_server_config\.min_version: is above max_version$/],
+  ],
+  [`basic_auth_users: {a: ${HASH.replace('$10$', '$17$')}}`, [/basic_auth_users\.a: not a bcrypt hash/]],
+  [`basic_auth_users: {a: ${HASH.replace('$2y$', '$2x$')}}`, [/basic_auth_users\.a: not a bcrypt hash/]],
   ['a: [', [/^w: line 1: /]],
   ['basic_auth_users: &a {}\nrate_limit: *a', [/aliases/]],
   ['hello', [/^w: the file: expected "key: value" lines/]],
