@@ -270,6 +270,7 @@ export class Agent {
     for (const vm of forgotten) this.#forget(vm);
     for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
     for (const vm of started) {
+      this.#pace.hurry();
       log('info', 'VM started', { vm: vm.label, pid: vm.pid, vmm: vm.vmm, uuid: vm.uuid });
       this.#qemu?.restarted(vm);
     }

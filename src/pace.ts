@@ -15,12 +15,16 @@ const QUIET_MS = Math.min(SLOWEST_MS, Math.max(100, availableParallelism()));
 /** Little: a drain has read no more than this from any CPU. */
 const QUIET_BYTES = 2 << 16;
 const FASTEST_MS = 10;
+/** While a VM starts its threads come one by one, and it may end at once. */
+const HURRY_MS = 25;
+const HURRIED_DRAINS = 20;
 /** A buffer fuller than this at a drain: come more often. Half of it: more seldom. */
 const HIGH_WATER = 1 / 8;
 
 export class Pace {
   readonly #bufferSize: number;
   #pauseMs = FASTEST_MS;
+  #hurried = 0;
 
   /** @param bufferSize bytes of a CPU's buffer */
   constructor(bufferSize: number) {
@@ -29,15 +33,21 @@ export class Pace {
 
   /** Between two drains. */
   get pauseMs(): number {
-    return this.#pauseMs;
+    return this.#hurried > 0 ? Math.min(HURRY_MS, this.#pauseMs) : this.#pauseMs;
   }
 
   /** @param mostBytes what the drain has read of the fullest buffer */
   adapt(mostBytes: number): void {
+    if (this.#hurried > 0) this.#hurried--;
     const fill = mostBytes / this.#bufferSize;
     if (fill > HIGH_WATER) this.#pauseMs = Math.max(FASTEST_MS, this.#pauseMs / 2);
     else if (mostBytes <= QUIET_BYTES) this.#pauseMs = QUIET_MS;
     else if (fill < HIGH_WATER / 2) this.#pauseMs = Math.min(SLOWEST_MS, this.#pauseMs * 1.25);
+  }
+
+  /** A VM has started. */
+  hurry(): void {
+    this.#hurried = HURRIED_DRAINS;
   }
 
   /** Nothing is drained. */

@@ -30,6 +30,16 @@ test('where little happens drains are frequent enough to see a VM that lives for
   assert.ok(pauseAt(0) <= 500);
 });
 
+test('drains follow each other closely while a VM starts', () => {
+  const pace = new Pace(16 * MIB);
+  pace.adapt(0);
+  const quiet = pace.pauseMs;
+  pace.hurry();
+  assert.ok(pace.pauseMs <= 30);
+  for (let drain = 0; drain < 100; drain++) pace.adapt(0);
+  assert.equal(pace.pauseMs, quiet);
+});
+
 test('repeat goes on until it is told to stop', async () => {
   const stop = new AbortController();
   let times = 0;
