@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8';
 import { AgentError, fileError } from './agent-error.js';
 import { check } from './commands/check.js';
 import { demo } from './commands/demo.js';
@@ -13,6 +14,12 @@ import type { CommandName } from './config/options.js';
 import { type Invocation, parseCommandLine } from './config/parse.js';
 import { setLog } from './log.js';
 import { VERSION } from './version.js';
+
+/**
+ * The way of an event, from its page to its counter, is to be one piece of machine code: numbers that are handed from call to call become
+ * objects. V8's usual limit (920 bytes of bytecode) stops halfway, which costs a fifth more CPU, and garbage.
+ */
+setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 
 const COMMANDS: Record<CommandName, (invocation: Invocation) => Promise<void>> = {
   run,
