@@ -27,7 +27,7 @@ const CHOSEN = [
   ['Time lost by the worst vCPU', 18, 0, 6, 2],
   ['Guest to KVM, by reason', 0, 2, 12, 5],
   ['KVM to QEMU, by reason', 12, 2, 12, 5],
-  ['Idle, by vCPU', 0, 7, 12, 5],
+  ['Accesses that reach QEMU, by device', 0, 7, 12, 5],
   ['Time outside the guest, by vCPU and layer', 12, 7, 12, 5],
   ['Quantiles in QEMU', 0, 12, 12, 4],
   ['Most time, by reason', 12, 12, 12, 4],
