@@ -97,10 +97,9 @@ function checkLog(bytes: Uint8Array, cuts: readonly number[]): void {
 }
 
 function checkSimple(bytes: Uint8Array, cuts: readonly number[]): void {
-  const { sink, refused } = checkRecording('qemu-simple', bytes, cuts);
+  const { sink } = checkRecording('qemu-simple', bytes, cuts);
   const found = total(sink.qemuEvents) + total(sink.lostGaps) + total(sink.malformedKinds);
   assert.ok(found <= bytes.length / 12 + 2, 'more records than fit');
-  assert.ok(refused || bytes.length <= 24 || found > 0 || bytes.length < 48, 'bytes of which nothing is said');
 }
 
 function checkPages(bytes: Uint8Array, cuts: readonly number[]): void {
