@@ -2,8 +2,7 @@
  * Coverage-guided fuzzing of all decoders: `npm run fuzz -- [seconds of each target] [seed] [target ...]`.
  *
  * Inputs that reach new code are kept and changed further. What fails, or takes longer than {@link HANG_MS}, is written to
- * fuzz-findings/, to become a fixture with a test; the exit code is 1 then. No package does this: fuzzers for Node bring a native engine
- * of their own, and V8 tells which code has run.
+ * fuzz-findings/, to become a fixture with a test; the exit code is 1 then. Which code has run, V8 tells.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
