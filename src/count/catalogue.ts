@@ -45,7 +45,7 @@ export const CATALOGUE: readonly Metric[] = [
       'KVM_RUN was interrupted or failed. The layers are two legs of one trip: never add them.',
     labels: ['vm', 'vcpu', 'layer', 'reason'],
     otel: { name: 'kvm.exits', unit: '{exit}' },
-    read: (snapshot) => snapshot.exits.map((exit) => [[exit.vm, exit.vcpu, exit.layer, exit.reason], exit.count]),
+    read: (snapshot) => each(snapshot.exits, (exit) => [[exit.vm, exit.vcpu, exit.layer, exit.reason], exit.count]),
   },
   {
     name: 'kvm_exit_duration_seconds',
@@ -56,7 +56,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'layer', 'reason'],
     otel: { name: 'kvm.exit.duration', unit: 's' },
     read: (snapshot) =>
-      snapshot.durations.map((duration) => [[duration.vm, duration.layer, duration.reason], duration]),
+      each(snapshot.durations, (duration) => [[duration.vm, duration.layer, duration.reason], duration]),
   },
   {
     name: 'kvm_vcpu_outside_guest_seconds_total',
@@ -76,7 +76,7 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Time a vCPU was away from its guest because the guest had nothing to do (HLT).',
     labels: ['vm', 'vcpu'],
     otel: { name: 'kvm.vcpu.idle', unit: 's' },
-    read: (snapshot) => snapshot.outside.map(({ vm, vcpu, idleSeconds }) => [[vm, vcpu], idleSeconds]),
+    read: (snapshot) => each(snapshot.outside, ({ vm, vcpu, idleSeconds }) => [[vm, vcpu], idleSeconds]),
   },
   {
     name: 'kvm_exit_causes_total',
@@ -85,7 +85,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'reason', 'userspace_reason'],
     otel: { name: 'kvm.exit.causes', unit: '{exit}' },
     read: (snapshot) =>
-      snapshot.causes.map(({ vm, reason, userspaceReason, count }) => [[vm, reason, userspaceReason], count]),
+      each(snapshot.causes, ({ vm, reason, userspaceReason, count }) => [[vm, reason, userspaceReason], count]),
   },
   {
     name: 'kvm_io_exits_total',
@@ -96,7 +96,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'layer', 'bus', 'direction', 'address', 'device'],
     otel: { name: 'kvm.io.exits', unit: '{access}' },
     read: (snapshot) =>
-      snapshot.io.map(({ vm, layer, bus, direction, address, device, count }) => [
+      each(snapshot.io, ({ vm, layer, bus, direction, address, device, count }) => [
         [vm, layer, bus, direction, address, device],
         count,
       ]),
@@ -110,7 +110,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'kind', 'seen_by', 'device'],
     otel: { name: 'kvm.eventfd.signals', unit: '{signal}' },
     read: (snapshot) =>
-      snapshot.eventfds.map(({ vm, kind, seenBy, device, count }) => [[vm, kind, seenBy, device], count]),
+      each(snapshot.eventfds, ({ vm, kind, seenBy, device, count }) => [[vm, kind, seenBy, device], count]),
   },
   {
     name: 'kvm_tracepoint_hits_total',
@@ -129,7 +129,7 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Events of QEMU\'s own traces, by name. kvm_run_exit is QEMU\'s view of kvm_exits_total{layer="qemu"} without restart and error.',
     labels: ['vm', 'event'],
     otel: { name: 'qemu.trace.events', unit: '{event}' },
-    read: (snapshot) => snapshot.qemuEvents.map(({ vm, event, count }) => [[vm, event], count]),
+    read: (snapshot) => each(snapshot.qemuEvents, ({ vm, event, count }) => [[vm, event], count]),
   },
   {
     name: 'kvm_vm_info',
@@ -137,7 +137,7 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Identity of each VM, to join on; always 1. demo="true": replayed from a recording, not this host.',
     labels: ['vm', 'uuid', 'pid', 'vmm', 'demo'],
     otel: { name: 'kvm.vm.info', unit: '{vm}' },
-    read: (snapshot) => snapshot.vms.map(({ vm, uuid, pid, vmm, demo }) => [[vm, uuid, pid, vmm, demo], 1]),
+    read: (snapshot) => each(snapshot.vms, ({ vm, uuid, pid, vmm, demo }) => [[vm, uuid, pid, vmm, demo], 1]),
   },
   {
     name: 'kvm_vm_vcpus',
@@ -145,7 +145,7 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'vCPU threads known of each VM.',
     labels: ['vm'],
     otel: { name: 'kvm.vm.vcpus', unit: '{vcpu}' },
-    read: (snapshot) => snapshot.vms.map(({ vm, vcpus }) => [[vm], vcpus]),
+    read: (snapshot) => each(snapshot.vms, ({ vm, vcpus }) => [[vm], vcpus]),
   },
   {
     name: 'kvm_exit_exporter_source_up',
@@ -209,7 +209,7 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Exits that have no duration: no entry was seen after them, or events were lost in between.',
     labels: ['vm', 'layer'],
     otel: { name: 'kvm_exit_exporter.unpaired_exits', unit: '{exit}' },
-    read: (snapshot) => snapshot.unpaired.map(({ vm, layer, count }) => [[vm, layer], count]),
+    read: (snapshot) => each(snapshot.unpaired, ({ vm, layer, count }) => [[vm, layer], count]),
   },
   {
     name: 'kvm_exit_exporter_unattributed_events_total',
@@ -254,4 +254,9 @@ function bySource(
     }
   }
   return [...series.values()];
+}
+
+/** One by one: of a hundred thousand rows, a list of samples would be most of a scrape's memory. */
+function* each<Row, Point>(rows: Iterable<Row>, point: (row: Row) => Point): Generator<Point, void, undefined> {
+  for (const row of rows) yield point(row);
 }

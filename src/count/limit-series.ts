@@ -74,14 +74,17 @@ export class SeriesLimiter {
     }
     const fixed = othersOf({ ...snapshot, series: { count: 0, limited: { series: 0, series_per_vm: 0 } } });
     if ((sum(sizes.values()) + fixed) * 2 < series) return;
-    let room = series - fixed - summedSize(snapshot, () => true);
     const shownOf = (vm: string, size: number) => Math.min(size, this.#shownSizes.get(vm) ?? 0);
-    for (const [vm, size] of sizes) room -= shownOf(vm, size);
-    for (const [vm, size] of sizes) {
-      const more = Math.min(size, seriesPerVm) - shownOf(vm, size);
+    const growing = [...sizes].filter(([vm, size]) => {
       // Those that were limited before have no more to come.
       const ownRoom = this.#limited.get(vm)?.room ?? 1;
-      if (ownRoom <= 0 || more <= 0) continue;
+      return ownRoom > 0 && Math.min(size, seriesPerVm) > shownOf(vm, size);
+    });
+    // To sum up all rows takes longer than all else here, and hardly ever is there anything new.
+    let room = growing.length === 0 ? 0 : series - fixed - summedSize(snapshot, () => true);
+    for (const [vm, size] of sizes) room -= shownOf(vm, size);
+    for (const [vm, size] of growing) {
+      const more = Math.min(size, seriesPerVm) - shownOf(vm, size);
       if (more <= room) room -= more;
       else this.#limit(vm, 'series', 0);
     }
