@@ -161,6 +161,7 @@ export class Ledger {
     this.#owners.delete(tid);
     // What nobody ever knew is kept as one.
     const id = owner === undefined ? 0 : this.#endedId(owner);
+    if (owner !== undefined && id < 0) this.#owners.set(id, owner);
     for (const { counts } of this.#kernel) {
       counts.rename(tid, id);
       counts.markers.rename(tid, id);

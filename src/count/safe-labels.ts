@@ -6,7 +6,7 @@ import { FAMILIES, type Family, type RowOf, VM_FIELDS, type VmField } from './fa
 import type { Snapshot } from './snapshot.js';
 
 /** So many values are remembered as looked at. */
-const KNOWN = 100_000;
+const KNOWN = 10_000;
 
 export class SafeLabels {
   readonly #length: number;

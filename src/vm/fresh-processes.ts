@@ -32,8 +32,7 @@ export class FreshProcesses {
     const latest = proc.latestId(this.#root) ?? -1;
     this.#latest = latest;
     if (before >= 0 && latest - before <= MOST)
-      for (let id = before + 1; id <= latest; id++)
-        if (proc.tgidOf(this.#root, id) === id) this.#fresh.set(id, CALLS);
+      for (let id = before + 1; id <= latest; id++) if (proc.tgidOf(this.#root, id) === id) this.#fresh.set(id, CALLS);
     return [...this.#fresh.keys()];
   }
 }

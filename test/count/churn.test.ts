@@ -46,7 +46,8 @@ class Host {
     const life = {};
     const vm = `vm-${this.#names++}`;
     const tids = Array.from({ length: VCPUS + 1 }, () => this.#newTid());
-    tids.forEach((tid, vcpu) => this.#threads.set(tid, { vm, vcpu: vcpu < VCPUS ? String(vcpu) : '', life }));
+    for (const [vcpu, tid] of tids.entries())
+      this.#threads.set(tid, { vm, vcpu: vcpu < VCPUS ? String(vcpu) : '', life });
     this.#vms.push({
       info: { vm, uuid: vm, pid: String(tids[0]), vmm: 'qemu', demo: 'false', vcpus: VCPUS },
       life,
@@ -56,6 +57,7 @@ class Host {
       for (const [vcpu, tid] of all.entries()) if (vcpu < VCPUS) this.#run(tid, vcpu);
     this.#work(this.#vms[0]);
     this.#strangers();
+    this.#kernel.takeNewThreads();
     this.ledger.attribute();
     this.ledger.endQuietStrangers(this.timeNs / 1e6);
     if (this.#vms.length > ALIVE) this.#stop();
