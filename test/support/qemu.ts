@@ -42,6 +42,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
   writeFileSync(image, romGuest(vcpus > 1 ? { steps, others: { cpus: vcpus - 1, steps: others } } : { steps }));
   const memory = join(folder, 'memory');
   const child = spawn(qemu, [...machine(options, vcpus), ...memoryIn(memory), '-bios', image], {
+    cwd: folder, // where a QEMU with the simple backend leaves its trace
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
