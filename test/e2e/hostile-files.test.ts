@@ -214,7 +214,7 @@ const COMMAND_LINES: [name: string, args: string[], ...messages: RegExp[]][] = [
     /--path\.procfs/,
     /needs PATH/,
   ],
-  ['a port that is none', ['demo', '--web.listen-address=:99999'], /--web\.listen-address :99999: expected/],
+  ['a port that is none', ['demo', '--web.listen-address=:99999'], /--web\.listen-address=:99999: expected/],
 ];
 
 describe('one line for each problem and exit code 2 for', () => {
