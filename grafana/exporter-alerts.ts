@@ -37,9 +37,9 @@ export function exporterAlerts({ rateWindow, exporter }: Thresholds): AlertRule[
       summary: `{{ $labels.source }} on {{ $labels.instance }} has gaps of unknown size`,
       description: `{{ $value | humanize }} gaps in {{ $labels.source }} on {{ $labels.instance }} in ${exporter.gaps.window}; how many events are missing cannot be known.`,
     }),
-    warning('KvmExitExporterSeriesLimited', `${limited(exporter.limited.window)} > 0`, exporter.limited.for, {
-      summary: `The agent on {{ $labels.instance }} is at its series budget`,
-      description: `{{ $value | humanize }} times in ${exporter.limited.window} something new on {{ $labels.instance }} got no series of its own and was counted under "other". Sums are right; details are missing.`,
+    warning('KvmExitExporterSeriesLimited', limited(exporter.limited.window), exporter.limited.for, {
+      summary: 'The agent on {{ $labels.instance }} is at its limit of series',
+      description: `{{ $value | humanize }} series on {{ $labels.instance }} got no place of their own in ${exporter.limited.window} and are summed as "other" (limit: {{ $labels.limit }}). Sums are right; details are missing.`,
     }),
     warning(
       'KvmExitExporterMalformedInput',
@@ -53,8 +53,10 @@ export function exporterAlerts({ rateWindow, exporter }: Thresholds): AlertRule[
   ];
 }
 
+/** Refused in the window; or at once, by an agent that began in it. */
 function limited(window: string): string {
-  return `increase(${series('kvm_exit_exporter_series_limited_total')}[${window}])`;
+  const refused = series('kvm_exit_exporter_series_limited_total');
+  return `increase(${refused}[${window}]) > 0\nor\n(${refused} > 0 unless ${refused} offset ${window})`;
 }
 
 function warning(

@@ -168,6 +168,27 @@ const loss: Panel[] = [
 
 const cost: Panel[] = [
   graph({
+    title: 'Series',
+    description:
+      'Series that each agent exposes, but for those of its own process. Bounded by --limit.series and --limit.series-per-vm; what finds no room is summed as "other".',
+    unit: 'short',
+    width: 12,
+    queries: [{ expr: sumBy(['instance'], series('kvm_exit_exporter_series', OF_INSTANCES)), legend: '{{instance}}' }],
+  }),
+  graph({
+    title: 'Series that found no room',
+    description:
+      'Series a second that got no place of their own, by the limit that was reached: series (in all) or series_per_vm. They are summed as "other". Nothing here is as it should be.',
+    unit: 'cps',
+    width: 12,
+    queries: [
+      {
+        expr: `${sumBy(['instance', 'limit'], of('kvm_exit_exporter_series_limited_total'))} > 0`,
+        legend: '{{limit}} on {{instance}}',
+      },
+    ],
+  }),
+  graph({
     title: 'CPU',
     description:
       'Cores that each agent uses. About a tenth of a microsecond for each event, plus a little for scrapes.',

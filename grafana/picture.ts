@@ -27,7 +27,7 @@ const CHOSEN = [
   ['Time lost by the worst vCPU', 18, 0, 6, 2],
   ['Guest to KVM, by reason', 0, 2, 12, 5],
   ['KVM to QEMU, by reason', 12, 2, 12, 5],
-  ['Idle, by vCPU', 0, 7, 12, 5],
+  ['Accesses that reach QEMU, by device', 0, 7, 12, 5],
   ['Time outside the guest, by vCPU and layer', 12, 7, 12, 5],
   ['Quantiles in QEMU', 0, 12, 12, 4],
   ['Most time, by reason', 12, 12, 12, 4],
@@ -60,7 +60,10 @@ async function drawn(title: string, place: Drawn['place'], length: number): Prom
   const dashboard = DASHBOARDS.find(({ uid }) => uid === 'kvm-exits-vm');
   const panel = dashboard === undefined ? undefined : panelsOf(dashboard).find((panel) => panel.title === title);
   if (panel === undefined) throw new Error(`no panel ${title}`);
-  const answers = await Promise.all((panel.targets ?? []).map((target) => answered(target, length)));
+  const targets = panel.targets ?? [];
+  // Of a table its first column of numbers.
+  const shown = panel.type === 'table' ? targets.slice(0, 1) : targets;
+  const answers = await Promise.all(shown.map((target) => answered(target, length)));
   const { defaults, overrides } = panel.fieldConfig;
   const units = overrides.flatMap(({ properties }) => properties).filter(({ id }) => id === 'unit');
   return {
@@ -83,8 +86,9 @@ async function answered(target: NonNullable<Panel['targets']>[number], length: n
 }
 
 function name(legend: string, { metric }: Series): string {
-  if (!legend.includes('{{')) return Object.keys(metric).length > 2 ? Object.values(metric).join(' ') : legend;
-  return legend.replace(/\{\{(\w+)\}\}/g, (_, label) => metric[label] ?? '').trim();
+  const shown = legend.replace(/\{\{(\w+)\}\}/g, (_, label) => metric[label] ?? '').trim();
+  // A table's legend is the name of its column: its rows are named by their labels.
+  return shown === legend && Object.keys(metric).length > 0 ? Object.values(metric).join(' ') : shown;
 }
 
 /** A series that began later has fewer points. */

@@ -35,8 +35,6 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
   process_resident_memory_bytes: [],
   process_start_time_seconds: [],
   nodejs_eventloop_lag_p99_seconds: [],
-  kvm_exit_exporter_series: [],
-  kvm_exit_exporter_series_limited_total: [],
 };
 
 const CATALOGUED = new Map(CATALOGUE.map((metric) => [metric.name, metric]));

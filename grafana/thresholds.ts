@@ -56,7 +56,8 @@ export const THRESHOLDS = {
     /** Share of all events. A thousandth does not change what a dashboard says, but it should not be the rule. */
     lost: { above: 0.001, for: '10m' },
     gaps: { window: '15m', for: '5m' },
-    limited: { window: '15m', for: '15m' },
+    /** What was refused once has no series until its VM is gone, so it is shown for long. */
+    limited: { window: '6h', for: '15m' },
     malformed: { window: '15m', for: '15m' },
   },
 } as const satisfies Thresholds;

@@ -6,7 +6,6 @@
  *   QEMU's traces ─┘                ▲
  *   /proc ─► inventory ─────────────┘ whose thread
  */
-import { availableParallelism } from 'node:os';
 import { AgentError } from './agent-error.js';
 import { attributionOf } from './attribution.js';
 import type { KernelCounts } from './count/kernel-counts.js';
@@ -14,6 +13,7 @@ import { Ledger } from './count/ledger.js';
 import type { Snapshot } from './count/snapshot.js';
 import type { Collectors } from './count/vcpu-counts.js';
 import { log } from './log.js';
+import { Pace, repeat } from './pace.js';
 import { QemuTraces, type QemuTracesOptions } from './qemu-traces.js';
 import { KernelTrace, type KernelTraceOptions, NoKvmEvents } from './source/kernel-trace.js';
 import { neededEvents } from './source/needed-events.js';
@@ -22,6 +22,7 @@ import { findTracefs, type Tracefs } from './source/tracefs.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
+import { VmDevices } from './vm-devices.js';
 
 export interface AgentOptions {
   readonly procfs: string;
@@ -40,24 +41,14 @@ export interface AgentOptions {
   /** Have QEMU's markers copied to our instance; where that can't be, read them from the top-level buffer. */
   readonly markers: boolean;
   readonly consumeTopLevel: boolean;
+  /** Patterns of QMP sockets, to ask VMs for their devices. */
+  readonly qmp: readonly string[];
   readonly qemu: Pick<QemuTracesOptions, 'logs' | 'simples' | 'traceEvents'>;
   readonly graceMs: number;
 }
 
-/** Longest time between two drains. Under load seldom is cheap: each drain finds the caches cold. A scrape drains first. */
-const SLOWEST_TICK_MS = 500;
-/**
- * The same where little happens: a VM that lives for a moment only must be looked at while it does. To ask a CPU in vain takes some
- * 10 microseconds, so with hundreds of them it is done less often.
- */
-const QUIET_TICK_MS = Math.min(SLOWEST_TICK_MS, Math.max(100, availableParallelism()));
-/** Little: a drain has read no more than this from any CPU. */
-const QUIET_BYTES = 2 << 16;
-const FASTEST_TICK_MS = 10;
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
-/** A buffer fuller than this at a drain: come more often. Half of it: more seldom. */
-const HIGH_WATER = 1 / 8;
 const SCAN_MS = 2000;
 const RETRY_MS = 5000;
 
@@ -67,22 +58,25 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #counts: KernelCounts | undefined;
   readonly #markerCounts: KernelCounts | undefined;
+  readonly #devices: VmDevices;
   readonly #qemu: QemuTraces | undefined;
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
   #topLevel: TopLevelMarkers | undefined;
-  #tickMs = FASTEST_TICK_MS;
+  readonly #pace: Pace;
   #waitingFor = '';
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#pace = new Pace(options.bufferSize);
     this.inventory = new Inventory({
       procfs: options.procfs,
       live: true,
       debugfs: '/sys/kernel/debug/kvm',
       graceMs: options.graceMs,
     });
-    this.ledger = new Ledger(attributionOf(this.inventory), options);
+    this.#devices = new VmDevices(options.qmp, this.inventory);
+    this.ledger = new Ledger(attributionOf(this.inventory, { devicesOf: this.#devices.of }), options);
     const source = (name: string) => {
       const counts = this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
       counts.source.up = false;
@@ -97,9 +91,10 @@ export class Agent {
       throw new AgentError('--no-collector.kernel leaves nothing to read: give --qemu.log or --qemu.simple');
   }
 
-  /** Whether the events are being read: the kernel's, if they are to be. */
-  get ready(): boolean {
-    return this.#trace !== undefined || !this.#options.kernel;
+  /** Why the events are not being read - the kernel's, if they are to be; undefined: they are. */
+  get notReady(): string | undefined {
+    if (this.#trace !== undefined || !this.#options.kernel) return undefined;
+    return this.#waitingFor || 'the sources are not open yet';
   }
 
   /**
@@ -119,13 +114,14 @@ export class Agent {
     this.#qemu?.start();
   }
 
-  /** Reads until told to stop, then leaves the host as it was. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Reads until told to stop, then leaves the host as it was. `atEnd`: all is read, and the sources are still open. */
+  async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
     const scans = setInterval(() => this.#scan(), SCAN_MS);
     const retries = setInterval(() => this.#watch(), RETRY_MS);
     try {
-      await this.#drainUntil(signal);
+      await repeat(signal, () => (this.#drain() ? 0 : this.#pace.pauseMs));
       this.#drain();
+      atEnd();
     } finally {
       clearInterval(scans);
       clearInterval(retries);
@@ -140,6 +136,7 @@ export class Agent {
   }
 
   close(): void {
+    this.#devices.stop();
     this.#qemu?.stop();
     this.#closeTrace();
     this.#tracefs?.release();
@@ -209,35 +206,13 @@ export class Agent {
     this.#topLevel = undefined;
     this.#trace?.close();
     this.#trace = undefined;
+    this.#pace.rest();
   }
 
   /** Says once what is missing. */
   #wait(reason: string): void {
     if (this.#waitingFor !== reason) log('warn', 'waiting', { because: reason });
     this.#waitingFor = reason;
-  }
-
-  /** Behind or not, whoever waits for the event loop (a scrape) gets it between two drains. */
-  #drainUntil(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const tick = () => {
-        try {
-          const behind = this.#drain();
-          const tickMs = this.#trace === undefined ? QUIET_TICK_MS : this.#tickMs;
-          timer = setTimeout(tick, behind ? 0 : tickMs);
-        } catch (error) {
-          reject(error);
-        }
-      };
-      const end = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      if (signal.aborted) return end();
-      signal.addEventListener('abort', end, { once: true });
-      tick();
-    });
   }
 
   /** True where there was more than the budget allowed to read. */
@@ -261,21 +236,14 @@ export class Agent {
     const startMs = performance.now();
     const { mostBytes, behind } = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
     counts.source.addDrain((performance.now() - startMs) / 1000);
-    this.#adapt(mostBytes);
+    this.#pace.adapt(mostBytes);
     this.#identify(counts);
     return behind;
   }
 
-  /** Comes sooner where the buffers fill up, later where that saves time. */
-  #adapt(mostBytes: number): void {
-    const fill = mostBytes / this.#options.bufferSize;
-    if (fill > HIGH_WATER) this.#tickMs = Math.max(FASTEST_TICK_MS, this.#tickMs / 2);
-    else if (mostBytes <= QUIET_BYTES) this.#tickMs = QUIET_TICK_MS;
-    else if (fill < HIGH_WATER / 2) this.#tickMs = Math.min(SLOWEST_TICK_MS, this.#tickMs * 1.25);
-  }
-
   /** Looks up whose the threads are that were seen for the first time, at once: they may not live long. */
   #identify(counts: KernelCounts): void {
+    this.#learn(this.inventory.notice(performance.now()));
     const newcomers = counts.takeNewThreads();
     for (const tid of newcomers) this.inventory.miss(tid, true);
     this.#learn(this.inventory.resolveMisses(performance.now()));
@@ -287,7 +255,9 @@ export class Agent {
     this.#learn(this.inventory.scan(performance.now()));
     this.#learn(this.inventory.resolveMisses(performance.now()));
     this.#qemu?.scan();
+    this.#devices.scan(performance.now());
     this.ledger.attribute();
+    this.ledger.endQuietStrangers(performance.now());
     this.#topLevel?.openNewCpus();
     if (this.#trace === undefined || this.#counts === undefined) return;
     this.#counts.source.overruns = this.#trace.overruns();
@@ -300,6 +270,7 @@ export class Agent {
     for (const vm of forgotten) this.#forget(vm);
     for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
     for (const vm of started) {
+      this.#pace.hurry();
       log('info', 'VM started', { vm: vm.label, pid: vm.pid, vmm: vm.vmm, uuid: vm.uuid });
       this.#qemu?.restarted(vm);
     }

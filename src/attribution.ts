@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { Attribution } from './count/ledger.js';
 import type { QemuCounts } from './count/qemu-counts.js';
 import type { QemuOwner } from './count/qemu-views.js';
+import type { DeviceRanges } from './trace-sink.js';
 import { vcpuOfComm } from './vm/comm.js';
 import type { Inventory } from './vm/inventory.js';
 
@@ -9,11 +10,17 @@ export interface AttributionOptions {
   readonly demo?: boolean;
   /** Names of threads as a recording gives them: of one whose VM nobody knows, the name may still tell the vCPU. */
   readonly comms?: ReadonlyMap<number, string>;
+  /** By label of the VM. */
+  readonly devicesOf?: (vm: string) => DeviceRanges | undefined;
 }
 
 /** The inventory as the ledger asks for it. */
-export function attributionOf(inventory: Inventory, { demo = false, comms }: AttributionOptions = {}): Attribution {
+export function attributionOf(
+  inventory: Inventory,
+  { demo = false, comms, devicesOf = () => undefined }: AttributionOptions = {},
+): Attribution {
   return {
+    devicesOf,
     ofThread(tid) {
       const thread = inventory.find(tid);
       const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');

@@ -108,3 +108,17 @@ export const MMIO_UNSATISFIED_READ = 0;
 export const MMIO_READ = 1;
 export const MMIO_WRITE = 2;
 export type MmioAccess = typeof MMIO_UNSATISFIED_READ | typeof MMIO_READ | typeof MMIO_WRITE;
+
+/** Where a device answers. */
+export interface AddressRange {
+  readonly first: number;
+  readonly last: number;
+  readonly device: string;
+}
+
+/** What answers at the addresses of one VM: sorted, without overlaps. */
+export interface DeviceRanges {
+  readonly ports: readonly AddressRange[];
+  /** Guest physical addresses. */
+  readonly memory: readonly AddressRange[];
+}

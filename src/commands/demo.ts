@@ -2,15 +2,14 @@ import { join } from 'node:path';
 import { attributionOf } from '../attribution.js';
 import type { Invocation } from '../config/parse.js';
 import { Ledger } from '../count/ledger.js';
-import { httpApp } from '../expose/http.js';
-import { PrometheusView } from '../expose/prometheus.js';
 import { log } from '../log.js';
 import { type Clock, play, type Start } from '../source/play.js';
 import { openRecording } from '../source/recording.js';
 import { type ReplaySinks, readerOf } from '../source/replay.js';
-import { VERSION } from '../version.js';
 import { Inventory } from '../vm/inventory.js';
-import { serve } from './serve.js';
+import { limited } from './limits.js';
+import { exportOverOtlp } from './otlp.js';
+import { webServer } from './serve.js';
 
 const RECORDING = join(import.meta.dirname, '../../../deploy/demo/recording');
 /** The log's wall clock, less the clock of the trace. */
@@ -20,7 +19,8 @@ const NOTICE =
   'This is a demonstration: the figures are a recording of two VMs on another host, replayed again and again. Nothing here is about this machine.';
 
 /** Replays the bundled recording at its own speed, for ever; the counters go on rising. */
-export async function demo({ get }: Invocation): Promise<void> {
+export async function demo(invocation: Invocation): Promise<void> {
+  const { get } = invocation;
   const inventory = new Inventory({ procfs: join(RECORDING, 'proc'), live: false });
   inventory.scan(0);
   const ledger = new Ledger(attributionOf(inventory, { demo: true }));
@@ -28,10 +28,11 @@ export async function demo({ get }: Invocation): Promise<void> {
   const kernel = ledger.kernelSource('demo');
   const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', () => vm) }));
 
-  const prometheus = new PrometheusView(() => ledger.snapshot(), VERSION);
-  const app = httpApp({ prometheus, version: VERSION, notice: NOTICE });
+  const takeSnapshot = limited(get, () => ledger.snapshot());
+  const serve = webServer(invocation, { takeSnapshot, notReady: () => undefined, notice: NOTICE });
+  const otlp = await exportOverOtlp(get, takeSnapshot);
   log('warn', NOTICE);
-  const serving = await serve(app, get('web.listen-address') ?? '');
+  const serving = await serve();
   try {
     for (let round = 1; !serving.signal.aborted; round++) {
       log('info', 'replaying the recording from its start', { round, seconds: 215 });
@@ -47,6 +48,7 @@ export async function demo({ get }: Invocation): Promise<void> {
     }
   } finally {
     serving.close();
+    await otlp.stop();
   }
 
   async function playFile(file: string, sinks: ReplaySinks, clock: Clock, start: Start): Promise<void> {

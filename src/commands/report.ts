@@ -58,7 +58,7 @@ export async function report({ get, paths }: Invocation): Promise<void> {
 
   const text =
     format === 'prometheus'
-      ? await new PrometheusView(() => ledger.snapshot(), VERSION).render()
+      ? await new PrometheusView({ takeSnapshot: () => ledger.snapshot(), version: VERSION }).render()
       : REPORT_FORMATS[format](ledger.snapshot());
   process.stdout.write(text);
 }

@@ -2,25 +2,28 @@ import { Agent, type AgentOptions } from '../agent.js';
 import type { Invocation } from '../config/parse.js';
 import { parseBytes, parseChoice, parseCount, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
 import type { Collectors } from '../count/vcpu-counts.js';
-import { httpApp } from '../expose/http.js';
-import { PrometheusView } from '../expose/prometheus.js';
-import { VERSION } from '../version.js';
-import { serve } from './serve.js';
+import { limited } from './limits.js';
+import { exportOverOtlp } from './otlp.js';
+import { webServer } from './serve.js';
 
 /** Follows the kernel's trace and serves /metrics, until told to stop. */
-export async function run({ get, getAll }: Invocation): Promise<void> {
+export async function run(invocation: Invocation): Promise<void> {
+  const { get, getAll } = invocation;
   const agent = new Agent(agentOptions(get, getAll));
-  const prometheus = new PrometheusView(() => agent.snapshot(), VERSION);
+  const takeSnapshot = limited(get, () => agent.snapshot());
+  const serve = webServer(invocation, { takeSnapshot, notReady: () => agent.notReady });
+  const otlp = await exportOverOtlp(get, takeSnapshot);
   agent.open();
   try {
-    const serving = await serve(httpApp({ prometheus, version: VERSION }), get('web.listen-address') ?? '');
+    const serving = await serve();
     try {
-      await agent.run(serving.signal);
+      await agent.run(serving.signal, otlp.freeze);
     } finally {
       serving.close();
     }
   } finally {
     agent.close();
+    await otlp.stop();
   }
 }
 
@@ -48,6 +51,7 @@ export function agentOptions(get: Invocation['get'], getAll: Invocation['getAll'
     kernel: get('collector.kernel') === 'true',
     markers: get('tracefs.markers') === 'true',
     consumeTopLevel: get('tracefs.consume-top-level') === 'true',
+    qmp: getAll('qemu.qmp'),
     qemu: {
       logs: getAll('qemu.log'),
       simples: getAll('qemu.simple'),

@@ -1,7 +1,14 @@
-import type { AddressInfo } from 'node:net';
-import type { Express } from 'express';
-import { listen } from '../expose/http.js';
+import type { Invocation } from '../config/parse.js';
+import { parseCount, parseListenAddress } from '../config/values.js';
+import type { Snapshot } from '../count/snapshot.js';
+import { PrometheusView } from '../expose/prometheus.js';
 import { log } from '../log.js';
+import { VERSION } from '../version.js';
+import { webApp } from '../web/app.js';
+import { Listener } from '../web/listener.js';
+import { WebConfigFile } from '../web/web-config-file.js';
+import { notifyServing } from './notify.js';
+import { reloadOnHangup } from './reload.js';
 import { stopSignal } from './stop-signal.js';
 
 export interface Serving {
@@ -10,22 +17,43 @@ export interface Serving {
   close(): void;
 }
 
-/** Serves until told to stop. A second signal ends the program at once. */
-export async function serve(app: Express, address: string): Promise<Serving> {
-  const server = await listen(app, address);
-  const signal = stopSignal();
-  log('info', 'serving', { url: urlOf(server.address(), '/metrics') });
-  return {
-    signal,
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+export interface Served {
+  readonly takeSnapshot: () => Snapshot;
+  /** Why the agent does not do its work yet; undefined: it does. */
+  readonly notReady: () => string | undefined;
+  /** Said on the landing page, above all else. */
+  readonly notice?: string;
 }
 
-function urlOf(address: AddressInfo | string | null, path: string): string {
-  if (address === null || typeof address === 'string') return path;
-  const host = address.address === '::' || address.address === '0.0.0.0' ? 'localhost' : address.address;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}${path}`;
+/** A web server as the flags want it, ready to be started. @throws AgentError where the web configuration file is bad */
+export function webServer(invocation: Invocation, served: Served): () => Promise<Serving> {
+  const { get, getAll } = invocation;
+  const file = new WebConfigFile(get('web.config.file'));
+  // Before anything else: without it, that signal would end the program.
+  reloadOnHangup(invocation, file);
+  const telemetryPath = get('web.telemetry-path') ?? '';
+  const { takeSnapshot } = served;
+  const withoutProcess = get('web.disable-exporter-metrics') === 'true';
+  const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: !withoutProcess });
+  const maxRequests = parseCount('web.max-requests', get('web.max-requests') ?? '');
+  const app = webApp({ ...served, prometheus, version: VERSION, telemetryPath, maxRequests }, () => file.current);
+
+  /** Serves until told to stop. A second signal ends the program at once. */
+  return async () => {
+    const listeners: Listener[] = [];
+    const close = () => {
+      for (const listener of listeners) listener.close();
+    };
+    try {
+      for (const address of getAll('web.listen-address'))
+        listeners.push(await Listener.open(parseListenAddress('web.listen-address', address), app, file));
+    } catch (error) {
+      close();
+      throw error;
+    }
+    const signal = stopSignal();
+    for (const { url } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}` });
+    notifyServing();
+    return { signal, close };
+  };
 }

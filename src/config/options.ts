@@ -1,4 +1,4 @@
-/** Every option, once: flags, --help and the README's table derive from this. */
+/** Every option, once: flags, environment variables, the keys of the file, --help and the README's table derive from this. */
 
 export type CommandName = 'run' | 'report' | 'record' | 'check' | 'events' | 'qemu' | 'demo';
 
@@ -12,6 +12,8 @@ export interface Option {
   readonly value?: string;
   /** May be given more than once. */
   readonly multiple?: true;
+  /** Of a NUMBER. */
+  readonly least?: number;
   readonly default?: string;
   /** Where a command has another one. */
   readonly defaults?: Partial<Record<CommandName, string>>;
@@ -178,6 +180,14 @@ export const OPTIONS = [
     commands: ['run', 'report'],
   },
   {
+    flag: 'qemu.qmp',
+    type: 'string',
+    value: 'GLOB',
+    multiple: true,
+    help: "QMP sockets to ask for the names of a VM's devices (info mtree -f), such as '/run/qemu/*/agent.sock'. Not libvirt's own: a socket serves one client at a time. May be given more than once.",
+    commands: ['run'],
+  },
+  {
     flag: 'pattern',
     type: 'string',
     value: 'GLOB',
@@ -202,9 +212,111 @@ export const OPTIONS = [
     flag: 'web.listen-address',
     type: 'string',
     value: '[HOST]:PORT',
+    multiple: true,
     default: ':10586',
-    help: 'Where to serve /metrics.',
+    help: 'Where to serve /metrics. May be given more than once.',
     commands: ['run', 'demo'],
+  },
+  {
+    flag: 'web.telemetry-path',
+    type: 'string',
+    value: 'PATH',
+    default: '/metrics',
+    help: 'Path of the metrics.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'web.config.file',
+    type: 'string',
+    value: 'FILE',
+    help: "TLS, client certificates, passwords and headers: Prometheus' web configuration file. Read again when it or a certificate in it changes.",
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'web.max-requests',
+    type: 'string',
+    value: 'NUMBER',
+    default: '40',
+    help: 'Scrapes that may be under way at once; others get 503. 0: any number.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'web.disable-exporter-metrics',
+    type: 'boolean',
+    default: 'false',
+    help: 'Leave out process_* and nodejs_*, which are about the program itself.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'otlp.endpoint',
+    type: 'string',
+    value: 'URL',
+    help: 'Where to send metrics over OTLP (http/protobuf), such as http://collector:4318; /v1/metrics is added. Default: as OTEL_EXPORTER_OTLP_* say, else nowhere.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'otlp.interval',
+    type: 'string',
+    value: 'DURATION',
+    help: 'How often to send (default: OTEL_METRIC_EXPORT_INTERVAL, else 30s).',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'otlp.temporality',
+    type: 'string',
+    value: 'cumulative|delta|lowmemory',
+    help: 'Send all since the start, or what came since the last export (default: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative).',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'limit.series',
+    type: 'string',
+    value: 'NUMBER',
+    least: 100,
+    default: '200000',
+    help: 'Series in all. VMs that find no room are summed as vm="other".',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'limit.series-per-vm',
+    type: 'string',
+    value: 'NUMBER',
+    least: 100,
+    default: '2000',
+    help: 'Series of each VM. What finds no room is summed in series of the same VM with "other" as label.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'limit.label-length',
+    type: 'string',
+    value: 'NUMBER',
+    least: 32,
+    default: '128',
+    help: 'Longest value of a label, in characters; longer ones are cut and marked.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'config.file',
+    type: 'string',
+    value: 'FILE',
+    help: 'These options in YAML, by name. Environment variables go before it, flags before both.',
+    commands: ['run', 'record', 'check', 'demo'],
+  },
+  {
+    flag: 'log.level',
+    type: 'string',
+    value: 'debug|info|warn|error',
+    default: 'info',
+    help: 'Say this and what is graver, on stderr.',
+    commands: ['run', 'record', 'check', 'demo'],
+  },
+  {
+    flag: 'log.format',
+    type: 'string',
+    value: 'logfmt|json',
+    default: 'logfmt',
+    help: 'How to write it.',
+    commands: ['run', 'record', 'check', 'demo'],
   },
 ] as const satisfies readonly Option[];
 

@@ -45,7 +45,7 @@ export const CATALOGUE: readonly Metric[] = [
       'KVM_RUN was interrupted or failed. The layers are two legs of one trip: never add them.',
     labels: ['vm', 'vcpu', 'layer', 'reason'],
     otel: { name: 'kvm.exits', unit: '{exit}' },
-    read: (snapshot) => snapshot.exits.map((exit) => [[exit.vm, exit.vcpu, exit.layer, exit.reason], exit.count]),
+    read: (snapshot) => each(snapshot.exits, (exit) => [[exit.vm, exit.vcpu, exit.layer, exit.reason], exit.count]),
   },
   {
     name: 'kvm_exit_duration_seconds',
@@ -56,14 +56,14 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'layer', 'reason'],
     otel: { name: 'kvm.exit.duration', unit: 's' },
     read: (snapshot) =>
-      snapshot.durations.map((duration) => [[duration.vm, duration.layer, duration.reason], duration]),
+      each(snapshot.durations, (duration) => [[duration.vm, duration.layer, duration.reason], duration]),
   },
   {
     name: 'kvm_vcpu_outside_guest_seconds_total',
     type: 'counter',
     help: 'Time a vCPU was away from its guest, idle time apart. layer="kvm": in KVM, also on the way to userspace; layer="qemu": in userspace. These two do add up.',
     labels: ['vm', 'vcpu', 'layer'],
-    otel: { name: 'kvm.vcpu.outside_guest.time', unit: 's' },
+    otel: { name: 'kvm.vcpu.outside_guest', unit: 's' },
     read: (snapshot) =>
       snapshot.outside.flatMap(({ vm, vcpu, kvmSeconds, qemuSeconds }): Sample[] => [
         [[vm, vcpu, 'kvm'], kvmSeconds],
@@ -75,8 +75,8 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'counter',
     help: 'Time a vCPU was away from its guest because the guest had nothing to do (HLT).',
     labels: ['vm', 'vcpu'],
-    otel: { name: 'kvm.vcpu.idle.time', unit: 's' },
-    read: (snapshot) => snapshot.outside.map(({ vm, vcpu, idleSeconds }) => [[vm, vcpu], idleSeconds]),
+    otel: { name: 'kvm.vcpu.idle', unit: 's' },
+    read: (snapshot) => each(snapshot.outside, ({ vm, vcpu, idleSeconds }) => [[vm, vcpu], idleSeconds]),
   },
   {
     name: 'kvm_exit_causes_total',
@@ -85,7 +85,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'reason', 'userspace_reason'],
     otel: { name: 'kvm.exit.causes', unit: '{exit}' },
     read: (snapshot) =>
-      snapshot.causes.map(({ vm, reason, userspaceReason, count }) => [[vm, reason, userspaceReason], count]),
+      each(snapshot.causes, ({ vm, reason, userspaceReason, count }) => [[vm, reason, userspaceReason], count]),
   },
   {
     name: 'kvm_io_exits_total',
@@ -96,7 +96,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'layer', 'bus', 'direction', 'address', 'device'],
     otel: { name: 'kvm.io.exits', unit: '{access}' },
     read: (snapshot) =>
-      snapshot.io.map(({ vm, layer, bus, direction, address, device, count }) => [
+      each(snapshot.io, ({ vm, layer, bus, direction, address, device, count }) => [
         [vm, layer, bus, direction, address, device],
         count,
       ]),
@@ -110,7 +110,7 @@ export const CATALOGUE: readonly Metric[] = [
     labels: ['vm', 'kind', 'seen_by', 'device'],
     otel: { name: 'kvm.eventfd.signals', unit: '{signal}' },
     read: (snapshot) =>
-      snapshot.eventfds.map(({ vm, kind, seenBy, device, count }) => [[vm, kind, seenBy, device], count]),
+      each(snapshot.eventfds, ({ vm, kind, seenBy, device, count }) => [[vm, kind, seenBy, device], count]),
   },
   {
     name: 'kvm_tracepoint_hits_total',
@@ -129,15 +129,15 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Events of QEMU\'s own traces, by name. kvm_run_exit is QEMU\'s view of kvm_exits_total{layer="qemu"} without restart and error.',
     labels: ['vm', 'event'],
     otel: { name: 'qemu.trace.events', unit: '{event}' },
-    read: (snapshot) => snapshot.qemuEvents.map(({ vm, event, count }) => [[vm, event], count]),
+    read: (snapshot) => each(snapshot.qemuEvents, ({ vm, event, count }) => [[vm, event], count]),
   },
   {
     name: 'kvm_vm_info',
     type: 'gauge',
     help: 'Identity of each VM, to join on; always 1. demo="true": replayed from a recording, not this host.',
     labels: ['vm', 'uuid', 'pid', 'vmm', 'demo'],
-    otel: { name: 'kvm.vm.info', unit: '1' },
-    read: (snapshot) => snapshot.vms.map(({ vm, uuid, pid, vmm, demo }) => [[vm, uuid, pid, vmm, demo], 1]),
+    otel: { name: 'kvm.vm.info', unit: '{vm}' },
+    read: (snapshot) => each(snapshot.vms, ({ vm, uuid, pid, vmm, demo }) => [[vm, uuid, pid, vmm, demo], 1]),
   },
   {
     name: 'kvm_vm_vcpus',
@@ -145,14 +145,14 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'vCPU threads known of each VM.',
     labels: ['vm'],
     otel: { name: 'kvm.vm.vcpus', unit: '{vcpu}' },
-    read: (snapshot) => snapshot.vms.map(({ vm, vcpus }) => [[vm], vcpus]),
+    read: (snapshot) => each(snapshot.vms, ({ vm, vcpus }) => [[vm], vcpus]),
   },
   {
     name: 'kvm_exit_exporter_source_up',
     type: 'gauge',
     help: '1 while a source of events is open and read.',
     labels: ['source'],
-    otel: { name: 'kvm_exit_exporter.source.up', unit: '1' },
+    otel: { name: 'kvm_exit_exporter.source.up', unit: '{source}' },
     read: (snapshot) => bySource(snapshot, (source) => [[[], source.up ? 1 : 0]], Math.min),
   },
   {
@@ -176,7 +176,7 @@ export const CATALOGUE: readonly Metric[] = [
     type: 'counter',
     help: 'Time spent reading and counting events, in seconds.',
     labels: ['source'],
-    otel: { name: 'kvm_exit_exporter.drain.time', unit: 's' },
+    otel: { name: 'kvm_exit_exporter.drain', unit: 's' },
     read: (snapshot) => bySource(snapshot, (source) => [[[], source.drainSeconds]]),
   },
   {
@@ -209,7 +209,7 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Exits that have no duration: no entry was seen after them, or events were lost in between.',
     labels: ['vm', 'layer'],
     otel: { name: 'kvm_exit_exporter.unpaired_exits', unit: '{exit}' },
-    read: (snapshot) => snapshot.unpaired.map(({ vm, layer, count }) => [[vm, layer], count]),
+    read: (snapshot) => each(snapshot.unpaired, ({ vm, layer, count }) => [[vm, layer], count]),
   },
   {
     name: 'kvm_exit_exporter_unattributed_events_total',
@@ -218,6 +218,23 @@ export const CATALOGUE: readonly Metric[] = [
     labels: [],
     otel: { name: 'kvm_exit_exporter.unattributed_events', unit: '{event}' },
     read: (snapshot) => [[[], snapshot.unattributedEvents]],
+  },
+  {
+    name: 'kvm_exit_exporter_series',
+    type: 'gauge',
+    help: 'Series of this list that are exposed; those of the process itself not counted.',
+    labels: [],
+    otel: { name: 'kvm_exit_exporter.series', unit: '{series}' },
+    read: ({ series }) => (series === undefined ? [] : [[[], series.count]]),
+  },
+  {
+    name: 'kvm_exit_exporter_series_limited_total',
+    type: 'counter',
+    help: 'Series that got no place of their own and were summed as "other", by the limit that was reached: series (in all) or series_per_vm.',
+    labels: ['limit'],
+    otel: { name: 'kvm_exit_exporter.series_limited', unit: '{series}' },
+    read: ({ series }) =>
+      series === undefined ? [] : Object.entries(series.limited).map(([limit, count]) => [[limit], count]),
   },
 ];
 
@@ -237,4 +254,9 @@ function bySource(
     }
   }
   return [...series.values()];
+}
+
+/** One by one: of a hundred thousand rows, a list of samples would be most of a scrape's memory. */
+function* each<Row, Point>(rows: Iterable<Row>, point: (row: Row) => Point): Generator<Point, void, undefined> {
+  for (const row of rows) yield point(row);
 }

@@ -5,11 +5,9 @@
  * KVM's in-kernel devices in arch/x86/kvm/{i8259,i8254,ioapic,lapic}.c, and the ISA port list of Linux (arch/x86/kernel/setup.c).
  * Where PCI devices are is the firmware's choice: ports from 0xc000 and memory from 0xc0000000 on have no fixed owner.
  */
+import type { AddressRange, DeviceRanges } from '../trace-sink.js';
 
-interface Range {
-  readonly first: number;
-  readonly last: number;
-  readonly device: string;
+interface Range extends AddressRange {
   /**
    * KVM may take a write here though no ioeventfd is there: a device of its own (with kernel_irqchip=on; the split one keeps only the local
    * APIC), or a write that QEMU lets it collect and hand over later (coalesced: hw/rtc/mc146818rtc.c, hw/pci-host, hw/display/vga.c).
@@ -80,9 +78,27 @@ const MEMORY: readonly Range[] = [
   { first: 0xffc00000, last: 0xffffffff, device: 'flash' },
 ];
 
-/** Name of what is at a port or guest physical address; '' where nothing is always. */
-export function deviceAt(mmio: boolean, address: number): string {
-  return find(mmio ? MEMORY : PORTS, address)?.device ?? '';
+const PAGE_BYTES = 4096;
+
+/**
+ * Name of what is at a port or in a page of guest physical memory: as the VM itself says it (`own`), else by custom; '' where nothing is
+ * always.
+ */
+export function deviceAt(mmio: boolean, address: number, own?: DeviceRanges): string {
+  const ownName = mmio ? ofPage(own?.memory ?? [], address) : find(own?.ports ?? [], address)?.device;
+  return ownName ?? find(mmio ? MEMORY : PORTS, address)?.device ?? '';
+}
+
+/** The device that has most of a page: a BAR may hold several. */
+function ofPage(ranges: readonly AddressRange[], page: number): string | undefined {
+  const bytes = new Map<string, number>();
+  for (let at = indexOf(ranges, page); at < ranges.length; at++) {
+    const { first, last, device } = ranges[at] as AddressRange;
+    if (first >= page + PAGE_BYTES) break;
+    const shared = Math.min(last, page + PAGE_BYTES - 1) - Math.max(first, page) + 1;
+    bytes.set(device, (bytes.get(device) ?? 0) + shared);
+  }
+  return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
 /** Whether KVM may take a write there itself, so that staying in the kernel does not mean an ioeventfd. */
@@ -90,16 +106,19 @@ export function isKernelDevice(mmio: boolean, address: number): boolean {
   return find(mmio ? MEMORY : PORTS, address)?.kernel === true;
 }
 
-/** Binary search: the ranges are sorted and do not overlap. */
-function find(ranges: readonly Range[], address: number): Range | undefined {
+function find<T extends AddressRange>(ranges: readonly T[], address: number): T | undefined {
+  const range = ranges[indexOf(ranges, address)];
+  return range !== undefined && range.first <= address ? range : undefined;
+}
+
+/** The first range that does not end before the address. Binary search: they are sorted and do not overlap. */
+function indexOf(ranges: readonly AddressRange[], address: number): number {
   let low = 0;
-  let high = ranges.length - 1;
-  while (low <= high) {
+  let high = ranges.length;
+  while (low < high) {
     const middle = (low + high) >> 1;
-    const range = ranges[middle] as Range;
-    if (address < range.first) high = middle - 1;
-    else if (address > range.last) low = middle + 1;
-    else return range;
+    if ((ranges[middle] as AddressRange).last < address) low = middle + 1;
+    else high = middle;
   }
-  return undefined;
+  return low;
 }

@@ -69,8 +69,10 @@ export class KernelCounts implements TraceSink {
   /** What thread `tid` did is from now on under the number `other`, together with what is there already. */
   rename(tid: number, other: number): void {
     const first = this.#threads.get(tid);
-    if (first === undefined) return;
+    const interrupts = this.interrupts.get(tid);
     this.forget(tid);
+    if (interrupts !== undefined) add(this.interrupts, other, interrupts);
+    if (first === undefined) return;
     let counts = first;
     do {
       const next = counts.next;
@@ -81,6 +83,7 @@ export class KernelCounts implements TraceSink {
 
   forget(tid: number): void {
     this.#threads.delete(tid);
+    this.interrupts.delete(tid);
     this.#dropLatest(tid);
   }
 

@@ -1,7 +1,7 @@
 import { Names } from '../decode/names.js';
-import type { Vocabulary } from '../trace-sink.js';
+import type { DeviceRanges, Vocabulary } from '../trace-sink.js';
 import { Busiest } from './busiest.js';
-import { newCells, plus } from './cells.js';
+import { add, newCells, plus, total } from './cells.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
 import { QemuCounts } from './qemu-counts.js';
 import {
@@ -25,6 +25,8 @@ export interface Attribution {
   ofThread(tid: number): ThreadOwner;
   /** The VMs to show, events or not. */
   vms(): readonly VmInfo[];
+  /** What the VM of this label itself says of its devices, where it was asked. */
+  devicesOf?(vm: string): DeviceRanges | undefined;
 }
 
 export interface ThreadOwner {
@@ -43,6 +45,8 @@ export interface LedgerOptions {
 }
 
 export const ALL_COLLECTORS: Collectors = { duration: true, causes: true, io: true, eventfd: true };
+
+const STRANGER_MS = 60_000;
 
 interface Named<Counts> {
   readonly name: string;
@@ -76,8 +80,11 @@ export class Ledger {
   readonly #owners = new Map<number, ThreadOwner>();
   /** By VM: which of its addresses are shown. */
   readonly #busiest = new Map<string, Busiest>();
-  /** Numbers for threads whose own now mean others. */
+  /** Numbers for threads whose own now mean others: one for all of a life that ran the same vCPU, or none. */
   #endedThreads = 0;
+  readonly #endedOf = new Map<object, Map<string, number>>();
+  /** By thread that nobody knows: what it had done, and since when it has done no more. */
+  #strangers = new Map<number, { readonly done: number; readonly sinceMs: number }>();
 
   constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
@@ -153,16 +160,32 @@ export class Ledger {
     const owner = this.#owners.get(tid);
     this.#owners.delete(tid);
     // What nobody ever knew is kept as one.
-    const id = owner === undefined ? 0 : --this.#endedThreads;
-    if (owner !== undefined) this.#owners.set(id, owner);
+    const id = owner === undefined ? 0 : this.#endedId(owner);
+    if (owner !== undefined && id < 0) this.#owners.set(id, owner);
     for (const { counts } of this.#kernel) {
       counts.rename(tid, id);
       counts.markers.rename(tid, id);
     }
   }
 
+  /**
+   * Threads that nobody knows and that have done nothing for a minute are kept as one: in the course of days, of VMs that live for a
+   * moment and of others whom interrupts hit, there may be any number.
+   */
+  endQuietStrangers(nowMs: number): void {
+    const strangers = new Map<number, { readonly done: number; readonly sinceMs: number }>();
+    for (const [tid, done] of this.#doneByStrangers()) {
+      const before = this.#strangers.get(tid);
+      const sinceMs = before?.done === done ? before.sinceMs : nowMs;
+      if (nowMs - sinceMs >= STRANGER_MS) this.endThread(tid);
+      else strangers.set(tid, { done, sinceMs });
+    }
+    this.#strangers = strangers;
+  }
+
   /** Drops all that a VM's threads did. */
   forget(life: object): void {
+    this.#endedOf.delete(life);
     for (const [tid, owner] of this.#owners) {
       if (owner.life !== life) continue;
       this.#owners.delete(tid);
@@ -177,15 +200,18 @@ export class Ledger {
   }
 
   snapshot(): Snapshot {
+    const vms = this.#sum();
+    for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
     return takeSnapshot({
       vocabulary: this.vocabulary,
       collectors: this.collectors,
-      vms: this.#sum(),
+      vms,
       infos: this.#attribution.vms(),
       kernelCountsAll: this.#coverage.ever,
       hits: this.#kernel.reduce((sum, { counts }) => plus(sum, counts.hits), newCells()),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       sources: this.#sources(),
+      devices: (vm) => this.#attribution.devicesOf?.(vm),
       busiest: (vm, sum) => this.#busiestOf(vm).select(sum.io, sum.ioOthers),
     });
   }
@@ -203,6 +229,29 @@ export class Ledger {
       yield* counts.markers.events.keys();
       yield* counts.interrupts.keys();
     }
+  }
+
+  #endedId({ life, vcpu }: ThreadOwner): number {
+    if (life === undefined) return 0;
+    const ids = this.#endedOf.get(life) ?? new Map<string, number>();
+    this.#endedOf.set(life, ids);
+    const id = ids.get(vcpu) ?? --this.#endedThreads;
+    ids.set(vcpu, id);
+    return id;
+  }
+
+  #doneByStrangers(): Map<number, number> {
+    const done = new Map<number, number>();
+    const note = (tid: number, events: number) => {
+      if (tid > 0 && !this.#owners.has(tid)) add(done, tid, events);
+    };
+    for (const { counts } of this.#kernel) {
+      for (const vcpu of counts.vcpus())
+        if (!this.#owners.has(vcpu.tid)) note(vcpu.tid, total(vcpu.kvm) + total(vcpu.qemu));
+      for (const [tid, interrupts] of counts.interrupts) note(tid, interrupts);
+      for (const [tid, events] of counts.markers.events) if (!this.#owners.has(tid)) note(tid, total(events));
+    }
+    return done;
   }
 
   /** While the thread lives the answer may get better: its vCPU, or its VM at all. */

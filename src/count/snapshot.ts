@@ -106,6 +106,13 @@ export interface SourceState {
   readonly malformed: readonly { readonly kind: MalformedKind; readonly count: number }[];
 }
 
+/** Of /metrics, its own process' apart. */
+export interface SeriesUse {
+  readonly count: number;
+  /** How many got no place, by the limit that was in the way. */
+  readonly limited: { readonly series: number; readonly series_per_vm: number };
+}
+
 export interface Snapshot {
   readonly exits: readonly ExitCount[];
   readonly durations: readonly ExitDuration[];
@@ -120,4 +127,6 @@ export interface Snapshot {
   readonly sources: readonly SourceState[];
   /** Events of vCPU threads that belong to no VM known. */
   readonly unattributedEvents: number;
+  /** Where the series are limited, see limit-series.ts. */
+  readonly series?: SeriesUse;
 }

@@ -1,5 +1,5 @@
 import type { Names } from '../decode/names.js';
-import type { Vocabulary } from '../trace-sink.js';
+import type { DeviceRanges, Vocabulary } from '../trace-sink.js';
 import { type Cells, plus, total } from './cells.js';
 import { deviceAt } from './devices.js';
 import { summary } from './duration.js';
@@ -33,6 +33,8 @@ export interface Sums {
   readonly hits: Cells;
   readonly qemuEvents: ReadonlyMap<string, Cells>;
   readonly sources: readonly { readonly name: string; readonly counts: SourceCounts }[];
+  /** What a VM itself says of its devices, where it was asked. */
+  readonly devices: (vm: string) => DeviceRanges | undefined;
   readonly busiest: (
     vm: string,
     sum: VmSum,
@@ -50,7 +52,7 @@ export function takeSnapshot(sums: Sums): Snapshot {
     outside: collectors.duration ? each(outside) : [],
     unpaired: collectors.duration ? each(unpaired) : [],
     causes: collectors.causes ? each((vm, sum) => causes(vm, sum, reasons)) : [],
-    io: collectors.io ? each((vm, sum) => io(vm, sum.regions, sums.busiest(vm, sum))) : [],
+    io: collectors.io ? each((vm, sum) => io(vm, sum.regions, sums.devices(vm), sums.busiest(vm, sum))) : [],
     eventfds: collectors.eventfd ? each(eventfds) : [],
     tracepoints: named(sums.hits, vocabulary.tracepoints),
     qemuEvents: [...sums.qemuEvents].flatMap(([vm, cells]) =>
@@ -119,6 +121,7 @@ function causes(vm: string, sum: VmSum, reasons: Names): CauseCount[] {
 function io(
   vm: string,
   regions: ReadonlyMap<number, string>,
+  own: DeviceRanges | undefined,
   { series, rest }: ReturnType<Sums['busiest']>,
 ): IoCount[] {
   const counts: IoCount[] = [];
@@ -130,7 +133,7 @@ function io(
       direction,
       layer,
       address: `0x${address.toString(16)}`,
-      device: deviceAt(bus === 'mmio', address) || (regions.get(address) ?? ''),
+      device: deviceAt(bus === 'mmio', address, own) || (regions.get(address) ?? ''),
       count,
     });
   }

@@ -52,7 +52,9 @@ export class LineSplitter {
     const length = this.#length;
     this.#length = 0;
     this.#skipping = false;
-    if (length > 0) this.#onPartial?.(this.#rest, 0, withoutReturn(this.#rest, 0, length));
+    if (length === 0) return;
+    this.#terminate(length);
+    this.#onPartial?.(this.#rest, 0, withoutReturn(this.#rest, 0, length));
   }
 
   /** The line begun in `#rest` ends at `chunk[end]`. */
@@ -61,7 +63,20 @@ export class LineSplitter {
     const length = this.#length;
     this.#length = 0;
     if (this.#skipping) this.#skipping = false;
-    else this.#line(this.#rest, 0, length);
+    else {
+      this.#terminate(length);
+      this.#line(this.#rest, 0, length);
+    }
+  }
+
+  /** Behind each line stands a line end, not what is left of a longer one: who looks one byte too far must not find a part of a line. */
+  #terminate(length: number): void {
+    if (length >= this.#rest.length) {
+      this.#length = length;
+      this.#grow(length + 1);
+      this.#length = 0;
+    }
+    this.#rest[length] = NEWLINE;
   }
 
   #line(bytes: Uint8Array, start: number, end: number): void {

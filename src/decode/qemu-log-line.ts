@@ -111,7 +111,9 @@ export class QemuLogDecoder {
   #isBegun(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#prefix.kind === THREAD_PREFIX) return true;
     const digits = skipDigits(bytes, start, end);
-    return (digits > start && bytes[digits] === AT) || eventNameEnd(bytes, this.#nameStart, end, true) >= 0;
+    // Behind the end there may be what is left of a longer line.
+    const isNumbered = digits > start && digits < end && bytes[digits] === AT;
+    return isNumbered || eventNameEnd(bytes, this.#nameStart, end, true) >= 0;
   }
 
   /** Finds the event's name behind the prefix and the guest's name. False: the line is no event. */

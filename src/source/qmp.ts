@@ -1,5 +1,5 @@
 /**
- * QEMU's control socket, as far as it takes to switch trace events. A JSON object a line, both ways:
+ * QEMU's control socket, as far as it takes to switch trace events and to ask who is where. A JSON object a line, both ways:
  *
  *   {"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ...}, "capabilities": ["oob"]}}
  *   > {"execute":"qmp_capabilities"}
@@ -75,6 +75,20 @@ export class Qmp {
     await this.#execute('trace-event-set-state', { name, enable, 'ignore-unavailable': name.includes('*') });
   }
 
+  /** Which VM this is. Without `-uuid` it is all zeros, without `-name` there is none. */
+  async identity(): Promise<{ readonly uuid: string; readonly name: string }> {
+    const uuid = await this.#execute('query-uuid');
+    const name = await this.#execute('query-name');
+    return { uuid: textOf(uuid, 'UUID'), name: textOf(name, 'name') };
+  }
+
+  /** What the human monitor answers: `info mtree -f`. */
+  async monitor(commandLine: string): Promise<string> {
+    const answer = await this.#execute('human-monitor-command', { 'command-line': commandLine });
+    if (typeof answer !== 'string') throw new AgentError(`${this.#path}: an answer that is no text`);
+    return answer;
+  }
+
   close(): void {
     this.#settle = undefined;
     this.#lines.close();
@@ -141,6 +155,11 @@ export class Qmp {
 }
 
 type Answer = Readonly<Record<string, unknown>>;
+
+function textOf(answer: unknown, key: string): string {
+  const text = typeof answer === 'object' && answer !== null ? Reflect.get(answer, key) : undefined;
+  return typeof text === 'string' ? text : '';
+}
 
 function isState(value: unknown): value is TraceEventState {
   return typeof value === 'object' && value !== null && 'name' in value && 'state' in value;

@@ -3,6 +3,7 @@
  *
  * - `find` is one Map look-up, for the way of the events. Whom it does not know is reported by `miss`.
  * - `resolveMisses` looks up a few of those; what is not there is not looked for again for {@link RETRY_MS}.
+ * - `notice` looks at processes that have just been started.
  * - `scan` goes over everything; see processes.ts for what it leaves out. VMMs are checked each time, their threads when new, once
  *   more in the scan after that, then in turns. A VMM that takes the place of a process between two of its turns is found by its
  *   first event.
@@ -16,6 +17,7 @@ import { parseCgroup } from './cgroup.js';
 import { identifyVmm, unknownVmm } from './cmdline.js';
 import { vcpuOfComm, vmPidOfKernelThread } from './comm.js';
 import { readDebugfsVcpus } from './debugfs.js';
+import { FreshProcesses } from './fresh-processes.js';
 import { type Hint, Hints } from './hints.js';
 import { type Miss, Misses } from './misses.js';
 import * as proc from './proc.js';
@@ -47,6 +49,7 @@ export class Inventory {
   readonly #debugfs: string | undefined;
   readonly #graceMs: number;
   readonly #processes: Processes;
+  readonly #fresh: FreshProcesses;
   readonly #roster = new Roster();
   readonly #hints = new Hints();
   readonly #misses = new Misses(MAX_MISSES, RETRY_MS);
@@ -58,6 +61,7 @@ export class Inventory {
     this.#debugfs = options.debugfs;
     this.#graceMs = options.graceMs ?? GRACE_MS;
     this.#processes = new Processes(options.procfs);
+    this.#fresh = new FreshProcesses(options.procfs);
   }
 
   find(tid: number): Thread | undefined {
@@ -124,6 +128,17 @@ export class Inventory {
       this.#askDebugfs();
     }
     this.#roster.expire(nowMs, this.#graceMs);
+    return this.#roster.takeChanges();
+  }
+
+  /** Looks at what has just been started: cheap enough for every drain, so that a VM is known which lives for a moment only. */
+  notice(nowMs: number): Changes {
+    const fresh = this.#fresh.next();
+    if (fresh.length > 0) {
+      const found = fresh.flatMap((pid) => this.#check(pid, false, nowMs) ?? []);
+      this.#start(found, nowMs);
+      for (const pid of fresh) this.#lookAtThreads(this.#roster.vmOf(pid), nowMs);
+    }
     return this.#roster.takeChanges();
   }
 

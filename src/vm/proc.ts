@@ -48,6 +48,12 @@ export function processIds(root: string): number[] | undefined {
   return numbersIn(root);
 }
 
+/** The last id that was given to a process or thread; undefined where nothing tells. */
+export function latestId(root: string): number | undefined {
+  const id = Number(/\d+$/.exec(readSmall(`${root}/loadavg`)?.trim() ?? '')?.[0] ?? Number.NaN);
+  return Number.isNaN(id) ? undefined : id;
+}
+
 /** Ids of a process' threads. */
 export function threadIds(root: string, pid: number): number[] | undefined {
   return numbersIn(join(root, String(pid), 'task'));

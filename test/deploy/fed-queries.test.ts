@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { filled } from '../support/dashboards.js';
-import { HAS_PROMTOOL } from '../support/prometheus.js';
-import { requires } from '../support/require.js';
+import { needs } from '../support/require.js';
 import { type FedQuery, NOT_IN_DEMO } from './not-in-demo.js';
 
 /** A unit test as promtool reads it; JSON is YAML. */
@@ -36,7 +35,7 @@ function unitTest({ expr, input, want, unit = 'h' }: FedQuery): string {
 for (const fed of NOT_IN_DEMO) {
   test(
     `${fed.dashboard}: ${fed.query}, though in the demonstration it has no answer: ${fed.why}`,
-    requires('promtool', HAS_PROMTOOL),
+    needs('promtool'),
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
       try {

@@ -63,6 +63,13 @@ const FED: readonly Fed[] = [
     want: { '{instance="host-1",source="qemu_log",kind="line"}': 1 },
   },
   {
+    dashboard: 'kvm-exits-exporter',
+    query: 'Series that found no room A',
+    why: 'its two VMs are far below the limits',
+    input: { 'kvm_exit_exporter_series_limited_total{limit="series_per_vm"}': '0+3600x200' },
+    want: { '{instance="host-1",limit="series_per_vm"}': 1 },
+  },
+  {
     dashboard: 'kvm-exits-fleet',
     query: 'Events lost, by host A',
     why: NO_LOSS,

@@ -10,10 +10,9 @@ import { recordingRules } from '../../grafana/recording-rules.js';
 import { RUNBOOKS, THRESHOLDS } from '../../grafana/thresholds.js';
 import { OPTIONS } from '../../src/config/options.js';
 import { ROOT } from '../support/dashboards.js';
-import { HAS_PROMTOOL } from '../support/prometheus.js';
-import { requires } from '../support/require.js';
+import { needs } from '../support/require.js';
 
-const PROMTOOL = requires('promtool', HAS_PROMTOOL);
+const PROMTOOL = needs('promtool');
 const RULES = ['rules.yml', 'alerts.yml'].map((file) => join(ROOT, 'deploy/prometheus', file));
 const TESTS = readdirSync(join(ROOT, 'test/deploy')).filter((file) => file.endsWith('.test.yml'));
 const RUNBOOK_FOLDER = join(ROOT, 'deploy/runbooks');
@@ -86,7 +85,7 @@ for (const name of NAMES)
     assert.match(diagnosis, /kvm-exit-exporter report|`report`/);
     assert.match(diagnosis, /[Dd]ashboard \*KVM exits \/ (Fleet|VM|Exporter)\*|The dashboard/);
     assert.match(diagnosis, /\w+[({]|count by| == 0/, 'no query');
-    for (const [, flag = ''] of text.matchAll(/--(?:no-)?((?:collector|tracefs|path|vm|web|qemu)\.[\w.-]+)/g))
+    for (const [, flag = ''] of text.matchAll(/--(?:no-)?((?:collector|tracefs|path|vm|web|qemu|limit)\.[\w.-]+)/g))
       assert.ok(
         OPTIONS.some((option) => option.flag === flag),
         `there is no option --${flag}`,

@@ -119,7 +119,7 @@ const RECORDED = [
 ];
 
 /** Of the process, of Node.js and of the build: not counted from snapshots. */
-const OWN = /^(?:process_|nodejs_|kvm_exit_exporter_build_info$)/;
+const OWN = /^(?:process_|nodejs_|kvm_exit_exporter_(?:build_info|scrape_seconds)$)/;
 
 test('metrics are those of the catalogue, each with its help, type and labels', () => {
   const families = metricsOf(...RECORDED);
@@ -162,11 +162,12 @@ test('two scrapes at once each show one moment', async (t) => {
   const ledger = new Ledger(attributionOf(new Inventory({ procfs: tree.root, live: false })));
   const source = ledger.kernelSource('ftrace');
   const [io, hits] = [ledger.vocabulary.reasons.id('io'), ledger.vocabulary.tracepoints.id('kvm_exit')];
-  const view = new PrometheusView(() => {
+  const takeSnapshot = () => {
     source.tracepoint(0, 0, 7, hits);
     source.vmExit(0, 0, 7, 0, io, 0, 0);
     return ledger.snapshot();
-  }, 'test');
+  };
+  const view = new PrometheusView({ takeSnapshot, version: 'test' });
   const texts = await Promise.all([view.render(), view.render(), view.render()]);
   for (const [index, text] of texts.entries()) {
     const families = parseMetrics(text);

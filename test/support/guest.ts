@@ -17,6 +17,8 @@ export type Step =
   | { readonly mmioRead: number; readonly times: number }
   | { readonly mmioWrite: number; readonly times: number }
   | { readonly cpuid: true; readonly times: number }
+  /** Reads each of the 65,536 ports once. */
+  | { readonly inEverywhere: true }
   /** Counts its rounds in RAM, at {@link ROUNDS}. */
   | { readonly forever: { readonly out: number } };
 
@@ -138,6 +140,7 @@ function waitFor(cpus: number): number[] {
 
 function code(step: Step): number[] {
   if ('forever' in step) return forever(step.forever.out);
+  if ('inEverywhere' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if (step.times === 0) return [];
   if ('out' in step) return [0xba, ...word(step.out), ...times(step.times, [0xee])]; // mov dx, port; out dx, al
   if ('in' in step) return [0xba, ...word(step.in), ...times(step.times, [0xec])]; //   mov dx, port; in al, dx

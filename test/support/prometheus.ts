@@ -1,15 +1,12 @@
 /** A real Prometheus beside the agent. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.js';
-
-export const HAS_PROMETHEUS = spawnSync('prometheus', ['--version']).status === 0;
-export const HAS_PROMTOOL = spawnSync('promtool', ['--version']).status === 0;
 
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
@@ -25,6 +22,10 @@ export interface PrometheusOptions {
   /** How often to scrape and to evaluate. */
   readonly interval?: string;
   readonly job?: string;
+  /** More of the scrape configuration: scheme, passwords, certificates. */
+  readonly scrape?: Readonly<Record<string, unknown>>;
+  /** More jobs for the same target, by name, with what their scrapes are like. */
+  readonly others?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 export class Prometheus {
@@ -108,14 +109,23 @@ interface Answer {
   readonly values?: readonly (readonly [number, string])[];
 }
 
-function config({ target, rules, interval = '1s', job = 'kvm-exit-exporter' }: PrometheusOptions): string {
-  return `global:
-  scrape_interval: ${interval}
-  evaluation_interval: ${interval}
-rule_files: ${JSON.stringify(rules)}
-scrape_configs:
-  - job_name: ${job}
-    static_configs:
-      - targets: [${JSON.stringify(target)}]
-`;
+function config({
+  target,
+  rules,
+  interval = '1s',
+  job = 'kvm-exit-exporter',
+  scrape,
+  others,
+}: PrometheusOptions): string {
+  const jobs = Object.entries({ [job]: scrape ?? {}, ...others }).map(([job_name, more]) => ({
+    job_name,
+    static_configs: [{ targets: [target] }],
+    ...more,
+  }));
+  // JSON is YAML.
+  return JSON.stringify({
+    global: { scrape_interval: interval, evaluation_interval: interval },
+    rule_files: rules,
+    scrape_configs: jobs,
+  });
 }

@@ -42,6 +42,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
   writeFileSync(image, romGuest(vcpus > 1 ? { steps, others: { cpus: vcpus - 1, steps: others } } : { steps }));
   const memory = join(folder, 'memory');
   const child = spawn(qemu, [...machine(options, vcpus), ...memoryIn(memory), '-bios', image], {
+    cwd: folder, // where a QEMU with the simple backend leaves its trace
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
@@ -51,7 +52,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
   let rounds: number | undefined;
   const ended = once(child, 'close').then(() => {
     rounds = readNumber(memory, ROUNDS);
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
     isEnded();
   });
   const kill = async () => {
@@ -87,7 +88,9 @@ function memoryIn(file: string): string[] {
   return ['-object', backend, '-machine', 'memory-backend=ram'];
 }
 
+/** 0 where QEMU did not get as far as to make the file. */
 function readNumber(file: string, at: number): number {
+  if (!existsSync(file)) return 0;
   const bytes = Buffer.alloc(4);
   const fd = openSync(file, 'r');
   readSync(fd, bytes, 0, bytes.length, at);

@@ -19,6 +19,10 @@ export type Requirement =
   | 'qemu'
   | 'perf'
   | 'setpriv'
+  | 'openssl'
+  | 'systemd-analyze'
+  | 'systemd-notify'
+  | 'python3'
   | 'svmhost';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';

@@ -48,6 +48,25 @@ test('a VMM of this machine is noticed, its new thread too, and its end', async 
   assert.equal(inventory.find(pid), undefined);
 });
 
+test('a VMM that has just been started is noticed without a scan', async (t) => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  inventory.scan(0);
+  inventory.notice(0);
+  const name = `fresh-${process.pid}`;
+  const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`);
+  const pid = child.pid ?? 0;
+  assert.deepEqual(
+    inventory.notice(1).started.map(({ label }) => label),
+    [name],
+  );
+  for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
+  child.stdin?.write('more\n');
+  assert.ok(child.stdout !== null);
+  await once(child.stdout, 'data');
+  inventory.notice(2);
+  for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
+});
+
 test('a thread of an unknown program that runs a vCPU is found by its own id', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   const child = await start(t, 'my-vmm');

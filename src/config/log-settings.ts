@@ -1,0 +1,11 @@
+import type { LogSettings } from '../log.js';
+import type { Invocation } from './parse.js';
+import { parseChoice } from './values.js';
+
+/** Commands without these options say what there is to say in logfmt. */
+export function logSettings(get: Invocation['get']): LogSettings {
+  return {
+    level: parseChoice('log.level', get('log.level') ?? 'info', ['debug', 'info', 'warn', 'error']),
+    format: parseChoice('log.format', get('log.format') ?? 'logfmt', ['logfmt', 'json']),
+  };
+}

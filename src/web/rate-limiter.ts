@@ -1,0 +1,16 @@
+import type { RateLimit } from './web-config.js';
+
+/** A bucket of tokens: `burst` at once, then one each `interval`. */
+export class RateLimiter {
+  #tokens = Number.POSITIVE_INFINITY;
+  #atMs = 0;
+
+  allow(limit: RateLimit | undefined, nowMs: number): boolean {
+    if (limit === undefined) return true;
+    this.#tokens = Math.min(limit.burst, this.#tokens + (nowMs - this.#atMs) / limit.intervalMs);
+    this.#atMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}

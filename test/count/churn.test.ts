@@ -1,0 +1,167 @@
+/** A day of VMs that come and go, in seconds: what the ledger remembers must depend on what lives, not on what has been. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { type Attribution, Ledger, type ThreadOwner } from '../../src/count/ledger.js';
+import { SeriesLimiter } from '../../src/count/limit-series.js';
+import type { VmInfo } from '../../src/count/snapshot.js';
+
+const NOBODY: ThreadOwner = { vm: '', vcpu: '', life: undefined };
+const VCPUS = 4;
+/** VMs that live at a time. */
+const ALIVE = 20;
+/** pid_max of a host: numbers come again. */
+const PID_MAX = 32_768;
+
+interface Vm {
+  readonly info: VmInfo;
+  readonly life: object;
+  readonly tids: readonly number[];
+}
+
+/** A host on which VMs start and stop, and the ledger that follows it. */
+class Host {
+  readonly #threads = new Map<number, ThreadOwner>();
+  readonly #vms: Vm[] = [];
+  readonly ledger: Ledger;
+  readonly #kernel;
+  readonly #reasons: readonly number[];
+  #tid = 1000;
+  #names = 0;
+  timeNs = 0;
+
+  constructor() {
+    const attribution: Attribution = {
+      ofThread: (tid) => this.#threads.get(tid) ?? NOBODY,
+      vms: () => this.#vms.map(({ info }) => info),
+    };
+    this.ledger = new Ledger(attribution);
+    this.#kernel = this.ledger.kernelSource('tracefs');
+    this.#reasons = ['io', 'hlt', 'npf', 'KVM_EXIT_IO'].map((name) => this.ledger.vocabulary.reasons.id(name));
+  }
+
+  /** A VM starts, runs, and the oldest is stopped and forgotten. Its worker threads come and go meanwhile. */
+  step(): void {
+    const life = {};
+    const vm = `vm-${this.#names++}`;
+    const tids = Array.from({ length: VCPUS + 1 }, () => this.#newTid());
+    for (const [vcpu, tid] of tids.entries())
+      this.#threads.set(tid, { vm, vcpu: vcpu < VCPUS ? String(vcpu) : '', life });
+    this.#vms.push({
+      info: { vm, uuid: vm, pid: String(tids[0]), vmm: 'qemu', demo: 'false', vcpus: VCPUS },
+      life,
+      tids,
+    });
+    for (const { tids: all } of this.#vms)
+      for (const [vcpu, tid] of all.entries()) if (vcpu < VCPUS) this.#run(tid, vcpu);
+    this.#work(this.#vms[0]);
+    this.#strangers();
+    this.#kernel.takeNewThreads();
+    this.ledger.attribute();
+    this.ledger.endQuietStrangers(this.timeNs / 1e6);
+    if (this.#vms.length > ALIVE) this.#stop();
+  }
+
+  #run(tid: number, vcpu: number): void {
+    const [io = 0, hlt = 0, npf = 0, exitIo = 0] = this.#reasons;
+    for (const reason of [io, hlt, npf]) {
+      this.timeNs += 1000;
+      this.#kernel.vmExit(this.timeNs, 0, tid, vcpu, reason, 0, 0);
+      if (reason === io) {
+        this.#kernel.portIo(this.timeNs, 0, tid, true, 0x3f8 + (vcpu % 4), 1);
+        this.#kernel.userspaceExit(this.timeNs + 100, 0, tid, exitIo);
+      }
+      this.#kernel.vmEntry(this.timeNs + 500, 0, tid, vcpu);
+    }
+  }
+
+  /** A thread of the VM's pool injects an interrupt and ends. */
+  #work(vm: Vm | undefined): void {
+    if (vm === undefined) return;
+    const tid = this.#newTid();
+    this.#threads.set(tid, { vm: vm.info.vm, vcpu: '', life: vm.life });
+    this.#kernel.interrupt(this.timeNs, 0, tid);
+    this.ledger.attribute();
+    this.#threads.delete(tid);
+    this.ledger.endThread(tid);
+  }
+
+  /** A VM that is over before anybody can look at it, and a process that an interrupt happens to hit. */
+  #strangers(): void {
+    this.#run(this.#newTid(), 0);
+    this.#kernel.interrupt(this.timeNs, 0, this.#newTid());
+    // Five seconds later.
+    this.timeNs += 5e9;
+  }
+
+  #stop(): void {
+    const oldest = this.#vms.shift();
+    if (oldest === undefined) return;
+    for (const tid of oldest.tids) {
+      this.#threads.delete(tid);
+      this.ledger.endThread(tid);
+    }
+    this.ledger.forget(oldest.life);
+  }
+
+  #newTid(): number {
+    this.#tid = this.#tid >= PID_MAX ? 1000 : this.#tid + 1;
+    return this.#tid;
+  }
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+function heapBytes(): number {
+  collectGarbage();
+  collectGarbage();
+  return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+}
+
+describe('a day of VMs that come and go', () => {
+  it('leaves no trace in memory', () => {
+    const host = new Host();
+    const limiter = new SeriesLimiter();
+    const rounds = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        host.step();
+        if (i % 3 === 0) limiter.apply(host.ledger.snapshot());
+      }
+    };
+    rounds(1000);
+    const early = heapBytes();
+    // 17,280 in all: one every five seconds of a day.
+    rounds(16_280);
+    const late = heapBytes();
+    assert.ok(late - early < 1 << 20, `${early} bytes after an hour and a half, ${late} after a day`);
+  });
+
+  it('keeps what strangers did, as one', () => {
+    const host = new Host();
+    for (let i = 0; i < 100; i++) host.step();
+    const snapshot = host.ledger.snapshot();
+    const unknown = snapshot.exits.filter(({ vm }) => vm === '');
+    assert.equal(
+      unknown.filter(({ layer }) => layer === 'kvm').reduce((sum, { count }) => sum + count, 0),
+      3 * 100,
+    );
+    assert.equal(
+      unknown.filter(({ layer }) => layer === 'qemu').reduce((sum, { count }) => sum + count, 0),
+      100,
+    );
+    const strangers = snapshot.eventfds.find(({ vm, kind }) => vm === '' && kind === 'irqfd');
+    assert.equal(strangers?.count, 100);
+    const tids = new Set([...host.ledger.vcpus()].map(({ tid }) => tid));
+    // Those of the last minute, and one for all before.
+    assert.ok(tids.size < (ALIVE + 1) * VCPUS + 20, `${tids.size} threads`);
+  });
+
+  it('keeps what a VM did by threads that have ended', () => {
+    const host = new Host();
+    for (let i = 0; i < ALIVE; i++) host.step();
+    const interrupts = host.ledger.snapshot().eventfds.find(({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd');
+    assert.equal(interrupts?.count, ALIVE);
+  });
+});

@@ -1,0 +1,90 @@
+/** The systemd unit and its example configuration. Whether systemd takes them as they are meant is asked of systemd-analyze itself. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type Flag, OPTIONS } from '../../src/config/options.js';
+import { parseCommandLine } from '../../src/config/parse.js';
+import { ROOT } from '../support/fixtures.js';
+import { needs } from '../support/require.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'systemd-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+
+const UNIT = readFileSync(join(ROOT, 'deploy/systemd/kvm-exit-exporter.service'), 'utf8');
+const CONFIG = join(ROOT, 'deploy/systemd/config.yml');
+const SYSTEMD = needs('systemd-analyze');
+
+/** All values of a directive. */
+function directive(name: string): string[] {
+  return [...UNIT.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
+}
+
+/** The unit with a program that is there, as the agent may not be installed where the tests run. */
+function unitFile(): string {
+  const file = join(FOLDER, 'kvm-exit-exporter.service');
+  writeFileSync(file, UNIT.replace('/usr/local/bin/kvm-exit-exporter', '/bin/true'));
+  return file;
+}
+
+test('systemd finds nothing wrong with the unit', SYSTEMD, () => {
+  const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', unitFile()], {
+    encoding: 'utf8',
+  });
+  assert.deepEqual([status, stdout + stderr], [0, '']);
+});
+
+test('systemd rates the exposure of the service at 1.8 of 10 or less', SYSTEMD, () => {
+  const { stdout, stderr } = spawnSync(
+    'systemd-analyze',
+    ['security', '--offline=true', '--no-pager', '--threshold=100', unitFile()],
+    { encoding: 'utf8' },
+  );
+  const level = /Overall exposure level for \S+: ([\d.]+) /.exec(stdout)?.[1];
+  assert.ok(Number(level) <= 2, `${level} ${stderr}`);
+});
+
+test('the service has no capability and can write to nothing but tracing instances', () => {
+  assert.deepEqual(directive('CapabilityBoundingSet'), ['']);
+  assert.deepEqual(directive('AmbientCapabilities'), ['']);
+  assert.deepEqual(directive('ProtectSystem'), ['strict']);
+  assert.deepEqual(directive('ReadWritePaths'), ['/sys/kernel/tracing/instances']);
+});
+
+test('the service waits for what the program sends (e2e/notify.test.ts), and is reloaded by SIGHUP', () => {
+  assert.deepEqual(
+    [directive('Type'), directive('NotifyAccess'), directive('WatchdogSec')],
+    [['notify'], ['all'], ['60s']],
+  );
+  assert.deepEqual(directive('ExecReload'), ['/bin/kill -HUP $MAINPID']);
+});
+
+test('the command of the unit is one that the program takes', () => {
+  const [start = ''] = directive('ExecStart');
+  const [program, ...args] = start.split(' ');
+  assert.match(program ?? '', /\/kvm-exit-exporter$/);
+  assert.ok(args.includes('--config.file=/etc/kvm-exit-exporter/config.yml'));
+  const here = args.map((arg) => arg.replace('/etc/kvm-exit-exporter/config.yml', CONFIG));
+  assert.equal(parseCommandLine(here, {}).command, 'run');
+});
+
+test('the example is a good configuration that says what the program would do without it', () => {
+  const { get, getAll } = parseCommandLine(['run', `--config.file=${CONFIG}`], {});
+  const bare = parseCommandLine(['run'], {});
+  const given = OPTIONS.map(({ flag }): Flag => flag).filter((flag) => flag !== 'config.file');
+  for (const flag of given) assert.deepEqual(getAll(flag), bare.getAll(flag), flag);
+  assert.equal(get('web.listen-address'), ':10586');
+});
+
+test('what the example has as comments can be switched on', () => {
+  const all = readFileSync(CONFIG, 'utf8').replace(/^( *)# ?( *[a-z.-]+:(?: \S+)?)$/gm, '$1$2');
+  const file = join(FOLDER, 'config.yml');
+  writeFileSync(file, all);
+  const { get } = parseCommandLine(['run', `--config.file=${file}`], {});
+  assert.deepEqual(
+    [get('web.config.file'), get('qemu.log'), get('otlp.endpoint'), get('otlp.interval')],
+    ['/etc/kvm-exit-exporter/web.yml', '/var/log/libvirt/qemu/*.log', 'http://localhost:4318', '30s'],
+  );
+});

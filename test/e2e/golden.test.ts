@@ -1,0 +1,76 @@
+/**
+ * What the program exposes for recordings, line by line. The counts themselves are checked against independent sources elsewhere
+ * (captures.test.ts, pages.test.ts); here every name, label, help text and order is pinned: a change of any is seen in review.
+ *
+ *   UPDATE_GOLDEN=1 node --test build/test/e2e/golden.test.js
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fixture, readFixture } from '../support/fixtures.js';
+import { reportOf, runAgent } from '../support/run-agent.js';
+import { endAll } from '../support/running.js';
+import { ask, WebAgent } from '../support/web-agent.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'golden-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+afterEach(endAll);
+
+/** Samples that differ each time: of the process itself, of times it took, of the version. Their help and type are compared all the same. */
+const VOLATILE =
+  /^(?:process_|nodejs_|kvm_exit_exporter_(?:build_info|scrape_seconds|drains_total|drain_seconds_total))/;
+
+function stable(text: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !VOLATILE.test(line))
+    .join('\n');
+}
+
+function counted(text: string): number {
+  return [...text.matchAll(/^qemu_trace_events_total.* (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+function golden(name: string, text: string): string {
+  const path = fixture(`golden/${name}`);
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(path, text);
+  return readFileSync(path, 'utf8');
+}
+
+test('report of a recording of two VMs, as Prometheus text', () => {
+  const { status, stdout, stderr } = runAgent('report', '--format=prometheus', fixture('svm/two-vms-6.12'));
+  assert.equal(status, 0, stderr);
+  assert.equal(stable(stdout), golden('two-vms.txt', stable(stdout)));
+});
+
+for (const { name, accept, type } of [
+  { name: 'scrape.txt', accept: 'text/plain', type: 'text/plain; version=0.0.4; charset=utf-8' },
+  {
+    name: 'scrape.openmetrics.txt',
+    accept: 'application/openmetrics-text;version=1.0.0',
+    type: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+  },
+])
+  test(`a scrape of an agent that has read a QEMU log: ${name}`, async () => {
+    const log = join(FOLDER, 'vm-1.log');
+    writeFileSync(log, '');
+    const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', `--qemu.log=${log}`]);
+    const text = readFixture('virtio/kvm-seabios-ioeventfd/log.txt');
+    writeFileSync(log, text, { flag: 'a' });
+    const scrape = async () => {
+      const answer = await ask(`${agent.url}/metrics`, { headers: { accept } });
+      assert.ok(typeof answer !== 'string', String(answer));
+      assert.deepEqual([answer.status, answer.headers['content-type']], [200, type]);
+      return stable(answer.body.toString());
+    };
+    const events = Object.values(reportOf(log).qemu_events).reduce((sum, count) => sum + count, 0);
+    let now = await scrape();
+    for (let tries = 0; tries < 100 && counted(now) < events; tries++) {
+      await sleep(100);
+      now = await scrape();
+    }
+    assert.equal(now, golden(name, now));
+  });

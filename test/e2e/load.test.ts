@@ -1,0 +1,256 @@
+/** The program under the load of many scrapers and of clients that mean harm. Its events come from a QEMU log, which needs no rights. */
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
+import { endAll } from '../support/running.js';
+import { Samples } from '../support/samples.js';
+import { type Answer, ask, statusOf, WebAgent } from '../support/web-agent.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'load-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+afterEach(endAll);
+
+const VCPUS = 4000;
+const REASONS = 30;
+const SCRAPES = 50;
+const ROUNDS = 3;
+const MORE_LINES = 20_000;
+/** An exposition of 100,000 series is 8 MB; one for each of the scrapes would be 400 MB. */
+const MOST_GROWTH = 250 << 20;
+
+const LINES = Array.from({ length: VCPUS * REASONS }, (_, i) => line(Math.floor(i / REASONS), i % REASONS)).join('');
+
+function line(vcpu: number, reason: number): string {
+  return `kvm_run_exit cpu_index ${vcpu}, reason ${reason}\n`;
+}
+
+async function startRun(...args: string[]): Promise<{ agent: WebAgent; log: string }> {
+  const log = join(FOLDER, `vm-${process.pid}.log`);
+  writeFileSync(log, '');
+  const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', `--qemu.log=${log}`, ...args]);
+  return { agent, log };
+}
+
+async function fetchMetrics(url: string, encoding: string): Promise<Answer> {
+  const answer = await ask(`${url}/metrics`, { headers: { 'accept-encoding': encoding } });
+  assert.ok(
+    typeof answer !== 'string' && answer.status === 200,
+    typeof answer === 'string' ? answer : String(answer.status),
+  );
+  return answer;
+}
+
+async function scrape(url: string): Promise<Samples> {
+  return new Samples(textOf(await fetchMetrics(url, 'gzip')));
+}
+
+function textOf({ headers, body }: Answer): string {
+  return (headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body).toString();
+}
+
+async function untilCounted(url: string, events: number): Promise<Samples> {
+  // Without reading all of it, which takes longer than to write it.
+  const counted = async () =>
+    Number(/^qemu_trace_events_total.* (\d+)$/m.exec(textOf(await fetchMetrics(url, 'gzip')))?.[1]);
+  for (let tries = 0; !((await counted()) >= events); tries++) {
+    assert.ok(tries < 100, 'not all events were counted');
+    await sleep(200);
+  }
+  return scrape(url);
+}
+
+/** Peak of its resident memory so far, in bytes. */
+function peakMemory({ process: { pid } }: WebAgent): number {
+  return 1024 * Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
+/** Asks for its health again and again, until told to stop. */
+function healthChecks(url: string): { stop: () => Promise<(number | string)[]>; slowestMs: () => number } {
+  const answers: (number | string)[] = [];
+  let going = true;
+  let slowestMs = 0;
+  const done = (async () => {
+    while (going) {
+      const startMs = performance.now();
+      answers.push(await statusOf(`${url}/-/healthy`, { timeout: 10_000 }));
+      slowestMs = Math.max(slowestMs, performance.now() - startMs);
+      await sleep(50);
+    }
+  })();
+  return {
+    slowestMs: () => slowestMs,
+    async stop() {
+      going = false;
+      await done;
+      return answers;
+    },
+  };
+}
+
+test('fifty scrapes at once of more than 100,000 series: memory is bounded, no event is lost, health is answered', async (t) => {
+  const { agent, log } = await startRun(
+    '--web.max-requests=0',
+    '--limit.series=1000000',
+    '--limit.series-per-vm=1000000',
+  );
+  appendFileSync(log, LINES);
+  const before = await untilCounted(agent.url, VCPUS * REASONS);
+  assert.ok(before.sum('kvm_exit_exporter_series') > 100_000);
+  await fetchMetrics(agent.url, 'identity');
+  const memory = peakMemory(agent);
+
+  const health = healthChecks(agent.url);
+  let written = 0;
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      const scrapes = Array.from({ length: SCRAPES }, (_, i) =>
+        fetchMetrics(agent.url, i % 2 === 0 ? 'gzip' : 'identity'),
+      );
+      for (; written < (MORE_LINES / ROUNDS) * (round + 1); written++) appendFileSync(log, line(written % VCPUS, 2));
+      const sizes = (await Promise.all(scrapes)).map(({ body }) => body.length);
+      assert.ok(Math.min(...sizes) > 100_000, `an answer of ${Math.min(...sizes)} bytes`);
+    }
+  } finally {
+    await health.stop();
+  }
+  const answers = await health.stop();
+  assert.deepEqual(
+    answers.filter((status) => status !== 200),
+    [],
+  );
+  assert.ok(answers.length > ROUNDS);
+  t.diagnostic(`${answers.length} health checks, the slowest took ${Math.round(health.slowestMs())} ms`);
+  const grown = peakMemory(agent) - memory;
+  t.diagnostic(`${Math.round(memory / 2 ** 20)} MiB with one scrape, ${Math.round(grown / 2 ** 20)} more with fifty`);
+  assert.ok(grown < MOST_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more than with one scrape`);
+
+  const end = await untilCounted(agent.url, VCPUS * REASONS + written);
+  assert.equal(end.sum('qemu_trace_events_total'), VCPUS * REASONS + written);
+  assert.equal(end.sum('kvm_exits_total'), VCPUS * REASONS + written);
+  assert.equal(end.sum('kvm_exit_exporter_lost_events_total') + end.sum('kvm_exit_exporter_unknown_gaps_total'), 0);
+});
+
+test('scrapers that ask and do not read are cut off before they cost much memory', async (t) => {
+  const { agent, log } = await startRun('--limit.series=1000000', '--limit.series-per-vm=1000000');
+  appendFileSync(log, LINES);
+  await untilCounted(agent.url, VCPUS * REASONS);
+  await fetchMetrics(agent.url, 'identity');
+  const memory = peakMemory(agent);
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  for (let i = 0; i < 30; i++) {
+    const socket = connect(agent.port, '127.0.0.1');
+    socket.on('error', () => {});
+    sockets.push(socket);
+    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    // The first bytes, and no more: each of them has an exposition of its own.
+    await new Promise((resolve) => socket.once('readable', resolve));
+  }
+  const grown = peakMemory(agent) - memory;
+  t.diagnostic(`${Math.round(grown / 2 ** 20)} MiB more with ${sockets.length} who do not read`);
+  assert.ok(grown < MOST_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more`);
+  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+});
+
+test('scrapes beyond the limit get 503 and are told when to come again', async () => {
+  const { agent, log } = await startRun(
+    '--web.max-requests=2',
+    '--limit.series=1000000',
+    '--limit.series-per-vm=1000000',
+  );
+  appendFileSync(log, LINES);
+  await untilCounted(agent.url, VCPUS * REASONS);
+  const answers = await Promise.all(Array.from({ length: 10 }, () => ask(`${agent.url}/metrics`)));
+  const statuses = answers.map((answer) => (typeof answer === 'string' ? answer : answer.status)).sort();
+  assert.deepEqual(statuses, [200, 200, ...Array.from({ length: 8 }, () => 503)]);
+  for (const answer of answers)
+    if (typeof answer !== 'string' && answer.status === 503) assert.equal(answer.headers['retry-after'], '1');
+  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+});
+
+/** What comes back until the other end closes the connection. */
+async function answerTo(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('data', (data) => {
+    text += data;
+  });
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('close', resolve));
+  return text.split('\r\n')[0] ?? '';
+}
+
+test('a thousand connections that send their requests byte by byte keep nobody out, and are cut off', async () => {
+  const { agent } = await startRun();
+  const open = () => {
+    const socket = connect(agent.port, '127.0.0.1');
+    socket.on('error', () => {});
+    return socket;
+  };
+  const slow = Array.from({ length: 1000 }, open);
+  let bytes = 0;
+  const dripping = setInterval(() => {
+    const text = 'GET /metrics HTTP/1.1\r\nHost: x\r\nX: ';
+    for (const socket of slow) if (socket.writable) socket.write(text[bytes] ?? 'x');
+    bytes++;
+  }, 100);
+  const health = healthChecks(agent.url);
+  try {
+    const ends = slow.map((socket) => answerTo(socket));
+    for (let tries = 0; tries < 5; tries++) {
+      assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+      await sleep(200);
+    }
+    // The last of them is cut off for its slowness, when the time for headers is over.
+    assert.match((await Promise.all(ends)).at(-1) ?? '', /^HTTP\/1\.1 408 |^$/);
+    assert.deepEqual(
+      (await health.stop()).filter((status) => status !== 200),
+      [],
+    );
+  } finally {
+    await health.stop();
+    clearInterval(dripping);
+    for (const socket of slow) socket.destroy();
+  }
+});
+
+test('headers of 10 MB, lines without an end, bodies and rubbish are answered and cut off', async () => {
+  const { agent } = await startRun();
+  const memory = peakMemory(agent);
+  const send = async (pieces: Iterable<string | Buffer>): Promise<string> => {
+    const socket = connect(agent.port, '127.0.0.1');
+    const answer = answerTo(socket);
+    for (const piece of pieces) {
+      if (!socket.writable) break;
+      if (!socket.write(piece)) await Promise.race([new Promise((next) => socket.once('drain', next)), answer]);
+    }
+    return answer;
+  };
+  const megabytes = function* (start: string) {
+    yield start;
+    for (let i = 0; i < 160; i++) yield Buffer.alloc(1 << 16, 'a');
+  };
+  for (const [start, want] of [
+    ['GET /metrics HTTP/1.1\r\nHost: x\r\nX-Long: ', /^HTTP\/1\.1 431 |^$/],
+    ['GET /', /^HTTP\/1\.1 431 |^$/],
+    ['aaaa', /^HTTP\/1\.1 400 |^$/],
+    [`POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: ${10 << 20}\r\n\r\n`, /^HTTP\/1\.1 413 |^$/],
+    ['GET /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n', /^HTTP\/1\.1 413 |^$/],
+  ] as const)
+    assert.match(await send(megabytes(start)), want, start);
+  assert.match(
+    await send(['GET /metrics HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n']),
+    / 400 /,
+  );
+  assert.match(await send(['DELETE /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n']), / 405 /);
+  assert.match(await send(['GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n']), / 404 /);
+  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+  assert.ok(peakMemory(agent) - memory < 64 << 20);
+  assert.doesNotMatch(agent.log, /level=error/);
+});

@@ -1,0 +1,47 @@
+/** SIGHUP: what can be reloaded is, what can't is said, and what is bad changes nothing. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { endAll } from '../support/running.js';
+import { statusOf, WebAgent } from '../support/web-agent.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'reload-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+afterEach(endAll);
+
+test('SIGHUP reads the configuration again: the log changes, the rest is said to need a restart', async () => {
+  const config = join(FOLDER, 'config.yml');
+  writeFileSync(config, 'log.format: logfmt\n');
+  const agent = await WebAgent.start(`--config.file=${config}`);
+
+  writeFileSync(config, 'log.format: json\nlimit.series: 5000\nweb.max-requests: 3\n');
+  agent.process.kill('SIGHUP');
+  await agent.until('"msg":"configuration read again","changed":"log.format"}');
+  await agent.until('"msg":"these options take effect with a restart only","options":"web.max-requests,limit.series"}');
+
+  writeFileSync(config, 'log.format: xml\nlimit.sries: 5\n');
+  agent.process.kill('SIGHUP');
+  await agent.until(
+    `"msg":"configuration is bad, keeping the one before","because":"${config}:1: log.format=xml: expected logfmt or json; ` +
+      `${config}:2: unknown option limit.sries; did you mean limit.series?"}`,
+  );
+
+  rmSync(config);
+  agent.process.kill('SIGHUP');
+  await agent.until('no such file');
+  assert.equal(await statusOf(`${agent.url}/-/healthy`), 200);
+  assert.equal(agent.process.exitCode, null);
+});
+
+test('SIGHUP reads the web configuration again, also where there is no other', async () => {
+  const config = join(FOLDER, 'web.yml');
+  writeFileSync(config, 'http_server_config: {headers: {X-Frame-Options: deny}}\n');
+  const agent = await WebAgent.start(`--web.config.file=${config}`);
+  agent.process.kill('SIGHUP');
+  await agent.until('msg="web configuration read again"');
+  writeFileSync(config, 'http_server_config: {headers: {X-Frame-Options: perhaps}}\n');
+  agent.process.kill('SIGHUP');
+  await agent.until('X-Frame-Options: expected deny, sameorigin');
+});

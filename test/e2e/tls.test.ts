@@ -1,0 +1,274 @@
+/** TLS, client certificates and passwords, as a scraper meets them. */
+import assert from 'node:assert/strict';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import { CATALOGUE } from '../../src/count/catalogue.js';
+import { Authority, type Identity } from '../support/certificates.js';
+import { Prometheus } from '../support/prometheus.js';
+import { needs } from '../support/require.js';
+import { runAgent } from '../support/run-agent.js';
+import { endAll } from '../support/running.js';
+import { statusOf, WebAgent } from '../support/web-agent.js';
+
+const OPENSSL = needs('openssl');
+
+/** Of "secret" and of "other", by the C library's crypt (perl -e 'print crypt(...)'). */
+const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
+
+const authority = OPENSSL.skip === false ? new Authority() : undefined;
+const stranger = OPENSSL.skip === false ? new Authority('another authority') : undefined;
+afterEach(endAll);
+after(() => {
+  for (const made of [authority, stranger]) if (made !== undefined) rmSync(made.folder, { recursive: true });
+});
+
+function made(): { own: Authority; other: Authority; server: Identity } {
+  assert.ok(authority !== undefined && stranger !== undefined);
+  return { own: authority, other: stranger, server: authority.issue('server') };
+}
+
+let files = 0;
+/** A web configuration file in the authority's folder, so that names of certificates need no path. */
+function webConfig(text: string): string {
+  const file = join(made().own.folder, `web-${++files}.yml`);
+  writeFileSync(file, text);
+  return file;
+}
+
+/** At once, as whoever writes configurations should. */
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
+}
+
+const TLS = 'tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n';
+const USERS = `basic_auth_users:\n  prometheus: ${HASH}\n`;
+
+test('with TLS and passwords only who has both gets an answer, on every path', OPENSSL, async () => {
+  const { own } = made();
+  const agent = await WebAgent.start(`--web.config.file=${webConfig(TLS + USERS)}`);
+  const ca = own.ca.cert;
+  assert.match(agent.url, /^https:/);
+  for (const path of ['/metrics', '/', '/-/healthy', '/healthz', '/nowhere']) {
+    const right = path === '/nowhere' ? 404 : 200;
+    assert.equal(await statusOf(agent.url + path, { ca, auth: 'prometheus:secret' }), right, path);
+    assert.equal(await statusOf(agent.url + path, { ca, auth: 'prometheus:wrong' }), 401, path);
+    assert.equal(await statusOf(agent.url + path, { ca, auth: 'nobody:secret' }), 401, path);
+    assert.equal(await statusOf(agent.url + path, { ca }), 401, path);
+  }
+  assert.match(String(await statusOf(`${agent.url.replace('https', 'http')}/metrics`)), /^(ECONNRESET|EPIPE|HPE_\w+)$/);
+  assert.equal(await statusOf(`${agent.url}/metrics`), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+});
+
+test('client certificates: valid ones only', OPENSSL, async () => {
+  const { own, other } = made();
+  const tls = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
+  const agent = await WebAgent.start(`--web.config.file=${webConfig(tls)}`);
+  const ask = (identity?: Identity) =>
+    statusOf(`${agent.url}/metrics`, { ca: own.ca.cert, ...(identity && { cert: identity.cert, key: identity.key }) });
+  assert.equal(await ask(own.issue('client')), 200);
+  for (const [who, identity] of [
+    ['none', undefined],
+    ['expired', own.issue('expired', { days: -1 })],
+    ['of an authority unknown', other.issue('unknown')],
+    ['signed by itself', other.ca],
+  ] as const)
+    assert.match(String(await ask(identity)), /^(ECONNRESET|EPIPE|ERR_SSL_\w+)$/, who);
+  assert.equal(await ask(own.issue('client-2')), 200);
+});
+
+for (const { type, sans = '', want } of [
+  { type: 'RequestClientCert', want: { none: 200, good: 200, unknown: 200 } },
+  { type: 'RequireAnyClientCert', want: { none: 'ECONNRESET', good: 200, unknown: 200 } },
+  { type: 'VerifyClientCertIfGiven', want: { none: 200, good: 200, unknown: 'ECONNRESET' } },
+  {
+    type: 'RequireAndVerifyClientCert',
+    sans: 'scraper.example',
+    want: { none: 'ECONNRESET', good: 200, unknown: 'ECONNRESET' },
+  },
+  {
+    type: 'RequireAndVerifyClientCert',
+    sans: 'other.example',
+    want: { none: 'ECONNRESET', good: 'ECONNRESET', unknown: 'ECONNRESET' },
+  },
+])
+  test(`client_auth_type ${type} ${sans}`, OPENSSL, async () => {
+    const { own, other } = made();
+    const list = sans === '' ? '' : `  client_allowed_sans: [${sans}]\n`;
+    const agent = await WebAgent.start(
+      `--web.config.file=${webConfig(`${TLS}  client_ca_file: ca.crt\n  client_auth_type: ${type}\n${list}`)}`,
+    );
+    const san = 'DNS:a.example,DNS:scraper.example,URI:spiffe://x/y';
+    const identities = { none: undefined, good: own.issue('good', { san }), unknown: other.issue('bad', { san }) };
+    const got: Record<string, number | string> = {};
+    for (const [name, identity] of Object.entries(identities)) {
+      const status = await statusOf(`${agent.url}/-/healthy`, {
+        ca: own.ca.cert,
+        ...(identity && { cert: identity.cert, key: identity.key }),
+      });
+      got[name] = typeof status === 'number' ? status : 'ECONNRESET';
+    }
+    assert.deepEqual(got, want);
+  });
+
+test('versions and ciphers are those of the file', OPENSSL, async () => {
+  const { own } = made();
+  const tls = `${TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n  curve_preferences: [CurveP384]\n`;
+  const agent = await WebAgent.start(`--web.config.file=${webConfig(tls)}`);
+  const socket = connect({ port: agent.port, host: '127.0.0.1', ca: own.ca.cert });
+  await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+  const key = socket.getEphemeralKeyInfo() as { name?: string };
+  assert.deepEqual(
+    [socket.getProtocol(), socket.getCipher().name, key.name],
+    ['TLSv1.2', 'ECDHE-ECDSA-AES256-GCM-SHA384', 'secp384r1'],
+  );
+  socket.destroy();
+  assert.notEqual(await statusOf(`${agent.url}/`, { ca: own.ca.cert, minVersion: 'TLSv1.3' }), 200);
+});
+
+test('a bad file keeps the program from starting, with one clear line each', OPENSSL, () => {
+  const { own } = made();
+  own.issue('elsewhere');
+  writeFileSync(join(own.folder, 'not.pem'), 'hello\n');
+  for (const [text, want] of [
+    [
+      `${TLS}  client_auth: x\n`,
+      /web-\d+\.yml: tls_server_config: unknown key client_auth; did you mean client_auth_type\?$/,
+    ],
+    [TLS.replace('server.crt', 'missing.crt'), /missing\.crt: no such file$/],
+    [
+      TLS.replace('server.key', 'elsewhere.key'),
+      /web-\d+\.yml: tls_server_config: the key does not belong to the certificate$/,
+    ],
+    [TLS.replace('server.crt', 'not.pem'), /web-\d+\.yml: tls_server_config: not in PEM format/],
+    [`${TLS}  cipher_suites: [TLS_RSA]\n`, /unknown cipher TLS_RSA$/],
+    ['basic_auth_users: {a: b}', /basic_auth_users\.a: not a bcrypt hash/],
+    ['a: [', /web-\d+\.yml: line 1: /],
+  ] as const) {
+    const { status, stderr } = runAgent(
+      'demo',
+      '--web.listen-address=127.0.0.1:0',
+      `--web.config.file=${webConfig(text)}`,
+    );
+    assert.equal(status, 2, stderr);
+    const lines = stderr.split('\n').filter((line) => line !== '');
+    assert.equal(lines.length, 1, stderr);
+    assert.match(lines[0] ?? '', want);
+  }
+});
+
+test('a change holds from the next connection on, a bad one changes nothing and is said', OPENSSL, async () => {
+  const { own } = made();
+  const file = webConfig(TLS + USERS);
+  const agent = await WebAgent.start(`--web.config.file=${file}`);
+  const ca = own.ca.cert;
+  const ask = (auth: string) => statusOf(`${agent.url}/metrics`, { ca, auth });
+  assert.equal(await ask('prometheus:secret'), 200);
+
+  replace(file, TLS.replace('server.crt', 'missing.crt') + USERS);
+  assert.equal(await ask('prometheus:secret'), 200);
+  assert.match(
+    agent.log,
+    /level=error msg="web configuration is bad, keeping the one before" because="\S+missing\.crt: no such file"/,
+  );
+  assert.equal(agent.log.match(/configuration is bad/g)?.length, 1);
+
+  // As a file is for a moment that an editor just writes.
+  writeFileSync(file, '');
+  assert.equal(await ask('prometheus:wrong'), 401);
+  assert.match(agent.log, /has neither TLS nor passwords any more/);
+
+  replace(file, TLS + USERS.replace('prometheus', 'grafana'));
+  assert.deepEqual([await ask('prometheus:secret'), await ask('grafana:secret')], [401, 200]);
+
+  const serial = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ port: agent.port, host: '127.0.0.1', ca }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      }).once('error', reject);
+    });
+  const before = await serial();
+  own.issue('server');
+  assert.notEqual(await serial(), before, 'a renewed certificate is not served');
+
+  replace(file, `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`);
+  await statusOf(`${agent.url}/metrics`, { ca });
+  await agent.until('serving anew');
+  assert.notEqual(await statusOf(`${agent.url}/metrics`, { ca }), 200, 'no client certificate is asked for');
+  const { cert, key } = own.issue('client');
+  assert.equal(await statusOf(`${agent.url}/metrics`, { ca, cert, key }), 200);
+
+  replace(file, USERS);
+  const plain = `http://127.0.0.1:${agent.port}/metrics`;
+  await statusOf(plain);
+  await sleep(200);
+  assert.equal(await statusOf(plain, { auth: 'prometheus:secret' }), 200);
+  assert.equal(await statusOf(plain), 401);
+  rmSync(file);
+  assert.equal(await statusOf(plain), 401, 'without its file the door is open');
+});
+
+test('Prometheus with certificate and password gets type and help of every metric; without one of them it gets nothing', {
+  skip: OPENSSL.skip || needs('prometheus').skip,
+}, async (t) => {
+  const { own, other } = made();
+  const clients = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
+  const agent = await WebAgent.start(`--web.config.file=${webConfig(clients + USERS)}`);
+  const scrape = (identity: Identity | undefined, password: string, scheme = 'https') => ({
+    scheme,
+    tls_config: {
+      ca_file: own.ca.certFile,
+      ...(identity && { cert_file: identity.certFile, key_file: identity.keyFile }),
+    },
+    basic_auth: { username: 'prometheus', password },
+  });
+  const good = own.issue('prometheus');
+  const prometheus = await Prometheus.start({
+    target: `127.0.0.1:${agent.port}`,
+    rules: [],
+    job: 'good',
+    scrape: scrape(good, 'secret'),
+    others: {
+      'wrong password': scrape(good, 'wrong'),
+      'no certificate': scrape(undefined, 'secret'),
+      'expired certificate': scrape(own.issue('prometheus-old', { days: -1 }), 'secret'),
+      'unknown certificate': scrape(other.issue('prometheus-other'), 'secret'),
+      'plain HTTP': scrape(good, 'secret', 'http'),
+    },
+  });
+  t.after(() => prometheus.stop());
+  const missing = async () => {
+    const metadata = (await prometheus.api('targets/metadata', { match_target: '{job="good"}' })) as Metadata[];
+    return CATALOGUE.flatMap(({ name, type, help }) => {
+      // OpenMetrics, which Prometheus prefers, calls a counter's family by its name without _total.
+      const family = type === 'counter' ? name.replace(/_total$/, '') : name;
+      const known = metadata.find(({ metric }) => metric === family);
+      return known?.type === type && known.help === help ? [] : [`${family}: ${JSON.stringify(known)}`];
+    });
+  };
+  for (let tries = 0; tries < 60 && (await missing()).length > 0; tries++) await sleep(250);
+  assert.deepEqual(await missing(), []);
+  const up = async () =>
+    Object.fromEntries((await prometheus.query('up')).map(({ metric, values }) => [metric.job, values[0]]));
+  for (let tries = 0; tries < 60 && Object.keys(await up()).length < 6; tries++) await sleep(250);
+  assert.deepEqual(await up(), {
+    good: 1,
+    'wrong password': 0,
+    'no certificate': 0,
+    'expired certificate': 0,
+    'unknown certificate': 0,
+    'plain HTTP': 0,
+  });
+  const sums = await prometheus.query('sum by (vm) (kvm_exits_total{layer="qemu"}) > 0');
+  assert.deepEqual(sums.map(({ metric }) => metric.vm).sort(), ['legacy-db', 'web-1']);
+});
+
+interface Metadata {
+  readonly metric: string;
+  readonly type: string;
+  readonly help: string;
+}

@@ -1,0 +1,226 @@
+/**
+ * What is fuzzed: every decoder of what others write, each with seeds from the fixtures and what must hold whatever the bytes.
+ *
+ * A target throws where something does not hold. That it ends soon is looked after by whoever runs it.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../../src/agent-error.js';
+import { parseEventFormat, parsePageHeader } from '../../src/decode/event-format.js';
+import { PageStream } from '../../src/decode/page-stream.js';
+import { exitReasonLabels, fieldLabels } from '../../src/decode/print-fmt.js';
+import { RecordDecoder } from '../../src/decode/record-decoder.js';
+import { PageCursor } from '../../src/decode/ring-buffer-page.js';
+import { parseTraceEvents } from '../../src/decode/trace-events.js';
+import type { RecordingFormat } from '../../src/source/recording.js';
+import { readerOf } from '../../src/source/replay.js';
+import { parseCgroup } from '../../src/vm/cgroup.js';
+import { identifyVmm, unknownVmm } from '../../src/vm/cmdline.js';
+import { vcpuOfComm, vmPidOfKernelThread } from '../../src/vm/comm.js';
+import { parseWebConfig } from '../../src/web/web-config.js';
+import { CountingSink, total } from '../support/counting-sink.js';
+import { ROOT, readFixture } from '../support/fixtures.js';
+import { formatTexts, headerPage, readFormats } from '../support/trace-directory.js';
+import { newVocabulary } from '../support/vocabulary.js';
+
+export interface Target {
+  readonly seeds: () => readonly Uint8Array[];
+  /** `cuts`: parts of the length at which the input is cut into chunks, ascending. */
+  readonly check: (bytes: Uint8Array, cuts: readonly number[]) => void;
+}
+
+const PAGE_SIZE = 4096;
+const SEED = 3000;
+const PAGES = 'virtio/kvm-seabios-ioeventfd';
+const FORMATS = readFormats(PAGES);
+
+export const TARGETS: ReadonlyMap<string, Target> = new Map([
+  [
+    'ftrace-text',
+    {
+      seeds: () => [
+        ...parts('ftrace-text/c3-instance-copymarker-tgid/trace_pipe.txt'),
+        ...parts('ftrace-text/c5-lost/trace_pipe.txt'),
+        ...parts('svm/two-vms-6.12/trace_pipe.txt'),
+        ...parts('perf/perf-script.txt'),
+        ...parts('text-variants/trace_pipe.opt-latency-format.txt'),
+      ],
+      check: (bytes, cuts) => {
+        const { sink, refused } = checkRecording('ftrace-text', bytes, cuts);
+        if (!refused)
+          assert.equal(accountedLines(sink), spokenLines(bytes), 'lines that are neither counted nor malformed');
+      },
+    },
+  ],
+  [
+    'qemu-log',
+    {
+      seeds: () => [...parts('qemu-log/b2-timestamp/log.txt'), ...parts('qemu-log/b6-mixed-lines/log.txt')],
+      check: checkLog,
+    },
+  ],
+  ['qemu-simple', { seeds: () => parts('qemu-simple/a1-seabios-2vcpu/trace-a1'), check: checkSimple }],
+  ['pages', { seeds: () => pageSeeds(), check: checkPages }],
+  ['event-format', { seeds: () => texts([...formatTexts(PAGES).values(), headerPage(PAGES)]), check: checkFormat }],
+  ['trace-events', { seeds: () => texts([TRACE_EVENTS]), check: (bytes) => void parseTraceEvents(latin1(bytes)) }],
+  ['process', { seeds: () => procSeeds(), check: checkProcess }],
+  ['web-config', { seeds: () => texts([WEB_CONFIG]), check: checkWebConfig }],
+] satisfies [string, Target][]);
+
+const TRACE_EVENTS = [
+  '# comment\nkvm_run_exit(int cpu_index, uint32_t reason) "cpu_index %d, reason %d"',
+  'disable virtio_queue_notify(void *vdev, int n, void *vq) "vdev %p n %d vq %p"\n',
+].join('\n');
+const WEB_CONFIG = [
+  'tls_server_config: { cert_file: a.crt, key_file: a.key, client_auth_type: NoClientCert, min_version: TLS12 }',
+  'basic_auth_users: { a: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG }',
+  'http_server_config: { http2: true, headers: { X-Frame-Options: deny } }\nrate_limit: { interval: 1s, burst: 20 }\n',
+].join('\n');
+
+interface Reading {
+  readonly sink: CountingSink;
+  readonly refused: boolean;
+}
+
+function checkRecording(format: RecordingFormat, bytes: Uint8Array, cuts: readonly number[]): Reading {
+  const whole = read(format, [bytes]);
+  const cut = read(format, chunksOf(bytes, cuts));
+  assert.equal(cut.refused, whole.refused, 'refused in one piece or in several only');
+  assert.deepEqual(countsOf(cut.sink), countsOf(whole.sink), 'counts depend on how the input is cut');
+  return whole;
+}
+
+function checkLog(bytes: Uint8Array, cuts: readonly number[]): void {
+  const { sink } = checkRecording('qemu-log', bytes, cuts);
+  assert.ok(total(sink.qemuEvents) <= spokenLines(bytes), 'more events than lines');
+}
+
+function checkSimple(bytes: Uint8Array, cuts: readonly number[]): void {
+  const { sink } = checkRecording('qemu-simple', bytes, cuts);
+  const found = total(sink.qemuEvents) + total(sink.lostGaps) + total(sink.malformedKinds);
+  assert.ok(found <= bytes.length / 12 + 2, 'more records than fit');
+}
+
+function checkPages(bytes: Uint8Array, cuts: readonly number[]): void {
+  const whole = decodePages([bytes]);
+  assert.deepEqual(
+    countsOf(decodePages(chunksOf(bytes, cuts))),
+    countsOf(whole),
+    'counts depend on how the input is cut',
+  );
+  assert.ok(total(whole.tracepoints) <= bytes.length / 8, 'more records than fit');
+}
+
+function checkFormat(bytes: Uint8Array): void {
+  const text = latin1(bytes);
+  const format = parseEventFormat(text);
+  if (!('problem' in format)) {
+    exitReasonLabels(format.printFmt);
+    fieldLabels(format.printFmt, 'reason');
+  }
+  parsePageHeader(text);
+}
+
+/** Command line (arguments end in NUL), comm and cgroup are given by whoever starts a process. */
+function checkProcess(bytes: Uint8Array): void {
+  const text = Buffer.from(bytes).toString('utf8');
+  const args = text.split('\0');
+  for (const comm of ['qemu-system-x86', text.slice(0, 15)]) {
+    identifyVmm(args, comm);
+    identifyVmm(args, comm, true);
+    unknownVmm(comm, args);
+    assert.ok(Number.isInteger(vcpuOfComm(comm)) && Number.isInteger(vmPidOfKernelThread(comm)), 'no number');
+  }
+  parseCgroup(text);
+}
+
+function checkWebConfig(bytes: Uint8Array): void {
+  try {
+    parseWebConfig('web.yml', Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+  }
+}
+
+function read(format: RecordingFormat, chunks: readonly Uint8Array[]): Reading {
+  const vocabulary = newVocabulary();
+  const sink = new CountingSink(vocabulary);
+  const recording = { path: 'x', format, size: 0, chunks: () => assert.fail('not opened here') };
+  try {
+    const reader = readerOf(recording, { kernel: () => sink, qemu: () => sink }, { vocabulary });
+    for (const chunk of chunks) reader.push(chunk);
+    reader.end('whole');
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    return { sink, refused: true };
+  }
+  return { sink, refused: false };
+}
+
+function decodePages(chunks: readonly Uint8Array[]): CountingSink {
+  const vocabulary = newVocabulary();
+  const sink = new CountingSink(vocabulary);
+  const cursor = new PageCursor(new RecordDecoder({ formats: FORMATS, vocabulary, sink }), 0);
+  const pages = new PageStream(PAGE_SIZE);
+  const run = (page: Uint8Array | undefined): void => {
+    if (page === undefined) return;
+    cursor.load(page);
+    cursor.run(Number.POSITIVE_INFINITY);
+  };
+  for (const chunk of chunks) {
+    pages.push(chunk);
+    for (let page = pages.next(); page !== undefined; page = pages.next()) run(page);
+  }
+  run(pages.end());
+  return sink;
+}
+
+function chunksOf(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
+  const ends = [...cuts.map((part) => Math.floor(part * bytes.length)), bytes.length];
+  return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
+}
+
+function countsOf(sink: CountingSink): Map<string, unknown> {
+  return new Map(Object.entries(sink).filter(([name, value]) => value instanceof Map && name !== 'threads'));
+}
+
+function accountedLines(sink: CountingSink): number {
+  const kinds = ['line', 'line-too-long', 'truncated'].map((kind) => sink.malformedKinds.get(kind) ?? 0);
+  return total(sink.tracepoints) + total(sink.lostGaps) + kinds.reduce((a, b) => a + b);
+}
+
+/** Lines that say something: neither empty nor comments. */
+function spokenLines(bytes: Uint8Array): number {
+  const lines = latin1(bytes).split('\n');
+  return lines.map((line) => line.replace(/\r$/, '')).filter((line) => line !== '' && !line.startsWith('#')).length;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+function texts(all: readonly string[]): Buffer[] {
+  return all.map((text) => Buffer.from(text));
+}
+
+/** Beginning, middle and end of a fixture. */
+function parts(path: string): Uint8Array[] {
+  const bytes = readFixture(path);
+  const middle = bytes.length >> 1;
+  return [bytes.subarray(0, SEED), bytes.subarray(middle, middle + SEED), bytes.subarray(-SEED)];
+}
+
+function pageSeeds(): Uint8Array[] {
+  const recordings = [PAGES, 'exact/e3-hlt-irqchip-off', 'ftrace-raw/d3-overrun'];
+  return recordings.flatMap((name) => {
+    const bytes = readFixture(`${name}/cpu0.raw`);
+    return [bytes.subarray(0, PAGE_SIZE), bytes.subarray(PAGE_SIZE, 3 * PAGE_SIZE)];
+  });
+}
+
+function procSeeds(): Uint8Array[] {
+  const root = join(ROOT, 'test/fixtures');
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => /\/(?:cmdline|cgroup|comm)$/.test(file)).map((file) => readFileSync(join(root, file)));
+}

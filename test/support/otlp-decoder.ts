@@ -1,0 +1,189 @@
+/**
+ * Reads an OTLP metrics request, written from the definitions in opentelemetry-proto 1.5 (collector/metrics/v1, metrics/v1, resource/v1,
+ * common/v1) and the protobuf encoding: no library, least of all the exporter's.
+ */
+export interface OtlpPoint {
+  readonly attributes: Record<string, string>;
+  readonly startNs: bigint;
+  readonly timeNs: bigint;
+  /** Of numbers. */
+  readonly value: number;
+  readonly isInt: boolean;
+  /** Of histograms. */
+  readonly count: number;
+  readonly sum: number;
+  readonly bucketCounts: readonly number[];
+  readonly bounds: readonly number[];
+}
+
+export interface OtlpMetric {
+  readonly name: string;
+  readonly description: string;
+  readonly unit: string;
+  readonly kind: 'gauge' | 'sum' | 'histogram';
+  /** 1 delta, 2 cumulative; 0 for gauges. */
+  readonly temporality: number;
+  readonly monotonic: boolean;
+  readonly points: readonly OtlpPoint[];
+}
+
+export interface OtlpRequest {
+  readonly resource: Record<string, string>;
+  readonly scope: { readonly name: string; readonly version: string };
+  readonly metrics: readonly OtlpMetric[];
+}
+
+export function decodeOtlp(bytes: Buffer): OtlpRequest {
+  const resourceMetrics = one(fields(bytes), 1);
+  const scopeMetrics = one(resourceMetrics, 2);
+  const scope = one(scopeMetrics, 1);
+  return {
+    resource: attributes(one(resourceMetrics, 1), 1),
+    scope: { name: text(scope, 1), version: text(scope, 2) },
+    metrics: all(scopeMetrics, 2).map(metric),
+  };
+}
+
+const KINDS = [
+  [5, 'gauge'],
+  [7, 'sum'],
+  [9, 'histogram'],
+] as const;
+
+function metric(message: Field[]): OtlpMetric {
+  const found = KINDS.find(([number]) => message.some((field) => field.number === number));
+  if (found === undefined) throw new Error(`a metric of no known kind: ${text(message, 1)}`);
+  const [number, kind] = found;
+  const data = one(message, number);
+  return {
+    name: text(message, 1),
+    description: text(message, 2),
+    unit: text(message, 3),
+    kind,
+    temporality: kind === 'gauge' ? 0 : Number(last(data, 2)?.value ?? 0n),
+    monotonic: kind === 'sum' && last(data, 3)?.value === 1n,
+    points: all(data, 1).map(kind === 'histogram' ? histogramPoint : numberPoint),
+  };
+}
+
+function numberPoint(message: Field[]): OtlpPoint {
+  const integer = last(message, 6);
+  return {
+    ...NO_HISTOGRAM,
+    attributes: attributes(message, 7),
+    startNs: fixed64(last(message, 2)),
+    timeNs: fixed64(last(message, 3)),
+    value: integer === undefined ? double(last(message, 4)) : Number(BigInt.asIntN(64, fixed64(integer))),
+    isInt: integer !== undefined,
+  };
+}
+
+const NO_HISTOGRAM = { count: 0, sum: 0, bucketCounts: [], bounds: [] };
+
+function histogramPoint(message: Field[]): OtlpPoint {
+  return {
+    attributes: attributes(message, 9),
+    startNs: fixed64(last(message, 2)),
+    timeNs: fixed64(last(message, 3)),
+    value: Number.NaN,
+    isInt: false,
+    count: Number(fixed64(last(message, 4))),
+    sum: double(last(message, 5)),
+    bucketCounts: eights(message, 6).map((bytes) => Number(bytes.readBigUInt64LE())),
+    bounds: eights(message, 7).map((bytes) => bytes.readDoubleLE()),
+  };
+}
+
+interface Field {
+  readonly number: number;
+  /** Of wire type 0. */
+  readonly value: bigint;
+  /** Of all others. */
+  readonly bytes: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function fields(message: Buffer): Field[] {
+  const found: Field[] = [];
+  let at = 0;
+  const varint = (): bigint => {
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = message.readUInt8(at++);
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  const take = (length: number): Buffer => {
+    if (at + length > message.length) throw new Error('a field longer than its message');
+    at += length;
+    return message.subarray(at - length, at);
+  };
+  while (at < message.length) {
+    const tag = Number(varint());
+    const number = tag >>> 3;
+    switch (tag & 7) {
+      case 0:
+        found.push({ number, value: varint(), bytes: NOTHING });
+        break;
+      case 1:
+        found.push({ number, value: 0n, bytes: take(8) });
+        break;
+      case 2:
+        found.push({ number, value: 0n, bytes: take(Number(varint())) });
+        break;
+      case 5:
+        found.push({ number, value: 0n, bytes: take(4) });
+        break;
+      default:
+        throw new Error(`wire type ${tag & 7} of field ${number}`);
+    }
+  }
+  return found;
+}
+
+function all(message: Field[], number: number): Field[][] {
+  return message.filter((field) => field.number === number).map(({ bytes }) => fields(bytes));
+}
+
+function one(message: Field[], number: number): Field[] {
+  const found = all(message, number);
+  if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of field ${number}, not one`);
+  return found[0];
+}
+
+function last(message: Field[], number: number): Field | undefined {
+  return message.findLast((field) => field.number === number);
+}
+
+function text(message: Field[], number: number): string {
+  // Fatal: a string that is no UTF-8 makes a collector refuse the whole request.
+  return UTF_8.decode(last(message, number)?.bytes ?? NOTHING);
+}
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
+
+function fixed64(field: Field | undefined): bigint {
+  return field === undefined ? 0n : field.bytes.readBigUInt64LE();
+}
+
+function double(field: Field | undefined): number {
+  return field === undefined ? 0 : field.bytes.readDoubleLE();
+}
+
+/** Repeated numbers of eight bytes, packed or one by one. */
+function eights(message: Field[], number: number): Buffer[] {
+  const bytes = Buffer.concat(message.filter((field) => field.number === number).map((field) => field.bytes));
+  return Array.from({ length: bytes.length / 8 }, (_, index) => bytes.subarray(8 * index, 8 * index + 8));
+}
+
+function attributes(message: Field[], number: number): Record<string, string> {
+  const pairs = all(message, number).map((pair) => {
+    const value = one(pair, 2);
+    const integer = last(value, 3);
+    return [text(pair, 1), integer === undefined ? text(value, 1) : String(BigInt.asIntN(64, integer.value))] as const;
+  });
+  if (new Set(pairs.map(([key]) => key)).size !== pairs.length) throw new Error('an attribute twice');
+  return Object.fromEntries(pairs);
+}

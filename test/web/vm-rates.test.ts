@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Snapshot } from '../../src/count/snapshot.js';
+import { cellsOf, contentSecurityPolicy, landingPage, stateOf } from '../../src/web/pages.js';
+import { VmRates } from '../../src/web/vm-rates.js';
+import { emptySnapshot } from '../support/empty-snapshot.js';
+
+const EVIL = `<img src=x onerror=alert(1)>"'&`;
+
+/** A VM whose counters rise by 1,000 exits to KVM and 100 to QEMU a second, on two vCPUs, and a loss of 5 events a second. */
+function at(seconds: number, vm = 'web-1'): Snapshot {
+  const exits = (['0', '1'] as const).flatMap((vcpu) => [
+    { vm, vcpu, layer: 'kvm' as const, reason: 'io', count: 7 + 500 * seconds },
+    { vm, vcpu, layer: 'qemu' as const, reason: 'KVM_EXIT_IO', count: 50 * seconds },
+  ]);
+  return {
+    ...emptySnapshot(),
+    exits,
+    outside: [{ vm, vcpu: '0', kvmSeconds: 0.2 * seconds, qemuSeconds: 0.05 * seconds, idleSeconds: 9 * seconds }],
+    vms: [{ vm, uuid: '', pid: '1', vmm: 'qemu', demo: '', vcpus: 2 }],
+    sources: [
+      {
+        source: 'tracefs',
+        up: true,
+        events: 1,
+        drains: 1,
+        drainSeconds: 1,
+        lost: [{ cpu: '0', events: 5 * seconds, unknownGaps: 0 }],
+        malformed: [],
+      },
+      { source: 'qemu_log', up: false, events: 0, drains: 0, drainSeconds: 0, lost: [], malformed: [] },
+    ],
+  };
+}
+
+test('rates are those between two looks', () => {
+  let seconds = 0;
+  const rates = new VmRates(
+    () => at(seconds),
+    () => seconds * 1000,
+  );
+  assert.deepEqual(cellsOf(rates.answer()), [['web-1', '2', '…', '…', '–', '–', '–']]);
+  seconds = 4;
+  const answer = rates.answer();
+  assert.deepEqual(cellsOf(answer), [['web-1', '2', '1,000', '100', '10.0 %', '25.0 %', '5.0 %']]);
+  assert.equal(
+    stateOf(answer),
+    'Over the last 4.0 s. 20 events lost, 5 a second: the figures are too low. Not open: qemu_log.',
+  );
+});
+
+test('many who watch cost one look every two seconds', () => {
+  let [nowMs, looks] = [0, 0];
+  const rates = new VmRates(
+    () => at(++looks),
+    () => nowMs,
+  );
+  for (; nowMs <= 10_000; nowMs += 10) rates.answer();
+  assert.equal(looks, 6);
+});
+
+test('a VM that came in between, and counters that began anew, make no nonsense', () => {
+  let snapshot = at(100);
+  let nowMs = 0;
+  const rates = new VmRates(
+    () => snapshot,
+    () => nowMs,
+  );
+  rates.answer();
+  snapshot = at(1);
+  nowMs = 2000;
+  assert.deepEqual(
+    rates.answer().vms.map(({ kvm_exits_per_second }) => kvm_exits_per_second),
+    [0],
+  );
+  snapshot = at(2, 'new');
+  nowMs = 4000;
+  assert.deepEqual(
+    rates.answer().vms.map(({ vm, qemu_exits_per_second }) => [vm, qemu_exits_per_second]),
+    [['new', 100]],
+  );
+});
+
+test('names of VMs are text on the page, whatever they are', () => {
+  const rates = new VmRates(
+    () => at(1, EVIL),
+    () => 0,
+  );
+  const options = { version: '1', telemetryPath: '/metrics', notice: undefined };
+  const html = landingPage(options, rates.answer(), 'NONCE');
+  assert.ok(!html.includes('<img'), html);
+  assert.ok(html.includes('&#60;img src=x onerror=alert(1)&#62;&#34;&#39;&#38;'));
+});
+
+test('only what has the nonce of this very answer runs', () => {
+  assert.match(contentSecurityPolicy('abc'), /default-src 'none'; style-src 'nonce-abc'; script-src 'nonce-abc';/);
+  const rates = new VmRates(emptySnapshot, () => 0);
+  const html = landingPage({ version: '1', telemetryPath: '/m', notice: 'N' }, rates.answer(), 'NONCE');
+  for (const [tag] of html.matchAll(/<(?:script|style)[^>]*>/g)) assert.match(tag, /nonce="NONCE"/);
+  assert.doesNotMatch(html, /\son\w+=|style="/);
+  assert.match(html, /<p class="notice">N<\/p>/);
+  assert.match(html, /No VM has been seen yet/);
+});
