@@ -82,7 +82,7 @@ async function answered(target: NonNullable<Panel['targets']>[number], length: n
     target.instant === true
       ? await prometheus.query(query.replaceAll(RATE_INTERVAL, `${SECONDS}s`))
       : await prometheus.queryRange(query, SECONDS, STEP);
-  return found.map((series) => ({ name: name(target.legendFormat, series), values: padded(series.values, length) }));
+  return found.map((series) => ({ name: name(target.legendFormat, series), values: atEachStep(series, length) }));
 }
 
 function name(legend: string, { metric }: Series): string {
@@ -91,10 +91,14 @@ function name(legend: string, { metric }: Series): string {
   return shown === legend && Object.keys(metric).length > 0 ? Object.values(metric).join(' ') : shown;
 }
 
-/** A series that began later has fewer points. */
-function padded(values: readonly number[], length: number): (number | null)[] {
-  const finite = values.map((value) => (Number.isFinite(value) ? value : null));
-  return [...Array<null>(Math.max(0, length - finite.length)).fill(null), ...finite];
+/** One value a step, null where the series has none. */
+function atEachStep({ values, steps }: Series, length: number): (number | null)[] {
+  const all = Array<number | null>(length).fill(null);
+  for (const [index, step] of steps.entries()) {
+    const value = values[index] ?? Number.NaN;
+    if (step < length) all[step] = Number.isFinite(value) ? value : null;
+  }
+  return all;
 }
 
 function screenshot(data: object, file: string): void {

@@ -12,6 +12,8 @@ export interface Series {
   readonly metric: Readonly<Record<string, string>>;
   /** Of a range; of an instant just one. */
   readonly values: readonly number[];
+  /** Which steps of the range they are of: a series may begin late, end early, and have gaps. */
+  readonly steps: readonly number[];
 }
 
 export interface PrometheusOptions {
@@ -91,7 +93,11 @@ export class Prometheus {
 
   async query(expr: string): Promise<Series[]> {
     const data = (await this.api('query', { query: expr })) as { result: Answer[] };
-    return data.result.map(({ metric, value }) => ({ metric, values: value === undefined ? [] : [Number(value[1])] }));
+    return data.result.map(({ metric, value }) => ({
+      metric,
+      values: value === undefined ? [] : [Number(value[1])],
+      steps: value === undefined ? [] : [0],
+    }));
   }
 
   /** The last `seconds`, at `step`. */
@@ -99,7 +105,11 @@ export class Prometheus {
     const now = Date.now() / 1000;
     const range = { start: String(now - seconds), end: String(now), step: String(step) };
     const data = (await this.api('query_range', { query: expr, ...range })) as { result: Answer[] };
-    return data.result.map(({ metric, values = [] }) => ({ metric, values: values.map(([, value]) => Number(value)) }));
+    return data.result.map(({ metric, values = [] }) => ({
+      metric,
+      values: values.map(([, value]) => Number(value)),
+      steps: values.map(([at]) => Math.round((at - (now - seconds)) / step)),
+    }));
   }
 }
 
