@@ -45,14 +45,15 @@ const glance: Panel[] = [
   }),
   table({
     title: 'Who it is',
-    description: 'Identity of the VM and its process. demo=true: replayed from a recording, not a VM of this host.',
+    description:
+      "Identity of the VM and its process; in Kubernetes its pod too (the pod's name with --kubernetes only). demo=true: replayed from a recording, not a VM of this host.",
     unit: 'none',
     width: 8,
     height: 4,
     sortBy: 'vCPUs',
     columns: [
       {
-        expr: `max by (instance, uuid, pid, vmm, demo) (${series('kvm_vm_info', OF_VM)} * on (job, instance, vm) group_left () ${series('kvm_vm_vcpus', OF_VM)})`,
+        expr: `max by (instance, uuid, pid, vmm, namespace, pod, vmi, demo) (${series('kvm_vm_info', OF_VM)} * on (job, instance, vm) group_left () ${series('kvm_vm_vcpus', OF_VM)})`,
         legend: 'vCPUs',
         unit: 'none',
       },

@@ -7,7 +7,7 @@
  *   /proc ─► inventory ─────────────┘ whose thread
  */
 import { AgentError } from './agent-error.js';
-import { attributionOf } from './attribution.js';
+import { type AttributionOptions, attributionOf } from './attribution.js';
 import type { KernelCounts } from './count/kernel-counts.js';
 import { Ledger } from './count/ledger.js';
 import type { Snapshot } from './count/snapshot.js';
@@ -45,6 +45,8 @@ export interface AgentOptions {
   readonly qmp: readonly string[];
   readonly qemu: Pick<QemuTracesOptions, 'logs' | 'simples' | 'traceEvents'>;
   readonly graceMs: number;
+  /** What the cluster tells of pods. */
+  readonly podOf?: AttributionOptions['podOf'];
 }
 
 /** A drain that takes longer lets others (scrapes) in between. */
@@ -76,7 +78,10 @@ export class Agent {
       graceMs: options.graceMs,
     });
     this.#devices = new VmDevices(options.qmp, this.inventory);
-    this.ledger = new Ledger(attributionOf(this.inventory, { devicesOf: this.#devices.of }), options);
+    this.ledger = new Ledger(
+      attributionOf(this.inventory, { devicesOf: this.#devices.of, podOf: options.podOf }),
+      options,
+    );
     const source = (name: string) => {
       const counts = this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
       counts.source.up = false;

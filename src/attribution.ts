@@ -2,9 +2,11 @@ import { basename } from 'node:path';
 import type { Attribution } from './count/ledger.js';
 import type { QemuCounts } from './count/qemu-counts.js';
 import type { QemuOwner } from './count/qemu-views.js';
+import type { VmContainer } from './count/snapshot.js';
 import type { DeviceRanges } from './trace-sink.js';
 import { vcpuOfComm } from './vm/comm.js';
 import type { Inventory } from './vm/inventory.js';
+import type { Vm } from './vm/vm.js';
 
 export interface AttributionOptions {
   readonly demo?: boolean;
@@ -12,13 +14,23 @@ export interface AttributionOptions {
   readonly comms?: ReadonlyMap<number, string>;
   /** By label of the VM. */
   readonly devicesOf?: (vm: string) => DeviceRanges | undefined;
+  /** By the pod's uid. */
+  readonly podOf?: ((uid: string) => PodName | undefined) | undefined;
+}
+
+/** What the API server knows of a VM's pod. */
+export interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+  readonly vmi: string;
 }
 
 /** The inventory as the ledger asks for it. */
 export function attributionOf(
   inventory: Inventory,
-  { demo = false, comms, devicesOf = () => undefined }: AttributionOptions = {},
+  { demo = false, comms, devicesOf = () => undefined, podOf = () => undefined }: AttributionOptions = {},
 ): Attribution {
+  const containerOf = containers(podOf);
   return {
     devicesOf,
     ofThread(tid) {
@@ -34,7 +46,26 @@ export function attributionOf(
         vmm: vm.vmm,
         demo: String(demo),
         vcpus: inventory.vcpuCount(vm),
+        container: containerOf(vm),
       })),
+  };
+}
+
+/** Where a VM runs: as its process and command line tell, and its pod. */
+function containers(podOf: (uid: string) => PodName | undefined): (vm: Vm) => VmContainer {
+  /** A pod is gone before its VM's grace period is over. */
+  const pods = new WeakMap<Vm, PodName>();
+  return (vm) => {
+    const found = vm.podUid === '' ? undefined : podOf(vm.podUid);
+    if (found !== undefined) pods.set(vm, found);
+    const pod = pods.get(vm);
+    return {
+      containerId: vm.containerId,
+      podUid: vm.podUid,
+      namespace: pod?.namespace ?? vm.namespace,
+      pod: pod?.name ?? '',
+      vmi: vm.vmi || (pod?.vmi ?? ''),
+    };
   };
 }
 

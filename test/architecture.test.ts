@@ -15,6 +15,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   source: ['decode', 'trace-sink.ts'],
   vm: [],
   count: ['trace-sink.ts', 'decode', 'vm'],
+  kubernetes: ['count'],
   expose: ['count'],
   web: ['config', 'count', 'expose'],
   config: [],
@@ -23,6 +24,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'count',
     'decode',
     'expose',
+    'kubernetes',
     'source',
     'vm',
     'web',
@@ -50,7 +52,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** What decoding and counting may not know: the host. */
 const PURE = ['decode', 'count'];
-const PURE_FILES = ['vm/cmdline.ts', 'vm/comm.ts', 'vm/cgroup.ts', 'vm/vm.ts'];
+const PURE_FILES = ['vm/cmdline.ts', 'vm/comm.ts', 'vm/cgroup.ts', 'vm/vm.ts', 'kubernetes/pod.ts'];
 
 interface Import {
   from: string;

@@ -2,6 +2,7 @@ import { Agent, type AgentOptions } from '../agent.js';
 import type { Invocation } from '../config/parse.js';
 import { parseBytes, parseChoice, parseCount, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
 import type { Collectors } from '../count/vcpu-counts.js';
+import { podWatch } from './kubernetes.js';
 import { limited } from './limits.js';
 import { exportOverOtlp } from './otlp.js';
 import { webServer } from './serve.js';
@@ -9,13 +10,16 @@ import { webServer } from './serve.js';
 /** Follows the kernel's trace and serves /metrics, until told to stop. */
 export async function run(invocation: Invocation): Promise<void> {
   const { get, getAll } = invocation;
-  const agent = new Agent(agentOptions(get, getAll));
+  const pods = podWatch(get);
+  const agent = new Agent({ ...agentOptions(get, getAll), podOf: pods?.of });
+  if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
   const takeSnapshot = limited(get, () => agent.snapshot());
   const serve = webServer(invocation, { takeSnapshot, notReady: () => agent.notReady });
   const otlp = await exportOverOtlp(get, takeSnapshot);
   agent.open();
   try {
     const serving = await serve();
+    void pods?.run(serving.signal);
     try {
       await agent.run(serving.signal, otlp.freeze);
     } finally {

@@ -91,6 +91,8 @@ export const parseEvents = ofFlag(readEvents);
 export const parseInstanceName = ofFlag(readInstanceName);
 /** `HOST:PORT`, `:PORT`, `[::1]:PORT`. */
 export const parseListenAddress = ofFlag(readListenAddress);
+/** `https://10.96.0.1:443`. */
+export const parseUrl = ofFlag(readUrl);
 
 export function parseChoice<T extends string>(flag: Flag, value: string, choices: readonly T[]): T {
   return readChoice(`--${flag}`, value, choices);

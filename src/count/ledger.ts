@@ -73,7 +73,7 @@ export class Ledger {
   readonly #ioAddresses: number;
   readonly #kernel: Named<KernelCounts>[] = [];
   #qemu: QemuView[] = [];
-  /** Of backends whose files come and go. */
+  /** Of backends whose files come and go, and of what counts nothing of VMs. */
   readonly #backends = new Map<string, SourceCounts>();
   readonly #coverage = { now: false, ever: false };
   /** Threads by number, once somebody knew them: a thread that is gone keeps its VM. */
@@ -124,6 +124,11 @@ export class Ledger {
     const counts = this.#backends.get(name) ?? new SourceCounts();
     this.#backends.set(name, counts);
     return counts;
+  }
+
+  /** A source of something else than events of VMs. */
+  addSource(name: string, counts: SourceCounts): void {
+    this.#backends.set(name, counts);
   }
 
   /** The file is gone, and so is what it counted. */

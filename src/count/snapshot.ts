@@ -85,6 +85,17 @@ export interface QemuEventCount {
   readonly count: number;
 }
 
+/** The container that a VM runs in, and its pod; each '' where there is none, or where it is not known. */
+export interface VmContainer {
+  readonly containerId: string;
+  readonly podUid: string;
+  readonly namespace: string;
+  /** The pod's name, which only the API server knows. */
+  readonly pod: string;
+  /** KubeVirt's VirtualMachineInstance. */
+  readonly vmi: string;
+}
+
 export interface VmInfo {
   readonly vm: string;
   readonly uuid: string;
@@ -93,6 +104,8 @@ export interface VmInfo {
   /** `true` for what `demo` replays. */
   readonly demo: string;
   readonly vcpus: number;
+  /** Where it runs in one. */
+  readonly container?: VmContainer;
 }
 
 export interface SourceState {
