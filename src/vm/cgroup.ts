@@ -11,6 +11,7 @@
  * a containerd set up for the wrong driver joins pod and container with colons. Kata: `kata_<id>`, `/kata_overhead/<id>` (no
  * pod: only its vCPU threads are in the pod's group). libvirt: systemd scope, or `/machine/qemu-3-vm-a.libvirt-qemu`; libvirt
  * shortens names here, so the command line goes first. Proxmox: `/qemu.slice/<id>.scope`.
+ * Seen from a container, whose group is `/`, others' paths begin with `/..` and need not name `kubepods` (cgroup_namespaces(7)).
  * What is nested deepest wins (Kubernetes in Docker). Ignored: QoS class, `crio-conmon-…` (the container's monitor).
  */
 
@@ -56,7 +57,7 @@ function factsOfPath(path: string): Facts {
   let parent = '';
   let kubernetes = false;
   for (const segment of path.split(/[/:]/)) {
-    kubernetes ||= segment.includes('kubepods');
+    kubernetes ||= segment.includes('kubepods') || segment === '..';
     const pod = SYSTEMD_POD.exec(segment) ?? (kubernetes ? CGROUPFS_POD.exec(segment) : null);
     if (pod?.[1] !== undefined) facts.podUid = pod[1].replaceAll('_', '-');
     const container = containerOf(segment, parent);

@@ -54,6 +54,23 @@ const CASES: readonly [name: string, text: string, facts: CgroupFacts][] = [
     `0::/kubepods.slice/kubepods-pod${UID_}.slice/cri-containerd-${ID}.scope/housekeeping\n`,
     { podUid: UID, containerId: ID },
   ],
+  // Seen on Linux 6.18 with cat in a cgroup namespace (unshare -C) of another pod.
+  [
+    'cgroupfs driver, seen from a container of another class',
+    `0::/../../burstable/pod${UID}/${ID}\n`,
+    { podUid: UID, containerId: ID },
+  ],
+  [
+    'cgroupfs driver, seen from a container of the same class',
+    `0::/../../pod${UID}/${ID}\n`,
+    { podUid: UID, containerId: ID },
+  ],
+  [
+    'systemd driver, seen from a container of the same class',
+    `0::/../../kubepods-burstable-pod${UID_}.slice/cri-containerd-${ID}.scope\n`,
+    { podUid: UID, containerId: ID },
+  ],
+  ['outside of Kubernetes a folder may be called like a pod', `0::/lab/pod${UID}/${ID}\n`, { containerId: ID }],
   ['docker', `0::/system.slice/docker-${ID}.scope\n`, { containerId: ID }],
   ['docker, cgroupfs', `9:cpu:/docker/${ID}\n`, { containerId: ID }],
   ['podman', `0::/machine.slice/libpod-${ID}.scope/container\n`, { containerId: ID }],
