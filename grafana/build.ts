@@ -1,5 +1,5 @@
 /**
- * Writes grafana/dashboards/*.json and deploy/prometheus/*.yml: npm run dashboards. What is written is committed, so that
+ * Writes grafana/dashboards/*.json, deploy/prometheus/*.yml and the PrometheusRule: npm run dashboards. What is written is committed, so that
  * nobody needs Node.js to use it; a test says where it is not what the code makes.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { exporter } from './exporter.js';
 import { fleet } from './fleet.js';
 import { dashboardJson } from './json.js';
 import { recordingRules } from './recording-rules.js';
-import { ruleFile } from './rule-files.js';
+import { prometheusRule, ruleFile } from './rule-files.js';
 import { THRESHOLDS } from './thresholds.js';
 import { vm } from './vm.js';
 
@@ -18,12 +18,14 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** Path below the root -> content. */
 export function generated(): Map<string, string> {
+  const groups = [...recordingRules(THRESHOLDS), ...alerts(THRESHOLDS)];
   return new Map([
     ['grafana/dashboards/fleet.json', dashboardJson(fleet)],
     ['grafana/dashboards/vm.json', dashboardJson(vm)],
     ['grafana/dashboards/exporter.json', dashboardJson(exporter)],
     ['deploy/prometheus/rules.yml', ruleFile(recordingRules(THRESHOLDS))],
     ['deploy/prometheus/alerts.yml', ruleFile(alerts(THRESHOLDS))],
+    ['deploy/kubernetes/components/prometheus-rule/prometheus-rule.yaml', prometheusRule(groups)],
   ]);
 }
 

@@ -23,6 +23,7 @@ export type Requirement =
   | 'systemd-analyze'
   | 'systemd-notify'
   | 'python3'
+  | 'kubectl'
   | 'svmhost';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';

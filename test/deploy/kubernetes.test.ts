@@ -1,0 +1,223 @@
+/** deploy/kubernetes: what kustomize makes of it, whether a cluster would take it, and whether it holds what it promises. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { faultsOf, type KubernetesObject } from '../support/kubernetes-schemas.js';
+import {
+  COMPONENTS,
+  type DaemonSet,
+  needsKubectl,
+  type PodSpec,
+  ROOT,
+  readYaml,
+  render,
+} from '../support/kustomize.js';
+
+const kubectl = needsKubectl();
+
+const find = <T extends KubernetesObject>(objects: readonly KubernetesObject[], kind: string, name?: string): T => {
+  const found = objects.filter(
+    (object) => object.kind === kind && (name ?? object.metadata.name) === object.metadata.name,
+  );
+  assert.equal(found.length, 1, `${found.length} of ${kind} ${name ?? ''}`);
+  return found[0] as T;
+};
+
+/** By a number's bits. */
+const combination = (bits: number) => COMPONENTS.filter((_, index) => (bits & (1 << index)) !== 0);
+
+describe('every combination of components', kubectl, () => {
+  const judged = new Map<string, string[]>();
+
+  test('is rendered, and each object is as its schema wants it, without a field too many', () => {
+    for (let bits = 0; bits < 1 << COMPONENTS.length; bits++) {
+      const objects = render(combination(bits));
+      const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+      assert.deepEqual([...new Set(names)], names, 'no two of one name');
+      for (const object of objects) {
+        const text = JSON.stringify(object);
+        const faults = judged.get(text) ?? faultsOf(object);
+        judged.set(text, faults);
+        assert.deepEqual(faults, [], `${object.kind} ${object.metadata.name} with ${combination(bits).join()}`);
+      }
+    }
+    const kinds = new Set(Array.from(judged.keys(), (text) => JSON.parse(text).kind));
+    const expected = [
+      'ClusterRole',
+      'ClusterRoleBinding',
+      'ConfigMap',
+      'DaemonSet',
+      'Namespace',
+      'NetworkPolicy',
+      'PodMonitor',
+    ];
+    assert.deepEqual([...kinds].sort(), [...expected, 'PrometheusRule', 'Service', 'ServiceAccount', 'ServiceMonitor']);
+  });
+
+  test('has all that belongs to a namespace in one, and marks all as ours', () => {
+    for (const { kind, metadata } of render(COMPONENTS)) {
+      const ofCluster = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind);
+      assert.equal(metadata.namespace, ofCluster ? undefined : 'kvm-exit-exporter', `${kind} ${metadata.name}`);
+    }
+  });
+});
+
+test('what is wrong with an object is found: a field too many, one missing, one of another type', () => {
+  const good = readYaml<DaemonSet>('deploy/kubernetes/base/daemonset.yaml');
+  const spoil = (change: (pod: Record<string, unknown>) => void): string[] => {
+    const labels = { 'app.kubernetes.io/name': 'x' };
+    const bad = structuredClone({ ...good, spec: { ...good.spec, selector: { matchLabels: labels } } });
+    change(bad.spec.template.spec as Record<string, unknown>);
+    return faultsOf(bad);
+  };
+  assert.deepEqual(
+    spoil(() => {}),
+    [],
+  );
+  assert.deepEqual(
+    spoil((pod) => {
+      pod.hostPid = true;
+    }),
+    ['/spec/template/spec/hostPid is unknown'],
+  );
+  assert.match(
+    spoil((pod) => {
+      pod.hostPID = 'yes';
+    }).join(),
+    /\/spec\/template\/spec\/hostPID/,
+  );
+  assert.match(
+    spoil((pod) => {
+      pod.containers = undefined;
+    }).join(),
+    /\/spec\/template\/spec/,
+  );
+});
+
+describe('the base', () => {
+  const { spec } = readYaml<DaemonSet>('deploy/kubernetes/base/daemonset.yaml').spec.template;
+  const [container] = spec.containers;
+
+  test('is neither privileged nor has it any capability, and can write nowhere but to tracefs', () => {
+    assert.deepEqual(container.securityContext, {
+      runAsUser: 0,
+      runAsGroup: 0,
+      privileged: false,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+      appArmorProfile: { type: 'Unconfined' },
+      seLinuxOptions: { type: 'spc_t' },
+    });
+    assert.deepEqual(spec.securityContext, { seccompProfile: { type: 'RuntimeDefault' } });
+    assert.deepEqual([spec.hostPID, spec.hostNetwork, spec.hostIPC, spec.hostUsers], [true, false, undefined, true]);
+    assert.deepEqual(spec.volumes, [{ name: 'tracefs', hostPath: { path: '/sys/kernel/tracing', type: 'Directory' } }]);
+    assert.deepEqual(container.volumeMounts, [
+      { name: 'tracefs', mountPath: '/sys/kernel/tracing', mountPropagation: 'HostToContainer' },
+    ]);
+  });
+
+  test('has no rights in the cluster, and is given no token', kubectl, () => {
+    const objects = render([]);
+    assert.deepEqual(
+      objects.filter(({ kind }) => /Role/.test(kind)),
+      [],
+    );
+    assert.equal(spec.automountServiceAccountToken, false);
+    assert.equal(find(objects, 'ServiceAccount').automountServiceAccountToken, false);
+  });
+
+  test('runs the version of this repository', () => {
+    const { name, version } = readYaml<{ name: string; version: string }>('package.json');
+    assert.equal(container.image, `${name}:${version}`);
+  });
+
+  test('is asked on the port that it listens on', () => {
+    const [{ containerPort, name }] = container.ports as [{ containerPort: number; name: string }];
+    assert.ok(container.args.includes(`--web.listen-address=:${containerPort}`));
+    for (const probe of ['readinessProbe', 'livenessProbe'])
+      assert.equal((container[probe] as { httpGet: { port: string } }).httpGet.port, name);
+  });
+});
+
+describe('the components', kubectl, () => {
+  test('pod-names may list and watch pods, and nothing else', () => {
+    const objects = render(['pod-names']);
+    assert.deepEqual(find(objects, 'ClusterRole').rules, [
+      { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+    ]);
+    const binding = find(objects, 'ClusterRoleBinding');
+    const { name, namespace } = find(objects, 'ServiceAccount').metadata;
+    assert.deepEqual(binding.subjects, [{ kind: 'ServiceAccount', name, namespace }]);
+    const pod = find<DaemonSet>(objects, 'DaemonSet').spec.template.spec;
+    assert.equal(pod.automountServiceAccountToken, true);
+    assert.equal(pod.serviceAccountName, name);
+    assert.equal(pod.containers[0].args.at(-1), '--kubernetes');
+    assert.ok(pod.containers[0].env.some((variable) => variable.name === 'K8S_NODE_NAME'));
+  });
+
+  test('select the pods of the DaemonSet, by a port that these have', () => {
+    const objects = render(COMPONENTS);
+    const { labels } = find<DaemonSet>(objects, 'DaemonSet').spec.template.metadata;
+    const [{ ports }] = find<DaemonSet>(objects, 'DaemonSet').spec.template.spec.containers;
+    type Selecting = KubernetesObject & {
+      readonly spec: {
+        readonly selector: Record<string, unknown> & { readonly matchLabels?: Record<string, string> };
+        readonly podSelector?: { readonly matchLabels?: Record<string, string> };
+        readonly podMetricsEndpoints?: readonly { readonly port: string }[];
+        readonly endpoints?: readonly { readonly port: string }[];
+      };
+    };
+    const service = find<Selecting>(objects, 'Service');
+    const podMonitor = find<Selecting>(objects, 'PodMonitor');
+    const serviceMonitor = find<Selecting>(objects, 'ServiceMonitor');
+    const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy') as Selecting[];
+    const selectors = [
+      [service.spec.selector, labels],
+      [podMonitor.spec.selector.matchLabels, labels],
+      [serviceMonitor.spec.selector.matchLabels, service.metadata.labels],
+      ...policies.map(({ spec }) => [spec.podSelector?.matchLabels ?? {}, labels] as const),
+    ] as const;
+    for (const [selector, own] of selectors) {
+      assert.ok(selector !== undefined && own !== undefined);
+      for (const [key, value] of Object.entries(selector)) assert.equal(own[key], value, key);
+    }
+    assert.equal(policies.length, 3);
+    assert.deepEqual(
+      [...(podMonitor.spec.podMetricsEndpoints ?? []), ...(serviceMonitor.spec.endpoints ?? [])].map(
+        ({ port }) => port,
+      ),
+      [ports[0]?.name, ports[0]?.name],
+    );
+  });
+
+  test('prometheus-rule has the shipped rules and alerts', () => {
+    const groups = (file: string) => readYaml<{ groups: unknown[] }>(`deploy/prometheus/${file}`).groups;
+    const { spec } = find<KubernetesObject & { spec: { groups: unknown[] } }>(
+      render(['prometheus-rule']),
+      'PrometheusRule',
+    );
+    assert.deepEqual(spec.groups, [...groups('rules.yml'), ...groups('alerts.yml')]);
+  });
+
+  test('dashboards has the shipped dashboards, where the sidecar finds them', () => {
+    const objects = render(['dashboards']);
+    for (const name of ['fleet', 'vm', 'exporter']) {
+      const map = find<KubernetesObject & { data: Record<string, string> }>(objects, 'ConfigMap', `kvm-exits-${name}`);
+      assert.deepEqual(map.data, {
+        [`${name}.json`]: readFileSync(join(ROOT, `grafana/dashboards/${name}.json`), 'utf8'),
+      });
+      assert.equal(map.metadata.labels?.grafana_dashboard, '1');
+    }
+  });
+
+  test('kubevirt takes only the nodes that run VMs, and otlp names a collector', () => {
+    const pod = find<DaemonSet>(render(['kubevirt', 'otlp']), 'DaemonSet').spec.template.spec;
+    assert.deepEqual(pod.nodeSelector, { 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' });
+    assert.match(
+      pod.containers[0].env.find(({ name }) => name === 'OTEL_EXPORTER_OTLP_ENDPOINT')?.value ?? '',
+      /^http:.*:4318$/,
+    );
+  });
+});
