@@ -25,15 +25,6 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
 # Distroless rather than node:24-slim: the agent is root, so there should be nothing but Node.js that somebody who gets in could use - no shell, no
 # npm, no package manager. For a shell, build with RUNTIME=gcr.io/distroless/nodejs24-debian13:debug.
 FROM ${RUNTIME}
-ARG VERSION=0.1.0
-ARG REVISION=
-ARG CREATED=
-LABEL org.opencontainers.image.title="kvm-exit-exporter" \
-      org.opencontainers.image.description="How many VM exits end up in QEMU, of which VM, why, and what do they cost: a Prometheus exporter for KVM hosts" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.created="${CREATED}"
 COPY --from=dependencies /dependencies/node_modules /app/node_modules
 COPY --from=build /build/build/src /app/build/src
 COPY package.json LICENSE /app/
@@ -49,3 +40,15 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 CMD ["/nodejs/bin/node", "/app/build/src/healthcheck.js"]
 ENTRYPOINT ["/nodejs/bin/node", "/app/build/src/main.js"]
 CMD ["run"]
+# Last, as they change with every release.
+ARG RUNTIME
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="kvm-exit-exporter" \
+      org.opencontainers.image.description="How many VM exits end up in QEMU, of which VM, why, and what do they cost: a Prometheus exporter for KVM hosts" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${RUNTIME}"

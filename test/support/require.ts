@@ -23,7 +23,9 @@ export type Requirement =
   | 'systemd-analyze'
   | 'systemd-notify'
   | 'python3'
-  | 'svmhost';
+  | 'svmhost'
+  | 'unshare'
+  | 'npm-cache';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const REQUIRED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());
