@@ -19,7 +19,7 @@ WORKDIR /dependencies
 COPY package.json package-lock.json ./
 # What only compilers, bundlers and browsers read, is more than half of it; package.json, licences and Node.js' own build of each package stay.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
- && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -path '*/build/esm/*' -o -path '*/build/esnext/*' -o -path '*/bintrees/dist/*' \) -delete \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -path '*/build/esm/*' -o -path '*/build/esnext/*' -o -path '*/bintrees/test/*' \) -delete \
  && find node_modules -type d -empty -delete
 
 # Distroless rather than node:24-slim: the agent is root, so there should be nothing but Node.js that somebody who gets in could use - no shell, no
