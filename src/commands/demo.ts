@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { attributionOf } from '../attribution.js';
 import type { Invocation } from '../config/parse.js';
 import { Ledger } from '../count/ledger.js';
@@ -11,7 +12,8 @@ import { limited } from './limits.js';
 import { exportOverOtlp } from './otlp.js';
 import { webServer } from './serve.js';
 
-const RECORDING = join(import.meta.dirname, '../../../deploy/demo/recording');
+/** Not by import.meta.dirname: a Node.js that is too old for that must get as far as `check`, which says so. */
+const RECORDING = fileURLToPath(new URL('../../../deploy/demo/recording', import.meta.url));
 /** The log's wall clock, less the clock of the trace. */
 const WALL_CLOCK_OFFSET_NS = 1_795_397_348_017_880_000;
 

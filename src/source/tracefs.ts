@@ -44,7 +44,7 @@ function mountTracefs(): Tracefs {
     execFileSync('mount', ['-t', 'tracefs', 'nodev', path], { stdio: 'pipe' });
   } catch (error) {
     throw new AgentError(
-      `tracefs is not mounted and cannot be: ${command} failed; the kernel needs CONFIG_TRACING, and lockdown refuses it`,
+      `tracefs is not mounted and cannot be: ${command} failed; a container needs the host's bound to that place, the kernel CONFIG_TRACING, and lockdown refuses it`,
       {
         cause: error,
       },
@@ -272,7 +272,10 @@ function codeOf(error: unknown): string {
 
 function explain(error: unknown): string {
   const reasons: Record<string, string> = {
-    EACCES: 'permission denied; run as root (uid 0; no capability is needed)',
+    EACCES:
+      process.getuid?.() === 0
+        ? "permission denied although this is uid 0: AppArmor or SELinux forbids it, or it is not the host's uid 0 (user namespace)"
+        : 'permission denied; run as root (uid 0; no capability is needed)',
     EPERM: 'not permitted; kernel lockdown or a security module (AppArmor, SELinux) refuses it',
     EROFS: 'tracefs is mounted read-only; mount it read-write',
     ENOENT: 'not a tracefs that is alive, or of a kernel without instances (before 3.10)',

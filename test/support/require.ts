@@ -24,7 +24,9 @@ export type Requirement =
   | 'systemd-notify'
   | 'python3'
   | 'kubectl'
-  | 'svmhost';
+  | 'svmhost'
+  | 'unshare'
+  | 'npm-cache';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const REQUIRED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

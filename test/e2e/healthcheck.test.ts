@@ -1,0 +1,116 @@
+/** The container's HEALTHCHECK against agents that are well, guarded, stuck and gone. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { Authority } from '../support/certificates.js';
+import { freePort } from '../support/free-port.js';
+import { needs } from '../support/require.js';
+import { endAll } from '../support/running.js';
+import { WebAgent } from '../support/web-agent.js';
+
+const OPENSSL = needs('openssl');
+const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');
+/** Of "secret". */
+const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
+
+const authority = OPENSSL.skip === false ? new Authority() : undefined;
+afterEach(endAll);
+after(() => {
+  if (authority !== undefined) rmSync(authority.folder, { recursive: true });
+});
+
+/** Exit code and what it says. */
+async function healthcheck(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<[number | null, string]> {
+  const child = spawn(process.execPath, [HEALTHCHECK, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
+  let said = '';
+  child.stderr.on('data', (text) => {
+    said += text;
+  });
+  await once(child, 'close');
+  return [child.exitCode, said];
+}
+
+function addressOf({ port }: WebAgent): string {
+  return `--web.listen-address=:${port}`;
+}
+
+/** `web.yml` with a server's certificate in it, and more. */
+function webConfig(name: string, more: string): string {
+  assert.ok(authority !== undefined);
+  authority.issue('server');
+  const file = join(authority.folder, name);
+  writeFileSync(file, `tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n${more}`);
+  return `--web.config.file=${file}`;
+}
+
+test('an agent that serves is healthy; the same check says no once it has ended', async () => {
+  const agent = await WebAgent.start();
+  assert.deepEqual(await healthcheck([addressOf(agent)]), [0, '']);
+  agent.process.kill('SIGTERM');
+  await once(agent.process, 'close');
+  const [code, said] = await healthcheck([addressOf(agent)]);
+  assert.equal(code, 1);
+  assert.match(said, /^not healthy: .*ECONNREFUSED/);
+});
+
+test('where it listens can be said by the variable that the agent takes', async () => {
+  const agent = await WebAgent.start();
+  const variable = { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: `0.0.0.0:${agent.port}` };
+  assert.deepEqual(await healthcheck([], variable), [0, '']);
+  const nobody = { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: `127.0.0.1:${await freePort()}` };
+  assert.equal((await healthcheck([], nobody))[0], 1);
+});
+
+test('an agent that is stuck is not healthy', async () => {
+  const agent = await WebAgent.start();
+  // The kernel still takes connections for it.
+  agent.process.kill('SIGSTOP');
+  const [code, said] = await healthcheck([addressOf(agent)]);
+  assert.deepEqual([code, said], [1, 'not healthy: no answer within 4000 ms\n']);
+});
+
+for (const [name, more] of [
+  ['TLS', ''],
+  ['passwords', `basic_auth_users:\n  prometheus: ${HASH}\n`],
+  ['client certificates', '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n'],
+  ['client certificates over TLS 1.2', '  client_auth_type: RequireAnyClientCert\n  max_version: TLS12\n'],
+] as const) {
+  test(`it needs no secret where the agent wants ${name}`, OPENSSL, async () => {
+    const file = webConfig(`${name}.yml`, more);
+    const agent = await WebAgent.start(file);
+    assert.match(agent.url, /^https:/);
+    assert.deepEqual(await healthcheck([addressOf(agent), file]), [0, '']);
+  });
+}
+
+test('an agent with TLS that is stuck is not healthy', OPENSSL, async () => {
+  const file = webConfig('stuck.yml', '');
+  const agent = await WebAgent.start(file);
+  agent.process.kill('SIGSTOP');
+  assert.equal((await healthcheck([addressOf(agent), file]))[0], 1);
+});
+
+test('a web configuration without TLS is asked in plain', OPENSSL, async () => {
+  assert.ok(authority !== undefined);
+  const path = join(authority.folder, 'plain.yml');
+  writeFileSync(path, `basic_auth_users:\n  prometheus: ${HASH}\n`);
+  const file = `--web.config.file=${path}`;
+  const agent = await WebAgent.start(file);
+  assert.match(agent.url, /^http:/);
+  assert.deepEqual(await healthcheck([addressOf(agent), file]), [0, '']);
+});
+
+test('a bad option is told, as by the agent itself', async () => {
+  const [code, said] = await healthcheck(['--web.listen-addres=:1']);
+  assert.equal(code, 1);
+  assert.match(said, /^not healthy: .*--web\.listen-addres/);
+});

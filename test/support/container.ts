@@ -1,0 +1,84 @@
+/**
+ * Starts a program as a container engine would, with what util-linux has: own mount namespace, a root of its own that is read-only, uid 0 without any
+ * capability, no way to get one, no HOME. Network and process ids are the host's (--network=host --pid=host).
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** Where distroless has Node.js; the second is for the test only, and not there for the program to find. */
+const PROGRAMS: Readonly<Record<string, () => string>> = {
+  '/nodejs/bin/node': () => process.execPath,
+  '/.test/setpriv': () => whereIs('setpriv'),
+};
+const NO_RIGHTS = [
+  '--reuid=0',
+  '--regid=0',
+  '--clear-groups',
+  '--bounding-set=-all',
+  '--inh-caps=-all',
+  '--no-new-privs',
+];
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface ContainerOptions {
+  readonly environment: Readonly<Record<string, string>>;
+  /** Folders of the host to bind, read-write, at the same place. */
+  readonly mounts?: readonly string[];
+}
+
+/** The base image: Node.js with its libraries. No shell, no other program. */
+export function addRuntime(root: string, mounts: readonly string[] = []): void {
+  for (const [path, program] of Object.entries(PROGRAMS)) {
+    for (const library of librariesOf(program())) copy(realpathSync(library), join(root, library));
+    copy(program(), join(root, path));
+  }
+  for (const folder of ['proc', 'dev', ...mounts]) mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(join(root, 'dev/null'), '');
+}
+
+/** Signals sent to the process are the program's: everything before it is replaced by it. */
+export function startContained(root: string, command: readonly string[], options: ContainerOptions): ChildProcess {
+  const binds = ['/dev/null', ...(options.mounts ?? [])].map((path) => `mount --bind '${path}' "$1${path}"`);
+  const script = [
+    'set -e',
+    'mount --bind "$1" "$1"',
+    'mount -t proc proc "$1/proc"',
+    ...binds,
+    'mount -o remount,bind,ro "$1"',
+    'root=$1; shift',
+    'exec chroot "$root" /.test/setpriv "$@"',
+  ].join('\n');
+  const shell = ['--mount', '--propagation', 'private', '/bin/sh', '-c', script, 'sh', root, ...NO_RIGHTS, ...command];
+  return spawn(whereIs('unshare'), shell, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH, ...options.environment } });
+}
+
+/** `docker exec`: another program in the same place, with the same rights. */
+export function runBeside(
+  child: ChildProcess,
+  command: readonly string[],
+  { environment }: ContainerOptions,
+): { status: number | null; output: string } {
+  const place = [`--target=${child.pid}`, '--mount', '--root', '--wd=/', '/.test/setpriv', ...NO_RIGHTS];
+  const { status, stdout, stderr } = spawnSync(whereIs('nsenter'), [...place, ...command], {
+    encoding: 'utf8',
+    env: { PATH, ...environment },
+  });
+  return { status, output: stdout + stderr };
+}
+
+function copy(from: string, to: string): void {
+  if (existsSync(to)) return;
+  mkdirSync(dirname(to), { recursive: true });
+  copyFileSync(from, to);
+}
+
+/** Of the dynamic linker's answer, what is a file. */
+function librariesOf(program: string): string[] {
+  const answer = execFileSync('ldd', [program], { encoding: 'utf8' });
+  return [...answer.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, path = '']) => path);
+}
+
+function whereIs(program: string): string {
+  return execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8', env: { PATH } }).trim();
+}
