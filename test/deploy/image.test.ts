@@ -66,25 +66,21 @@ test('the builder gets what the Dockerfile copies, and nothing else', () => {
 });
 
 test('secrets, tests and leftovers of builds do not get to the builder', () => {
-  const unwanted = [
-    '.env',
-    '.npmrc',
-    'web.yml',
-    'server.key',
-    'src/.env',
-    'src/web/server.key',
-    'src/main.js',
-    'build/src/main.js',
-  ];
-  const more = [
-    'node_modules/express/index.js',
-    'test/fixtures/a.txt',
-    'test/main.ts',
-    '.git/config',
-    'deploy/kubernetes/secret.yaml',
-  ];
+  const secrets = ['.env', '.npmrc', 'web.yml', 'server.key', 'src/.env', 'src/web/server.key', 'src/web/ca.pem'];
+  const leftovers = ['src/main.js', 'src/main.js.map', 'src/web/.app.ts.swp', 'build/src/main.js', 'src/debug.log'];
+  const others = ['node_modules/express/index.js', 'test/main.ts', '.git/config', 'deploy/kubernetes/secret.yaml'];
   assert.deepEqual(
-    [...unwanted, ...more].filter((path) => !isIgnored(path)),
+    [...secrets, ...leftovers, ...others].filter((path) => !isIgnored(path)),
+    [],
+  );
+});
+
+test('what is let through is named without wildcards, as not all builders look into folders for these', () => {
+  const exceptions = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('!'));
+  assert.deepEqual(
+    exceptions.filter((line) => /[*?[]/.test(line)),
     [],
   );
 });

@@ -29,10 +29,7 @@ export interface ContainerOptions {
 
 /** The base image: Node.js with its libraries. No shell, no other program. */
 export function addRuntime(root: string, mounts: readonly string[] = []): void {
-  for (const [path, program] of Object.entries(PROGRAMS)) {
-    for (const library of librariesOf(program())) copy(realpathSync(library), join(root, library));
-    copy(program(), join(root, path));
-  }
+  for (const [path, program] of Object.entries(PROGRAMS)) addProgram(root, path, program());
   for (const folder of ['proc', 'dev', ...mounts]) mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(join(root, 'dev/null'), '');
 }
@@ -67,6 +64,12 @@ export function runBeside(
   return { status, output: stdout + stderr };
 }
 
+/** A program of this machine, with the libraries it needs. */
+export function addProgram(root: string, path: string, program: string): void {
+  for (const library of librariesOf(program)) copy(realpathSync(library), join(root, library));
+  copy(realpathSync(program), join(root, path));
+}
+
 function copy(from: string, to: string): void {
   if (existsSync(to)) return;
   mkdirSync(dirname(to), { recursive: true });
@@ -79,6 +82,9 @@ function librariesOf(program: string): string[] {
   return [...answer.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, path = '']) => path);
 }
 
-function whereIs(program: string): string {
-  return execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8', env: { PATH } }).trim();
+export function whereIs(program: string): string {
+  return execFileSync('/bin/sh', ['-c', `command -v ${program}`], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? PATH },
+  }).trim();
 }

@@ -25,7 +25,8 @@ export type Requirement =
   | 'python3'
   | 'svmhost'
   | 'unshare'
-  | 'npm-cache';
+  | 'npm-cache'
+  | 'buildah';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const REQUIRED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());
