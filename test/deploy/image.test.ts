@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { cpSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { addRuntime, runBeside, startContained } from '../support/container.js';
+import { addRuntime, type ContainerOptions, runBeside, startContained } from '../support/container.js';
 import { configOf, DOCKERFILE, stagesOf } from '../support/dockerfile.js';
 import { ROOT } from '../support/fixtures.js';
 import { freePort } from '../support/free-port.js';
@@ -149,15 +149,16 @@ function root(): string {
     rootFolder = join(FOLDER, 'root');
     cpSync(tree(), rootFolder, { recursive: true });
     addRuntime(rootFolder, [TRACEFS]);
+    chmodSync(rootFolder, 0o755);
   }
   return rootFolder;
 }
 
 /** Starts the image with `args`, on a port of this host. */
-async function start(args: readonly string[], mounts: readonly string[] = []) {
+async function start(args: readonly string[], more: Partial<ContainerOptions> = {}) {
   const before = fingerprint(root());
   const address = `127.0.0.1:${await freePort()}`;
-  const options = { environment: { ...CONFIG.environment, KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: address }, mounts };
+  const options = { environment: { ...CONFIG.environment, KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: address }, ...more };
   const child = startContained(root(), [...CONFIG.entrypoint, ...args], options);
   let log = '';
   for (const stream of [child.stdout, child.stderr])
@@ -207,6 +208,14 @@ test('the demonstration runs from the image, read-only and without any right, an
   await stop();
 });
 
+test('the demonstration needs not even to be root, as compose.yaml starts it', CONTAINED, async () => {
+  const { child, url, isHealthy, stop } = await start(['demo'], { uid: 65534 });
+  assert.match(readFileSync(`/proc/${child.pid}/status`, 'utf8'), /^Uid:\t65534\t65534\t65534\t65534$/m);
+  assert.equal((await fetch(`${url}/metrics`)).status, 200);
+  assert.deepEqual(isHealthy(), { status: 0, output: '' });
+  await stop();
+});
+
 test('the health check of the image says no once the agent is stuck', CONTAINED, async () => {
   const { child, isHealthy } = await start(['demo']);
   child.kill('SIGSTOP');
@@ -222,7 +231,7 @@ test(
   LIVE,
   async () => {
     const name = `kvm-exit-exporter-image-${process.pid}`;
-    const { url, stop } = await start([...CONFIG.command, `--tracefs.instance=${name}`], [TRACEFS]);
+    const { url, stop } = await start([...CONFIG.command, `--tracefs.instance=${name}`], { mounts: [TRACEFS] });
     assert.ok(readdirSync(`${TRACEFS}/instances`).includes(name));
     assert.equal((await fetch(`${url}/-/ready`)).status, 200);
     const families = parseMetrics(await (await fetch(`${url}/metrics`)).text());
