@@ -1,6 +1,6 @@
 # docker build -t kvm-exit-exporter .                                  for this machine
 # docker buildx build --platform linux/amd64,linux/arm64 ...           for several: there is no native module, so only the last stage differs
-# docs/install/container.md says how to start it, and how to build it so that the same source gives the same image.
+# docs/install/container.md says how to start it, and how to build it so that the same source gives the same layers.
 
 # A release gives both by digest (--build-arg RUNTIME=...@sha256:...). Distroless has no tags for versions: its repository's name has them.
 ARG BUILD=node:24-trixie-slim
