@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { Authority } from '../support/certificates.js';
@@ -16,9 +17,11 @@ const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');
 /** Of "secret". */
 const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
+const FOLDER = mkdtempSync(join(tmpdir(), 'healthcheck-'));
 const authority = OPENSSL.skip === false ? new Authority() : undefined;
 afterEach(endAll);
 after(() => {
+  rmSync(FOLDER, { recursive: true });
   if (authority !== undefined) rmSync(authority.folder, { recursive: true });
 });
 
@@ -68,6 +71,13 @@ test('where it listens can be said by the variable that the agent takes', async 
   assert.deepEqual(await healthcheck([], variable), [0, '']);
   const nobody = { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: `127.0.0.1:${await freePort()}` };
   assert.equal((await healthcheck([], nobody))[0], 1);
+});
+
+test('where it listens can be said by the configuration file that the agent has', async () => {
+  const agent = await WebAgent.start();
+  const file = join(FOLDER, 'config.yml');
+  writeFileSync(file, `web:\n  listen-address: [':${agent.port}']\n`);
+  assert.deepEqual(await healthcheck([], { KVM_EXIT_EXPORTER_CONFIG_FILE: file }), [0, '']);
 });
 
 test('an agent that is stuck is not healthy', async () => {

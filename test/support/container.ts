@@ -11,28 +11,25 @@ const PROGRAMS: Readonly<Record<string, () => string>> = {
   '/nodejs/bin/node': () => process.execPath,
   '/.test/setpriv': () => whereIs('setpriv'),
 };
-const NO_RIGHTS = [
-  '--reuid=0',
-  '--regid=0',
-  '--clear-groups',
-  '--bounding-set=-all',
-  '--inh-caps=-all',
-  '--no-new-privs',
-];
+
+function withoutRights({ uid = 0 }: ContainerOptions): string[] {
+  const user = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+  return [...user, '--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'];
+}
+
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface ContainerOptions {
   readonly environment: Readonly<Record<string, string>>;
+  /** Instead of uid 0. */
+  readonly uid?: number;
   /** Folders of the host to bind, read-write, at the same place. */
   readonly mounts?: readonly string[];
 }
 
 /** The base image: Node.js with its libraries. No shell, no other program. */
 export function addRuntime(root: string, mounts: readonly string[] = []): void {
-  for (const [path, program] of Object.entries(PROGRAMS)) {
-    for (const library of librariesOf(program())) copy(realpathSync(library), join(root, library));
-    copy(program(), join(root, path));
-  }
+  for (const [path, program] of Object.entries(PROGRAMS)) addProgram(root, path, program());
   for (const folder of ['proc', 'dev', ...mounts]) mkdirSync(join(root, folder), { recursive: true });
   writeFileSync(join(root, 'dev/null'), '');
 }
@@ -49,7 +46,18 @@ export function startContained(root: string, command: readonly string[], options
     'root=$1; shift',
     'exec chroot "$root" /.test/setpriv "$@"',
   ].join('\n');
-  const shell = ['--mount', '--propagation', 'private', '/bin/sh', '-c', script, 'sh', root, ...NO_RIGHTS, ...command];
+  const shell = [
+    '--mount',
+    '--propagation',
+    'private',
+    '/bin/sh',
+    '-c',
+    script,
+    'sh',
+    root,
+    ...withoutRights(options),
+    ...command,
+  ];
   return spawn(whereIs('unshare'), shell, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH, ...options.environment } });
 }
 
@@ -57,14 +65,20 @@ export function startContained(root: string, command: readonly string[], options
 export function runBeside(
   child: ChildProcess,
   command: readonly string[],
-  { environment }: ContainerOptions,
+  options: ContainerOptions,
 ): { status: number | null; output: string } {
-  const place = [`--target=${child.pid}`, '--mount', '--root', '--wd=/', '/.test/setpriv', ...NO_RIGHTS];
+  const place = [`--target=${child.pid}`, '--mount', '--root', '--wd=/', '/.test/setpriv', ...withoutRights(options)];
   const { status, stdout, stderr } = spawnSync(whereIs('nsenter'), [...place, ...command], {
     encoding: 'utf8',
-    env: { PATH, ...environment },
+    env: { PATH, ...options.environment },
   });
   return { status, output: stdout + stderr };
+}
+
+/** A program of this machine, with the libraries it needs. */
+export function addProgram(root: string, path: string, program: string): void {
+  for (const library of librariesOf(program)) copy(realpathSync(library), join(root, library));
+  copy(realpathSync(program), join(root, path));
 }
 
 function copy(from: string, to: string): void {
@@ -79,6 +93,9 @@ function librariesOf(program: string): string[] {
   return [...answer.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, path = '']) => path);
 }
 
-function whereIs(program: string): string {
-  return execFileSync('/bin/sh', ['-c', `command -v ${program}`], { encoding: 'utf8', env: { PATH } }).trim();
+export function whereIs(program: string): string {
+  return execFileSync('/bin/sh', ['-c', `command -v ${program}`], {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH ?? PATH },
+  }).trim();
 }

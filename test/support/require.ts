@@ -26,7 +26,8 @@ export type Requirement =
   | 'kubectl'
   | 'svmhost'
   | 'unshare'
-  | 'npm-cache';
+  | 'npm-cache'
+  | 'buildah';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const REQUIRED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());
