@@ -25,6 +25,8 @@ export interface ContainerOptions {
   readonly uid?: number;
   /** Folders of the host to bind, read-write, at the same place. */
   readonly mounts?: readonly string[];
+  /** Namespaces of its own besides that of mounts: `net`, `uts`, `ipc`, `cgroup`. */
+  readonly namespaces?: readonly string[];
 }
 
 /** The base image: Node.js with its libraries. No shell, no other program. */
@@ -36,9 +38,11 @@ export function addRuntime(root: string, mounts: readonly string[] = []): void {
 
 /** Signals sent to the process are the program's: everything before it is replaced by it. */
 export function startContained(root: string, command: readonly string[], options: ContainerOptions): ChildProcess {
-  const binds = ['/dev/null', ...(options.mounts ?? [])].map((path) => `mount --bind '${path}' "$1${path}"`);
+  const { mounts = [], namespaces = [] } = options;
+  const binds = ['/dev/null', ...mounts].map((path) => `mount --bind '${path}' "$1${path}"`);
   const script = [
     'set -e',
+    ...(namespaces.includes('net') ? ['ip link set lo up'] : []),
     'mount --bind "$1" "$1"',
     'mount -t proc proc "$1/proc"',
     ...binds,
@@ -47,16 +51,8 @@ export function startContained(root: string, command: readonly string[], options
     'exec chroot "$root" /.test/setpriv "$@"',
   ].join('\n');
   const shell = [
-    '--mount',
-    '--propagation',
-    'private',
-    '/bin/sh',
-    '-c',
-    script,
-    'sh',
-    root,
-    ...withoutRights(options),
-    ...command,
+    ...['--mount', ...namespaces.map((name) => `--${name}`), '--propagation', 'private'],
+    ...['/bin/sh', '-c', script, 'sh', root, ...withoutRights(options), ...command],
   ];
   return spawn(whereIs('unshare'), shell, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH, ...options.environment } });
 }

@@ -26,6 +26,8 @@ export type Requirement =
   | 'kubectl'
   | 'svmhost'
   | 'unshare'
+  | 'cgroup2'
+  | 'ip'
   | 'npm-cache'
   | 'buildah';
 

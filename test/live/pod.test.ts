@@ -1,0 +1,126 @@
+/**
+ * The DaemonSet without a cluster: its very arguments, variables, user, capabilities, mounts and namespaces, on the image's own files, read-only.
+ * What no test can have without an engine: seccomp's, AppArmor's and SELinux' profiles.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tracingInstances } from '../support/agent.js';
+import { hasCgroups, ownGroup, podGroup } from '../support/cgroup.js';
+import { addRuntime, startContained, whereIs } from '../support/container.js';
+import { configOf, DOCKERFILE } from '../support/dockerfile.js';
+import { filesOf, ImageBuild } from '../support/image-build.js';
+import { type DaemonSet, readYaml } from '../support/kustomize.js';
+import { startGuest } from '../support/qemu.js';
+import { needs, requires } from '../support/require.js';
+import { endAll, endLater } from '../support/running.js';
+import { Samples } from '../support/samples.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'pod-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+afterEach(endAll);
+
+const { spec } = readYaml<DaemonSet>('deploy/kubernetes/base/daemonset.yaml').spec.template;
+const [container] = spec.containers;
+const VM_UID = 'aa380811-8168-4a9e-9b4a-56ded1b6fe9c';
+const OWN_UID = 'bb380811-8168-4a9e-9b4a-56ded1b6fe9c';
+const CONTAINER = 'fa7f0ec4fbcbb70c69565a5b2d269926e04ec5601dff59235199d6e60198e95c';
+const NAMESPACE_FIELDS = { net: 'hostNetwork', ipc: 'hostIPC', pid: 'hostPID' };
+
+/** The files of the image, with Node.js; undefined where npm's cache has not all packages. */
+function imageRoot(mounts: readonly string[]): string | undefined {
+  try {
+    const { tree } = new ImageBuild(FOLDER, DOCKERFILE, { ...process.env, npm_config_offline: 'true' });
+    addRuntime(tree, mounts);
+    return tree;
+  } catch (error) {
+    if (error instanceof Error && /ENOTCACHED/.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
+/** What the manifest says, as a container engine would understand it. */
+function start(root: string) {
+  const { securityContext, args, volumeMounts } = container;
+  assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
+  assert.equal(securityContext.allowPrivilegeEscalation, false);
+  assert.equal(securityContext.readOnlyRootFilesystem, true);
+  const own = Object.entries(NAMESPACE_FIELDS).filter(([, field]) => spec[field] !== true);
+  const given = container.env.map(({ name, value = 'from-the-pod' }) => [name, value]);
+  const { entrypoint, environment } = configOf(DOCKERFILE);
+  const child = startContained(root, [...entrypoint, ...args], {
+    uid: securityContext.runAsUser,
+    environment: { ...environment, ...Object.fromEntries(given) },
+    mounts: volumeMounts.map(({ mountPath }) => mountPath),
+    // The last two every container has.
+    namespaces: [...own.map(([name]) => name), 'uts', 'cgroup'],
+  });
+  let log = '';
+  child.stderr?.on('data', (text) => {
+    log += text;
+  });
+  const ended = once(child, 'close');
+  endLater(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return { child, ended, log: () => log };
+}
+
+/** From inside of the pod's network: status and body. */
+function ask(pid: number, path: string): { status: number; body: string } {
+  const port = container.ports[0]?.containerPort;
+  const script = `fetch('http://127.0.0.1:${port}${path}').then(async (r) => console.log(JSON.stringify({ status: r.status, body: await r.text() })))`;
+  const place = ['--target', String(pid), '--net', process.execPath, '-e', script];
+  return JSON.parse(spawnSync(whereIs('nsenter'), place, { encoding: 'utf8', maxBuffer: 1 << 26 }).stdout);
+}
+
+const probe = (name: string) => (container[name] as { httpGet: { path: string } }).httpGet.path;
+
+const MOUNTS = container.volumeMounts.map(({ mountPath }) => mountPath);
+const MACHINE = [needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'setpriv', 'unshare', 'ip'), hasCgroups()];
+const HAS_ALL = MACHINE.find(({ skip }) => skip !== false) ?? { skip: false as const };
+const ROOT = HAS_ALL.skip === false ? imageRoot(MOUNTS) : undefined;
+const POD = HAS_ALL.skip === false ? requires('npm-cache', ROOT !== undefined) : HAS_ALL;
+
+test("the pod counts a VM's exits, knows its pod, and leaves nothing behind", { ...POD, timeout: 60_000 }, async () => {
+  const root = ROOT ?? '';
+  const before = { instances: tracingInstances(), files: filesOf(root) };
+  const tenant = startGuest({ name: 'tenant-a_web', steps: [{ forever: { out: 0x80 } }] });
+  podGroup('burstable', VM_UID, CONTAINER)(tenant.pid);
+  const back = ownGroup();
+  podGroup('besteffort', OWN_UID, CONTAINER.replace('f', '0'))(process.pid);
+  const { child, ended, log } = start(root);
+  back(process.pid);
+  const pid = child.pid ?? -1;
+  for (const deadline = Date.now() + 20_000; !log().includes('msg=serving'); await sleep(50))
+    assert.ok(child.exitCode === null && Date.now() < deadline, log());
+
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb']) assert.match(status, new RegExp(`^Cap${set}:\\t0{16}$`, 'm'));
+  assert.match(status, /^NoNewPrivs:\t1$/m);
+  assert.match(status, /^Uid:\t0\t0\t0\t0$/m);
+  assert.deepEqual([ask(pid, probe('readinessProbe')).status, ask(pid, probe('livenessProbe')).status], [200, 200]);
+
+  const exact = startGuest({ name: 'exact', steps: [{ out: 0x80, times: 100_000 }] });
+  await exact.finished();
+  const samples = new Samples(ask(pid, '/metrics').body);
+  // Its last exit ends it. KVM_RUN is also interrupted, as QEMU likes it.
+  assert.equal(samples.sum('kvm_exits_total', { vm: 'exact', layer: 'qemu', reason: 'KVM_EXIT_IO' }), 100_001);
+  assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
+  const [identity] = samples.of('kvm_vm_info', { vm: 'tenant-a_web' });
+  assert.deepEqual(
+    ['pid', 'pod_uid', 'container_id', 'namespace', 'vmi'].map((label) => identity?.labels.get(label)),
+    [String(tenant.pid), VM_UID, CONTAINER, 'tenant-a', 'web'],
+  );
+
+  child.kill('SIGTERM');
+  await ended;
+  assert.deepEqual([child.exitCode, child.signalCode], [0, null], log());
+  assert.deepEqual({ instances: tracingInstances(), files: filesOf(root) }, before);
+});
