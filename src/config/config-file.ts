@@ -20,14 +20,20 @@ const LONGEST = 1 << 20;
 const FLAGS: readonly string[] = OPTIONS.map(({ flag }) => flag);
 
 export function fromFile(path: string): Given {
-  const given = new Given();
   try {
-    const text = readFileSync(path, 'utf8');
-    if (text.length > LONGEST) given.problems.push(`${path}: larger than ${LONGEST} bytes; is it the right file?`);
-    else new FileReader(path, given).read(text);
+    return fromText(path, readFileSync(path, 'utf8'));
   } catch (error) {
+    const given = new Given();
     given.problems.push(`--config.file: ${fileError(path, error).message}`);
+    return given;
   }
+}
+
+/** The content of the file `path`. */
+export function fromText(path: string, text: string): Given {
+  const given = new Given();
+  if (text.length > LONGEST) given.problems.push(`${path}: larger than ${LONGEST} bytes; is it the right file?`);
+  else new FileReader(path, given).read(text);
   return given;
 }
 

@@ -29,7 +29,7 @@ const MORE = / owner:\{.*$| KVM$| @[0-9a-f]{16}$/;
 /** A machine with hundreds of devices has some thousands. */
 const MAX_RANGES = 16_384;
 
-/** Ranges of each kind in order, as QEMU prints them. Lines that are something else are left out. */
+/** Ranges of each kind in order, as QEMU prints them. Lines that are something else, or not in order, are left out. */
 export function parseMtree(text: string): DeviceRanges {
   const ports: AddressRange[] = [];
   const memory: AddressRange[] = [];
@@ -42,7 +42,8 @@ export function parseMtree(text: string): DeviceRanges {
     else if (space === 'I/O') into = ports;
     root = ROOT.exec(line)?.[1] ?? root;
     const range = into === undefined || into.length >= MAX_RANGES ? undefined : rangeOf(line);
-    if (range !== undefined && range.device !== root) into?.push(range);
+    // Looked up by halving: what is not in order would hide others.
+    if (range !== undefined && range.device !== root && range.first > (into?.at(-1)?.last ?? -1)) into?.push(range);
   }
   return { ports, memory };
 }

@@ -7,14 +7,18 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../src/agent-error.js';
+import { fromText } from '../../src/config/config-file.js';
 import { parseEventFormat, parsePageHeader } from '../../src/decode/event-format.js';
+import { parseMtree } from '../../src/decode/mtree.js';
 import { PageStream } from '../../src/decode/page-stream.js';
 import { exitReasonLabels, fieldLabels } from '../../src/decode/print-fmt.js';
 import { RecordDecoder } from '../../src/decode/record-decoder.js';
 import { PageCursor } from '../../src/decode/ring-buffer-page.js';
 import { parseTraceEvents } from '../../src/decode/trace-events.js';
+import { readPodChange, readPodList, readStatus } from '../../src/kubernetes/pod.js';
 import type { RecordingFormat } from '../../src/source/recording.js';
 import { readerOf } from '../../src/source/replay.js';
+import type { AddressRange } from '../../src/trace-sink.js';
 import { parseCgroup } from '../../src/vm/cgroup.js';
 import { identifyVmm, unknownVmm } from '../../src/vm/cmdline.js';
 import { vcpuOfComm, vmPidOfKernelThread } from '../../src/vm/comm.js';
@@ -65,6 +69,12 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
   ['event-format', { seeds: () => texts([...formatTexts(PAGES).values(), headerPage(PAGES)]), check: checkFormat }],
   ['trace-events', { seeds: () => texts([TRACE_EVENTS]), check: (bytes) => void parseTraceEvents(latin1(bytes)) }],
   ['process', { seeds: () => procSeeds(), check: checkProcess }],
+  ['mtree', { seeds: () => parts('mtree/qemu-7.2-microvm.txt'), check: checkMtree }],
+  ['pods', { seeds: () => texts(PODS), check: checkPods }],
+  [
+    'config-file',
+    { seeds: () => [readFileSync(join(ROOT, 'deploy/systemd/config.yml')), ...texts([CONFIG])], check: checkConfig },
+  ],
   ['web-config', { seeds: () => texts([WEB_CONFIG]), check: checkWebConfig }],
 ] satisfies [string, Target][]);
 
@@ -72,6 +82,13 @@ const TRACE_EVENTS = [
   '# comment\nkvm_run_exit(int cpu_index, uint32_t reason) "cpu_index %d, reason %d"',
   'disable virtio_queue_notify(void *vdev, int n, void *vq) "vdev %p n %d vq %p"\n',
 ].join('\n');
+const PODS = [
+  '{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"7","continue":"a"},"items":[{"metadata":{"name":"a","namespace":"b","uid":"c","labels":{"vm.kubevirt.io/name":"d"}}}]}',
+  '{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"b","uid":"c","resourceVersion":"8","ownerReferences":[{"kind":"VirtualMachineInstance","name":"d"}]}}}',
+  '{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old"}}',
+];
+const CONFIG =
+  'web.listen-address: [":1", "[::1]:2"]\ncollector: { io: false, io.addresses: 5 }\nlog:\n  level: warn\n';
 const WEB_CONFIG = [
   'tls_server_config: { cert_file: a.crt, key_file: a.key, client_auth_type: NoClientCert, min_version: TLS12 }',
   'basic_auth_users: { a: $2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG }',
@@ -133,6 +150,31 @@ function checkProcess(bytes: Uint8Array): void {
     assert.ok(Number.isInteger(vcpuOfComm(comm)) && Number.isInteger(vmPidOfKernelThread(comm)), 'no number');
   }
   parseCgroup(text);
+}
+
+function checkMtree(bytes: Uint8Array): void {
+  for (const ranges of Object.values(parseMtree(latin1(bytes))) as AddressRange[][]) {
+    for (const [index, { first, last }] of ranges.entries())
+      assert.ok(first <= last && !(first <= (ranges[index - 1]?.last ?? -1)), 'ranges overlap or are not in order');
+  }
+}
+
+function checkPods(bytes: Uint8Array): void {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return;
+  }
+  readStatus(answer);
+  const change = readPodChange(answer);
+  const pods = [...(readPodList(answer)?.pods ?? []), ...(change !== undefined && 'pod' in change ? [change.pod] : [])];
+  for (const { uid, namespace, name } of pods) assert.ok(uid && namespace && name, 'a pod without a name');
+}
+
+function checkConfig(bytes: Uint8Array): void {
+  const { problems } = fromText('config.yml', Buffer.from(bytes).toString('utf8'));
+  for (const problem of problems) assert.match(problem, /^config\.yml/, 'a problem that does not say where');
 }
 
 function checkWebConfig(bytes: Uint8Array): void {
