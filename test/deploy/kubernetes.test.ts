@@ -1,6 +1,7 @@
 /** deploy/kubernetes: what kustomize makes of it, whether a cluster would take it, and whether it holds what it promises. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { faultsOf, type KubernetesObject } from '../support/kubernetes-schemas.js';
@@ -30,18 +31,24 @@ const combination = (bits: number) => COMPONENTS.filter((_, index) => (bits & (1
 describe('every combination of components', kubectl, () => {
   const judged = new Map<string, string[]>();
 
-  test('is rendered, and each object is as its schema wants it, without a field too many', () => {
-    for (let bits = 0; bits < 1 << COMPONENTS.length; bits++) {
-      const objects = render(combination(bits));
-      const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
-      assert.deepEqual([...new Set(names)], names, 'no two of one name');
-      for (const object of objects) {
-        const text = JSON.stringify(object);
-        const faults = judged.get(text) ?? faultsOf(object);
-        judged.set(text, faults);
-        assert.deepEqual(faults, [], `${object.kind} ${object.metadata.name} with ${combination(bits).join()}`);
-      }
+  const judge = async (bits: number) => {
+    const objects = await render(combination(bits));
+    const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    assert.deepEqual([...new Set(names)], names, 'no two of one name');
+    for (const object of objects) {
+      const text = JSON.stringify(object);
+      const faults = judged.get(text) ?? faultsOf(object);
+      judged.set(text, faults);
+      assert.deepEqual(faults, [], `${object.kind} ${object.metadata.name} with ${combination(bits).join()}`);
     }
+  };
+
+  test('is rendered, and each object is as its schema wants it, without a field too many', async () => {
+    let next = 0;
+    const judgeAll = async () => {
+      while (next < 1 << COMPONENTS.length) await judge(next++);
+    };
+    await Promise.all(Array.from({ length: availableParallelism() }, judgeAll));
     const kinds = new Set(Array.from(judged.keys(), (text) => JSON.parse(text).kind));
     const expected = [
       'ClusterRole',
@@ -55,8 +62,8 @@ describe('every combination of components', kubectl, () => {
     assert.deepEqual([...kinds].sort(), [...expected, 'PrometheusRule', 'Service', 'ServiceAccount', 'ServiceMonitor']);
   });
 
-  test('has all that belongs to a namespace in one, and marks all as ours', () => {
-    for (const { kind, metadata } of render(COMPONENTS)) {
+  test('has all that belongs to a namespace in one, and marks all as ours', async () => {
+    for (const { kind, metadata } of await render(COMPONENTS)) {
       const ofCluster = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind);
       assert.equal(metadata.namespace, ofCluster ? undefined : 'kvm-exit-exporter', `${kind} ${metadata.name}`);
     }
@@ -118,8 +125,8 @@ describe('the base', () => {
     ]);
   });
 
-  test('has no rights in the cluster, and is given no token', kubectl, () => {
-    const objects = render([]);
+  test('has no rights in the cluster, and is given no token', kubectl, async () => {
+    const objects = await render([]);
     assert.deepEqual(
       objects.filter(({ kind }) => /Role/.test(kind)),
       [],
@@ -142,8 +149,8 @@ describe('the base', () => {
 });
 
 describe('the components', kubectl, () => {
-  test('pod-names may list and watch pods, and nothing else', () => {
-    const objects = render(['pod-names']);
+  test('pod-names may list and watch pods, and nothing else', async () => {
+    const objects = await render(['pod-names']);
     assert.deepEqual(find(objects, 'ClusterRole').rules, [
       { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
     ]);
@@ -157,8 +164,8 @@ describe('the components', kubectl, () => {
     assert.ok(pod.containers[0].env.some((variable) => variable.name === 'K8S_NODE_NAME'));
   });
 
-  test('select the pods of the DaemonSet, by a port that these have', () => {
-    const objects = render(COMPONENTS);
+  test('select the pods of the DaemonSet, by a port that these have', async () => {
+    const objects = await render(COMPONENTS);
     const { labels } = find<DaemonSet>(objects, 'DaemonSet').spec.template.metadata;
     const [{ ports }] = find<DaemonSet>(objects, 'DaemonSet').spec.template.spec.containers;
     type Selecting = KubernetesObject & {
@@ -192,17 +199,17 @@ describe('the components', kubectl, () => {
     );
   });
 
-  test('prometheus-rule has the shipped rules and alerts', () => {
+  test('prometheus-rule has the shipped rules and alerts', async () => {
     const groups = (file: string) => readYaml<{ groups: unknown[] }>(`deploy/prometheus/${file}`).groups;
     const { spec } = find<KubernetesObject & { spec: { groups: unknown[] } }>(
-      render(['prometheus-rule']),
+      await render(['prometheus-rule']),
       'PrometheusRule',
     );
     assert.deepEqual(spec.groups, [...groups('rules.yml'), ...groups('alerts.yml')]);
   });
 
-  test('dashboards has the shipped dashboards, where the sidecar finds them', () => {
-    const objects = render(['dashboards']);
+  test('dashboards has the shipped dashboards, where the sidecar finds them', async () => {
+    const objects = await render(['dashboards']);
     for (const name of ['fleet', 'vm', 'exporter']) {
       const map = find<KubernetesObject & { data: Record<string, string> }>(objects, 'ConfigMap', `kvm-exits-${name}`);
       assert.deepEqual(map.data, {
@@ -212,8 +219,8 @@ describe('the components', kubectl, () => {
     }
   });
 
-  test('kubevirt takes only the nodes that run VMs, and otlp names a collector', () => {
-    const pod = find<DaemonSet>(render(['kubevirt', 'otlp']), 'DaemonSet').spec.template.spec;
+  test('kubevirt takes only the nodes that run VMs, and otlp names a collector', async () => {
+    const pod = find<DaemonSet>(await render(['kubevirt', 'otlp']), 'DaemonSet').spec.template.spec;
     assert.deepEqual(pod.nodeSelector, { 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' });
     assert.match(
       pod.containers[0].env.find(({ name }) => name === 'OTEL_EXPORTER_OTLP_ENDPOINT')?.value ?? '',

@@ -1,8 +1,9 @@
 /** deploy/kubernetes as `kubectl kustomize` renders it. */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import type { KubernetesObject } from './kubernetes-schemas.js';
 import { requires } from './require.js';
@@ -20,7 +21,7 @@ export function needsKubectl(): { skip: string | false } {
 }
 
 /** @throws where kubectl refuses it */
-export function render(components: readonly string[]): KubernetesObject[] {
+export async function render(components: readonly string[]): Promise<KubernetesObject[]> {
   const folder = mkdtempSync(join(tmpdir(), 'kustomize-'));
   const path = (name: string) => relative(folder, join(FOLDER, name));
   try {
@@ -31,8 +32,8 @@ export function render(components: readonly string[]): KubernetesObject[] {
       components: components.map((name) => path(`components/${name}`)),
     };
     writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
-    const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', folder], { encoding: 'utf8' });
-    if (status !== 0 || stderr !== '') throw new Error(`with ${components.join()}: ${stderr}`);
+    const { stdout, stderr } = await promisify(execFile)('kubectl', ['kustomize', folder]);
+    if (stderr !== '') throw new Error(`with ${components.join()}: ${stderr}`);
     return parseAllDocuments(stdout).map((document) => document.toJS());
   } finally {
     rmSync(folder, { recursive: true });
