@@ -20,11 +20,11 @@ export interface Slot {
 }
 
 export class Slots {
-  /** By reason; -1: none yet. */
-  readonly kvm = noSlots();
-  readonly qemu = noSlots();
-  /** By userspace reason, then by hardware reason. */
-  readonly causes: (Int16Array | undefined)[] = Array.from({ length: MAX_REASONS }, () => undefined);
+  /** By reason; 0: none yet. */
+  readonly kvm = new Int16Array(MAX_REASONS);
+  readonly qemu = new Int16Array(MAX_REASONS);
+  /** By {@link causeIndex}. Large, but hardly any of it is ever touched. */
+  readonly causes = new Int16Array(MAX_REASONS * MAX_REASONS);
   readonly #lists: Readonly<Record<Kind, Slot[]>> = { kvm: [], qemu: [], causes: [] };
   #used = 0;
 
@@ -37,13 +37,10 @@ export class Slots {
   }
 
   causeSlot(userspaceReason: number, reason: number): number {
-    const known = this.causes[userspaceReason]?.[reason] ?? -1;
-    if (known >= 0) return known;
-    if (this.#lists.causes.length >= MAX_CAUSES && userspaceReason !== OTHER_ID)
-      return this.causeSlot(OTHER_ID, OTHER_ID);
-    const table = this.causes[userspaceReason] ?? noSlots();
-    this.causes[userspaceReason] = table;
-    return this.#slot(table, 'causes', reason, userspaceReason);
+    const known = this.causes[causeIndex(userspaceReason, reason)] as number;
+    const isFull = this.#lists.causes.length >= MAX_CAUSES;
+    if (known === 0 && isFull) return this.#slot(this.causes, 'causes', OTHER_ID, OTHER_ID);
+    return this.#slot(this.causes, 'causes', reason, userspaceReason);
   }
 
   /** By userspace reason and reason. */
@@ -57,15 +54,16 @@ export class Slots {
   }
 
   #slot(table: Int16Array, kind: Kind, reason: number, userspaceReason: number): number {
-    const known = table[reason] as number;
-    if (known >= 0) return known;
-    const slot = this.#used++;
-    table[reason] = slot;
+    const index = causeIndex(userspaceReason, reason);
+    const known = table[index] as number;
+    if (known > 0) return known;
+    const slot = ++this.#used;
+    table[index] = slot;
     this.#lists[kind].push({ slot, reason, userspaceReason });
     return slot;
   }
 }
 
-function noSlots(): Int16Array {
-  return new Int16Array(MAX_REASONS).fill(-1);
+export function causeIndex(userspaceReason: number, reason: number): number {
+  return userspaceReason * MAX_REASONS + reason;
 }

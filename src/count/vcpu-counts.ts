@@ -1,7 +1,7 @@
 import { type Cells, newCells, plus, withRoom } from './cells.js';
 import { IoAccesses } from './io-accesses.js';
 import type { ReasonIds } from './reason-ids.js';
-import type { Slots } from './slots.js';
+import { causeIndex, type Slots } from './slots.js';
 import { Trip } from './trip.js';
 
 /** What is collected beyond plain counts; each costs a little per event. */
@@ -57,15 +57,19 @@ export class VcpuCounts {
   }
 
   exit(timeNs: number, reason: number, info1: number): void {
-    const slot = this.slots.kvm[reason] as number;
-    this.#count(slot < 0 ? this.slots.kvmSlot(reason) : slot);
+    const { counts, slots } = this;
+    const slot = slots.kvm[reason] as number;
+    if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
+    else this.#count(slots.kvmSlot(reason));
     this.trip.exit(timeNs, reason);
     if (this.#tellsIo) this.io.boundary(this.#reasons.inPort(reason, info1));
   }
 
   userspaceExit(timeNs: number, reason: number): void {
-    const slot = this.slots.qemu[reason] as number;
-    this.#count(slot < 0 ? this.slots.qemuSlot(reason) : slot);
+    const { counts, slots } = this;
+    const slot = slots.qemu[reason] as number;
+    if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
+    else this.#count(slots.qemuSlot(reason));
     if (this.#tellsCauses) this.#cause(reason);
     this.trip.userspaceExit(timeNs, reason);
     if (this.#tellsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
@@ -86,10 +90,13 @@ export class VcpuCounts {
   #cause(userspaceReason: number): void {
     const open = this.trip.openReason;
     const reason = open < 0 ? this.#reasons.none : open;
-    const slot = this.slots.causes[userspaceReason]?.[reason] ?? -1;
-    this.#count(slot < 0 ? this.slots.causeSlot(userspaceReason, reason) : slot);
+    const { counts, slots } = this;
+    const slot = slots.causes[causeIndex(userspaceReason, reason)] as number;
+    if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
+    else this.#count(slots.causeSlot(userspaceReason, reason));
   }
 
+  /** Where it is the first of its kind. */
   #count(slot: number): void {
     if (slot >= this.counts.length) this.counts = withRoom(this.counts, slot);
     this.counts[slot] = (this.counts[slot] as number) + 1;
