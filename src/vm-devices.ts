@@ -80,7 +80,8 @@ export class VmDevices {
         socket.problem = '';
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
-        if (problem !== socket.problem) log('warn', "cannot ask a VM for its devices' names", { because: problem });
+        const level = hasEnded(error) ? 'debug' : 'warn';
+        if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { because: problem });
         socket.problem = problem;
       }
       socket.dueMs = performance.now() + (PAUSES_MS[Math.min(socket.asked, PAUSES_MS.length - 1)] ?? 0);
@@ -113,6 +114,12 @@ export class VmDevices {
 
 function hasStopped(vm: Vm | undefined): boolean {
   return vm !== undefined && !Number.isNaN(vm.stoppedMs);
+}
+
+/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind. */
+function hasEnded(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT');
 }
 
 function startOver(socket: Socket, nowMs: number): void {

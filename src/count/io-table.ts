@@ -8,8 +8,9 @@
 export type Bus = 'pio' | 'mmio';
 export type Direction = 'in' | 'out';
 
-/** Addresses kept of each vCPU unless told otherwise. */
+/** Addresses kept of each vCPU unless told otherwise; few access more than some. */
 const SLOTS = 64;
+const FIRST_SLOTS = 8;
 const MMIO = 4;
 const OUT = 2;
 const QEMU = 1;
@@ -43,20 +44,22 @@ export function ioKind(key: number): number {
 
 export class IoTable {
   readonly #slots = new Map<number, number>();
-  readonly #keys: Float64Array;
+  readonly #limit: number;
+  #keys: Float64Array;
   /** Since the key came into the table. */
-  readonly #counts: Float64Array;
-  /** What space-saving credits a newcomer with: the count of whom it replaced. */
-  readonly #credits: Float64Array;
+  #counts: Float64Array;
+  /** What space-saving credits a newcomer with: the count of whom it replaced. Empty while nobody was. */
+  #credits = new Float64Array(0);
   /** By {@link ioKind}: accesses to addresses that are not in the table. */
   readonly others = new Float64Array(8);
   #latestKey = -1;
   #latestSlot = 0;
 
   constructor(slots = SLOTS) {
-    this.#keys = new Float64Array(slots);
-    this.#counts = new Float64Array(slots);
-    this.#credits = new Float64Array(slots);
+    this.#limit = slots;
+    const first = Math.min(slots, FIRST_SLOTS);
+    this.#keys = new Float64Array(first);
+    this.#counts = new Float64Array(first);
   }
 
   add(key: number): void {
@@ -82,7 +85,7 @@ export class IoTable {
   #select(key: number): void {
     let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = this.#slots.size < this.#keys.length ? this.#slots.size : this.#evict();
+      slot = this.#slots.size < this.#limit ? this.#nextSlot() : this.#evict();
       this.#slots.set(key, slot);
       this.#keys[slot] = key;
       this.#counts[slot] = 0;
@@ -91,8 +94,18 @@ export class IoTable {
     this.#latestSlot = slot;
   }
 
+  #nextSlot(): number {
+    const slot = this.#slots.size;
+    if (slot < this.#keys.length) return slot;
+    const length = Math.min(this.#limit, this.#keys.length * 2);
+    this.#keys = longer(this.#keys, length);
+    this.#counts = longer(this.#counts, length);
+    return slot;
+  }
+
   /** Frees the slot of the least used key and leaves its credit to whoever comes. */
   #evict(): number {
+    if (this.#credits.length === 0) this.#credits = new Float64Array(this.#limit);
     let least = 0;
     let leastCount = Number.POSITIVE_INFINITY;
     for (let slot = 0; slot < this.#keys.length; slot++) {
@@ -106,4 +119,10 @@ export class IoTable {
     this.#slots.delete(key);
     return least;
   }
+}
+
+function longer(from: Float64Array, length: number): Float64Array {
+  const to = new Float64Array(length);
+  to.set(from);
+  return to;
 }

@@ -209,6 +209,7 @@ export class Ledger {
     for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
     return takeSnapshot({
       vocabulary: this.vocabulary,
+      slots: this.#reasons.slots,
       collectors: this.collectors,
       vms,
       infos: this.#attribution.vms(),
@@ -251,8 +252,7 @@ export class Ledger {
       if (tid > 0 && !this.#owners.has(tid)) add(done, tid, events);
     };
     for (const { counts } of this.#kernel) {
-      for (const vcpu of counts.vcpus())
-        if (!this.#owners.has(vcpu.tid)) note(vcpu.tid, total(vcpu.kvm) + total(vcpu.qemu));
+      for (const vcpu of counts.vcpus()) if (!this.#owners.has(vcpu.tid)) note(vcpu.tid, total(vcpu.counts));
       for (const [tid, interrupts] of counts.interrupts) note(tid, interrupts);
       for (const [tid, events] of counts.markers.events) if (!this.#owners.has(tid)) note(tid, total(events));
     }

@@ -1,4 +1,5 @@
 import type { Names } from '../decode/names.js';
+import { MAX_REASONS, Slots } from './slots.js';
 
 /** The guest has nothing to do and says so: the time until it is woken is not lost to it. By the kernel's labels, all architectures. */
 const IDLE = [
@@ -15,8 +16,6 @@ const IDLE = [
   'IDLE',
   'Wait state',
 ];
-/** More names than a Names table for reasons holds. */
-const MAX_REASONS = 1024;
 
 /** Reasons that mean more to the ledger than a label, by their ids. */
 export class ReasonIds {
@@ -24,6 +23,7 @@ export class ReasonIds {
   readonly none: number;
   /** By id: 1 where the vCPU waits for its guest to have something to do. */
   readonly idle = new Uint8Array(MAX_REASONS);
+  readonly slots = new Slots();
   readonly #svmIo: number;
   readonly #vmxIo: number;
   readonly #exitIo: number;

@@ -1,6 +1,7 @@
 import { type Cells, newCells, plus, withRoom } from './cells.js';
 import { IoAccesses } from './io-accesses.js';
 import type { ReasonIds } from './reason-ids.js';
+import { causeIndex, type Slots } from './slots.js';
 import { Trip } from './trip.js';
 
 /** What is collected beyond plain counts; each costs a little per event. */
@@ -25,12 +26,9 @@ export class VcpuCounts {
   vcpu: number;
   /** Ring of the vCPUs that this thread runs: nearly always just this one, but a VMM may run several on a thread. */
   next: VcpuCounts = this;
-  /** guest -> KVM, by reason. */
-  kvm: Cells = newCells();
-  /** KVM -> userspace, by reason. */
-  qemu: Cells = newCells();
-  /** By userspace reason: exits by the hardware reason that led to them. */
-  readonly causes: (Cells | undefined)[] = [];
+  /** guest -> KVM and KVM -> userspace by reason, and what led to the latter, by {@link slots}. */
+  counts: Cells = newCells();
+  readonly slots: Slots;
   readonly trip: Trip;
   readonly io: IoAccesses;
   readonly #tellsCauses: boolean;
@@ -45,6 +43,7 @@ export class VcpuCounts {
     this.#tellsCauses = collectors.causes;
     this.#tellsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
+    this.slots = reasons.slots;
     this.trip = new Trip(reasons.idle);
     this.io = new IoAccesses(collectors.ioSlots);
   }
@@ -58,15 +57,19 @@ export class VcpuCounts {
   }
 
   exit(timeNs: number, reason: number, info1: number): void {
-    if (reason >= this.kvm.length) this.kvm = withRoom(this.kvm, reason);
-    this.kvm[reason] = (this.kvm[reason] as number) + 1;
+    const { counts, slots } = this;
+    const slot = slots.kvm[reason] as number;
+    if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
+    else this.#count(slots.kvmSlot(reason));
     this.trip.exit(timeNs, reason);
     if (this.#tellsIo) this.io.boundary(this.#reasons.inPort(reason, info1));
   }
 
   userspaceExit(timeNs: number, reason: number): void {
-    if (reason >= this.qemu.length) this.qemu = withRoom(this.qemu, reason);
-    this.qemu[reason] = (this.qemu[reason] as number) + 1;
+    const { counts, slots } = this;
+    const slot = slots.qemu[reason] as number;
+    if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
+    else this.#count(slots.qemuSlot(reason));
     if (this.#tellsCauses) this.#cause(reason);
     this.trip.userspaceExit(timeNs, reason);
     if (this.#tellsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
@@ -79,23 +82,23 @@ export class VcpuCounts {
 
   /** Adds what `from` counted; what is open in it is left out. */
   absorb(from: VcpuCounts): void {
-    this.kvm = plus(this.kvm, from.kvm);
-    this.qemu = plus(this.qemu, from.qemu);
+    this.counts = plus(this.counts, from.counts);
     this.trip.absorb(from.trip);
     this.io.absorb(from.io);
-    from.causes.forEach((cells, reason) => {
-      if (cells !== undefined) this.causes[reason] = plus(this.causes[reason] ?? newCells(), cells);
-    });
   }
 
   #cause(userspaceReason: number): void {
     const open = this.trip.openReason;
     const reason = open < 0 ? this.#reasons.none : open;
-    let cells = this.causes[userspaceReason];
-    if (cells === undefined || reason >= cells.length) {
-      cells = withRoom(cells ?? newCells(), reason);
-      this.causes[userspaceReason] = cells;
-    }
-    cells[reason] = (cells[reason] as number) + 1;
+    const { counts, slots } = this;
+    const slot = slots.causes[causeIndex(userspaceReason, reason)] as number;
+    if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
+    else this.#count(slots.causeSlot(userspaceReason, reason));
+  }
+
+  /** Where it is the first of its kind. */
+  #count(slot: number): void {
+    if (slot >= this.counts.length) this.counts = withRoom(this.counts, slot);
+    this.counts[slot] = (this.counts[slot] as number) + 1;
   }
 }

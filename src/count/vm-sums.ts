@@ -10,15 +10,16 @@ import type { VcpuCounts } from './vcpu-counts.js';
 
 /** A VM's vCPU while the sources are brought together. */
 export interface VcpuSum {
-  kvm: Cells;
-  /** kvm_userspace_exit: the kernel's view of KVM -> userspace. */
+  /** The kernel's view, by slot: for reading only, they may be those of the vCPU itself. */
   kernel: Cells;
-  /** kvm_run_exit: QEMU's view of it. */
+  /** kvm_run_exit, QEMU's view of KVM -> userspace: by reason. */
   qemu: Cells;
   kvmNs: number;
   qemuNs: number;
   idleNs: number;
 }
+
+const NONE: Cells = new Float64Array(0);
 
 export class VmSum {
   readonly vcpus = new Map<string, VcpuSum>();
@@ -27,8 +28,8 @@ export class VmSum {
   readonly qemuDurations = new Map<number, Durations>();
   unpairedKvm = 0;
   unpairedQemu = 0;
-  /** By userspace reason: exits by hardware reason. */
-  readonly causes = new Map<number, Cells>();
+  /** Of all its vCPUs, by slot. */
+  kernel: Cells = newCells();
   /** By key of an IoTable: accesses; and by kind those that no table kept. */
   readonly io = new Map<number, number>();
   readonly ioOthers = new Float64Array(8);
@@ -42,7 +43,7 @@ export class VmSum {
   vcpu(vcpu: string): VcpuSum {
     let sum = this.vcpus.get(vcpu);
     if (sum === undefined) {
-      sum = { kvm: newCells(), kernel: newCells(), qemu: newCells(), kvmNs: 0, qemuNs: 0, idleNs: 0 };
+      sum = { kernel: NONE, qemu: NONE, kvmNs: 0, qemuNs: 0, idleNs: 0 };
       this.vcpus.set(vcpu, sum);
     }
     return sum;
@@ -51,8 +52,9 @@ export class VmSum {
   add(vcpu: string, counts: VcpuCounts): void {
     const { trip, io } = counts;
     const sum = this.vcpu(vcpu);
-    sum.kvm = plus(sum.kvm, counts.kvm);
-    sum.kernel = plus(sum.kernel, counts.qemu);
+    // Nearly always it is run by one thread only, and nothing has to be copied.
+    sum.kernel = sum.kernel === NONE ? counts.counts : plus(sum.kernel.slice(), counts.counts);
+    this.kernel = plus(this.kernel, counts.counts);
     sum.kvmNs += trip.kvmNs;
     sum.qemuNs += trip.qemuNs;
     sum.idleNs += trip.idleNs;
@@ -60,9 +62,6 @@ export class VmSum {
     addEach(this.qemuDurations, trip.qemu);
     this.unpairedKvm += trip.unpairedKvm;
     this.unpairedQemu += trip.unpairedQemu;
-    counts.causes.forEach((cells, reason) => {
-      if (cells !== undefined) this.causes.set(reason, plus(this.causes.get(reason) ?? newCells(), cells));
-    });
     for (const [key, count] of io.table.entries()) this.io.set(key, (this.io.get(key) ?? 0) + count);
     io.table.others.forEach((count, kind) => {
       this.ioOthers[kind] = (this.ioOthers[kind] as number) + count;

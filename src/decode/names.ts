@@ -5,8 +5,9 @@
  * What comes after the limit is `other`, and counted there.
  */
 
-/** Label of everything beyond the limit. Always id 0. */
+/** Label of everything beyond the limit, and its id. */
 export const OTHER = 'other';
+export const OTHER_ID = 0;
 
 const MAX_NAME_LENGTH = 128;
 
@@ -36,7 +37,7 @@ export class Names {
   id(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
-    if (this.#texts.length >= this.#limit || text.length > MAX_NAME_LENGTH) return 0;
+    if (this.#texts.length >= this.#limit || text.length > MAX_NAME_LENGTH) return OTHER_ID;
     const id = this.#texts.length;
     this.#texts.push(text);
     this.#ids.set(text, id);

@@ -167,7 +167,8 @@ function isState(value: unknown): value is TraceEventState {
 
 function connectError(path: string, error: Error): AgentError {
   const code = 'code' in error ? error.code : '';
-  if (code === 'ECONNREFUSED') return new AgentError(`${path}: nobody listens there; has that QEMU ended?`);
+  if (code === 'ECONNREFUSED')
+    return new AgentError(`${path}: nobody listens there; has that QEMU ended?`, { cause: error });
   if (code === 'ENOTSOCK') return new AgentError(`${path}: not a socket`);
   return fileError(path, error);
 }

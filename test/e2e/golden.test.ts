@@ -57,7 +57,9 @@ for (const { name, accept, type } of [
   test(`a scrape of an agent that has read a QEMU log: ${name}`, async () => {
     const log = join(FOLDER, 'vm-1.log');
     writeFileSync(log, '');
-    const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', `--qemu.log=${log}`]);
+    // A host without VMs, whatever runs on this one.
+    const proc = `--path.procfs=${mkdtempSync(join(FOLDER, 'proc-'))}`;
+    const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', proc, `--qemu.log=${log}`]);
     const text = readFixture('virtio/kvm-seabios-ioeventfd/log.txt');
     writeFileSync(log, text, { flag: 'a' });
     const scrape = async () => {

@@ -20,7 +20,16 @@ export type Step =
   /** Reads each of the 65,536 ports once. */
   | { readonly inEverywhere: true }
   /** Counts its rounds in RAM, at {@link ROUNDS}. */
-  | { readonly forever: { readonly out: number } };
+  | { readonly forever: { readonly out: number } }
+  /** So many writes at each tick of the APIC's timer, asleep (HLT) in between; counted at {@link ROUNDS}, too. No `ticks`: forever. */
+  | {
+      readonly bursts: {
+        readonly out: number;
+        readonly times: number;
+        readonly everyMs: number;
+        readonly ticks?: number;
+      };
+    };
 
 export interface Guest {
   /** What the first CPU does. */
@@ -42,7 +51,16 @@ const DONE = 0x6000;
 const STACK = 0x7000;
 /** Rounds of `forever`, 32 bits. */
 export const ROUNDS = 0x5000;
-const APIC_ICR = 0xfee00300;
+const APIC = {
+  endOfInterrupt: 0xfee000b0,
+  spurious: 0xfee000f0,
+  icr: 0xfee00300,
+  timer: 0xfee00320,
+  timerStart: 0xfee00380,
+  timerDivide: 0xfee003e0,
+};
+/** Of the timer's interrupt. */
+const VECTOR = 0x20;
 /** To all but self: INIT; and start at page 0xF0, which is F000:0000. */
 const INIT_OTHERS = 0x000c4500;
 const START_OTHERS = 0x000c46f0;
@@ -99,7 +117,7 @@ function prologue(): number[] {
 }
 
 function needsUnrealMode(steps: readonly Step[]): boolean {
-  return steps.some((step) => 'mmioRead' in step || 'mmioWrite' in step);
+  return steps.some((step) => 'mmioRead' in step || 'mmioWrite' in step || 'bursts' in step);
 }
 
 /** Real mode, but FS reaches all 4 GiB: loaded in protected mode, its limit stays. */
@@ -122,15 +140,20 @@ function unrealMode(gdtr: number): number[] {
 
 /** INIT, a moment's wait, start, wait, start: a CPU that runs already ignores the second. */
 function startOthers(): number[] {
-  const send = (command: number) => [
-    ...[0x66, 0xbf, ...long(APIC_ICR)], //                       mov edi, 0xfee00300
-    ...[0x64, 0x67, 0x66, 0xc7, 0x07, ...long(command)], //      mov dword [fs:edi], command
-  ];
+  const send = (command: number) => set(APIC.icr, command);
   const wait = [
     ...[0x66, 0xb9, ...long(2000)], //    mov ecx, 2000
     ...loopEcx([]),
   ];
   return [...send(INIT_OTHERS), ...wait, ...send(START_OTHERS), ...wait, ...send(START_OTHERS)];
+}
+
+/** Needs unreal mode. */
+function set(address: number, value: number): number[] {
+  return [
+    ...[0x66, 0xbf, ...long(address)], //                      mov edi, address
+    ...[0x64, 0x67, 0x66, 0xc7, 0x07, ...long(value)], //      mov dword [fs:edi], value
+  ];
 }
 
 function waitFor(cpus: number): number[] {
@@ -140,6 +163,7 @@ function waitFor(cpus: number): number[] {
 
 function code(step: Step): number[] {
   if ('forever' in step) return forever(step.forever.out);
+  if ('bursts' in step) return bursts(step.bursts);
   if ('inEverywhere' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if (step.times === 0) return [];
   if ('out' in step) return [0xba, ...word(step.out), ...times(step.times, [0xee])]; // mov dx, port; out dx, al
@@ -152,6 +176,43 @@ function code(step: Step): number[] {
 function forever(port: number): number[] {
   const once = [0xee, 0x66, 0xff, 0x06, ...word(ROUNDS)]; //    out dx, al; inc dword [0x5000]
   return [0xba, ...word(port), ...once, 0xeb, back(once)]; //   mov dx, port .. jmp
+}
+
+/** KVM's APIC counts nanoseconds where it divides by 1. */
+const NS_PER_MS = 1_000_000;
+
+function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown }>['bursts']): number[] {
+  const once = [
+    ...[0x66, 0xb9, ...long(times)], //                                  mov ecx, times
+    ...loopEcx([0xee, 0x66, 0xff, 0x06, ...word(ROUNDS)]), //            out dx, al; inc dword [0x5000]
+    ...[0xfb, 0xf4, 0xfa], //                                            sti; hlt; cli
+    ...(ticks === undefined ? [] : [0x66, 0x4e]), //                     dec esi
+  ];
+  return [
+    ...onInterrupt(),
+    ...set(APIC.spurious, 0x1ff),
+    ...set(APIC.timerDivide, 0b1011),
+    ...set(APIC.timer, 0x20000 | VECTOR), // periodic
+    ...set(APIC.timerStart, everyMs * NS_PER_MS),
+    ...[0xba, ...word(out)], //                mov dx, port
+    ...[0x66, 0xbe, ...long(ticks ?? 0)], //   mov esi, ticks
+    ...once,
+    ...[ticks === undefined ? 0xeb : 0x75, back(once)], // jmp, or jnz
+  ];
+}
+
+/** Has {@link VECTOR} answered by code that stands here, and is jumped over. */
+function onInterrupt(): number[] {
+  const handler = [
+    ...[0x66, 0x57, ...set(APIC.endOfInterrupt, 0), 0x66, 0x5f], //    push edi; ..; pop edi
+    0xcf, //                                                           iret
+  ];
+  return [
+    ...[0xe8, ...word(handler.length)], //                             call past the handler: leaves its address on the stack
+    ...handler,
+    ...[0x8f, 0x06, ...word(VECTOR * 4)], //                           pop word [4 * vector]
+    ...[0xc7, 0x06, ...word(VECTOR * 4 + 2), ...word(SEGMENT)], //     mov word [4 * vector + 2], 0xf000
+  ];
 }
 
 /** mov ecx, count; body; dec ecx; jnz */

@@ -1,0 +1,84 @@
+/** The pictures of docs/scale.md, drawn from the figures in docs/bench: npm run docs. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { plot } from './plot.js';
+
+/** What test/bench/cost-curve.ts writes, as far as it is drawn. */
+interface CostFigures {
+  readonly points: readonly {
+    readonly eventsPerSecond: number;
+    readonly cpuShare: number;
+    readonly nsPerEvent: number | null;
+  }[];
+}
+
+/** Of test/bench/scale.ts. */
+interface ScaleFigures {
+  readonly sizes: readonly {
+    readonly series: number;
+    readonly textMs: number;
+    readonly openMetricsMs: number;
+    readonly residentBytes: number;
+  }[];
+}
+
+const SCRAPE_LIMIT_MS = 1000;
+const RESIDENT_LIMIT_MB = 300;
+
+/** File name -> content. @param folder has the figures */
+export function pictures(folder: string): ReadonlyMap<string, string> {
+  return new Map([
+    ['cost-by-events.svg', costByEvents(JSON.parse(readFileSync(join(folder, 'cost-by-events.json'), 'utf8')))],
+    ['cost-by-series.svg', costBySeries(JSON.parse(readFileSync(join(folder, 'cost-by-series.json'), 'utf8')))],
+  ]);
+}
+
+function costByEvents({ points }: CostFigures): string {
+  const busy = points.filter(({ nsPerEvent }) => nsPerEvent !== null);
+  const x = { label: 'events a second', log: true };
+  return plot('CPU of the agent against the rate of events', [
+    {
+      title: 'CPU of the whole process',
+      x,
+      y: { label: '% of one CPU', log: true },
+      lines: [{ name: 'CPU', points: busy.map(({ eventsPerSecond, cpuShare }) => [eventsPerSecond, cpuShare * 100]) }],
+    },
+    {
+      title: 'CPU per event',
+      x,
+      y: { label: 'ns', log: true },
+      lines: [{ name: 'CPU per event', points: busy.map((point) => [point.eventsPerSecond, point.nsPerEvent ?? 0]) }],
+    },
+  ]);
+}
+
+function costBySeries({ sizes }: ScaleFigures): string {
+  const most = Math.max(...sizes.map(({ series }) => series));
+  const x = { label: 'series' };
+  const limit = (name: string, value: number) => ({
+    name,
+    isLimit: true,
+    points: [[0, value] as const, [most, value] as const],
+  });
+  return plot('Scrape time and memory of the agent against the number of series', [
+    {
+      title: 'Time of a scrape',
+      x,
+      y: { label: 'ms' },
+      lines: [
+        { name: 'text format', points: sizes.map(({ series, textMs }) => [series, textMs]) },
+        { name: 'OpenMetrics', points: sizes.map(({ series, openMetricsMs }) => [series, openMetricsMs]) },
+        limit('the most that is allowed', SCRAPE_LIMIT_MS),
+      ],
+    },
+    {
+      title: 'Memory',
+      x,
+      y: { label: 'MB resident' },
+      lines: [
+        { name: 'after the scrapes', points: sizes.map(({ series, residentBytes }) => [series, residentBytes / 1e6]) },
+        limit('the most that is allowed', RESIDENT_LIMIT_MB),
+      ],
+    },
+  ]);
+}

@@ -1,0 +1,94 @@
+/**
+ * What the agent costs at each rate of events: `node build/test/bench/cost-curve.js [rounds] [seconds] [FILE.json]` as root, on a host
+ * without other VMs.
+ *
+ * Guests that sleep between bursts of exits, more and more of them, then guests without a pause. CPU is that of the whole process, kernel
+ * side included, with everything on and a scrape every 15 s: it is also watched while there is no VM. The rate is that of
+ * all events that it got. Medians of the rounds (of lost: the worst).
+ */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, release } from 'node:os';
+import { startGuest } from '../support/qemu.js';
+import { needs } from '../support/require.js';
+import { endAll } from '../support/running.js';
+import { agentTool } from './tools/agent.js';
+import type { Run } from './tools/measure.js';
+
+const TICK_MS = 10;
+/** Exits a second that are asked for: of one guest, unless two are said; undefined: without a pause. */
+const STEPS: readonly { readonly guests: number; readonly exitsPerSecond?: number }[] = [
+  { guests: 0 },
+  ...[500, 1000, 2000, 5000, 10_000, 20_000].map((exitsPerSecond) => ({ guests: 1, exitsPerSecond })),
+  { guests: 2, exitsPerSecond: 20_000 },
+  { guests: 1 },
+  { guests: 2 },
+];
+
+interface Point {
+  readonly guests: number;
+  readonly eventsPerSecond: number;
+  /** CPU seconds a second. */
+  readonly cpuShare: number;
+  /** Null where there are no events. */
+  readonly nsPerEvent: number | null;
+  readonly lost: number;
+}
+
+const agent = agentTool([]);
+
+async function measure({ guests: count, exitsPerSecond }: (typeof STEPS)[number], ms: number): Promise<Run> {
+  const guests = Array.from({ length: count }, (_, index) =>
+    startGuest({
+      name: `curve-${index}`,
+      steps: [
+        exitsPerSecond === undefined
+          ? { forever: { out: 0x80 } }
+          : { bursts: { out: 0x80, times: (exitsPerSecond * TICK_MS) / 1000, everyMs: TICK_MS } },
+      ],
+    }),
+  );
+  try {
+    return await agent({ guests, ms });
+  } finally {
+    for (const guest of guests) await guest.kill();
+  }
+}
+
+function pointOf(guests: number, runs: readonly Run[]): Point {
+  const median = (of: (run: Run) => number) => runs.map(of).sort((a, b) => a - b)[runs.length >> 1] ?? Number.NaN;
+  const nsPerEvent = median((run) => run.nsPerEvent);
+  return {
+    guests,
+    eventsPerSecond: Math.round(median((run) => run.eventsPerSecond)),
+    cpuShare: Number(median(({ cpuShare }) => cpuShare).toFixed(5)),
+    nsPerEvent: Number.isFinite(nsPerEvent) ? Number(nsPerEvent.toFixed(1)) : null,
+    lost: Math.max(...runs.map(({ lost }) => lost)),
+  };
+}
+
+async function curve(rounds: number, ms: number): Promise<Point[]> {
+  const runs = STEPS.map((): Run[] => []);
+  for (let round = 0; round < rounds; round++)
+    for (const [index, step] of STEPS.entries()) runs[index]?.push(await measure(step, ms));
+  return STEPS.map(({ guests }, index) => pointOf(guests, runs[index] ?? []));
+}
+
+function print(points: readonly Point[]): void {
+  console.log('| guests | events/s | CPU % | ns/event | lost |\n|--:|--:|--:|--:|--:|');
+  for (const { guests, eventsPerSecond, cpuShare, nsPerEvent, lost } of points)
+    console.log(`| ${[guests, eventsPerSecond, (cpuShare * 100).toFixed(2), nsPerEvent ?? '-', lost].join(' | ')} |`);
+}
+
+const [rounds = '1', seconds = '15', file] = process.argv.slice(2);
+const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu');
+if (skip !== false) console.log(skip);
+else
+  try {
+    const points = await curve(Number(rounds), Number(seconds) * 1000);
+    print(points);
+    const machine = { cpus: availableParallelism(), kernel: release(), node: process.version };
+    const report = { machine, rounds: Number(rounds), secondsEach: Number(seconds), points };
+    if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  } finally {
+    await endAll();
+  }

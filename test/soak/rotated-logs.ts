@@ -1,0 +1,52 @@
+/** Two logs, written by processes of their own and rotated as logrotate does it: by a rename, and by copytruncate. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { endLater } from '../support/running.js';
+
+const WRITER = join(import.meta.dirname, '../support/log-writer.js');
+export const LINES_PER_SECOND = 200;
+const ROTATE_MS = 7000;
+
+export interface Written {
+  readonly lines: number;
+  readonly rotations: number;
+}
+
+export interface RotatedLogs {
+  /** What was written once they have ended. */
+  ended(): Promise<{ readonly renamed: Written; readonly truncated: Written }>;
+  /** Throws away what is rotated. */
+  clean(): void;
+}
+
+/** `renamed.log` and `truncated.log`. */
+export function rotateLogs(folder: string, seconds: number): RotatedLogs {
+  const renamed = write(join(folder, 'renamed.log'), seconds, 'rename');
+  const truncated = write(join(folder, 'truncated.log'), seconds, 'truncate');
+  return {
+    ended: async () => ({ renamed: await renamed, truncated: await truncated }),
+    clean() {
+      for (const name of readdirSync(folder)) if (/\.log\.\d+$/.test(name)) rmSync(join(folder, name), { force: true });
+    },
+  };
+}
+
+async function write(path: string, seconds: number, how: 'rename' | 'truncate'): Promise<Written> {
+  const args = [path, String(LINES_PER_SECOND), String(seconds), how, String(ROTATE_MS)];
+  const child = spawn(process.execPath, [WRITER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  const ended = once(child, 'close');
+  const isEnded = endLater(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  await ended;
+  isEnded();
+  const [lines = Number.NaN, rotations = Number.NaN] = output.trim().split(' ').map(Number);
+  return { lines, rotations };
+}

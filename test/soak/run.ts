@@ -1,0 +1,37 @@
+/**
+ * The agent with everything on, for an hour: `npm run soak -- [minutes] [FILE.json]`. Needs root, KVM, tracefs and QEMU.
+ *
+ * Prints a line for each of sixty parts, and in the end Markdown; FILE.json gets all figures. The exit code is 1 where something does not hold.
+ */
+import { writeFileSync } from 'node:fs';
+import { needs } from '../support/require.js';
+import { endAll } from '../support/running.js';
+import { soak } from './soak.js';
+import { soakTables } from './table.js';
+
+async function main(): Promise<void> {
+  const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu');
+  if (skip !== false) throw new Error(skip);
+  const [minutesText = '60', file] = process.argv.slice(2);
+  const minutes = Number(minutesText);
+  if (!(minutes >= 0.5)) throw new Error(`${minutesText}: expected minutes, at least 0.5`);
+  const report = await soak(minutes, ({ seconds, vms, residentBytes, heapBytes, handles, series, eventsLost }) =>
+    console.error(
+      `${seconds} s: ${vms} VMs, ${(residentBytes / 1e6).toFixed(1)} MB resident, ${(heapBytes / 1e6).toFixed(1)} MB heap, ` +
+        `${handles} handles, ${series} series, ${eventsLost} lost`,
+    ),
+  );
+  console.log(soakTables(report));
+  for (const warning of new Set(report.warnings)) console.error(warning);
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`);
+  if (report.verdicts.some(({ holds }) => !holds)) process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+} finally {
+  await endAll();
+}
