@@ -1,11 +1,32 @@
-/** The parts of README.md that are made from tables in the code: npm run docs. A test says where they are not up to date. */
+/** The parts of README.md that are made from tables in the code and from committed measurements: npm run docs. A test says where they are not up to date. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { markdownTable, optionsTable } from '../src/config/help.js';
 import { CATALOGUE } from '../src/count/catalogue.js';
 
 const PARTS: Readonly<Record<string, () => string>> = {
   options: optionsTable,
   metrics: metricsTable,
+  overhead: overheadTable,
 };
+
+/** What test/bench/side-by-side.ts writes. */
+interface SideBySide {
+  readonly date: string;
+  readonly machine: { readonly cpus: number; readonly kernel: string; readonly node: string };
+  readonly rounds: number;
+  readonly secondsEach: number;
+  readonly rows: readonly {
+    readonly tool: string;
+    readonly exitsPerSecond: number;
+    readonly ratio: number;
+    readonly eventsPerSecond: number;
+    readonly nsPerEvent: number | null;
+    readonly lost: number;
+  }[];
+}
+
+const SIDE_BY_SIDE = join(import.meta.dirname, '../../docs/bench/side-by-side.json');
 
 /** `<!-- name -->` and `<!-- /name -->` stand around each part. */
 export function updated(readme: string): string {
@@ -28,4 +49,22 @@ function metricsTable(): string {
     `\`${otel.name}\` (${otel.unit})`,
   ]);
   return markdownTable(['metric', 'type', 'labels', 'meaning', 'over OTLP'], rows);
+}
+
+function overheadTable(): string {
+  const { date, machine, rounds, secondsEach, rows }: SideBySide = JSON.parse(readFileSync(SIDE_BY_SIDE, 'utf8'));
+  const { cpus, kernel, node } = machine;
+  const number = (value: number) => Math.round(value).toLocaleString('en-US');
+  const table = markdownTable(
+    ['watched by', "guests' exits/s", 'of untraced', 'events/s', 'CPU per event', 'lost'],
+    rows.map(({ tool, exitsPerSecond, ratio, eventsPerSecond, nsPerEvent, lost }) => [
+      tool,
+      number(exitsPerSecond),
+      `${Math.round(ratio * 100)} %`,
+      eventsPerSecond === 0 ? '' : number(eventsPerSecond),
+      nsPerEvent === null ? '' : `${number(nsPerEvent)} ns`,
+      number(lost),
+    ]),
+  );
+  return `${table}\n\n${date}, ${cpus} CPUs, Linux ${kernel}, Node.js ${node}; medians of ${rounds} rounds of ${secondsEach} s.`;
 }

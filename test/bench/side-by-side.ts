@@ -107,8 +107,9 @@ const [rounds = '5', seconds = '8', file] = process.argv.slice(2);
 try {
   const rows = await compare(Number(rounds), Number(seconds) * 1000);
   print(rows);
-  const machine = { cpus: availableParallelism(), kernel: release(), node: process.version };
-  const report = { machine, rounds: Number(rounds), secondsEach: Number(seconds), events: EVENTS, rows };
+  const machine = { cpus: availableParallelism(), kernel: release().replace(/-.*/, ''), node: process.version };
+  const date = new Date().toISOString().slice(0, 10);
+  const report = { date, machine, rounds: Number(rounds), secondsEach: Number(seconds), events: EVENTS, rows };
   if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 } finally {
   await endAll();
