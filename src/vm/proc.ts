@@ -140,7 +140,7 @@ function numbersIn(folder: string): number[] | undefined {
   try {
     return readdirSync(folder).flatMap((name) => (/^[1-9]\d*$/.test(name) ? [Number(name)] : []));
   } catch (error) {
-    return notThere(folder, error);
+    return notThere(error);
   }
 }
 
@@ -148,12 +148,13 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    return notThere(path, error);
+    return notThere(error);
   }
 }
 
-function notThere(path: string, error: unknown): undefined {
-  if (isOutOfFiles(error)) throw fileError(path, error);
+function notThere(error: unknown): undefined {
+  // The same words for each of thousands of files.
+  if (isOutOfFiles(error)) throw fileError('files of processes', error);
   return undefined;
 }
 
@@ -166,7 +167,7 @@ function readSmall(path: string): string | undefined {
     file = openSync(path, 'r');
     return small.toString('utf8', 0, readSync(file, small, 0, small.length, 0));
   } catch (error) {
-    return notThere(path, error);
+    return notThere(error);
   } finally {
     if (file !== undefined) closeSync(file);
   }

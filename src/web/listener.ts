@@ -134,6 +134,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there already; give another port with --web.listen-address',
   EACCES: 'not permitted; ports below 1024 need root',
   EADDRNOTAVAIL: 'this host does not have that address',
+  EMFILE: 'too many open files; raise the limit with ulimit -n',
   ENOTFOUND: 'no such host name',
 };
 

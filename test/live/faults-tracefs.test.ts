@@ -21,7 +21,7 @@ test('tracefs unmounted: it is mounted again, and counting goes on', liveFault()
   const agent = await startAgent({ prefix: OWN_MOUNTS });
   await countsExactly(agent, 'before-umount');
   inMountsOf(agent.process.pid, 'umount', '--lazy', '--all-targets', TRACEFS);
-  await says(agent, /level=warn msg=waiting because=.*tracing[^]*msg="reading kernel trace"/);
+  await says(agent, /level=warn msg=waiting because=.*tracing[\s\S]*msg="reading kernel trace"/);
   await countsExactly(agent, 'after-umount');
   assert.equal(ioExits(await agent.scrape(), 'before-umount'), OUTS + 1);
   await agent.stop();
