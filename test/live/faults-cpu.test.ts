@@ -1,6 +1,6 @@
 /**
  * A CPU is unplugged and comes back. That changes the whole machine for a moment, so it is done only where it is asked for:
- * KVM_EXIT_EXPORTER_UNPLUG_CPU=1 node --test build/test/live/faults-cpu.test.js
+ * FAULTS_UNPLUG_CPU=1 node --test build/test/live/faults-cpu.test.js
  */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,15 +11,14 @@ import { ioExits, kernelWrote, liveFault, recordNobody } from '../support/faults
 import { startGuest } from '../support/qemu.js';
 import { endAll } from '../support/running.js';
 
-const CPU = Number(process.env.KVM_EXIT_EXPORTER_UNPLUG_CPU ?? Number.NaN);
+const CPU = Number(process.env.FAULTS_UNPLUG_CPU ?? Number.NaN);
 const ONLINE = `/sys/devices/system/cpu/cpu${CPU}/online`;
 
 afterEach(endAll);
 
 function options() {
   const { skip, timeout } = liveFault();
-  if (Number.isNaN(CPU))
-    return { skip: 'changes the machine; KVM_EXIT_EXPORTER_UNPLUG_CPU=1 has it done with CPU 1', timeout };
+  if (Number.isNaN(CPU)) return { skip: 'changes the machine; FAULTS_UNPLUG_CPU=1 has it done with CPU 1', timeout };
   if (!existsSync(ONLINE)) return { skip: `no ${ONLINE}`, timeout };
   return { skip: skip || pinned(), timeout };
 }

@@ -1,4 +1,4 @@
-/** The agent ends when nobody expects it, or its readers do. KVM_EXIT_EXPORTER_KILLS=100 kills it a hundred times. */
+/** The agent ends when nobody expects it, or its readers do. FAULTS_KILLS=100 kills it a hundred times. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ import { Samples } from '../support/samples.js';
 
 afterEach(endAll);
 
-const KILLS = longer('KVM_EXIT_EXPORTER_KILLS', 8);
+const KILLS = longer('FAULTS_KILLS', 8);
 /** From the start of the process until it surely reads: a kill may come in the middle of making the instance. */
 const MOST_MS = 1500;
 

@@ -1,6 +1,6 @@
 /**
  * The agent does not get to read in time: what was overwritten meanwhile is counted as lost, to the event.
- * KVM_EXIT_EXPORTER_STOPPED_SECONDS=60 has it stopped for a minute.
+ * FAULTS_STOPPED_SECONDS=60 has it stopped for a minute.
  */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
@@ -13,7 +13,7 @@ import type { Samples } from '../support/samples.js';
 
 afterEach(endAll);
 
-const SECONDS = longer('KVM_EXIT_EXPORTER_STOPPED_SECONDS', 10);
+const SECONDS = longer('FAULTS_STOPPED_SECONDS', 10);
 
 const lost = (samples: Samples) => samples.sum('kvm_exit_exporter_lost_events_total', { source: 'tracefs' });
 const events = (samples: Samples) => samples.sum('kvm_exit_exporter_events_total', { source: 'tracefs' });
