@@ -11,6 +11,11 @@ export function fileError(path: string, cause: unknown): AgentError {
   });
 }
 
+/** This process, or the host, has as many files open as it may: what a file says is not known then, also not that it is gone. */
+export function isOutOfFiles(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EMFILE' || error.code === 'ENFILE');
+}
+
 const FILE_ERRORS: Record<string, string> = {
   ENOENT: 'no such file',
   EACCES: 'permission denied; read it as root, or give this user the right to read it',
@@ -19,6 +24,7 @@ const FILE_ERRORS: Record<string, string> = {
   ENOTDIR: 'a part of this path is not a directory',
   ELOOP: 'too many symbolic links',
   EMFILE: 'too many open files; raise the limit with ulimit -n',
+  ENFILE: 'the host has too many open files; raise fs.file-max',
   ENOSPC: 'no space left on the device',
   EROFS: 'read-only file system',
 };

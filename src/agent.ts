@@ -7,47 +7,23 @@
  *   /proc ─► inventory ─────────────┘ whose thread
  */
 import { AgentError } from './agent-error.js';
-import { type AttributionOptions, attributionOf } from './attribution.js';
+import type { AgentOptions } from './agent-options.js';
+import { attributionOf } from './attribution.js';
 import type { KernelCounts } from './count/kernel-counts.js';
 import { Ledger } from './count/ledger.js';
 import type { Snapshot } from './count/snapshot.js';
-import type { Collectors } from './count/vcpu-counts.js';
 import { log } from './log.js';
 import { Pace, repeat } from './pace.js';
-import { QemuTraces, type QemuTracesOptions } from './qemu-traces.js';
-import { KernelTrace, type KernelTraceOptions, NoKvmEvents } from './source/kernel-trace.js';
+import { QemuTraces } from './qemu-traces.js';
+import { KernelTrace, NoKvmEvents } from './source/kernel-trace.js';
 import { neededEvents } from './source/needed-events.js';
 import { TopLevelMarkers } from './source/top-level-markers.js';
+import { monotonicNs } from './source/trace-clock.js';
 import { findTracefs, type Tracefs } from './source/tracefs.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
 import { VmDevices } from './vm-devices.js';
-
-export interface AgentOptions {
-  readonly procfs: string;
-  readonly tracefs: string | undefined;
-  readonly instance: string;
-  /** Bytes per CPU. */
-  readonly bufferSize: number;
-  /** `system:event`, `kvm:*`; undefined: those that are needed. */
-  readonly events: readonly string[] | undefined;
-  readonly collectors: Collectors;
-  /** Addresses of each VM that have series of their own. */
-  readonly ioAddresses: number;
-  readonly reader: KernelTraceOptions['reader'];
-  /** Read the kernel's trace at all. */
-  readonly kernel: boolean;
-  /** Have QEMU's markers copied to our instance; where that can't be, read them from the top-level buffer. */
-  readonly markers: boolean;
-  readonly consumeTopLevel: boolean;
-  /** Patterns of QMP sockets, to ask VMs for their devices. */
-  readonly qmp: readonly string[];
-  readonly qemu: Pick<QemuTracesOptions, 'logs' | 'simples' | 'traceEvents'>;
-  readonly graceMs: number;
-  /** What the cluster tells of pods. */
-  readonly podOf?: AttributionOptions['podOf'];
-}
 
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
@@ -121,8 +97,8 @@ export class Agent {
 
   /** Reads until told to stop, then leaves the host as it was. `atEnd`: all is read, and the sources are still open. */
   async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
-    const scans = setInterval(() => this.#scan(), SCAN_MS);
-    const retries = setInterval(() => this.#watch(), RETRY_MS);
+    const scans = setInterval(() => this.#orWait(() => this.#scan()), SCAN_MS);
+    const retries = setInterval(() => this.#orWait(() => this.#watch()), RETRY_MS);
     try {
       await repeat(signal, () => (this.#drain() ? 0 : this.#pace.pauseMs));
       this.#drain();
@@ -140,12 +116,18 @@ export class Agent {
     return this.ledger.snapshot();
   }
 
+  /** @throws AgentError where the host can't be left as it was */
   close(): void {
     this.#devices.stop();
     this.#qemu?.stop();
-    this.#closeTrace();
-    this.#tracefs?.release();
-    this.#tracefs = undefined;
+    // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
+    if (this.#tracefs?.isThere() === false) this.#orWait(() => this.#watch());
+    try {
+      this.#closeTrace();
+    } finally {
+      this.#tracefs?.release();
+      this.#tracefs = undefined;
+    }
   }
 
   #openTracefs(): void {
@@ -207,11 +189,12 @@ export class Agent {
     this.ledger.kernelCountsAll = false;
     if (this.#counts !== undefined) this.#counts.source.up = false;
     if (this.#markerCounts !== undefined) this.#markerCounts.source.up = false;
+    this.#pace.rest();
     this.#topLevel?.close();
     this.#topLevel = undefined;
-    this.#trace?.close();
+    const trace = this.#trace;
     this.#trace = undefined;
-    this.#pace.rest();
+    trace?.close();
   }
 
   /** Says once what is missing. */
@@ -242,7 +225,7 @@ export class Agent {
     const { mostBytes, behind } = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
     counts.source.addDrain((performance.now() - startMs) / 1000);
     this.#pace.adapt(mostBytes);
-    this.#identify(counts);
+    this.#orWait(() => this.#identify(counts));
     return behind;
   }
 
@@ -286,22 +269,25 @@ export class Agent {
     this.#qemu?.forget(vm);
   }
 
-  /** The kvm module comes and goes; somebody may remove our instance. */
+  /** The kvm module comes and goes; somebody may unmount tracefs. */
   #watch(): void {
+    if (this.#trace !== undefined && !this.#trace.alive) {
+      this.#drain();
+      this.#wait('the events of our tracing instance were switched off, the kvm module went, or tracefs was unmounted');
+      this.#closeTrace();
+    }
+    if (this.#trace !== undefined || !this.#options.kernel) return;
+    if (this.#tracefs?.isThere() === false) this.#tracefs = undefined;
+    this.#openTracefs();
+  }
+
+  /** What can't be done now - no file descriptor is left, tracefs is gone - is done again soon. */
+  #orWait(work: () => void): void {
     try {
-      if (this.#trace !== undefined && !this.#trace.alive) {
-        this.#wait('the events of our tracing instance were switched off, or the kvm module went');
-        this.#closeTrace();
-      }
-      if (this.#trace === undefined && this.#options.kernel) this.#openTracefs();
+      work();
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       this.#wait(error.message);
     }
   }
-}
-
-/** CLOCK_MONOTONIC, the clock that our instance stamps events with. */
-function monotonicNs(): number {
-  return Number(process.hrtime.bigint());
 }

@@ -47,6 +47,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(2);
 });
 
+// Nobody reads the log any more, or its disk is full: no reason to stop counting.
+process.stderr.on('error', () => {});
+
 try {
   await main(process.argv.slice(2));
 } catch (error) {

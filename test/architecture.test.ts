@@ -31,9 +31,12 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'trace-sink.ts',
     'version.ts',
     'agent.ts',
+    'agent-options.ts',
     'attribution.ts',
   ],
+  'agent-options.ts': ['attribution.ts', 'count', 'source', 'qemu-traces.ts'],
   'agent.ts': [
+    'agent-options.ts',
     'attribution.ts',
     'pace.ts',
     'vm-devices.ts',

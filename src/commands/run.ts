@@ -1,4 +1,5 @@
-import { Agent, type AgentOptions } from '../agent.js';
+import { Agent } from '../agent.js';
+import type { AgentOptions } from '../agent-options.js';
 import type { Invocation } from '../config/parse.js';
 import { parseBytes, parseChoice, parseCount, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
 import type { Collectors } from '../count/vcpu-counts.js';

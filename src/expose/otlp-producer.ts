@@ -100,7 +100,7 @@ export class SnapshotProducer implements MetricProducer {
       const series = states.state(labels.join('\0'), value, labels[vmAt], collection);
       const arrived = delta && typeof series.arrived?.value === 'number' ? series.arrived.value : 0;
       if (delta && total === arrived) continue;
-      const startTime = startOf(series, delta);
+      const startTime = startOf(series, delta, collection.now);
       const attributes = attributesOf(metric, labels);
       dataPoints.push({ startTime, endTime: collection.now, attributes, value: total - arrived, series, total });
     }
@@ -123,7 +123,7 @@ export class SnapshotProducer implements MetricProducer {
       const series = states.state(labels.join('\0'), total.count, labels[vmAt], collection);
       const arrived = delta && typeof series.arrived?.value === 'object' ? series.arrived.value : undefined;
       if (delta && total.count === (arrived?.count ?? 0)) continue;
-      const startTime = startOf(series, delta);
+      const startTime = startOf(series, delta, collection.now);
       const attributes = attributesOf(metric, labels);
       const value = histogram(total, arrived);
       dataPoints.push({ startTime, endTime: collection.now, attributes, value, series, total });
@@ -150,8 +150,10 @@ function isTracked(point: DataPoint<unknown>): point is TrackedPoint<unknown> {
   return 'series' in point;
 }
 
-function startOf(series: SeriesState, delta: boolean): HrTime {
-  return (delta ? series.arrived?.at : undefined) ?? series.start;
+/** Never later than `now`: the wall clock may have been set back since. */
+function startOf(series: SeriesState, delta: boolean, now: HrTime): HrTime {
+  const start = (delta ? series.arrived?.at : undefined) ?? series.start;
+  return start[0] > now[0] || (start[0] === now[0] && start[1] > now[1]) ? now : start;
 }
 
 /** Ours count up to an edge each, theirs between two. */

@@ -77,9 +77,9 @@ export class KernelTrace {
     this.#reader?.openNewCpus();
   }
 
-  /** Whether the events are still on: false once the kvm module or the instance went. */
+  /** Whether the events are still recorded: false once the kvm module, the instance or tracefs went. */
   get alive(): boolean {
-    return this.instance.isEnabled(this.events);
+    return this.instance.isRecording(this.events);
   }
 
   /** Events that the kernel overwrote or dropped since the start, by CPU. */

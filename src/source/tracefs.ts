@@ -11,13 +11,15 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentError } from '../agent-error.js';
+import { AgentError, isOutOfFiles } from '../agent-error.js';
 
 /** Where distributions and the kernel put it, in the order of preference. */
 const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
 export interface Tracefs {
   readonly path: string;
+  /** False once somebody has unmounted it. */
+  isThere(): boolean;
   /** Take back what {@link findTracefs} did. */
   release(): void;
 }
@@ -25,13 +27,14 @@ export interface Tracefs {
 /** @throws AgentError that says what is missing and the command that gives it */
 export function findTracefs(path: string | undefined): Tracefs {
   const release = () => {};
+  const at = (where: string): Tracefs => ({ path: where, isThere: () => isTracefs(where), release });
   if (path !== undefined) {
     if (!isTracefs(path))
       throw new AgentError(`--path.tracefs=${path}: no tracefs there (no events/ in it)${denied(path)}`);
-    return { path, release };
+    return at(path);
   }
   const mounted = MOUNT_POINTS.find(isTracefs);
-  if (mounted !== undefined) return { path: mounted, release };
+  if (mounted !== undefined) return at(mounted);
   return mountTracefs();
 }
 
@@ -54,6 +57,7 @@ function mountTracefs(): Tracefs {
     throw new AgentError(`${path}: mounted, but not readable; kernel lockdown (confidentiality) refuses tracefs`);
   return {
     path,
+    isThere: () => isTracefs(path),
     release: () => {
       try {
         execFileSync('umount', [path], { stdio: 'pipe' });
@@ -168,7 +172,7 @@ export class TracingInstance {
   /** Switches the events on: `system:name`. All at one moment, so that no exit is seen without what follows it. */
   start(events: readonly string[]): void {
     this.#write('tracing_on', '0');
-    for (const event of events) this.#write(`events/${event.replace(':', '/')}/enable`, '1');
+    for (const event of events) this.#write(enableFile(event), '1');
     this.#write('tracing_on', '1');
     // Last: an instance that asks for markers but does not record keeps them from those that asked before it (seen on 6.18).
     if (this.#markers) this.#tryWrite('options/copy_trace_marker', '1');
@@ -180,9 +184,18 @@ export class TracingInstance {
     this.#tryWrite('tracing_on', '0');
   }
 
-  /** Whether these events are on. */
-  isEnabled(events: readonly string[]): boolean {
-    return events.every((event) => this.#read(`events/${event.replace(':', '/')}/enable`).startsWith('1'));
+  /** Whether it records these events. */
+  isRecording(events: readonly string[]): boolean {
+    return ['tracing_on', ...events.map(enableFile)].every((file) => this.#isOn(file));
+  }
+
+  /** What can't be read for want of file descriptors is as it was. */
+  #isOn(file: string): boolean {
+    try {
+      return readFileSync(join(this.path, file), 'utf8').startsWith('1');
+    } catch (error) {
+      return isOutOfFiles(error);
+    }
   }
 
   /** Whether markers come here. */
@@ -200,12 +213,23 @@ export class TracingInstance {
     return kib > 0 ? kib * 1024 : 4096;
   }
 
-  /** Removes the instance with all that it switched on. Files of it must be closed. */
+  /**
+   * Removes the instance with all that it switched on. Files of it must be closed.
+   * @throws AgentError where somebody else has a file of it open; it records nothing any more then
+   */
   remove(): void {
     if (!existsSync(this.path)) return;
     this.#refuseMarkers();
     this.#tryWrite('events/enable', '0');
-    rmdirSync(this.path);
+    try {
+      rmdirSync(this.path);
+    } catch (error) {
+      if (codeOf(error) !== 'EBUSY') throw new AgentError(`${this.path}: ${explain(error)}`, { cause: error });
+      throw new AgentError(
+        `${this.path}: another program reads it, so it stays, with its events off; once that has ended: rmdir ${this.path}`,
+        { cause: error },
+      );
+    }
   }
 
   #write(file: string, value: string): void {
@@ -266,6 +290,10 @@ export function enlargeTopLevel(root: string, bufferSize: number): () => void {
   }
 }
 
+function enableFile(event: string): string {
+  return `events/${event.replace(':', '/')}/enable`;
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
@@ -277,6 +305,7 @@ function explain(error: unknown): string {
         ? "permission denied although this is uid 0: AppArmor or SELinux forbids it, or it is not the host's uid 0 (user namespace)"
         : 'permission denied; run as root (uid 0; no capability is needed)',
     EPERM: 'not permitted; kernel lockdown or a security module (AppArmor, SELinux) refuses it',
+    EMFILE: 'too many open files; raise the limit with ulimit -n',
     EROFS: 'tracefs is mounted read-only; mount it read-write',
     ENOENT: 'not a tracefs that is alive, or of a kernel without instances (before 3.10)',
     ENOMEM: 'the kernel has no memory for the buffers; give a smaller --tracefs.buffer-size',

@@ -2,7 +2,8 @@
  * Reads what /proc says about processes and threads (HOST), also in a saved copy of it.
  *
  * Every file is read whole and once. Processes vanish at any time, so "not there", "no longer there" and "not permitted" are
- * all `undefined`, never an error. `/proc/PID/stat` (Documentation/filesystems/proc.rst, table 1-4) is one line:
+ * all `undefined`, never an error. Only what can't be read for want of file descriptors is one (AgentError): it must not pass for a process
+ * that is gone. `/proc/PID/stat` (Documentation/filesystems/proc.rst, table 1-4) is one line:
  *
  *   7520 (CPU 0/KVM) S 7510 7504 3387 0 -1 138412352 … 257366 …
  *
@@ -11,6 +12,7 @@
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileError, isOutOfFiles } from '../agent-error.js';
 
 export interface Stat {
   readonly comm: string;
@@ -137,17 +139,23 @@ function nsPidsOf(status: string | undefined): number[] {
 function numbersIn(folder: string): number[] | undefined {
   try {
     return readdirSync(folder).flatMap((name) => (/^[1-9]\d*$/.test(name) ? [Number(name)] : []));
-  } catch {
-    return undefined;
+  } catch (error) {
+    return notThere(error);
   }
 }
 
 function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
+  } catch (error) {
+    return notThere(error);
   }
+}
+
+function notThere(error: unknown): undefined {
+  // The same words for each of thousands of files.
+  if (isOutOfFiles(error)) throw fileError('files of processes', error);
+  return undefined;
 }
 
 const small = Buffer.allocUnsafe(4096);
@@ -158,8 +166,8 @@ function readSmall(path: string): string | undefined {
   try {
     file = openSync(path, 'r');
     return small.toString('utf8', 0, readSync(file, small, 0, small.length, 0));
-  } catch {
-    return undefined;
+  } catch (error) {
+    return notThere(error);
   } finally {
     if (file !== undefined) closeSync(file);
   }

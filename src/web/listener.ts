@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { AgentError } from '../agent-error.js';
 import { log } from '../log.js';
 import { Connections } from './connections.js';
+import { maxConnections } from './max-connections.js';
 import { clientRequest } from './tls.js';
 import type { LoadedWebConfig, WebConfigFile } from './web-config-file.js';
 
@@ -23,8 +24,6 @@ const LIMITS = {
   keepAliveTimeout: 65_000,
 } as const;
 const HANDSHAKE_MS = 10_000;
-/** Well below the usual limit of 1,024 open files: other parts of the agent need some too. */
-const MAX_CONNECTIONS = 512;
 const RETRY_MS = 1000;
 
 /**
@@ -39,7 +38,7 @@ export class Listener {
   #address: Address;
   #closed = false;
   /** Also those of a server that was replaced. */
-  readonly #connections = new Connections(MAX_CONNECTIONS);
+  readonly #connections = new Connections(maxConnections());
 
   private constructor(address: Address, handler: RequestListener, file: WebConfigFile) {
     this.#address = address;
@@ -135,6 +134,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there already; give another port with --web.listen-address',
   EACCES: 'not permitted; ports below 1024 need root',
   EADDRNOTAVAIL: 'this host does not have that address',
+  EMFILE: 'too many open files; raise the limit with ulimit -n',
   ENOTFOUND: 'no such host name',
 };
 

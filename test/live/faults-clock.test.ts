@@ -1,0 +1,70 @@
+/**
+ * Clocks that step. The wall clock of this host is not touched - others run here too: the program alone is told another time, and
+ * a time namespace gives it another CLOCK_MONOTONIC than the one that the kernel stamps events with.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { afterEach, test } from 'node:test';
+import { startAgent } from '../support/agent.js';
+import { countsExactly, liveFault } from '../support/faults.js';
+import { metricOf, startReceiver } from '../support/otlp-receiver.js';
+import { startGuest } from '../support/qemu.js';
+import { endAll } from '../support/running.js';
+
+afterEach(endAll);
+
+const OFFSETS = [
+  ['hours behind', -20_000],
+  ['a day ahead', 86_400],
+] as const;
+
+for (const [what, seconds] of OFFSETS)
+  test(
+    `in a time namespace whose monotonic clock is ${what}: every event is counted at once`,
+    liveFault('unshare'),
+    async () => {
+      const agent = await startAgent({ prefix: ['unshare', '--time', `--monotonic=${seconds}`] });
+      const offsets = readFileSync(`/proc/${agent.process.pid}/timens_offsets`, 'utf8');
+      assert.match(offsets, new RegExp(`^monotonic +${seconds} `, 'm'));
+      await countsExactly(agent, 'other-clock');
+      await agent.stop();
+    },
+  );
+
+/** What the program takes for the wall clock goes an hour forth or back with each second that passes. */
+const STEPPING = `
+  const RealDate = Date;
+  const step = () => (Math.floor(performance.now() / 1000) % 2 === 0 ? 3600e3 : -3600e3);
+  globalThis.Date = class extends RealDate {
+    constructor(...given) { given.length === 0 ? super(RealDate.now() + step()) : super(...given); }
+    static now() { return RealDate.now() + step(); }
+  };`;
+
+test(
+  'the wall clock steps by hours each second: counts and times away from the guest are as ever',
+  liveFault(),
+  async () => {
+    const receiver = await startReceiver();
+    const preload = `data:text/javascript,${encodeURIComponent(STEPPING)}`;
+    const agent = await startAgent({
+      prefix: ['env', `NODE_OPTIONS=--import=${preload}`],
+      args: [`--otlp.endpoint=http://127.0.0.1:${receiver.port}`, '--otlp.interval=1s'],
+    });
+    const startMs = performance.now();
+    const guest = startGuest({ name: 'stepping', steps: [{ forever: { out: 0x80 } }] });
+    await receiver.atLeast(4, 20_000);
+    await guest.kill();
+    const samples = await agent.scrape();
+    const seconds = (performance.now() - startMs) / 1000;
+    const outside = samples.sum('kvm_vcpu_outside_guest_seconds_total', { vm: 'stepping' });
+    assert.ok(outside > 0 && outside < seconds, `${outside} s away from the guest within ${seconds} s`);
+    // It did step: its own lines go back in time.
+    const times = [...agent.log().matchAll(/^time=(\S+)/gm)].map(([, time = '']) => Date.parse(time));
+    assert.ok(times.some((time, line) => Math.abs(time - (times[line - 1] ?? time)) > 3600e3));
+    for (const request of receiver.requests)
+      for (const { startNs, timeNs } of metricOf(request, 'kvm.exits')?.points ?? [])
+        assert.ok(startNs <= timeNs, `a sum from ${startNs} to ${timeNs}`);
+    await countsExactly(agent, 'after-steps');
+    await agent.stop();
+  },
+);
