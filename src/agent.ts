@@ -17,6 +17,7 @@ import { Pace, repeat } from './pace.js';
 import { QemuTraces } from './qemu-traces.js';
 import { KernelTrace, NoKvmEvents } from './source/kernel-trace.js';
 import { neededEvents } from './source/needed-events.js';
+import { type Drained, NOTHING } from './source/ring-buffers.js';
 import { TopLevelMarkers } from './source/top-level-markers.js';
 import { monotonicNs } from './source/trace-clock.js';
 import { findTracefs, type Tracefs } from './source/tracefs.js';
@@ -100,7 +101,7 @@ export class Agent {
     const scans = setInterval(() => this.#orWait(() => this.#scan()), SCAN_MS);
     const retries = setInterval(() => this.#orWait(() => this.#watch()), RETRY_MS);
     try {
-      await repeat(signal, () => (this.#drain() ? 0 : this.#pace.pauseMs));
+      await repeat(signal, () => this.#tick());
       this.#drain();
       atEnd();
     } finally {
@@ -189,7 +190,6 @@ export class Agent {
     this.ledger.kernelCountsAll = false;
     if (this.#counts !== undefined) this.#counts.source.up = false;
     if (this.#markerCounts !== undefined) this.#markerCounts.source.up = false;
-    this.#pace.rest();
     this.#topLevel?.close();
     this.#topLevel = undefined;
     const trace = this.#trace;
@@ -203,12 +203,20 @@ export class Agent {
     this.#waitingFor = reason;
   }
 
-  /** True where there was more than the budget allowed to read. */
-  #drain(): boolean {
-    const behind = this.#drainTopLevel();
-    return this.#drainTrace() || behind;
+  /** Returns the pause until the next. */
+  #tick(): number {
+    this.#orWait(() => this.#learn(this.inventory.notice(performance.now())));
+    if (this.#pace.isDue(performance.now())) this.#drain();
+    return this.#pace.pauseMs;
   }
 
+  #drain(): void {
+    const isBehind = this.#drainTopLevel();
+    const { mostBytes, behind } = this.#drainTrace();
+    this.#pace.drained(mostBytes, behind || isBehind, performance.now());
+  }
+
+  /** True where there was more than the budget allowed to read. */
   #drainTopLevel(): boolean {
     if (this.#topLevel === undefined || this.#markerCounts === undefined) return false;
     const startMs = performance.now();
@@ -217,21 +225,19 @@ export class Agent {
     return behind;
   }
 
-  #drainTrace(): boolean {
+  #drainTrace(): Drained {
     const trace = this.#trace;
     const counts = this.#counts;
-    if (trace === undefined || counts === undefined) return false;
+    if (trace === undefined || counts === undefined) return NOTHING;
     const startMs = performance.now();
-    const { mostBytes, behind } = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
+    const drained = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
     counts.source.addDrain((performance.now() - startMs) / 1000);
-    this.#pace.adapt(mostBytes);
     this.#orWait(() => this.#identify(counts));
-    return behind;
+    return drained;
   }
 
   /** Looks up whose the threads are that were seen for the first time, at once: they may not live long. */
   #identify(counts: KernelCounts): void {
-    this.#learn(this.inventory.notice(performance.now()));
     const newcomers = counts.takeNewThreads();
     for (const tid of newcomers) this.inventory.miss(tid, true);
     this.#learn(this.inventory.resolveMisses(performance.now()));

@@ -1,20 +1,15 @@
 /**
- * How often the kernel's buffers are drained: seldom enough to cost little, often enough that they never fill up.
+ * How often the kernel's buffers are drained: seldom enough to cost little, often enough that they never fill up. In between, ticks
+ * look for processes that have just been started, which costs next to nothing.
  *
- *   drain ─► fill of the fullest buffer ─► pause until the next one
+ *   tick ─► due? ─► drain ─► fill of the fullest buffer ─► pause until the next drain
  */
-import { availableParallelism } from 'node:os';
 
-/** Longest pause. Under load seldom is cheap: each drain finds the caches cold. A scrape drains first. */
+/** Longest pause between drains. Seldom is cheap: each drain finds the caches cold, and asks every CPU. A scrape drains first. */
 const SLOWEST_MS = 500;
-/**
- * The same where little happens: a VM that lives for a moment only must be looked at while it does. To ask a CPU in vain takes some
- * 10 microseconds, so with hundreds of them it is done less often.
- */
-const QUIET_MS = Math.min(SLOWEST_MS, Math.max(100, availableParallelism()));
-/** Little: a drain has read no more than this from any CPU. */
-const QUIET_BYTES = 2 << 16;
 const FASTEST_MS = 10;
+/** Longest pause between ticks: a VM that lives for a moment only must be looked at while it does. */
+const TICK_MS = 100;
 /** While a VM starts its threads come one by one, and it may end at once. */
 const HURRY_MS = 25;
 const HURRIED_DRAINS = 20;
@@ -25,23 +20,34 @@ export class Pace {
   readonly #bufferSize: number;
   #pauseMs = FASTEST_MS;
   #hurried = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
 
   /** @param bufferSize bytes of a CPU's buffer */
   constructor(bufferSize: number) {
     this.#bufferSize = bufferSize;
   }
 
-  /** Between two drains. */
+  /** Until the next tick. */
   get pauseMs(): number {
-    return this.#hurried > 0 ? Math.min(HURRY_MS, this.#pauseMs) : this.#pauseMs;
+    return this.#lastMs === Number.NEGATIVE_INFINITY ? 0 : Math.min(TICK_MS, this.#drainPauseMs);
   }
 
-  /** @param mostBytes what the drain has read of the fullest buffer */
-  adapt(mostBytes: number): void {
+  /** Whether it is time for a drain. @param nowMs of performance.now() */
+  isDue(nowMs: number): boolean {
+    // Half a tick too early is better than half a tick too late.
+    return nowMs - this.#lastMs >= this.#drainPauseMs - this.pauseMs / 2;
+  }
+
+  /**
+   * A drain is over.
+   * @param mostBytes what it has read of the fullest buffer
+   * @param behind there is more to read than it had time for: the next one is due at once
+   */
+  drained(mostBytes: number, behind: boolean, nowMs: number): void {
+    this.#lastMs = behind ? Number.NEGATIVE_INFINITY : nowMs;
     if (this.#hurried > 0) this.#hurried--;
     const fill = mostBytes / this.#bufferSize;
     if (fill > HIGH_WATER) this.#pauseMs = Math.max(FASTEST_MS, this.#pauseMs / 2);
-    else if (mostBytes <= QUIET_BYTES) this.#pauseMs = QUIET_MS;
     else if (fill < HIGH_WATER / 2) this.#pauseMs = Math.min(SLOWEST_MS, this.#pauseMs * 1.25);
   }
 
@@ -50,9 +56,8 @@ export class Pace {
     this.#hurried = HURRIED_DRAINS;
   }
 
-  /** Nothing is drained. */
-  rest(): void {
-    this.#pauseMs = QUIET_MS;
+  get #drainPauseMs(): number {
+    return this.#hurried > 0 ? Math.min(HURRY_MS, this.#pauseMs) : this.#pauseMs;
   }
 }
 

@@ -4,40 +4,61 @@ import { Pace, repeat } from '../src/pace.js';
 
 const MIB = 1 << 20;
 
-/** The pause after a few drains that each read so much of a buffer of 16 MiB. */
-function pauseAt(bytes: number, drains = 100): number {
+/** Milliseconds from a drain to the next, as ticks go. */
+function pauseAfter(pace: Pace, bytes: number): number {
+  pace.drained(bytes, false, 0);
+  let nowMs = 0;
+  do nowMs += pace.pauseMs;
+  while (!pace.isDue(nowMs));
+  return nowMs;
+}
+
+/** The pause after many drains that each read so much of a buffer of 16 MiB. */
+function pauseAt(bytes: number): number {
   const pace = new Pace(16 * MIB);
-  for (let drain = 0; drain < drains; drain++) pace.adapt(bytes);
-  return pace.pauseMs;
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, bytes);
+  return pauseAfter(pace, bytes);
 }
 
 test('a drain that finds a buffer an eighth full or more is followed sooner by the next', () => {
   assert.equal(pauseAt(4 * MIB), 10);
   const pace = new Pace(16 * MIB);
-  pace.adapt(0);
-  const quiet = pace.pauseMs;
-  pace.adapt(4 * MIB);
-  assert.equal(pace.pauseMs, quiet / 2);
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
+  const quiet = pauseAfter(pace, 0);
+  const full = pauseAfter(pace, 4 * MIB);
+  assert.ok(full <= 0.6 * quiet, `${full} ms after ${quiet} ms`);
 });
 
 test('under a load that the buffers bear easily drains are seldom, but more than one a second', () => {
-  assert.ok(pauseAt(MIB / 2) >= 300);
-  assert.ok(pauseAt(MIB / 2) <= 1000);
+  for (const bytes of [0, MIB / 2]) {
+    assert.ok(pauseAt(bytes) >= 300);
+    assert.ok(pauseAt(bytes) <= 1000);
+  }
 });
 
-test('where little happens drains are frequent enough to see a VM that lives for a moment', () => {
-  assert.ok(pauseAt(0) >= 50);
-  assert.ok(pauseAt(0) <= 500);
+test('ticks are frequent enough to see a VM that lives for a moment, also where drains are seldom', () => {
+  const pace = new Pace(16 * MIB);
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
+  assert.ok(pace.pauseMs >= 50);
+  assert.ok(pace.pauseMs <= 150);
+});
+
+test('a drain that was not through is followed by another one at once', () => {
+  const pace = new Pace(16 * MIB);
+  pace.drained(0, true, 1000);
+  assert.deepEqual([pace.pauseMs, pace.isDue(1000)], [0, true]);
+  pace.drained(0, false, 1001);
+  assert.deepEqual([pace.pauseMs > 0, pace.isDue(1001)], [true, false]);
 });
 
 test('drains follow each other closely while a VM starts', () => {
   const pace = new Pace(16 * MIB);
-  pace.adapt(0);
-  const quiet = pace.pauseMs;
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
+  const quiet = pauseAfter(pace, 0);
   pace.hurry();
-  assert.ok(pace.pauseMs <= 30);
-  for (let drain = 0; drain < 100; drain++) pace.adapt(0);
-  assert.equal(pace.pauseMs, quiet);
+  assert.ok(pauseAfter(pace, 0) <= 30);
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
+  assert.equal(pauseAfter(pace, 0), quiet);
 });
 
 test('repeat goes on until it is told to stop', async () => {

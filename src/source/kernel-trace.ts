@@ -13,7 +13,7 @@ import type { TraceSink, Vocabulary } from '../trace-sink.js';
 import { readOverruns } from './cpu-stats.js';
 import { eventNames, kvmEvents, readFormats, systemsOf } from './formats.js';
 import { ALL_NEEDED_EVENTS } from './needed-events.js';
-import { type Drained, openNonBlocking, RingBuffers } from './ring-buffers.js';
+import { type Drained, NOTHING, openNonBlocking, RingBuffers } from './ring-buffers.js';
 import { TracingInstance } from './tracefs.js';
 
 export type ReaderKind = 'auto' | 'binary' | 'text';
@@ -93,8 +93,6 @@ export class KernelTrace {
     this.instance.remove();
   }
 }
-
-const NOTHING: Drained = { events: 0, mostBytes: 0, behind: false };
 
 /**
  * The tracepoints to switch on; `asked` undefined: `needed`, as far as this kernel has them.

@@ -34,6 +34,8 @@ export interface Drained {
   readonly behind: boolean;
 }
 
+export const NOTHING: Drained = { events: 0, mostBytes: 0, behind: false };
+
 export class RingBuffers {
   readonly #path: string;
   readonly #decoder: RecordDecoder;

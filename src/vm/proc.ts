@@ -105,7 +105,7 @@ export function innermostTid(root: string, pid: number, tid: number): number {
 
 /** The process that a thread belongs to. In a saved copy it answers for main threads only. */
 export function tgidOf(root: string, tid: number): number | undefined {
-  const match = /^Tgid:\s*(\d+)$/m.exec(read(join(root, String(tid), 'status')) ?? '');
+  const match = /^Tgid:\s*(\d+)$/m.exec(readSmall(`${root}/${tid}/status`) ?? '');
   return match === null ? undefined : Number(match[1]);
 }
 
@@ -160,7 +160,7 @@ function notThere(error: unknown): undefined {
 
 const small = Buffer.allocUnsafe(4096);
 
-/** As {@link read}, for a file of one line: a third of its cost, and scans read this one thousands of times. */
+/** As {@link read}, for the first lines of a file: a third of its cost, and scans read them thousands of times. */
 function readSmall(path: string): string | undefined {
   let file: number | undefined;
   try {

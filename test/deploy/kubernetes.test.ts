@@ -5,15 +5,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { faultsOf, type KubernetesObject } from '../support/kubernetes-schemas.js';
-import {
-  COMPONENTS,
-  type DaemonSet,
-  needsKubectl,
-  type PodSpec,
-  ROOT,
-  readYaml,
-  render,
-} from '../support/kustomize.js';
+import { COMPONENTS, type DaemonSet, needsKubectl, ROOT, readYaml, render } from '../support/kustomize.js';
 
 const kubectl = needsKubectl();
 
