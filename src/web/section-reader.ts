@@ -4,6 +4,9 @@ import { unknown } from '../config/nearest.js';
 
 type Section = Readonly<Record<string, unknown>>;
 
+/** All scalars as they are written: `0x10` as a password's name is no number. No warnings of the library's own on stderr. */
+const YAML_OPTIONS = { schema: 'failsafe', prettyErrors: false, logLevel: 'error' } as const;
+
 /** Values of the file by type, and a list of what is wrong with them. */
 export class SectionReader {
   readonly root: unknown;
@@ -13,8 +16,7 @@ export class SectionReader {
   constructor(path: string, text: string) {
     this.#path = path;
     const lines = new LineCounter();
-    // All scalars as they are written: `0x10` as a password's name is no number.
-    const document = parseDocument(text, { schema: 'failsafe', lineCounter: lines, prettyErrors: false });
+    const document = parseDocument(text, { ...YAML_OPTIONS, lineCounter: lines });
     for (const { pos, message } of document.errors)
       this.problem(`line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`);
     visit(document, (_key, node) => {
