@@ -28,7 +28,7 @@ import { VmDevices } from './vm-devices.js';
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
 const SCAN_MS = 2000;
-const RETRY_MS = 5000;
+const RETRY_MS = 2000;
 
 export class Agent {
   readonly ledger: Ledger;

@@ -63,7 +63,7 @@ test(
     const agent = await startAgent();
     const { host } = new URL(agent.url);
     const options = { target: host, rules: [], interval: '200ms' };
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const prometheus = await Prometheus.start(options);
       const isEnded = endLater(() => prometheus.stop());
       await sleep(300 * Math.random());

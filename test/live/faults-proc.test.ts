@@ -71,7 +71,7 @@ test(
     await guest.kill();
     for (let pid = 2; pid <= 60; pid++) cpSync(model, join(procfs, String(pid)), { recursive: true });
     const agent = await startAgent({ args: [`--path.procfs=${procfs}`, '--vm.grace-period=1s'] });
-    const endMs = Date.now() + 4000;
+    const endMs = Date.now() + 3000;
     for (let round = 0; Date.now() < endMs; round++) {
       const folder = join(procfs, String(2 + (round % 59)));
       if (!existsSync(folder)) cpSync(model, folder, { recursive: true });
@@ -108,7 +108,7 @@ test(
 );
 
 test('it starts while VMs start and end', liveFault(), async () => {
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < 2; round++) {
     const killed = [0, 1].map((index) =>
       startGuest({ name: `early-${round}-${index}`, steps: [{ forever: { out: 0x80 } }] }),
     );
