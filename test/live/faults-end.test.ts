@@ -17,7 +17,7 @@ import { Samples } from '../support/samples.js';
 
 afterEach(endAll);
 
-const KILLS = longer('FAULTS_KILLS', 8);
+const KILLS = longer('FAULTS_KILLS', 6);
 /** From the start of the process until it surely reads: a kill may come in the middle of making the instance. */
 const MOST_MS = 1500;
 
