@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, tracingInstances, uniqueInstance } from '../support/agent.js';
-import { countsExactly, ioExits, liveFault, OUTS } from '../support/faults.js';
+import { removeInstance, startAgent, uniqueInstance } from '../support/agent.js';
+import { countsExactly, ioExits, killed, liveFault, OUTS } from '../support/faults.js';
 import { startGuest } from '../support/qemu.js';
 import { MAIN, reportOf } from '../support/run-agent.js';
 import { endAll, endLater } from '../support/running.js';
@@ -36,7 +36,7 @@ test('the same while it records: what it saves of /proc names them all', liveFau
   const args = ['record', '-o', join(folder, 'recording'), `--tracefs.instance=${instance}`];
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(child, 'close');
-  const isEnded = endLater(async () => void child.kill('SIGKILL'));
+  const isEnded = endLater(() => killed(child, instance));
   await once(child.stderr, 'data'); // it records
   const stopStorm = startStorm();
   const names = await runMany('taped', 1);
@@ -44,8 +44,8 @@ test('the same while it records: what it saves of /proc names them all', liveFau
   child.kill('SIGINT');
   await ended;
   isEnded();
+  assert.ok(!removeInstance(instance));
   assert.equal(child.exitCode, 0);
-  assert.ok(!tracingInstances().includes(instance));
   const { exits } = reportOf(join(folder, 'recording'));
   for (const name of names) {
     const own = exits.filter(({ vm, reason }) => vm === name && reason === 'KVM_EXIT_IO');

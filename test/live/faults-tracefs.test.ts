@@ -6,8 +6,8 @@ import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
-import { countsExactly, ioExits, isUp, liveFault, OUTS, says } from '../support/faults.js';
+import { removeInstance, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
+import { countsExactly, ioExits, isUp, killed, liveFault, OUTS, says } from '../support/faults.js';
 import { MAIN } from '../support/run-agent.js';
 import { endAll, endLater } from '../support/running.js';
 
@@ -53,7 +53,7 @@ test('tracefs unmounted while it records: it says so, and the instance goes all 
   const instance = uniqueInstance();
   const args = ['record', '-o', join(folder, 'recording'), `--tracefs.instance=${instance}`];
   const child = spawn('unshare', ['--mount', process.execPath, MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const isEnded = endLater(async () => void child.kill('SIGKILL'));
+  const isEnded = endLater(() => killed(child, instance));
   let log = '';
   child.stderr.on('data', (text) => {
     log += text;
@@ -61,9 +61,9 @@ test('tracefs unmounted while it records: it says so, and the instance goes all 
   });
   await once(child, 'close');
   isEnded();
+  assert.ok(!removeInstance(instance));
   assert.equal(child.exitCode, 2, log);
   assert.match(log, new RegExp(`^kvm-exit-exporter: ${TRACEFS}/instances/${instance}/.*: no such file$`, 'm'));
-  assert.ok(!tracingInstances().includes(instance));
 });
 
 test('its instance removed under it: the kernel refuses, and nothing is lost', liveFault(), async () => {
