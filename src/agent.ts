@@ -15,12 +15,12 @@ import type { Snapshot } from './count/snapshot.js';
 import { log } from './log.js';
 import { Pace, repeat } from './pace.js';
 import { QemuTraces } from './qemu-traces.js';
+import { findTracefs, type Tracefs } from './source/find-tracefs.js';
 import { KernelTrace, NoKvmEvents } from './source/kernel-trace.js';
 import { neededEvents } from './source/needed-events.js';
 import { type Drained, NOTHING } from './source/ring-buffers.js';
 import { TopLevelMarkers } from './source/top-level-markers.js';
 import { monotonicNs } from './source/trace-clock.js';
-import { findTracefs, type Tracefs } from './source/tracefs.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
@@ -29,7 +29,7 @@ import { VmDevices } from './vm-devices.js';
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
 const SCAN_MS = 2000;
-const RETRY_MS = 5000;
+const RETRY_MS = 2000;
 
 export class Agent {
   readonly ledger: Ledger;

@@ -6,11 +6,12 @@ import { AgentError, fileError } from '../agent-error.js';
 import type { Invocation } from '../config/parse.js';
 import { parseBytes, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
 import { log } from '../log.js';
+import { findTracefs } from '../source/find-tracefs.js';
 import { eventsOf } from '../source/kernel-trace.js';
 import { neededEvents } from '../source/needed-events.js';
 import { PageRecorder, type Recorded } from '../source/page-recorder.js';
 import { saveFormats, saveThreadNames } from '../source/save-tracefs.js';
-import { findTracefs, TracingInstance } from '../source/tracefs.js';
+import { TracingInstance } from '../source/tracefs.js';
 import { VERSION } from '../version.js';
 import { Inventory } from '../vm/inventory.js';
 import { ProcCopy } from '../vm/proc-copy.js';
@@ -55,7 +56,7 @@ export async function record({ get, argv }: Invocation): Promise<void> {
     try {
       process.stdout.write(await recordInstance(instance, events, options, signal));
     } finally {
-      instance.remove();
+      instance.removeFrom(tracefs, get('path.tracefs'));
     }
   } finally {
     tracefs.release();

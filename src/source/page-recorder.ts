@@ -128,7 +128,12 @@ export class PageRecorder {
   }
 
   #statsText(name: string): string {
-    return readFileSync(join(this.#instance, 'per_cpu', name, 'stats'), 'latin1');
+    const path = join(this.#instance, 'per_cpu', name, 'stats');
+    try {
+      return readFileSync(path, 'latin1');
+    } catch (error) {
+      throw fileError(path, error);
+    }
   }
 
   #saveStats(): void {

@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../agent-error.js';
+import { findTracefs, type Tracefs } from './find-tracefs.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 import { kvmEvents, readFormats } from './formats.js';
 import { ALL_NEEDED_EVENTS } from './needed-events.js';
-import { findTracefs, type Tracefs, TracingInstance } from './tracefs.js';
+import { TracingInstance } from './tracefs.js';
 
 export interface TracefsProbe {
   /** Undefined where there is none to be had. */

@@ -8,82 +8,10 @@
  * Source: Documentation/trace/ftrace.rst, kernel/trace/trace.c (Linux 6.18). `copy_trace_marker` is there from 6.16 on,
  * `buffer_subbuf_size_kb` from 6.8 on.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { AgentError, isOutOfFiles } from '../agent-error.js';
-
-/** Where distributions and the kernel put it, in the order of preference. */
-const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
-
-export interface Tracefs {
-  readonly path: string;
-  /** False once somebody has unmounted it. */
-  isThere(): boolean;
-  /** Take back what {@link findTracefs} did. */
-  release(): void;
-}
-
-/** @throws AgentError that says what is missing and the command that gives it */
-export function findTracefs(path: string | undefined): Tracefs {
-  const release = () => {};
-  const at = (where: string): Tracefs => ({ path: where, isThere: () => isTracefs(where), release });
-  if (path !== undefined) {
-    if (!isTracefs(path))
-      throw new AgentError(`--path.tracefs=${path}: no tracefs there (no events/ in it)${denied(path)}`);
-    return at(path);
-  }
-  const mounted = MOUNT_POINTS.find(isTracefs);
-  if (mounted !== undefined) return at(mounted);
-  return mountTracefs();
-}
-
-function mountTracefs(): Tracefs {
-  const [path = ''] = MOUNT_POINTS;
-  const command = `mount -t tracefs nodev ${path}`;
-  if (process.getuid?.() !== 0)
-    throw new AgentError(`tracefs is not mounted, or not for this user to see; as root: ${command}`);
-  try {
-    execFileSync('mount', ['-t', 'tracefs', 'nodev', path], { stdio: 'pipe' });
-  } catch (error) {
-    throw new AgentError(
-      `tracefs is not mounted and cannot be: ${command} failed; a container needs the host's bound to that place, the kernel CONFIG_TRACING, and lockdown refuses it`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (!isTracefs(path))
-    throw new AgentError(`${path}: mounted, but not readable; kernel lockdown (confidentiality) refuses tracefs`);
-  return {
-    path,
-    isThere: () => isTracefs(path),
-    release: () => {
-      try {
-        execFileSync('umount', [path], { stdio: 'pipe' });
-      } catch {
-        // Somebody else uses it by now: then it stays, as it would have been needed anyway.
-      }
-    },
-  };
-}
-
-function isTracefs(path: string): boolean {
-  try {
-    return readdirSync(path).includes('events');
-  } catch {
-    return false;
-  }
-}
-
-function denied(path: string): string {
-  try {
-    readdirSync(path);
-    return '';
-  } catch (error) {
-    return `: ${codeOf(error) === 'ENOENT' ? 'no such directory' : 'not readable; this needs root'}`;
-  }
-}
+import { findTracefs, type Tracefs } from './find-tracefs.js';
 
 export interface InstanceOptions {
   /** Name below instances/. */
@@ -205,6 +133,17 @@ export class TracingInstance {
 
   #refuseMarkers(): void {
     if (this.#markers) this.#tryWrite('options/copy_trace_marker', '0');
+  }
+
+  /** As {@link remove}, also where tracefs was unmounted meanwhile: out of reach, the instance would record on. */
+  removeFrom(tracefs: Tracefs, given: string | undefined): void {
+    if (tracefs.isThere()) return this.remove();
+    const again = findTracefs(given);
+    try {
+      new TracingInstance(again.path, basename(this.path)).remove();
+    } finally {
+      again.release();
+    }
   }
 
   /** Bytes that one read delivers at most. */

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, tracingInstances, uniqueInstance } from '../support/agent.js';
-import { countsExactly, ioExits, liveFault, longer, OUTS } from '../support/faults.js';
+import { removeInstance, startAgent, tracingInstances, uniqueInstance } from '../support/agent.js';
+import { countsExactly, ioExits, killed, liveFault, longer, OUTS } from '../support/faults.js';
 import { freePort } from '../support/free-port.js';
 import { startGuest } from '../support/qemu.js';
 import { MAIN, reportOf } from '../support/run-agent.js';
@@ -17,7 +17,7 @@ import { Samples } from '../support/samples.js';
 
 afterEach(endAll);
 
-const KILLS = longer('FAULTS_KILLS', 8);
+const KILLS = longer('FAULTS_KILLS', 6);
 /** From the start of the process until it surely reads: a kill may come in the middle of making the instance. */
 const MOST_MS = 1500;
 
@@ -35,7 +35,7 @@ test(`kill -9 at ${KILLS} random moments: the next start takes over what is left
       log += text;
     });
     const ended = once(child, 'close');
-    const isEnded = endLater(async () => void child.kill('SIGKILL'));
+    const isEnded = endLater(() => killed(child, instance));
     const afterMs = Math.random() * MOST_MS;
     await sleep(afterMs);
     child.kill('SIGKILL');
@@ -68,7 +68,7 @@ test('the disk with its log is full: it counts on, and ends cleanly', liveFault(
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', full] });
   closeSync(full);
   const ended = once(child, 'close');
-  const isEnded = endLater(async () => void child.kill('SIGKILL'));
+  const isEnded = endLater(() => killed(child, instance));
   const scrape = () => fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text());
   const deadline = Date.now() + 20_000;
   let started = false;
@@ -84,8 +84,8 @@ test('the disk with its log is full: it counts on, and ends cleanly', liveFault(
   child.kill('SIGTERM');
   await ended;
   isEnded();
+  assert.ok(!removeInstance(instance));
   assert.equal(child.exitCode, 0);
-  assert.ok(!tracingInstances().includes(instance));
 });
 
 test('record whose output nobody reads ends cleanly', liveFault(), async (t) => {
@@ -97,7 +97,7 @@ test('record whose output nobody reads ends cleanly', liveFault(), async (t) => 
   child.stdout.destroy();
   child.stderr.destroy();
   await once(child, 'close');
+  assert.ok(!removeInstance(instance));
   assert.equal(child.exitCode, 0);
-  assert.ok(!tracingInstances().includes(instance));
   assert.doesNotThrow(() => reportOf(join(folder, 'recording')));
 });

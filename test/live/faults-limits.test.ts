@@ -56,7 +56,7 @@ test(
       sockets.push(socket);
     }
     await countsExactly(agent, 'among-many');
-    await sleep(6000); // three scans and a look at the instance
+    await sleep(4500); // two scans, and two looks at the instance
     assert.ok(filesOf(agent.process.pid) < FILES);
     const before = ioExits(await agent.scrape(), 'long-runner');
     await agent.scrapeUntil('it still counts', (samples) => ioExits(samples, 'long-runner') > before);
@@ -79,9 +79,9 @@ test(
     const files = filesOf(agent.process.pid);
     const setLimit = (count: number) => execFileSync('prlimit', [`--pid=${agent.process.pid}`, `--nofile=${count}:`]);
     setLimit(Math.floor(files / 2));
-    await sleep(6000);
+    await sleep(4500);
     setLimit(1024);
-    assert.match(agent.log(), /level=warn msg=waiting because=.*too many open files/);
+    assert.match(agent.log(), /level=warn msg=waiting because="files of processes: too many open files/);
     assert.doesNotMatch(agent.log(), /"VM stopped" vm=files-gone/);
     await guest.kill();
     const samples = await agent.scrapeUntil(

@@ -7,38 +7,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../support/agent.js';
-import { countsExactly, ioExits, liveFault, OUTS } from '../support/faults.js';
+import { removeInstance, startAgent, uniqueInstance } from '../support/agent.js';
+import { countsExactly, ioExits, killed, liveFault, OUTS } from '../support/faults.js';
 import { startGuest } from '../support/qemu.js';
+import { MAIN, reportOf } from '../support/run-agent.js';
 import { endAll, endLater } from '../support/running.js';
+import { runMany, startStorm } from '../support/storm.js';
 
 afterEach(endAll);
 
-/** Hundreds of processes a second. */
-const STORM = 'while :; do (:) & (exec true) & (:) & wait; done';
-
 test('VMs and other processes start and end all the time: every exit is counted, none twice', liveFault(), async () => {
   const agent = await startAgent();
-  const storm = spawn('sh', ['-c', STORM], { stdio: 'ignore' });
-  const stopStorm = async () => {
-    const ended = once(storm, 'close');
-    storm.kill('SIGKILL');
-    await ended;
-  };
-  const isEnded = endLater(stopStorm);
-  const names = Array.from({ length: 6 }, (_, index) => `storm-${index}`);
-  for (let index = 0; index < names.length; index += 2)
-    await Promise.all(
-      names.slice(index, index + 2).map(async (name, other) => {
-        const guest = startGuest({ name, steps: [{ out: 0x80, times: OUTS }] });
-        // Some of those that are ended in the middle of it, by nobody's leave.
-        const killed = startGuest({ name: `${name}-killed`, steps: [{ forever: { out: 0x80 } }] });
-        await sleep(100 * other + 100 * Math.random());
-        await killed.kill();
-        await guest.finished();
-      }),
-    );
-  isEnded();
+  const stopStorm = startStorm();
+  const names = await runMany('storm', 2);
   await stopStorm();
   const samples = await agent.scrapeUntil('all of them', (now) =>
     names.every((name) => ioExits(now, name) >= OUTS + 1),
@@ -46,6 +27,34 @@ test('VMs and other processes start and end all the time: every exit is counted,
   for (const name of names) assert.equal(ioExits(samples, name), OUTS + 1);
   assert.equal(samples.sum('kvm_exit_exporter_malformed_total'), 0);
   await agent.stop();
+});
+
+test('the same while it records: what it saves of /proc names them all', liveFault(), async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'storm-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const instance = uniqueInstance();
+  const args = ['record', '-o', join(folder, 'recording'), `--tracefs.instance=${instance}`];
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(child, 'close');
+  const isEnded = endLater(() => killed(child, instance));
+  await once(child.stderr, 'data'); // it records
+  const stopStorm = startStorm();
+  const names = await runMany('taped', 1);
+  await stopStorm();
+  child.kill('SIGINT');
+  await ended;
+  isEnded();
+  assert.ok(!removeInstance(instance));
+  assert.equal(child.exitCode, 0);
+  const { exits } = reportOf(join(folder, 'recording'));
+  for (const name of names) {
+    const own = exits.filter(({ vm, reason }) => vm === name && reason === 'KVM_EXIT_IO');
+    assert.deepEqual(
+      own.map(({ count }) => count),
+      [OUTS + 1],
+      name,
+    );
+  }
 });
 
 /** What the agent reads of a process, taken from this one: real files, whose folder can be taken away at any moment. */
@@ -71,7 +80,7 @@ test(
     await guest.kill();
     for (let pid = 2; pid <= 60; pid++) cpSync(model, join(procfs, String(pid)), { recursive: true });
     const agent = await startAgent({ args: [`--path.procfs=${procfs}`, '--vm.grace-period=1s'] });
-    const endMs = Date.now() + 4000;
+    const endMs = Date.now() + 3000;
     for (let round = 0; Date.now() < endMs; round++) {
       const folder = join(procfs, String(2 + (round % 59)));
       if (!existsSync(folder)) cpSync(model, folder, { recursive: true });
@@ -108,17 +117,13 @@ test(
 );
 
 test('it starts while VMs start and end', liveFault(), async () => {
-  for (let round = 0; round < 3; round++) {
-    const killed = [0, 1].map((index) =>
-      startGuest({ name: `early-${round}-${index}`, steps: [{ forever: { out: 0x80 } }] }),
-    );
-    const starting = startAgent();
-    for (const guest of killed) {
-      await sleep(150 * Math.random());
-      await guest.kill();
-    }
-    const agent = await starting;
-    await countsExactly(agent, `early-${round}`);
-    await agent.stop();
+  const killed = [0, 1].map((index) => startGuest({ name: `early-${index}`, steps: [{ forever: { out: 0x80 } }] }));
+  const starting = startAgent();
+  for (const guest of killed) {
+    await sleep(150 * Math.random());
+    await guest.kill();
   }
+  const agent = await starting;
+  await countsExactly(agent, 'early');
+  await agent.stop();
 });

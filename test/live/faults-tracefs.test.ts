@@ -1,12 +1,15 @@
 /** Somebody takes the kernel's trace away while the agent reads it. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { startAgent, TRACEFS, tracingInstances } from '../support/agent.js';
-import { countsExactly, ioExits, isUp, liveFault, OUTS, says } from '../support/faults.js';
-import { endAll } from '../support/running.js';
+import { removeInstance, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
+import { countsExactly, ioExits, isUp, killed, liveFault, OUTS, says } from '../support/faults.js';
+import { MAIN } from '../support/run-agent.js';
+import { endAll, endLater } from '../support/running.js';
 
 afterEach(endAll);
 
@@ -42,6 +45,25 @@ test('tracefs unmounted that was named by a flag: source_up 0 until it is back',
   await agent.scrapeUntil('up again', isUp, 20_000);
   await countsExactly(agent, 'mounted-again');
   await agent.stop();
+});
+
+test('tracefs unmounted while it records: it says so, and the instance goes all the same', liveFault(), async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'unmounted-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const instance = uniqueInstance();
+  const args = ['record', '-o', join(folder, 'recording'), `--tracefs.instance=${instance}`];
+  const child = spawn('unshare', ['--mount', process.execPath, MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const isEnded = endLater(() => killed(child, instance));
+  let log = '';
+  child.stderr.on('data', (text) => {
+    log += text;
+    if (/msg=recording/.test(text)) inMountsOf(child.pid, 'umount', '--lazy', '--all-targets', TRACEFS);
+  });
+  await once(child, 'close');
+  isEnded();
+  assert.ok(!removeInstance(instance));
+  assert.equal(child.exitCode, 2, log);
+  assert.match(log, new RegExp(`^kvm-exit-exporter: ${TRACEFS}/instances/${instance}/.*: no such file$`, 'm'));
 });
 
 test('its instance removed under it: the kernel refuses, and nothing is lost', liveFault(), async () => {

@@ -1,5 +1,5 @@
 /**
- * Nothing is lost at the highest rate that two guests reach: KVM_EXIT_EXPORTER_SECONDS=60 node build/test/live/full-speed.test.js
+ * Nothing is lost at the highest rate that two guests reach: FULL_SPEED_SECONDS=60 node build/test/live/full-speed.test.js
  * takes its time; the test suite does not have it.
  */
 import assert from 'node:assert/strict';
@@ -12,7 +12,7 @@ import { startGuest } from '../support/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
 
-const SECONDS = Number(process.env.KVM_EXIT_EXPORTER_SECONDS ?? 10);
+const SECONDS = Number(process.env.FULL_SPEED_SECONDS ?? 10);
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
   timeout: (SECONDS + 60) * 1000,

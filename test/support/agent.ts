@@ -91,15 +91,18 @@ export async function startAgent({
       await ended;
       isEnded();
       assert.deepEqual({ code: child.exitCode, signal: child.signalCode }, { code: 0, signal: null }, log);
-      assert.ok(!tracingInstances().includes(instance), `${instance} is left behind`);
+      assert.ok(!removeInstance(instance), `${instance} is left behind`);
     },
     kill,
   };
 }
 
-function removeInstance(name: string): void {
+/** Whether there was one. */
+export function removeInstance(name: string): boolean {
   const path = `${TRACEFS}/instances/${name}`;
-  if (existsSync(path)) rmdirSync(path);
+  if (!existsSync(path)) return false;
+  rmdirSync(path);
+  return true;
 }
 
 function spawnAgent(prefix: readonly string[], args: readonly string[]): ChildProcess {

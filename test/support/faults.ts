@@ -1,9 +1,11 @@
 /** What the tests of faults ask of a running agent, of the kernel and of each other. */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, TRACEFS } from './agent.js';
+import { type RunningAgent, removeInstance, TRACEFS } from './agent.js';
 import { startGuest } from './qemu.js';
 import { needs, type Requirement } from './require.js';
 import type { Samples } from './samples.js';
@@ -37,6 +39,16 @@ export async function says(agent: RunningAgent, what: RegExp, withinMs = 20_000)
     if (Date.now() > deadline) assert.fail(`never says ${what}:\n${agent.log()}`);
     await sleep(50);
   }
+}
+
+/** For `endLater`: ends what was started by hand, and removes its instance. */
+export async function killed(child: ChildProcess, instance: string): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const ended = once(child, 'close');
+    child.kill('SIGKILL');
+    await ended;
+  }
+  removeInstance(instance);
 }
 
 /** What the kernel's ring buffers say of themselves, summed over the CPUs. */
