@@ -80,7 +80,7 @@ export class VmDevices {
         socket.problem = '';
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
-        const level = hasEnded(error) ? 'debug' : 'warn';
+        const level = hasEnded(error) && !this.#patterns.includes(path) ? 'debug' : 'warn';
         if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { because: problem });
         socket.problem = problem;
       }
@@ -116,7 +116,7 @@ function hasStopped(vm: Vm | undefined): boolean {
   return vm !== undefined && !Number.isNaN(vm.stoppedMs);
 }
 
-/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind. */
+/** Not worth a warning, unless it was named itself: a QEMU that was killed, or ended itself, leaves its socket behind. */
 function hasEnded(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT');
