@@ -25,6 +25,7 @@ import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
 import { VmDevices } from './vm-devices.js';
+import { Waiting } from './waiting.js';
 
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
@@ -43,7 +44,7 @@ export class Agent {
   #trace: KernelTrace | undefined;
   #topLevel: TopLevelMarkers | undefined;
   readonly #pace: Pace;
-  #waitingFor = '';
+  readonly #waiting = new Waiting();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -76,7 +77,7 @@ export class Agent {
   /** Why the events are not being read - the kernel's, if they are to be; undefined: they are. */
   get notReady(): string | undefined {
     if (this.#trace !== undefined || !this.#options.kernel) return undefined;
-    return this.#waitingFor || 'the sources are not open yet';
+    return this.#waiting.reason || 'the sources are not open yet';
   }
 
   /**
@@ -91,15 +92,15 @@ export class Agent {
       this.#tracefs?.release();
       this.#tracefs = undefined;
       if (!(error instanceof AgentError) || this.#qemu === undefined) throw error;
-      this.#wait(error.message);
+      this.#waiting.for(error.message);
     }
     this.#qemu?.start();
   }
 
   /** Reads until told to stop, then leaves the host as it was. `atEnd`: all is read, and the sources are still open. */
   async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
-    const scans = setInterval(() => this.#orWait(() => this.#scan()), SCAN_MS);
-    const retries = setInterval(() => this.#orWait(() => this.#watch()), RETRY_MS);
+    const scans = setInterval(() => this.#waiting.attempt(() => this.#scan()), SCAN_MS);
+    const retries = setInterval(() => this.#waiting.attempt(() => this.#watch()), RETRY_MS);
     try {
       await repeat(signal, () => this.#tick());
       this.#drain();
@@ -122,7 +123,7 @@ export class Agent {
     this.#devices.stop();
     this.#qemu?.stop();
     // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
-    if (this.#tracefs?.isThere() === false) this.#orWait(() => this.#watch());
+    if (this.#tracefs?.isThere() === false) this.#waiting.attempt(() => this.#watch());
     try {
       this.#closeTrace();
     } finally {
@@ -150,12 +151,12 @@ export class Agent {
       });
     } catch (error) {
       if (!(error instanceof NoKvmEvents)) throw error;
-      this.#wait(error.message);
+      this.#waiting.for(error.message);
       return;
     }
     counts.source.up = true;
     this.ledger.kernelCountsAll = this.#trace.events.includes('kvm:kvm_userspace_exit');
-    this.#waitingFor = '';
+    this.#waiting.over();
     const { fallback } = this.#trace;
     if (fallback !== undefined)
       log('warn', 'reading trace_pipe as text, which costs much more CPU', { because: fallback });
@@ -192,20 +193,23 @@ export class Agent {
     if (this.#markerCounts !== undefined) this.#markerCounts.source.up = false;
     this.#topLevel?.close();
     this.#topLevel = undefined;
+    this.#readOverruns();
+    this.#counts?.endBuffers();
     const trace = this.#trace;
     this.#trace = undefined;
     trace?.close();
   }
 
-  /** Says once what is missing. */
-  #wait(reason: string): void {
-    if (this.#waitingFor !== reason) log('warn', 'waiting', { because: reason });
-    this.#waitingFor = reason;
+  #readOverruns(): void {
+    const overruns = this.#trace?.overruns();
+    // Where none can be read, those known stay.
+    if (this.#counts !== undefined && overruns !== undefined && overruns.size > 0)
+      this.#counts.source.overruns = overruns;
   }
 
   /** Returns the pause until the next. */
   #tick(): number {
-    this.#orWait(() => this.#learn(this.inventory.notice(performance.now())));
+    this.#waiting.attempt(() => this.#learn(this.inventory.notice(performance.now())));
     if (this.#pace.isDue(performance.now())) this.#drain();
     return this.#pace.pauseMs;
   }
@@ -232,7 +236,7 @@ export class Agent {
     const startMs = performance.now();
     const drained = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
     counts.source.addDrain((performance.now() - startMs) / 1000);
-    this.#orWait(() => this.#identify(counts));
+    this.#waiting.attempt(() => this.#identify(counts));
     return drained;
   }
 
@@ -254,7 +258,7 @@ export class Agent {
     this.ledger.endQuietStrangers(performance.now());
     this.#topLevel?.openNewCpus();
     if (this.#trace === undefined || this.#counts === undefined) return;
-    this.#counts.source.overruns = this.#trace.overruns();
+    this.#readOverruns();
     this.#trace.openNewCpus();
   }
 
@@ -279,21 +283,13 @@ export class Agent {
   #watch(): void {
     if (this.#trace !== undefined && !this.#trace.alive) {
       this.#drain();
-      this.#wait('the events of our tracing instance were switched off, the kvm module went, or tracefs was unmounted');
+      this.#waiting.for(
+        'the events of our tracing instance were switched off, the kvm module went, or tracefs was unmounted',
+      );
       this.#closeTrace();
     }
     if (this.#trace !== undefined || !this.#options.kernel) return;
     if (this.#tracefs?.isThere() === false) this.#tracefs = undefined;
     this.#openTracefs();
-  }
-
-  /** What can't be done now - no file descriptor is left, tracefs is gone - is done again soon. */
-  #orWait(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      this.#wait(error.message);
-    }
   }
 }

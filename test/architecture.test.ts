@@ -40,6 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'attribution.ts',
     'pace.ts',
     'vm-devices.ts',
+    'waiting.ts',
     'qemu-traces.ts',
     'count',
     'source',

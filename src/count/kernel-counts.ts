@@ -173,6 +173,13 @@ export class KernelCounts implements TraceSink {
     this.source.addLost(cpu, count);
   }
 
+  /** The buffers are closed: what comes next is not paired with what was, and gaps that were open in them are over. */
+  endBuffers(): void {
+    this.#openGaps = 0;
+    this.#gaps++;
+    this.source.endBuffers();
+  }
+
   malformed(kind: MalformedKind): void {
     this.source.addMalformed(kind);
   }

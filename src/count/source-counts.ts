@@ -16,11 +16,23 @@ export class SourceCounts {
   readonly unknownGaps = new Map<number, number>();
   /** Events lost by host CPU as the kernel's own statistics count them, where they are to be had. */
   overruns: ReadonlyMap<number, number> = new Map();
+  /** Events lost in buffers that are closed, by host CPU: their statistics went with them. */
+  readonly lostBefore = new Map<number, number>();
   readonly malformed = new Map<MalformedKind, number>();
 
   addLost(cpu: number, count: number): void {
     if (count === UNKNOWN_LOSS) add(this.unknownGaps, cpu, 1);
     else add(this.lost, cpu, count);
+  }
+
+  /** The buffers are closed; those that come next count from 0. */
+  endBuffers(): void {
+    for (const [cpu, count] of this.overruns) {
+      add(this.lostBefore, cpu, Math.max(count, this.lost.get(cpu) ?? 0));
+      this.lost.delete(cpu);
+      this.unknownGaps.delete(cpu);
+    }
+    this.overruns = new Map();
   }
 
   addDrain(seconds: number): void {

@@ -191,8 +191,8 @@ function withVcpus(info: VmInfo, sum: VmSum | undefined): VmInfo {
 }
 
 function sourceState(source: string, counts: SourceCounts): SourceState {
-  const { lost, unknownGaps, overruns, malformed } = counts;
-  const cpus = new Set([...lost.keys(), ...unknownGaps.keys(), ...overruns.keys()]);
+  const { lost, lostBefore, unknownGaps, overruns, malformed } = counts;
+  const cpus = new Set([...lost.keys(), ...unknownGaps.keys(), ...overruns.keys(), ...lostBefore.keys()]);
   return {
     source,
     up: counts.up,
@@ -204,7 +204,7 @@ function sourceState(source: string, counts: SourceCounts): SourceState {
       .map((cpu) => ({
         cpu: cpu < 0 ? '' : String(cpu),
         // Two accounts of the same loss: flags in the pages, and the buffer's statistics, which also know the size of every gap.
-        events: Math.max(lost.get(cpu) ?? 0, overruns.get(cpu) ?? 0),
+        events: (lostBefore.get(cpu) ?? 0) + Math.max(lost.get(cpu) ?? 0, overruns.get(cpu) ?? 0),
         unknownGaps: overruns.has(cpu) ? 0 : (unknownGaps.get(cpu) ?? 0),
       })),
     malformed: [...malformed].map(([kind, count]) => ({ kind, count })),

@@ -318,3 +318,28 @@ test('losses are summed up by source and CPU; a gap of unknown size is told apar
   ]);
   assert.deepEqual(state?.malformed, [{ kind: 'line', count: 2 }]);
 });
+
+test('what was lost stays counted when the buffers are made anew, whose statistics begin at 0', () => {
+  const ledger = new Ledger(OWNERS);
+  const counts = ledger.kernelSource('ftrace');
+  const lost = () => ledger.snapshot().sources[0]?.lost.map(({ cpu, events }) => [cpu, events]);
+  counts.lost(0, 5);
+  counts.source.overruns = new Map([
+    [0, 8],
+    [1, 2],
+  ]);
+  assert.deepEqual(lost(), [
+    ['0', 8],
+    ['1', 2],
+  ]);
+  counts.endBuffers();
+  assert.deepEqual(lost(), [
+    ['0', 8],
+    ['1', 2],
+  ]);
+  counts.source.overruns = new Map([[0, 3]]);
+  assert.deepEqual(lost(), [
+    ['0', 11],
+    ['1', 2],
+  ]);
+});

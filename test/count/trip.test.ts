@@ -147,6 +147,24 @@ test('every exit is paired, handed on, unpaired or still open', () => {
   );
 });
 
+test('nothing is paired across buffers that were closed; a gap that was open in them is over', () => {
+  const vocabulary = newVocabulary();
+  const reasons = new ReasonIds(vocabulary.reasons);
+  const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
+  const io = vocabulary.reasons.id('io');
+  const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0, 0);
+  const entry = (timeNs: number) => counts.vmEntry(timeNs, 0, 7, 0);
+  exit(10);
+  counts.gapAhead(1); // of which the rest is never read
+  counts.endBuffers();
+  entry(1000);
+  exit(1010);
+  entry(1030);
+  const [vcpu] = counts.vcpus();
+  assert.ok(vcpu);
+  assert.deepEqual(paired(vcpu.trip), [`kvm ${io}: 1 20`]);
+});
+
 test('nothing is paired across a gap, on whatever CPU the events of the vCPU were lost', () => {
   const vocabulary = newVocabulary();
   const reasons = new ReasonIds(vocabulary.reasons);
