@@ -171,9 +171,10 @@ async function scrape(scrapes: Scrapes, format: TextFormat): Promise<{ ms: numbe
   let bytes = 0;
   for (let round = 0; round < SCRAPES; round++) {
     const startMs = performance.now();
-    const { plain } = await scrapes.take(format);
+    const exposition = await scrapes.take(format);
     times.push(performance.now() - startMs);
-    bytes = plain.reduce((sum, { length }) => sum + length, 0);
+    bytes = exposition.plain.reduce((sum, { length }) => sum + length, 0);
+    exposition.done();
   }
   return { ms: times.sort((a, b) => a - b)[SCRAPES >> 1] ?? Number.NaN, bytes };
 }
