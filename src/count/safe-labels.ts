@@ -2,7 +2,8 @@
  * Values of labels from outside - names of VMs, devices and events - made safe, here for all views: valid Unicode, no control characters,
  * not too long. A value that had to be changed gets a mark of what it was, `~` and 8 hex digits, so that two of them stay two.
  */
-import { FAMILIES, type Family, type RowOf, VM_FIELDS, type VmField } from './families.js';
+import { ExitRows } from './exit-rows.js';
+import { FAMILIES, type Family, type RowOf, rowsOf, VM_FIELDS, type VmField } from './families.js';
 import type { Snapshot } from './snapshot.js';
 
 /** So many values are remembered as looked at. */
@@ -25,10 +26,13 @@ export class SafeLabels {
     return { ...snapshot, ...safe, tracepoints };
   }
 
-  #applyTo<K extends VmField>(field: K, snapshot: Snapshot, safe: { [F in VmField]?: readonly RowOf<F>[] }): void {
-    const rows: readonly RowOf<K>[] = snapshot[field];
+  #applyTo<K extends VmField>(field: K, snapshot: Snapshot, safe: Partial<Snapshot>): void {
+    const rows = rowsOf(snapshot, field);
     const { labels }: Family<RowOf<K>> = FAMILIES[field];
-    const changed = rows.map((row) => this.#row(row, labels));
+    const changed =
+      rows instanceof ExitRows
+        ? rows.relabelled((label) => this.#value(label))
+        : rows.map((row) => this.#row(row, labels));
     Object.assign(safe, { [field]: changed });
   }
 
