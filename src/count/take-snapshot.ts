@@ -104,12 +104,15 @@ function withKernel(qemu: Cells, slots: readonly Slot[], kernel: Cells): Cells {
 }
 
 function durations(vm: string, sum: VmSum, reasons: Names): ExitDuration[] {
+  const { kvm, qemu } = sum.durations;
   const layers = [
-    ['kvm', sum.kvmDurations],
-    ['qemu', sum.qemuDurations],
+    ['kvm', kvm],
+    ['qemu', qemu],
   ] as const;
   return layers.flatMap(([layer, byReason]) =>
-    Array.from(byReason, ([reason, own]) => ({ vm, layer, reason: reasons.text(reason), ...summary(own) })),
+    byReason.flatMap((own, reason) =>
+      own === undefined ? [] : [{ vm, layer, reason: reasons.text(reason), ...summary(own) }],
+    ),
   );
 }
 
