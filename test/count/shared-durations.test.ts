@@ -65,7 +65,7 @@ function told(ledger: Ledger): Record<string, [number, number]> {
 
 test('whenever threads are known, end, and their numbers come again: each duration is its VM’s, once', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const model = new Model();
       const nobody: ThreadOwner = { vm: '', vcpu: '', life: undefined };
       const ledger = new Ledger({ ofThread: (of) => model.owners.get(of) ?? nobody, vms: () => [] });
