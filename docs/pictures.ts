@@ -16,6 +16,7 @@ interface CostFigures {
 /** Of test/bench/scale.ts. */
 interface ScaleFigures {
   readonly sizes: readonly {
+    readonly durations: boolean;
     readonly series: number;
     readonly textMs: number;
     readonly openMetricsMs: number;
@@ -63,14 +64,21 @@ function costBySeries({ sizes }: ScaleFigures): string {
     isLimit: true,
     points: [[0, value] as const, [most, value] as const],
   });
+  const exits = sizes.filter(({ durations }) => !durations);
+  const times = (of: (size: ScaleFigures['sizes'][number]) => number) =>
+    exits.map((size) => [size.series, of(size)] as const);
+  const memory = (which: boolean) =>
+    sizes
+      .filter(({ durations }) => durations === which)
+      .map(({ series, residentBytes }) => [series, residentBytes / 1e6] as const);
   return plot('Scrape time and memory of the agent against the number of series', [
     {
       title: 'Time of a scrape',
       x,
       y: { label: 'ms' },
       lines: [
-        { name: 'text format', points: sizes.map(({ series, textMs }) => [series, textMs]) },
-        { name: 'OpenMetrics', points: sizes.map(({ series, openMetricsMs }) => [series, openMetricsMs]) },
+        { name: 'text format', points: times(({ textMs }) => textMs) },
+        { name: 'OpenMetrics', points: times(({ openMetricsMs }) => openMetricsMs) },
         limit('what it must stay below', SCRAPE_LIMIT_MS),
       ],
     },
@@ -79,7 +87,8 @@ function costBySeries({ sizes }: ScaleFigures): string {
       x,
       y: { label: 'MB resident' },
       lines: [
-        { name: 'after the scrapes', points: sizes.map(({ series, residentBytes }) => [series, residentBytes / 1e6]) },
+        { name: 'exits by vCPU and reason', points: memory(false) },
+        { name: 'durations, too', points: memory(true) },
         limit('what it must stay below', RESIDENT_LIMIT_MB),
       ],
     },
