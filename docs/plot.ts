@@ -131,9 +131,14 @@ class Scale {
   }
 }
 
+/** From the last one below the least to the first one above the most; where there is room also 2 and 5 times a power of ten. */
 function powers(least: number, most: number): number[] {
   const [from, to] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(most))];
-  return Array.from({ length: Math.max(to - from, 1) + 1 }, (_, index) => 10 ** (from + index));
+  const steps = to - from > MOST_TICKS / 2 ? [1] : [1, 2, 5];
+  const all = Array.from({ length: to - from + 2 }, (_, index) =>
+    steps.map((step) => step * 10 ** (from + index)),
+  ).flat();
+  return all.filter((_, index) => (all[index + 1] ?? 0) > least && (all[index - 1] ?? 0) < most);
 }
 
 /** Of 1, 2 or 5 times a power of ten, from 0 to above the most. */

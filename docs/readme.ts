@@ -28,16 +28,16 @@ interface SideBySide {
 
 const SIDE_BY_SIDE = join(import.meta.dirname, '../../docs/bench/side-by-side.json');
 
-/** `<!-- name -->` and `<!-- /name -->` stand around each part. */
 export function updated(readme: string): string {
-  let text = readme;
-  for (const [name, make] of Object.entries(PARTS)) {
-    const [start, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
-    const [from, to] = [text.indexOf(start), text.indexOf(end)];
-    if (from < 0 || to < from) throw new Error(`README.md: no ${start} ... ${end}`);
-    text = `${text.slice(0, from + start.length)}\n\n${make()}\n\n${text.slice(to)}`;
-  }
-  return text;
+  return Object.entries(PARTS).reduce((text, [name, make]) => withPart(text, name, make()), readme);
+}
+
+/** `<!-- name -->` and `<!-- /name -->` stand around each part. */
+export function withPart(text: string, name: string, part: string): string {
+  const [start, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [from, to] = [text.indexOf(start), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`no ${start} ... ${end}`);
+  return `${text.slice(0, from + start.length)}\n\n${part}\n\n${text.slice(to)}`;
 }
 
 function metricsTable(): string {

@@ -3,17 +3,22 @@
  * summed where there is no room for each.
  */
 import { BUCKET_SECONDS } from './duration.js';
-import type { ExitDuration, Snapshot } from './snapshot.js';
+import type { ExitDuration, Rows, VmRows } from './snapshot.js';
 
 /** Instead of a label's value: all that have no series of their own. */
 export const OTHER = 'other';
 
-/** Fields whose rows each belong to a VM. */
-export type VmField = {
-  [K in keyof Snapshot]-?: Snapshot[K] extends readonly { readonly vm: string }[] ? K : never;
-}[keyof Snapshot];
+export type VmField = keyof VmRows;
 
-export type RowOf<K extends VmField> = Snapshot[K][number];
+export type RowOf<K extends VmField> = VmRows[K];
+
+/** The rows of a field, whichever. */
+export function rowsOf<K extends VmField>(
+  snapshot: { readonly [F in VmField]: Rows<RowOf<F>> },
+  field: K,
+): Rows<RowOf<K>> {
+  return snapshot[field];
+}
 
 export interface Family<Row> {
   /** All that tell a row from others, the VM first. */

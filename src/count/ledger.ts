@@ -16,6 +16,7 @@ import { ReasonIds } from './reason-ids.js';
 import type { Snapshot, VmInfo } from './snapshot.js';
 import { SourceCounts } from './source-counts.js';
 import { takeSnapshot } from './take-snapshot.js';
+import { TripDurations } from './trip-durations.js';
 import type { Collectors, VcpuCounts } from './vcpu-counts.js';
 import { VmSum } from './vm-sums.js';
 
@@ -83,6 +84,8 @@ export class Ledger {
   /** Numbers for threads whose own now mean others: one for all of a life that ran the same vCPU, or none. */
   #endedThreads = 0;
   readonly #endedOf = new Map<object, Map<string, number>>();
+  /** By life of a VM: how long the exits of all its vCPUs took. */
+  readonly #durations = new WeakMap<object, TripDurations>();
   /** By thread that nobody knows: what it had done, and since when it has done no more. */
   #strangers = new Map<number, { readonly done: number; readonly sinceMs: number }>();
 
@@ -157,6 +160,7 @@ export class Ledger {
     // They remember whom they found.
     for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner(id);
     this.#tellIoeventfds();
+    if (this.collectors.duration) this.#shareDurations();
     return unknown;
   }
 
@@ -311,6 +315,17 @@ export class Ledger {
     for (const [name, counts] of this.#backends) names.set(counts, name);
     for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
     return Array.from(names, ([counts, name]) => ({ name, counts }));
+  }
+
+  /** All vCPUs of a VM count into one table, once it is known whose they are. */
+  #shareDurations(): void {
+    for (const { tid, trip } of this.vcpus()) {
+      const life = this.#owners.get(tid)?.life;
+      if (life === undefined) continue;
+      const shared = this.#durations.get(life) ?? new TripDurations(true);
+      this.#durations.set(life, shared);
+      if (trip.durations !== shared) trip.share(shared);
+    }
   }
 
   /** Lets every vCPU know which writes are kicks. */

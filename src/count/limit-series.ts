@@ -8,9 +8,9 @@
  * falls, and whoever looks at its rate takes that for a restart. For the same reason, what a VM that is gone left in `other` stays there.
  */
 import { CATALOGUE } from './catalogue.js';
-import { FAMILIES, type Family, keyOf, OTHER, type RowOf, VM_FIELDS, type VmField } from './families.js';
+import { FAMILIES, type Family, keyOf, OTHER, type RowOf, rowsOf, VM_FIELDS, type VmField } from './families.js';
 import { SafeLabels } from './safe-labels.js';
-import type { Snapshot } from './snapshot.js';
+import type { Rows, Snapshot } from './snapshot.js';
 import { Sums } from './sums.js';
 
 export interface SeriesLimits {
@@ -32,7 +32,7 @@ interface Limited {
   refused: number;
 }
 
-type Rows = { -readonly [K in VmField]?: RowOf<K>[] };
+type ShownRows = { -readonly [K in VmField]?: RowOf<K>[] };
 
 export class SeriesLimiter {
   readonly #limits: SeriesLimits;
@@ -105,13 +105,13 @@ export class SeriesLimiter {
   }
 
   /** Sorts all rows into those that are shown and those that are summed. */
-  #select(snapshot: Snapshot): Rows {
-    const shown: Rows = {};
+  #select(snapshot: Snapshot): ShownRows {
+    const shown: ShownRows = {};
     const own = new Sums();
     const refused = new Map<Limited, number>();
     this.#shared.begin();
     for (const field of VM_FIELDS) {
-      const kept = this.#selectOf(field, snapshot[field], own, refused);
+      const kept = this.#selectOf(field, rowsOf(snapshot, field), own, refused);
       Object.assign(shown, { [field]: kept });
     }
     this.#shared.end();
@@ -128,10 +128,10 @@ export class SeriesLimiter {
 
   #selectOf<K extends VmField>(
     field: K,
-    rows: readonly RowOf<K>[],
+    rows: Rows<RowOf<K>>,
     own: Sums,
     refused: Map<Limited, number>,
-  ): RowOf<K>[] {
+  ): readonly RowOf<K>[] {
     const family: Family<RowOf<K>> = FAMILIES[field];
     return rows.filter((row) => {
       const limited = this.#limited.get(row.vm);
@@ -163,8 +163,7 @@ function forEachRow(
   see: <K extends VmField>(field: K, row: RowOf<K>, family: Family<RowOf<K>>) => void,
 ): void {
   const each = <K extends VmField>(field: K) => {
-    const rows: readonly RowOf<K>[] = snapshot[field];
-    for (const row of rows) see(field, row, FAMILIES[field]);
+    for (const row of rowsOf(snapshot, field)) see(field, row, FAMILIES[field]);
   };
   for (const field of VM_FIELDS) each(field);
 }

@@ -2,16 +2,15 @@
  * Values of labels from outside - names of VMs, devices and events - made safe, here for all views: valid Unicode, no control characters,
  * not too long. A value that had to be changed gets a mark of what it was, `~` and 8 hex digits, so that two of them stay two.
  */
-import { FAMILIES, type Family, type RowOf, VM_FIELDS, type VmField } from './families.js';
+import { ExitRows } from './exit-rows.js';
+import { FAMILIES, type Family, type RowOf, rowsOf, VM_FIELDS, type VmField } from './families.js';
 import type { Snapshot } from './snapshot.js';
-
-/** So many values are remembered as looked at. */
-const KNOWN = 10_000;
 
 export class SafeLabels {
   readonly #length: number;
-  /** Value -> the same made safe. */
-  readonly #known = new Map<string, string>();
+  /** Value -> the same made safe: of this snapshot, and of the one before. A name may hold on to the whole command line that it is a part of. */
+  #known = new Map<string, string>();
+  #before: ReadonlyMap<string, string> = new Map();
 
   /** @param length of the longest value, in UTF-16 units */
   constructor(length: number) {
@@ -19,16 +18,21 @@ export class SafeLabels {
   }
 
   apply(snapshot: Snapshot): Snapshot {
+    this.#before = this.#known;
+    this.#known = new Map();
     const safe: Partial<Snapshot> = {};
     for (const field of VM_FIELDS) this.#applyTo(field, snapshot, safe);
     const tracepoints = snapshot.tracepoints.map((row) => this.#row(row, ['name']));
     return { ...snapshot, ...safe, tracepoints };
   }
 
-  #applyTo<K extends VmField>(field: K, snapshot: Snapshot, safe: { [F in VmField]?: readonly RowOf<F>[] }): void {
-    const rows: readonly RowOf<K>[] = snapshot[field];
+  #applyTo<K extends VmField>(field: K, snapshot: Snapshot, safe: Partial<Snapshot>): void {
+    const rows = rowsOf(snapshot, field);
     const { labels }: Family<RowOf<K>> = FAMILIES[field];
-    const changed = rows.map((row) => this.#row(row, labels));
+    const changed =
+      rows instanceof ExitRows
+        ? rows.relabelled((label) => this.#value(label))
+        : rows.map((row) => this.#row(row, labels));
     Object.assign(safe, { [field]: changed });
   }
 
@@ -46,8 +50,7 @@ export class SafeLabels {
   #value(value: string): string {
     const known = this.#known.get(value);
     if (known !== undefined) return known;
-    const safe = safeValue(value, this.#length);
-    if (this.#known.size >= KNOWN) this.#known.clear();
+    const safe = this.#before.get(value) ?? safeValue(value, this.#length);
     this.#known.set(value, safe);
     return safe;
   }

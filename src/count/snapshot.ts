@@ -8,6 +8,13 @@ import type { SIGNAL_KINDS } from './qemu-signals.js';
 /** `kvm`: guest -> KVM. `qemu`: KVM -> userspace, the second leg of some of the same trips. Never to be added up. */
 export type Layer = 'kvm' | 'qemu';
 
+/** As an array has them, as far as they are used: where there are very many they are made one by one. */
+export interface Rows<T> extends Iterable<T> {
+  readonly length: number;
+  map<U>(of: (row: T) => U): readonly U[];
+  filter(keep: (row: T) => boolean): readonly T[];
+}
+
 export interface ExitCount {
   /** '' where the thread could not be identified. */
   readonly vm: string;
@@ -126,8 +133,21 @@ export interface SeriesUse {
   readonly limited: { readonly series: number; readonly series_per_vm: number };
 }
 
+/** The parts of a snapshot whose rows each belong to a VM. */
+export interface VmRows {
+  readonly exits: ExitCount;
+  readonly durations: ExitDuration;
+  readonly unpaired: UnpairedCount;
+  readonly outside: OutsideTime;
+  readonly causes: CauseCount;
+  readonly io: IoCount;
+  readonly eventfds: EventfdCount;
+  readonly qemuEvents: QemuEventCount;
+  readonly vms: VmInfo;
+}
+
 export interface Snapshot {
-  readonly exits: readonly ExitCount[];
+  readonly exits: Rows<ExitCount>;
   readonly durations: readonly ExitDuration[];
   readonly unpaired: readonly UnpairedCount[];
   readonly outside: readonly OutsideTime[];

@@ -3,13 +3,13 @@ import type { DeviceRanges, Vocabulary } from '../trace-sink.js';
 import { type Cells, withRoom } from './cells.js';
 import { deviceAt } from './devices.js';
 import { summary } from './duration.js';
+import { Columns, ExitRows } from './exit-rows.js';
 import { ioAddress } from './io-table.js';
 import { SIGNAL_KINDS } from './qemu-signals.js';
 import type { Slot, Slots } from './slots.js';
 import type {
   CauseCount,
   EventfdCount,
-  ExitCount,
   ExitDuration,
   IoCount,
   Layer,
@@ -70,16 +70,16 @@ export function takeSnapshot(sums: Sums): Snapshot {
   };
 }
 
-/** The largest part by far: no array and no object besides the rows. */
-function exits({ vms, vocabulary, slots, kernelCountsAll }: Sums): ExitCount[] {
-  const { reasons } = vocabulary;
+function exits({ vms, vocabulary, slots, kernelCountsAll }: Sums): ExitRows {
   const [kvmSlots, qemuSlots] = [slots.list('kvm'), slots.list('qemu')];
-  const rows: ExitCount[] = [];
+  const labels: { readonly vm: string; readonly vcpu: string }[] = [];
+  const columns = new Columns();
   for (const [vm, { vcpus }] of vms) {
     const isSeen = kernelCountsAll || [...vcpus.values()].some(({ kernel }) => slots.total('qemu', kernel) > 0);
     for (const [vcpu, { kernel, qemu }] of vcpus) {
+      const index = labels.push({ vm, vcpu }) - 1;
       const add = (layer: Layer, reason: number, count: number) => {
-        if (count > 0) rows.push({ vm, vcpu, layer, reason: reasons.text(reason), count });
+        if (count > 0) columns.add(index, layer, reason, count);
       };
       for (const { slot, reason } of kvmSlots) add('kvm', reason, kernel[slot] ?? 0);
       if (qemu.length === 0 || (isSeen && !kernelCountsAll))
@@ -90,7 +90,7 @@ function exits({ vms, vocabulary, slots, kernelCountsAll }: Sums): ExitCount[] {
         });
     }
   }
-  return rows;
+  return new ExitRows(labels, vocabulary.reasons.texts(), columns);
 }
 
 /** By reason: what QEMU's trace told, and the kernel's at other times. */
@@ -104,12 +104,15 @@ function withKernel(qemu: Cells, slots: readonly Slot[], kernel: Cells): Cells {
 }
 
 function durations(vm: string, sum: VmSum, reasons: Names): ExitDuration[] {
+  const { kvm, qemu } = sum.durations;
   const layers = [
-    ['kvm', sum.kvmDurations],
-    ['qemu', sum.qemuDurations],
+    ['kvm', kvm],
+    ['qemu', qemu],
   ] as const;
   return layers.flatMap(([layer, byReason]) =>
-    Array.from(byReason, ([reason, own]) => ({ vm, layer, reason: reasons.text(reason), ...summary(own) })),
+    byReason.flatMap((own, reason) =>
+      own === undefined ? [] : [{ vm, layer, reason: reasons.text(reason), ...summary(own) }],
+    ),
   );
 }
 

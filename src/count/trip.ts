@@ -1,4 +1,5 @@
-import { addDurations, type Durations, newDurations, record } from './duration.js';
+import { type Durations, newDurations, record } from './duration.js';
+import { TripDurations } from './trip-durations.js';
 
 const NONE = -1;
 
@@ -14,9 +15,8 @@ const NONE = -1;
  * came before an entry (the vCPU was not let in), the entry was before the exit (a clock that stepped), or events were lost.
  */
 export class Trip {
-  /** By reason; undefined where no exit was paired yet. */
-  readonly kvm: (Durations | undefined)[] = [];
-  readonly qemu: (Durations | undefined)[] = [];
+  /** Once it is known whose vCPU this is: those of the VM, see {@link share}. */
+  durations = new TripDurations();
   /** Time away from the guest in KVM, on the way to userspace too; in userspace; and waiting for an idle guest to be woken. */
   kvmNs = 0;
   qemuNs = 0;
@@ -64,12 +64,12 @@ export class Trip {
   entry(timeNs: number): void {
     if (this.#userspaceReason !== NONE) {
       const ns = timeNs - this.#userspaceNs;
-      if (ns >= 0) this.#pair(this.qemu, this.#userspaceReason, ns, false);
+      if (ns >= 0) this.#pair(this.durations.qemu, this.#userspaceReason, ns, false);
       else this.unpairedQemu++;
       this.#userspaceReason = NONE;
     } else if (this.#exitReason !== NONE) {
       const ns = timeNs - this.#exitNs;
-      if (ns >= 0) this.#pair(this.kvm, this.#exitReason, ns, true);
+      if (ns >= 0) this.#pair(this.durations.kvm, this.#exitReason, ns, true);
       else this.unpairedKvm++;
       this.#exitReason = NONE;
     }
@@ -83,6 +83,12 @@ export class Trip {
     this.#userspaceReason = NONE;
   }
 
+  /** From now on durations are counted there, and what was counted so far is added - unless it is another VM's, which keeps it. */
+  share(durations: TripDurations): void {
+    if (!this.durations.isOfVm) durations.add(this.durations);
+    this.durations = durations;
+  }
+
   /** Adds what `from` counted; what is open there counts as unpaired. */
   absorb(from: Trip): void {
     from.drop();
@@ -92,8 +98,8 @@ export class Trip {
     this.handedOn += from.handedOn;
     this.unpairedKvm += from.unpairedKvm;
     this.unpairedQemu += from.unpairedQemu;
-    addAll(this.kvm, from.kvm);
-    addAll(this.qemu, from.qemu);
+    if (from.durations.isOfVm) this.share(from.durations);
+    else this.durations.add(from.durations);
   }
 
   /** Exits that wait for their entry now: none or one. */
@@ -121,13 +127,4 @@ export class Trip {
     else if (inKernel) this.kvmNs += ns;
     else this.qemuNs += ns;
   }
-}
-
-function addAll(to: (Durations | undefined)[], from: readonly (Durations | undefined)[]): void {
-  from.forEach((durations, reason) => {
-    if (durations === undefined) return;
-    const own = to[reason] ?? newDurations();
-    addDurations(own, durations);
-    to[reason] = own;
-  });
 }

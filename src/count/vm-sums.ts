@@ -5,7 +5,7 @@
  * of its VM.
  */
 import { type Cells, newCells, plus } from './cells.js';
-import { addDurations, type Durations, newDurations } from './duration.js';
+import { TripDurations } from './trip-durations.js';
 import type { VcpuCounts } from './vcpu-counts.js';
 
 /** A VM's vCPU while the sources are brought together. */
@@ -23,9 +23,8 @@ const NONE: Cells = new Float64Array(0);
 
 export class VmSum {
   readonly vcpus = new Map<string, VcpuSum>();
-  /** By reason. */
-  readonly kvmDurations = new Map<number, Durations>();
-  readonly qemuDurations = new Map<number, Durations>();
+  /** Each once, though several vCPUs may share one. */
+  readonly #durations = new Set<TripDurations>();
   unpairedKvm = 0;
   unpairedQemu = 0;
   /** Of all its vCPUs, by slot. */
@@ -49,6 +48,15 @@ export class VmSum {
     return sum;
   }
 
+  /** For reading only: they may be those of the VM itself. */
+  get durations(): TripDurations {
+    const [first, second] = this.#durations;
+    if (first !== undefined && second === undefined) return first;
+    const sum = new TripDurations();
+    for (const durations of this.#durations) sum.add(durations);
+    return sum;
+  }
+
   add(vcpu: string, counts: VcpuCounts): void {
     const { trip, io } = counts;
     const sum = this.vcpu(vcpu);
@@ -58,8 +66,7 @@ export class VmSum {
     sum.kvmNs += trip.kvmNs;
     sum.qemuNs += trip.qemuNs;
     sum.idleNs += trip.idleNs;
-    addEach(this.kvmDurations, trip.kvm);
-    addEach(this.qemuDurations, trip.qemu);
+    this.#durations.add(trip.durations);
     this.unpairedKvm += trip.unpairedKvm;
     this.unpairedQemu += trip.unpairedQemu;
     for (const [key, count] of io.table.entries()) this.io.set(key, (this.io.get(key) ?? 0) + count);
@@ -68,13 +75,4 @@ export class VmSum {
     });
     this.kicks += io.kicks;
   }
-}
-
-function addEach(to: Map<number, Durations>, from: readonly (Durations | undefined)[]): void {
-  from.forEach((durations, reason) => {
-    if (durations === undefined) return;
-    const own = to.get(reason) ?? newDurations();
-    addDurations(own, durations);
-    to.set(reason, own);
-  });
 }

@@ -33,6 +33,11 @@ export class Names {
     return this.#texts[id] ?? OTHER;
   }
 
+  /** By id. */
+  texts(): readonly string[] {
+    return this.#texts.slice();
+  }
+
   /** The id of a name; a new name gets the next one while there is room. */
   id(text: string): number {
     const known = this.#ids.get(text);

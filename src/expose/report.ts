@@ -6,6 +6,7 @@ import type {
   ExitDuration,
   IoCount,
   OutsideTime,
+  Rows,
   Snapshot,
 } from '../count/snapshot.js';
 import { costTables } from './report-costs.js';
@@ -130,7 +131,7 @@ interface LayerSum {
   qemu: number;
 }
 
-function group(exits: readonly ExitCount[], keyOf: (exit: ExitCount) => string[]): LayerSum[] {
+function group(exits: Iterable<ExitCount>, keyOf: (exit: ExitCount) => string[]): LayerSum[] {
   const groups = new Map<string, LayerSum>();
   for (const exit of exits) {
     const key = keyOf(exit);
@@ -157,7 +158,7 @@ function footer(snapshot: Snapshot): string {
   return lines.length === 0 ? '' : `\n${lines.join('\n')}\n`;
 }
 
-function sortedExits(exits: readonly ExitCount[]): ExitCount[] {
+function sortedExits(exits: Rows<ExitCount>): ExitCount[] {
   return [...exits].sort(
     (a, b) =>
       compare(a.vm, b.vm) ||

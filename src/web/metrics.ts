@@ -44,9 +44,15 @@ async function answer(scrapes: Scrapes, readers: Readers, request: Request, resp
     'Cache-Control': 'no-store',
     ...(gzip ? { 'Content-Encoding': 'gzip' } : {}),
   });
-  if (request.method === 'HEAD') return void response.end();
+  if (request.method === 'HEAD') {
+    response.end();
+    return exposition.done();
+  }
   // A scraper that goes away in the middle is nobody's fault.
-  await pipeline(Readable.from(pieces), response).catch(() => {});
+  await pipeline(Readable.from(pieces), response).then(
+    () => exposition.done(),
+    () => {},
+  );
 }
 
 function giveUp(response: Response): void {

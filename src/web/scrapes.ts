@@ -3,6 +3,7 @@ import { setImmediate as othersFirst } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import type { PrometheusView } from '../expose/prometheus.js';
 import type { TextFormat } from '../expose/text-format.js';
+import { ChunkPool, ChunkWriter } from './chunks.js';
 
 /** So long at a time; then whoever else waits for the event loop - a drain of the kernel's buffers, a health check - gets it. */
 const SLICE_MS = 10;
@@ -15,46 +16,62 @@ const GZIP_LEVEL = 1;
  */
 export class Scrapes {
   readonly #view: PrometheusView;
-  readonly #next = new Map<TextFormat, Promise<Exposition>>();
+  readonly #next = new Map<TextFormat, { readonly exposition: Promise<Exposition>; readers: number }>();
+  readonly #pool = new ChunkPool();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(view: PrometheusView) {
     this.#view = view;
   }
 
+  /** Who has read it should say so: {@link Exposition.done}. */
   take(format: TextFormat): Promise<Exposition> {
     const known = this.#next.get(format);
-    if (known !== undefined) return known;
-    const next = this.#write(format, this.#last);
-    this.#next.set(format, next);
-    this.#last = next.catch(() => {});
-    return next;
+    if (known !== undefined) {
+      known.readers++;
+      return known.exposition;
+    }
+    const exposition = this.#write(format, this.#last);
+    this.#next.set(format, { exposition, readers: 1 });
+    this.#last = exposition.catch(() => {});
+    return exposition;
   }
 
   async #write(format: TextFormat, before: Promise<unknown>): Promise<Exposition> {
     await before;
     // Others whose requests have come in meanwhile join.
     await othersFirst();
+    const readers = this.#next.get(format)?.readers ?? 0;
     this.#next.delete(format);
-    const pieces: Buffer[] = [];
+    const writer = new ChunkWriter(this.#pool);
     let sliceEndMs = performance.now() + SLICE_MS;
     for await (const piece of this.#view.pieces(format)) {
-      pieces.push(Buffer.from(piece));
+      writer.write(piece);
       if (performance.now() < sliceEndMs) continue;
       await othersFirst();
       sliceEndMs = performance.now() + SLICE_MS;
     }
-    return new Exposition(pieces);
+    return new Exposition(writer.pieces, readers, () => this.#pool.give(writer.chunks));
   }
 }
 
 /** Shared by all who get it. */
 export class Exposition {
   readonly plain: readonly Buffer[];
+  readonly #free: () => void;
+  #readers: number;
   #gzipped: Promise<readonly Buffer[]> | undefined;
 
-  constructor(plain: readonly Buffer[]) {
+  /** @param free called once all readers are done */
+  constructor(plain: readonly Buffer[], readers: number, free: () => void) {
     this.plain = plain;
+    this.#readers = readers;
+    this.#free = free;
+  }
+
+  /** A reader has it all and will not look again. Whoever goes away in the middle need not say so: then nothing is used again. */
+  done(): void {
+    if (--this.#readers === 0) this.#free();
   }
 
   gzipped(): Promise<readonly Buffer[]> {

@@ -2,7 +2,7 @@
  * A host of many VMs: `node build/test/bench/scale.js [FILE.json]`. Each size has a process of its own.
  *
  * Ring-buffer pages of 1,000 VMs x 8 vCPUs x 20 reasons (and of fewer VMs), made byte by byte, go the whole way: decoded, counted, limited
- * as by default, written as text. Of the series those of kvm_exits_total are named; the rest comes on top of them.
+ * as by default, written as text; then fewer VMs whose exits have durations, too. Of the series those of kvm_exits_total are named; the rest comes on top of them.
  *
  *   drained   CPU per event, all threads in turn: the worst for any cache
  *   scrape    from the snapshot to the last byte, the median of some
@@ -21,7 +21,10 @@ import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/
 import { Scrapes } from '../../src/web/scrapes.js';
 import { formatText, headerPageText, PageBuilder, payload } from '../support/page-builder.js';
 
-const SIZES = [6, 30, 125, 250, 500, 1000];
+const SIZES: readonly Size[] = [
+  ...[6, 30, 125, 250, 500, 1000].map((vms) => ({ vms, durations: false })),
+  ...[10, 50, 100, 200, 400].map((vms) => ({ vms, durations: true })),
+];
 const VCPUS = 8;
 const REASONS = 20;
 const PASSES = 3;
@@ -31,6 +34,7 @@ const [PAGE_DATA, RECORD] = [4080, 32];
 
 const EXIT = 1;
 const USERSPACE_EXIT = 2;
+const ENTRY = 3;
 /** A dozen exits that KVM handles, and eight that reach userspace. */
 const KVM_REASONS = 12;
 
@@ -51,10 +55,16 @@ const FORMATS = [
     ['__u32 reason', 8, 4],
     ['int errno', 12, 4],
   ]),
+  formatText('kvm_entry', ENTRY, [['unsigned int vcpu_id', 8, 4]]),
 ];
 
-interface Figures {
+interface Size {
   readonly vms: number;
+  /** With entries: all exits have their durations, which makes three times as many series. */
+  readonly durations: boolean;
+}
+
+interface Figures extends Size {
   readonly series: number;
   readonly exitSeries: number;
   readonly nsPerEvent: number;
@@ -68,19 +78,23 @@ interface Figures {
 }
 
 /** Every thread exits once for each reason, all threads in turn. */
-function* pagesOf(vms: number, pass: number): Generator<Uint8Array, void, undefined> {
+function* pagesOf({ vms, durations }: Size, pass: number): Generator<Uint8Array, void, undefined> {
   let timeNs = 1_000_000_000n + BigInt(pass) * 60_000_000_000n;
   let page = new PageBuilder(timeNs);
   let used = 0;
   for (let reason = 0; reason < REASONS; reason++)
     for (let tid = FIRST_TID; tid < FIRST_TID + vms * VCPUS; tid++) {
-      if (used + RECORD + 8 > PAGE_DATA) {
+      if (used + 2 * RECORD + 8 > PAGE_DATA) {
         yield page.build();
         page = new PageBuilder(timeNs);
         used = 0;
       }
       timeNs += 500n;
       page.event(500, reason < KVM_REASONS ? exit(tid, reason) : userspaceExit(tid, reason - KVM_REASONS));
+      used += RECORD + 4;
+      if (!durations) continue;
+      page.event(500, payload(ENTRY, tid, [[8, 4, (tid - FIRST_TID) % VCPUS]]));
+      timeNs += 500n;
       used += RECORD + 4;
     }
   yield page.build();
@@ -103,7 +117,8 @@ function userspaceExit(tid: number, reason: number): Uint8Array {
   ]);
 }
 
-async function measure(vms: number): Promise<Figures> {
+async function measure(size: Size): Promise<Figures> {
+  const { vms } = size;
   const ledger = newLedger(vms);
   const counts = ledger.kernelSource('tracefs');
   const { formats, problems } = formatsOf();
@@ -111,12 +126,13 @@ async function measure(vms: number): Promise<Figures> {
   const cursor = new PageCursor(new RecordDecoder({ formats, vocabulary: ledger.vocabulary, sink: counts }), 0);
   let cpuUs = 0;
   for (let pass = 0; pass < PASSES; pass++)
-    for (const page of pagesOf(vms, pass)) {
+    for (const page of pagesOf(size, pass)) {
       const before = process.cpuUsage();
       cursor.load(page);
       cursor.run(Number.POSITIVE_INFINITY);
       const { user, system } = process.cpuUsage(before);
       cpuUs += user + system;
+      if (counts.takeNewThreads().length > 0) ledger.attribute();
     }
   ledger.kernelCountsAll = true;
   const limiter = new SeriesLimiter(DEFAULT_LIMITS);
@@ -127,10 +143,10 @@ async function measure(vms: number): Promise<Figures> {
   const { series, exits, sources } = takeSnapshot();
   const expected = vms * VCPUS * REASONS;
   if (exits.length !== expected) throw new Error(`${exits.length} series of exits, ${expected} were made`);
-  const events = exits.reduce((sum, { count }) => sum + count, 0);
+  const events = [...exits].reduce((sum, { count }) => sum + count, 0);
   if (events !== expected * PASSES) throw new Error(`${events} exits counted, ${expected * PASSES} were made`);
   return {
-    vms,
+    ...size,
     series: series?.count ?? 0,
     exitSeries: exits.length,
     nsPerEvent: (cpuUs * 1000) / events,
@@ -171,22 +187,23 @@ async function scrape(scrapes: Scrapes, format: TextFormat): Promise<{ ms: numbe
   let bytes = 0;
   for (let round = 0; round < SCRAPES; round++) {
     const startMs = performance.now();
-    const { plain } = await scrapes.take(format);
+    const exposition = await scrapes.take(format);
     times.push(performance.now() - startMs);
-    bytes = plain.reduce((sum, { length }) => sum + length, 0);
+    bytes = exposition.plain.reduce((sum, { length }) => sum + length, 0);
+    exposition.done();
   }
   return { ms: times.sort((a, b) => a - b)[SCRAPES >> 1] ?? Number.NaN, bytes };
 }
 
 function measureAll(file: string | undefined): void {
-  const sizes = SIZES.map((vms): Figures => {
+  const sizes = SIZES.map((size): Figures => {
     const figures: Figures = JSON.parse(
-      execFileSync(process.execPath, [import.meta.filename, '--size', String(vms)], { encoding: 'utf8' }),
+      execFileSync(process.execPath, [import.meta.filename, JSON.stringify(size)], { encoding: 'utf8' }),
     );
     const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
     console.log(
       [
-        `${figures.vms} VMs: ${figures.exitSeries} series of exits, ${figures.series} in all`,
+        `${figures.vms} VMs${figures.durations ? ' with durations' : ''}: ${figures.exitSeries} series of exits, ${figures.series} in all`,
         `${figures.nsPerEvent.toFixed(0)} ns/event, ${figures.eventsLost} lost`,
         `scrape ${figures.textMs.toFixed(0)} ms, OpenMetrics ${figures.openMetricsMs.toFixed(0)} ms, ${mb(figures.textBytes)}`,
         `resident ${mb(figures.residentBytes)}, at most ${mb(figures.mostResidentBytes)}`,
@@ -197,6 +214,6 @@ function measureAll(file: string | undefined): void {
   if (file !== undefined) writeFileSync(file, `${JSON.stringify({ node: process.version, sizes }, null, 2)}\n`);
 }
 
-const [first, size] = process.argv.slice(2);
-if (first === '--size') console.log(JSON.stringify(await measure(Number(size))));
-else measureAll(first);
+const [argument] = process.argv.slice(2);
+if (argument?.startsWith('{') === true) console.log(JSON.stringify(await measure(JSON.parse(argument))));
+else measureAll(argument);

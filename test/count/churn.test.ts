@@ -6,6 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { type Attribution, Ledger, type ThreadOwner } from '../../src/count/ledger.js';
 import { SeriesLimiter } from '../../src/count/limit-series.js';
 import type { VmInfo } from '../../src/count/snapshot.js';
+import { emptySnapshot } from '../support/empty-snapshot.js';
 
 const NOBODY: ThreadOwner = { vm: '', vcpu: '', life: undefined };
 const VCPUS = 4;
@@ -136,6 +137,22 @@ describe('a day of VMs that come and go', () => {
     rounds(16_280);
     const late = heapBytes();
     assert.ok(late - early < 1 << 20, `${early} bytes after an hour and a half, ${late} after a day`);
+  });
+
+  it('does not hold on to command lines that names were a part of', () => {
+    const limiter = new SeriesLimiter();
+    const show = (n: number) => {
+      // To V8, a part of a string is a view of all of it.
+      const vm = Buffer.alloc(100_000, `instance-${String(n).padStart(8, '0')} `)
+        .toString('latin1')
+        .slice(0, 17);
+      limiter.apply({ ...emptySnapshot(), unpaired: [{ vm, layer: 'kvm', count: 1 }] });
+    };
+    show(0);
+    const early = heapBytes();
+    for (let n = 1; n <= 200; n++) show(n);
+    const late = heapBytes();
+    assert.ok(late - early < 2 << 20, `${late - early} bytes more`);
   });
 
   it('keeps what strangers did, as one', () => {

@@ -26,7 +26,7 @@ function run(ledger: Ledger, counts: QemuCounts, times: number, id = 101): void 
 }
 
 function qemuExits(ledger: Ledger): number {
-  return ledger.snapshot().exits.reduce((sum, { layer, count }) => sum + (layer === 'qemu' ? count : 0), 0);
+  return [...ledger.snapshot().exits].reduce((sum, { layer, count }) => sum + (layer === 'qemu' ? count : 0), 0);
 }
 
 function runExits(ledger: Ledger): number {

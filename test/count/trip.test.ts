@@ -5,6 +5,7 @@ import { summary } from '../../src/count/duration.js';
 import { KernelCounts } from '../../src/count/kernel-counts.js';
 import { ReasonIds } from '../../src/count/reason-ids.js';
 import { Trip } from '../../src/count/trip.js';
+import type { TripDurations } from '../../src/count/trip-durations.js';
 import { newVocabulary } from '../support/vocabulary.js';
 
 const IO = 1;
@@ -15,13 +16,13 @@ const IDLE = Uint8Array.from([0, 0, 1, 0, 1]);
 
 /** `kvm reason: count sum` of what was paired. */
 function paired(trip: Trip): string[] {
-  const of = (layer: string, durations: Trip['kvm']) =>
+  const of = (layer: string, durations: TripDurations['kvm']) =>
     durations.flatMap((own, reason) =>
       own === undefined
         ? []
         : [`${layer} ${reason}: ${summary(own).count} ${Math.round(summary(own).sumSeconds * 1e9)}`],
     );
-  return [...of('kvm', trip.kvm), ...of('qemu', trip.qemu)];
+  return [...of('kvm', trip.durations.kvm), ...of('qemu', trip.durations.qemu)];
 }
 
 type Step = ['exit' | 'user', number, number] | ['entry', number] | ['drop'];
@@ -138,11 +139,12 @@ test('every exit is paired, handed on, unpaired or still open', () => {
         else if (what === 'entry') trip.entry(now);
         else trip.drop();
       }
-      const count = (durations: Trip['kvm']) =>
+      const count = (durations: TripDurations['kvm']) =>
         durations.reduce((sum, own) => sum + (own === undefined ? 0 : summary(own).count), 0);
-      assert.equal(count(trip.kvm) + trip.handedOn + trip.unpairedKvm + trip.openKvm, seen.exit);
-      assert.equal(count(trip.qemu) + trip.unpairedQemu + trip.openQemu, seen.user);
-      for (const own of [...trip.kvm, ...trip.qemu]) if (own !== undefined) assert.ok(summary(own).minSeconds >= 0);
+      assert.equal(count(trip.durations.kvm) + trip.handedOn + trip.unpairedKvm + trip.openKvm, seen.exit);
+      assert.equal(count(trip.durations.qemu) + trip.unpairedQemu + trip.openQemu, seen.user);
+      for (const own of [...trip.durations.kvm, ...trip.durations.qemu])
+        if (own !== undefined) assert.ok(summary(own).minSeconds >= 0);
     }),
   );
 });

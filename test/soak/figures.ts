@@ -3,6 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { RunningAgent } from '../support/agent.js';
 import { Samples } from '../support/samples.js';
 
+/** Of all VMs here: there may be others on the host, of other tests. */
+export const PREFIX = `soak-${process.pid}-`;
+
 /** A moment. */
 export interface Look {
   readonly samples: Samples;
@@ -10,6 +13,8 @@ export interface Look {
   readonly residentBytes: number;
   readonly heapBytes: number;
   readonly handles: number;
+  /** Of our VMs. */
+  readonly series: number;
 }
 
 /** A minute, or what a shorter run has instead. */
@@ -45,6 +50,7 @@ export async function look(agent: RunningAgent): Promise<Look> {
     residentBytes: Number(kib) * 1024,
     heapBytes: samples.sum('nodejs_heap_size_used_bytes'),
     handles: readdirSync(`/proc/${pid}/fd`).length,
+    series: samples.all.filter(({ labels }) => labels.get('vm')?.startsWith(PREFIX)).length,
   };
 }
 
@@ -58,7 +64,7 @@ export function rowOf(looks: readonly Look[], seconds: number, vms: number): Row
     slowestScrapeMs: Math.max(...looks.map(({ scrapeMs }) => scrapeMs)),
     residentBytes: median(looks.map(({ residentBytes }) => residentBytes)),
     handles: median(looks.map(({ handles }) => handles)),
-    series: median(looks.map(({ samples }) => samples.sum('kvm_exit_exporter_series'))),
+    series: median(looks.map(({ series }) => series)),
     heapBytes: Math.min(...looks.map(({ heapBytes }) => heapBytes)),
     events: sumOf('kvm_exit_exporter_events_total'),
     eventsLost: sumOf('kvm_exit_exporter_lost_events_total'),

@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunningGuest, startGuest } from '../support/qemu.js';
 import type { Samples } from '../support/samples.js';
+import { PREFIX } from './figures.js';
 
 const TIMES = 40;
 const TICKS = 5;
@@ -39,7 +40,7 @@ export class PassingVms {
   startOne(): void {
     const running = [...this.#vms].filter(({ endedMs }) => Number.isNaN(endedMs));
     if (running.length >= MOST_AT_ONCE) return;
-    const name = `passing-${String(++this.started).padStart(5, '0')}`;
+    const name = `${PREFIX}${String(++this.started).padStart(5, '0')}`;
     const guest = startGuest({
       name,
       steps: [{ bursts: { out: 0x80, times: TIMES, everyMs: EVERY_MS, ticks: TICKS } }],

@@ -10,7 +10,7 @@ import { type RunningAgent, startAgent } from '../support/agent.js';
 import { type Receiver, startReceiver } from '../support/otlp-receiver.js';
 import { type RunningGuest, startGuest } from '../support/qemu.js';
 import type { Samples } from '../support/samples.js';
-import { type Look, look, type Row, rowOf } from './figures.js';
+import { type Look, look, PREFIX, type Row, rowOf } from './figures.js';
 import { judge, type Verdict } from './judge.js';
 import { countsOf, PassingVms, tracedArgs } from './passing-vms.js';
 import { LINES_PER_SECOND, type RotatedLogs, rotateLogs } from './rotated-logs.js';
@@ -28,7 +28,7 @@ const LOOK_MS = 1000;
 const ROWS = 60;
 /** Of the VM that stays: 500 exits a second. */
 const STAYING = { out: 0x80, times: 50, everyMs: 100 };
-const STAYS = 'stays';
+const STAYS = `${PREFIX}stays`;
 
 interface Load {
   readonly agent: RunningAgent;
