@@ -116,10 +116,12 @@ function hasStopped(vm: Vm | undefined): boolean {
   return vm !== undefined && !Number.isNaN(vm.stoppedMs);
 }
 
-/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind. */
+const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
+
+/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind; or it ends just now. */
 function hasEnded(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT');
+  return cause instanceof Error && 'code' in cause && ENDED.has(String(cause.code));
 }
 
 function startOver(socket: Socket, nowMs: number): void {
