@@ -94,6 +94,8 @@ export class VmDevices {
     try {
       const identity = await qmp.identity();
       const vm = this.#vmOf(identity);
+      // It was started, or ended, a moment ago: it is soon asked again.
+      if (vm === undefined && socket.asked === 0) return;
       if (vm === undefined)
         throw new Error(`${path}: belongs to no VM known (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
       socket.vm = vm;
@@ -116,7 +118,7 @@ function hasStopped(vm: Vm | undefined): boolean {
   return vm !== undefined && !Number.isNaN(vm.stoppedMs);
 }
 
-const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE']);
+const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 
 /** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind; or it ends just now. */
 function hasEnded(error: unknown): boolean {
