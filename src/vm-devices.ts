@@ -80,7 +80,7 @@ export class VmDevices {
         socket.problem = '';
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
-        const level = hasEnded(error) && !this.#patterns.includes(path) ? 'debug' : 'warn';
+        const level = hasEnded(error) ? 'debug' : 'warn';
         if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { because: problem });
         socket.problem = problem;
       }
@@ -94,6 +94,8 @@ export class VmDevices {
     try {
       const identity = await qmp.identity();
       const vm = this.#vmOf(identity);
+      // It was started, or ended, a moment ago: it is soon asked again.
+      if (vm === undefined && socket.asked === 0) return;
       if (vm === undefined)
         throw new Error(`${path}: belongs to no VM known (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
       socket.vm = vm;
@@ -116,10 +118,12 @@ function hasStopped(vm: Vm | undefined): boolean {
   return vm !== undefined && !Number.isNaN(vm.stoppedMs);
 }
 
-/** Not worth a warning, unless it was named itself: a QEMU that was killed, or ended itself, leaves its socket behind. */
+const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
+/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind; or it ends just now. */
 function hasEnded(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT');
+  return cause instanceof Error && 'code' in cause && ENDED.has(String(cause.code));
 }
 
 function startOver(socket: Socket, nowMs: number): void {
