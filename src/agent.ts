@@ -21,6 +21,7 @@ import { neededEvents } from './source/needed-events.js';
 import { type Drained, NOTHING } from './source/ring-buffers.js';
 import { TopLevelMarkers } from './source/top-level-markers.js';
 import { monotonicNs } from './source/trace-clock.js';
+import { UNKNOWN_LOSS } from './trace-sink.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
@@ -287,6 +288,8 @@ export class Agent {
         'the events of our tracing instance were switched off, the kvm module went, or tracefs was unmounted',
       );
       this.#closeTrace();
+      // What came since then, nobody knows.
+      this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
     }
     if (this.#trace !== undefined || !this.#options.kernel) return;
     if (this.#tracefs?.isThere() === false) this.#tracefs = undefined;

@@ -18,8 +18,23 @@ afterEach(endAll);
 const limit = (name: string, value: number | string) => ['prlimit', `--${name}=${value}`];
 const filesOf = (pid: number | undefined) => readdirSync(`/proc/${pid}/fd`).length;
 
-/** Node.js opens the files of the program itself all at once, so with much less it does not get as far as to the program. */
 const FILES = 256;
+
+test(
+  'fewer file descriptors than it takes to load the program: one line says which limit to raise',
+  liveFault('prlimit'),
+  async () => {
+    for (const files of [40, 80, 120, 159]) {
+      const { code, stderr } = await runAgentToEnd([], limit('nofile', files));
+      assert.equal(code, 2, `${files} files: ${stderr}`);
+      assert.match(
+        stderr,
+        /^kvm-exit-exporter: too many open files: .* raise the limit with ulimit -n\n$/,
+        `${files} files`,
+      );
+    }
+  },
+);
 
 test(
   'too few file descriptors to start: one line says so, and nothing is left behind',

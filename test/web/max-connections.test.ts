@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openFileLimit } from '../../src/open-file-limit.js';
 import { maxConnections } from '../../src/web/max-connections.js';
 
 /** As Linux writes /proc/PID/limits. */
@@ -17,6 +18,6 @@ test('connections may take a quarter of the files that can be open, 512 at most,
     ['unlimited', 512],
     ['3', 1],
   ] as const)
-    assert.equal(maxConnections(limits(soft)), most, soft);
-  assert.equal(maxConnections(''), 512);
+    assert.equal(maxConnections(openFileLimit(limits(soft))), most, soft);
+  assert.equal(maxConnections(openFileLimit('')), 512);
 });
