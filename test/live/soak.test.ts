@@ -1,11 +1,11 @@
-/** Two minutes of what `npm run soak` does for an hour; KVM_EXIT_EXPORTER_SOAK_MINUTES makes it longer. */
+/** Two minutes of what `npm run soak` does for an hour; SOAK_MINUTES makes it longer. */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { soak } from '../soak/soak.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
 
-const MINUTES = Number(process.env.KVM_EXIT_EXPORTER_SOAK_MINUTES ?? 2);
+const MINUTES = Number(process.env.SOAK_MINUTES ?? 2);
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: MINUTES * 60_000 + 120_000 };
 
 afterEach(endAll);

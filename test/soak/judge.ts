@@ -26,16 +26,19 @@ const least = (values: readonly number[]) => Math.min(...values);
 
 /** V8 lets a heap grow for its first minutes, and collects all of it now and then only. */
 const SETTLED_SECONDS = 600;
+/** Three semi-spaces of 16 MiB, which V8 lets go and takes back at its pleasure. */
+const YOUNG_GENERATION = 48 << 20;
 
 function rulesFor(seconds: number): readonly Rule[] {
-  const memory = seconds >= SETTLED_SECONDS ? 0.05 : 0.25;
+  const settled = seconds >= SETTLED_SECONDS;
+  const memory = settled ? 0.05 : 0.25;
   return [
     {
       what: 'resident memory',
       of: ({ residentBytes }) => residentBytes,
       sum: median,
       share: memory,
-      atLeast: 4 * MB,
+      atLeast: settled ? 4 * MB : YOUNG_GENERATION,
       onlyGrowth: true,
       show: inMegabytes,
     },
