@@ -13,23 +13,28 @@ const MOST = 16;
 /** Calls for which a process is new. */
 const CALLS = 4;
 
+const NONE: readonly number[] = [];
+
 export class FreshProcesses {
   readonly #root: string;
+  readonly #latestId: proc.LatestId;
   /** Calls that they will still be told in. */
   readonly #fresh = new Map<number, number>();
   #latest = -1;
 
   constructor(root: string) {
     this.#root = root;
+    this.#latestId = new proc.LatestId(root);
   }
 
-  next(): number[] {
+  next(): readonly number[] {
+    const before = this.#latest;
+    const latest = this.#latestId.read() ?? -1;
+    if (latest === before && this.#fresh.size === 0) return NONE;
     for (const [pid, calls] of this.#fresh) {
       if (calls > 1) this.#fresh.set(pid, calls - 1);
       else this.#fresh.delete(pid);
     }
-    const before = this.#latest;
-    const latest = proc.latestId(this.#root) ?? -1;
     this.#latest = latest;
     if (before >= 0 && latest - before <= MOST)
       for (let id = before + 1; id <= latest; id++) if (proc.tgidOf(this.#root, id) === id) this.#fresh.set(id, CALLS);

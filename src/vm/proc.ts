@@ -50,10 +50,26 @@ export function processIds(root: string): number[] | undefined {
   return numbersIn(root);
 }
 
-/** The last id that was given to a process or thread; undefined where nothing tells. */
-export function latestId(root: string): number | undefined {
-  const id = Number(/\d+$/.exec(readSmall(`${root}/loadavg`)?.trim() ?? '')?.[0] ?? Number.NaN);
-  return Number.isNaN(id) ? undefined : id;
+/** The last id that was given to a process or thread. Asked at each tick, so its file stays open. */
+export class LatestId {
+  readonly #path: string;
+  #file: number | undefined;
+
+  constructor(root: string) {
+    this.#path = `${root}/loadavg`;
+  }
+
+  /** Undefined where nothing tells. */
+  read(): number | undefined {
+    try {
+      this.#file ??= openSync(this.#path, 'r');
+      const text = small.toString('latin1', 0, readSync(this.#file, small, 0, small.length, 0)).trimEnd();
+      const id = Number(text.slice(text.lastIndexOf(' ') + 1) || Number.NaN);
+      return Number.isNaN(id) ? undefined : id;
+    } catch (error) {
+      return notThere(error);
+    }
+  }
 }
 
 /** Ids of a process' threads. */
