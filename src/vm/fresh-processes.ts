@@ -3,22 +3,24 @@
  *
  *   0.40 0.64 0.77 1/91 30251      /proc/loadavg: the last number (Documentation/filesystems/proc.rst, fs/proc/loadavg.c)
  *
- * Threads take ids too. A process is told several times: between fork and exec it is another program, and its threads come one by one.
- * Where very many are started at once, or in a saved tree, none is told: the next scan finds them.
+ * Threads take ids too. A process is told for a while: between fork and exec it is another program, and its threads come one by one.
+ * Where very many are started at once the newest are told; the next scan finds the others.
  */
 import * as proc from './proc.js';
 
-/** Ids looked at in one call: each costs some 30 microseconds, and there are hosts that start hundreds of processes a second. */
-const MOST = 16;
-/** Calls for which a process is new. */
-const CALLS = 4;
+/** Up to so many ids are asked one by one whether they are a process: 30 microseconds each. For more, the list of all processes is cheaper. */
+const ASKED_SINGLY = 16;
+/** New processes told of one call: there are hosts that start hundreds of them a second. */
+const MOST = 32;
+/** For so long a process is new. */
+const FRESH_MS = 400;
 
 const NONE: readonly number[] = [];
 
 export class FreshProcesses {
   readonly #root: string;
   readonly #latestId: proc.LatestId;
-  /** Calls that they will still be told in. */
+  /** Until when they will be told. */
   readonly #fresh = new Map<number, number>();
   #latest = -1;
 
@@ -27,17 +29,23 @@ export class FreshProcesses {
     this.#latestId = new proc.LatestId(root);
   }
 
-  next(): readonly number[] {
+  /** @param nowMs of performance.now() */
+  next(nowMs: number): readonly number[] {
     const before = this.#latest;
-    const latest = this.#latestId.read() ?? -1;
-    if (latest === before && this.#fresh.size === 0) return NONE;
-    for (const [pid, calls] of this.#fresh) {
-      if (calls > 1) this.#fresh.set(pid, calls - 1);
-      else this.#fresh.delete(pid);
-    }
-    this.#latest = latest;
-    if (before >= 0 && latest - before <= MOST)
-      for (let id = before + 1; id <= latest; id++) if (proc.tgidOf(this.#root, id) === id) this.#fresh.set(id, CALLS);
+    this.#latest = this.#latestId.read() ?? -1;
+    if (this.#latest === before && this.#fresh.size === 0) return NONE;
+    for (const [pid, untilMs] of this.#fresh) if (nowMs > untilMs) this.#fresh.delete(pid);
+    if (before >= 0) for (const pid of this.#startedAfter(before)) this.#fresh.set(pid, nowMs + FRESH_MS);
     return [...this.#fresh.keys()];
+  }
+
+  #startedAfter(before: number): number[] {
+    const latest = this.#latest;
+    const isNew = (id: number) => (before <= latest ? id > before && id <= latest : id > before || id <= latest);
+    if (latest >= before && latest - before <= ASKED_SINGLY)
+      return Array.from({ length: latest - before }, (_, index) => before + 1 + index).filter(
+        (id) => proc.tgidOf(this.#root, id) === id,
+      );
+    return (proc.processIds(this.#root) ?? []).filter(isNew).slice(-MOST);
   }
 }

@@ -133,7 +133,7 @@ export class Inventory {
 
   /** Looks at what has just been started: cheap enough for every drain, so that a VM is known which lives for a moment only. */
   notice(nowMs: number): Changes {
-    const fresh = this.#fresh.next();
+    const fresh = this.#fresh.next(nowMs);
     if (fresh.length > 0) {
       const found = fresh.flatMap((pid) => this.#check(pid, false, nowMs) ?? []);
       this.#start(found, nowMs);

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../support/agent.js';
 import { countsExactly, liveFault } from '../support/faults.js';
 import { metricOf, startReceiver } from '../support/otlp-receiver.js';
@@ -52,6 +53,11 @@ test(
     });
     const startMs = performance.now();
     const guest = startGuest({ name: 'stepping', steps: [{ forever: { out: 0x80 } }] });
+    // A line is logged as each of these starts, some of them between two steps.
+    for (let round = 0; round < 4; round++) {
+      await countsExactly(agent, `between-steps-${round}`);
+      await sleep(1000);
+    }
     await receiver.atLeast(4, 20_000);
     await guest.kill();
     const samples = await agent.scrape();

@@ -67,6 +67,16 @@ test('a VMM that has just been started is noticed without a scan', async (t) => 
   for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
 });
 
+test('a VMM that is started amid a crowd is noticed without a scan', async (t) => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  inventory.scan(0);
+  inventory.notice(0);
+  for (let n = 0; n < 50; n++) await once(spawn('/bin/true', { stdio: 'ignore' }), 'exit');
+  const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=amid-${process.pid}`);
+  inventory.notice(1);
+  assert.equal(inventory.find(child.pid ?? 0)?.vm.label, `amid-${process.pid}`);
+});
+
 test('a thread of an unknown program that runs a vCPU is found by its own id', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   const child = await start(t, 'my-vmm');
