@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Attribution } from './count/ledger.js';
+import type { Attribution } from './count/owners.js';
 import type { QemuCounts } from './count/qemu-counts.js';
 import type { QemuOwner } from './count/qemu-views.js';
 import type { VmContainer } from './count/snapshot.js';

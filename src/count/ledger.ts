@@ -1,8 +1,9 @@
 import { Names } from '../decode/names.js';
-import type { DeviceRanges, Vocabulary } from '../trace-sink.js';
+import type { Vocabulary } from '../trace-sink.js';
 import { Busiest } from './busiest.js';
 import { add, newCells, plus, total } from './cells.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
+import { type Attribution, Owners } from './owners.js';
 import { QemuCounts } from './qemu-counts.js';
 import {
   addQemuViews,
@@ -13,31 +14,13 @@ import {
   qemuEventsByVm,
 } from './qemu-views.js';
 import { ReasonIds } from './reason-ids.js';
-import type { Snapshot, VmInfo } from './snapshot.js';
+import type { Snapshot } from './snapshot.js';
 import { SourceCounts } from './source-counts.js';
+import { Strangers } from './strangers.js';
 import { takeSnapshot } from './take-snapshot.js';
 import { TripDurations } from './trip-durations.js';
 import type { Collectors, VcpuCounts } from './vcpu-counts.js';
 import { VmSum } from './vm-sums.js';
-
-/** Who a thread is, as labels. Asked at snapshot time only. */
-export interface Attribution {
-  /** A thread of the host's kernel. */
-  ofThread(tid: number): ThreadOwner;
-  /** The VMs to show, events or not. */
-  vms(): readonly VmInfo[];
-  /** What the VM of this label itself says of its devices, where it was asked. */
-  devicesOf?(vm: string): DeviceRanges | undefined;
-}
-
-export interface ThreadOwner {
-  /** '' where nobody knows the thread. */
-  readonly vm: string;
-  /** '' where it runs none or nothing tells which. */
-  readonly vcpu: string;
-  /** One object for each life of a VM; undefined where nobody knows it. */
-  readonly life: object | undefined;
-}
 
 export interface LedgerOptions {
   readonly collectors?: Collectors;
@@ -46,8 +29,6 @@ export interface LedgerOptions {
 }
 
 export const ALL_COLLECTORS: Collectors = { duration: true, causes: true, io: true, eventfd: true };
-
-const STRANGER_MS = 60_000;
 
 interface Named<Counts> {
   readonly name: string;
@@ -77,20 +58,16 @@ export class Ledger {
   /** Of backends whose files come and go, and of what counts nothing of VMs. */
   readonly #backends = new Map<string, SourceCounts>();
   readonly #coverage = { now: false, ever: false };
-  /** Threads by number, once somebody knew them: a thread that is gone keeps its VM. */
-  readonly #owners = new Map<number, ThreadOwner>();
+  readonly #owners: Owners;
+  readonly #strangers = new Strangers();
   /** By VM: which of its addresses are shown. */
   readonly #busiest = new Map<string, Busiest>();
-  /** Numbers for threads whose own now mean others: one for all of a life that ran the same vCPU, or none. */
-  #endedThreads = 0;
-  readonly #endedOf = new Map<object, Map<string, number>>();
   /** By life of a VM: how long the exits of all its vCPUs took. */
   readonly #durations = new WeakMap<object, TripDurations>();
-  /** By thread that nobody knows: what it had done, and since when it has done no more. */
-  #strangers = new Map<number, { readonly done: number; readonly sinceMs: number }>();
 
   constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
+    this.#owners = new Owners(attribution);
     this.collectors = collectors;
     this.#ioAddresses = ioAddresses;
   }
@@ -154,9 +131,9 @@ export class Ledger {
    * knows. (Anybody can write a marker, and many threads send interrupts: that makes nobody a VM.)
    */
   attribute(): number[] {
-    for (const tid of this.#threadIds()) this.#ownerOf(tid);
+    for (const tid of this.#threadIds()) this.#owners.of(tid);
     const unknown: number[] = [];
-    for (const tid of this.#vcpuThreadIds()) if (tid > 0 && this.#ownerOf(tid).life === undefined) unknown.push(tid);
+    for (const tid of this.#vcpuThreadIds()) if (tid > 0 && this.#owners.of(tid).life === undefined) unknown.push(tid);
     // They remember whom they found.
     for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner(id);
     this.#tellIoeventfds();
@@ -166,39 +143,22 @@ export class Ledger {
 
   /** The thread is gone and its number may come again: what it did stays its VM's. */
   endThread(tid: number): void {
-    const owner = this.#owners.get(tid);
-    this.#owners.delete(tid);
-    // What nobody ever knew is kept as one.
-    const id = owner === undefined ? 0 : this.#endedId(owner);
-    if (owner !== undefined && id < 0) this.#owners.set(id, owner);
+    const id = this.#owners.end(tid);
     for (const { counts } of this.#kernel) {
       counts.rename(tid, id);
       counts.markers.rename(tid, id);
     }
   }
 
-  /**
-   * Threads that nobody knows and that have done nothing for a minute are kept as one: in the course of days, of VMs that live for a
-   * moment and of others whom interrupts hit, there may be any number.
-   */
+  /** Threads that nobody knows and that do no more are kept as one. */
   endQuietStrangers(nowMs: number): void {
-    const strangers = new Map<number, { readonly done: number; readonly sinceMs: number }>();
-    for (const [tid, done] of this.#doneByStrangers()) {
-      const before = this.#strangers.get(tid);
-      const sinceMs = before?.done === done ? before.sinceMs : nowMs;
-      if (nowMs - sinceMs >= STRANGER_MS) this.endThread(tid);
-      else strangers.set(tid, { done, sinceMs });
-    }
-    this.#strangers = strangers;
+    for (const tid of this.#strangers.quiet(this.#doneByStrangers(), nowMs)) this.endThread(tid);
   }
 
   /** Drops all that a VM's threads did. */
   forget(life: object): void {
-    this.#endedOf.delete(life);
-    for (const [tid, owner] of this.#owners) {
-      if (owner.life !== life) continue;
-      this.#owners.delete(tid);
-      this.#busiest.delete(owner.vm);
+    for (const { tid, vm } of this.#owners.forget(life)) {
+      this.#busiest.delete(vm);
       for (const { counts } of this.#kernel) {
         counts.forget(tid);
         counts.markers.forget(tid);
@@ -241,36 +201,15 @@ export class Ledger {
     }
   }
 
-  #endedId({ life, vcpu }: ThreadOwner): number {
-    if (life === undefined) return 0;
-    const ids = this.#endedOf.get(life) ?? new Map<string, number>();
-    this.#endedOf.set(life, ids);
-    const id = ids.get(vcpu) ?? --this.#endedThreads;
-    ids.set(vcpu, id);
-    return id;
-  }
-
   #doneByStrangers(): Map<number, number> {
     const done = new Map<number, number>();
-    const note = (tid: number, events: number) => {
-      if (tid > 0 && !this.#owners.has(tid)) add(done, tid, events);
-    };
+    const isStranger = (tid: number) => tid > 0 && this.#owners.known(tid) === undefined;
     for (const { counts } of this.#kernel) {
-      for (const vcpu of counts.vcpus()) if (!this.#owners.has(vcpu.tid)) note(vcpu.tid, total(vcpu.counts));
-      for (const [tid, interrupts] of counts.interrupts) note(tid, interrupts);
-      for (const [tid, events] of counts.markers.events) if (!this.#owners.has(tid)) note(tid, total(events));
+      for (const vcpu of counts.vcpus()) if (isStranger(vcpu.tid)) add(done, vcpu.tid, total(vcpu.counts));
+      for (const [tid, interrupts] of counts.interrupts) if (isStranger(tid)) add(done, tid, interrupts);
+      for (const [tid, events] of counts.markers.events) if (isStranger(tid)) add(done, tid, total(events));
     }
     return done;
-  }
-
-  /** While the thread lives the answer may get better: its vCPU, or its VM at all. */
-  #ownerOf(tid: number): ThreadOwner {
-    const known = this.#owners.get(tid);
-    if (known !== undefined && (known.vcpu !== '' || tid <= 0)) return known;
-    const owner = this.#attribution.ofThread(tid);
-    if (owner.life === undefined) return known ?? owner;
-    this.#owners.set(tid, owner);
-    return owner;
   }
 
   #busiestOf(vm: string): Busiest {
@@ -283,11 +222,11 @@ export class Ledger {
     const vms = new Map<string, VmSum>();
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) {
-        const owner = this.#ownerOf(vcpu.tid);
+        const owner = this.#owners.of(vcpu.tid);
         vmOf(vms, owner.vm).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
       }
       for (const [tid, interrupts] of counts.interrupts) {
-        const owner = this.#ownerOf(tid);
+        const owner = this.#owners.of(tid);
         if (owner.vcpu === '') vmOf(vms, owner.vm).interrupts += interrupts;
       }
     }
@@ -297,8 +236,8 @@ export class Ledger {
 
   /** Markers in a kernel trace and files of QEMU alike. */
   #qemuViews(): QemuView[] {
-    const owner: QemuOwner = (tid) => this.#ownerOf(tid).vm;
-    const isVcpu = (tid: number) => this.#ownerOf(tid).vcpu !== '';
+    const owner: QemuOwner = (tid) => this.#owners.of(tid).vm;
+    const isVcpu = (tid: number) => this.#owners.of(tid).vcpu !== '';
     const markers = this.#kernel.map(({ counts }) => ({
       backend: 'ftrace' as const,
       counts: counts.markers,
@@ -320,7 +259,7 @@ export class Ledger {
   /** All vCPUs of a VM count into one table, once it is known whose they are. */
   #shareDurations(): void {
     for (const { tid, trip } of this.vcpus()) {
-      const life = this.#owners.get(tid)?.life;
+      const life = this.#owners.known(tid)?.life;
       if (life === undefined) continue;
       const shared = this.#durations.get(life) ?? new TripDurations(true);
       this.#durations.set(life, shared);
@@ -333,7 +272,7 @@ export class Ledger {
     const views = this.#qemuViews();
     if (views.every(({ counts }) => counts.ioeventfds.size === 0)) return;
     const tables = ioeventfdsByVm(views);
-    for (const vcpu of this.vcpus()) vcpu.io.ioeventfds = tables.get(this.#ownerOf(vcpu.tid).vm);
+    for (const vcpu of this.vcpus()) vcpu.io.ioeventfds = tables.get(this.#owners.of(vcpu.tid).vm);
   }
 }
 

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type Attribution, Ledger, type ThreadOwner } from '../../src/count/ledger.js';
+import { Ledger } from '../../src/count/ledger.js';
 import { SeriesLimiter } from '../../src/count/limit-series.js';
+import type { Attribution, ThreadOwner } from '../../src/count/owners.js';
 import type { VmInfo } from '../../src/count/snapshot.js';
 import { emptySnapshot } from '../support/empty-snapshot.js';
 

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
 import { attributionOf } from '../../src/attribution.js';
-import { type Attribution, Ledger, type ThreadOwner } from '../../src/count/ledger.js';
+import { Ledger } from '../../src/count/ledger.js';
+import type { Attribution, ThreadOwner } from '../../src/count/owners.js';
 import { Inventory } from '../../src/vm/inventory.js';
 import { vm } from '../support/inventory-tree.js';
 import { ProcTree } from '../support/proc-tree.js';

@@ -1,7 +1,8 @@
 /** The rule of one count, live: who counts may change while the counters go on. Figures are counted by hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Attribution, Ledger } from '../../src/count/ledger.js';
+import { Ledger } from '../../src/count/ledger.js';
+import type { Attribution } from '../../src/count/owners.js';
 import type { QemuCounts } from '../../src/count/qemu-counts.js';
 import { IRQ_NOTIFY, IRQFD_DEFERRED, IRQFD_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY } from '../../src/trace-sink.js';
 

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Ledger, type ThreadOwner } from '../../src/count/ledger.js';
+import { Ledger } from '../../src/count/ledger.js';
+import type { ThreadOwner } from '../../src/count/owners.js';
 
 const LIVES = [{}, {}];
 const owner = (vm: number, vcpu: number): ThreadOwner => ({ vm: `vm-${vm}`, vcpu: String(vcpu), life: LIVES[vm] });

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { CATALOGUE } from '../../src/count/catalogue.js';
-import { ALL_COLLECTORS, Ledger, type ThreadOwner } from '../../src/count/ledger.js';
+import { ALL_COLLECTORS, Ledger } from '../../src/count/ledger.js';
 import { SeriesLimiter } from '../../src/count/limit-series.js';
+import type { ThreadOwner } from '../../src/count/owners.js';
 import type { Snapshot } from '../../src/count/snapshot.js';
 import { type OtlpExport, type OtlpOptions, startOtlp } from '../../src/expose/otlp.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
