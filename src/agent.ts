@@ -116,6 +116,7 @@ export class Agent {
   /** All that is known at this moment. */
   snapshot(): Snapshot {
     this.#drain();
+    this.#readOverruns();
     return this.ledger.snapshot();
   }
 
@@ -258,9 +259,7 @@ export class Agent {
     this.ledger.attribute();
     this.ledger.endQuietStrangers(performance.now());
     this.#topLevel?.openNewCpus();
-    if (this.#trace === undefined || this.#counts === undefined) return;
-    this.#readOverruns();
-    this.#trace.openNewCpus();
+    this.#trace?.openNewCpus();
   }
 
   /** What changed among the VMs, for the counters. */

@@ -8,10 +8,13 @@
 import type { TraceSink, Vocabulary } from '../trace-sink.js';
 import type { EventFormat, EventFormats, PageHeader } from './event-format.js';
 import { READER_BUILDERS } from './kvm-record.js';
+import { OpenPages } from './open-pages.js';
+import type { CommonFields } from './page-survey.js';
 import type { ReadRecord, RecordPage } from './record-reader.js';
 
 /** QEMU's markers are `ftrace:print` records; in text they show as this. */
-const NAMES: ReadonlyMap<string, string> = new Map([['print', 'tracing_mark_write']]);
+const MARKER = 'print';
+const NAMES: ReadonlyMap<string, string> = new Map([[MARKER, 'tracing_mark_write']]);
 
 /** struct trace_entry, include/linux/trace_events.h: where they are when there is no format at all. */
 const COMMON_TYPE = { name: 'common_type', offset: 0, size: 2 };
@@ -30,6 +33,9 @@ export class RecordDecoder {
   readonly bigEndian: boolean;
   readonly clockNs: boolean;
   readonly sink: TraceSink;
+  readonly commonFields: CommonFields;
+  /** Of all CPUs. */
+  readonly openPages = new OpenPages();
   readonly #littleEndian: boolean;
   readonly #typeOffset: number;
   readonly #pidOffset: number;
@@ -49,7 +55,15 @@ export class RecordDecoder {
     this.#littleEndian = !bigEndian;
     this.#typeOffset = commonOffset(events, COMMON_TYPE);
     this.#pidOffset = commonOffset(events, COMMON_PID);
+    const markers = new Set(events.flatMap(({ name, id }) => (name === MARKER ? [id] : [])));
     this.#commonEnd = Math.max(this.#typeOffset + COMMON_TYPE.size, this.#pidOffset + COMMON_PID.size);
+    this.commonFields = {
+      littleEndian: this.#littleEndian,
+      typeOffset: this.#typeOffset,
+      pidOffset: this.#pidOffset,
+      // QEMU's markers tell of devices, which all vCPUs of a VM use.
+      concernsOthers: Uint8Array.from({ length: 0x10000 }, (_, id) => (markers.has(id) ? 1 : 0)),
+    };
     const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
     this.#needed = new Int32Array(ids);
     this.#read = Array.from({ length: ids }, () => undefined);

@@ -20,6 +20,7 @@
  * Times are doubles: exact to 2^53; in clocks beyond (tai) they are rounded to 256 ns, without errors adding up.
  */
 import { UNKNOWN_LOSS } from '../trace-sink.js';
+import { PageSurvey } from './page-survey.js';
 import type { RecordDecoder } from './record-decoder.js';
 import type { RecordPage } from './record-reader.js';
 
@@ -45,6 +46,8 @@ const DISCARDED_WITHOUT_DELTA = 1;
  */
 export class PageCursor {
   readonly cpu: number;
+  /** Of the page that is being read. */
+  readonly survey = new PageSurvey();
   /** Time of the event that comes next, in the trace clock's own unit; Infinity where the page has no more. */
   nextTimeNs = Number.POSITIVE_INFINITY;
   readonly #decoder: RecordDecoder;
@@ -82,6 +85,7 @@ export class PageCursor {
     if (page.length < this.#decoder.pageHeader.dataOffset) return this.#decoder.sink.malformed('truncated');
     if (!this.#readHeader(page)) return this.#decoder.sink.malformed('page');
     if (this.#lost !== 0) this.#decoder.sink.gapAhead(this.cpu);
+    this.#open();
     this.#advance();
     if (this.nextTimeNs === Number.POSITIVE_INFINITY) this.#reportLoss();
   }
@@ -107,6 +111,14 @@ export class PageCursor {
       records++;
     } while (this.nextTimeNs <= untilNs && this.nextTimeNs !== Number.POSITIVE_INFINITY);
     return records;
+  }
+
+  #open(): void {
+    const { commonFields, openPages } = this.#decoder;
+    // Whatever was lost may have been of any thread.
+    if (this.#lost !== 0) this.survey.giveUp();
+    else this.survey.take(this.#page, this.#next, this.#dataEnd, this.#baseNs, commonFields);
+    openPages.open(this.survey);
   }
 
   /** False where the header contradicts itself; then nothing of the page is used. */
@@ -200,6 +212,7 @@ export class PageCursor {
   #finish(): void {
     this.#next = this.#dataEnd;
     this.nextTimeNs = Number.POSITIVE_INFINITY;
+    this.#decoder.openPages.close(this.survey);
     if (this.#isCut) this.#decoder.sink.malformed('truncated');
   }
 

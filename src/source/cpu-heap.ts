@@ -1,3 +1,4 @@
+import type { OpenPages } from '../decode/open-pages.js';
 import type { PageCursor } from '../decode/ring-buffer-page.js';
 
 /** The pages of one CPU and where their reader stands. */
@@ -18,19 +19,29 @@ const FIRST_SIZE = 16;
  *     }
  */
 export class CpuHeap<T extends CpuPages> {
+  readonly #pages: OpenPages;
   readonly #heap: T[] = [];
   /** The time of each, at the same place; Infinity behind the last. Apart, as nearly every event asks for some of them. */
   #timesNs = new Float64Array(FIRST_SIZE).fill(Number.POSITIVE_INFINITY);
+
+  constructor(pages: OpenPages) {
+    this.#pages = pages;
+  }
 
   /** The CPU with the oldest event. */
   get first(): T | undefined {
     return this.#heap[0];
   }
 
-  /** Delivers the first CPU's events as long as no other CPU has an older one, and up to `untilNs`. Returns how many. */
+  /**
+   * Delivers the first CPU's events as long as no other CPU has an older one of the same thread, and up to `untilNs`. Returns how many.
+   */
   runFirst(untilNs: number): number {
     const times = this.#timesNs;
-    return this.#heap[0]?.cursor.run(Math.min(times[1] as number, times[2] as number, untilNs)) ?? 0;
+    const cursor = this.#heap[0]?.cursor;
+    if (cursor === undefined) return 0;
+    const othersNs = Math.min(times[1] as number, times[2] as number);
+    return cursor.run(Math.min(untilNs, Math.max(othersNs, this.#pages.horizonNs(cursor.survey))));
   }
 
   /** A CPU that has a page loaded. */

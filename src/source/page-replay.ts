@@ -23,7 +23,7 @@ export interface PageReplayOptions {
 export async function replayPages(recording: PageRecording, options: PageReplayOptions): Promise<void> {
   const { formats, clockNs } = recording;
   const decoder = new RecordDecoder({ ...options, formats, clockNs });
-  const heap = new CpuHeap<CpuReplay>();
+  const heap = new CpuHeap<CpuReplay>(decoder.openPages);
   const cpus = recording.cpus.map((file) => new CpuReplay(file, decoder, options));
   try {
     for (const cpu of cpus) if (await cpu.fetch()) heap.add(cpu);

@@ -15,8 +15,8 @@ import type { RecordDecoder } from '../decode/record-decoder.js';
 import { PageCursor } from '../decode/ring-buffer-page.js';
 import { CpuHeap } from './cpu-heap.js';
 
-/** Runs between two looks at the clock: a few hundred microseconds. */
-const RUNS_PER_LOOK = 1024;
+/** Between two looks at the clock: a few hundred microseconds. */
+const EVENTS_PER_LOOK = 4096;
 
 interface CpuBuffer {
   readonly cursor: PageCursor;
@@ -42,7 +42,7 @@ export class RingBuffers {
   readonly #pageSize: number;
   readonly #cpus = new Map<number, CpuBuffer>();
   /** The CPUs that have a page loaded. */
-  readonly #heap = new CpuHeap<CpuBuffer>();
+  readonly #heap: CpuHeap<CpuBuffer>;
 
   /**
    * @param path the instance, or tracefs itself
@@ -53,6 +53,7 @@ export class RingBuffers {
     this.#path = path;
     this.#pageSize = pageSize;
     this.#decoder = decoder;
+    this.#heap = new CpuHeap(decoder.openPages);
     this.openNewCpus();
   }
 
@@ -87,13 +88,16 @@ export class RingBuffers {
     try {
       this.#fillAll();
       let events = 0;
-      for (let runs = 1; ; runs++) {
+      let lookAt = EVENTS_PER_LOOK;
+      for (;;) {
         const { first } = this.#heap;
         if (first === undefined || first.cursor.nextTimeNs > untilNs) return this.#drained(events, false);
         events += this.#heap.runFirst(untilNs);
         if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) this.#read(first);
         this.#heap.settleFirst();
-        if (runs % RUNS_PER_LOOK === 0 && nowMs() > deadlineMs) return this.#drained(events, true);
+        if (events < lookAt) continue;
+        if (nowMs() > deadlineMs) return this.#drained(events, true);
+        lookAt = events + EVENTS_PER_LOOK;
       }
     } finally {
       Error.stackTraceLimit = stackTraceLimit;

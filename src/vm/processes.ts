@@ -22,7 +22,7 @@ interface Other {
 }
 
 /** How many of the processes that are no VMM are looked at again in one scan. Each costs some 20 microseconds. */
-const CHECKS_PER_SCAN = 32;
+const CHECKS_PER_SCAN = 16;
 
 export class Processes {
   readonly #root: string;

@@ -23,7 +23,7 @@ function heapOf(times: readonly (readonly number[])[]) {
   const formats = readFormats('exact/e2-mix');
   const sink = new TimesSink(vocabulary);
   const decoder = new RecordDecoder({ formats, vocabulary, sink });
-  const heap = new CpuHeap<{ cursor: PageCursor }>();
+  const heap = new CpuHeap<{ cursor: PageCursor }>(decoder.openPages);
   for (const [cpu, at] of times.entries()) {
     const page = new PageBuilder(BigInt(at[0] ?? 0));
     for (const [index, time] of at.entries())
