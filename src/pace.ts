@@ -9,7 +9,7 @@
 const SLOWEST_MS = 500;
 const FASTEST_MS = 10;
 /** Longest pause between ticks: a VM that lives for a moment only must be looked at while it does. */
-const TICK_MS = 250;
+const TICK_MS = 100;
 /** While a VM starts its threads come one by one, and it may end at once. */
 const HURRY_MS = 25;
 const HURRIED_DRAINS = 20;
