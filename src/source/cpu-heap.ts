@@ -10,7 +10,7 @@ export interface CpuPages {
 const FIRST_SIZE = 16;
 
 /**
- * Brings the events of several CPUs in order: a binary heap by the time of each cursor's next event.
+ * Brings the events of several CPUs in order, as far as it matters to anybody: a binary heap by the time of each cursor's next event.
  *
  *     for (let cpu = heap.first; cpu !== undefined; cpu = heap.first) {
  *       heap.runFirst(untilNs);

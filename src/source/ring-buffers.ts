@@ -5,8 +5,8 @@
  * few threads, and a reader that waits makes the kernel wake it per event. So the caller drains on a tick.
  *
  * A vCPU's thread moves between host CPUs and leaves its events in several buffers. They are brought in order by a heap of one
- * cursor a CPU. What is newer than the drain's start waits for the next one: another CPU, already found empty, may have got
- * an older event since.
+ * cursor a CPU; pages that have no thread in common need no order (open-pages.ts). What is newer than the drain's start waits for the
+ * next one: another CPU, already found empty, may have got an older event since.
  */
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
