@@ -116,7 +116,6 @@ export class Agent {
   /** All that is known at this moment. */
   snapshot(): Snapshot {
     this.#drain();
-    this.#readOverruns();
     return this.ledger.snapshot();
   }
 
@@ -211,7 +210,9 @@ export class Agent {
 
   /** Returns the pause until the next. */
   #tick(): number {
-    this.#waiting.attempt(() => this.#learn(this.inventory.notice(performance.now())));
+    const nowMs = performance.now();
+    this.#waiting.attempt(() => this.#learn(this.inventory.notice(nowMs)));
+    this.#pace.quietFor(this.inventory.quietMs(nowMs));
     if (this.#pace.isDue(performance.now())) this.#drain();
     return this.#pace.pauseMs;
   }
@@ -259,7 +260,9 @@ export class Agent {
     this.ledger.attribute();
     this.ledger.endQuietStrangers(performance.now());
     this.#topLevel?.openNewCpus();
-    this.#trace?.openNewCpus();
+    if (this.#trace === undefined || this.#counts === undefined) return;
+    this.#readOverruns();
+    this.#trace.openNewCpus();
   }
 
   /** What changed among the VMs, for the counters. */

@@ -10,6 +10,9 @@ const SLOWEST_MS = 500;
 const FASTEST_MS = 10;
 /** Longest pause between ticks: a VM that lives for a moment only must be looked at while it does. */
 const TICK_MS = 100;
+/** The same on a host where nothing has been started for so long: each wake-up takes a quarter of a millisecond of CPU. */
+const QUIET_TICK_MS = 250;
+const QUIET_AFTER_MS = 30_000;
 /** While a VM starts its threads come one by one, and it may end at once. */
 const HURRY_MS = 25;
 const HURRIED_DRAINS = 20;
@@ -20,6 +23,7 @@ export class Pace {
   readonly #bufferSize: number;
   #pauseMs = FASTEST_MS;
   #hurried = 0;
+  #tickMs = TICK_MS;
   #lastMs = Number.NEGATIVE_INFINITY;
 
   /** @param bufferSize bytes of a CPU's buffer */
@@ -29,7 +33,7 @@ export class Pace {
 
   /** Until the next tick. */
   get pauseMs(): number {
-    return this.#lastMs === Number.NEGATIVE_INFINITY ? 0 : Math.min(TICK_MS, this.#drainPauseMs);
+    return this.#lastMs === Number.NEGATIVE_INFINITY ? 0 : Math.min(this.#tickMs, this.#drainPauseMs);
   }
 
   /** Whether it is time for a drain. @param nowMs of performance.now() */
@@ -49,6 +53,11 @@ export class Pace {
     const fill = mostBytes / this.#bufferSize;
     if (fill > HIGH_WATER) this.#pauseMs = Math.max(FASTEST_MS, this.#pauseMs / 2);
     else if (fill < HIGH_WATER / 2) this.#pauseMs = Math.min(SLOWEST_MS, this.#pauseMs * 1.25);
+  }
+
+  /** For so long nothing has been started on this host. */
+  quietFor(ms: number): void {
+    this.#tickMs = ms >= QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS;
   }
 
   /** A VM has started. */

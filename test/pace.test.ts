@@ -43,6 +43,19 @@ test('ticks are frequent enough to see a VM that lives for a moment, also where 
   assert.ok(pace.pauseMs <= 150);
 });
 
+test('where nothing has been started for long, ticks are fewer, until something is', () => {
+  const pace = new Pace(16 * MIB);
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
+  const pauses = [0, 29_000, 31_000, 0].map((ms) => {
+    pace.quietFor(ms);
+    return pace.pauseMs;
+  });
+  assert.deepEqual(pauses, [100, 100, 250, 100]);
+  pace.quietFor(60_000);
+  pace.hurry();
+  assert.ok(pace.pauseMs <= 30);
+});
+
 test('a drain that was not through is followed by another one at once', () => {
   const pace = new Pace(16 * MIB);
   pace.drained(0, true, 1000);

@@ -23,6 +23,7 @@ export class FreshProcesses {
   /** Until when they will be told. */
   readonly #fresh = new Map<number, number>();
   #latest = -1;
+  #newsMs = Number.NEGATIVE_INFINITY;
 
   constructor(root: string) {
     this.#root = root;
@@ -33,10 +34,16 @@ export class FreshProcesses {
   next(nowMs: number): readonly number[] {
     const before = this.#latest;
     this.#latest = this.#latestId.read() ?? -1;
-    if (this.#latest === before && this.#fresh.size === 0) return NONE;
+    if (this.#latest !== before) this.#newsMs = nowMs;
+    else if (this.#fresh.size === 0) return NONE;
     for (const [pid, untilMs] of this.#fresh) if (nowMs > untilMs) this.#fresh.delete(pid);
     if (before >= 0) for (const pid of this.#startedAfter(before)) this.#fresh.set(pid, nowMs + FRESH_MS);
     return [...this.#fresh.keys()];
+  }
+
+  /** For how long nothing was started, as far as `next` was asked. */
+  quietMs(nowMs: number): number {
+    return nowMs - this.#newsMs;
   }
 
   #startedAfter(before: number): number[] {

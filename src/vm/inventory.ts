@@ -142,6 +142,11 @@ export class Inventory {
     return this.#roster.takeChanges();
   }
 
+  /** For how long nothing was started on this host, as far as `notice` was asked. */
+  quietMs(nowMs: number): number {
+    return this.#fresh.quietMs(nowMs);
+  }
+
   /** Looks up some of the threads that were missed. Costs nothing where there are none. */
   resolveMisses(nowMs: number): Changes {
     const misses = this.#misses.take(MISSES_PER_CALL, nowMs);

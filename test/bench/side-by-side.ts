@@ -3,8 +3,9 @@
  *
  * Two guests leave for QEMU as fast as they can, watched by each tool in turn.
  *
- *   exits/s   of both guests, as they count themselves in their memory, and their ratio to those without any tool: what the
- *             tracepoints cost the vCPUs, and what the tool takes of the CPUs that all share
+ *   exits/s   of both guests, as they count themselves in their memory
+ *   ratio     of them to those without any tool just before and just after, as machines have their moods: what the tracepoints cost
+ *             the vCPUs, and what the tool takes of the CPUs that all share
  *   ns/event  CPU of the tool's processes, kernel side included, per event that it got. Of those that run on and on it is measured once
  *             they are warm; of those that have work to do at their end, from start to end, less what they take for no time at all
  *   lost      events that it did not get
@@ -23,8 +24,9 @@ import { bpftrace, catTracePipe, EVENTS, nothing, perfRecord, perfStat, traceCmd
 const LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);
 
+const UNTRACED = 'nothing';
+
 const TOOLS: ReadonlyMap<string, Tool> = new Map([
-  ['nothing', nothing],
   ['kvm-exit-exporter, counts only', agentTool([LAYERS, ...COUNTS_ONLY])],
   ['kvm-exit-exporter, both layers and entries', agentTool([LAYERS])],
   ['kvm-exit-exporter, everything', agentTool([])],
@@ -47,41 +49,49 @@ interface Row {
   readonly lost: number;
 }
 
+/** With the guests' exits per second without any tool at that time. */
+interface Taken extends Run {
+  readonly untraced: number;
+}
+
 async function compare(rounds: number, ms: number): Promise<readonly Row[]> {
-  const runs = new Map<string, Run[]>();
+  const runs = new Map<string, Taken[]>([[UNTRACED, []]]);
   const failed = new Set<string>();
   const guests = ['bench-a', 'bench-b'].map((name) => startGuest({ name, steps: [{ forever: { out: 0x80 } }] }));
   await sleep(1000);
+  const load = { guests, ms };
+  let before = await nothing(load);
   for (let round = 0; round < rounds; round++)
-    for (const [name, tool] of TOOLS) if (!failed.has(name)) await take(name, tool, { guests, ms }, runs, failed);
+    for (const [name, tool] of TOOLS) {
+      const run = failed.has(name) ? undefined : await attempt(name, tool, load, failed);
+      if (run === undefined) continue;
+      const after = await nothing(load);
+      const untraced = (before.exitsPerSecond + after.exitsPerSecond) / 2;
+      runs.set(name, [...(runs.get(name) ?? []), { ...run, untraced }]);
+      runs.get(UNTRACED)?.push({ ...after, untraced: after.exitsPerSecond });
+      before = after;
+    }
   for (const guest of guests) await guest.kill();
-  const untraced = median(runs.get('nothing') ?? [], ({ exitsPerSecond }) => exitsPerSecond);
-  return Array.from(runs, ([name, own]) => rowOf(name, own, untraced));
+  return Array.from(runs, ([name, own]) => rowOf(name, own));
 }
 
-async function take(
-  name: string,
-  tool: Tool,
-  load: Load,
-  runs: Map<string, Run[]>,
-  failed: Set<string>,
-): Promise<void> {
+async function attempt(name: string, tool: Tool, load: Load, failed: Set<string>): Promise<Run | undefined> {
   try {
-    const run = await tool(load);
-    runs.set(name, [...(runs.get(name) ?? []), run]);
+    return await tool(load);
   } catch (error) {
     failed.add(name);
     console.log(`${name}: does not work here: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
   }
 }
 
-function rowOf(tool: string, runs: readonly Run[], untraced: number): Row {
+function rowOf(tool: string, runs: readonly Taken[]): Row {
   const exitsPerSecond = median(runs, (run) => run.exitsPerSecond);
   const nsPerEvent = median(runs, (run) => run.nsPerEvent);
   return {
     tool,
     exitsPerSecond: Math.round(exitsPerSecond),
-    ratio: Number((exitsPerSecond / untraced).toFixed(3)),
+    ratio: Number(median(runs, (run) => run.exitsPerSecond / run.untraced).toFixed(3)),
     cpuPercent: Number((100 * median(runs, ({ cpuShare }) => cpuShare)).toFixed(1)),
     nsPerEvent: Number.isNaN(nsPerEvent) ? null : Number(nsPerEvent.toFixed(1)),
     eventsPerSecond: Math.round(median(runs, (run) => run.eventsPerSecond)),
@@ -89,7 +99,7 @@ function rowOf(tool: string, runs: readonly Run[], untraced: number): Row {
   };
 }
 
-function median(runs: readonly Run[], of: (run: Run) => number): number {
+function median(runs: readonly Taken[], of: (run: Taken) => number): number {
   const sorted = runs.map(of).sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? Number.NaN;
 }

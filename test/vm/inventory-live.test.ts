@@ -67,6 +67,14 @@ test('a VMM that has just been started is noticed without a scan', async (t) => 
   for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
 });
 
+test('how long nothing has been started is told', async (t) => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  inventory.notice(0);
+  await start(t, 'anything');
+  inventory.notice(5000);
+  assert.equal(inventory.quietMs(5100), 100);
+});
+
 test('a VMM that is started amid a crowd is noticed without a scan', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
