@@ -14,7 +14,7 @@ import { saveFormats, saveThreadNames } from '../source/save-tracefs.js';
 import { TracingInstance } from '../source/tracefs.js';
 import { VERSION } from '../version.js';
 import { Inventory } from '../vm/inventory.js';
-import { ProcCopy } from '../vm/proc-copy.js';
+import { NEW_MS, ProcCopy } from '../vm/proc-copy.js';
 import { collectorsOf } from './run.js';
 import { stopSignal } from './stop-signal.js';
 
@@ -27,12 +27,11 @@ interface RecordOptions {
   readonly argv: readonly string[];
 }
 
-/** Longest and shortest time between two looks at the buffers. */
-const SLOWEST_TICK_MS = 200;
+/** Longest and shortest time between two looks at the buffers, and for new processes: a VM may live for a moment only. */
+const SLOWEST_TICK_MS = 50;
 const FASTEST_TICK_MS = 10;
 /** A buffer fuller than this: come more often. */
 const HIGH_WATER = 1 / 8;
-/** How short-lived a VM can be and still be saved. */
 const SCAN_MS = 250;
 
 /** Saves the kernel's trace of all VMs, with all that it takes to read it elsewhere. */
@@ -110,7 +109,7 @@ async function loop(
       nextScanMs = nowMs + SCAN_MS;
       recorder.openNewCpus();
       vms.scan();
-    }
+    } else vms.notice();
     await sleep(Math.min(tickMs, endMs - nowMs), undefined, { signal }).catch(() => {});
   }
 }
@@ -121,6 +120,7 @@ class VmRecorder {
   readonly labels = new Set<string>();
   readonly #inventory: Inventory;
   readonly #copy: ProcCopy;
+  #newUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(procfs: string, target: string) {
     this.#inventory = new Inventory({ procfs, live: true });
@@ -128,10 +128,22 @@ class VmRecorder {
   }
 
   scan(): void {
-    this.#inventory.scan(performance.now());
+    const nowMs = performance.now();
+    this.#inventory.scan(nowMs);
+    this.#save(nowMs);
+  }
+
+  /** Between scans: those that have just been started. */
+  notice(): void {
+    const nowMs = performance.now();
+    if (this.#inventory.notice(nowMs).started.length > 0) this.#newUntilMs = nowMs + NEW_MS;
+    if (nowMs < this.#newUntilMs) this.#save(nowMs);
+  }
+
+  #save(nowMs: number): void {
     const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
     for (const { label } of running) this.labels.add(label);
-    this.#copy.update([...running.map(({ pid }) => pid), ...this.#inventory.helpers()]);
+    this.#copy.update([...running.map(({ pid }) => pid), ...this.#inventory.helpers()], nowMs);
   }
 }
 

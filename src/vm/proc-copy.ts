@@ -1,8 +1,8 @@
 /**
  * Saves what /proc says of some processes and their threads (HOST), in the form that the inventory reads as `procfs`.
  *
- * A thread is saved when it is first seen, and once more by the next update: threads get their names a moment after they
- * start. What has vanished stays as it was saved.
+ * A thread is saved when it is first seen, and again for {@link NEW_MS}: threads get their names a moment after they start. What has
+ * vanished stays as it was saved.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,11 +11,12 @@ import { parseStat, threadIds } from './proc.js';
 
 const PROCESS_FILES = ['cmdline', 'comm', 'cgroup', 'stat', 'status'];
 const THREAD_FILES = ['comm', 'cgroup', 'stat', 'status'];
-const COPIES = 2;
+/** For so long a thread is new. */
+export const NEW_MS = 500;
 
 interface Copied {
   readonly startTime: number;
-  times: number;
+  readonly firstMs: number;
 }
 
 export class ProcCopy {
@@ -29,22 +30,27 @@ export class ProcCopy {
     this.#target = target;
   }
 
-  /** @throws AgentError where the copy can't be written */
-  update(pids: readonly number[]): void {
+  /**
+   * @param nowMs of performance.now()
+   * @throws AgentError where the copy can't be written
+   */
+  update(pids: readonly number[], nowMs: number): void {
     for (const pid of pids) {
-      this.#copy(String(pid), PROCESS_FILES);
+      this.#copy(String(pid), PROCESS_FILES, nowMs);
       for (const tid of threadIds(this.#root, pid) ?? [])
-        this.#copy(join(String(pid), 'task', String(tid)), THREAD_FILES);
+        this.#copy(join(String(pid), 'task', String(tid)), THREAD_FILES, nowMs);
     }
   }
 
-  #copy(folder: string, files: readonly string[]): void {
+  #copy(folder: string, files: readonly string[], nowMs: number): void {
     const before = this.#copied.get(folder);
-    if (before !== undefined && before.times >= COPIES) return;
-    const contents = files.map((file) => [file, read(join(this.#root, folder, file))] as const);
-    const startTime = parseStat(new Map(contents).get('stat')?.toString('utf8'))?.startTime;
+    if (before !== undefined && nowMs - before.firstMs > NEW_MS) return;
+    const contents = new Map(files.map((file) => [file, read(join(this.#root, folder, file))]));
+    const startTime = parseStat(contents.get('stat')?.toString('utf8'))?.startTime;
     // It has just ended, or its id means another by now: what was saved before stands.
     if (startTime === undefined || (before !== undefined && before.startTime !== startTime)) return;
+    // A zombie has no command line any more.
+    if (before !== undefined && contents.get('cmdline')?.length === 0) return;
     const target = join(this.#target, folder);
     try {
       mkdirSync(target, { recursive: true });
@@ -52,8 +58,7 @@ export class ProcCopy {
     } catch (error) {
       throw fileError(target, error);
     }
-    if (before === undefined) this.#copied.set(folder, { startTime, times: 1 });
-    else before.times++;
+    if (before === undefined) this.#copied.set(folder, { startTime, firstMs: nowMs });
   }
 }
 

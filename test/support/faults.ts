@@ -23,7 +23,7 @@ export const isUp = (samples: Samples): boolean =>
   samples.sum('kvm_exit_exporter_source_up', { source: 'tracefs' }) === 1;
 
 /** Port writes of a guest that lives long enough to be known by its name, also where this machine is busy. */
-export const OUTS = 20_000;
+export const OUTS = 40_000;
 
 /** The agent still does its work: a guest that does `times` port writes is counted exactly, with the one that ends it. */
 export async function countsExactly(agent: RunningAgent, name: string, times = OUTS): Promise<void> {

@@ -30,44 +30,57 @@ test('ProcCopy saves what the inventory needs to know a VM and its vCPUs, and on
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
   tree.put(vm(200, 'b'));
-  copy.update([100]);
+  copy.update([100], 0);
   assert.deepEqual(found(target, 100, 101, 200), ['a/-1', 'a/0', 'undefined/undefined']);
 });
 
 test('ProcCopy keeps what it saved of a process that has ended', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
-  copy.update([100]);
+  copy.update([100], 0);
   tree.remove(100);
-  copy.update([100]);
+  copy.update([100], 0);
   assert.deepEqual(found(target, 101), ['a/0']);
 });
 
-test('ProcCopy looks twice, as threads get their names a moment after they start', (t) => {
+test('ProcCopy looks again for a while, as threads get their names a moment after they start', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'qemu-system-x86', startTime: 101 }] }));
-  copy.update([100]);
+  copy.update([100], 0);
+  copy.update([100], 100);
   tree.put(vm(100, 'a'));
-  copy.update([100]);
+  copy.update([100], 200);
+  assert.deepEqual(found(target, 101), ['a/0']);
+  tree.put(vm(100, 'b'));
+  copy.update([100], 60_000);
+  assert.deepEqual(found(target, 101), ['a/0'], 'known for long');
+});
+
+test('ProcCopy keeps the command line of a VM that has ended, and that nobody has reaped yet', (t) => {
+  const { tree, target, copy } = setUp(t);
+  tree.put(vm(100, 'a'));
+  copy.update([100], 0);
+  tree.put({ ...vm(100, 'a'), args: [] });
+  copy.update([100], 10);
   assert.deepEqual(found(target, 101), ['a/0']);
 });
 
 test('ProcCopy saves vCPUs that are plugged in later', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
-  for (let i = 0; i < 3; i++) copy.update([100]);
+  for (let i = 0; i < 3; i++) copy.update([100], i);
   const threads = [0, 1].map((cpu) => ({ tid: 101 + cpu, comm: `CPU ${cpu}/KVM`, startTime: 101 + cpu }));
   tree.put(vm(100, 'a', { threads }));
-  copy.update([100]);
+  copy.update([100], 60_000);
   assert.deepEqual(found(target, 101, 102), ['a/0', 'a/1']);
 });
 
 test('ProcCopy does not mix a process with another one that got its id', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'first'));
-  copy.update([100]);
+  copy.update([100], 0);
   tree.put(vm(100, 'second', { startTime: 5000 }));
-  copy.update([100]);
+  copy.update([100], 0);
   assert.deepEqual(found(target, 101), ['first/0']);
   assert.match(readFileSync(join(target, '100/cmdline'), 'utf8'), /first/);
 });
@@ -78,5 +91,5 @@ test('ProcCopy says where it cannot write', {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
   chmodSync(target, 0o500);
-  assert.throws(() => copy.update([100]), AgentError);
+  assert.throws(() => copy.update([100], 0), AgentError);
 });
