@@ -8,6 +8,9 @@
 import { closeSync, copyFileSync, ftruncateSync, openSync, renameSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** An id that no process can have (PID_MAX_LIMIT is 4,194,304): in an hour of VMs each that is possible comes by. */
+const NOBODY = 4_194_305;
+
 const [path = '', rateText = '', secondsText = '', how = '', rotateText = ''] = process.argv.slice(2);
 const rate = Number(rateText);
 const endMs = performance.now() + Number(secondsText) * 1000;
@@ -22,7 +25,7 @@ let nextRotationMs = startMs + rotateMs;
 for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   const due = Math.floor(((nowMs - startMs) / 1000) * rate);
   for (; written < due; written++)
-    writeSync(file, `4711@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
+    writeSync(file, `${NOBODY}@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
   if (how !== 'none' && nowMs >= nextRotationMs) {
     nextRotationMs += rotateMs;
     rotate();
@@ -44,7 +47,7 @@ function rotate(): void {
   renameSync(path, old);
   // For a moment the writer goes on with the old file, and there is none of that name.
   for (let i = 0; i < 50; i++, written++)
-    writeSync(file, `4711@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
+    writeSync(file, `${NOBODY}@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
   closeSync(file);
   file = openSync(path, 'a');
 }
