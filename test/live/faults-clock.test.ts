@@ -32,10 +32,13 @@ for (const [what, seconds] of OFFSETS)
     },
   );
 
-/** What the program takes for the wall clock goes an hour forth or back with each second that passes. */
+/** What the program takes for the wall clock goes forth or back with each second that passes, by an hour more each time: no two seconds look alike. */
 const STEPPING = `
   const RealDate = Date;
-  const step = () => (Math.floor(performance.now() / 1000) % 2 === 0 ? 3600e3 : -3600e3);
+  const step = () => {
+    const seconds = Math.floor(performance.now() / 1000);
+    return 3600e3 * (seconds % 2 === 0 ? seconds : -seconds);
+  };
   globalThis.Date = class extends RealDate {
     constructor(...given) { given.length === 0 ? super(RealDate.now() + step()) : super(...given); }
     static now() { return RealDate.now() + step(); }
