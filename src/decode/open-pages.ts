@@ -1,4 +1,4 @@
-import type { PageSurvey } from './page-survey.js';
+import type { PageIndex } from './page-index.js';
 
 /**
  * The pages of all CPUs that are being read at the same time.
@@ -12,22 +12,22 @@ import type { PageSurvey } from './page-survey.js';
  * at least for the time of a page: then the order among CPUs does not matter, and to bring it about costs as much as to decode.
  */
 export class OpenPages {
-  readonly #open = new Set<PageSurvey>();
+  readonly #open = new Set<PageIndex>();
   /** Thread -> on how many pages it is. */
   readonly #pages = new Map<number, number>();
   #mixed = 0;
   #horizonNs = Number.NaN;
   /** Pages for which it was found that no other has a thread of theirs; until the pages change. */
-  readonly #alone = new Map<PageSurvey, boolean>();
+  readonly #alone = new Map<PageIndex, boolean>();
 
-  open(page: PageSurvey): void {
+  open(page: PageIndex): void {
     this.#changed();
     this.#open.add(page);
     if (page.mixed) this.#mixed++;
     for (const tid of page.tids) this.#pages.set(tid, (this.#pages.get(tid) ?? 0) + 1);
   }
 
-  close(page: PageSurvey): void {
+  close(page: PageIndex): void {
     if (!this.#open.delete(page)) return;
     this.#changed();
     if (page.mixed) this.#mixed--;
@@ -39,7 +39,7 @@ export class OpenPages {
   }
 
   /** Up to this time the page's events may be delivered without asking for those of others; -Infinity where they may not. */
-  horizonNs(page: PageSurvey): number {
+  horizonNs(page: PageIndex): number {
     if (this.#mixed > 0 || !this.#isAlone(page)) return Number.NEGATIVE_INFINITY;
     if (Number.isNaN(this.#horizonNs)) {
       this.#horizonNs = Number.POSITIVE_INFINITY;
@@ -48,7 +48,7 @@ export class OpenPages {
     return this.#horizonNs;
   }
 
-  #isAlone(page: PageSurvey): boolean {
+  #isAlone(page: PageIndex): boolean {
     let alone = this.#alone.get(page);
     if (alone === undefined) {
       alone = page.tids.every((tid) => this.#pages.get(tid) === 1);

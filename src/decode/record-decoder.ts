@@ -9,7 +9,7 @@ import type { TraceSink, Vocabulary } from '../trace-sink.js';
 import type { EventFormat, EventFormats, PageHeader } from './event-format.js';
 import { READER_BUILDERS } from './kvm-record.js';
 import { OpenPages } from './open-pages.js';
-import type { CommonFields } from './page-survey.js';
+import type { CommonFields } from './page-index.js';
 import type { ReadRecord, RecordPage } from './record-reader.js';
 
 /** QEMU's markers are `ftrace:print` records; in text they show as this. */
@@ -55,14 +55,13 @@ export class RecordDecoder {
     this.#littleEndian = !bigEndian;
     this.#typeOffset = commonOffset(events, COMMON_TYPE);
     this.#pidOffset = commonOffset(events, COMMON_PID);
-    const markers = new Set(events.flatMap(({ name, id }) => (name === MARKER ? [id] : [])));
     this.#commonEnd = Math.max(this.#typeOffset + COMMON_TYPE.size, this.#pidOffset + COMMON_PID.size);
     this.commonFields = {
       littleEndian: this.#littleEndian,
       typeOffset: this.#typeOffset,
       pidOffset: this.#pidOffset,
       // QEMU's markers tell of devices, which all vCPUs of a VM use.
-      concernsOthers: Uint8Array.from({ length: 0x10000 }, (_, id) => (markers.has(id) ? 1 : 0)),
+      markerId: events.find(({ name }) => name === MARKER)?.id ?? -1,
     };
     const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
     this.#needed = new Int32Array(ids);

@@ -41,7 +41,7 @@ export class CpuHeap<T extends CpuPages> {
     const cursor = this.#heap[0]?.cursor;
     if (cursor === undefined) return 0;
     const othersNs = Math.min(times[1] as number, times[2] as number);
-    return cursor.run(Math.min(untilNs, Math.max(othersNs, this.#pages.horizonNs(cursor.survey))));
+    return cursor.run(Math.min(untilNs, Math.max(othersNs, this.#pages.horizonNs(cursor.index))));
   }
 
   /** A CPU that has a page loaded. */
