@@ -22,6 +22,7 @@ interface SideBySide {
     readonly ratio: number;
     readonly eventsPerSecond: number;
     readonly nsPerEvent: number | null;
+    readonly startAndEndNsPerEvent: number;
     readonly lost: number;
   }[];
 }
@@ -56,13 +57,14 @@ function overheadTable(): string {
   const { cpus, kernel, node } = machine;
   const number = (value: number) => Math.round(value).toLocaleString('en-US');
   const table = markdownTable(
-    ['watched by', "guests' exits/s", 'of untraced', 'events/s', 'CPU per event', 'lost'],
-    rows.map(({ tool, exitsPerSecond, ratio, eventsPerSecond, nsPerEvent, lost }) => [
+    ['watched by', "guests' exits/s", 'of untraced', 'events/s', 'CPU per event', 'of it at start and end', 'lost'],
+    rows.map(({ tool, exitsPerSecond, ratio, eventsPerSecond, nsPerEvent, startAndEndNsPerEvent, lost }) => [
       tool,
       number(exitsPerSecond),
       `${Math.round(ratio * 100)} %`,
       eventsPerSecond === 0 ? '' : number(eventsPerSecond),
       nsPerEvent === null ? '' : `${number(nsPerEvent)} ns`,
+      startAndEndNsPerEvent > 0 ? `${number(startAndEndNsPerEvent)} ns` : '',
       number(lost),
     ]),
   );

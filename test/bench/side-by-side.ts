@@ -6,8 +6,9 @@
  *   exits/s   of both guests, as they count themselves in their memory
  *   ratio     of them to those without any tool just before and just after, as machines have their moods: what the tracepoints cost
  *             the vCPUs, and what the tool takes of the CPUs that all share
- *   ns/event  CPU of the tool's processes, kernel side included, per event that it got. Of those that run on and on it is measured once
- *             they are warm; of those that have work to do at their end, from start to end, less what they take for no time at all
+ *   ns/event  CPU of the tool's processes, kernel side included, per event that it got. Those that run on and on are measured for half a
+ *             minute once they are warm, with two scrapes; those that have work to do at their end from start to end, which is some
+ *   at ends   of that for what they take for no time at all: it is less per event in longer runs
  *   lost      events that it did not get
  *
  * Medians of the rounds (of lost: the worst). The tools take turns in each round, so that a noisy while hits all of them.
@@ -45,6 +46,7 @@ interface Row {
   readonly ratio: number;
   readonly cpuPercent: number;
   readonly nsPerEvent: number | null;
+  readonly startAndEndNsPerEvent: number;
   readonly eventsPerSecond: number;
   readonly lost: number;
 }
@@ -94,6 +96,7 @@ function rowOf(tool: string, runs: readonly Taken[]): Row {
     ratio: Number(median(runs, (run) => run.exitsPerSecond / run.untraced).toFixed(3)),
     cpuPercent: Number((100 * median(runs, ({ cpuShare }) => cpuShare)).toFixed(1)),
     nsPerEvent: Number.isNaN(nsPerEvent) ? null : Number(nsPerEvent.toFixed(1)),
+    startAndEndNsPerEvent: Math.round(median(runs, (run) => run.startAndEndNsPerEvent)),
     eventsPerSecond: Math.round(median(runs, (run) => run.eventsPerSecond)),
     lost: Math.max(...runs.map(({ lost }) => lost)),
   };
@@ -105,11 +108,12 @@ function median(runs: readonly Taken[], of: (run: Taken) => number): number {
 }
 
 function print(rows: readonly Row[]): void {
-  console.log('| tool | exits/s | ratio | CPU % | events/s | ns/event | lost |');
-  console.log('|---|--:|--:|--:|--:|--:|--:|');
-  for (const { tool, exitsPerSecond, ratio, cpuPercent, nsPerEvent, eventsPerSecond, lost } of rows) {
-    const cells = [tool, exitsPerSecond, ratio.toFixed(2), cpuPercent, eventsPerSecond, nsPerEvent ?? '-', lost];
-    console.log(`| ${cells.join(' | ')} |`);
+  console.log('| tool | exits/s | ratio | CPU % | events/s | ns/event | at ends | lost |');
+  console.log('|---|--:|--:|--:|--:|--:|--:|--:|');
+  for (const row of rows) {
+    const { tool, exitsPerSecond, cpuPercent, eventsPerSecond, startAndEndNsPerEvent, lost } = row;
+    const cells = [tool, exitsPerSecond, row.ratio.toFixed(2), cpuPercent, eventsPerSecond, row.nsPerEvent ?? '-'];
+    console.log(`| ${[...cells, startAndEndNsPerEvent, lost].join(' | ')} |`);
   }
 }
 

@@ -19,6 +19,8 @@ export interface Run {
   readonly cpuShare: number;
   /** CPU of the tool per event that it got; NaN where it gets none, or does its work in the kernel on the guests' time. */
   readonly nsPerEvent: number;
+  /** What of that is its start and its end, which take as long without any event; 0 for those that run on and on. */
+  readonly startAndEndNsPerEvent: number;
   readonly eventsPerSecond: number;
   readonly lost: number;
 }
@@ -31,8 +33,16 @@ export interface Counts {
   readonly lost: number;
 }
 
-/** Looks at the beginning and at the end of the load's time: for tools that run on and on, once they are warm. */
-export async function watch({ guests, ms }: Load, pid: number, counts: () => Promise<Counts>): Promise<Run> {
+/**
+ * Looks at the beginning and at the end: for tools that run on and on, once they are warm.
+ * @param meanwhile takes the load's time, or its own
+ */
+export async function watch(
+  { guests, ms }: Load,
+  pid: number,
+  counts: () => Promise<Counts>,
+  meanwhile: () => Promise<unknown> = () => sleep(ms),
+): Promise<Run> {
   const look = async () => ({
     ...(await counts()),
     exits: exitsOf(guests),
@@ -40,7 +50,7 @@ export async function watch({ guests, ms }: Load, pid: number, counts: () => Pro
     at: performance.now() / 1000,
   });
   const before = await look();
-  await sleep(ms);
+  await meanwhile();
   const after = await look();
   const seconds = after.at - before.at;
   const cpu = after.cpu - before.cpu;
@@ -49,6 +59,7 @@ export async function watch({ guests, ms }: Load, pid: number, counts: () => Pro
     exitsPerSecond: (after.exits - before.exits) / seconds,
     cpuShare: cpu / seconds,
     nsPerEvent: (cpu * 1e9) / events,
+    startAndEndNsPerEvent: 0,
     eventsPerSecond: events / seconds,
     lost: after.lost - before.lost,
   };

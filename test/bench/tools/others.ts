@@ -86,7 +86,7 @@ interface Place {
   readonly work: string;
 }
 
-/** These have work to do at their end: measured from start to end, less what they take for no time at all. */
+/** These have work to do at their start and end: measured as a whole, and once more for no time at all. */
 async function fromStartToEnd(load: Load, command: (place: Place) => string): Promise<Run> {
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'side-by-side-'));
   const script = join(folder, 'work.sh');
@@ -98,8 +98,9 @@ async function fromStartToEnd(load: Load, command: (place: Place) => string): Pr
     const events = samples ?? exits;
     return {
       exitsPerSecond: exits / seconds,
-      cpuShare: Math.max(0, cpu - cpuForNothing) / seconds,
-      nsPerEvent: samples === undefined ? Number.NaN : ((cpu - cpuForNothing) * 1e9) / samples,
+      cpuShare: cpu / seconds,
+      nsPerEvent: samples === undefined ? Number.NaN : (cpu * 1e9) / samples,
+      startAndEndNsPerEvent: samples === undefined ? 0 : (Math.min(cpu, cpuForNothing) * 1e9) / samples,
       eventsPerSecond: events / seconds,
       lost: Math.max(0, exits - events),
     };
