@@ -4,7 +4,7 @@ import { startAgent } from '../../support/agent.js';
 import { type Tool, watch } from './measure.js';
 
 /** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */
-const WARM_UP_SCRAPES = 45;
+const WARM_UP_SCRAPES = 35;
 const WARM_UP_MS = 1000;
 /** Then as Prometheus scrapes by default. The looks at the beginning and the end are scrapes as well. */
 const SCRAPES = 2;
