@@ -11,13 +11,13 @@ const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout
 
 afterEach(endAll);
 
-test('a guest that does 100 writes at each of 20 ticks exits 2,000 times, and once to end itself', LIVE, async () => {
+test('a guest that does 100 writes at each of 50 ticks exits 5,000 times, and once to end itself', LIVE, async () => {
   const agent = await startAgent();
-  const guest = startGuest({ name: 'bursts', steps: [{ bursts: { out: 0x80, times: 100, everyMs: 10, ticks: 20 } }] });
+  const guest = startGuest({ name: 'bursts', steps: [{ bursts: { out: 0x80, times: 100, everyMs: 10, ticks: 50 } }] });
   await guest.finished();
-  assert.equal(guest.rounds(), 2000);
+  assert.equal(guest.rounds(), 5000);
   const of = { vm: 'bursts', layer: 'qemu', reason: 'KVM_EXIT_IO' };
-  await agent.scrapeUntil('2,001 exits', (now) => now.sum('kvm_exits_total', of) === 2001);
+  await agent.scrapeUntil('5,001 exits', (now) => now.sum('kvm_exits_total', of) === 5001);
   await agent.stop();
 });
 

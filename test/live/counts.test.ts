@@ -127,7 +127,7 @@ test('uid 0 without any capability is enough', live('setpriv'), async () => {
   const status = readFileSync(`/proc/${agent.process.pid}/status`, 'utf8');
   assert.match(status, /^CapPrm:\s+0+$/m);
   assert.match(status, /^CapEff:\s+0+$/m);
-  await startGuest({ name: 'no-caps', steps: [{ out: 0x80, times: 20_000 }] }).finished();
-  await exitsOf(agent, 'no-caps', { KVM_EXIT_IO: 20_001 });
+  await startGuest({ name: 'no-caps', steps: [{ out: 0x80, times: 40_000 }] }).finished();
+  await exitsOf(agent, 'no-caps', { KVM_EXIT_IO: 40_001 });
   await agent.stop();
 });

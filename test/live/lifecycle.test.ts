@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
+import { ioExits, OUTS } from '../support/faults.js';
 import { startGuest } from '../support/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
-import type { Samples } from '../support/samples.js';
 
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
@@ -17,9 +17,6 @@ const live = (...more: Requirement[]) => ({
 });
 
 afterEach(endAll);
-
-const ioExits = (samples: Samples, vm: string) =>
-  samples.sum('kvm_exits_total', { vm, layer: 'qemu', reason: 'KVM_EXIT_IO' });
 
 /** Runs a guest of so many `out` and waits until they are counted: no more, no less. */
 async function runCounted(agent: RunningAgent, name: string, times: number): Promise<void> {
@@ -30,8 +27,8 @@ async function runCounted(agent: RunningAgent, name: string, times: number): Pro
 
 test('counters of a VM that starts again under its name start anew', live(), async () => {
   const agent = await startAgent();
-  await runCounted(agent, 'again', 30_000);
-  await runCounted(agent, 'again', 10_000);
+  await runCounted(agent, 'again', 60_000);
+  await runCounted(agent, 'again', OUTS);
   await agent.stop();
 });
 
@@ -49,9 +46,9 @@ test('a VM that runs already has its name from the first scrape on, and a vCPU t
 
 test('series of a stopped VM stay for the grace period, then they go', live(), async () => {
   const agent = await startAgent({ args: ['--vm.grace-period=3s'] });
-  await runCounted(agent, 'stops', 20_000);
+  await runCounted(agent, 'stops', OUTS);
   await sleep(1500);
-  assert.equal(ioExits(await agent.scrape(), 'stops'), 20_001);
+  assert.equal(ioExits(await agent.scrape(), 'stops'), OUTS + 1);
   await agent.scrapeUntil('gone', ({ all }) => all.every(({ labels }) => labels.get('vm') !== 'stops'));
   // Its events do not turn up under another name.
   assert.equal(ioExits(await agent.scrape(), ''), 0);
@@ -68,25 +65,25 @@ test('a VM whose vCPU runs for some 200 ms only is known by its name', live(), a
 test('what kill -9 left behind is taken over, and goes with the next clean end', live(), async () => {
   const instance = uniqueInstance();
   const killed = await startAgent({ instance });
-  await runCounted(killed, 'before-kill', 5000);
+  await runCounted(killed, 'before-kill', OUTS);
   await killed.kill();
   assert.ok(tracingInstances().includes(instance));
   const agent = await startAgent({ instance });
-  await runCounted(agent, 'after-kill', 20_000);
+  await runCounted(agent, 'after-kill', OUTS);
   await agent.stop();
 });
 
 test('events that somebody switches off are noticed, said and switched on again', live(), async () => {
   const agent = await startAgent();
-  await runCounted(agent, 'before-off', 5000);
+  await runCounted(agent, 'before-off', OUTS);
   writeFileSync(join(TRACEFS, 'instances', agent.instance, 'events/enable'), '0');
   for (let waits = 0; !/level=warn msg=waiting/.test(agent.log()); waits++) {
     assert.ok(waits < 100, agent.log());
     await sleep(100);
   }
   await agent.scrapeUntil('source up', (now) => now.sum('kvm_exit_exporter_source_up', { source: 'tracefs' }) === 1);
-  await runCounted(agent, 'after-on', 5000);
-  assert.equal(ioExits(await agent.scrape(), 'before-off'), 5001);
+  await runCounted(agent, 'after-on', OUTS);
+  assert.equal(ioExits(await agent.scrape(), 'before-off'), OUTS + 1);
   await agent.stop();
 });
 

@@ -5,11 +5,11 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent.js';
+import { ioExits, OUTS } from '../support/faults.js';
 import { startGuest } from '../support/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
 import { MAIN } from '../support/run-agent.js';
 import { endAll } from '../support/running.js';
-import type { Samples } from '../support/samples.js';
 
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
@@ -17,9 +17,6 @@ const live = (...more: Requirement[]) => ({
 });
 
 afterEach(endAll);
-
-const ioExits = (samples: Samples, vm: string) =>
-  samples.sum('kvm_exits_total', { vm, layer: 'qemu', reason: 'KVM_EXIT_IO' });
 
 /** What the top-level instance is set to. */
 const SETTINGS = [
@@ -47,9 +44,9 @@ test(
     assert.equal(code, 2);
     assert.match(stderr, new RegExp(`^kvm-exit-exporter: .*in use.*--tracefs.instance=${first.instance}-2\\n$`));
     const second = await startAgent({ instance: `${first.instance}-2` });
-    await startGuest({ name: 'seen-by-two', steps: [{ out: 0x80, times: 10_000 }] }).finished();
+    await startGuest({ name: 'seen-by-two', steps: [{ out: 0x80, times: OUTS }] }).finished();
     for (const agent of [first, second])
-      await agent.scrapeUntil('10,001 exits', (samples) => ioExits(samples, 'seen-by-two') === 10_001);
+      await agent.scrapeUntil('its exits', (samples) => ioExits(samples, 'seen-by-two') === OUTS + 1);
     await second.stop();
     await first.stop();
   },
