@@ -24,6 +24,8 @@ import { bpftrace, catTracePipe, EVENTS, nothing, perfRecord, perfStat, traceCmd
 
 const LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);
+/** Its time goes to the kernel, whose code is there. */
+const TEXT_WARM_UP_S = 10;
 
 const UNTRACED = 'nothing';
 
@@ -31,7 +33,7 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map([
   ['kvm-exit-exporter, counts only', agentTool([LAYERS, ...COUNTS_ONLY])],
   ['kvm-exit-exporter, both layers and entries', agentTool([LAYERS])],
   ['kvm-exit-exporter, everything', agentTool([])],
-  ['kvm-exit-exporter, from text', agentTool([LAYERS, '--tracefs.reader=text'])],
+  ['kvm-exit-exporter, from text', agentTool([LAYERS, '--tracefs.reader=text'], TEXT_WARM_UP_S)],
   ['perf stat', perfStat],
   ['bpftrace', bpftrace],
   ['perf record', perfRecord],

@@ -4,18 +4,17 @@ import { startAgent } from '../../support/agent.js';
 import { type Tool, watch } from './measure.js';
 
 /** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */
-const WARM_UP_SCRAPES = 35;
-const WARM_UP_MS = 1000;
+const WARM_UP_S = 80;
 /** Then as Prometheus scrapes by default. The looks at the beginning and the end are scrapes as well. */
 const SCRAPES = 2;
 const SCRAPE_MS = 15_000;
 
-export function agentTool(args: readonly string[]): Tool {
+export function agentTool(args: readonly string[], warmUpS = WARM_UP_S): Tool {
   return async (load) => {
     const agent = await startAgent({ args });
     try {
-      for (let scrape = 0; scrape < WARM_UP_SCRAPES; scrape++) {
-        await sleep(WARM_UP_MS);
+      for (let second = 0; second < warmUpS; second++) {
+        await sleep(1000);
         await agent.scrape();
       }
       const counts = async () => {
