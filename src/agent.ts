@@ -13,7 +13,7 @@ import type { KernelCounts } from './count/kernel-counts.js';
 import { Ledger } from './count/ledger.js';
 import type { Snapshot } from './count/snapshot.js';
 import { log } from './log.js';
-import { Pace, repeat } from './pace.js';
+import { Pace, Repetition } from './pace.js';
 import { QemuTraces } from './qemu-traces.js';
 import { findTracefs, type Tracefs } from './source/find-tracefs.js';
 import { KernelTrace, NoKvmEvents } from './source/kernel-trace.js';
@@ -25,9 +25,11 @@ import { UNKNOWN_LOSS } from './trace-sink.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
 import type { Vm } from './vm/vm.js';
+import { VmBirths } from './vm/vm-births.js';
 import { VmDevices } from './vm-devices.js';
 import { Waiting } from './waiting.js';
 
+const KVM_DEBUGFS = '/sys/kernel/debug/kvm';
 /** A drain that takes longer lets others (scrapes) in between. */
 const TICK_BUDGET_MS = 50;
 const SCAN_MS = 2000;
@@ -44,6 +46,8 @@ export class Agent {
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
   #topLevel: TopLevelMarkers | undefined;
+  readonly #births = new VmBirths(KVM_DEBUGFS, (pid) => this.#expect(pid));
+  readonly #ticks = new Repetition(() => this.#tick());
   readonly #pace: Pace;
   readonly #waiting = new Waiting();
 
@@ -53,7 +57,7 @@ export class Agent {
     this.inventory = new Inventory({
       procfs: options.procfs,
       live: true,
-      debugfs: '/sys/kernel/debug/kvm',
+      debugfs: KVM_DEBUGFS,
       graceMs: options.graceMs,
     });
     this.#devices = new VmDevices(options.qmp, this.inventory);
@@ -103,7 +107,8 @@ export class Agent {
     const scans = setInterval(() => this.#waiting.attempt(() => this.#scan()), SCAN_MS);
     const retries = setInterval(() => this.#waiting.attempt(() => this.#watch()), RETRY_MS);
     try {
-      await repeat(signal, () => this.#tick());
+      this.#births.renew();
+      await this.#ticks.run(signal);
       this.#drain();
       atEnd();
     } finally {
@@ -121,6 +126,7 @@ export class Agent {
 
   /** @throws AgentError where the host can't be left as it was */
   close(): void {
+    this.#births.close();
     this.#devices.stop();
     this.#qemu?.stop();
     // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
@@ -212,7 +218,8 @@ export class Agent {
   #tick(): number {
     const nowMs = performance.now();
     this.#waiting.attempt(() => this.#learn(this.inventory.notice(nowMs)));
-    this.#pace.quietFor(this.inventory.quietMs(nowMs));
+    if (this.#births.told) this.#pace.told();
+    else this.#pace.quietFor(this.inventory.quietMs(nowMs));
     if (this.#pace.isDue(performance.now())) this.#drain();
     return this.#pace.pauseMs;
   }
@@ -251,7 +258,14 @@ export class Agent {
     if (newcomers.length > 0) this.ledger.attribute();
   }
 
+  /** This process makes a VM just now, whose vCPUs have not run yet. */
+  #expect(pid: number): void {
+    this.inventory.expect(pid, performance.now());
+    this.#ticks.hasten();
+  }
+
   #scan(): void {
+    this.#births.renew();
     for (const tid of this.ledger.attribute()) this.inventory.miss(tid, true);
     this.#learn(this.inventory.scan(performance.now()));
     this.#learn(this.inventory.resolveMisses(performance.now()));

@@ -1,6 +1,6 @@
 /**
  * How often the kernel's buffers are drained: seldom enough to cost little, often enough that they never fill up. In between, ticks
- * look for processes that have just been started, which costs next to nothing.
+ * look for processes that have just been started, where nobody tells of new VMs.
  *
  *   tick ─► due? ─► drain ─► fill of the fullest buffer ─► pause until the next drain
  */
@@ -55,7 +55,12 @@ export class Pace {
     else if (fill < HIGH_WATER / 2) this.#pauseMs = Math.min(SLOWEST_MS, this.#pauseMs * 1.25);
   }
 
-  /** For so long nothing has been started on this host. */
+  /** Somebody tells of new VMs at once: ticks need not look for them. */
+  told(): void {
+    this.#tickMs = SLOWEST_MS;
+  }
+
+  /** Nobody does. For so long nothing has been started on this host. */
   quietFor(ms: number): void {
     this.#tickMs = ms >= QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS;
   }
@@ -70,29 +75,48 @@ export class Pace {
   }
 }
 
-/**
- * Does it again and again until the signal comes. Whoever waits for the event loop gets it in between, also where the pause is 0.
- * @param work returns the pause after it, in milliseconds
- * @throws what `work` throws
- */
-export function repeat(signal: AbortSignal, work: () => number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
-    const end = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    const again = () => {
-      try {
-        const pauseMs = work();
-        if (!signal.aborted) timer = setTimeout(again, pauseMs);
-      } catch (error) {
-        signal.removeEventListener('abort', end);
-        reject(error);
-      }
-    };
-    if (signal.aborted) return end();
-    signal.addEventListener('abort', end, { once: true });
-    again();
-  });
+/** Does something again and again. Whoever waits for the event loop gets it in between, also where the pause is 0. */
+export class Repetition {
+  readonly #work: () => number;
+  #again: (() => void) | undefined;
+
+  /** @param work returns the pause after it, in milliseconds */
+  constructor(work: () => number) {
+    this.#work = work;
+  }
+
+  /**
+   * Until the signal comes.
+   * @throws what the work throws
+   */
+  run(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const end = () => {
+        this.#again = undefined;
+        clearTimeout(timer);
+        resolve();
+      };
+      const again = () => {
+        clearTimeout(timer);
+        try {
+          const pauseMs = this.#work();
+          if (!signal.aborted) timer = setTimeout(again, pauseMs);
+        } catch (error) {
+          this.#again = undefined;
+          signal.removeEventListener('abort', end);
+          reject(error);
+        }
+      };
+      if (signal.aborted) return end();
+      signal.addEventListener('abort', end, { once: true });
+      this.#again = again;
+      again();
+    });
+  }
+
+  /** Ends the pause, while it runs. */
+  hasten(): void {
+    this.#again?.();
+  }
 }

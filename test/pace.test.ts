@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pace, repeat } from '../src/pace.js';
+import { Pace, Repetition } from '../src/pace.js';
 
 const MIB = 1 << 20;
 
@@ -56,6 +56,15 @@ test('where nothing has been started for long, ticks are fewer, until something 
   assert.ok(pace.pauseMs <= 30);
 });
 
+test('whoever is told of new VMs does not look for them between drains', () => {
+  const pace = new Pace(16 * MIB);
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
+  pace.told();
+  assert.equal(pace.pauseMs, 500);
+  pace.quietFor(0);
+  assert.equal(pace.pauseMs, 100);
+});
+
 test('a drain that was not through is followed by another one at once', () => {
   const pace = new Pace(16 * MIB);
   pace.drained(0, true, 1000);
@@ -74,21 +83,39 @@ test('drains follow each other closely while a VM starts', () => {
   assert.equal(pauseAfter(pace, 0), quiet);
 });
 
-test('repeat goes on until it is told to stop', async () => {
+test('a repetition goes on until it is told to stop', async () => {
   const stop = new AbortController();
   let times = 0;
-  await repeat(stop.signal, () => {
+  const ticks = new Repetition(() => {
     if (++times === 3) stop.abort();
     return 0;
   });
+  await ticks.run(stop.signal);
   assert.equal(times, 3);
-  await repeat(stop.signal, () => assert.fail('told to stop before it began'));
+  await new Repetition(() => assert.fail('told to stop before it began')).run(stop.signal);
 });
 
-test('repeat ends with the error of what it does', async () => {
+test('a repetition ends with the error of what it does', async () => {
   const { signal } = new AbortController();
-  const failing = repeat(signal, () => {
+  const failing = new Repetition(() => {
     throw new Error('gone');
   });
-  await assert.rejects(failing, /gone/);
+  await assert.rejects(failing.run(signal), /gone/);
+});
+
+test('a pause of a repetition is ended by haste, before and after there is none', async () => {
+  const stop = new AbortController();
+  let times = 0;
+  const ticks = new Repetition(() => {
+    if (++times === 3) stop.abort();
+    return 3_600_000;
+  });
+  ticks.hasten();
+  assert.equal(times, 0);
+  const ended = ticks.run(stop.signal);
+  ticks.hasten();
+  ticks.hasten();
+  await ended;
+  ticks.hasten();
+  assert.equal(times, 3);
 });

@@ -30,6 +30,11 @@ export class FreshProcesses {
     this.#latestId = new proc.LatestId(root);
   }
 
+  /** Somebody else knows of a new one. */
+  add(pid: number, nowMs: number): void {
+    this.#fresh.set(pid, nowMs + FRESH_MS);
+  }
+
   /** @param nowMs of performance.now() */
   next(nowMs: number): readonly number[] {
     const before = this.#latest;

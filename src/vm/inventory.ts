@@ -142,6 +142,11 @@ export class Inventory {
     return this.#roster.takeChanges();
   }
 
+  /** This process makes a VM: `notice` looks at it for a while. */
+  expect(pid: number, nowMs: number): void {
+    this.#fresh.add(pid, nowMs);
+  }
+
   /** For how long nothing was started on this host, as far as `notice` was asked. */
   quietMs(nowMs: number): number {
     return this.#fresh.quietMs(nowMs);

@@ -62,6 +62,21 @@ test('a VM whose vCPU runs for some 200 ms only is known by its name', live(), a
   await agent.stop();
 });
 
+test('a VM whose vCPU runs for some 50 ms only too, as KVM tells of it', live('kvm-debugfs'), async () => {
+  const agent = await startAgent();
+  await sleep(1500);
+  for (const name of ['shorter-a', 'shorter-b', 'shorter-c']) await runCounted(agent, name, 2000);
+  await agent.stop();
+});
+
+test('where KVM can tell nobody, new processes are looked for', live('kvm-debugfs', 'unshare'), async () => {
+  const withoutDebugfs = ['unshare', '--mount', 'sh', '-c', 'umount /sys/kernel/debug && exec "$@"', '-'];
+  const agent = await startAgent({ prefix: withoutDebugfs });
+  await sleep(1500);
+  await runCounted(agent, 'looked-for', 15_000);
+  await agent.stop();
+});
+
 test('what kill -9 left behind is taken over, and goes with the next clean end', live(), async () => {
   const instance = uniqueInstance();
   const killed = await startAgent({ instance });

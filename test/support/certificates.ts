@@ -1,7 +1,7 @@
 /** Certificates for tests, made by openssl on the spot. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -12,12 +12,13 @@ export interface Identity {
   readonly key: string;
 }
 
-/** An authority and what it has signed, in a folder of its own. */
+/** An authority and what it has signed, in a folder of its own, which goes with the process. */
 export class Authority {
   readonly folder = mkdtempSync(join(tmpdir(), 'certificates-'));
   readonly ca: Identity;
 
   constructor(name = 'test authority') {
+    process.on('exit', () => rmSync(this.folder, { recursive: true }));
     this.ca = this.#key('ca', ['-x509', '-days', '2', '-subj', `/CN=${name}`], '.crt');
   }
 

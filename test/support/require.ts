@@ -16,6 +16,7 @@ export type Requirement =
   | 'chromium'
   | 'tracefs'
   | 'kvm-events'
+  | 'kvm-debugfs'
   | 'qemu'
   | 'perf'
   | 'setpriv'
@@ -53,6 +54,7 @@ const FILES: Partial<Record<Requirement, string>> = {
   kvm: '/dev/kvm',
   tracefs: '/sys/kernel/tracing/tracing_on',
   'kvm-events': '/sys/kernel/tracing/events/kvm/enable',
+  'kvm-debugfs': '/sys/kernel/debug/kvm',
   qemu: 'qemu-system-x86_64',
 };
 

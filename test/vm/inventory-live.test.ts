@@ -67,6 +67,19 @@ test('a VMM that has just been started is noticed without a scan', async (t) => 
   for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
 });
 
+test('a process that is expected to become a VM is looked at until it has', async (t) => {
+  const inventory = new Inventory({ procfs: '/proc', live: true });
+  inventory.scan(0);
+  const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=expected-${process.pid}`);
+  const pid = child.pid ?? 0;
+  assert.deepEqual(inventory.notice(1).started, []);
+  inventory.expect(pid, 2);
+  assert.deepEqual(
+    inventory.notice(3).started.map(({ label }) => label),
+    [`expected-${process.pid}`],
+  );
+});
+
 test('how long nothing has been started is told', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.notice(0);
