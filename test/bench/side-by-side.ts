@@ -4,8 +4,8 @@
  * Two guests leave for QEMU as fast as they can, watched by each tool in turn.
  *
  *   exits/s   of both guests, as they count themselves in their memory
- *   ratio     of them to those without any tool just before and just after, as machines have their moods: what the tracepoints cost
- *             the vCPUs, and what the tool takes of the CPUs that all share
+ *   ratio     of them to those without the tool, which is put on and taken away every other second, as machines have moods:
+ *             what the tracepoints cost the vCPUs, and what the tool takes of the CPUs that all share
  *   ns/event  CPU of the tool's processes, kernel side included, per event that it got. Those that run on and on are measured for half a
  *             minute once they are warm, with two scrapes; those that have work to do at their end from start to end, which is some
  *   at ends   of that for what they take for no time at all: it is less per event in longer runs
@@ -19,8 +19,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startGuest } from '../support/qemu.js';
 import { endAll } from '../support/running.js';
 import { agentTool } from './tools/agent.js';
-import type { Load, Run, Tool } from './tools/measure.js';
-import { bpftrace, catTracePipe, EVENTS, nothing, perfRecord, perfStat, traceCmd } from './tools/others.js';
+import type { Cost, Load, Run, Tool } from './tools/measure.js';
+import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd } from './tools/others.js';
 
 const LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);
@@ -28,6 +28,7 @@ const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `
 const TEXT_WARM_UP_S = 10;
 
 const UNTRACED = 'nothing';
+const NOTHING: Cost = { cpuShare: 0, nsPerEvent: Number.NaN, startAndEndNsPerEvent: 0, eventsPerSecond: 0, lost: 0 };
 
 const TOOLS: ReadonlyMap<string, Tool> = new Map([
   ['kvm-exit-exporter, counts only', agentTool([LAYERS, ...COUNTS_ONLY])],
@@ -53,30 +54,23 @@ interface Row {
   readonly lost: number;
 }
 
-/** With the guests' exits per second without any tool at that time. */
-interface Taken extends Run {
-  readonly untraced: number;
-}
-
 async function compare(rounds: number, ms: number): Promise<readonly Row[]> {
-  const runs = new Map<string, Taken[]>([[UNTRACED, []]]);
+  const runs = new Map<string, Run[]>();
   const failed = new Set<string>();
   const guests = ['bench-a', 'bench-b'].map((name) => startGuest({ name, steps: [{ forever: { out: 0x80 } }] }));
   await sleep(1000);
-  const load = { guests, ms };
-  let before = await nothing(load);
   for (let round = 0; round < rounds; round++)
     for (const [name, tool] of TOOLS) {
-      const run = failed.has(name) ? undefined : await attempt(name, tool, load, failed);
+      const run = failed.has(name) ? undefined : await attempt(name, tool, { guests, ms }, failed);
       if (run === undefined) continue;
-      const after = await nothing(load);
-      const untraced = (before.exitsPerSecond + after.exitsPerSecond) / 2;
-      runs.set(name, [...(runs.get(name) ?? []), { ...run, untraced }]);
-      runs.get(UNTRACED)?.push({ ...after, untraced: after.exitsPerSecond });
-      before = after;
+      runs.set(name, [...(runs.get(name) ?? []), run]);
+      console.error(`round ${round + 1}: ${JSON.stringify(rowOf(name, [run]))}`);
     }
   for (const guest of guests) await guest.kill();
-  return Array.from(runs, ([name, own]) => rowOf(name, own));
+  const untraced = [...runs.values()]
+    .flat()
+    .map(({ untraced }) => ({ ...NOTHING, exitsPerSecond: untraced, untraced }));
+  return Array.from([[UNTRACED, untraced] as const, ...runs], ([name, own]) => rowOf(name, own));
 }
 
 async function attempt(name: string, tool: Tool, load: Load, failed: Set<string>): Promise<Run | undefined> {
@@ -89,7 +83,7 @@ async function attempt(name: string, tool: Tool, load: Load, failed: Set<string>
   }
 }
 
-function rowOf(tool: string, runs: readonly Taken[]): Row {
+function rowOf(tool: string, runs: readonly Run[]): Row {
   const exitsPerSecond = median(runs, (run) => run.exitsPerSecond);
   const nsPerEvent = median(runs, (run) => run.nsPerEvent);
   return {
@@ -104,7 +98,7 @@ function rowOf(tool: string, runs: readonly Taken[]): Row {
   };
 }
 
-function median(runs: readonly Taken[], of: (run: Taken) => number): number {
+function median(runs: readonly Run[], of: (run: Run) => number): number {
   const sorted = runs.map(of).sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? Number.NaN;
 }

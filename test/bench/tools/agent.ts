@@ -1,7 +1,7 @@
 /** This program, scraped as often as Prometheus does by default. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent.js';
-import { type Tool, watch } from './measure.js';
+import { alternate, type Counts, costOf, type Switch, switchOf, type Tool } from './measure.js';
 
 /** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */
 const WARM_UP_S = 80;
@@ -9,29 +9,48 @@ const WARM_UP_S = 80;
 const SCRAPES = 2;
 const SCRAPE_MS = 15_000;
 
+/** Started once and kept, at rest between its rounds. */
 export function agentTool(args: readonly string[], warmUpS = WARM_UP_S): Tool {
+  let started: Promise<Warm> | undefined;
   return async (load) => {
-    const agent = await startAgent({ args });
-    try {
-      for (let second = 0; second < warmUpS; second++) {
-        await sleep(1000);
-        await agent.scrape();
+    started ??= startWarm(args, warmUpS);
+    const { counts, onAndOff, pid } = await started;
+    // The turns are its warm-up: it has been at rest, and some of its memory may be gone.
+    const slowdown = await alternate(load, onAndOff);
+    await onAndOff.on();
+    const cost = await costOf(pid, counts, async () => {
+      for (let scrape = 1; scrape <= SCRAPES; scrape++) {
+        await sleep(SCRAPE_MS);
+        if (scrape < SCRAPES) await counts();
       }
-      const counts = async () => {
-        const samples = await agent.scrape();
-        return {
-          events: samples.sum('kvm_exit_exporter_events_total'),
-          lost: samples.sum('kvm_exit_exporter_lost_events_total'),
-        };
-      };
-      return await watch(load, agent.process.pid ?? 0, counts, async () => {
-        for (let scrape = 1; scrape <= SCRAPES; scrape++) {
-          await sleep(SCRAPE_MS);
-          if (scrape < SCRAPES) await agent.scrape();
-        }
-      });
-    } finally {
-      await agent.stop();
-    }
+    });
+    await onAndOff.off();
+    return { ...slowdown, ...cost };
   };
+}
+
+interface Warm {
+  readonly pid: number;
+  readonly onAndOff: Switch;
+  /** A scrape. */
+  counts(): Promise<Counts>;
+}
+
+async function startWarm(args: readonly string[], warmUpS: number): Promise<Warm> {
+  const agent = await startAgent({ args });
+  const counts = async () => {
+    const samples = await agent.scrape();
+    return {
+      events: samples.sum('kvm_exit_exporter_events_total'),
+      lost: samples.sum('kvm_exit_exporter_lost_events_total'),
+    };
+  };
+  for (let second = 0; second < warmUpS; second++) {
+    await sleep(1000);
+    await counts();
+  }
+  const pid = agent.process.pid ?? 0;
+  const onAndOff = switchOf(agent.instance, pid);
+  await onAndOff.off();
+  return { pid, onAndOff, counts };
 }

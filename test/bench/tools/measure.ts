@@ -1,20 +1,30 @@
 /** What one tool costs while it watches the guests: how it is measured, whatever the tool. */
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TRACEFS } from '../../support/agent.js';
 import type { RunningGuest } from '../../support/qemu.js';
 
 /** USER_HZ: the unit of /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;
+
+/** How often a tool is put on and taken away, and how long each lasts. */
+const TURNS = 20;
+const TURN_MS = 1000;
 
 export interface Load {
   readonly guests: readonly RunningGuest[];
   readonly ms: number;
 }
 
-/** What happened while a tool was watching. */
-export interface Run {
-  /** Of all guests, as they count themselves. */
+/** What a tool costs the guests: exits per second of all of them, as they count themselves. */
+export interface Slowdown {
   readonly exitsPerSecond: number;
+  readonly untraced: number;
+}
+
+/** What it costs itself. */
+export interface Cost {
   /** CPU seconds of the tool per second. */
   readonly cpuShare: number;
   /** CPU of the tool per event that it got; NaN where it gets none, or does its work in the kernel on the guests' time. */
@@ -25,7 +35,37 @@ export interface Run {
   readonly lost: number;
 }
 
+export type Run = Slowdown & Cost;
+
 export type Tool = (load: Load) => Promise<Run>;
+
+/** What puts a tool on, and takes it away without a trace. */
+export interface Switch {
+  on(): Promise<void>;
+  off(): Promise<void>;
+}
+
+/** It must be off, and is off again then. */
+export async function alternate({ guests }: Load, { on, off }: Switch): Promise<Slowdown> {
+  const rate = async () => {
+    const before = { exits: exitsOf(guests), at: performance.now() };
+    await sleep(TURN_MS);
+    return ((exitsOf(guests) - before.exits) * 1000) / (performance.now() - before.at);
+  };
+  const without = [await rate()];
+  const watched: number[] = [];
+  for (let turn = 0; turn < TURNS; turn++) {
+    await on();
+    watched.push(await rate());
+    await off();
+    without.push(await rate());
+  }
+  return { exitsPerSecond: mean(watched), untraced: mean(without) };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
 
 /** So far. */
 export interface Counts {
@@ -33,19 +73,14 @@ export interface Counts {
   readonly lost: number;
 }
 
-/**
- * Looks at the beginning and at the end: for tools that run on and on, once they are warm.
- * @param meanwhile takes the load's time, or its own
- */
-export async function watch(
-  { guests, ms }: Load,
+/** Looks at the beginning and at the end of a while: for tools that run on and on, once they are warm. */
+export async function costOf(
   pid: number,
   counts: () => Promise<Counts>,
-  meanwhile: () => Promise<unknown> = () => sleep(ms),
-): Promise<Run> {
+  meanwhile: () => Promise<unknown>,
+): Promise<Cost> {
   const look = async () => ({
     ...(await counts()),
-    exits: exitsOf(guests),
     cpu: cpuSeconds(pid),
     at: performance.now() / 1000,
   });
@@ -56,12 +91,27 @@ export async function watch(
   const cpu = after.cpu - before.cpu;
   const events = after.events - before.events;
   return {
-    exitsPerSecond: (after.exits - before.exits) / seconds,
     cpuShare: cpu / seconds,
     nsPerEvent: (cpu * 1e9) / events,
     startAndEndNsPerEvent: 0,
     eventsPerSecond: events / seconds,
-    lost: after.lost - before.lost,
+    lost: after.lost,
+  };
+}
+
+/** Events of an instance and the process that reads them: both rest while it is off, so that it takes no time at all. */
+export function switchOf(instance: string, pid: number): Switch {
+  const file = join(TRACEFS, 'instances', instance, 'set_event');
+  const events = readFileSync(file, 'utf8').trim().split('\n');
+  return {
+    async on() {
+      for (const event of events) appendFileSync(file, event);
+      process.kill(pid, 'SIGCONT');
+    },
+    async off() {
+      writeFileSync(file, '');
+      process.kill(pid, 'SIGSTOP');
+    },
   };
 }
 

@@ -15,32 +15,43 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TRACEFS, uniqueInstance } from '../../support/agent.js';
-import { cpuOf, exitsOf, type Load, type Run, type Tool, watch } from './measure.js';
+import {
+  alternate,
+  type Cost,
+  costOf,
+  cpuOf,
+  exitsOf,
+  type Load,
+  type Run,
+  type Switch,
+  switchOf,
+  type Tool,
+} from './measure.js';
 
 /** Both layers, and entries. */
 export const EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit'];
 const BUFFER_KIB = 16 << 10;
 
-export const nothing: Tool = async (load) => {
-  const run = await watch(load, process.pid, async () => ({ events: 0, lost: 0 }));
-  return { ...run, cpuShare: 0, nsPerEvent: Number.NaN };
-};
-
 export const catTracePipe: Tool = async (load) => {
-  const instance = join(TRACEFS, 'instances', uniqueInstance());
+  const name = uniqueInstance();
+  const instance = join(TRACEFS, 'instances', name);
   mkdirSync(instance);
   writeFileSync(join(instance, 'buffer_size_kb'), String(BUFFER_KIB));
   const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
-  for (const event of EVENTS) writeFileSync(join(instance, 'events/kvm', event, 'enable'), '1');
-  await sleep(1000);
-  const run = await watch(load, child.pid ?? 0, async () => ({
-    events: ofStats(instance, 'read events'),
-    lost: ofStats(instance, 'overrun'),
-  }));
-  writeFileSync(join(instance, 'events/enable'), '0');
-  await kill(child);
-  rmdirSync(instance);
-  return run;
+  const pid = child.pid ?? 0;
+  const counts = async () => ({ events: ofStats(instance, 'read events'), lost: ofStats(instance, 'overrun') });
+  try {
+    for (const event of EVENTS) writeFileSync(join(instance, 'events/kvm', event, 'enable'), '1');
+    await sleep(1000);
+    const cost = await costOf(pid, counts, () => sleep(load.ms));
+    const onAndOff = switchOf(name, pid);
+    await onAndOff.off();
+    const slowdown = await alternate(load, onAndOff);
+    return { ...cost, ...slowdown, lost: (await counts()).lost };
+  } finally {
+    await kill(child);
+    rmdirSync(instance);
+  }
 };
 
 function ofStats(instance: string, name: string): number {
@@ -93,23 +104,61 @@ async function fromStartToEnd(load: Load, command: (place: Place) => string): Pr
   writeFileSync(script, 'echo on\nread line\n');
   const line = command({ folder, work: `/bin/sh ${script}` });
   try {
-    const { cpu: cpuForNothing } = await runOnce({ ...load, ms: 0 }, line);
-    const { cpu, exits, seconds, samples } = await runOnce(load, line);
-    const events = samples ?? exits;
-    return {
-      exitsPerSecond: exits / seconds,
-      cpuShare: cpu / seconds,
-      nsPerEvent: samples === undefined ? Number.NaN : (cpu * 1e9) / samples,
-      startAndEndNsPerEvent: samples === undefined ? 0 : (Math.min(cpu, cpuForNothing) * 1e9) / samples,
-      eventsPerSecond: events / seconds,
-      lost: Math.max(0, exits - events),
-    };
+    const end = await start(line);
+    const forNothing = await end();
+    const cost = costOfWhole(await watchWhole(load, line), forNothing.cpu);
+    return { ...cost, ...(await alternate(load, switchOfCommand(line))) };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-async function runOnce({ guests, ms }: Load, command: string) {
+interface Whole extends Ended {
+  readonly exits: number;
+  readonly seconds: number;
+}
+
+async function watchWhole({ guests, ms }: Load, line: string): Promise<Whole> {
+  const end = await start(line);
+  const before = { exits: exitsOf(guests), at: performance.now() };
+  await sleep(ms);
+  const exits = exitsOf(guests) - before.exits;
+  const seconds = (performance.now() - before.at) / 1000;
+  return { exits, seconds, ...(await end()) };
+}
+
+/** Who counts in the kernel says no number of events, so these are the guests' exits. */
+function costOfWhole({ cpu, samples, exits, seconds }: Whole, cpuForNothing: number): Cost {
+  const events = samples ?? exits;
+  return {
+    cpuShare: cpu / seconds,
+    nsPerEvent: samples === undefined ? Number.NaN : (cpu * 1e9) / samples,
+    startAndEndNsPerEvent: samples === undefined ? 0 : (Math.min(cpu, cpuForNothing) * 1e9) / samples,
+    eventsPerSecond: events / seconds,
+    lost: Math.max(0, exits - events),
+  };
+}
+
+function switchOfCommand(line: string): Switch {
+  let end: () => Promise<unknown>;
+  return {
+    async on() {
+      end = await start(line);
+    },
+    async off() {
+      await end();
+    },
+  };
+}
+
+interface Ended {
+  /** Seconds, from its start to its end. */
+  readonly cpu: number;
+  readonly samples: number | undefined;
+}
+
+/** Resolves once it watches, to what ends it. */
+async function start(command: string): Promise<() => Promise<Ended>> {
   const child = spawn('sh', ['-c', `${command}; cat /proc/$$/stat`]);
   let [stdout, stderr] = ['', ''];
   const on = new Promise<void>((resolve) =>
@@ -124,12 +173,10 @@ async function runOnce({ guests, ms }: Load, command: string) {
   const ended = once(child, 'close');
   await Promise.race([on, ended]);
   if (!/^on$/m.test(stdout)) throw new Error(stdout.split('\n')[0]?.trim());
-  const before = { exits: exitsOf(guests), at: performance.now() / 1000 };
-  await sleep(ms);
-  const exits = exitsOf(guests) - before.exits;
-  const seconds = performance.now() / 1000 - before.at;
-  child.stdin.end();
-  await ended;
-  const samples = /\((\d+) samples\)/.exec(stderr)?.[1];
-  return { exits, seconds, cpu: cpuOf(stdout), samples: samples === undefined ? undefined : Number(samples) };
+  return async () => {
+    child.stdin.end();
+    await ended;
+    const samples = /\((\d+) samples\)/.exec(stderr)?.[1];
+    return { cpu: cpuOf(stdout), samples: samples === undefined ? undefined : Number(samples) };
+  };
 }
