@@ -18,7 +18,7 @@ export class Authority {
   readonly ca: Identity;
 
   constructor(name = 'test authority') {
-    process.on('exit', () => rmSync(this.folder, { recursive: true }));
+    process.on('exit', () => rmSync(this.folder, { recursive: true, force: true }));
     this.ca = this.#key('ca', ['-x509', '-days', '2', '-subj', `/CN=${name}`], '.crt');
   }
 

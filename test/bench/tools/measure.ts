@@ -9,7 +9,7 @@ import type { RunningGuest } from '../../support/qemu.js';
 const TICKS_PER_SECOND = 100;
 
 /** How often a tool is put on and taken away, and how long each lasts. */
-const TURNS = 20;
+const TURNS = 12;
 const TURN_MS = 1000;
 
 export interface Load {
