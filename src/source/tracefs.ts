@@ -13,6 +13,13 @@ import { basename, join } from 'node:path';
 import { AgentError, isOutOfFiles } from '../agent-error.js';
 import { findTracefs, type Tracefs } from './find-tracefs.js';
 
+/** How long an instance that is to go may still be read by somebody, and how often that is looked at. */
+const BUSY_MS = 1000;
+const BUSY_LOOK_MS = 20;
+
+/** What nobody ever notifies. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+
 export interface InstanceOptions {
   /** Name below instances/. */
   readonly name: string;
@@ -65,7 +72,7 @@ export class TracingInstance {
       instance.#write('tracing_on', '0');
       return look(instance.path);
     } finally {
-      rmdirSync(instance.path);
+      instance.#rmdir();
     }
   }
 
@@ -79,7 +86,7 @@ export class TracingInstance {
 
   #removeLeftover(name: string): void {
     try {
-      rmdirSync(this.path);
+      this.#rmdir();
     } catch (error) {
       if (codeOf(error) !== 'EBUSY') throw new AgentError(`${this.path}: ${explain(error)}`, { cause: error });
       throw new AgentError(
@@ -161,13 +168,27 @@ export class TracingInstance {
     this.#refuseMarkers();
     this.#tryWrite('events/enable', '0');
     try {
-      rmdirSync(this.path);
+      this.#rmdir();
     } catch (error) {
       if (codeOf(error) !== 'EBUSY') throw new AgentError(`${this.path}: ${explain(error)}`, { cause: error });
       throw new AgentError(
         `${this.path}: another program reads it, so it stays, with its events off; once that has ended: rmdir ${this.path}`,
         { cause: error },
       );
+    }
+  }
+
+  /**
+   * Whoever reads along for a moment (a backup, lsof asking for links in /proc/PID/fd: they keep a file open that we just closed) is waited for.
+   */
+  #rmdir(): void {
+    for (const deadlineMs = performance.now() + BUSY_MS; ; ) {
+      try {
+        return rmdirSync(this.path);
+      } catch (error) {
+        if (codeOf(error) !== 'EBUSY' || performance.now() > deadlineMs) throw error;
+        Atomics.wait(NEVER, 0, 0, BUSY_LOOK_MS);
+      }
     }
   }
 

@@ -85,6 +85,15 @@ for (const file of ['events/kvm/enable', 'tracing_on'])
     await agent.stop();
   });
 
+test('somebody reads its instance for a moment when it ends: it waits for him', liveFault(), async () => {
+  const agent = await startAgent();
+  const other = openSync(join(TRACEFS, 'instances', agent.instance, 'trace_pipe'), 'r');
+  setTimeout(() => closeSync(other), 400);
+  const startMs = performance.now();
+  await agent.stop();
+  assert.ok(performance.now() - startMs >= 400);
+});
+
 test('somebody reads its instance when it ends: it says what stays, and how to remove it', liveFault(), async () => {
   const agent = await startAgent();
   const folder = join(TRACEFS, 'instances', agent.instance);
