@@ -20,6 +20,7 @@ interface SideBySide {
     readonly tool: string;
     readonly exitsPerSecond: number;
     readonly ratio: number;
+    readonly ratios: readonly number[];
     readonly eventsPerSecond: number;
     readonly nsPerEvent: number | null;
     readonly startAndEndNsPerEvent: number;
@@ -55,13 +56,16 @@ function metricsTable(): string {
 function overheadTable(): string {
   const { date, machine, rounds, secondsEach, rows }: SideBySide = JSON.parse(readFileSync(SIDE_BY_SIDE, 'utf8'));
   const { cpus, kernel, node } = machine;
+  const percent = (value = Number.NaN) => `${(value * 100).toFixed(1)} %`;
   const number = (value: number) => Math.round(value).toLocaleString('en-US');
   const table = markdownTable(
     ['watched by', "guests' exits/s", 'of untraced', 'events/s', 'CPU per event', 'of it at start and end', 'lost'],
-    rows.map(({ tool, exitsPerSecond, ratio, eventsPerSecond, nsPerEvent, startAndEndNsPerEvent, lost }) => [
+    rows.map(({ tool, exitsPerSecond, ratio, ratios, eventsPerSecond, nsPerEvent, startAndEndNsPerEvent, lost }) => [
       tool,
       number(exitsPerSecond),
-      `${Math.round(ratio * 100)} %`,
+      ratios[0] === ratios.at(-1)
+        ? percent(ratio)
+        : `${percent(ratio)} (${percent(ratios[0])} to ${percent(ratios.at(-1))})`,
       eventsPerSecond === 0 ? '' : number(eventsPerSecond),
       nsPerEvent === null ? '' : `${number(nsPerEvent)} ns`,
       startAndEndNsPerEvent > 0 ? `${number(startAndEndNsPerEvent)} ns` : '',

@@ -5,7 +5,7 @@
  *
  *   exits/s   of both guests, as they count themselves in their memory
  *   ratio     of them to those without the tool, which is put on and taken away every other second, as machines have moods:
- *             what the tracepoints cost the vCPUs, and what the tool takes of the CPUs that all share
+ *             what the tracepoints cost the vCPUs, and what the tool takes of the CPUs that all share. The file has each round's
  *   ns/event  CPU of the tool's processes, kernel side included, per event that it got. Those that run on and on are measured for half a
  *             minute once they are warm, with two scrapes; those that have work to do at their end from start to end, which is some
  *   at ends   of that for what they take for no time at all: it is less per event in longer runs
@@ -19,8 +19,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startGuest } from '../support/qemu.js';
 import { endAll } from '../support/running.js';
 import { agentTool } from './tools/agent.js';
-import type { Cost, Load, Run, Tool } from './tools/measure.js';
-import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd } from './tools/others.js';
+import { type Load, NO_COST, type Run, type Tool } from './tools/measure.js';
+import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd, unread } from './tools/others.js';
 
 const LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);
@@ -28,13 +28,13 @@ const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `
 const TEXT_WARM_UP_S = 10;
 
 const UNTRACED = 'nothing';
-const NOTHING: Cost = { cpuShare: 0, nsPerEvent: Number.NaN, startAndEndNsPerEvent: 0, eventsPerSecond: 0, lost: 0 };
 
 const TOOLS: ReadonlyMap<string, Tool> = new Map([
   ['kvm-exit-exporter, counts only', agentTool([LAYERS, ...COUNTS_ONLY])],
   ['kvm-exit-exporter, both layers and entries', agentTool([LAYERS])],
   ['kvm-exit-exporter, everything', agentTool([])],
   ['kvm-exit-exporter, from text', agentTool([LAYERS, '--tracefs.reader=text'], TEXT_WARM_UP_S)],
+  ["the kernel's buffers, unread", unread],
   ['perf stat', perfStat],
   ['bpftrace', bpftrace],
   ['perf record', perfRecord],
@@ -47,6 +47,8 @@ interface Row {
   readonly exitsPerSecond: number;
   /** Of the guests' exits without any tool. */
   readonly ratio: number;
+  /** The same of each round, the least first. */
+  readonly ratios: readonly number[];
   readonly cpuPercent: number;
   readonly nsPerEvent: number | null;
   readonly startAndEndNsPerEvent: number;
@@ -69,7 +71,7 @@ async function compare(rounds: number, ms: number): Promise<readonly Row[]> {
   for (const guest of guests) await guest.kill();
   const untraced = [...runs.values()]
     .flat()
-    .map(({ untraced }) => ({ ...NOTHING, exitsPerSecond: untraced, untraced }));
+    .map(({ untraced }) => ({ ...NO_COST, exitsPerSecond: untraced, untraced }));
   return Array.from([[UNTRACED, untraced] as const, ...runs], ([name, own]) => rowOf(name, own));
 }
 
@@ -89,13 +91,22 @@ function rowOf(tool: string, runs: readonly Run[]): Row {
   return {
     tool,
     exitsPerSecond: Math.round(exitsPerSecond),
-    ratio: Number(median(runs, (run) => run.exitsPerSecond / run.untraced).toFixed(3)),
+    ratio: rounded(median(runs, ratioOf)),
+    ratios: runs.map((run) => rounded(ratioOf(run))).sort((a, b) => a - b),
     cpuPercent: Number((100 * median(runs, ({ cpuShare }) => cpuShare)).toFixed(1)),
     nsPerEvent: Number.isNaN(nsPerEvent) ? null : Number(nsPerEvent.toFixed(1)),
     startAndEndNsPerEvent: Math.round(median(runs, (run) => run.startAndEndNsPerEvent)),
     eventsPerSecond: Math.round(median(runs, (run) => run.eventsPerSecond)),
     lost: Math.max(...runs.map(({ lost }) => lost)),
   };
+}
+
+function ratioOf({ exitsPerSecond, untraced }: Run): number {
+  return exitsPerSecond / untraced;
+}
+
+function rounded(ratio: number): number {
+  return Number(ratio.toFixed(4));
 }
 
 function median(runs: readonly Run[], of: (run: Run) => number): number {
@@ -108,7 +119,7 @@ function print(rows: readonly Row[]): void {
   console.log('|---|--:|--:|--:|--:|--:|--:|--:|');
   for (const row of rows) {
     const { tool, exitsPerSecond, cpuPercent, eventsPerSecond, startAndEndNsPerEvent, lost } = row;
-    const cells = [tool, exitsPerSecond, row.ratio.toFixed(2), cpuPercent, eventsPerSecond, row.nsPerEvent ?? '-'];
+    const cells = [tool, exitsPerSecond, row.ratio.toFixed(3), cpuPercent, eventsPerSecond, row.nsPerEvent ?? '-'];
     console.log(`| ${[...cells, startAndEndNsPerEvent, lost].join(' | ')} |`);
   }
 }

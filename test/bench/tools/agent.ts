@@ -1,7 +1,7 @@
 /** This program, scraped as often as Prometheus does by default. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent.js';
-import { alternate, type Counts, costOf, type Switch, switchOf, type Tool } from './measure.js';
+import { alternate, type Counts, costOf, SETTLE_MS, type Switch, switchOf, type Tool } from './measure.js';
 
 /** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */
 const WARM_UP_S = 80;
@@ -18,6 +18,7 @@ export function agentTool(args: readonly string[], warmUpS = WARM_UP_S): Tool {
     // The turns are its warm-up: it has been at rest, and some of its memory may be gone.
     const slowdown = await alternate(load, onAndOff);
     await onAndOff.on();
+    await sleep(SETTLE_MS);
     const cost = await costOf(pid, counts, async () => {
       for (let scrape = 1; scrape <= SCRAPES; scrape++) {
         await sleep(SCRAPE_MS);

@@ -8,9 +8,11 @@ import type { RunningGuest } from '../../support/qemu.js';
 /** USER_HZ: the unit of /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;
 
-/** How often a tool is put on and taken away, and how long each lasts. */
-const TURNS = 12;
+/** How often a tool is put on and taken away, and how long each is looked at. */
+const TURNS = 20;
 const TURN_MS = 1000;
+/** Before each look: who has just been woken has things to catch up with, which it would not have if it had been on all day. */
+export const SETTLE_MS = 250;
 
 export interface Load {
   readonly guests: readonly RunningGuest[];
@@ -37,6 +39,14 @@ export interface Cost {
 
 export type Run = Slowdown & Cost;
 
+export const NO_COST: Cost = {
+  cpuShare: 0,
+  nsPerEvent: Number.NaN,
+  startAndEndNsPerEvent: 0,
+  eventsPerSecond: 0,
+  lost: 0,
+};
+
 export type Tool = (load: Load) => Promise<Run>;
 
 /** What puts a tool on, and takes it away without a trace. */
@@ -48,6 +58,7 @@ export interface Switch {
 /** It must be off, and is off again then. */
 export async function alternate({ guests }: Load, { on, off }: Switch): Promise<Slowdown> {
   const rate = async () => {
+    await sleep(SETTLE_MS);
     const before = { exits: exitsOf(guests), at: performance.now() };
     await sleep(TURN_MS);
     return ((exitsOf(guests) - before.exits) * 1000) / (performance.now() - before.at);
@@ -99,18 +110,18 @@ export async function costOf(
   };
 }
 
-/** Events of an instance and the process that reads them: both rest while it is off, so that it takes no time at all. */
-export function switchOf(instance: string, pid: number): Switch {
+/** Events of an instance and the process that reads them, if any: both rest while it is off, so that it takes no time at all. */
+export function switchOf(instance: string, pid?: number): Switch {
   const file = join(TRACEFS, 'instances', instance, 'set_event');
   const events = readFileSync(file, 'utf8').trim().split('\n');
   return {
     async on() {
       for (const event of events) appendFileSync(file, event);
-      process.kill(pid, 'SIGCONT');
+      if (pid !== undefined) process.kill(pid, 'SIGCONT');
     },
     async off() {
       writeFileSync(file, '');
-      process.kill(pid, 'SIGSTOP');
+      if (pid !== undefined) process.kill(pid, 'SIGSTOP');
     },
   };
 }

@@ -22,6 +22,7 @@ import {
   cpuOf,
   exitsOf,
   type Load,
+  NO_COST,
   type Run,
   type Switch,
   switchOf,
@@ -32,27 +33,44 @@ import {
 export const EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit'];
 const BUFFER_KIB = 16 << 10;
 
-export const catTracePipe: Tool = async (load) => {
-  const name = uniqueInstance();
-  const instance = join(TRACEFS, 'instances', name);
-  mkdirSync(instance);
-  writeFileSync(join(instance, 'buffer_size_kb'), String(BUFFER_KIB));
-  const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
-  const pid = child.pid ?? 0;
-  const counts = async () => ({ events: ofStats(instance, 'read events'), lost: ofStats(instance, 'overrun') });
-  try {
-    for (const event of EVENTS) writeFileSync(join(instance, 'events/kvm', event, 'enable'), '1');
-    await sleep(1000);
-    const cost = await costOf(pid, counts, () => sleep(load.ms));
-    const onAndOff = switchOf(name, pid);
+/** What the kernel's ring buffers cost the guests, before anybody reads them: no reader of ftrace can cost less. */
+export const unread: Tool = (load) =>
+  withInstance(async (name) => {
+    const onAndOff = switchOf(name);
     await onAndOff.off();
-    const slowdown = await alternate(load, onAndOff);
-    return { ...cost, ...slowdown, lost: (await counts()).lost };
+    return { ...NO_COST, ...(await alternate(load, onAndOff)) };
+  });
+
+export const catTracePipe: Tool = (load) =>
+  withInstance(async (name, instance) => {
+    const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
+    const pid = child.pid ?? 0;
+    const counts = async () => ({ events: ofStats(instance, 'read events'), lost: ofStats(instance, 'overrun') });
+    try {
+      await sleep(1000);
+      const cost = await costOf(pid, counts, () => sleep(load.ms));
+      const onAndOff = switchOf(name, pid);
+      await onAndOff.off();
+      const slowdown = await alternate(load, onAndOff);
+      return { ...cost, ...slowdown, lost: (await counts()).lost };
+    } finally {
+      await kill(child);
+    }
+  });
+
+/** Its events are on. */
+async function withInstance<T>(use: (name: string, path: string) => Promise<T>): Promise<T> {
+  const name = uniqueInstance();
+  const path = join(TRACEFS, 'instances', name);
+  mkdirSync(path);
+  try {
+    writeFileSync(join(path, 'buffer_size_kb'), String(BUFFER_KIB));
+    for (const event of EVENTS) writeFileSync(join(path, 'events/kvm', event, 'enable'), '1');
+    return await use(name, path);
   } finally {
-    await kill(child);
-    rmdirSync(instance);
+    rmdirSync(path);
   }
-};
+}
 
 function ofStats(instance: string, name: string): number {
   return readdirSync(join(instance, 'per_cpu')).reduce((sum, cpu) => {
