@@ -20,7 +20,6 @@ import { KernelTrace, NoKvmEvents } from './source/kernel-trace.js';
 import { neededEvents } from './source/needed-events.js';
 import { type Drained, NOTHING } from './source/ring-buffers.js';
 import { TopLevelMarkers } from './source/top-level-markers.js';
-import { monotonicNs } from './source/trace-clock.js';
 import { UNKNOWN_LOSS } from './trace-sink.js';
 import { Inventory } from './vm/inventory.js';
 import type { Changes } from './vm/roster.js';
@@ -244,7 +243,7 @@ export class Agent {
     const counts = this.#counts;
     if (trace === undefined || counts === undefined) return NOTHING;
     const startMs = performance.now();
-    const drained = trace.drain(monotonicNs(), startMs + TICK_BUDGET_MS, () => performance.now());
+    const drained = trace.drain(startMs + TICK_BUDGET_MS, () => performance.now());
     counts.source.addDrain((performance.now() - startMs) / 1000);
     this.#waiting.attempt(() => this.#identify(counts));
     return drained;

@@ -14,6 +14,7 @@ import { readOverruns } from './cpu-stats.js';
 import { eventNames, kvmEvents, readFormats, systemsOf } from './formats.js';
 import { ALL_NEEDED_EVENTS } from './needed-events.js';
 import { type Drained, NOTHING, openNonBlocking, RingBuffers } from './ring-buffers.js';
+import { TraceClock } from './trace-clock.js';
 import { TracingInstance } from './tracefs.js';
 
 export type ReaderKind = 'auto' | 'binary' | 'text';
@@ -51,6 +52,7 @@ export class KernelTrace {
   /** Why binary was not taken, where it was to be tried. */
   readonly fallback: string | undefined;
   readonly #reader: Reader | undefined;
+  readonly #clock: TraceClock | undefined;
 
   /** @throws AgentError that says what is missing; nothing is left behind then */
   constructor(options: KernelTraceOptions) {
@@ -60,6 +62,7 @@ export class KernelTrace {
     try {
       const { reader, kind, fallback } = openReader(this.instance, { ...options, events: this.events });
       this.#reader = reader;
+      this.#clock = new TraceClock(this.instance.path);
       this.reader = kind;
       this.fallback = fallback;
       this.instance.start(this.events);
@@ -69,8 +72,10 @@ export class KernelTrace {
     }
   }
 
-  drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
-    return this.#reader?.drain(untilNs, deadlineMs, nowMs) ?? NOTHING;
+  /** Delivers what is there by now. @param deadlineMs of performance.now(): when to stop and say {@link Drained.behind} */
+  drain(deadlineMs: number, nowMs: () => number): Drained {
+    if (this.#reader === undefined || this.#clock === undefined) return NOTHING;
+    return this.#reader.drain(this.#clock.nowNs(), deadlineMs, nowMs);
   }
 
   openNewCpus(): void {
@@ -90,6 +95,7 @@ export class KernelTrace {
   /** Leaves the host as it was. */
   close(): void {
     this.#reader?.close();
+    this.#clock?.close();
     this.instance.remove();
   }
 }

@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { basename, join } from 'node:path';
 import { AgentError, isOutOfFiles } from '../agent-error.js';
 import { findTracefs, type Tracefs } from './find-tracefs.js';
+import { clockFor } from './trace-clock.js';
 
 /** How long an instance that is to go may still be read by somebody, and how often that is looked at. */
 const BUSY_MS = 1000;
@@ -97,8 +98,7 @@ export class TracingInstance {
   }
 
   #configure(bufferSize: number): void {
-    // CLOCK_MONOTONIC: one order for all CPUs, and comparable with the agent's own clock.
-    this.#write('trace_clock', 'mono');
+    this.#write('trace_clock', clockFor());
     // One read delivers one sub-buffer: larger ones cost fewer system calls. Before the size, which is rounded to them.
     this.#tryWrite('buffer_subbuf_size_kb', '64');
     this.#write('buffer_size_kb', String(Math.ceil(bufferSize / 1024)));
