@@ -101,19 +101,22 @@ export class KernelCounts implements TraceSink {
   vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, _info2: number): void {
     const counts = this.#ofVcpu(cpu, tid, vcpu);
     counts.catchUp(this.#gapsNow());
-    counts.exit(timeNs, reason, info1);
+    counts.nowNs = timeNs;
+    counts.exit(reason, info1 | 0);
   }
 
   vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
     const counts = this.#ofVcpu(cpu, tid, vcpu);
     counts.catchUp(this.#gapsNow());
-    counts.entry(timeNs);
+    counts.nowNs = timeNs;
+    counts.entry();
   }
 
   userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
     const counts = this.#ofThread(cpu, tid);
     counts.catchUp(this.#gapsNow());
-    counts.userspaceExit(timeNs, reason);
+    counts.nowNs = timeNs;
+    counts.userspaceExit(reason);
   }
 
   portIo(_timeNs: number, cpu: number, tid: number, write: boolean, port: number, _size: number): void {

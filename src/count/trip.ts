@@ -15,6 +15,8 @@ const NONE = -1;
  * came before an entry (the vCPU was not let in), the entry was before the exit (a clock that stepped), or events were lost.
  */
 export class Trip {
+  /** Time of the event that is told next. Not handed from call to call: a number that is no small integer would be an object each time. */
+  nowNs = Number.NaN;
   /** Once it is known whose vCPU this is: those of the VM, see {@link share}. */
   durations = new TripDurations();
   /** Time away from the guest in KVM, on the way to userspace too; in userspace; and waiting for an idle guest to be woken. */
@@ -26,10 +28,12 @@ export class Trip {
   unpairedKvm = 0;
   unpairedQemu = 0;
   readonly #idle: Uint8Array;
+  /** The leg it is on: in KVM, in userspace, or (both NONE) in the guest, as far as it is known. */
   #exitReason = NONE;
-  #exitNs = Number.NaN;
   #userspaceReason = NONE;
-  #userspaceNs = Number.NaN;
+  /** When that leg began, and, while the event is told that ends it, how long it took. */
+  #sinceNs = Number.NaN;
+  #tookNs = Number.NaN;
 
   /** @param idle by reason: 1 where the time is the guest's own idling (HLT) */
   constructor(idle: Uint8Array) {
@@ -41,38 +45,35 @@ export class Trip {
     return this.#exitReason;
   }
 
-  exit(timeNs: number, reason: number): void {
+  exit(reason: number): void {
     this.drop();
     this.#exitReason = reason;
-    this.#exitNs = timeNs;
+    this.#sinceNs = this.nowNs;
   }
 
-  userspaceExit(timeNs: number, reason: number): void {
+  userspaceExit(reason: number): void {
+    this.#tookNs = this.nowNs - this.#sinceNs;
     if (this.#userspaceReason !== NONE) {
       // KVM_RUN was entered and returned at once: still the same time in userspace, of the reason before.
       this.unpairedQemu++;
-      this.#spend(this.#userspaceReason, timeNs - this.#userspaceNs, false);
+      this.#spend(this.#userspaceReason, false);
     } else if (this.#exitReason !== NONE) {
       this.handedOn++;
-      this.#spend(this.#exitReason, timeNs - this.#exitNs, true);
+      this.#spend(this.#exitReason, true);
       this.#exitReason = NONE;
     }
     this.#userspaceReason = reason;
-    this.#userspaceNs = timeNs;
+    this.#sinceNs = this.nowNs;
   }
 
-  entry(timeNs: number): void {
-    if (this.#userspaceReason !== NONE) {
-      const ns = timeNs - this.#userspaceNs;
-      if (ns >= 0) this.#pair(this.durations.qemu, this.#userspaceReason, ns, false);
-      else this.unpairedQemu++;
-      this.#userspaceReason = NONE;
-    } else if (this.#exitReason !== NONE) {
-      const ns = timeNs - this.#exitNs;
-      if (ns >= 0) this.#pair(this.durations.kvm, this.#exitReason, ns, true);
-      else this.unpairedKvm++;
-      this.#exitReason = NONE;
-    }
+  entry(): void {
+    this.#tookNs = this.nowNs - this.#sinceNs;
+    // The other way round the clock has stepped.
+    if (!(this.#tookNs >= 0)) return this.drop();
+    if (this.#userspaceReason !== NONE) this.#pair(this.durations.qemu, this.#userspaceReason, false);
+    else if (this.#exitReason !== NONE) this.#pair(this.durations.kvm, this.#exitReason, true);
+    this.#userspaceReason = NONE;
+    this.#exitReason = NONE;
   }
 
   /** Whatever is open stays unpaired: nobody knows what came after it. */
@@ -111,17 +112,18 @@ export class Trip {
     return this.#userspaceReason === NONE ? 0 : 1;
   }
 
-  #pair(durations: (Durations | undefined)[], reason: number, ns: number, inKernel: boolean): void {
+  #pair(durations: (Durations | undefined)[], reason: number, inKernel: boolean): void {
     let own = durations[reason];
     if (own === undefined) {
       own = newDurations();
       durations[reason] = own;
     }
-    record(own, ns);
-    this.#spend(reason, ns, inKernel);
+    record(own, this.#tookNs);
+    this.#spend(reason, inKernel);
   }
 
-  #spend(reason: number, ns: number, inKernel: boolean): void {
+  #spend(reason: number, inKernel: boolean): void {
+    const ns = this.#tookNs;
     if (!(ns > 0)) return;
     if (this.#idle[reason] === 1) this.idleNs += ns;
     else if (inKernel) this.kvmNs += ns;

@@ -56,27 +56,33 @@ export class VcpuCounts {
     this.io.drop();
   }
 
-  exit(timeNs: number, reason: number, info1: number): void {
+  /** The time of what follows: of {@link exit}, {@link userspaceExit}, {@link entry}. */
+  set nowNs(ns: number) {
+    this.trip.nowNs = ns;
+  }
+
+  /** @param info1 its low 32 bits */
+  exit(reason: number, info1: number): void {
     const { counts, slots } = this;
     const slot = slots.kvm[reason] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
     else this.#count(slots.kvmSlot(reason));
-    this.trip.exit(timeNs, reason);
+    this.trip.exit(reason);
     if (this.#tellsIo) this.io.boundary(this.#reasons.inPort(reason, info1));
   }
 
-  userspaceExit(timeNs: number, reason: number): void {
+  userspaceExit(reason: number): void {
     const { counts, slots } = this;
     const slot = slots.qemu[reason] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
     else this.#count(slots.qemuSlot(reason));
     if (this.#tellsCauses) this.#cause(reason);
-    this.trip.userspaceExit(timeNs, reason);
+    this.trip.userspaceExit(reason);
     if (this.#tellsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
   }
 
-  entry(timeNs: number): void {
-    this.trip.entry(timeNs);
+  entry(): void {
+    this.trip.entry();
     if (this.#tellsIo) this.io.boundary(-1);
   }
 

@@ -1,5 +1,8 @@
 import type { PageIndex } from './page-index.js';
 
+/** Threads that are remembered though they are on no page: as many as a large host runs at a time. */
+const MOST_THREADS = 4096;
+
 /**
  * The pages of all CPUs that are being read at the same time.
  *
@@ -12,35 +15,35 @@ import type { PageIndex } from './page-index.js';
  * at least for the time of a page: then the order among CPUs does not matter, and to bring it about costs as much as to decode.
  */
 export class OpenPages {
-  readonly #open = new Set<PageIndex>();
+  readonly #open: PageIndex[] = [];
   /** Thread -> on how many pages it is. */
   readonly #pages = new Map<number, number>();
   #mixed = 0;
+  /** Until the pages change. */
   #horizonNs = Number.NaN;
-  /** Pages for which it was found that no other has a thread of theirs; until the pages change. */
-  readonly #alone = new Map<PageIndex, boolean>();
 
   open(page: PageIndex): void {
-    this.#changed();
-    this.#open.add(page);
+    this.#open.push(page);
     if (page.mixed) this.#mixed++;
-    for (const tid of page.tids) this.#pages.set(tid, (this.#pages.get(tid) ?? 0) + 1);
+    for (const tid of page.tids) this.#pages.set(tid, this.#pagesOf(tid) + 1);
+    this.#changed();
   }
 
   close(page: PageIndex): void {
-    if (!this.#open.delete(page)) return;
-    this.#changed();
+    const place = this.#open.indexOf(page);
+    if (place < 0) return;
+    this.#open[place] = this.#open[this.#open.length - 1] as PageIndex;
+    this.#open.pop();
     if (page.mixed) this.#mixed--;
-    for (const tid of page.tids) {
-      const pages = (this.#pages.get(tid) ?? 0) - 1;
-      if (pages > 0) this.#pages.set(tid, pages);
-      else this.#pages.delete(tid);
-    }
+    for (const tid of page.tids) this.#pages.set(tid, this.#pagesOf(tid) - 1);
+    if (this.#pages.size > MOST_THREADS) this.#forgetThreads();
+    this.#changed();
   }
 
   /** Up to this time the page's events may be delivered without asking for those of others; -Infinity where they may not. */
   horizonNs(page: PageIndex): number {
-    if (this.#mixed > 0 || !this.#isAlone(page)) return Number.NEGATIVE_INFINITY;
+    page.isAlone ??= this.#isAlone(page);
+    if (this.#mixed > 0 || !page.isAlone) return Number.NEGATIVE_INFINITY;
     if (Number.isNaN(this.#horizonNs)) {
       this.#horizonNs = Number.POSITIVE_INFINITY;
       for (const { endNs } of this.#open) if (endNs < this.#horizonNs) this.#horizonNs = endNs;
@@ -48,17 +51,22 @@ export class OpenPages {
     return this.#horizonNs;
   }
 
-  #isAlone(page: PageIndex): boolean {
-    let alone = this.#alone.get(page);
-    if (alone === undefined) {
-      alone = page.tids.every((tid) => this.#pages.get(tid) === 1);
-      this.#alone.set(page, alone);
-    }
-    return alone;
+  #isAlone({ tids }: PageIndex): boolean {
+    for (const tid of tids) if (this.#pagesOf(tid) > 1) return false;
+    return true;
+  }
+
+  #pagesOf(tid: number): number {
+    return this.#pages.get(tid) ?? 0;
   }
 
   #changed(): void {
     this.#horizonNs = Number.NaN;
-    this.#alone.clear();
+    for (const page of this.#open) page.isAlone = undefined;
+  }
+
+  /** Those that are on no page: not one by one, as most come again with the next page. */
+  #forgetThreads(): void {
+    for (const [tid, pages] of this.#pages) if (pages === 0) this.#pages.delete(tid);
   }
 }

@@ -47,20 +47,29 @@ export interface CommonFields {
   readonly markerId: number;
 }
 
-export class PageIndex {
+/** Where records are, by their number on the page. */
+export interface Records {
+  /** Where the payload of each begins and ends, in the page's memory. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  /** Time of each, in the trace clock's own unit. */
+  readonly timesNs: Float64Array;
+}
+
+export class PageIndex implements Records {
   /** Records with a payload. The arrays below may be longer. */
   length = 0;
-  /** Time of each, in the trace clock's own unit. */
-  timesNs = NO_TIMES;
-  /** Where the payload of each begins and ends, in the page's memory. */
   starts = NO_PLACES;
   ends = NO_PLACES;
+  timesNs = NO_TIMES;
   /** The rest of the page makes no sense; what stands before it does. */
   broken = false;
   /** Whose records they are; none where {@link mixed}. */
   readonly tids: number[] = [];
   /** It can't be told apart from other pages: it tells of other threads than those of its records, or of nobody knows whom. */
   mixed = false;
+  /** No other page that is open has a thread of its own; undefined where nobody has looked. Kept by {@link OpenPages}. */
+  isAlone: boolean | undefined;
   readonly #fields: CommonFields;
   #lastTid = -1;
   /** The time so far: a base, and the deltas since. Apart, so that small deltas are not rounded away by a large base. */

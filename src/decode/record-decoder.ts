@@ -9,8 +9,8 @@ import type { TraceSink, Vocabulary } from '../trace-sink.js';
 import type { EventFormat, EventFormats, PageHeader } from './event-format.js';
 import { READER_BUILDERS } from './kvm-record.js';
 import { OpenPages } from './open-pages.js';
-import type { CommonFields } from './page-index.js';
-import type { ReadRecord, RecordPage } from './record-reader.js';
+import type { CommonFields, Records } from './page-index.js';
+import type { RecordPage, RecordReader } from './record-reader.js';
 
 /** QEMU's markers are `ftrace:print` records; in text they show as this. */
 const MARKER = 'print';
@@ -42,9 +42,8 @@ export class RecordDecoder {
   readonly #commonEnd: number;
   /** By event ID: id of the tracepoint's name, -1 where no format describes it. */
   readonly #names = new Int32Array(0x10000).fill(-1);
-  /** By event ID: what its payload must have, and who reads it. */
-  readonly #needed: Int32Array;
-  readonly #read: (ReadRecord | undefined)[];
+  /** By event ID: who reads it. */
+  readonly #readers: (RecordReader | undefined)[];
 
   constructor({ formats, vocabulary, sink, clockNs = true }: RecordDecoderOptions) {
     const { bigEndian, events } = formats;
@@ -64,32 +63,48 @@ export class RecordDecoder {
       markerId: events.find(({ name }) => name === MARKER)?.id ?? -1,
     };
     const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
-    this.#needed = new Int32Array(ids);
-    this.#read = Array.from({ length: ids }, () => undefined);
+    this.#readers = Array.from({ length: ids }, () => undefined);
     for (const format of events) {
       const reader = READER_BUILDERS.get(format.name)?.(format, { vocabulary, sink, bigEndian });
       this.#names[format.id] = vocabulary.tracepoints.id(NAMES.get(format.name) ?? format.name);
-      this.#needed[format.id] = reader?.needed ?? 0;
-      this.#read[format.id] = reader?.read;
+      this.#readers[format.id] = reader;
     }
   }
 
-  /** Report the record with payload `[record, end)` of `page`. Its time goes to the sink as it is. */
-  decode(page: RecordPage, record: number, end: number, cpu: number): void {
-    if (end - record < this.#commonEnd) return this.sink.malformed('record');
-    const view = page.view;
+  /** Report the records `[first, last)` of `page`, in their order. Their times go to the sink as they are. */
+  decode(page: RecordPage, { starts, ends, timesNs }: Records, first: number, last: number, cpu: number): void {
+    // Whatever is read for each record stands in a local variable: calls in between make fields be read anew.
+    const { view } = page;
+    const { sink, clockNs } = this;
     const littleEndian = this.#littleEndian;
-    const id = littleEndian
-      ? view.getUint16(record + this.#typeOffset, true)
-      : view.getUint16(record + this.#typeOffset);
-    const name = this.#names[id] as number;
-    if (name < 0) return this.sink.malformed('unknown-event');
-    const tid = littleEndian ? view.getInt32(record + this.#pidOffset, true) : view.getInt32(record + this.#pidOffset);
-    this.sink.tracepoint(page.timeNs, cpu, tid, name);
-    const read = this.#read[id];
-    if (read === undefined) return;
-    if (end - record < (this.#needed[id] as number)) this.sink.malformed('record');
-    else read(page, record, end, cpu, tid);
+    const typeOffset = this.#typeOffset;
+    const pidOffset = this.#pidOffset;
+    const commonEnd = this.#commonEnd;
+    const names = this.#names;
+    const readers = this.#readers;
+    for (let index = first; index < last; index++) {
+      const record = starts[index] as number;
+      const end = ends[index] as number;
+      if (end - record < commonEnd) {
+        sink.malformed('record');
+        continue;
+      }
+      const typeAt = record + typeOffset;
+      const id = littleEndian ? view.getUint16(typeAt, true) : view.getUint16(typeAt);
+      const name = names[id] as number;
+      if (name < 0) {
+        sink.malformed('unknown-event');
+        continue;
+      }
+      const pidAt = record + pidOffset;
+      const tid = littleEndian ? view.getInt32(pidAt, true) : view.getInt32(pidAt);
+      if (clockNs) page.timeNs = timesNs[index] as number;
+      sink.tracepoint(page.timeNs, cpu, tid, name);
+      const reader = readers[id];
+      if (reader === undefined) continue;
+      if (end - record < reader.needed) sink.malformed('record');
+      else reader.read(page, record, end, cpu, tid);
+    }
   }
 }
 

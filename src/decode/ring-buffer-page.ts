@@ -78,22 +78,15 @@ export class PageCursor {
     const untilNs = this.#untilNs;
     if (!(this.nextTimeNs <= untilNs) || this.nextTimeNs === Number.POSITIVE_INFINITY) return 0;
     if (this.#lost !== 0) this.#reportLoss();
-    const decoder = this.#decoder;
-    const page = this.#page;
-    const { clockNs } = decoder;
-    const { cpu } = this;
-    const { timesNs, starts, ends, length } = this.index;
+    const { timesNs, length } = this.index;
     const first = this.#next;
-    let at = first;
-    do {
-      if (clockNs) page.timeNs = timesNs[at] as number;
-      decoder.decode(page, starts[at] as number, ends[at] as number, cpu);
-      at++;
-    } while (at < length && (timesNs[at] as number) <= untilNs);
-    this.#next = at;
-    if (at < length) this.nextTimeNs = timesNs[at] as number;
+    let last = first + 1;
+    while (last < length && (timesNs[last] as number) <= untilNs) last++;
+    this.#decoder.decode(this.#page, this.index, first, last, this.cpu);
+    this.#next = last;
+    if (last < length) this.nextTimeNs = timesNs[last] as number;
     else this.#finish();
-    return at - first;
+    return last - first;
   }
 
   /** False where the header contradicts itself; then nothing of the page is used. */

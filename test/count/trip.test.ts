@@ -114,9 +114,10 @@ for (const [name, steps, want, rest] of ROWS) {
   test(`Trip measures ${name}`, () => {
     const trip = new Trip(IDLE);
     for (const step of steps) {
-      if (step[0] === 'exit') trip.exit(step[1], step[2]);
-      else if (step[0] === 'user') trip.userspaceExit(step[1], step[2]);
-      else if (step[0] === 'entry') trip.entry(step[1]);
+      if (step[0] !== 'drop') trip.nowNs = step[1];
+      if (step[0] === 'exit') trip.exit(step[2]);
+      else if (step[0] === 'user') trip.userspaceExit(step[2]);
+      else if (step[0] === 'entry') trip.entry();
       else trip.drop();
     }
     assert.deepEqual(paired(trip), want);
@@ -134,9 +135,10 @@ test('every exit is paired, handed on, unpaired or still open', () => {
       for (const [what, wait] of steps) {
         now += wait;
         seen[what as keyof typeof seen]++;
-        if (what === 'exit') trip.exit(now, IO);
-        else if (what === 'user') trip.userspaceExit(now, EXIT_IO);
-        else if (what === 'entry') trip.entry(now);
+        trip.nowNs = now;
+        if (what === 'exit') trip.exit(IO);
+        else if (what === 'user') trip.userspaceExit(EXIT_IO);
+        else if (what === 'entry') trip.entry();
         else trip.drop();
       }
       const count = (durations: TripDurations['kvm']) =>

@@ -23,8 +23,13 @@ export function decodeRecord(format: string, record: Uint8Array, bigEndian = fal
   // The record stands somewhere in memory that is not empty.
   const bytes = new Uint8Array(record.length + 64).fill(0xee);
   bytes.set(record, 20);
-  const page = { bytes, view: new DataView(bytes.buffer), timeNs: TIME };
-  decoder.decode(page, 20, 20 + record.length, CPU);
+  const page = { bytes, view: new DataView(bytes.buffer), timeNs: Number.NaN };
+  const records = {
+    starts: Int32Array.of(20),
+    ends: Int32Array.of(20 + record.length),
+    timesNs: Float64Array.of(TIME),
+  };
+  decoder.decode(page, records, 0, 1, CPU);
   const name = /^name: (\S+)/.exec(format)?.[1];
   assert.equal(sink.calls[0], `tracepoint ${WHO} ${name === 'print' ? 'tracing_mark_write' : name}`);
   return sink.calls.slice(1);
