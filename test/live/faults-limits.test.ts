@@ -10,6 +10,7 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAgentToEnd, startAgent, tracingInstances, uniqueInstance } from '../support/agent.js';
 import { countsExactly, ioExits, isUp, liveFault, OUTS } from '../support/faults.js';
+import { hasMemoryGroups, memoryGroup } from '../support/memory-group.js';
 import { startGuest } from '../support/qemu.js';
 import { endAll } from '../support/running.js';
 
@@ -138,3 +139,20 @@ test(
     await next.stop();
   },
 );
+
+const MEMORY = 256 << 20;
+
+test("its cgroup's memory used up by a neighbour while it runs: the kernel kills it, and the next start takes over", {
+  ...liveFault(),
+  skip: liveFault().skip || hasMemoryGroups().skip,
+}, async () => {
+  const group = memoryGroup(MEMORY);
+  const agent = await startAgent({ prefix: group.prefix });
+  await countsExactly(agent, 'within-its-memory');
+  await group.exhaust(once(agent.process, 'close'));
+  assert.equal(agent.process.signalCode, 'SIGKILL');
+  assert.ok(tracingInstances().includes(agent.instance));
+  const next = await startAgent({ instance: agent.instance });
+  await countsExactly(next, 'after-no-memory');
+  await next.stop();
+});

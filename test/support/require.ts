@@ -29,8 +29,8 @@ export type Requirement =
   | 'python3'
   | 'kubectl'
   | 'svmhost'
-  | 'unshare'
   | 'cgroup2'
+  | 'memory-cgroup'
   | 'ip'
   | 'npm-cache'
   | 'buildah';
