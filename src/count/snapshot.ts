@@ -121,7 +121,7 @@ export interface SourceState {
   readonly events: number;
   readonly drains: number;
   readonly drainSeconds: number;
-  /** By host CPU, '' where the loss is not of one CPU. `events` undefined: gaps of unknown size. */
+  /** By host CPU, '' where the loss is not of one CPU. `unknownGaps`: gaps of which the kernel does not say how many events they took. */
   readonly lost: readonly { readonly cpu: string; readonly events: number; readonly unknownGaps: number }[];
   readonly malformed: readonly { readonly kind: MalformedKind; readonly count: number }[];
 }
