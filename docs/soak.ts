@@ -5,7 +5,6 @@ import { withPart } from './readme.js';
 
 export function withSoak(markdown: string, json: string): string {
   const report: SoakReport = JSON.parse(json);
-  const { minutes, node, rows } = report;
-  const title = `${minutes} minutes with Node.js ${node}, ${rows.at(-1)?.vms ?? 0} VMs:`;
+  const title = `${report.minutes} minutes with Node.js ${report.node}:`;
   return withPart(markdown, 'soak', `${title}\n\n${soakTables(report)}`);
 }

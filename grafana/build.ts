@@ -1,10 +1,11 @@
 /**
- * Writes grafana/dashboards/*.json, deploy/prometheus/*.yml and the PrometheusRule: npm run dashboards. What is written is committed, so that
+ * Writes grafana/dashboards/*.json, deploy/prometheus/*.yml, the table of alerts and the PrometheusRule: npm run dashboards. What is written is committed, so that
  * nobody needs Node.js to use it; a test says where it is not what the code makes.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { withAlerts } from './alert-table.js';
 import { alerts } from './alerts.js';
 import { exporter } from './exporter.js';
 import { fleet } from './fleet.js';
@@ -15,6 +16,8 @@ import { THRESHOLDS } from './thresholds.js';
 import { vm } from './vm.js';
 
 const ROOT = join(import.meta.dirname, '../..');
+/** By hand, but for its table. */
+const ALERTS = 'deploy/prometheus/README.md';
 
 /** Path below the root -> content. */
 export function generated(): Map<string, string> {
@@ -25,6 +28,7 @@ export function generated(): Map<string, string> {
     ['grafana/dashboards/exporter.json', dashboardJson(exporter)],
     ['deploy/prometheus/rules.yml', ruleFile(recordingRules(THRESHOLDS))],
     ['deploy/prometheus/alerts.yml', ruleFile(alerts(THRESHOLDS))],
+    [ALERTS, withAlerts(read(join(ROOT, ALERTS)) ?? '', alerts(THRESHOLDS))],
     ['deploy/kubernetes/components/prometheus-rule/prometheus-rule.yaml', prometheusRule(groups)],
   ]);
 }

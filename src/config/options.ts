@@ -212,14 +212,14 @@ export const OPTIONS = [
     flag: 'kubernetes.token-file',
     type: 'string',
     value: 'FILE',
-    help: "Who is asking; read for each request (default: the pod's service account).",
+    help: "Bearer token to ask with, read for each request (default: the pod's service account).",
     commands: ['run'],
   },
   {
     flag: 'kubernetes.ca-file',
     type: 'string',
     value: 'FILE',
-    help: "Who the API server must be signed by (default: the pod's service account has it).",
+    help: "CA certificates that the API server is checked against (default: the pod's service account has it).",
     commands: ['run'],
   },
   {
@@ -342,7 +342,7 @@ export const OPTIONS = [
     type: 'string',
     value: 'debug|info|warn|error',
     default: 'info',
-    help: 'Say this and what is graver, on stderr.',
+    help: 'The least severe messages to log, on stderr.',
     commands: ['run', 'record', 'check', 'demo'],
   },
   {

@@ -105,7 +105,7 @@ export const CATALOGUE: readonly Metric[] = [
     name: 'kvm_eventfd_signals_total',
     type: 'counter',
     help:
-      'What takes the other road. kind="ioeventfd": kicks by the guest without leaving KVM_RUN. kind="irqfd": interrupts injected by other threads than the vCPUs. ' +
+      'Signals that need no exit to QEMU. kind="ioeventfd": kicks by the guest without leaving KVM_RUN. kind="irqfd": interrupts injected by other threads than the vCPUs. ' +
       'seen_by="qemu": as its own trace tells it, by device; there also what did not take that road: kind="kick", an exit; kind="interrupt", injected by QEMU itself.',
     labels: ['vm', 'kind', 'seen_by', 'device'],
     otel: { name: 'kvm.eventfd.signals', unit: '{signal}' },
