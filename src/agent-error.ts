@@ -16,10 +16,19 @@ export function isOutOfFiles(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'EMFILE' || error.code === 'ENFILE');
 }
 
+/**
+ * A read of a ring buffer has nothing to deliver at this moment: it is empty, or the kernel finds no memory for the sub-buffer that it swaps in
+ * (tracing_buffers_read asks for one of the same size). What stays in the buffer is read later, or overwritten and counted as lost.
+ */
+export function saysNothingNow(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'ENOMEM');
+}
+
 const FILE_ERRORS: Record<string, string> = {
   ENOENT: 'no such file',
   EACCES: 'permission denied; read it as root, or give this user the right to read it',
   EPERM: 'not permitted; this needs root',
+  EBUSY: 'in use by another program, which has to end first',
   EISDIR: 'is a directory; name the files in it',
   ENOTDIR: 'a part of this path is not a directory',
   ELOOP: 'too many symbolic links',

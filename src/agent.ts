@@ -45,6 +45,8 @@ export class Agent {
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
   #topLevel: TopLevelMarkers | undefined;
+  /** The kernel copies them to our instance instead. */
+  #markersCopied = false;
   readonly #births = new VmBirths(KVM_DEBUGFS, (pid) => this.#expect(pid));
   readonly #ticks = new Repetition(() => this.#tick());
   readonly #pace: Pace;
@@ -93,8 +95,7 @@ export class Agent {
     try {
       this.#openTracefs();
     } catch (error) {
-      this.#tracefs?.release();
-      this.#tracefs = undefined;
+      this.#leaveTracefs();
       if (!(error instanceof AgentError) || this.#qemu === undefined) throw error;
       this.#waiting.for(error.message);
     }
@@ -130,19 +131,26 @@ export class Agent {
     this.#qemu?.stop();
     // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
     if (this.#tracefs?.isThere() === false) this.#waiting.attempt(() => this.#watch());
+    this.#leaveTracefs();
+  }
+
+  /** Opens what is not open yet. */
+  #openTracefs(): void {
+    if (this.#counts === undefined && this.#markerCounts === undefined) return;
+    this.#tracefs ??= findTracefs(this.#options.tracefs);
+    const { path } = this.#tracefs;
+    if (this.#counts !== undefined && this.#trace === undefined) this.#openTrace(this.#counts, path);
+    if (this.#markerCounts !== undefined) this.#openTopLevel(this.#markerCounts, path);
+    if (this.#isOpen) this.#waiting.over();
+  }
+
+  #leaveTracefs(): void {
     try {
       this.#closeTrace();
     } finally {
       this.#tracefs?.release();
       this.#tracefs = undefined;
     }
-  }
-
-  #openTracefs(): void {
-    if (!this.#options.kernel && !this.#options.consumeTopLevel) return;
-    this.#tracefs ??= findTracefs(this.#options.tracefs);
-    if (this.#counts !== undefined) this.#openTrace(this.#counts, this.#tracefs.path);
-    if (this.#markerCounts !== undefined) this.#openTopLevel(this.#markerCounts, this.#tracefs.path);
   }
 
   #openTrace(counts: KernelCounts, tracefs: string): void {
@@ -162,7 +170,6 @@ export class Agent {
     }
     counts.source.up = true;
     this.ledger.kernelCountsAll = this.#trace.events.includes('kvm:kvm_userspace_exit');
-    this.#waiting.over();
     const { fallback } = this.#trace;
     if (fallback !== undefined)
       log('warn', 'reading trace_pipe as text, which costs much more CPU', { because: fallback });
@@ -174,13 +181,16 @@ export class Agent {
     });
   }
 
-  /** Never both: markers that are copied to our instance are read there. */
+  /** Never both: markers that are copied to our instance are read there. It may have been made later than this buffer was opened. */
   #openTopLevel(counts: KernelCounts, tracefs: string): void {
-    if (this.#topLevel !== undefined) return;
     if (this.#trace?.instance.copiesMarkers === true) {
-      log('info', "QEMU's markers are copied to our instance; the top-level buffer is left alone");
+      if (!this.#markersCopied)
+        log('info', "QEMU's markers are copied to our instance; the top-level buffer is left alone");
+      this.#markersCopied = true;
+      this.#closeTopLevel();
       return;
     }
+    if (this.#topLevel !== undefined) return;
     const { reader, bufferSize } = this.#options;
     this.#topLevel = new TopLevelMarkers({
       tracefs,
@@ -193,12 +203,17 @@ export class Agent {
     log('info', "reading QEMU's markers from the top-level buffer, which empties it", { tracefs });
   }
 
-  #closeTrace(): void {
-    this.ledger.kernelCountsAll = false;
-    if (this.#counts !== undefined) this.#counts.source.up = false;
+  #closeTopLevel(): void {
     if (this.#markerCounts !== undefined) this.#markerCounts.source.up = false;
     this.#topLevel?.close();
     this.#topLevel = undefined;
+  }
+
+  #closeTrace(): void {
+    this.ledger.kernelCountsAll = false;
+    if (this.#counts !== undefined) this.#counts.source.up = false;
+    this.#closeTopLevel();
+    this.#markersCopied = false;
     this.#readOverruns();
     this.#counts?.endBuffers();
     const trace = this.#trace;
@@ -295,18 +310,23 @@ export class Agent {
     this.#qemu?.forget(vm);
   }
 
-  /** The kvm module comes and goes; somebody may unmount tracefs. */
+  /** All that is to be read in tracefs is being read. */
+  get #isOpen(): boolean {
+    const markers = this.#markerCounts === undefined || this.#topLevel !== undefined || this.#markersCopied;
+    return markers && (this.#counts === undefined || this.#trace !== undefined);
+  }
+
+  /** The kvm module comes and goes; somebody may unmount tracefs, or read the top-level buffer just now. */
   #watch(): void {
-    if (this.#trace !== undefined && !this.#trace.alive) {
+    const ended = this.#trace?.ended;
+    if (ended !== undefined) {
       this.#drain();
-      this.#waiting.for(
-        'the events of our tracing instance were switched off, the kvm module went, or tracefs was unmounted',
-      );
+      this.#waiting.for(ended);
       this.#closeTrace();
       // What came since then, nobody knows.
       this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
     }
-    if (this.#trace !== undefined || !this.#options.kernel) return;
+    if (this.#isOpen) return;
     if (this.#tracefs?.isThere() === false) this.#tracefs = undefined;
     this.#openTracefs();
   }

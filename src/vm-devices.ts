@@ -5,10 +5,11 @@
  * seldom. A socket serves one client at a time: whoever asks lets go at once. One that is busy, or silent, costs a warning and is
  * tried again later; counting never waits for it.
  */
+import { existsSync } from 'node:fs';
 import { parseMtree } from './decode/mtree.js';
 import { log } from './log.js';
 import { expandGlob } from './source/glob.js';
-import { Qmp } from './source/qmp.js';
+import { ConnectionClosed, Qmp } from './source/qmp.js';
 import type { DeviceRanges } from './trace-sink.js';
 import type { Inventory } from './vm/inventory.js';
 import type { Vm } from './vm/vm.js';
@@ -76,16 +77,31 @@ export class VmDevices {
     for (const [path, socket] of due) {
       if (this.#stopped) return;
       try {
-        await this.#ask(path, socket);
+        await this.#askAgain(path, socket);
         socket.problem = '';
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
-        const level = hasEnded(error) ? 'debug' : 'warn';
+        const level = hasEnded(error) || this.#isGone(path) ? 'debug' : 'warn';
         if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { because: problem });
         socket.problem = problem;
       }
       socket.dueMs = performance.now() + (PAUSES_MS[Math.min(socket.asked, PAUSES_MS.length - 1)] ?? 0);
       socket.asked++;
+    }
+  }
+
+  /** Whether a pattern has found it, and would not any more. A path that was named in full is missed. */
+  #isGone(path: string): boolean {
+    return !this.#patterns.includes(path) && !existsSync(path);
+  }
+
+  /** Who closes the connection without a word may have ended just now: a second look tells. */
+  async #askAgain(path: string, socket: Socket): Promise<void> {
+    try {
+      await this.#ask(path, socket);
+    } catch (error) {
+      if (!(error instanceof ConnectionClosed)) throw error;
+      await this.#ask(path, socket);
     }
   }
 

@@ -29,8 +29,9 @@ export interface Served {
 export function webServer(invocation: Invocation, served: Served): () => Promise<Serving> {
   const { get, getAll } = invocation;
   const file = new WebConfigFile(get('web.config.file'));
-  // Before anything else: without it, that signal would end the program.
+  // Before anything else: without these, a signal would end the program at once, and what it has done to the host would stay.
   reloadOnHangup(invocation, file);
+  const signal = stopSignal();
   const telemetryPath = get('web.telemetry-path') ?? '';
   const { takeSnapshot } = served;
   const withoutProcess = get('web.disable-exporter-metrics') === 'true';
@@ -51,7 +52,6 @@ export function webServer(invocation: Invocation, served: Served): () => Promise
       close();
       throw error;
     }
-    const signal = stopSignal();
     for (const { url } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}` });
     notifyServing();
     return { signal, close };

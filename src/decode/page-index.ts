@@ -71,6 +71,8 @@ export class PageIndex implements Records {
   /** No other page that is open has a thread of its own; undefined where nobody has looked. Kept by {@link OpenPages}. */
   isAlone: boolean | undefined;
   readonly #fields: CommonFields;
+  /** Where those end, from the start of a payload. */
+  readonly #commonEnd: number;
   #lastTid = -1;
   /** The time so far: a base, and the deltas since. Apart, so that small deltas are not rounded away by a large base. */
   #baseNs = 0;
@@ -78,6 +80,7 @@ export class PageIndex implements Records {
 
   constructor(fields: CommonFields) {
     this.#fields = fields;
+    this.#commonEnd = Math.max(fields.typeOffset + 2, fields.pidOffset + 4);
   }
 
   /** Time of its last record. */
@@ -112,12 +115,13 @@ export class PageIndex implements Records {
   #takeEvents(view: DataView, first: number, end: number): number {
     const { timesNs, starts, ends } = this;
     const { typeOffset, pidOffset, markerId } = this.#fields;
+    const commonEnd = this.#commonEnd;
     const baseNs = this.#baseNs;
     let sinceBaseNs = this.#sinceBaseNs;
     let length = this.length;
     let lastTid = this.#lastTid;
     let at = first;
-    while (at + 4 + pidOffset + 4 <= end) {
+    while (at + 4 + commonEnd <= end) {
       const word = view.getUint32(at, true);
       const typeLen = word & 0x1f;
       const start = at + 4;
@@ -172,7 +176,7 @@ export class PageIndex implements Records {
     this.starts[this.length] = start;
     this.ends[this.length] = end;
     this.length++;
-    if (start + Math.max(typeOffset + 2, pidOffset + 4) > end) return;
+    if (start + this.#commonEnd > end) return;
     if (view.getUint16(start + typeOffset, littleEndian) === markerId) this.mix();
     this.#addThread(view.getInt32(start + pidOffset, littleEndian));
   }

@@ -6,7 +6,7 @@
  */
 import { closeSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentError } from '../agent-error.js';
+import { AgentError, saysNothingNow } from '../agent-error.js';
 import { FtraceTextDecoder } from '../decode/ftrace-text.js';
 import { RecordDecoder } from '../decode/record-decoder.js';
 import type { TraceSink, Vocabulary } from '../trace-sink.js';
@@ -82,9 +82,12 @@ export class KernelTrace {
     this.#reader?.openNewCpus();
   }
 
-  /** Whether the events are still recorded: false once the kvm module, the instance or tracefs went. */
-  get alive(): boolean {
-    return this.instance.isRecording(this.events);
+  /** Why the instance has to be made anew; undefined: it records. */
+  get ended(): string | undefined {
+    if (!this.instance.isRecording(this.events))
+      return 'the events of our tracing instance were switched off, the kvm module went, or tracefs was unmounted';
+    if (!this.instance.clockIsShared) return "the kernel trusts its CPUs' clock no more: one is not like another";
+    return undefined;
   }
 
   /** Events that the kernel overwrote or dropped since the start, by CPU. */
@@ -186,7 +189,7 @@ export class TextReader implements Reader {
     try {
       return readSync(this.#fd, this.#chunk, 0, TEXT_CHUNK, null);
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return 0;
+      if (saysNothingNow(error)) return 0;
       throw error;
     }
   }

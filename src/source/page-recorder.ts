@@ -6,7 +6,7 @@
  */
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileError } from '../agent-error.js';
+import { fileError, saysNothingNow } from '../agent-error.js';
 import { type CpuStats, parseStats } from './cpu-stats.js';
 import { openNonBlocking } from './ring-buffers.js';
 
@@ -116,7 +116,7 @@ export class PageRecorder {
     try {
       return readSync(input, this.#page, 0, this.#page.length, null);
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return 0;
+      if (saysNothingNow(error)) return 0;
       throw error;
     } finally {
       Error.stackTraceLimit = stackTraceLimit;

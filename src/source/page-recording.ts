@@ -6,6 +6,7 @@
  *     events/header_page, events/kvm/*\/format ...
  *     buffer_subbuf_size_kb             where sub-buffers are not one page of 4 KiB
  *     trace_clock                       `local [mono] boot`: whether times are nanoseconds
+ *     byte_order                        `BE` where the machine is big-endian
  *     saved_cmdlines, saved_tgids       names and processes of threads
  *   DIR/proc/ or DIR/fixture/proc/      /proc of the VMs
  *   DIR/stats/cpuN                      per_cpu/cpuN/stats, for what was lost behind the last page
@@ -15,7 +16,7 @@ import { join } from 'node:path';
 import { AgentError, fileError } from '../agent-error.js';
 import type { EventFormats } from '../decode/event-format.js';
 import { readSavedOverruns } from './cpu-stats.js';
-import { readFormats, systemsIn } from './formats.js';
+import { readFormats, savedByteOrder, systemsIn } from './formats.js';
 import { PAGE_FILE, type Packing } from './recording.js';
 
 export interface CpuFile {
@@ -68,7 +69,7 @@ export function openPages(path: string, tracefs: string | undefined): PageRecord
     throw new AgentError(
       `${path}: no tracefs/events/ in it, which says how to read the pages; give a copy of that host's: --path.tracefs=DIR`,
     );
-  const formats = readFormats(saved, systemsIn(saved));
+  const formats = readFormats(saved, systemsIn(saved), savedByteOrder(saved));
   const { pageHeader } = formats;
   if (formats.events.length === 0)
     throw new AgentError(`${saved}: no formats in its events/ (events/kvm/kvm_exit/format ...)`);
@@ -94,9 +95,17 @@ function cpuFiles(folder: string): CpuFile[] {
     if (Number.isNaN(cpu) || files.has(cpu)) continue;
     const path = join(folder, name);
     const packing = packed === 'gz' || packed === 'zst' ? packed : undefined;
-    files.set(cpu, { cpu, path, size: statSync(path).size, packing });
+    files.set(cpu, { cpu, path, size: sizeOf(path), packing });
   }
   return [...files.values()].sort((a, b) => a.cpu - b.cpu);
+}
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch (error) {
+    throw fileError(path, error);
+  }
 }
 
 function readFolder(path: string): string[] {

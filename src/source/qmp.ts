@@ -24,6 +24,9 @@ const TIMEOUT_MS = 5000;
 /** The states of all events of a QEMU are some 500 KB in one line. */
 const MAX_ANSWER = 16 << 20;
 
+/** Without a word: another client has it, or this QEMU ends. */
+export class ConnectionClosed extends AgentError {}
+
 export class Qmp {
   readonly #path: string;
   readonly #socket: Socket;
@@ -41,7 +44,7 @@ export class Qmp {
     this.#socket = createConnection(path);
     this.#socket.on('data', (data) => this.#limit(data.length));
     this.#socket.on('error', (error) => this.#fail(connectError(path, error)));
-    this.#socket.on('close', () => this.#fail(new AgentError(`${path}: QEMU has closed the connection`)));
+    this.#socket.on('close', () => this.#fail(new ConnectionClosed(`${path}: QEMU has closed the connection`)));
     this.#lines = createInterface({ input: this.#socket });
     this.#lines.on('line', (line) => this.#line(line));
     // Told by the socket already.

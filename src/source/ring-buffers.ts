@@ -10,7 +10,7 @@
  */
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileError } from '../agent-error.js';
+import { fileError, saysNothingNow } from '../agent-error.js';
 import type { RecordDecoder } from '../decode/record-decoder.js';
 import { PageCursor } from '../decode/ring-buffer-page.js';
 import { CpuHeap } from './cpu-heap.js';
@@ -54,7 +54,12 @@ export class RingBuffers {
     this.#pageSize = pageSize;
     this.#decoder = decoder;
     this.#heap = new CpuHeap(decoder.openPages);
-    this.openNewCpus();
+    try {
+      this.openNewCpus();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** CPUs can be plugged in. A CPU that was unplugged keeps its buffer, and what is in it. */
@@ -143,7 +148,7 @@ function readPage({ fd, page }: CpuBuffer): number {
   try {
     return readSync(fd, page, 0, page.length, null);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') return 0;
+    if (saysNothingNow(error)) return 0;
     throw error;
   }
 }

@@ -1,7 +1,9 @@
 /** Saves from tracefs what it takes to read pages elsewhere: formats, clock, sub-buffer size, names of threads. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { endianness } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileError } from '../agent-error.js';
+import { BYTE_ORDER } from './formats.js';
 
 /** The instance's own: header_page tells its sub-buffers' size. */
 const OF_INSTANCE = [
@@ -22,6 +24,7 @@ const OF_HOST = ['saved_cmdlines', 'saved_tgids'];
 /** To be called before pages are written, so that they can be read whatever happens then. `events`: `system:name`. */
 export function saveFormats(instance: string, events: readonly string[], target: string): void {
   for (const file of OF_INSTANCE) copy(instance, file, target);
+  save(join(target, BYTE_ORDER), `${endianness()}\n`);
   const formats = new Set(['ftrace/print', ...events.map((event) => event.replace(':', '/'))]);
   for (const event of readdirSync(join(instance, 'events/kvm'))) formats.add(`kvm/${event}`);
   for (const event of formats) copy(instance, `events/${event}/format`, target);
@@ -40,7 +43,10 @@ function copy(root: string, file: string, target: string): void {
   } catch {
     return;
   }
-  const path = join(target, file);
+  save(join(target, file), content);
+}
+
+function save(path: string, content: string | Buffer): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);

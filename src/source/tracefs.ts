@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { basename, join } from 'node:path';
 import { AgentError, isOutOfFiles } from '../agent-error.js';
 import { findTracefs, type Tracefs } from './find-tracefs.js';
-import { clockFor } from './trace-clock.js';
+import { clockFor, type TraceClockName } from './trace-clock.js';
 
 /** How long an instance that is to go may still be read by somebody, and how often that is looked at. */
 const BUSY_MS = 1000;
@@ -35,6 +35,7 @@ export class TracingInstance {
   readonly path: string;
   readonly #root: string;
   #markers = false;
+  #clock: TraceClockName = 'mono';
 
   private constructor(root: string, name: string) {
     this.#root = root;
@@ -98,10 +99,15 @@ export class TracingInstance {
   }
 
   #configure(bufferSize: number): void {
-    this.#write('trace_clock', clockFor());
+    this.#clock = clockFor();
+    this.#write('trace_clock', this.#clock);
+    const kib = String(Math.ceil(bufferSize / 1024));
     // One read delivers one sub-buffer: larger ones cost fewer system calls. Before the size, which is rounded to them.
-    this.#tryWrite('buffer_subbuf_size_kb', '64');
-    this.#write('buffer_size_kb', String(Math.ceil(bufferSize / 1024)));
+    const large = this.#tryWrite('buffer_subbuf_size_kb', '64') && this.#tryWrite('buffer_size_kb', kib);
+    if (large) return;
+    // No such feature, or memory is in small pieces: pages are as good. (4 KiB are rounded up to one.)
+    this.#tryWrite('buffer_subbuf_size_kb', '4');
+    this.#write('buffer_size_kb', kib);
   }
 
   /** Switches the events on: `system:name`. All at one moment, so that no exit is seen without what follows it. */
@@ -131,6 +137,11 @@ export class TracingInstance {
     } catch (error) {
       return isOutOfFiles(error);
     }
+  }
+
+  /** Whether all CPUs stamp alike, as they did at first. */
+  get clockIsShared(): boolean {
+    return this.#clock === 'mono' || clockFor() === this.#clock;
   }
 
   /** Whether markers come here. */

@@ -16,6 +16,8 @@ export function metricsHandler(view: PrometheusView, maxRequests: number): Reque
   const readers = new Readers();
   let underWay = 0;
   return async (request, response) => {
+    // Gone while its password was checked: it takes no place, which nobody would free again.
+    if (response.destroyed) return;
     if (maxRequests > 0 && underWay >= maxRequests)
       return refuse(response, 503, `limit of concurrent scrapes reached (${maxRequests}), try again later`);
     underWay++;

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -15,7 +16,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ReportData } from '../../src/expose/report.js';
 import { fixture, readFixture, readJson } from '../support/fixtures.js';
-import { PageBuilder, payload } from '../support/page-builder.js';
+import { formatText, headerPageText, PageBuilder, payload } from '../support/page-builder.js';
 import { reportOf, runAgent } from '../support/run-agent.js';
 
 type Counts = Record<string, number>;
@@ -201,6 +202,34 @@ test('report reads sub-buffers of the size that buffer_subbuf_size_kb says, and 
   assert.deepEqual(cut.malformed, { truncated: 1 });
 });
 
+test('report reads what a big-endian machine recorded, as byte_order says', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'pages-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const bigEndian = true;
+  const exit = payload(
+    42,
+    7,
+    [
+      [8, 4, 2],
+      [12, 4, 0],
+    ],
+    { bigEndian },
+  );
+  const builder = new PageBuilder(1000n, { bigEndian });
+  for (let event = 0; event < 100; event++) builder.event(20, exit);
+  const format = join(folder, 'tracefs/events/kvm/kvm_userspace_exit');
+  mkdirSync(format, { recursive: true });
+  const fields = [
+    ['u32 reason', 8, 4],
+    ['int errno', 12, 4],
+  ] as const;
+  writeFileSync(join(format, 'format'), formatText('kvm_userspace_exit', 42, fields));
+  writeFileSync(join(folder, 'tracefs/events/header_page'), headerPageText());
+  writeFileSync(join(folder, 'tracefs/byte_order'), 'BE\n');
+  writeFileSync(join(folder, 'cpu0.raw'), builder.build());
+  assert.deepEqual(exitsByReason(reportOf(folder)), { KVM_EXIT_IO: 100 });
+});
+
 test('report adds what saved statistics say was lost behind the last page', (t) => {
   const folder = copyOf(t, D3);
   mkdirSync(join(folder, 'stats'));
@@ -234,6 +263,20 @@ test('report reads a packed file that was cut as far as it can be unpacked', (t)
   const got = reportOf(folder);
   assert.equal(got.malformed.truncated, 1);
   assert.ok(sum(Object.values(got.tracepoints)) > 9_624);
+});
+
+test('report makes nothing of records whose common fields the format puts outside of them', (t) => {
+  const folder = copyOf(t, D1);
+  const events = join(folder, 'tracefs/events');
+  for (const format of readdirSync(events, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('format'),
+  )) {
+    const text = readFileSync(join(events, format), 'utf8');
+    writeFileSync(join(events, format), text.replace(/(common_type;\toffset:)0;/, '$1400000;'));
+  }
+  const got = reportOf(folder);
+  assert.deepEqual(got.exits, []);
+  assert.ok(sum(Object.values(got.malformed)) > 0);
 });
 
 test('report pairs nothing in clocks that do not count nanoseconds, and counts all the same', (t) => {
@@ -272,6 +315,15 @@ const REFUSED: readonly { what: string; arrange(folder: string): string[]; says:
       return [folder];
     },
     says: /events: header_page: needs the fields/,
+  },
+  {
+    what: 'a CPU that is a link to nowhere',
+    arrange: (folder) => {
+      rmSync(join(folder, 'cpu1.raw.gz'));
+      symlinkSync('nowhere', join(folder, 'cpu1.raw.gz'));
+      return [folder];
+    },
+    says: /cpu1\.raw\.gz: no such file/,
   },
   {
     what: 'one CPU alone',

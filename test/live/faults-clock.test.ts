@@ -3,15 +3,17 @@
  * a time namespace gives it another CLOCK_MONOTONIC than the kernel's.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../support/agent.js';
-import { countsExactly, liveFault } from '../support/faults.js';
+import { startAgent, TRACEFS } from '../support/agent.js';
+import { countsExactly, ioExits, liveFault, OUTS, says } from '../support/faults.js';
 import { metricOf, startReceiver } from '../support/otlp-receiver.js';
 import { startGuest } from '../support/qemu.js';
 import { endAll } from '../support/running.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 afterEach(endAll);
 
@@ -33,6 +35,29 @@ for (const [what, seconds] of OFFSETS)
       await agent.stop();
     },
   );
+
+const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
+
+/** In a mount namespace of its own, so that nobody else is told. */
+test(
+  "the kernel trusts its CPUs' clock no more: another one is taken, and counting goes on",
+  liveFault('unshare'),
+  async (t) => {
+    const file = join(temporaryFolder(t, 'clock-source'), 'current_clocksource');
+    writeFileSync(file, 'tsc\n');
+    const script = `mount --bind ${file} ${CLOCK_SOURCE} && exec "$@"`;
+    const agent = await startAgent({ prefix: ['unshare', '--mount', 'sh', '-c', script, 'sh'] });
+    const clock = () => readFileSync(join(TRACEFS, 'instances', agent.instance, 'trace_clock'), 'utf8');
+    assert.match(clock(), /\[local\]/);
+    await countsExactly(agent, 'before-mono');
+    writeFileSync(file, 'hpet\n');
+    await says(agent, /level=warn msg=waiting because=.*clock.*[\s\S]*msg="reading kernel trace"/);
+    assert.match(clock(), /\[mono\]/);
+    await countsExactly(agent, 'after-mono');
+    assert.equal(ioExits(await agent.scrape(), 'before-mono'), OUTS + 1);
+    await agent.stop();
+  },
+);
 
 /** What the program takes for the wall clock goes forth or back with each second that passes, by an hour more each time: no two seconds look alike. */
 const STEPPING = `

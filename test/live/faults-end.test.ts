@@ -51,6 +51,29 @@ test(`kill -9 at ${KILLS} random moments: the next start takes over what is left
   await agent.stop();
 });
 
+test('SIGTERM at any moment of its start: it ends as it should, and leaves nothing behind', liveFault(), async (t) => {
+  let cleanly = 0;
+  for (let afterMs = 100; afterMs <= 700; afterMs += 40) {
+    const instance = uniqueInstance();
+    const args = ['run', '--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`];
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let log = '';
+    child.stderr.on('data', (text) => {
+      log += text;
+    });
+    const ended = once(child, 'close');
+    const isEnded = endLater(() => killed(child, instance));
+    await sleep(afterMs);
+    child.kill('SIGTERM');
+    await ended;
+    isEnded();
+    assert.ok(!removeInstance(instance), `left behind by a SIGTERM after ${afterMs} ms: ${log}`);
+    if (child.exitCode === 0) cleanly++;
+    else assert.deepEqual({ signal: child.signalCode, log }, { signal: 'SIGTERM', log: '' });
+  }
+  t.diagnostic(`${cleanly} of 16 had begun`);
+});
+
 test('nobody reads its log any more: it counts on, and ends cleanly', liveFault(), async () => {
   const agent = await startAgent();
   agent.process.stderr?.destroy();

@@ -1,6 +1,6 @@
 /** Somebody takes the kernel's trace away while the agent reads it. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -113,3 +113,36 @@ test('somebody reads its instance when it ends: it says what stays, and how to r
   await countsExactly(next, 'taken-over');
   await next.stop();
 });
+
+const TOP_LEVEL = ['--tracefs.reader=text', '--no-tracefs.markers', '--tracefs.consume-top-level'];
+
+test('somebody reads the top-level buffer that it shall read: one line, and no instance is left', liveFault(), () => {
+  const instance = uniqueInstance();
+  const other = openSync(join(TRACEFS, 'trace_pipe'), 'r');
+  try {
+    const args = ['run', '--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`, ...TOP_LEVEL];
+    const { status, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 20_000 });
+    const left = removeInstance(instance);
+    assert.match(stderr, /^kvm-exit-exporter: .*trace_pipe: in use by another program/m);
+    assert.doesNotMatch(stderr, /^ +at /m);
+    assert.deepEqual({ status, left }, { status: 2, left: false });
+  } finally {
+    closeSync(other);
+  }
+});
+
+test(
+  'somebody reads the top-level buffer for a while, beside logs: it is read once they have ended',
+  liveFault(),
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'logs-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const other = openSync(join(TRACEFS, 'trace_pipe'), 'r');
+    const agent = await startAgent({ args: [...TOP_LEVEL, `--qemu.log=${folder}/*.log`] });
+    await says(agent, /level=warn msg=waiting because=.*trace_pipe/);
+    closeSync(other);
+    await says(agent, /msg="reading QEMU's markers from the top-level buffer/);
+    await countsExactly(agent, 'beside-markers');
+    await agent.stop();
+  },
+);

@@ -1,6 +1,6 @@
 /** Which ports a guest accesses, and whose they are: live. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -76,6 +76,14 @@ test('a QMP socket that is silent, of nobody or dead costs a warning and nothing
   await new Promise<void>((resolve) => {
     silent.listen(join(folder, 'silent.sock'), resolve);
   });
+  // As a QEMU that ends while it is asked: the connection is closed, and soon nobody listens.
+  const leaving = createServer((client) => {
+    leaving.close();
+    client.destroy();
+  });
+  await new Promise<void>((resolve) => {
+    leaving.listen(join(folder, 'leaving.sock'), resolve);
+  });
   const agent = await startAgent({ args: [`--qemu.qmp=${folder}/*.sock`, `--qemu.qmp=${folder}/missing`] });
   const guest = startGuest({ name: 'unasked', steps: [{ out: 0x80, times: 100_000 }] });
   try {
@@ -91,6 +99,9 @@ test('a QMP socket that is silent, of nobody or dead costs a warning and nothing
       await agent.scrape();
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
+    // It was asked before these.
+    assert.ok(!existsSync(join(folder, 'leaving.sock')));
+    assert.doesNotMatch(agent.log(), /leaving/);
   } finally {
     await agent.stop();
     silent.close();

@@ -1,6 +1,6 @@
 /** The buffers of several CPUs as a tree of files that looks like tracefs: CPUs come and go, as no machine does for a test. */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { RecordDecoder } from '../../src/decode/record-decoder.js';
@@ -56,7 +56,7 @@ function host(t: TestContext) {
     t.after(() => buffers.close());
     return { buffers, told: sink.told };
   };
-  return { plugIn, write, unplug, open };
+  return { plugIn, write, unplug, open, folderOf };
 }
 
 const drain = (buffers: RingBuffers, untilNs = ALL) => buffers.drain(untilNs, ALL, () => 0);
@@ -121,4 +121,14 @@ test('where the time is up before the buffers are empty it says so, and the next
     told,
     Array.from({ length: 20_000 }, (_, event) => `${1000 * (event + 1)} 0`),
   );
+});
+
+test('a CPU whose buffer can not be opened: those of the others are closed again', (t) => {
+  const { plugIn, open, folderOf } = host(t);
+  for (const cpu of [0, 1, 2]) plugIn(cpu);
+  mkdirSync(folderOf(3));
+  const openFiles = () => readdirSync('/proc/self/fd').length;
+  const before = openFiles();
+  assert.throws(open, { name: 'AgentError', message: /cpu3\/trace_pipe_raw: no such file$/ });
+  assert.equal(openFiles(), before);
 });
