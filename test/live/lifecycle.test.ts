@@ -7,6 +7,7 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
 import { ioExits, OUTS } from '../support/faults.js';
+import type { Step } from '../support/guest.js';
 import { startGuest } from '../support/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
@@ -19,8 +20,18 @@ const live = (...more: Requirement[]) => ({
 afterEach(endAll);
 
 /** Runs a guest of so many `out` and waits until they are counted: no more, no less. */
-async function runCounted(agent: RunningAgent, name: string, times: number): Promise<void> {
-  await startGuest({ name, steps: [{ out: 0x80, times }] }).finished();
+function runCounted(agent: RunningAgent, name: string, times: number): Promise<void> {
+  return runSteps(agent, name, times, [{ out: 0x80, times }]);
+}
+
+/** The same for a guest that lives so long on any machine: a burst of 100 at each 10 ms of its timer. */
+function runCountedFor(agent: RunningAgent, name: string, ms: number): Promise<void> {
+  const bursts = { out: 0x80, times: 100, everyMs: 10, ticks: ms / 10 };
+  return runSteps(agent, name, bursts.times * bursts.ticks, [{ bursts }]);
+}
+
+async function runSteps(agent: RunningAgent, name: string, times: number, steps: readonly Step[]): Promise<void> {
+  await startGuest({ name, steps }).finished();
   const samples = await agent.scrapeUntil(`${name}: ${times}`, (now) => ioExits(now, name) === times + 1);
   assert.equal(samples.of('kvm_vm_info', { vm: name }).length, 1);
 }
@@ -45,27 +56,27 @@ test('a VM that runs already has its name from the first scrape on, and a vCPU t
 });
 
 test('series of a stopped VM stay for the grace period, then they go', live(), async () => {
-  const agent = await startAgent({ args: ['--vm.grace-period=3s'] });
+  const agent = await startAgent({ args: ['--vm.grace-period=6s'] });
   await runCounted(agent, 'stops', OUTS);
   await sleep(1500);
   assert.equal(ioExits(await agent.scrape(), 'stops'), OUTS + 1);
-  await agent.scrapeUntil('gone', ({ all }) => all.every(({ labels }) => labels.get('vm') !== 'stops'));
+  await agent.scrapeUntil('gone', ({ all }) => all.every(({ labels }) => labels.get('vm') !== 'stops'), 20_000);
   // Its events do not turn up under another name.
   assert.equal(ioExits(await agent.scrape(), ''), 0);
   await agent.stop();
 });
 
-test('a VM whose vCPU runs for some 200 ms only is known by its name', live(), async () => {
+test('a VM whose vCPU runs for 200 ms only is known by its name', live(), async () => {
   const agent = await startAgent();
   await sleep(1500);
-  await runCounted(agent, 'short', 10_000);
+  await runCountedFor(agent, 'short', 200);
   await agent.stop();
 });
 
-test('a VM whose vCPU runs for some 50 ms only too, as KVM tells of it', live('kvm-debugfs'), async () => {
+test('a VM whose vCPU runs for 50 ms only too, as KVM tells of it', live('kvm-debugfs'), async () => {
   const agent = await startAgent();
   await sleep(1500);
-  for (const name of ['shorter-a', 'shorter-b', 'shorter-c']) await runCounted(agent, name, 2000);
+  for (const name of ['shorter-a', 'shorter-b', 'shorter-c']) await runCountedFor(agent, name, 50);
   await agent.stop();
 });
 
@@ -73,7 +84,7 @@ test('where KVM can tell nobody, new processes are looked for', live('kvm-debugf
   const withoutDebugfs = ['unshare', '--mount', 'sh', '-c', 'umount /sys/kernel/debug && exec "$@"', '-'];
   const agent = await startAgent({ prefix: withoutDebugfs });
   await sleep(1500);
-  await runCounted(agent, 'looked-for', 15_000);
+  await runCountedFor(agent, 'looked-for', 200);
   await agent.stop();
 });
 

@@ -44,7 +44,11 @@ test('an unknown user costs as much as a known one with a wrong password', async
     await new BasicAuth().check(cost10, header);
     return performance.now() - startMs;
   };
-  const [known, unknown] = [await time(basic('prometheus:wrong')), await time(basic('nobody:wrong'))];
+  let [known, unknown] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let round = 0; round < 3; round++) {
+    known = Math.min(known, await time(basic('prometheus:wrong')));
+    unknown = Math.min(unknown, await time(basic('nobody:wrong')));
+  }
   assert.ok(unknown > known / 4, `${unknown} ms against ${known} ms`);
 });
 
