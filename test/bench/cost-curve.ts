@@ -1,18 +1,19 @@
 /**
- * What the agent costs at each rate of events: `node build/test/bench/cost-curve.js [rounds] [seconds] [FILE.json]` as root, on a host
+ * What the agent costs at each rate of events: `node build/test/bench/cost-curve.js [rounds] [FILE.json]` as root, on a host
  * without other VMs.
  *
- * Guests that sleep between bursts of exits, more and more of them, then guests without a pause. CPU is that of the whole process, kernel
- * side included, with everything on and a scrape every 15 s: it is also watched while there is no VM. The rate is that of
- * all events that it got. Medians of the rounds (of lost: the worst).
+ * One agent, warmed up by guests at full speed; then half a minute each of no guest, of guests that sleep between bursts of exits, more and more of
+ * them, and of guests without a pause. CPU is that of the whole process, kernel side included, with everything on and a scrape every 15 s. The
+ * rate is that of all events that it got. Medians of the rounds (of lost: the worst).
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startGuest } from '../support/qemu.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
-import { agentTool } from './tools/agent.js';
-import type { Run } from './tools/measure.js';
+import { startWarm, type Warm } from './tools/agent.js';
+import { type Cost, SETTLE_MS } from './tools/measure.js';
 
 const TICK_MS = 10;
 /** Exits a second that are asked for: of one guest, unless two are said; undefined: without a pause. */
@@ -34,9 +35,10 @@ interface Point {
   readonly lost: number;
 }
 
-const agent = agentTool([]);
+type Step = (typeof STEPS)[number];
+const FULL_SPEED: Step = { guests: 2 };
 
-async function measure({ guests: count, exitsPerSecond }: (typeof STEPS)[number], ms: number): Promise<Run> {
+async function underLoad<T>({ guests: count, exitsPerSecond }: Step, look: () => Promise<T>): Promise<T> {
   const guests = Array.from({ length: count }, (_, index) =>
     startGuest({
       name: `curve-${index}`,
@@ -48,14 +50,15 @@ async function measure({ guests: count, exitsPerSecond }: (typeof STEPS)[number]
     }),
   );
   try {
-    return await agent({ guests, ms });
+    await sleep(SETTLE_MS);
+    return await look();
   } finally {
     for (const guest of guests) await guest.kill();
   }
 }
 
-function pointOf(guests: number, runs: readonly Run[]): Point {
-  const median = (of: (run: Run) => number) => runs.map(of).sort((a, b) => a - b)[runs.length >> 1] ?? Number.NaN;
+function pointOf(guests: number, runs: readonly Cost[]): Point {
+  const median = (of: (run: Cost) => number) => runs.map(of).sort((a, b) => a - b)[runs.length >> 1] ?? Number.NaN;
   const nsPerEvent = median((run) => run.nsPerEvent);
   return {
     guests,
@@ -66,10 +69,11 @@ function pointOf(guests: number, runs: readonly Run[]): Point {
   };
 }
 
-async function curve(rounds: number, ms: number): Promise<Point[]> {
-  const runs = STEPS.map((): Run[] => []);
+async function curve(rounds: number): Promise<Point[]> {
+  const agent: Warm = await underLoad(FULL_SPEED, () => startWarm([]));
+  const runs = STEPS.map((): Cost[] => []);
   for (let round = 0; round < rounds; round++)
-    for (const [index, step] of STEPS.entries()) runs[index]?.push(await measure(step, ms));
+    for (const [index, step] of STEPS.entries()) runs[index]?.push(await underLoad(step, agent.cost));
   return STEPS.map(({ guests }, index) => pointOf(guests, runs[index] ?? []));
 }
 
@@ -79,15 +83,15 @@ function print(points: readonly Point[]): void {
     console.log(`| ${[guests, eventsPerSecond, (cpuShare * 100).toFixed(2), nsPerEvent ?? '-', lost].join(' | ')} |`);
 }
 
-const [rounds = '1', seconds = '15', file] = process.argv.slice(2);
+const [rounds = '1', file] = process.argv.slice(2);
 const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu');
 if (skip !== false) console.log(skip);
 else
   try {
-    const points = await curve(Number(rounds), Number(seconds) * 1000);
+    const points = await curve(Number(rounds));
     print(points);
     const machine = { cpus: availableParallelism(), kernel: release(), node: process.version };
-    const report = { machine, rounds: Number(rounds), secondsEach: Number(seconds), points };
+    const report = { machine, rounds: Number(rounds), points };
     if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   } finally {
     await endAll();

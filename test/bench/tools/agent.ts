@@ -1,7 +1,7 @@
 /** This program, scraped as often as Prometheus does by default. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent.js';
-import { alternate, type Counts, costOf, SETTLE_MS, type Switch, switchOf, type Tool } from './measure.js';
+import { alternate, type Cost, costOf, SETTLE_MS, type Switch, switchOf, type Tool } from './measure.js';
 
 /** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */
 const WARM_UP_S = 80;
@@ -13,31 +13,29 @@ const SCRAPE_MS = 15_000;
 export function agentTool(args: readonly string[], warmUpS = WARM_UP_S): Tool {
   let started: Promise<Warm> | undefined;
   return async (load) => {
-    started ??= startWarm(args, warmUpS);
-    const { counts, onAndOff, pid } = await started;
+    started ??= startWarm(args, warmUpS).then(async (warm) => {
+      await warm.onAndOff.off();
+      return warm;
+    });
+    const { cost, onAndOff } = await started;
     // The turns are its warm-up: it has been at rest, and some of its memory may be gone.
     const slowdown = await alternate(load, onAndOff);
     await onAndOff.on();
     await sleep(SETTLE_MS);
-    const cost = await costOf(pid, counts, async () => {
-      for (let scrape = 1; scrape <= SCRAPES; scrape++) {
-        await sleep(SCRAPE_MS);
-        if (scrape < SCRAPES) await counts();
-      }
-    });
+    const own = await cost();
     await onAndOff.off();
-    return { ...slowdown, ...cost };
+    return { ...slowdown, ...own };
   };
 }
 
-interface Warm {
-  readonly pid: number;
+export interface Warm {
   readonly onAndOff: Switch;
-  /** A scrape. */
-  counts(): Promise<Counts>;
+  /** Looks on for half a minute. */
+  cost(): Promise<Cost>;
 }
 
-async function startWarm(args: readonly string[], warmUpS: number): Promise<Warm> {
+/** Started and compiled under whatever load there is; on. */
+export async function startWarm(args: readonly string[], warmUpS = WARM_UP_S): Promise<Warm> {
   const agent = await startAgent({ args });
   const counts = async () => {
     const samples = await agent.scrape();
@@ -51,7 +49,12 @@ async function startWarm(args: readonly string[], warmUpS: number): Promise<Warm
     await counts();
   }
   const pid = agent.process.pid ?? 0;
-  const onAndOff = switchOf(agent.instance, pid);
-  await onAndOff.off();
-  return { pid, onAndOff, counts };
+  const cost = () =>
+    costOf(pid, counts, async () => {
+      for (let scrape = 1; scrape <= SCRAPES; scrape++) {
+        await sleep(SCRAPE_MS);
+        if (scrape < SCRAPES) await counts();
+      }
+    });
+  return { onAndOff: switchOf(agent.instance, pid), cost };
 }
