@@ -24,7 +24,7 @@ const MB = 1e6;
 const inMegabytes = (bytes: number) => `${(bytes / MB).toFixed(1)} MB`;
 const least = (values: readonly number[]) => Math.min(...values);
 
-/** V8 lets a heap grow for its first minutes, and collects all of it now and then only. */
+/** V8 compiles and lets a heap grow in its first minutes. */
 const SETTLED_SECONDS = 600;
 /** Three semi-spaces of 16 MiB, which V8 lets go and takes back at its pleasure. */
 const YOUNG_GENERATION = 48 << 20;
@@ -43,7 +43,7 @@ function rulesFor(seconds: number): readonly Rule[] {
       show: inMegabytes,
     },
     {
-      what: 'heap after collections',
+      what: 'heap after a full collection',
       of: ({ heapBytes }) => heapBytes,
       sum: least,
       share: memory,
