@@ -22,16 +22,22 @@ export type TraceClockName = 'local' | 'mono';
 const SHARED_COUNTERS = ['tsc', 'arch_sys_counter'];
 const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
 
-/** The cheapest that is one for all CPUs. `clockSource`: the kernel's for its own clocks; anything else than its name is a reason for `mono`. */
+/** The cheapest that is one for all CPUs. `clockSource`: the kernel's for its own clocks; undefined, and any that is not known, is a reason for `mono`. */
 export function clockFor(clockSource = currentClockSource()): TraceClockName {
-  return SHARED_COUNTERS.includes(clockSource.trim()) ? 'local' : 'mono';
+  return SHARED_COUNTERS.includes(clockSource?.trim() ?? '') ? 'local' : 'mono';
 }
 
-function currentClockSource(): string {
+/** Whether this clock is one for all CPUs still. Where that can't be read just now, it is as it was. */
+export function isStillShared(clock: TraceClockName, clockSource = currentClockSource()): boolean {
+  return clock === 'mono' || clockSource === undefined || clockFor(clockSource) === clock;
+}
+
+/** Undefined where /sys is hidden from this process, or it has too many files open. */
+function currentClockSource(): string | undefined {
   try {
     return readFileSync(CLOCK_SOURCE, 'latin1');
   } catch {
-    return ''; // /sys is hidden from this process
+    return undefined;
   }
 }
 

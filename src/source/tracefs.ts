@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { basename, join } from 'node:path';
 import { AgentError, isOutOfFiles } from '../agent-error.js';
 import { findTracefs, type Tracefs } from './find-tracefs.js';
-import { clockFor, type TraceClockName } from './trace-clock.js';
+import { clockFor, isStillShared, type TraceClockName } from './trace-clock.js';
 
 /** How long an instance that is to go may still be read by somebody, and how often that is looked at. */
 const BUSY_MS = 1000;
@@ -141,7 +141,7 @@ export class TracingInstance {
 
   /** Whether all CPUs stamp alike, as they did at first. */
   get clockIsShared(): boolean {
-    return this.#clock === 'mono' || clockFor() === this.#clock;
+    return isStillShared(this.#clock);
   }
 
   /** Whether markers come here. */

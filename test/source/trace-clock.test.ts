@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { clockFor, parseNow, TraceClock } from '../../src/source/trace-clock.js';
+import { clockFor, isStillShared, parseNow, TraceClock } from '../../src/source/trace-clock.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 test('the clock is one for all CPUs: local only where the kernel trusts a counter that they share', () => {
@@ -10,6 +10,12 @@ test('the clock is one for all CPUs: local only where the kernel trusts a counte
   assert.equal(clockFor('arch_sys_counter\n'), 'local');
   for (const other of ['kvm-clock\n', 'hpet\n', 'acpi_pm\n', 'hyperv_clocksource_tsc_page\n', ''])
     assert.equal(clockFor(other), 'mono');
+});
+
+test('a clock that is one for all CPUs is so until the kernel trusts its counter no more', () => {
+  assert.ok(isStillShared('local', 'tsc\n'));
+  assert.ok(!isStillShared('local', 'hpet\n'));
+  assert.ok(isStillShared('mono', 'hpet\n'));
 });
 
 test('what it shows is read as the kernel writes it, and is never later than it is', () => {
