@@ -21,6 +21,18 @@ const KILLS = longer('FAULTS_KILLS', 6);
 /** From the start of the process until it surely reads: a kill may come in the middle of making the instance. */
 const MOST_MS = 1500;
 
+/** Does not wait until it serves. */
+function begin(instance: string) {
+  const args = ['run', '--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`];
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.on('data', (text) => {
+    log += text;
+  });
+  const ended = once(child, 'close');
+  return { child, log: () => log, ended, isEnded: endLater(() => killed(child, instance)) };
+}
+
 test(`kill -9 at ${KILLS} random moments: the next start takes over what is left`, {
   ...liveFault(),
   timeout: 60_000 + KILLS * 10_000,
@@ -28,20 +40,13 @@ test(`kill -9 at ${KILLS} random moments: the next start takes over what is left
   const instance = uniqueInstance();
   let left = 0;
   for (let round = 1; round <= KILLS; round++) {
-    const args = ['run', '--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`];
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-    let log = '';
-    child.stderr.on('data', (text) => {
-      log += text;
-    });
-    const ended = once(child, 'close');
-    const isEnded = endLater(() => killed(child, instance));
+    const { child, log, ended, isEnded } = begin(instance);
     const afterMs = Math.random() * MOST_MS;
     await sleep(afterMs);
     child.kill('SIGKILL');
     await ended;
     isEnded();
-    assert.equal(child.signalCode, 'SIGKILL', `it ended by itself within ${afterMs} ms: ${log}`);
+    assert.equal(child.signalCode, 'SIGKILL', `it ended by itself within ${afterMs} ms: ${log()}`);
     if (tracingInstances().includes(instance)) left++;
   }
   t.diagnostic(`left an instance behind ${left} times of ${KILLS}`);
@@ -55,21 +60,14 @@ test('SIGTERM at any moment of its start: it ends as it should, and leaves nothi
   let cleanly = 0;
   for (let afterMs = 100; afterMs <= 700; afterMs += 40) {
     const instance = uniqueInstance();
-    const args = ['run', '--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`];
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-    let log = '';
-    child.stderr.on('data', (text) => {
-      log += text;
-    });
-    const ended = once(child, 'close');
-    const isEnded = endLater(() => killed(child, instance));
+    const { child, log, ended, isEnded } = begin(instance);
     await sleep(afterMs);
     child.kill('SIGTERM');
     await ended;
     isEnded();
-    assert.ok(!removeInstance(instance), `left behind by a SIGTERM after ${afterMs} ms: ${log}`);
+    assert.ok(!removeInstance(instance), `left behind by a SIGTERM after ${afterMs} ms: ${log()}`);
     if (child.exitCode === 0) cleanly++;
-    else assert.deepEqual({ signal: child.signalCode, log }, { signal: 'SIGTERM', log: '' });
+    else assert.deepEqual({ signal: child.signalCode, log: log() }, { signal: 'SIGTERM', log: '' });
   }
   t.diagnostic(`${cleanly} of 16 had begun`);
 });
