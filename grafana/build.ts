@@ -5,15 +5,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { withAlerts } from './alert-table.js';
-import { alerts } from './alerts.js';
-import { exporter } from './exporter.js';
-import { fleet } from './fleet.js';
-import { dashboardJson } from './json.js';
-import { recordingRules } from './recording-rules.js';
-import { prometheusRule, ruleFile } from './rule-files.js';
+import { exporter } from './dashboards/exporter.js';
+import { fleet } from './dashboards/fleet.js';
+import { dashboardJson } from './dashboards/json.js';
+import { vm } from './dashboards/vm.js';
+import { withAlerts } from './rules/alert-table.js';
+import { alerts } from './rules/alerts.js';
+import { recordingRules } from './rules/recording-rules.js';
+import { prometheusRule, ruleFile } from './rules/rule-files.js';
 import { THRESHOLDS } from './thresholds.js';
-import { vm } from './vm.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** By hand, but for its table. */

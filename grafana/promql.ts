@@ -2,7 +2,7 @@
  * PromQL for dashboards and rules. Metrics and labels are looked up in the catalogue as the query is put together: one that
  * is not there throws, so that a renamed metric breaks `npm run dashboards` and the tests, not somebody's dashboard.
  */
-import { CATALOGUE } from '../src/count/catalogue.js';
+import { CATALOGUE } from '../src/snapshot/catalogue.js';
 
 /** Label -> text that it must equal, or one of {@link anyOf}, {@link not}, {@link noneOf}. */
 export type Matchers = Readonly<Record<string, string | Matcher>>;

@@ -1,6 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import { AgentError, fileError } from './agent-error.js';
-import { check } from './commands/check.js';
+import { check } from './commands/check/check.js';
 import { demo } from './commands/demo.js';
 import { events } from './commands/events.js';
 import { qemu } from './commands/qemu.js';
@@ -11,8 +10,9 @@ import { helpText } from './config/help.js';
 import { logSettings } from './config/log-settings.js';
 import type { CommandName } from './config/options.js';
 import { type Invocation, parseCommandLine } from './config/parse.js';
-import { setLog } from './log.js';
-import { VERSION } from './version.js';
+import { AgentError, fileError } from './system/errors.js';
+import { setLog } from './system/log.js';
+import { VERSION } from './system/version.js';
 
 /**
  * The way of an event, from its page to its counter, is to be one piece of machine code: numbers that are handed from call to call become

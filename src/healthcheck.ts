@@ -7,9 +7,9 @@
  */
 import { request } from 'node:http';
 import { connect } from 'node:tls';
-import { AgentError } from './agent-error.js';
 import { parseCommandLine } from './config/parse.js';
 import { parseListenAddress } from './config/values.js';
+import { AgentError } from './system/errors.js';
 
 interface Address {
   readonly host: string;

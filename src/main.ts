@@ -3,7 +3,7 @@
  * Node.js opens a hundred files at once while it loads a program, and where it may not, it says that packages are missing. So first of all
  * it is asked whether it may; nothing else may be imported here but what needs no loading of its own.
  */
-import { FEWEST_FILES, openFileLimit } from './open-file-limit.js';
+import { FEWEST_FILES, openFileLimit } from './system/open-file-limit.js';
 
 const limit = openFileLimit();
 if (limit < FEWEST_FILES) {

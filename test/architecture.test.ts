@@ -5,60 +5,51 @@ import { test } from 'node:test';
 
 const SRC = join(import.meta.dirname, '../../src');
 
-/** Files anywhere may import these. */
-const SHARED = ['agent-error.ts', 'log.ts'];
-
-/** Folder -> folders (and files of src/) that it may import besides itself and SHARED. The data's way, never back. */
-const MAY_IMPORT: Record<string, readonly string[]> = {
-  'trace-sink.ts': ['decode'], // the type of its name tables
-  decode: ['trace-sink.ts'],
-  source: ['decode', 'trace-sink.ts'],
-  vm: [],
-  count: ['trace-sink.ts', 'decode', 'vm'],
+/**
+ * The rooms of src/ from the ground floor up, and the rooms below it that each may import. Data flows upwards: a decoder never knows a
+ * source, a counter never knows a view. A room is a folder, or one of the three files at the root. Every room may import `system`
+ * where {@link PURE} does not forbid it.
+ */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  system: [],
+  trace: [],
+  'decode/text': [],
+  'decode/format': ['trace'],
+  'decode/reasons': ['trace', 'decode/text', 'decode/format'],
+  'decode/qemu': ['trace', 'decode/text', 'decode/reasons'],
+  'decode/kvm': ['trace', 'decode/text', 'decode/format', 'decode/reasons', 'decode/qemu'],
+  'decode/ftrace': ['trace', 'decode/text', 'decode/format', 'decode/reasons', 'decode/qemu', 'decode/kvm'],
+  'source/tracefs': ['trace', 'decode'],
+  'source/files': ['trace', 'decode'],
+  'source/qemu': ['decode'],
+  'source/recording': ['trace', 'decode', 'source/tracefs'],
+  'vm/identify': [],
+  'vm/host': [],
+  vm: ['vm/identify', 'vm/host'],
+  'count/counters': ['trace'],
+  'count/vcpu': ['trace', 'count/counters'],
+  'count/qemu': ['trace', 'count/counters', 'count/vcpu'],
+  count: ['trace', 'count/counters', 'count/vcpu', 'count/qemu'],
+  snapshot: ['trace', 'count'],
+  expose: ['snapshot', 'count'],
+  'expose/otlp': ['snapshot', 'count'],
+  'expose/report': ['snapshot'],
+  'web/access': [],
+  'web/metrics': ['expose', 'web/access'],
+  web: ['snapshot', 'expose', 'web/metrics', 'web/access'],
   kubernetes: ['count'],
-  expose: ['count'],
-  web: ['config', 'count', 'expose', 'open-file-limit.ts'],
   config: [],
-  commands: [
-    'config',
-    'count',
-    'decode',
-    'expose',
-    'kubernetes',
-    'source',
-    'vm',
-    'web',
-    'trace-sink.ts',
-    'version.ts',
-    'agent.ts',
-    'agent-options.ts',
-    'attribution.ts',
-  ],
-  'agent-options.ts': ['attribution.ts', 'count', 'source', 'qemu-traces.ts'],
-  'agent.ts': [
-    'agent-options.ts',
-    'attribution.ts',
-    'pace.ts',
-    'vm-devices.ts',
-    'waiting.ts',
-    'kernel-traces.ts',
-    'qemu-traces.ts',
-    'count',
-    'vm',
-  ],
-  'kernel-traces.ts': ['agent-options.ts', 'waiting.ts', 'count', 'source', 'trace-sink.ts'],
-  'qemu-traces.ts': ['file-owner.ts', 'count', 'decode', 'source', 'vm', 'trace-sink.ts'],
-  'file-owner.ts': ['attribution.ts', 'vm'],
-  'vm-devices.ts': ['decode', 'source', 'vm', 'trace-sink.ts'],
-  'attribution.ts': ['count', 'vm', 'trace-sink.ts'],
-  'main.ts': ['cli.ts', 'open-file-limit.ts'],
-  'cli.ts': ['commands', 'config', 'version.ts'],
+  agent: ['trace', 'decode', 'source', 'vm', 'count', 'snapshot'],
+  'commands/serving': ['config', 'vm', 'snapshot', 'expose', 'web', 'kubernetes'],
+  'commands/check': ['config', 'decode', 'source', 'vm'],
+  commands: ['config', 'decode', 'source', 'vm', 'count', 'snapshot', 'expose', 'agent', 'commands/serving'],
   'healthcheck.ts': ['config'],
+  'cli.ts': ['config', 'commands'],
+  'main.ts': ['cli.ts'],
 };
 
-/** What decoding and counting may not know: the host. */
-const PURE = ['decode', 'count'];
-const PURE_FILES = ['vm/cmdline.ts', 'vm/comm.ts', 'vm/cgroup.ts', 'vm/vm.ts', 'kubernetes/pod.ts'];
+/** Rooms and files that must not know the host: no `node:` import, no clock. */
+const PURE = ['trace', 'decode', 'count', 'snapshot', 'vm/identify', 'vm/vm.ts', 'kubernetes/pod.ts'];
 
 interface Import {
   from: string;
@@ -74,7 +65,13 @@ const imports = files.flatMap((from) =>
   ].map((match): Import => ({ from, to: match[1] ?? match[2] ?? '' })),
 );
 
-const part = (file: string) => file.split('/')[0] ?? '';
+const roomOf = (file: string) => (file.includes('/') ? dirname(file) : file);
+const isIn = (file: string, rooms: readonly string[]) =>
+  rooms.some((room) => file === room || file.startsWith(`${room}/`));
+
+test('every room is on the plan', () => {
+  assert.deepEqual([...new Set(files.map(roomOf))].sort(), Object.keys(ROOMS).sort());
+});
 
 test('imports go with the data, never against it', () => {
   const wrong = imports
@@ -83,15 +80,25 @@ test('imports go with the data, never against it', () => {
       from,
       to: relative(SRC, normalize(join(SRC, dirname(from), to))).replace(/\.js$/, '.ts'),
     }))
-    .filter(({ from, to }) => part(from) !== part(to) && !SHARED.includes(to) && !SHARED.includes(from))
-    .filter(({ from, to }) => MAY_IMPORT[part(from)]?.includes(part(to)) !== true);
+    .filter(({ from, to }) => roomOf(from) !== roomOf(to) && !isIn(to, ['system', ...(ROOMS[roomOf(from)] ?? [])]));
+  assert.deepEqual(wrong, []);
+});
+
+test('no room imports a room above it', () => {
+  const floors = Object.keys(ROOMS);
+  const wrong = Object.entries(ROOMS).flatMap(([room, below]) =>
+    below
+      .flatMap((name) => floors.filter((other) => isIn(other, [name])))
+      .filter((other) => floors.indexOf(other) >= floors.indexOf(room) && other !== room)
+      .map((other) => `${room} -> ${other}`),
+  );
   assert.deepEqual(wrong, []);
 });
 
 test('decoders and counters know nothing of the host', () => {
-  const pure = (file: string) => PURE.includes(part(file)) || PURE_FILES.includes(file);
+  const pure = (file: string) => isIn(file, PURE);
   assert.deepEqual(
-    imports.filter(({ from, to }) => pure(from) && !to.startsWith('.')),
+    imports.filter(({ from, to }) => pure(from) && (!to.startsWith('.') || to.includes('/system/'))),
     [],
   );
   const clocks = files.filter(
@@ -105,7 +112,7 @@ test('decoders and counters know nothing of the host', () => {
 test('only the two programs and the parser of options read argv and the environment', () => {
   const readers = files.filter((file) => /process\.(argv|env)/.test(readFileSync(join(SRC, file), 'utf8')));
   assert.deepEqual(
-    readers.filter((file) => !['cli.ts', 'healthcheck.ts'].includes(file) && part(file) !== 'config'),
+    readers.filter((file) => !isIn(file, ['cli.ts', 'healthcheck.ts', 'config'])),
     [],
   );
 });

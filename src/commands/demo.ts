@@ -1,16 +1,17 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { attributionOf } from '../attribution.js';
+import { attributionOf } from '../agent/attribution.js';
 import type { Invocation } from '../config/parse.js';
 import { Ledger } from '../count/ledger.js';
-import { log } from '../log.js';
-import { type Clock, play, type Start } from '../source/play.js';
-import { openRecording } from '../source/recording.js';
-import { type ReplaySinks, readerOf } from '../source/replay.js';
+import { takeSnapshot } from '../snapshot/take-snapshot.js';
+import { openRecording } from '../source/recording/open-file.js';
+import { type ReplaySinks, readerOf } from '../source/recording/replay-file.js';
+import { type Clock, play, type Start } from '../source/recording/replay-paced.js';
+import { log } from '../system/log.js';
 import { Inventory } from '../vm/inventory.js';
-import { limited } from './limits.js';
-import { exportOverOtlp } from './otlp.js';
-import { webServer } from './serve.js';
+import { limited } from './serving/limits.js';
+import { exportOverOtlp } from './serving/otlp.js';
+import { webServer } from './serving/serve.js';
 
 /** Not by import.meta.dirname: a Node.js that is too old for that must get as far as `check`, which says so. */
 const RECORDING = fileURLToPath(new URL('../../../deploy/demo/recording', import.meta.url));
@@ -30,9 +31,9 @@ export async function demo(invocation: Invocation): Promise<void> {
   const kernel = ledger.kernelSource('demo');
   const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', () => vm) }));
 
-  const takeSnapshot = limited(get, () => ledger.snapshot());
-  const serve = webServer(invocation, { takeSnapshot, notReady: () => undefined, notice: NOTICE });
-  const otlp = await exportOverOtlp(get, takeSnapshot);
+  const shownSnapshot = limited(get, () => takeSnapshot(ledger.totals()));
+  const serve = webServer(invocation, { takeSnapshot: shownSnapshot, notReady: () => undefined, notice: NOTICE });
+  const otlp = await exportOverOtlp(get, shownSnapshot);
   log('warn', NOTICE);
   const serving = await serve();
   try {

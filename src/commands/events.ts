@@ -1,8 +1,8 @@
-import { AgentError } from '../agent-error.js';
 import type { Invocation } from '../config/parse.js';
-import { USED_EVENTS } from '../decode/qemu-event-details.js';
-import { readTraceEvents } from '../source/find-trace-events.js';
-import { globRegex } from '../source/glob.js';
+import { USED_EVENTS } from '../decode/qemu/event-details.js';
+import { globRegex } from '../source/files/glob.js';
+import { readTraceEvents } from '../source/qemu/find-trace-events.js';
+import { AgentError } from '../system/errors.js';
 
 /** Prints names of trace events, a line each, as `-trace events=FILE` wants them. */
 export async function events({ get, paths: [path = '', ...more] }: Invocation): Promise<void> {

@@ -1,7 +1,7 @@
-import { AgentError } from '../agent-error.js';
 import type { Invocation } from '../config/parse.js';
-import { USED_EVENTS } from '../decode/qemu-event-details.js';
-import { Qmp, type TraceEventState } from '../source/qmp.js';
+import { USED_EVENTS } from '../decode/qemu/event-details.js';
+import { Qmp, type TraceEventState } from '../source/qemu/qmp.js';
+import { AgentError } from '../system/errors.js';
 
 const VERBS = ['enable', 'disable', 'status'] as const;
 type Verb = (typeof VERBS)[number];

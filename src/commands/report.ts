@@ -1,21 +1,22 @@
 import { readFile } from 'node:fs/promises';
-import { AgentError, fileError } from '../agent-error.js';
-import { attributionOf, ownerOfLog, ownerOfSimple } from '../attribution.js';
+import { attributionOf, ownerOfLog, ownerOfSimple } from '../agent/attribution.js';
 import type { Invocation } from '../config/parse.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
-import type { QemuCounts } from '../count/qemu-counts.js';
-import { parseTraceEvents, type TraceEvents } from '../decode/trace-events.js';
+import type { QemuCounts } from '../count/qemu/qemu-counts.js';
+import { parseTraceEvents, type TraceEvents } from '../decode/qemu/trace-events.js';
 import { PrometheusView } from '../expose/prometheus.js';
-import { REPORT_FORMATS, type ReportFormat } from '../expose/report.js';
-import { isDirectory, openPages, type PageRecording } from '../source/page-recording.js';
-import { replayPages } from '../source/page-replay.js';
-import { openRecording, type Recording } from '../source/recording.js';
-import { type ReplaySinks, readerOf, replay } from '../source/replay.js';
-import { readSavedThreads, type SavedThread } from '../source/saved-threads.js';
-import { VERSION } from '../version.js';
+import { REPORT_FORMATS, type ReportFormat } from '../expose/report/report.js';
+import { takeSnapshot } from '../snapshot/take-snapshot.js';
+import { isDirectory, openPages, type PageRecording } from '../source/recording/open-directory.js';
+import { openRecording, type Recording } from '../source/recording/open-file.js';
+import { replayPages } from '../source/recording/replay-directory.js';
+import { type ReplaySinks, readerOf, replay } from '../source/recording/replay-file.js';
+import { readSavedThreads, type SavedThread } from '../source/recording/saved-threads.js';
+import { AgentError, fileError } from '../system/errors.js';
+import { ProgressBar } from '../system/progress-bar.js';
+import { VERSION } from '../system/version.js';
 import { Inventory } from '../vm/inventory.js';
-import { ProgressBar } from './progress-bar.js';
 
 /** A report is read once, so its series need no budget: all addresses are shown, within reason. */
 const ALL_ADDRESSES = 4096;
@@ -58,8 +59,8 @@ export async function report({ get, paths }: Invocation): Promise<void> {
 
   const text =
     format === 'prometheus'
-      ? await new PrometheusView({ takeSnapshot: () => ledger.snapshot(), version: VERSION }).render()
-      : REPORT_FORMATS[format](ledger.snapshot());
+      ? await new PrometheusView({ takeSnapshot: () => takeSnapshot(ledger.totals()), version: VERSION }).render()
+      : REPORT_FORMATS[format](takeSnapshot(ledger.totals()));
   process.stdout.write(text);
 }
 

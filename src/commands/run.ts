@@ -1,12 +1,12 @@
-import { Agent } from '../agent.js';
-import type { AgentOptions } from '../agent-options.js';
+import { Agent } from '../agent/agent.js';
+import type { AgentOptions } from '../agent/options.js';
 import type { Invocation } from '../config/parse.js';
 import { parseBytes, parseChoice, parseCount, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
-import type { Collectors } from '../count/vcpu-counts.js';
-import { podWatch } from './kubernetes.js';
-import { limited } from './limits.js';
-import { exportOverOtlp } from './otlp.js';
-import { webServer } from './serve.js';
+import type { Collectors } from '../count/vcpu/vcpu-counts.js';
+import { podWatch } from './serving/kubernetes.js';
+import { limited } from './serving/limits.js';
+import { exportOverOtlp } from './serving/otlp.js';
+import { webServer } from './serving/serve.js';
 
 /** Follows the kernel's trace and serves /metrics, until told to stop. */
 export async function run(invocation: Invocation): Promise<void> {

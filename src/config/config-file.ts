@@ -10,9 +10,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { fileError } from '../agent-error.js';
+import { unknown } from '../system/did-you-mean.js';
+import { fileError } from '../system/errors.js';
 import { Given } from './given.js';
-import { unknown } from './nearest.js';
 import { OPTIONS, type Option } from './options.js';
 
 /** More than anybody writes by hand. */

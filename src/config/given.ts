@@ -1,4 +1,4 @@
-import { AgentError } from '../agent-error.js';
+import { AgentError } from '../system/errors.js';
 import type { Option } from './options.js';
 import { checkValue } from './values.js';
 

@@ -1,4 +1,4 @@
-import type { LogSettings } from '../log.js';
+import type { LogSettings } from '../system/log.js';
 import type { Invocation } from './parse.js';
 import { parseChoice } from './values.js';
 

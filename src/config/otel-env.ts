@@ -6,7 +6,7 @@
  * Checked here and read by the exporter itself: headers, compression, certificates. It would go on without what it cannot understand.
  */
 import { accessSync, constants } from 'node:fs';
-import { AgentError, fileError } from '../agent-error.js';
+import { AgentError, fileError } from '../system/errors.js';
 import type { Invocation } from './parse.js';
 import { parseSeconds } from './values.js';
 

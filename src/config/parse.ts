@@ -1,10 +1,11 @@
 /** What is asked for, all in all: presets < file < environment < command line. */
-import { AgentError } from '../agent-error.js';
+
+import { unknown } from '../system/did-you-mean.js';
+import { AgentError } from '../system/errors.js';
 import { fromFile } from './config-file.js';
 import { type Environment, fromEnvironment } from './environment.js';
 import { fromFlags, optionsOf } from './flags.js';
 import type { Given } from './given.js';
-import { unknown } from './nearest.js';
 import { COMMANDS, type Command, type CommandName, type Flag } from './options.js';
 
 export interface Invocation {

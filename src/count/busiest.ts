@@ -1,4 +1,4 @@
-import { ioKind } from './io-table.js';
+import { ioKind } from './vcpu/io-table.js';
 
 /** Newcomers must be this much busier than whom they push out: series should not come and go with every scrape. */
 const CLEARLY_BUSIER = 2;

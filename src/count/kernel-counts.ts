@@ -1,9 +1,9 @@
-import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace-sink.js';
-import { add, type Cells, newCells, withRoom } from './cells.js';
-import { type KernelCoverage, QemuCounts } from './qemu-counts.js';
-import type { ReasonIds } from './reason-ids.js';
-import { SourceCounts } from './source-counts.js';
-import { type Collectors, VcpuCounts } from './vcpu-counts.js';
+import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/sink.js';
+import { add, type Cells, newCells, withRoom } from './counters/counters.js';
+import { SourceCounts } from './counters/source-counts.js';
+import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
+import type { ReasonIds } from './vcpu/known-reasons.js';
+import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 
 /** Told of each thread that a recording names; attribution may want to know. */
 export type ThreadListener = (tid: number, tgid: number, comm: string) => void;

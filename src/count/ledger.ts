@@ -1,10 +1,11 @@
-import { Names } from '../decode/names.js';
-import type { Vocabulary } from '../trace-sink.js';
+import { Names } from '../trace/names.js';
+import type { Vocabulary } from '../trace/sink.js';
 import { Busiest } from './busiest.js';
-import { add, newCells, plus, total } from './cells.js';
+import { add, newCells, plus, total } from './counters/counters.js';
+import { SourceCounts } from './counters/source-counts.js';
+import { Strangers } from './idle-threads.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
-import { type Attribution, Owners } from './owners.js';
-import { QemuCounts } from './qemu-counts.js';
+import { QemuCounts } from './qemu/qemu-counts.js';
 import {
   addQemuViews,
   ioeventfdsByVm,
@@ -13,13 +14,11 @@ import {
   type QemuView,
   qemuEventsByVm,
 } from './qemu-views.js';
-import { ReasonIds } from './reason-ids.js';
-import type { Snapshot } from './snapshot.js';
-import { SourceCounts } from './source-counts.js';
-import { Strangers } from './strangers.js';
-import { takeSnapshot } from './take-snapshot.js';
-import { TripDurations } from './trip-durations.js';
-import type { Collectors, VcpuCounts } from './vcpu-counts.js';
+import { type Attribution, Owners } from './thread-owners.js';
+import type { Totals } from './totals.js';
+import { TripDurations } from './vcpu/exit-durations.js';
+import { ReasonIds } from './vcpu/known-reasons.js';
+import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 import { VmSum } from './vm-sums.js';
 
 export interface LedgerOptions {
@@ -168,10 +167,10 @@ export class Ledger {
       for (const id of [...counts.events.keys()]) if (lifeOf?.(id) === life) counts.forget(id);
   }
 
-  snapshot(): Snapshot {
+  totals(): Totals {
     const vms = this.#sum();
     for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
-    return takeSnapshot({
+    return {
       vocabulary: this.vocabulary,
       slots: this.#reasons.slots,
       collectors: this.collectors,
@@ -183,7 +182,7 @@ export class Ledger {
       sources: this.#sources(),
       devices: (vm) => this.#attribution.devicesOf?.(vm),
       busiest: (vm, sum) => this.#busiestOf(vm).select(sum.io, sum.ioOthers),
-    });
+    };
   }
 
   *#vcpuThreadIds(): IterableIterator<number> {

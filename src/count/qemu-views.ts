@@ -2,10 +2,10 @@
  * QEMU's own traces brought together by VM. Files of one backend follow each other (rotation) and are added up; where several
  * backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
  */
-import { type Cells, larger, newCells, plus } from './cells.js';
-import { Ioeventfds } from './ioeventfds.js';
-import type { QemuCounts } from './qemu-counts.js';
-import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu-signals.js';
+import { type Cells, larger, newCells, plus } from './counters/counters.js';
+import type { QemuCounts } from './qemu/qemu-counts.js';
+import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu/qemu-signals.js';
+import { Ioeventfds } from './vcpu/ioeventfds.js';
 import type { VcpuSum, VmSum } from './vm-sums.js';
 
 /** Which of QEMU's trace backends wrote a trace. */

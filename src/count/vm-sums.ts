@@ -4,9 +4,9 @@
  * Threads come first with their owners; what two threads of one vCPU counted is added up, and every figure ends under the labels
  * of its VM.
  */
-import { type Cells, newCells, plus } from './cells.js';
-import { TripDurations } from './trip-durations.js';
-import type { VcpuCounts } from './vcpu-counts.js';
+import { type Cells, newCells, plus } from './counters/counters.js';
+import { TripDurations } from './vcpu/exit-durations.js';
+import type { VcpuCounts } from './vcpu/vcpu-counts.js';
 
 /** A VM's vCPU while the sources are brought together. */
 export interface VcpuSum {

@@ -1,7 +1,7 @@
 import { Gauge, Registry } from 'prom-client';
-import { CATALOGUE, type HistogramMetric, type Metric, type NumberMetric } from '../count/catalogue.js';
-import { BUCKET_SECONDS } from '../count/duration.js';
-import type { Snapshot } from '../count/snapshot.js';
+import { BUCKET_SECONDS } from '../count/counters/duration.js';
+import { CATALOGUE, type HistogramMetric, type Metric, type NumberMetric } from '../snapshot/catalogue.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
 import { registerBuildInfo, registerProcessMetrics } from './own-metrics.js';
 import { escapedLabel, number, PROMETHEUS_TEXT, type TextFormat } from './text-format.js';
 

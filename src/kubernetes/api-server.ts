@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { AgentError, fileError } from '../agent-error.js';
+import { AgentError, fileError } from '../system/errors.js';
 import { readStatus } from './pod.js';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';

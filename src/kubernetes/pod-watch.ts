@@ -8,9 +8,9 @@
  * never the same on two nodes, as all of them ask one server. What was known stays known meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentError } from '../agent-error.js';
-import { SourceCounts } from '../count/source-counts.js';
-import { log } from '../log.js';
+import { SourceCounts } from '../count/counters/source-counts.js';
+import { AgentError } from '../system/errors.js';
+import { log } from '../system/log.js';
 import { ApiError, type ApiServer } from './api-server.js';
 import { type Pod, readPodChange, readPodList } from './pod.js';
 

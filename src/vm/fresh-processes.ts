@@ -6,7 +6,7 @@
  * Threads take ids too. A process is told for a while: between fork and exec it is another program, and its threads come one by one.
  * Where very many are started at once the newest are told; the next scan finds the others.
  */
-import * as proc from './proc.js';
+import * as proc from './host/proc.js';
 
 /** Up to so many ids are asked one by one whether they are a process: 30 microseconds each. For more, the list of all processes is cheaper. */
 const ASKED_SINGLY = 16;

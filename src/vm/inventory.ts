@@ -13,16 +13,17 @@
  *   device processes.
  * - A recording's own list of threads (`addThread`) fills in where /proc has nothing; what /proc says wins.
  */
-import { parseCgroup } from './cgroup.js';
-import { identifyVmm, unknownVmm } from './cmdline.js';
-import { vcpuOfComm, vmPidOfKernelThread } from './comm.js';
-import { readDebugfsVcpus } from './debugfs.js';
+
 import { FreshProcesses } from './fresh-processes.js';
-import { type Hint, Hints } from './hints.js';
-import { type Miss, Misses } from './misses.js';
-import * as proc from './proc.js';
+import { readDebugfsVcpus } from './host/debugfs.js';
+import * as proc from './host/proc.js';
+import { parseCgroup } from './identify/cgroup.js';
+import { identifyVmm, unknownVmm } from './identify/cmdline.js';
+import { vcpuOfComm, vmPidOfKernelThread } from './identify/comm.js';
+import { type Miss, Misses } from './pending-lookups.js';
 import { type NewVm, Processes } from './processes.js';
-import { type Changes, Roster } from './roster.js';
+import { type Hint, Hints } from './recorded-threads.js';
+import { type Changes, Roster } from './thread-table.js';
 import { NO_START, newVm, type Thread, type Vm } from './vm.js';
 
 export interface InventoryOptions {

@@ -3,10 +3,11 @@
  * soon after (between fork and exec it still is another program), then in turns, and by its `stat` line only: start time
  * and name tell whether it is still the same program.
  */
-import { parseCgroup } from './cgroup.js';
-import { identifyVmm, unknownVmm } from './cmdline.js';
-import { vmPidOfKernelThread } from './comm.js';
-import * as proc from './proc.js';
+
+import * as proc from './host/proc.js';
+import { parseCgroup } from './identify/cgroup.js';
+import { identifyVmm, unknownVmm } from './identify/cmdline.js';
+import { vmPidOfKernelThread } from './identify/comm.js';
 import { type Mutable, newVm, type Vm } from './vm.js';
 
 export interface NewVm {

@@ -6,8 +6,8 @@
  * is called `<name> (<pid>)`: two VMs stay two series. After the first has stopped the name is free again, so that a restarted VM
  * goes on with its label, also while the stopped one is still kept.
  */
-import type { CgroupFacts } from './cgroup.js';
-import type { VmmIdentity } from './cmdline.js';
+import type { CgroupFacts } from './identify/cgroup.js';
+import type { VmmIdentity } from './identify/cmdline.js';
 
 export interface Vm {
   /** What its owner calls it, else its uuid, else the process id. */

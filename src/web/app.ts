@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import type { Snapshot } from '../count/snapshot.js';
 import type { PrometheusView } from '../expose/prometheus.js';
-import { log } from '../log.js';
-import { guard, readOnly, refuse } from './guard.js';
-import { metricsHandler } from './metrics.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import { log } from '../system/log.js';
+import { guard, readOnly, refuse } from './access/guard.js';
+import type { LoadedWebConfig } from './access/web-config-file.js';
+import { metricsHandler } from './metrics/metrics.js';
 import { cellsOf, contentSecurityPolicy, docsPage, landingPage, type PageOptions, stateOf } from './pages.js';
 import { VmRates } from './vm-rates.js';
-import type { LoadedWebConfig } from './web-config-file.js';
 
 export interface WebOptions {
   readonly prometheus: PrometheusView;

@@ -1,12 +1,12 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { AgentError } from '../agent-error.js';
-import { log } from '../log.js';
+import { AgentError } from '../system/errors.js';
+import { log } from '../system/log.js';
+import { clientRequest } from './access/tls.js';
+import type { LoadedWebConfig, WebConfigFile } from './access/web-config-file.js';
 import { Connections } from './connections.js';
 import { maxConnections } from './max-connections.js';
-import { clientRequest } from './tls.js';
-import type { LoadedWebConfig, WebConfigFile } from './web-config-file.js';
 
 export interface Address {
   /** Undefined: all. */

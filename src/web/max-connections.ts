@@ -1,4 +1,4 @@
-import { openFileLimit } from '../open-file-limit.js';
+import { openFileLimit } from '../system/open-file-limit.js';
 
 const MOST = 512;
 /** Connections may take so much of the files that this process can have open: /proc, the buffers and QEMU's logs need some too. */

@@ -1,5 +1,5 @@
 /** Pages for people. Names of VMs come from outside: everything that is not ours is escaped, and only the script and the style of the page itself run. */
-import { CATALOGUE } from '../count/catalogue.js';
+import { CATALOGUE } from '../snapshot/catalogue.js';
 import type { VmRow, VmsAnswer } from './vm-rates.js';
 
 export interface PageOptions {

@@ -1,4 +1,4 @@
-import type { Snapshot } from '../count/snapshot.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
 
 /** Of one VM, since it was first seen. */
 interface Totals {

@@ -9,7 +9,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startGuest } from '../support/qemu.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
 import { startWarm, type Warm } from './tools/agent.js';

@@ -6,12 +6,12 @@
  * has one kind of sink. CPU time of the process, best and median of the rounds: machines are noisy.
  */
 import { execFileSync } from 'node:child_process';
-import { Names } from '../../src/decode/names.js';
-import { RecordDecoder } from '../../src/decode/record-decoder.js';
-import { PageCursor } from '../../src/decode/ring-buffer-page.js';
-import type { TraceSink, Vocabulary } from '../../src/trace-sink.js';
+import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
+import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
+import { Names } from '../../src/trace/names.js';
+import type { TraceSink, Vocabulary } from '../../src/trace/sink.js';
 import { readFixture } from '../support/fixtures.js';
-import { readFormats } from '../support/trace-directory.js';
+import { readFormats } from '../support/trace/trace-directory.js';
 
 const ROUNDS = 15;
 const EVENTS_PER_ROUND = 1_000_000;

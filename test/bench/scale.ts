@@ -8,18 +8,20 @@
  *   scrape    from the snapshot to the last byte, the median of some
  *   resident  the whole process afterwards, and the most it ever was
  */
+
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { Ledger } from '../../src/count/ledger.js';
-import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/count/limit-series.js';
-import type { VmInfo } from '../../src/count/snapshot.js';
-import { readEventFormats } from '../../src/decode/event-format.js';
-import { RecordDecoder } from '../../src/decode/record-decoder.js';
-import { PageCursor } from '../../src/decode/ring-buffer-page.js';
+import type { VmInfo } from '../../src/count/thread-owners.js';
+import { readEventFormats } from '../../src/decode/format/event-format.js';
+import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
+import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/text-format.js';
-import { Scrapes } from '../../src/web/scrapes.js';
-import { formatText, headerPageText, PageBuilder, payload } from '../support/page-builder.js';
+import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter.js';
+import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
+import { Scrapes } from '../../src/web/metrics/scrapes.js';
+import { formatText, headerPageText, PageBuilder, payload } from '../support/trace/page-builder.js';
 
 const SIZES: readonly Size[] = [
   ...[6, 30, 125, 250, 500, 1000].map((vms) => ({ vms, durations: false })),
@@ -136,11 +138,11 @@ async function measure(size: Size): Promise<Figures> {
     }
   ledger.kernelCountsAll = true;
   const limiter = new SeriesLimiter(DEFAULT_LIMITS);
-  const takeSnapshot = () => limiter.apply(ledger.snapshot());
-  const scrapes = new Scrapes(new PrometheusView({ takeSnapshot, version: 'bench' }));
+  const limitedSnapshot = () => limiter.apply(takeSnapshot(ledger.totals()));
+  const scrapes = new Scrapes(new PrometheusView({ takeSnapshot: limitedSnapshot, version: 'bench' }));
   const text = await scrape(scrapes, PROMETHEUS_TEXT);
   const openMetrics = await scrape(scrapes, OPENMETRICS);
-  const { series, exits, sources } = takeSnapshot();
+  const { series, exits, sources } = limitedSnapshot();
   const expected = vms * VCPUS * REASONS;
   if (exits.length !== expected) throw new Error(`${exits.length} series of exits, ${expected} were made`);
   const events = [...exits].reduce((sum, { count }) => sum + count, 0);

@@ -4,12 +4,12 @@
  * Time is of one thread; memory is what was added to the resident set at most, looked at after each piece.
  */
 import { Registry } from 'prom-client';
-import { CATALOGUE } from '../../src/count/catalogue.js';
-import type { ExitCount, Snapshot } from '../../src/count/snapshot.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/text-format.js';
-import { Scrapes } from '../../src/web/scrapes.js';
-import { emptySnapshot } from '../support/empty-snapshot.js';
+import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+import type { ExitCount, Snapshot } from '../../src/snapshot/snapshot.js';
+import { Scrapes } from '../../src/web/metrics/scrapes.js';
+import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 
 const ROUNDS = 9;
 const SCRAPERS = 50;

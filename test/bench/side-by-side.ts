@@ -16,7 +16,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startGuest } from '../support/qemu.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { endAll } from '../support/running.js';
 import { agentTool } from './tools/agent.js';
 import { type Load, NO_COST, type Run, type Tool } from './tools/measure.js';

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { AgentError } from '../../src/agent-error.js';
 import { type Environment, variableOf } from '../../src/config/environment.js';
 import { helpText } from '../../src/config/help.js';
 import { COMMANDS, OPTIONS } from '../../src/config/options.js';
 import { type Invocation, parseCommandLine } from '../../src/config/parse.js';
+import { AgentError } from '../../src/system/errors.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'config-'));
 after(() => rmSync(FOLDER, { recursive: true }));

@@ -1,13 +1,14 @@
 /** A day of VMs that come and go, in seconds: what the ledger remembers must depend on what lives, not on what has been. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Ledger } from '../../src/count/ledger.js';
-import { SeriesLimiter } from '../../src/count/limit-series.js';
-import type { Attribution, ThreadOwner } from '../../src/count/owners.js';
-import type { VmInfo } from '../../src/count/snapshot.js';
-import { emptySnapshot } from '../support/empty-snapshot.js';
+import type { Attribution, ThreadOwner, VmInfo } from '../../src/count/thread-owners.js';
+import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
+import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
+import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 
 const NOBODY: ThreadOwner = { vm: '', vcpu: '', life: undefined };
 const VCPUS = 4;
@@ -129,7 +130,7 @@ describe('a day of VMs that come and go', () => {
     const rounds = (count: number) => {
       for (let i = 0; i < count; i++) {
         host.step();
-        if (i % 3 === 0) limiter.apply(host.ledger.snapshot());
+        if (i % 3 === 0) limiter.apply(takeSnapshot(host.ledger.totals()));
       }
     };
     rounds(1000);
@@ -159,7 +160,7 @@ describe('a day of VMs that come and go', () => {
   it('keeps what strangers did, as one', () => {
     const host = new Host();
     for (let i = 0; i < 100; i++) host.step();
-    const snapshot = host.ledger.snapshot();
+    const snapshot = takeSnapshot(host.ledger.totals());
     const unknown = snapshot.exits.filter(({ vm }) => vm === '');
     assert.equal(
       unknown.filter(({ layer }) => layer === 'kvm').reduce((sum, { count }) => sum + count, 0),
@@ -179,7 +180,9 @@ describe('a day of VMs that come and go', () => {
   it('keeps what a VM did by threads that have ended', () => {
     const host = new Host();
     for (let i = 0; i < ALIVE; i++) host.step();
-    const interrupts = host.ledger.snapshot().eventfds.find(({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd');
+    const interrupts = takeSnapshot(host.ledger.totals()).eventfds.find(
+      ({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd',
+    );
     assert.equal(interrupts?.count, ALIVE);
   });
 });

@@ -1,12 +1,14 @@
 /** Nothing is counted twice: what several sources say of one VM, brought together. Expected figures are counted by hand. */
+
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { attributionOf } from '../../src/attribution.js';
+import { attributionOf } from '../../src/agent/attribution.js';
 import { Ledger } from '../../src/count/ledger.js';
-import type { Attribution, ThreadOwner } from '../../src/count/owners.js';
+import type { Attribution, ThreadOwner } from '../../src/count/thread-owners.js';
+import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { Inventory } from '../../src/vm/inventory.js';
-import { vm } from '../support/inventory-tree.js';
-import { ProcTree } from '../support/proc-tree.js';
+import { vm } from '../support/agent/inventory-tree.js';
+import { ProcTree } from '../support/agent/proc-tree.js';
 
 const LIVES = new Map<string, object>();
 
@@ -27,9 +29,10 @@ const OWNERS: Attribution = {
 
 /** `vm vcpu layer reason` -> count. */
 function exitsOf(ledger: Ledger): Record<string, number> {
-  const rows = ledger
-    .snapshot()
-    .exits.map((exit) => [`${exit.vm} ${exit.vcpu} ${exit.layer} ${exit.reason}`, exit.count]);
+  const rows = takeSnapshot(ledger.totals()).exits.map((exit) => [
+    `${exit.vm} ${exit.vcpu} ${exit.layer} ${exit.reason}`,
+    exit.count,
+  ]);
   assert.equal(new Set(rows.map(([key]) => key)).size, rows.length, 'a series twice');
   return Object.fromEntries(rows);
 }
@@ -201,7 +204,7 @@ describe('each transition is counted once by', () => {
 test("QEMU's own count is kept as a cross-check, once, whichever of its backends told it", () => {
   const ledger = new Ledger(OWNERS);
   for (const source of [KERNEL, MARKERS, LOG, SIMPLE]) source(ledger);
-  assert.deepEqual(ledger.snapshot().qemuEvents, [{ vm: 'vm-a', event: 'kvm_run_exit', count: 3 }]);
+  assert.deepEqual(takeSnapshot(ledger.totals()).qemuEvents, [{ vm: 'vm-a', event: 'kvm_run_exit', count: 3 }]);
 });
 
 test('exits of threads that nobody knows are counted as unattributed', () => {
@@ -211,7 +214,7 @@ test('exits of threads that nobody knows are counted as unattributed', () => {
     [8, -1, 'hlt'],
     [101, 0, 'io', IO],
   ])(ledger);
-  assert.equal(ledger.snapshot().unattributedEvents, 3);
+  assert.equal(takeSnapshot(ledger.totals()).unattributedEvents, 3);
 });
 
 test('a thread that runs two vCPUs in turn keeps them apart, in both layers', () => {
@@ -267,7 +270,7 @@ test('two VMs of the same name stay two', (t) => {
   ])(ledger);
   assert.deepEqual(exitsOf(ledger), { 'web 0 kvm io': 1, [`web 0 qemu ${IO}`]: 1, 'web (200) 0 kvm io': 2 });
   assert.deepEqual(
-    ledger.snapshot().vms.map(({ vm, pid, vcpus }) => `${vm} ${pid} ${vcpus}`),
+    takeSnapshot(ledger.totals()).vms.map(({ vm, pid, vcpus }) => `${vm} ${pid} ${vcpus}`),
     ['web 100 1', 'web (200) 200 1'],
   );
 });
@@ -284,7 +287,7 @@ test('names beyond what the tables hold are counted as other, and the totals sta
     source.qemuEvent(i, 101, qemuEvents.id(`q_${i}`));
   }
   const sum = (counts: readonly { count: number }[]): number => counts.reduce((total, row) => total + row.count, 0);
-  const snapshot = ledger.snapshot();
+  const snapshot = takeSnapshot(ledger.totals());
   const layer = (name: string) => snapshot.exits.filter((exit) => exit.layer === name);
   for (const counts of [layer('kvm'), layer('qemu'), snapshot.tracepoints, snapshot.qemuEvents]) {
     assert.equal(sum(counts), count);
@@ -297,7 +300,7 @@ test('names beyond what the tables hold are counted as other, and the totals sta
 test('what a thread did stays its VM’s when its number goes to another', () => {
   const ledger = new Ledger(OWNERS);
   kernel([[101, 0, 'io', IO]])(ledger);
-  ledger.snapshot();
+  takeSnapshot(ledger.totals());
   ledger.endThread(101);
   kernel([[101, 0, 'io', IO]])(ledger);
   assert.deepEqual(exitsOf(ledger), { 'vm-a 0 kvm io': 2, [`vm-a 0 qemu ${IO}`]: 2 });
@@ -312,7 +315,7 @@ test('losses are summed up by source and CPU; a gap of unknown size is told apar
   source.lost(1, -1);
   source.malformed('line');
   source.malformed('line');
-  const [state] = ledger.snapshot().sources;
+  const [state] = takeSnapshot(ledger.totals()).sources;
   assert.deepEqual(state?.lost, [
     { cpu: '0', events: 5, unknownGaps: 0 },
     { cpu: '1', events: 11, unknownGaps: 1 },
@@ -323,7 +326,7 @@ test('losses are summed up by source and CPU; a gap of unknown size is told apar
 test('what was lost stays counted when the buffers are made anew, whose statistics begin at 0', () => {
   const ledger = new Ledger(OWNERS);
   const counts = ledger.kernelSource('ftrace');
-  const lost = () => ledger.snapshot().sources[0]?.lost.map(({ cpu, events }) => [cpu, events]);
+  const lost = () => takeSnapshot(ledger.totals()).sources[0]?.lost.map(({ cpu, events }) => [cpu, events]);
   counts.lost(0, 5);
   counts.source.overruns = new Map([
     [0, 8],

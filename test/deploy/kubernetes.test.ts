@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { faultsOf, type KubernetesObject } from '../support/kubernetes-schemas.js';
-import { COMPONENTS, type DaemonSet, needsKubectl, ROOT, readYaml, render } from '../support/kustomize.js';
+import { faultsOf, type KubernetesObject } from '../support/kubernetes/kubernetes-schemas.js';
+import { COMPONENTS, type DaemonSet, needsKubectl, ROOT, readYaml, render } from '../support/kubernetes/kustomize.js';
 
 const kubectl = needsKubectl();
 

@@ -1,9 +1,9 @@
 /** The whole program on real recordings. What is expected was counted by others: see test/fixtures/README.md. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReportData } from '../../src/expose/report.js';
+import type { ReportData } from '../../src/expose/report/report.js';
+import { reportOf, runAgent } from '../support/agent/run-agent.js';
 import { fixture, ROOT, readFixture, readJson } from '../support/fixtures.js';
-import { reportOf, runAgent } from '../support/run-agent.js';
 
 type Counts = Record<string, number>;
 

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { vm } from '../support/inventory-tree.js';
-import { ProcTree } from '../support/proc-tree.js';
-import { runAgent } from '../support/run-agent.js';
+import { vm } from '../support/agent/inventory-tree.js';
+import { ProcTree } from '../support/agent/proc-tree.js';
+import { runAgent } from '../support/agent/run-agent.js';
 
 interface Line {
   readonly level: string;

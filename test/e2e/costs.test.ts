@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import type { ReportData } from '../../src/expose/report.js';
+import type { ReportData } from '../../src/expose/report/report.js';
+import { reportOf } from '../support/agent/run-agent.js';
 import { fixture, ROOT, readFixture, readJson } from '../support/fixtures.js';
-import { type ReferenceCosts, referenceCosts } from '../support/reference-costs.js';
-import { reportOf } from '../support/run-agent.js';
+import { type ReferenceCosts, referenceCosts } from '../support/trace/reference-costs.js';
 
 /** Half of perf's last printed digit: 0.005 us; and text has whole microseconds at both ends of a time. */
 const PERF_US = 0.005;

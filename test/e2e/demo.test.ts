@@ -4,8 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Family, parseMetrics } from '../support/metrics-text.js';
-import { MAIN } from '../support/run-agent.js';
+import { MAIN } from '../support/agent/run-agent.js';
+import { type Family, parseMetrics } from '../support/prometheus/metrics-text.js';
 
 class Demo {
   readonly process: ChildProcess;

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { runAgent } from '../support/agent/run-agent.js';
 import { readFixture } from '../support/fixtures.js';
-import { runAgent } from '../support/run-agent.js';
 
 /** trace-events-all of QEMU 7.2, as installed. */
 function list(t: TestContext): string {

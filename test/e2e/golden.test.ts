@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { reportOf, runAgent } from '../support/agent/run-agent.js';
+import { ask, WebAgent } from '../support/agent/web-agent.js';
 import { fixture, readFixture } from '../support/fixtures.js';
-import { reportOf, runAgent } from '../support/run-agent.js';
 import { endAll } from '../support/running.js';
-import { ask, WebAgent } from '../support/web-agent.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'golden-'));
 after(() => rmSync(FOLDER, { recursive: true }));

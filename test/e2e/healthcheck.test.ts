@@ -6,11 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { WebAgent } from '../support/agent/web-agent.js';
 import { Authority } from '../support/certificates.js';
 import { freePort } from '../support/free-port.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
-import { WebAgent } from '../support/web-agent.js';
 
 const OPENSSL = needs('openssl');
 const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');

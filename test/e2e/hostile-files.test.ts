@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import type { ReportData } from '../../src/expose/report.js';
+import type { ReportData } from '../../src/expose/report/report.js';
+import { MAIN, runAgent } from '../support/agent/run-agent.js';
 import { fixture, readFixture } from '../support/fixtures.js';
-import { MAIN, runAgent } from '../support/run-agent.js';
-import { SimpleBuilder } from '../support/simple-builder.js';
+import { SimpleBuilder } from '../support/trace/simple-builder.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'hostile-'));
 after(() => rmSync(FOLDER, { recursive: true, force: true }));

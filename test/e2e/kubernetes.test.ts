@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FakeApiServer } from '../support/api-server.js';
-import { ProcTree } from '../support/proc-tree.js';
-import { runAgent } from '../support/run-agent.js';
+import { ProcTree } from '../support/agent/proc-tree.js';
+import { runAgent } from '../support/agent/run-agent.js';
+import { WebAgent } from '../support/agent/web-agent.js';
+import { FakeApiServer } from '../support/kubernetes/api-server.js';
+import { Samples } from '../support/prometheus/samples.js';
 import { endAll } from '../support/running.js';
-import { Samples } from '../support/samples.js';
-import { WebAgent } from '../support/web-agent.js';
 
 afterEach(endAll);
 

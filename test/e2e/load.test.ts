@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
+import { type Answer, ask, statusOf, WebAgent } from '../support/agent/web-agent.js';
+import { Samples } from '../support/prometheus/samples.js';
 import { endAll } from '../support/running.js';
-import { Samples } from '../support/samples.js';
-import { type Answer, ask, statusOf, WebAgent } from '../support/web-agent.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'load-'));
 after(() => rmSync(FOLDER, { recursive: true }));

@@ -14,10 +14,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ReportData } from '../../src/expose/report.js';
+import type { ReportData } from '../../src/expose/report/report.js';
+import { reportOf, runAgent } from '../support/agent/run-agent.js';
 import { fixture, readFixture, readJson } from '../support/fixtures.js';
-import { formatText, headerPageText, PageBuilder, payload } from '../support/page-builder.js';
-import { reportOf, runAgent } from '../support/run-agent.js';
+import { formatText, headerPageText, PageBuilder, payload } from '../support/trace/page-builder.js';
 
 type Counts = Record<string, number>;
 

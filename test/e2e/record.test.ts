@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { runAgent } from '../support/run-agent.js';
+import { runAgent } from '../support/agent/run-agent.js';
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'record-'));

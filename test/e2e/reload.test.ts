@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { statusOf, WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/running.js';
-import { statusOf, WebAgent } from '../support/web-agent.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'reload-'));
 after(() => rmSync(FOLDER, { recursive: true }));

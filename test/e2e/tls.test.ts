@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { CATALOGUE } from '../../src/count/catalogue.js';
+import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+import { runAgent } from '../support/agent/run-agent.js';
+import { statusOf, WebAgent } from '../support/agent/web-agent.js';
 import { Authority, type Identity } from '../support/certificates.js';
-import { Prometheus } from '../support/prometheus.js';
+import { Prometheus } from '../support/prometheus/prometheus.js';
 import { needs } from '../support/require.js';
-import { runAgent } from '../support/run-agent.js';
 import { endAll } from '../support/running.js';
-import { statusOf, WebAgent } from '../support/web-agent.js';
 
 const OPENSSL = needs('openssl');
 

@@ -1,12 +1,12 @@
 /** Both formats of one recording, read by two parsers of our own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CATALOGUE } from '../../src/count/catalogue.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT } from '../../src/expose/text-format.js';
-import { emptySnapshot } from '../support/empty-snapshot.js';
-import { parseMetrics } from '../support/metrics-text.js';
-import { parseOpenMetrics } from '../support/open-metrics-text.js';
+import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+import { emptySnapshot } from '../support/agent/empty-snapshot.js';
+import { parseMetrics } from '../support/prometheus/metrics-text.js';
+import { parseOpenMetrics } from '../support/prometheus/open-metrics-text.js';
 
 const VM = 'a"b\\c\nd';
 const SNAPSHOT = {

@@ -1,19 +1,21 @@
 /** The text exposition, read back by a parser of our own (support/metrics-text.ts) and by promtool. */
+
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { attributionOf } from '../../src/attribution.js';
-import { CATALOGUE } from '../../src/count/catalogue.js';
+import { attributionOf } from '../../src/agent/attribution.js';
 import { Ledger } from '../../src/count/ledger.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
+import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { Inventory } from '../../src/vm/inventory.js';
+import { ProcTree } from '../support/agent/proc-tree.js';
+import { runAgent } from '../support/agent/run-agent.js';
 import { fixture } from '../support/fixtures.js';
-import { type Family, type MetricSample, parseMetrics } from '../support/metrics-text.js';
-import { ProcTree } from '../support/proc-tree.js';
+import { type Family, type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
 import { requires } from '../support/require.js';
-import { runAgent } from '../support/run-agent.js';
 
 /** Names that people could give; how they reach us: as an argument of QEMU, where a comma is doubled. */
 const NAMES = [
@@ -162,12 +164,12 @@ test('two scrapes at once each show one moment', async (t) => {
   const ledger = new Ledger(attributionOf(new Inventory({ procfs: tree.root, live: false })));
   const source = ledger.kernelSource('ftrace');
   const [io, hits] = [ledger.vocabulary.reasons.id('io'), ledger.vocabulary.tracepoints.id('kvm_exit')];
-  const takeSnapshot = () => {
+  const hitAndTake = () => {
     source.tracepoint(0, 0, 7, hits);
     source.vmExit(0, 0, 7, 0, io, 0, 0);
-    return ledger.snapshot();
+    return takeSnapshot(ledger.totals());
   };
-  const view = new PrometheusView({ takeSnapshot, version: 'test' });
+  const view = new PrometheusView({ takeSnapshot: hitAndTake, version: 'test' });
   const texts = await Promise.all([view.render(), view.render(), view.render()]);
   for (const [index, text] of texts.entries()) {
     const families = parseMetrics(text);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../support/agent.js';
-import { startGuest } from '../support/qemu.js';
+import { startAgent } from '../support/agent/agent.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
 

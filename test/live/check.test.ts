@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { tracingInstances } from '../support/agent.js';
-import { startGuest } from '../support/qemu.js';
+import { tracingInstances } from '../support/agent/agent.js';
+import { MAIN, runAgent } from '../support/agent/run-agent.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs } from '../support/require.js';
-import { MAIN, runAgent } from '../support/run-agent.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 60_000 };
 

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
-import { type AgentOptions, type RunningAgent, startAgent } from '../support/agent.js';
-import { startPerfStat } from '../support/perf-stat.js';
-import { startGuest } from '../support/qemu.js';
+import { type AgentOptions, type RunningAgent, startAgent } from '../support/agent/agent.js';
+import { startPerfStat } from '../support/guest/perf-stat.js';
+import { startGuest } from '../support/guest/qemu.js';
+import type { Samples } from '../support/prometheus/samples.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
-import type { Samples } from '../support/samples.js';
 
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),

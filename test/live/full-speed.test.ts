@@ -7,8 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, TRACEFS } from '../support/agent.js';
-import { startGuest } from '../support/qemu.js';
+import { startAgent, TRACEFS } from '../support/agent/agent.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
 

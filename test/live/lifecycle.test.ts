@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent.js';
-import { ioExits, OUTS } from '../support/faults.js';
-import type { Step } from '../support/guest.js';
-import { startGuest } from '../support/qemu.js';
+import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent/agent.js';
+import { ioExits, OUTS } from '../support/guest/faults.js';
+import type { Step } from '../support/guest/guest.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
 

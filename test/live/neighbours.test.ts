@@ -4,11 +4,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent.js';
-import { ioExits, OUTS } from '../support/faults.js';
-import { startGuest } from '../support/qemu.js';
+import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/agent.js';
+import { MAIN } from '../support/agent/run-agent.js';
+import { ioExits, OUTS } from '../support/guest/faults.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs, type Requirement } from '../support/require.js';
-import { MAIN } from '../support/run-agent.js';
 import { endAll } from '../support/running.js';
 
 const live = (...more: Requirement[]) => ({

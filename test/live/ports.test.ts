@@ -5,11 +5,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { startAgent } from '../support/agent.js';
-import { startGuest } from '../support/qemu.js';
+import { startAgent } from '../support/agent/agent.js';
+import { startGuest } from '../support/guest/qemu.js';
+import { ToldSum } from '../support/prometheus/told-sum.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
-import { ToldSum } from '../support/told-sum.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 90_000 };
 const PORTS = 65_536;

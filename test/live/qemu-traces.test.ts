@@ -11,12 +11,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, TRACEFS } from '../support/agent.js';
-import { type GuestOptions, startGuest } from '../support/qemu.js';
+import { startAgent, TRACEFS } from '../support/agent/agent.js';
+import { MAIN } from '../support/agent/run-agent.js';
+import { type GuestOptions, startGuest } from '../support/guest/qemu.js';
+import type { Samples } from '../support/prometheus/samples.js';
 import { needs, type Requirement } from '../support/require.js';
-import { MAIN } from '../support/run-agent.js';
 import { endAll } from '../support/running.js';
-import type { Samples } from '../support/samples.js';
 
 const live = (...more: Requirement[]) => ({ ...needs('root', 'kvm', 'qemu', ...more), timeout: 60_000 });
 const liveKernel = (...more: Requirement[]) => live('tracefs', 'kvm-events', ...more);

@@ -6,10 +6,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync 
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tracingInstances, uniqueInstance } from '../support/agent.js';
-import { startGuest } from '../support/qemu.js';
+import { tracingInstances, uniqueInstance } from '../support/agent/agent.js';
+import { MAIN, reportOf } from '../support/agent/run-agent.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs } from '../support/require.js';
-import { MAIN, reportOf } from '../support/run-agent.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 60_000 };

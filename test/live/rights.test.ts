@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent, uniqueInstance } from '../support/agent.js';
+import { type RunningAgent, startAgent, uniqueInstance } from '../support/agent/agent.js';
+import { MAIN } from '../support/agent/run-agent.js';
 import { ROOT } from '../support/fixtures.js';
-import { startGuest } from '../support/qemu.js';
+import { startGuest } from '../support/guest/qemu.js';
 import { needs } from '../support/require.js';
-import { MAIN } from '../support/run-agent.js';
 import { endAll } from '../support/running.js';
 
 const LIVE = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'unshare'), timeout: 60_000 };

@@ -8,10 +8,10 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, TRACEFS, uniqueInstance } from '../support/agent.js';
-import { type RunningGuest, startGuest } from '../support/qemu.js';
+import { startAgent, TRACEFS, uniqueInstance } from '../support/agent/agent.js';
+import { type RunningGuest, startGuest } from '../support/guest/qemu.js';
+import type { Samples } from '../support/prometheus/samples.js';
 import { endAll } from '../support/running.js';
-import type { Samples } from '../support/samples.js';
 
 /** Everything takes long in an emulated host. */
 const PATIENCE_MS = 120_000;

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { AgentError } from '../../src/agent-error.js';
-import type { RecordingFormat } from '../../src/source/recording.js';
-import { readerOf } from '../../src/source/replay.js';
-import { CountingSink, type Counts, total } from '../support/counting-sink.js';
+import type { RecordingFormat } from '../../src/source/recording/open-file.js';
+import { readerOf } from '../../src/source/recording/replay-file.js';
+import { AgentError } from '../../src/system/errors.js';
 import { readFixture } from '../support/fixtures.js';
-import { SimpleBuilder } from '../support/simple-builder.js';
-import { newVocabulary } from '../support/vocabulary.js';
+import { CountingSink, type Counts, total } from '../support/trace/counting-sink.js';
+import { SimpleBuilder } from '../support/trace/simple-builder.js';
+import { newVocabulary } from '../support/trace/vocabulary.js';
 
 interface Sample {
   readonly name: string;

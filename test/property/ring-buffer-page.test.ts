@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { parseEventFormat, parsePageHeader } from '../../src/decode/event-format.js';
-import { PageStream } from '../../src/decode/page-stream.js';
-import { exitReasonLabels, fieldLabels } from '../../src/decode/print-fmt.js';
-import { RecordDecoder } from '../../src/decode/record-decoder.js';
-import { PageCursor } from '../../src/decode/ring-buffer-page.js';
-import { CountingSink, plain, total } from '../support/counting-sink.js';
+import { parseEventFormat, parsePageHeader } from '../../src/decode/format/event-format.js';
+import { exitReasonLabels, fieldLabels } from '../../src/decode/format/print-fmt.js';
+import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
+import { PageStream } from '../../src/decode/ftrace/page-stream.js';
+import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { readFixture } from '../support/fixtures.js';
-import { formatTexts, readFormats } from '../support/trace-directory.js';
-import { newVocabulary } from '../support/vocabulary.js';
+import { CountingSink, plain, total } from '../support/trace/counting-sink.js';
+import { formatTexts, readFormats } from '../support/trace/trace-directory.js';
+import { newVocabulary } from '../support/trace/vocabulary.js';
 
 const PAGE_SIZE = 4096;
 const RECORDINGS = ['exact/e3-hlt-irqchip-off', 'virtio/kvm-seabios-ioeventfd', 'ftrace-raw/d3-overrun'].map(

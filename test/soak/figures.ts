@@ -1,7 +1,7 @@
 /** What a soak looks at: each second by a scrape and /proc, put together in rows. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { RunningAgent } from '../support/agent.js';
-import { Samples } from '../support/samples.js';
+import type { RunningAgent } from '../support/agent/agent.js';
+import { Samples } from '../support/prometheus/samples.js';
 
 /** Of all VMs here: there may be others on the host, of other tests. */
 export const PREFIX = `soak-${process.pid}-`;

@@ -4,8 +4,8 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RunningGuest, startGuest } from '../support/qemu.js';
-import type { Samples } from '../support/samples.js';
+import { type RunningGuest, startGuest } from '../support/guest/qemu.js';
+import type { Samples } from '../support/prometheus/samples.js';
 import { PREFIX } from './figures.js';
 
 const TIMES = 40;

@@ -5,7 +5,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { endLater } from '../support/running.js';
 
-const WRITER = join(import.meta.dirname, '../support/log-writer.js');
+const WRITER = join(import.meta.dirname, '../support/trace/log-writer.js');
 export const LINES_PER_SECOND = 200;
 const ROTATE_MS = 7000;
 

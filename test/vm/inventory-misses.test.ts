@@ -1,8 +1,8 @@
 /** Threads that are asked for, and those that are found by more than the list of a process' threads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { labels, NOTHING, setUp, vm } from '../support/inventory-tree.js';
-import type { FakeProcess } from '../support/proc-tree.js';
+import { labels, NOTHING, setUp, vm } from '../support/agent/inventory-tree.js';
+import type { FakeProcess } from '../support/agent/proc-tree.js';
 
 const UID = 'dc380811-8168-4a9e-9b4a-56ded1b6fe9c';
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Inventory } from '../../src/vm/inventory.js';
+import { ProcTree } from '../support/agent/proc-tree.js';
 import { fixture } from '../support/fixtures.js';
-import { ProcTree } from '../support/proc-tree.js';
 
 /** Thread -> VM, vCPU: from `ps` of the recorded hosts; -1 for threads that are no vCPU. */
 const RECORDINGS: readonly { tree: string; threads: readonly [tid: number, vm: string, vcpu: number][] }[] = [

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { labels, NOTHING, setUp, vm } from '../support/inventory-tree.js';
+import { labels, NOTHING, setUp, vm } from '../support/agent/inventory-tree.js';
 
 test('a VM starts, stops, is kept for the grace period and forgotten', (t) => {
   const { tree, inventory } = setUp(t);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openFileLimit } from '../../src/open-file-limit.js';
+import { openFileLimit } from '../../src/system/open-file-limit.js';
 import { maxConnections } from '../../src/web/max-connections.js';
 
 /** As Linux writes /proc/PID/limits. */

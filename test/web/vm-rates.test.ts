@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Snapshot } from '../../src/count/snapshot.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import { cellsOf, contentSecurityPolicy, landingPage, stateOf } from '../../src/web/pages.js';
 import { VmRates } from '../../src/web/vm-rates.js';
-import { emptySnapshot } from '../support/empty-snapshot.js';
+import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 
 const EVIL = `<img src=x onerror=alert(1)>"'&`;
 

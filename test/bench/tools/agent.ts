@@ -1,6 +1,6 @@
 /** This program, scraped as often as Prometheus does by default. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../../support/agent.js';
+import { startAgent } from '../../support/agent/agent.js';
 import { alternate, type Cost, costOf, SETTLE_MS, type Switch, switchOf, type Tool } from './measure.js';
 
 /** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */

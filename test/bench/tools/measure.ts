@@ -2,8 +2,8 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TRACEFS } from '../../support/agent.js';
-import type { RunningGuest } from '../../support/qemu.js';
+import { TRACEFS } from '../../support/agent/agent.js';
+import type { RunningGuest } from '../../support/guest/qemu.js';
 
 /** USER_HZ: the unit of /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TRACEFS, uniqueInstance } from '../../support/agent.js';
+import { TRACEFS, uniqueInstance } from '../../support/agent/agent.js';
 import {
   alternate,
   type Cost,

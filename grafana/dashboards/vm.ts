@@ -1,0 +1,155 @@
+/** KVM exits / VM: one VM, from how many to why. */
+
+import { series, sumBy } from '../promql.js';
+import { THRESHOLDS } from '../thresholds.js';
+import { build, OF_VM, rate, UID } from './dashboard.js';
+import { graph, type Panel, stat, table } from './panels.js';
+import { change, durations, eventfds, io, why } from './vm-details.js';
+
+const exits = (layer: string) => rate('kvm_exits_total', { ...OF_VM, layer });
+const outside = (layer: string) => rate('kvm_vcpu_outside_guest_seconds_total', { ...OF_VM, layer });
+const idle = rate('kvm_vcpu_idle_seconds_total', OF_VM);
+
+const glance: Panel[] = [
+  stat({
+    title: 'Share reaching QEMU',
+    description:
+      'Exits to QEMU of 100 exits to KVM. A few with virtio, vhost and ioeventfd; most of them with emulated devices.',
+    unit: 'percentunit',
+    width: 4,
+    limits: [0.2, THRESHOLDS.share.above],
+    query: `sum(${exits('qemu')}) / sum(${exits('kvm')})`,
+  }),
+  stat({
+    title: 'Exits to KVM',
+    description: 'Times a second that a vCPU of this VM left its guest.',
+    unit: 'cps',
+    width: 4,
+    query: `sum(${exits('kvm')})`,
+  }),
+  stat({
+    title: 'Exits to QEMU',
+    description:
+      'Times a second that KVM had to ask QEMU: the second leg of some of the exits to KVM. Do not add the two.',
+    unit: 'cps',
+    width: 4,
+    query: `sum(${exits('qemu')})`,
+  }),
+  stat({
+    title: 'Time lost by the worst vCPU',
+    description:
+      'Share of its time that a vCPU spends in KVM and QEMU instead of its guest, idle time apart; the highest of all vCPUs.',
+    unit: 'percentunit',
+    width: 4,
+    limits: [THRESHOLDS.timeLost.warning.above, THRESHOLDS.timeLost.critical.above],
+    query: `max(${sumBy(['instance', 'vcpu'], rate('kvm_vcpu_outside_guest_seconds_total', OF_VM))})`,
+  }),
+  table({
+    title: 'Who it is',
+    description:
+      "Identity of the VM and its process; in Kubernetes its pod too (the pod's name with --kubernetes only). demo=true: replayed from a recording, not a VM of this host.",
+    unit: 'none',
+    width: 8,
+    height: 4,
+    sortBy: 'vCPUs',
+    columns: [
+      {
+        expr: `max by (instance, uuid, pid, vmm, namespace, pod, vmi, demo) (${series('kvm_vm_info', OF_VM)} * on (job, instance, vm) group_left () ${series('kvm_vm_vcpus', OF_VM)})`,
+        legend: 'vCPUs',
+        unit: 'none',
+      },
+    ],
+  }),
+];
+
+const byReason: Panel[] = [
+  graph({
+    title: 'Guest to KVM, by reason',
+    description:
+      'Why the CPU left the guest, in the words of the hardware (VMX in capitals, SVM in lower case). io and npf or EPT_MISCONFIG lead to devices, interrupt comes from the host, hlt is an idle guest.',
+    unit: 'cps',
+    width: 12,
+    height: 10,
+    stacked: true,
+    queries: [{ expr: sumBy(['reason'], exits('kvm')), legend: '{{reason}}' }],
+  }),
+  graph({
+    title: 'KVM to QEMU, by reason',
+    description:
+      'Why KVM_RUN returned to QEMU. KVM_EXIT_IO: a port, KVM_EXIT_MMIO: a page of a device that QEMU emulates. restart: a signal, usually QEMU wanting the vCPU.',
+    unit: 'cps',
+    width: 12,
+    height: 10,
+    stacked: true,
+    queries: [{ expr: sumBy(['reason'], exits('qemu')), legend: '{{reason}}' }],
+  }),
+];
+
+const perVcpu: Panel[] = [
+  graph({
+    title: 'Exits to QEMU, by vCPU',
+    description:
+      'One vCPU far above the others: interrupts or a driver are tied to it. All alike: every vCPU polls something, a clock for example.',
+    unit: 'cps',
+    width: 8,
+    queries: [{ expr: sumBy(['vcpu'], exits('qemu')), legend: 'vCPU {{vcpu}}' }],
+  }),
+  graph({
+    title: 'Share reaching QEMU, by vCPU',
+    description: 'Exits to QEMU of the exits to KVM of the same vCPU.',
+    unit: 'percentunit',
+    width: 8,
+    queries: [
+      {
+        expr: `${sumBy(['vcpu'], exits('qemu'))} / (${sumBy(['vcpu'], exits('kvm'))} > 0)`,
+        legend: 'vCPU {{vcpu}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'Time outside the guest, by vCPU and layer',
+    description:
+      'Seconds in a second. kvm: in the kernel, also on the way to QEMU; qemu: in QEMU. These are times: they add up, and what is missing to 1 is the guest running, idling, or waiting for a host CPU.',
+    unit: 'percentunit',
+    width: 8,
+    stacked: true,
+    queries: [
+      { expr: sumBy(['vcpu'], outside('qemu')), legend: 'vCPU {{vcpu}} in QEMU' },
+      { expr: sumBy(['vcpu'], outside('kvm')), legend: 'vCPU {{vcpu}} in KVM' },
+    ],
+  }),
+  graph({
+    title: 'Idle, by vCPU',
+    description: 'Share of the time in which the guest had nothing to do and waited in HLT. Not counted as lost.',
+    unit: 'percentunit',
+    width: 12,
+    max: 1,
+    queries: [{ expr: sumBy(['vcpu'], idle), legend: 'vCPU {{vcpu}}' }],
+  }),
+  graph({
+    title: "QEMU's own trace events",
+    description:
+      "What QEMU says of itself, where its trace is read. kvm_run_exit is QEMU's view of the exits to QEMU (without restart): the two should agree.",
+    unit: 'cps',
+    width: 12,
+    queries: [{ expr: `topk(10, ${sumBy(['event'], rate('qemu_trace_events_total', OF_VM))})`, legend: '{{event}}' }],
+  }),
+];
+
+export const vm = build({
+  uid: UID.vm,
+  title: 'KVM exits / VM',
+  description:
+    'One VM: which exits it makes, how many reach QEMU, what causes them, what they cost. layer kvm: guest to KVM; layer qemu: KVM to QEMU, the second leg of the same trip.',
+  ofOneVm: true,
+  rows: [
+    { title: 'At a glance', panels: glance },
+    { title: 'Both layers, side by side', panels: byReason },
+    { title: 'vCPUs', panels: perVcpu },
+    { title: 'What leads to QEMU', panels: why },
+    { title: 'How long exits take', panels: durations },
+    { title: 'Ports, pages and devices', panels: io },
+    { title: 'The other road: ioeventfd and irqfd', panels: eventfds },
+    { title: 'What changed', panels: change },
+  ],
+});

@@ -1,0 +1,174 @@
+/**
+ * The live agent, in the order of the data:
+ *
+ *   kernel trace ──┐
+ *                  ├─► decoder ─► ledger ─► /metrics
+ *   QEMU's traces ─┘                ▲
+ *   /proc ─► inventory ─────────────┘ whose thread
+ */
+
+import { Ledger } from '../count/ledger.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import { takeSnapshot } from '../snapshot/take-snapshot.js';
+import { AgentError } from '../system/errors.js';
+import { log } from '../system/log.js';
+import { VmBirths } from '../vm/host/vm-births.js';
+import { Inventory } from '../vm/inventory.js';
+import type { Changes } from '../vm/thread-table.js';
+import type { Vm } from '../vm/vm.js';
+import { attributionOf } from './attribution.js';
+import { VmDevices } from './device-names.js';
+import { KernelTraces } from './kernel-feed.js';
+import type { AgentOptions } from './options.js';
+import { Pace, Repetition } from './pacer.js';
+import { QemuTraces } from './qemu-feed.js';
+import { Waiting } from './retry.js';
+
+const KVM_DEBUGFS = '/sys/kernel/debug/kvm';
+const SCAN_MS = 2000;
+const RETRY_MS = 2000;
+
+export class Agent {
+  readonly ledger: Ledger;
+  readonly inventory: Inventory;
+  readonly #kernel: KernelTraces;
+  readonly #devices: VmDevices;
+  readonly #qemu: QemuTraces | undefined;
+  readonly #births = new VmBirths(KVM_DEBUGFS, (pid) => this.#expect(pid));
+  readonly #ticks = new Repetition(() => this.#tick());
+  readonly #pace: Pace;
+  readonly #waiting = new Waiting();
+
+  constructor(options: AgentOptions) {
+    this.#pace = new Pace(options.bufferSize);
+    this.inventory = new Inventory({
+      procfs: options.procfs,
+      live: true,
+      debugfs: KVM_DEBUGFS,
+      graceMs: options.graceMs,
+    });
+    this.#devices = new VmDevices(options.qmp, this.inventory);
+    this.ledger = new Ledger(
+      attributionOf(this.inventory, { devicesOf: this.#devices.of, podOf: options.podOf }),
+      options,
+    );
+    const source = (name: string) =>
+      this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
+    this.#kernel = new KernelTraces(options, this.ledger, source, this.#waiting);
+    const { logs, simples } = options.qemu;
+    if (logs.length + simples.length > 0)
+      this.#qemu = new QemuTraces({ ...options, ...options.qemu }, this.ledger, this.inventory);
+    else if (!options.kernel && !options.consumeTopLevel)
+      throw new AgentError('--no-collector.kernel leaves nothing to read: give --qemu.log or --qemu.simple');
+  }
+
+  /** Why the events are not being read - the kernel's, if they are to be; undefined: they are. */
+  get notReady(): string | undefined {
+    return this.#kernel.isReading ? undefined : this.#waiting.reason || 'the sources are not open yet';
+  }
+
+  /**
+   * Opens the sources. A host without the kvm module is waited for, and one without tracefs where there are QEMU's own traces to read.
+   * @throws AgentError where the rights or the kernel don't allow it; nothing is left behind then
+   */
+  open(): void {
+    this.inventory.scan(performance.now());
+    try {
+      this.#kernel.open();
+    } catch (error) {
+      this.#kernel.close();
+      if (!(error instanceof AgentError) || this.#qemu === undefined) throw error;
+      this.#waiting.for(error.message);
+    }
+    this.#qemu?.start();
+  }
+
+  /** Reads until told to stop, then leaves the host as it was. `atEnd`: all is read, and the sources are still open. */
+  async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
+    const scans = setInterval(() => this.#waiting.attempt(() => this.#scan()), SCAN_MS);
+    const retries = setInterval(() => this.#waiting.attempt(() => this.#kernel.watch()), RETRY_MS);
+    try {
+      this.#births.renew();
+      await this.#ticks.run(signal);
+      this.#drain();
+      atEnd();
+    } finally {
+      clearInterval(scans);
+      clearInterval(retries);
+      this.close();
+    }
+  }
+
+  /** All that is known at this moment. */
+  snapshot(): Snapshot {
+    this.#drain();
+    return takeSnapshot(this.ledger.totals());
+  }
+
+  /** @throws AgentError where the host can't be left as it was */
+  close(): void {
+    this.#births.close();
+    this.#devices.stop();
+    this.#qemu?.stop();
+    this.#kernel.close();
+  }
+
+  /** Returns the pause until the next. */
+  #tick(): number {
+    const nowMs = performance.now();
+    this.#waiting.attempt(() => this.#learn(this.inventory.notice(nowMs)));
+    if (this.#births.told) this.#pace.told();
+    else this.#pace.quietFor(this.inventory.quietMs(nowMs));
+    if (this.#pace.isDue(performance.now())) this.#drain();
+    return this.#pace.pauseMs;
+  }
+
+  #drain(): void {
+    const { mostBytes, behind } = this.#kernel.drain();
+    this.#waiting.attempt(() => this.#identify());
+    this.#pace.drained(mostBytes, behind, performance.now());
+  }
+
+  /** Looks up whose the threads are that were seen for the first time, at once: they may not live long. */
+  #identify(): void {
+    const newcomers = this.#kernel.takeNewThreads();
+    for (const tid of newcomers) this.inventory.miss(tid, true);
+    this.#learn(this.inventory.resolveMisses(performance.now()));
+    if (newcomers.length > 0) this.ledger.attribute();
+  }
+
+  /** This process makes a VM just now, whose vCPUs have not run yet. */
+  #expect(pid: number): void {
+    this.inventory.expect(pid, performance.now());
+    this.#ticks.hasten();
+  }
+
+  #scan(): void {
+    this.#births.renew();
+    for (const tid of this.ledger.attribute()) this.inventory.miss(tid, true);
+    this.#learn(this.inventory.scan(performance.now()));
+    this.#learn(this.inventory.resolveMisses(performance.now()));
+    this.#qemu?.scan();
+    this.#devices.scan(performance.now());
+    this.ledger.attribute();
+    this.ledger.endQuietStrangers(performance.now());
+    this.#kernel.openNewCpus();
+  }
+
+  /** What changed among the VMs, for the counters. */
+  #learn({ started, stopped, forgotten, reusedTids }: Changes): void {
+    for (const tid of reusedTids) this.ledger.endThread(tid);
+    for (const vm of forgotten) this.#forget(vm);
+    for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
+    for (const vm of started) {
+      this.#pace.hurry();
+      log('info', 'VM started', { vm: vm.label, pid: vm.pid, vmm: vm.vmm, uuid: vm.uuid });
+      this.#qemu?.restarted(vm);
+    }
+  }
+
+  #forget(vm: Vm): void {
+    this.ledger.forget(vm);
+    this.#qemu?.forget(vm);
+  }
+}

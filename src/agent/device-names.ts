@@ -1,0 +1,149 @@
+/**
+ * Which device answers at which address of which VM: asked of each QEMU over a QMP socket of its own, `info mtree -f`.
+ *
+ * The answer changes while firmware and guest place their PCI devices, so a VM is asked again a few times after its start, and then
+ * seldom. A socket serves one client at a time: whoever asks lets go at once. One that is busy, or silent, costs a warning and is
+ * tried again later; counting never waits for it.
+ */
+import { existsSync } from 'node:fs';
+import { parseMtree } from '../decode/qemu/mtree.js';
+import { expandGlob } from '../source/files/glob.js';
+import { ConnectionClosed, Qmp } from '../source/qemu/qmp.js';
+import { log } from '../system/log.js';
+import type { DeviceRanges } from '../trace/sink.js';
+import type { Inventory } from '../vm/inventory.js';
+import type { Vm } from '../vm/vm.js';
+
+/** Pauses between questions: at a start devices move. The last one from then on. */
+const PAUSES_MS = [2000, 5000, 10_000, 30_000, 300_000];
+const TIMEOUT_MS = 3000;
+const NO_UUID = /^[0-]*$/;
+
+interface Socket {
+  dueMs: number;
+  asked: number;
+  problem: string;
+  /** Whose it was at the last answer: another VM is asked from the beginning. */
+  vm: Vm | undefined;
+}
+
+export class VmDevices {
+  readonly #patterns: readonly string[];
+  readonly #inventory: Inventory;
+  readonly #sockets = new Map<string, Socket>();
+  readonly #devices = new Map<Vm, DeviceRanges>();
+  #asking: Promise<void> | undefined;
+  #stopped = false;
+
+  /** @param patterns of paths of QMP sockets */
+  constructor(patterns: readonly string[], inventory: Inventory) {
+    this.#patterns = patterns;
+    this.#inventory = inventory;
+  }
+
+  /** What the VM of this label has said; undefined where it was not asked (yet). */
+  readonly of = (label: string): DeviceRanges | undefined => {
+    for (const [vm, devices] of this.#devices) if (vm.label === label) return devices;
+    return undefined;
+  };
+
+  /** Asks, in the background, whoever is due. Call it every few seconds. */
+  scan(nowMs: number): void {
+    if (this.#patterns.length === 0 || this.#asking !== undefined) return;
+    const vms = new Set(this.#inventory.vms());
+    for (const vm of this.#devices.keys()) if (!vms.has(vm)) this.#devices.delete(vm);
+    const due = this.#due(nowMs);
+    if (due.length === 0) return;
+    this.#asking = this.#askAll(due).finally(() => {
+      this.#asking = undefined;
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #due(nowMs: number): [string, Socket][] {
+    const paths = new Set(this.#patterns.flatMap((pattern) => expandGlob(pattern)));
+    for (const path of this.#sockets.keys()) if (!paths.has(path)) this.#sockets.delete(path);
+    for (const path of paths)
+      if (!this.#sockets.has(path)) this.#sockets.set(path, { dueMs: nowMs, asked: 0, problem: '', vm: undefined });
+    for (const socket of this.#sockets.values()) if (hasStopped(socket.vm)) startOver(socket, nowMs);
+    return [...this.#sockets].filter(([, { dueMs }]) => dueMs <= nowMs);
+  }
+
+  /** One after the other: it is no hurry, and each costs its QEMU a moment of its main loop. */
+  async #askAll(due: readonly (readonly [string, Socket])[]): Promise<void> {
+    for (const [path, socket] of due) {
+      if (this.#stopped) return;
+      try {
+        await this.#askAgain(path, socket);
+        socket.problem = '';
+      } catch (error) {
+        const problem = error instanceof Error ? error.message : String(error);
+        const level = hasEnded(error) || this.#isGone(path) ? 'debug' : 'warn';
+        if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { because: problem });
+        socket.problem = problem;
+      }
+      socket.dueMs = performance.now() + (PAUSES_MS[Math.min(socket.asked, PAUSES_MS.length - 1)] ?? 0);
+      socket.asked++;
+    }
+  }
+
+  /** Whether a pattern has found it, and would not any more. A path that was named in full is missed. */
+  #isGone(path: string): boolean {
+    return !this.#patterns.includes(path) && !existsSync(path);
+  }
+
+  /** Who closes the connection without a word may have ended just now: a second look tells. */
+  async #askAgain(path: string, socket: Socket): Promise<void> {
+    try {
+      await this.#ask(path, socket);
+    } catch (error) {
+      if (!(error instanceof ConnectionClosed)) throw error;
+      await this.#ask(path, socket);
+    }
+  }
+
+  async #ask(path: string, socket: Socket): Promise<void> {
+    const qmp = await Qmp.connect(path, TIMEOUT_MS);
+    try {
+      const identity = await qmp.identity();
+      const vm = this.#vmOf(identity);
+      // It was started, or ended, a moment ago: it is soon asked again.
+      if (vm === undefined && socket.asked === 0) return;
+      if (vm === undefined)
+        throw new Error(`${path}: belongs to no VM known (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
+      socket.vm = vm;
+      this.#devices.set(vm, parseMtree(await qmp.monitor('info mtree -f')));
+    } finally {
+      qmp.close();
+    }
+  }
+
+  /** By uuid, else by name; undefined where several of one name run. */
+  #vmOf({ uuid, name }: { readonly uuid: string; readonly name: string }): Vm | undefined {
+    const running = this.#inventory.vms().filter((vm) => !hasStopped(vm));
+    const byUuid = NO_UUID.test(uuid) ? [] : running.filter((vm) => vm.uuid === uuid);
+    const found = byUuid.length > 0 ? byUuid : running.filter((vm) => name !== '' && vm.name === name);
+    return found.length === 1 ? found[0] : undefined;
+  }
+}
+
+function hasStopped(vm: Vm | undefined): boolean {
+  return vm !== undefined && !Number.isNaN(vm.stoppedMs);
+}
+
+const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+
+/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind; or it ends just now. */
+function hasEnded(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && ENDED.has(String(cause.code));
+}
+
+function startOver(socket: Socket, nowMs: number): void {
+  socket.vm = undefined;
+  socket.asked = 0;
+  socket.dueMs = nowMs;
+}

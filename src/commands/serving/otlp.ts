@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs';
+import { kubernetesAttributes, otlpSettings } from '../../config/otel-env.js';
+import type { Invocation } from '../../config/parse.js';
+import type { OtlpExport } from '../../expose/otlp/export.js';
+import type { Snapshot } from '../../snapshot/snapshot.js';
+import { log } from '../../system/log.js';
+import { VERSION } from '../../system/version.js';
+import { parseCgroup } from '../../vm/identify/cgroup.js';
+
+/** Something of an export may hang on for the receiver's time-out: nobody waits for that. */
+const HANG_MS = 100;
+
+/** Starts to export where flags or OTEL_* ask for it. @throws AgentError where they are wrong */
+export async function exportOverOtlp(get: Invocation['get'], takeSnapshot: () => Snapshot): Promise<OtlpExport> {
+  const settings = otlpSettings(get);
+  if (settings === undefined) return { freeze: () => {}, stop: async () => true };
+  const { startOtlp } = await import('../../expose/otlp/export.js');
+  const port = /:(\d+)$/.exec(get('web.listen-address') ?? '')?.[1] ?? '';
+  const origin = { version: VERSION, port, containerId: ownContainer(), kubernetes: kubernetesAttributes() };
+  const otlp = startOtlp(takeSnapshot, origin, settings);
+  return {
+    freeze: otlp.freeze,
+    async stop() {
+      const done = await otlp.stop();
+      if (!done) {
+        log('warn', 'the last OTLP export did not end in time');
+        setTimeout(() => process.exit(), HANG_MS).unref();
+      }
+      return done;
+    },
+  };
+}
+
+/** In a cgroup namespace the cgroup does not tell; the files that the runtime mounts into the container then do. '' outside of containers. */
+function ownContainer(): string {
+  const mounted = /\/(?:containers|sandboxes|overlay-containers)\/([0-9a-f]{64})\//.exec(
+    readText('/proc/self/mountinfo'),
+  );
+  return parseCgroup(readText('/proc/self/cgroup')).containerId ?? mounted?.[1] ?? '';
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

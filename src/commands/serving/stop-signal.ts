@@ -1,0 +1,13 @@
+import { log } from '../../system/log.js';
+
+/** Aborted by SIGTERM and SIGINT. A second signal ends the program at once. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      log('info', 'stopping', { signal: name });
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}

@@ -1,0 +1,222 @@
+/**
+ * ftrace as text: `trace_pipe`, `trace`, `trace-cmd report`, `perf script`, live or saved.
+ *
+ *   # tracer: nop                                                                       comment
+ *          CPU 0/KVM-7550    (   7544) [000] .....  2575.767: kvm_userspace_exit: reason KVM_EXIT_IO (2)
+ *          CPU 0/KVM-7550    (   7544) [000] ...1.  2575.768: tracing_mark_write: kvm_run_exit cpu_index 0, reason 2
+ *   CPU:1 [LOST 1472 EVENTS]                                                            trace_pipe, `trace`
+ *   CPU:1 [1472 EVENTS DROPPED]                                                         trace-cmd report
+ *
+ * Source: kernel/trace/trace_output.c and trace.c (Linux 6.18); line headers are in ftrace-line.ts, the events' own text in
+ * kvm-text.ts. QEMU's ftrace backend writes markers; the function that wrote them prints as `tracing_mark_write`, in
+ * trace-cmd as `print: tracing_mark_write:`, without symbols as `0`.
+ */
+
+import { latin1 } from '../../trace/names.js';
+import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
+import { KVM_TEXT_SCANNERS, type KvmTextScanner } from '../kvm/kvm-text.js';
+import { decodeQemuEventText } from '../qemu/event-text.js';
+import { ReasonText } from '../reasons/from-text.js';
+import { ascii, decimal, isDigit, skipDigits, skipSpaces, skipWord, startsWith } from '../text/bytes.js';
+import { FtraceLine } from '../text/ftrace-line.js';
+import { LineSplitter } from '../text/line-splitter.js';
+
+const COMMENT = 0x23;
+const COLON = 0x3a;
+const CPU_LINE = ascii('CPU:');
+const LOST = ascii('LOST');
+const EVENTS = ascii('EVENTS');
+const RUN_EXIT = ascii('kvm_run_exit cpu_index ');
+const UNNAMED = ascii('<...>');
+const RAW_TYPE = ascii('type: ');
+/** Tokens under which a marker is met; any other that is followed by a kvm_run_exit joins them. */
+const MARKER_TOKENS = ['tracing_mark_write', 'print', '0'];
+
+export class FtraceTextDecoder {
+  readonly #vocabulary: Vocabulary;
+  readonly #sink: TraceSink;
+  readonly #lines: LineSplitter;
+  readonly #line = new FtraceLine();
+  readonly #reasons: ReasonText;
+  readonly #marker: number;
+  /** By tracepoint id. */
+  readonly #scanners: (KvmTextScanner | undefined)[] = [];
+  /** By tid: what was said of this thread, to say it once. */
+  readonly #threads = new Map<number, SeenThread>();
+  #rawLines = 0;
+  #bareLines = 0;
+
+  constructor(vocabulary: Vocabulary, sink: TraceSink) {
+    this.#vocabulary = vocabulary;
+    this.#sink = sink;
+    this.#reasons = new ReasonText(vocabulary.reasons);
+    this.#marker = vocabulary.tracepoints.id('tracing_mark_write');
+    for (const token of MARKER_TOKENS) {
+      const bytes = ascii(token);
+      vocabulary.tracepoints.teach(bytes, 0, bytes.length, this.#marker);
+    }
+    for (const [name, scanner] of KVM_TEXT_SCANNERS) this.#scanners[vocabulary.tracepoints.id(name)] = scanner;
+    this.#lines = new LineSplitter(
+      (bytes, start, end) => this.#decode(bytes, start, end),
+      () => sink.malformed('line-too-long'),
+      undefined,
+      (bytes, start, end) => this.#decodeLast(bytes, start, end),
+    );
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#lines.push(chunk);
+  }
+
+  /** The input is over: the rest without a newline is decoded if it is whole. */
+  end(): void {
+    this.#lines.end();
+  }
+
+  /** Lines that the option `raw` left without names and text: `175 0 13163980362 type: 1380`. */
+  get rawLines(): number {
+    return this.#rawLines;
+  }
+
+  /** Lines that the option `nocontext-info` left without thread, CPU and time. */
+  get bareLines(): number {
+    return this.#bareLines;
+  }
+
+  #decode(bytes: Uint8Array, start: number, end: number): void {
+    if (start === end || bytes[start] === COMMENT) return;
+    const line = this.#line;
+    if (line.parse(bytes, start, end)) {
+      this.#thread(bytes, line);
+      this.#event(bytes, end, line);
+    } else if (startsWith(bytes, start, end, CPU_LINE)) {
+      this.#lost(bytes, start, end);
+    } else if (line.parseBare(bytes, start, end) && this.#isKnown(bytes, line)) {
+      this.#bareLines++;
+      this.#event(bytes, end, line);
+    } else if (isRaw(bytes, start, end)) {
+      this.#rawLines++;
+    } else {
+      this.#sink.malformed('line');
+    }
+  }
+
+  #decodeLast(bytes: Uint8Array, start: number, end: number): void {
+    if (start === end || bytes[start] === COMMENT) return;
+    if (this.#line.parse(bytes, start, end)) this.#decode(bytes, start, end);
+    else this.#sink.malformed('truncated');
+  }
+
+  #event(bytes: Uint8Array, end: number, line: FtraceLine): void {
+    const { tracepoints } = this.#vocabulary;
+    let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
+    if (name < 0) name = this.#learn(bytes, end, line);
+    this.#sink.tracepoint(line.timeNs, line.cpu, line.tid, name);
+    if (name === this.#marker) {
+      this.#mark(bytes, end, line);
+      return;
+    }
+    const scanner = this.#scanners[name];
+    if (scanner !== undefined && !scanner(bytes, end, line, this.#reasons, this.#sink))
+      this.#sink.malformed('arguments');
+  }
+
+  /** First sight of an event's name. A symbol that no one knows is a marker if QEMU's text follows. */
+  #learn(bytes: Uint8Array, end: number, line: FtraceLine): number {
+    const { tracepoints } = this.#vocabulary;
+    const { eventStart, eventEnd } = line;
+    if (!startsWith(bytes, line.argsStart, end, RUN_EXIT)) return tracepoints.intern(bytes, eventStart, eventEnd);
+    tracepoints.teach(bytes, eventStart, eventEnd, this.#marker);
+    return this.#marker;
+  }
+
+  #mark(bytes: Uint8Array, end: number, line: FtraceLine): void {
+    let start = line.argsStart;
+    const word = skipWord(bytes, start, end);
+    if (bytes[word - 1] === COLON) start = skipSpaces(bytes, word, end);
+    // Others write to trace_marker too: what is no QEMU event was counted as a marker and is nobody's fault.
+    decodeQemuEventText(bytes, start, end, line.timeNs, line.tid, this.#vocabulary, this.#sink);
+  }
+
+  #thread(bytes: Uint8Array, line: FtraceLine): void {
+    const seen = this.#threads.get(line.tid);
+    const length = line.commEnd - line.commStart;
+    if (seen !== undefined && seen.tgid === line.tgid && seen.length === length) {
+      if (seen.first === bytes[line.commStart] && seen.last === bytes[line.commEnd - 1]) return;
+    }
+    if (this.#threads.size >= MAX_THREADS) this.#threads.clear();
+    const first = bytes[line.commStart];
+    const last = bytes[line.commEnd - 1];
+    this.#threads.set(line.tid, { tgid: line.tgid, length, first, last });
+    const unnamed = startsWith(bytes, line.commStart, line.commEnd, UNNAMED);
+    this.#sink.thread(line.tid, line.tgid, unnamed ? '' : latin1(bytes, line.commStart, line.commEnd));
+  }
+
+  /** `CPU:0 [LOST 7025 EVENTS]`; without a number the kernel does not know how many. */
+  #lost(bytes: Uint8Array, start: number, end: number): void {
+    const cpuStart = start + CPU_LINE.length;
+    const open = skipSpaces(bytes, skipDigits(bytes, cpuStart, end), end);
+    let at = open + 1;
+    if (startsWith(bytes, at, end, LOST)) at = skipSpaces(bytes, at + LOST.length, end);
+    const known = isDigit(bytes[at]);
+    const words = known ? skipSpaces(bytes, skipDigits(bytes, at, end), end) : at;
+    const cpu = decimal(bytes, cpuStart, end);
+    const count = known ? decimal(bytes, at, end) : UNKNOWN_LOSS;
+    if (!startsWith(bytes, words, end, EVENTS) || cpu > MAX_CPU || count >= Number.MAX_SAFE_INTEGER)
+      this.#sink.malformed('line');
+    else this.#sink.lost(cpu, count);
+  }
+
+  #isKnown(bytes: Uint8Array, line: FtraceLine): boolean {
+    const name = this.#vocabulary.tracepoints.find(bytes, line.eventStart, line.eventEnd);
+    return name >= 0 || startsWith(bytes, line.eventStart, line.eventEnd, KVM_PREFIX);
+  }
+}
+
+const KVM_PREFIX = ascii('kvm_');
+/** Far more CPUs than a kernel can have: a larger number is damage. */
+const MAX_CPU = 0xffff;
+/** A host has 4 million thread ids at most; a recording that names more than this many is not worth remembering them. */
+const MAX_THREADS = 65536;
+
+interface SeenThread {
+  tgid: number;
+  length: number;
+  first: number | undefined;
+  last: number | undefined;
+}
+
+function isRaw(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = start;
+  for (let field = 0; field < 3; field++) {
+    const next = skipDigits(bytes, at, end);
+    if (next === at) return false;
+    at = skipSpaces(bytes, next, end);
+  }
+  return startsWith(bytes, at, end, RAW_TYPE);
+}
+
+/** Whether a first chunk reads like one of the text forms above: any line with a header, or the kernel's own heading. */
+export function looksLikeFtraceText(head: Uint8Array): boolean {
+  const line = new FtraceLine();
+  let start = 0;
+  for (let lines = 0; lines < 200 && start < head.length; lines++) {
+    const newline = head.indexOf(0x0a, start);
+    const end = newline < 0 ? head.length : newline;
+    if (startsWith(head, start, end, TRACER)) return true;
+    if (
+      head[start] !== COMMENT &&
+      (line.parse(head, start, end) || isRaw(head, start, end) || isBareExit(head, start, end))
+    )
+      return true;
+    if (startsWith(head, start, end, CPU_LINE) && latin1(head, start, end).includes('EVENTS')) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
+const TRACER = ascii('# tracer:');
+
+function isBareExit(bytes: Uint8Array, start: number, end: number): boolean {
+  return startsWith(bytes, start, end, KVM_PREFIX) && bytes[skipWord(bytes, start, end) - 1] === COLON;
+}

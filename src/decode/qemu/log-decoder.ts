@@ -1,0 +1,201 @@
+/**
+ * QEMU's log backend: one event a line, among whatever else QEMU says.
+ *
+ *   11225@1795395358.699146:kvm_run_exit cpu_index 1, reason 2
+ *   kvm_run_exit cpu_index 1, reason 2
+ *   vm-a virtio_queue_notify vdev 0x55d0c1b2 n 0 vq 0x7f2a10      with -msg guest-name=on
+ *
+ * Written by scripts/tracetool/backend/log.py (7.2: `name text`, with the prefix or without; the forms of the prefix are in
+ * qemu-log-prefix.ts, an event's own words in qemu-event-text.ts).
+ *
+ * What is an event: after `tid@time:` every line. Else the first word must look like a name of an event (lower-case, with an
+ * underscore) and be in `knownEvents`, if given. A guest's name before an event is skipped: with `knownEvents` before every
+ * event, without before kvm_run_exit, and from then on before all.
+ * Ignored: every other line (register dumps of -d, warnings, libvirt's lines).
+ */
+
+import { latin1 } from '../../trace/names.js';
+import type { QemuSink, Vocabulary } from '../../trace/sink.js';
+import { ascii, indexOf, skipDigits, skipWord, startsWith } from '../text/bytes.js';
+import { LineSplitter } from '../text/line-splitter.js';
+import {
+  emitQemuEvent,
+  emitRunExit,
+  eventNameEnd,
+  isRunExit,
+  RUN_EXIT,
+  RUN_EXIT_TEXT,
+  reasonStart,
+} from './event-text.js';
+import { QemuLogPrefix, THREAD_PREFIX } from './log-prefix.js';
+
+export interface QemuLogOptions {
+  /** Names of all events of this QEMU (its trace-events-all), to tell events from other lines. */
+  readonly knownEvents?: ReadonlySet<string>;
+}
+
+const LIBVIRT_START = ascii(': starting up libvirt version');
+
+const COLON = 0x3a;
+const AT = 0x40;
+/** A guest's name may have blanks. */
+const MAX_GUEST_WORDS = 8;
+/** How far {@link looksLikeQemuLog} looks. */
+const LOOK_BYTES = 1 << 18;
+
+export class QemuLogDecoder {
+  readonly #vocabulary: Vocabulary;
+  readonly #sink: QemuSink;
+  readonly #known: ReadonlySet<string> | undefined;
+  /** Ids of names that were looked up in {@link QemuLogOptions.knownEvents}. */
+  readonly #knownIds: boolean[] = [];
+  readonly #lines: LineSplitter;
+  readonly #prefix = new QemuLogPrefix();
+  /** The guest's name with the blank behind it, once a line has shown it. */
+  #guest: Uint8Array | undefined;
+  /** Of the line at hand. */
+  #nameStart = 0;
+  #nameEnd = -1;
+
+  constructor(vocabulary: Vocabulary, sink: QemuSink, options: QemuLogOptions = {}) {
+    this.#vocabulary = vocabulary;
+    this.#sink = sink;
+    this.#known = options.knownEvents;
+    this.#lines = new LineSplitter(
+      (bytes, start, end) => this.#line(bytes, start, end),
+      () => sink.malformed('line-too-long'),
+      undefined,
+      (bytes, start, end) => this.#lastLine(bytes, start, end),
+    );
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#lines.push(chunk);
+  }
+
+  /** The input is over: a last line without a line end counts if it is a whole event. */
+  end(): void {
+    this.#lines.end();
+  }
+
+  #line(bytes: Uint8Array, start: number, end: number): void {
+    const prefix = this.#prefix;
+    prefix.scan(bytes, start, end);
+    const { timeNs, tid, textStart } = prefix;
+    // Nearly every line is this one, so it goes before all questions.
+    if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) {
+      emitRunExit(bytes, textStart + RUN_EXIT_TEXT.length, end, timeNs, tid, this.#vocabulary, this.#sink);
+    } else if (this.#locate(bytes, end)) {
+      emitQemuEvent(bytes, this.#nameStart, this.#nameEnd, end, timeNs, tid, this.#vocabulary, this.#sink);
+    } else if (prefix.kind === THREAD_PREFIX) {
+      this.#sink.malformed('line');
+    }
+  }
+
+  #lastLine(bytes: Uint8Array, start: number, end: number): void {
+    this.#prefix.scan(bytes, start, end);
+    if (this.#locate(bytes, end) && this.#isWhole(bytes, end)) this.#line(bytes, start, end);
+    else if (this.#isBegun(bytes, start, end)) this.#sink.malformed('truncated');
+  }
+
+  /** QEMU writes a blank behind every name, so a name that ends with the input may be half a name. */
+  #isWhole(bytes: Uint8Array, end: number): boolean {
+    if (this.#nameEnd >= end) return false;
+    if (!isRunExit(bytes, this.#nameStart, this.#nameEnd)) return true;
+    return (
+      startsWith(bytes, this.#nameStart, end, RUN_EXIT_TEXT) &&
+      reasonStart(bytes, this.#nameStart + RUN_EXIT_TEXT.length, end) >= 0
+    );
+  }
+
+  /** Whether a cut line was going to be an event. */
+  #isBegun(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#prefix.kind === THREAD_PREFIX) return true;
+    const digits = skipDigits(bytes, start, end);
+    // Behind the end there may be what is left of a longer line.
+    const isNumbered = digits > start && digits < end && bytes[digits] === AT;
+    return isNumbered || eventNameEnd(bytes, this.#nameStart, end, true) >= 0;
+  }
+
+  /** Finds the event's name behind the prefix and the guest's name. False: the line is no event. */
+  #locate(bytes: Uint8Array, end: number): boolean {
+    const { kind, textStart } = this.#prefix;
+    const guest = this.#guest;
+    const start =
+      guest !== undefined && startsWith(bytes, textStart, end, guest) ? textStart + guest.length : textStart;
+    this.#nameStart = start;
+    // The prefix with a thread id is proof enough of an event.
+    if (kind === THREAD_PREFIX) this.#nameEnd = eventNameEnd(bytes, start, end, false);
+    else if (this.#known !== undefined) this.#locateKnown(bytes, end, this.#known);
+    else this.#locateLikely(bytes, end);
+    return this.#nameEnd >= 0;
+  }
+
+  #locateKnown(bytes: Uint8Array, end: number, known: ReadonlySet<string>): void {
+    let at = this.#nameStart;
+    for (let word = 0; word <= MAX_GUEST_WORDS && at < end; word++) {
+      const nameEnd = eventNameEnd(bytes, at, end, false);
+      if (nameEnd >= 0 && this.#isKnown(bytes, at, nameEnd, known)) {
+        this.#nameStart = at;
+        this.#nameEnd = nameEnd;
+        return;
+      }
+      at = skipWord(bytes, at, end) + 1;
+    }
+    this.#nameEnd = -1;
+  }
+
+  #isKnown(bytes: Uint8Array, start: number, end: number, known: ReadonlySet<string>): boolean {
+    const id = this.#vocabulary.qemuEvents.find(bytes, start, end);
+    if (this.#knownIds[id] === true) return true;
+    // Id 0 is shared by all names for which the vocabulary had no room.
+    const isKnown = known.has(latin1(bytes, start, end));
+    if (isKnown && id > 0) this.#knownIds[id] = true;
+    return isKnown;
+  }
+
+  /** The name of a guest may look like that of an event (KubeVirt's do): what follows tells. */
+  #locateLikely(bytes: Uint8Array, end: number): void {
+    const start = this.#nameStart;
+    this.#nameEnd = eventNameEnd(bytes, start, end, true);
+    if (this.#nameEnd >= 0 && !startsWith(bytes, this.#nameEnd + 1, end, RUN_EXIT_TEXT)) return;
+    const runExit = runExitStart(bytes, start, end);
+    this.#nameEnd = runExit < 0 ? -1 : runExit + RUN_EXIT.length;
+    if (runExit <= start) return;
+    this.#nameStart = runExit;
+    this.#guest = new Uint8Array(bytes.subarray(this.#prefix.textStart, runExit));
+  }
+}
+
+/** Whether a file that begins like this is a log of QEMU: events with a prefix, kvm_run_exit, or events for the most part. */
+export function looksLikeQemuLog(head: Uint8Array): boolean {
+  const prefix = new QemuLogPrefix();
+  let lines = 0;
+  let events = 0;
+  let certain = false;
+  const look = (bytes: Uint8Array, start: number, end: number): void => {
+    lines++;
+    prefix.scan(bytes, start, end);
+    const at = prefix.textStart;
+    if (indexOf(bytes, start, end, LIBVIRT_START) >= 0 || runExitStart(bytes, at, end) >= 0) certain = true;
+    if (eventNameEnd(bytes, at, end, true) < 0) return;
+    events++;
+    if (prefix.kind === THREAD_PREFIX) certain = true;
+  };
+  const splitter = new LineSplitter(look, () => lines++, undefined, look);
+  splitter.push(head.subarray(0, LOOK_BYTES));
+  splitter.end();
+  return certain || events * 2 > lines;
+}
+
+/** Position of kvm_run_exit as the first word, or behind at most as many words as a guest's name may have. -1: not there. */
+function runExitStart(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  for (let word = 0; word <= MAX_GUEST_WORDS && at < end; word++) {
+    if (startsWith(bytes, at, end, RUN_EXIT_TEXT)) return at;
+    at = skipWord(bytes, at, end) + 1;
+    // `tracing_mark_write: kvm_run_exit ...` is a line of ftrace; no guest's name ends like that.
+    if (bytes[at - 2] === COLON) return -1;
+  }
+  return -1;
+}

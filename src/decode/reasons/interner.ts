@@ -1,0 +1,36 @@
+/** Numbers of one table of exit reasons -> ids of their labels. A label is made once per number. */
+import type { Names } from '../../trace/names.js';
+
+/** All basic VMX reasons and the dense part of the SVM codes (the last is 0x403). */
+const DENSE = 2048;
+/** Codes beyond are few where genuine; corrupt input must not fill memory. What comes later is made again each time. */
+const MAX_SPARSE = 1024;
+
+export class ReasonIds {
+  readonly #names: Names;
+  readonly #label: (code: number) => string;
+  readonly #dense = new Int32Array(DENSE).fill(-1);
+  readonly #sparse = new Map<number, number>();
+
+  constructor(names: Names, label: (code: number) => string) {
+    this.#names = names;
+    this.#label = label;
+  }
+
+  id(code: number): number {
+    if (code >= 0 && code < DENSE) {
+      const known = this.#dense[code] as number;
+      if (known >= 0) return known;
+    }
+    return this.#slow(code);
+  }
+
+  #slow(code: number): number {
+    const known = this.#sparse.get(code);
+    if (known !== undefined) return known;
+    const id = this.#names.id(this.#label(code));
+    if (code >= 0 && code < DENSE) this.#dense[code] = id;
+    else if (this.#sparse.size < MAX_SPARSE) this.#sparse.set(code, id);
+    return id;
+  }
+}

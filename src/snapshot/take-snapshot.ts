@@ -1,0 +1,196 @@
+import { type Cells, withRoom } from '../count/counters/counters.js';
+import { summary } from '../count/counters/duration.js';
+import type { SourceCounts } from '../count/counters/source-counts.js';
+import { SIGNAL_KINDS } from '../count/qemu/qemu-signals.js';
+import type { VmInfo } from '../count/thread-owners.js';
+import type { Totals } from '../count/totals.js';
+import type { Slot } from '../count/vcpu/counter-layout.js';
+import { deviceAt } from '../count/vcpu/devices.js';
+import { ioAddress } from '../count/vcpu/io-table.js';
+import type { VmSum } from '../count/vm-sums.js';
+import type { Names } from '../trace/names.js';
+import type { DeviceRanges } from '../trace/sink.js';
+import { Columns, ExitRows } from './exit-rows.js';
+import type {
+  CauseCount,
+  EventfdCount,
+  ExitDuration,
+  IoCount,
+  Layer,
+  NamedCount,
+  OutsideTime,
+  Snapshot,
+  SourceState,
+  UnpairedCount,
+} from './snapshot.js';
+
+/** Turns sums by id into counts by name. */
+export function takeSnapshot(sums: Totals): Snapshot {
+  const { vocabulary, collectors, slots, vms } = sums;
+  const { reasons } = vocabulary;
+  const causeSlots = slots.list('causes');
+  const each = <T>(of: (vm: string, sum: VmSum) => T[]): T[] => [...vms].flatMap(([vm, sum]) => of(vm, sum));
+  return {
+    exits: exits(sums),
+    durations: collectors.duration ? each((vm, sum) => durations(vm, sum, reasons)) : [],
+    outside: collectors.duration ? each(outside) : [],
+    unpaired: collectors.duration ? each(unpaired) : [],
+    causes: collectors.causes ? each((vm, sum) => causes(vm, sum, reasons, causeSlots)) : [],
+    io: collectors.io ? each((vm, sum) => io(vm, sum.regions, sums.devices(vm), sums.busiest(vm, sum))) : [],
+    eventfds: collectors.eventfd ? each(eventfds) : [],
+    tracepoints: named(sums.hits, vocabulary.tracepoints),
+    qemuEvents: [...sums.qemuEvents].flatMap(([vm, cells]) =>
+      named(cells, vocabulary.qemuEvents).map(({ name, count }) => ({ vm, event: name, count })),
+    ),
+    vms: sums.infos.map((info) => withVcpus(info, vms.get(info.vm))),
+    sources: sums.sources.map(({ name, counts }) => sourceState(name, counts)),
+    unattributedEvents: [...(vms.get('')?.vcpus.values() ?? [])].reduce(
+      (sum, { kernel }) => sum + slots.total('kvm', kernel) + slots.total('qemu', kernel),
+      0,
+    ),
+  };
+}
+
+function exits({ vms, vocabulary, slots, kernelCountsAll }: Totals): ExitRows {
+  const [kvmSlots, qemuSlots] = [slots.list('kvm'), slots.list('qemu')];
+  const labels: { readonly vm: string; readonly vcpu: string }[] = [];
+  const columns = new Columns();
+  for (const [vm, { vcpus }] of vms) {
+    const isSeen = kernelCountsAll || [...vcpus.values()].some(({ kernel }) => slots.total('qemu', kernel) > 0);
+    for (const [vcpu, { kernel, qemu }] of vcpus) {
+      const index = labels.push({ vm, vcpu }) - 1;
+      const add = (layer: Layer, reason: number, count: number) => {
+        if (count > 0) columns.add(index, layer, reason, count);
+      };
+      for (const { slot, reason } of kvmSlots) add('kvm', reason, kernel[slot] ?? 0);
+      if (qemu.length === 0 || (isSeen && !kernelCountsAll))
+        for (const { slot, reason } of qemuSlots) add('qemu', reason, kernel[slot] ?? 0);
+      else
+        withKernel(qemu, qemuSlots, kernel).forEach((count, reason) => {
+          add('qemu', reason, count);
+        });
+    }
+  }
+  return new ExitRows(labels, vocabulary.reasons.texts(), columns);
+}
+
+/** By reason: what QEMU's trace told, and the kernel's at other times. */
+function withKernel(qemu: Cells, slots: readonly Slot[], kernel: Cells): Cells {
+  let sum: Cells = qemu.slice();
+  for (const { slot, reason } of slots) {
+    sum = withRoom(sum, reason);
+    sum[reason] = (sum[reason] as number) + (kernel[slot] ?? 0);
+  }
+  return sum;
+}
+
+function durations(vm: string, sum: VmSum, reasons: Names): ExitDuration[] {
+  const { kvm, qemu } = sum.durations;
+  const layers = [
+    ['kvm', kvm],
+    ['qemu', qemu],
+  ] as const;
+  return layers.flatMap(([layer, byReason]) =>
+    byReason.flatMap((own, reason) =>
+      own === undefined ? [] : [{ vm, layer, reason: reasons.text(reason), ...summary(own) }],
+    ),
+  );
+}
+
+function outside(vm: string, { vcpus }: VmSum): OutsideTime[] {
+  return Array.from(vcpus, ([vcpu, { kvmNs, qemuNs, idleNs }]) => ({
+    vm,
+    vcpu,
+    kvmSeconds: kvmNs * 1e-9,
+    qemuSeconds: qemuNs * 1e-9,
+    idleSeconds: idleNs * 1e-9,
+  }));
+}
+
+function unpaired(vm: string, { unpairedKvm, unpairedQemu }: VmSum): UnpairedCount[] {
+  return [
+    { vm, layer: 'kvm', count: unpairedKvm },
+    { vm, layer: 'qemu', count: unpairedQemu },
+  ];
+}
+
+function causes(vm: string, { kernel }: VmSum, reasons: Names, slots: readonly Slot[]): CauseCount[] {
+  return slots.flatMap(({ slot, reason, userspaceReason }) => {
+    const count = kernel[slot] ?? 0;
+    return count > 0
+      ? [{ vm, reason: reasons.text(reason), userspaceReason: reasons.text(userspaceReason), count }]
+      : [];
+  });
+}
+
+function io(
+  vm: string,
+  regions: ReadonlyMap<number, string>,
+  own: DeviceRanges | undefined,
+  { series, rest }: ReturnType<Totals['busiest']>,
+): IoCount[] {
+  const counts: IoCount[] = [];
+  for (const [key, count] of series) {
+    const { bus, direction, layer, address } = ioAddress(key);
+    counts.push({
+      vm,
+      bus,
+      direction,
+      layer,
+      address: `0x${address.toString(16)}`,
+      device: deviceAt(bus === 'mmio', address, own) || (regions.get(address) ?? ''),
+      count,
+    });
+  }
+  rest.forEach((count, kind) => {
+    const { bus, direction, layer } = ioAddress(kind);
+    if (count > 0) counts.push({ vm, bus, direction, layer, address: 'other', device: '', count });
+  });
+  return counts;
+}
+
+function eventfds(vm: string, { kicks, interrupts, qemuSignals }: VmSum): EventfdCount[] {
+  const seenByQemu = [...qemuSignals].flatMap(([device, counts]) =>
+    SIGNAL_KINDS.map((kind, index) => ({ vm, kind, seenBy: 'qemu' as const, device, count: counts[index] ?? 0 })),
+  );
+  return [
+    { vm, kind: 'ioeventfd', seenBy: 'kvm', device: '', count: kicks },
+    { vm, kind: 'irqfd', seenBy: 'kvm', device: '', count: interrupts },
+    ...seenByQemu.filter(({ count }) => count > 0),
+  ];
+}
+
+function named(cells: Cells, names: Names): NamedCount[] {
+  const counts: NamedCount[] = [];
+  for (let id = 0; id < cells.length; id++) {
+    const count = cells[id] as number;
+    if (count > 0) counts.push({ name: names.text(id), count });
+  }
+  return counts;
+}
+
+function withVcpus(info: VmInfo, sum: VmSum | undefined): VmInfo {
+  const seen = [...(sum?.vcpus.keys() ?? [])].filter((vcpu) => vcpu !== '').length;
+  return { ...info, vcpus: Math.max(info.vcpus, seen) };
+}
+
+function sourceState(source: string, counts: SourceCounts): SourceState {
+  const { lost, lostBefore, unknownGaps, overruns, malformed } = counts;
+  const cpus = new Set([...lost.keys(), ...unknownGaps.keys(), ...overruns.keys(), ...lostBefore.keys()]);
+  return {
+    source,
+    up: counts.up,
+    events: counts.events,
+    drains: counts.drains,
+    drainSeconds: counts.drainSeconds,
+    lost: [...cpus]
+      .sort((a, b) => a - b)
+      .map((cpu) => ({
+        cpu: cpu < 0 ? '' : String(cpu),
+        // Two accounts of the same loss: flags in the pages, and the buffer's statistics, which also know the size of every gap.
+        events: (lostBefore.get(cpu) ?? 0) + Math.max(lost.get(cpu) ?? 0, overruns.get(cpu) ?? 0),
+        unknownGaps: overruns.has(cpu) ? 0 : (unknownGaps.get(cpu) ?? 0),
+      })),
+    malformed: [...malformed].map(([kind, count]) => ({ kind, count })),
+  };
+}

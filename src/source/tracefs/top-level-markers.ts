@@ -1,0 +1,123 @@
+/**
+ * QEMU's markers (ftrace backend) where the kernel cannot copy them to our instance (`copy_trace_marker`, from 6.16 on): read from the
+ * top-level buffer, which takes them away from anyone else who reads it. So only where the user asks for it. What is in the buffer
+ * already when this begins is thrown away.
+ *
+ * Whatever else is in that buffer is nobody's business here: it is read past, and not counted.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
+import type { MalformedKind, QemuSignal, TraceSink, Vocabulary } from '../../trace/sink.js';
+import { readFormats } from './format-files.js';
+import { type ReaderKind, TextReader } from './kernel-trace.js';
+import { RingBuffers } from './ring-buffers.js';
+import { enlargeTopLevel } from './tracing-instance.js';
+
+export interface TopLevelMarkersOptions {
+  readonly tracefs: string;
+  readonly reader: ReaderKind;
+  /** Bytes per CPU that it is to have at least. */
+  readonly bufferSize: number;
+  readonly vocabulary: Vocabulary;
+  readonly sink: TraceSink;
+}
+
+export class TopLevelMarkers {
+  readonly #reader: RingBuffers | TextReader;
+  readonly #shrink: () => void;
+
+  /** @throws AgentError where the buffer can't be opened */
+  constructor({ tracefs, reader, bufferSize, vocabulary, sink }: TopLevelMarkersOptions) {
+    const markers = new MarkerSink(sink, vocabulary.tracepoints.id('tracing_mark_write'));
+    // Of the other events not even the formats are read.
+    const decoder = () => new RecordDecoder({ formats: readFormats(tracefs, ['ftrace']), vocabulary, sink: markers });
+    this.#reader =
+      reader === 'text'
+        ? new TextReader(tracefs, vocabulary, markers)
+        : new RingBuffers(tracefs, subBufferSize(tracefs), decoder());
+    this.#shrink = enlargeTopLevel(tracefs, bufferSize);
+    this.drain(performance.now() + PAST_MS, () => performance.now());
+    markers.open = true;
+  }
+
+  /** True where there was more than the time allowed to read. The buffer's clock is not ours to choose: everything is taken. */
+  drain(deadlineMs: number, nowMs: () => number): boolean {
+    return this.#reader.drain(Number.POSITIVE_INFINITY, deadlineMs, nowMs).behind;
+  }
+
+  openNewCpus(): void {
+    this.#reader.openNewCpus();
+  }
+
+  close(): void {
+    this.#reader.close();
+    this.#shrink();
+  }
+}
+
+function subBufferSize(tracefs: string): number {
+  try {
+    const kib = Number(readFileSync(join(tracefs, 'buffer_subbuf_size_kb'), 'utf8'));
+    return kib > 0 ? kib * 1024 : 4096;
+  } catch {
+    return 4096;
+  }
+}
+
+/** How long it may take to throw away what is in the buffer already. */
+const PAST_MS = 1000;
+
+const NOT_OURS: readonly MalformedKind[] = ['unknown-event', 'line', 'line-too-long'];
+
+/** Lets through markers only. */
+class MarkerSink implements TraceSink {
+  /** Until then all is of the past. */
+  open = false;
+  readonly #sink: TraceSink;
+  readonly #marker: number;
+
+  constructor(sink: TraceSink, marker: number) {
+    this.#sink = sink;
+    this.#marker = marker;
+  }
+
+  tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
+    if (this.open && name === this.#marker) this.#sink.tracepoint(timeNs, cpu, tid, name);
+  }
+  qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
+    if (this.open) this.#sink.qemuRunExit(timeNs, id, cpuIndex, reason);
+  }
+  qemuEvent(timeNs: number, id: number, event: number): void {
+    if (this.open) this.#sink.qemuEvent(timeNs, id, event);
+  }
+  qemuSignal(timeNs: number, id: number, signal: QemuSignal, device: number): void {
+    if (this.open) this.#sink.qemuSignal(timeNs, id, signal, device);
+  }
+  qemuDevice(id: number, device: number, name: string): void {
+    this.#sink.qemuDevice(id, device, name);
+  }
+  qemuRegion(id: number, address: number, name: string): void {
+    this.#sink.qemuRegion(id, address, name);
+  }
+  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
+    this.#sink.setIoeventfd(id, mmio, address, assign);
+  }
+  lost(cpu: number, count: number): void {
+    if (this.open) this.#sink.lost(cpu, count);
+  }
+  gapAhead(cpu: number): void {
+    if (this.open) this.#sink.gapAhead(cpu);
+  }
+  malformed(kind: MalformedKind): void {
+    if (this.open && !NOT_OURS.includes(kind)) this.#sink.malformed(kind);
+  }
+  thread(): void {}
+  vmExit(): void {}
+  vmEntry(): void {}
+  userspaceExit(): void {}
+  portIo(): void {}
+  mmio(): void {}
+  fastMmio(): void {}
+  interrupt(): void {}
+}

@@ -1,0 +1,79 @@
+/** Whose a trace file of QEMU is. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { FileOwner } from '../../src/agent/file-owner.js';
+import { Inventory } from '../../src/vm/inventory.js';
+import { ProcTree } from '../support/agent/proc-tree.js';
+
+const QEMU = ['/usr/bin/qemu-system-x86_64', '-name'];
+
+/** vm-a and vm-b on the host; vm-c and vm-d each in a container, where both call their threads 7 and 9. */
+function host(t: TestContext): { proc: ProcTree; inventory: Inventory } {
+  const proc = new ProcTree(t);
+  for (const [index, name] of ['vm-a', 'vm-b', 'vm-c', 'vm-d'].entries()) {
+    const pid = 1000 * (index + 1);
+    const inner = index < 2 ? {} : { ids: [pid, 7] };
+    const innerThread = index < 2 ? {} : { ids: [pid + 1, 9] };
+    proc.put({
+      pid,
+      comm: 'qemu-system-x86',
+      startTime: pid,
+      args: [...QEMU, `guest=${name},debug-threads=on`],
+      ...inner,
+      threads: [{ tid: pid + 1, comm: 'CPU 0/KVM', startTime: pid, ...innerThread }],
+    });
+  }
+  const inventory = new Inventory({ procfs: proc.root, live: true });
+  inventory.scan(0);
+  return { proc, inventory };
+}
+
+const CASES: readonly (readonly [
+  string,
+  path: string,
+  opener: number | undefined,
+  id: number,
+  vm: string,
+  vcpu: boolean,
+])[] = [
+  ['a thread of the host', '/x/any.log', undefined, 2001, 'vm-b', true],
+  ['a thread of the host goes before the name of the file', '/x/vm-a.log', undefined, 2000, 'vm-b', false],
+  ['a thread in the pid namespace of who has the file open', '/x/any.log', 4000, 9, 'vm-d', true],
+  ['a number that two have: the name of the file', '/x/vm-c.log', undefined, 9, 'vm-c', false],
+  ['no thread: who has the file open', '/x/vm-a.log', 2000, 0, 'vm-b', false],
+  ['no thread: libvirt names the file', '/var/log/libvirt/qemu/vm-a.log', undefined, 0, 'vm-a', false],
+  [
+    'a thread that nobody knows: libvirt names the file',
+    '/var/log/libvirt/qemu/vm-a.log',
+    undefined,
+    77,
+    'vm-a',
+    false,
+  ],
+  ['the process in the name of a simple trace', '/x/trace-3000', undefined, 0, 'vm-c', false],
+  ['nobody: the name of the file', '/x/elsewhere.log', undefined, 0, 'elsewhere', false],
+  ['nobody: the process in the name', '/x/trace-99', undefined, 99, '99', false],
+];
+
+for (const [what, path, opener, id, vm, isVcpu] of CASES)
+  test(what, (t) => {
+    const owner = new FileOwner(host(t).inventory, path);
+    if (opener !== undefined) owner.setOpener(opener);
+    assert.deepEqual([owner.vmOf(id), owner.isVcpu(id)], [vm, isVcpu]);
+  });
+
+test('a VM that has ended keeps what it counted until it is forgotten; the next life of its name goes on with the file', (t) => {
+  const { proc, inventory } = host(t);
+  const owner = new FileOwner(inventory, '/x/vm-a.log');
+  assert.equal(owner.vmOf(0), 'vm-a');
+  const [old] = inventory.vms();
+  proc.remove(1000);
+  inventory.scan(1);
+  assert.deepEqual([owner.vmOf(0), owner.lifeOf(0)], ['vm-a', old]);
+  proc.put({ pid: 5000, comm: 'qemu-system-x86', startTime: 5000, args: [...QEMU, 'guest=vm-a'] });
+  const { started } = inventory.scan(2);
+  for (const vm of started) owner.restarted(vm);
+  assert.deepEqual([owner.vmOf(0), owner.lifeOf(0)], ['vm-a', started[0]]);
+  if (old !== undefined) owner.forget(old);
+  assert.equal(owner.lifeOf(0), started[0]);
+});

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Ledger } from '../../../src/count/ledger.js';
+import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
+
+/** Exits of one vCPU that each lead to userspace, for every pair of so many reasons. */
+function causesOf(reasons: number) {
+  const ledger = new Ledger({ ofThread: () => ({ vm: 'vm', vcpu: '0', life: undefined }), vms: () => [] });
+  const counts = ledger.kernelSource('test');
+  const id = (name: string) => ledger.vocabulary.reasons.id(name);
+  let timeNs = 0;
+  for (let kvm = 0; kvm < reasons; kvm++)
+    for (let qemu = 0; qemu < reasons; qemu++) {
+      counts.vmExit(++timeNs, 0, 1, 0, id(`kvm-${kvm}`), 0, 0);
+      counts.userspaceExit(++timeNs, 0, 1, id(`qemu-${qemu}`));
+      counts.vmEntry(++timeNs, 0, 1, 0);
+    }
+  return takeSnapshot(ledger.totals());
+}
+
+test('every pair of reasons is counted by itself', () => {
+  const { causes } = causesOf(40);
+  assert.equal(causes.length, 1600);
+  assert.ok(causes.every(({ count }) => count === 1));
+  assert.equal(new Set(causes.map(({ reason, userspaceReason }) => `${reason} ${userspaceReason}`)).size, 1600);
+});
+
+test('of more pairs than any host has, the rest is one: nothing is lost, and exits are counted as ever', () => {
+  const { causes, exits } = causesOf(60);
+  const rest = causes.filter(({ userspaceReason }) => userspaceReason === 'other');
+  assert.deepEqual(
+    rest.map(({ reason }) => reason),
+    ['other'],
+  );
+  assert.equal(
+    causes.reduce((sum, { count }) => sum + count, 0),
+    3600,
+  );
+  assert.ok(causes.length > 2000 && causes.length < 3600, `${causes.length} pairs`);
+  assert.deepEqual(new Set(exits.map(({ count }) => count)), new Set([60]));
+  assert.equal(exits.length, 120);
+});

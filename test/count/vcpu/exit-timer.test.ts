@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { summary } from '../../../src/count/counters/duration.js';
+import { KernelCounts } from '../../../src/count/kernel-counts.js';
+import type { TripDurations } from '../../../src/count/vcpu/exit-durations.js';
+import { Trip } from '../../../src/count/vcpu/exit-timer.js';
+import { ReasonIds } from '../../../src/count/vcpu/known-reasons.js';
+import { newVocabulary } from '../../support/trace/vocabulary.js';
+
+const IO = 1;
+const HLT = 2;
+const EXIT_IO = 3;
+const EXIT_HLT = 4;
+const IDLE = Uint8Array.from([0, 0, 1, 0, 1]);
+
+/** `kvm reason: count sum` of what was paired. */
+function paired(trip: Trip): string[] {
+  const of = (layer: string, durations: TripDurations['kvm']) =>
+    durations.flatMap((own, reason) =>
+      own === undefined
+        ? []
+        : [`${layer} ${reason}: ${summary(own).count} ${Math.round(summary(own).sumSeconds * 1e9)}`],
+    );
+  return [...of('kvm', trip.durations.kvm), ...of('qemu', trip.durations.qemu)];
+}
+
+type Step = ['exit' | 'user', number, number] | ['entry', number] | ['drop'];
+
+const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<Trip>][] = [
+  [
+    'an exit that KVM handles',
+    [
+      ['exit', 10, IO],
+      ['entry', 15],
+    ],
+    ['kvm 1: 1 5'],
+    { kvmNs: 5, qemuNs: 0 },
+  ],
+  [
+    'an exit that goes on to userspace',
+    [
+      ['exit', 10, IO],
+      ['user', 14, EXIT_IO],
+      ['entry', 40],
+    ],
+    ['qemu 3: 1 26'],
+    { kvmNs: 4, qemuNs: 26, handedOn: 1 },
+  ],
+  [
+    'idling in KVM',
+    [
+      ['exit', 10, HLT],
+      ['entry', 1000],
+    ],
+    ['kvm 2: 1 990'],
+    { kvmNs: 0, idleNs: 990 },
+  ],
+  [
+    'idling in userspace',
+    [
+      ['exit', 10, HLT],
+      ['user', 20, EXIT_HLT],
+      ['entry', 100],
+    ],
+    ['qemu 4: 1 80'],
+    { idleNs: 90, kvmNs: 0, qemuNs: 0 },
+  ],
+  [
+    'a vCPU that is not let in and comes back',
+    [
+      ['exit', 10, IO],
+      ['user', 20, EXIT_IO],
+      ['user', 50, EXIT_IO],
+      ['entry', 60],
+    ],
+    ['qemu 3: 1 10'],
+    { unpairedQemu: 1, qemuNs: 40 },
+  ],
+  [
+    'an exit without an entry before the next',
+    [
+      ['exit', 10, IO],
+      ['exit', 30, IO],
+      ['entry', 35],
+    ],
+    ['kvm 1: 1 5'],
+    { unpairedKvm: 1 },
+  ],
+  ['events lost in between', [['exit', 10, IO], ['drop'], ['entry', 35]], [], { unpairedKvm: 1, kvmNs: 0 }],
+  ['events lost in userspace', [['user', 10, EXIT_IO], ['drop'], ['entry', 35]], [], { unpairedQemu: 1, qemuNs: 0 }],
+  [
+    'a clock that stepped back',
+    [
+      ['exit', 10, IO],
+      ['entry', 5],
+    ],
+    [],
+    { unpairedKvm: 1, kvmNs: 0 },
+  ],
+  [
+    'a clock that does not count time',
+    [
+      ['exit', Number.NaN, IO],
+      ['entry', Number.NaN],
+    ],
+    [],
+    { unpairedKvm: 1, kvmNs: 0 },
+  ],
+  ['an entry alone', [['entry', 5]], [], { unpairedKvm: 0 }],
+];
+
+for (const [name, steps, want, rest] of ROWS) {
+  test(`Trip measures ${name}`, () => {
+    const trip = new Trip(IDLE);
+    for (const step of steps) {
+      if (step[0] !== 'drop') trip.nowNs = step[1];
+      if (step[0] === 'exit') trip.exit(step[2]);
+      else if (step[0] === 'user') trip.userspaceExit(step[2]);
+      else if (step[0] === 'entry') trip.entry();
+      else trip.drop();
+    }
+    assert.deepEqual(paired(trip), want);
+    for (const [key, value] of Object.entries(rest)) assert.equal(trip[key as keyof Trip], value, key);
+  });
+}
+
+test('every exit is paired, handed on, unpaired or still open', () => {
+  const step = fc.tuple(fc.constantFrom('exit', 'user', 'entry', 'drop'), fc.integer({ min: -5, max: 100 }));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const trip = new Trip(IDLE);
+      const seen = { exit: 0, user: 0, entry: 0, drop: 0 };
+      let now = 0;
+      for (const [what, wait] of steps) {
+        now += wait;
+        seen[what as keyof typeof seen]++;
+        trip.nowNs = now;
+        if (what === 'exit') trip.exit(IO);
+        else if (what === 'user') trip.userspaceExit(EXIT_IO);
+        else if (what === 'entry') trip.entry();
+        else trip.drop();
+      }
+      const count = (durations: TripDurations['kvm']) =>
+        durations.reduce((sum, own) => sum + (own === undefined ? 0 : summary(own).count), 0);
+      assert.equal(count(trip.durations.kvm) + trip.handedOn + trip.unpairedKvm + trip.openKvm, seen.exit);
+      assert.equal(count(trip.durations.qemu) + trip.unpairedQemu + trip.openQemu, seen.user);
+      for (const own of [...trip.durations.kvm, ...trip.durations.qemu])
+        if (own !== undefined) assert.ok(summary(own).minSeconds >= 0);
+    }),
+  );
+});
+
+test('nothing is paired across buffers that were closed; a gap that was open in them is over', () => {
+  const vocabulary = newVocabulary();
+  const reasons = new ReasonIds(vocabulary.reasons);
+  const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
+  const io = vocabulary.reasons.id('io');
+  const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0, 0);
+  const entry = (timeNs: number) => counts.vmEntry(timeNs, 0, 7, 0);
+  exit(10);
+  counts.gapAhead(1); // of which the rest is never read
+  counts.endBuffers();
+  entry(1000);
+  exit(1010);
+  entry(1030);
+  const [vcpu] = counts.vcpus();
+  assert.ok(vcpu);
+  assert.deepEqual(paired(vcpu.trip), [`kvm ${io}: 1 20`]);
+});
+
+test('nothing is paired across a gap, on whatever CPU the events of the vCPU were lost', () => {
+  const vocabulary = newVocabulary();
+  const reasons = new ReasonIds(vocabulary.reasons);
+  const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
+  const io = vocabulary.reasons.id('io');
+  const exit = (timeNs: number, cpu: number) => counts.vmExit(timeNs, cpu, 7, 0, io, 0, 0);
+  const entry = (timeNs: number, cpu: number) => counts.vmEntry(timeNs, cpu, 7, 0);
+  exit(10, 0);
+  entry(20, 0);
+  exit(30, 0); // open when the gap begins: its entry may be among what CPU 1 lost
+  counts.gapAhead(1);
+  entry(40, 0);
+  exit(50, 0); // begins within the gap
+  counts.lost(1, 3);
+  entry(70, 1);
+  exit(80, 1);
+  entry(85, 1);
+  const [vcpu] = counts.vcpus();
+  assert.ok(vcpu);
+  assert.deepEqual(paired(vcpu.trip), [`kvm ${io}: 2 15`]);
+  assert.equal(vcpu.trip.unpairedKvm, 2);
+});

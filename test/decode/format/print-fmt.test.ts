@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { exitReasonLabels, fieldLabels, parseLabelTables } from '../../../src/decode/format/print-fmt.js';
+import { formatTexts } from '../../support/trace/trace-directory.js';
+
+const RECORDINGS = [
+  // Entries of the two lists, counted in the format files with a regular expression.
+  { kernel: '6.18', recording: 'exact/e2-mix', vmx: 65, svm: 110 },
+  { kernel: '6.12', recording: 'svm/two-vms-6.12', vmx: 62, svm: 108 },
+  { kernel: '6.1', recording: 'text-variants', vmx: 62, svm: 108 },
+];
+
+describe('exitReasonLabels', () => {
+  for (const { kernel, recording, vmx, svm } of RECORDINGS) {
+    it(`finds both tables of ${kernel}`, () => {
+      const labels = exitReasonLabels(printFmt(recording, 'kvm_exit'));
+      assert.equal(labels.vmx.size, vmx);
+      assert.equal(labels.svm.size, svm);
+      assert.deepEqual([...labels.vmxFlags], [[0x80000000, 'FAILED_VMENTRY']]);
+    });
+
+    it(`reads the keys and names of ${kernel}`, () => {
+      const { vmx, svm } = exitReasonLabels(printFmt(recording, 'kvm_exit'));
+      assert.equal(vmx.get(0), 'EXCEPTION_NMI');
+      assert.equal(vmx.get(48), 'EPT_VIOLATION');
+      assert.equal(vmx.get(75), 'NOTIFY');
+      assert.equal(svm.get(0), 'read_cr0');
+      assert.equal(svm.get(0x40), 'DE excp');
+      assert.equal(svm.get(0x4e), 'PF excp');
+      assert.equal(svm.get(0x7b), 'io');
+      assert.equal(svm.get(0x400), 'npf');
+      assert.equal(svm.get(0x80000001), 'vmgexit_mmio_read');
+      assert.equal(svm.get(0xffffffff), 'invalid_guest_state');
+      assert.equal(svm.get(0x8000fffd), 'vmgexit_hypervisor_feature');
+    });
+  }
+
+  it('takes the tables by the condition, not by their order', () => {
+    const labels = exitReasonLabels(
+      '"%s", REC->isa == 2 ? __print_symbolic(REC->exit_reason, { 1, "s" }) : __print_symbolic(REC->exit_reason, { 1, "v" })',
+    );
+    assert.equal(labels.svm.get(1), 's');
+    assert.equal(labels.vmx.get(1), 'v');
+  });
+
+  it('has no tables where the kernel does not tell whose they are', () => {
+    const labels = exitReasonLabels('"reason %s", __print_symbolic(REC->exit_reason, { 1, "x" })');
+    assert.equal(labels.vmx.size + labels.svm.size + labels.vmxFlags.size, 0);
+  });
+});
+
+describe('fieldLabels', () => {
+  it('joins literals in a row', () => {
+    const labels = fieldLabels(printFmt('svm/two-vms-6.12', 'kvm_userspace_exit'), 'reason');
+    assert.equal(labels.size, 31);
+    assert.equal(labels.get(0), 'KVM_EXIT_UNKNOWN');
+    assert.equal(labels.get(2), 'KVM_EXIT_IO');
+    assert.equal(labels.get(30), 'KVM_EXIT_X86_WRMSR');
+  });
+
+  it('finds the table of each field', () => {
+    // arm64, as trace_arm.h expands.
+    const text =
+      '"%s: HSR_EC: 0x%04x (%s), PC: 0x%016lx", __print_symbolic(REC->ret, {0, "IRQ" }, {2, "TRAP" }), REC->esr_ec, ' +
+      '__print_symbolic(REC->esr_ec, { (0x00), "UNKNOWN" }, { ((0x24UL)), "DABT_LOW" }), REC->vcpu_pc';
+    assert.deepEqual(
+      [...fieldLabels(text, 'ret')],
+      [
+        [0, 'IRQ'],
+        [2, 'TRAP'],
+      ],
+    );
+    assert.equal(fieldLabels(text, 'esr_ec').get(0x24), 'DABT_LOW');
+    assert.equal(fieldLabels(text, 'esr').size, 0);
+  });
+});
+
+describe('keys', () => {
+  for (const [key, value] of [
+    ['7', 7],
+    ['0x7b', 0x7b],
+    ['0x040 + 14', 0x4e],
+    ['-1', 0xffffffff],
+    ['(1 << 31)', 0x80000000],
+    ['(1UL << 3) | 2', 10],
+    ['((0x24UL))', 0x24],
+    ['10 - 3', 7],
+    ['KVM_EXIT_IO', undefined],
+    ['1 +', undefined],
+    ['(1', undefined],
+    ['', undefined],
+    ['1 2', undefined],
+    [`${'('.repeat(100)}1${')'.repeat(100)}`, undefined],
+  ] as const) {
+    it(`reads ${JSON.stringify(key.slice(0, 20))} as ${value === undefined ? 'no constant' : value}`, () => {
+      const [table] = parseLabelTables(`__print_symbolic(REC->x, { ${key}, "name" }, { 99, "after" })`);
+      const expected = value === undefined ? [] : [[value, 'name']];
+      assert.deepEqual([...(table?.labels ?? [])], [...expected, [99, 'after']]);
+    });
+  }
+});
+
+describe('text that is no print fmt', () => {
+  for (const [what, text] of [
+    ['nothing', ''],
+    ['an open macro', '__print_symbolic('],
+    ['an open entry', '__print_symbolic(REC->x, { 1, "a'],
+    ['an entry without a name', '__print_symbolic(REC->x, { 1 })'],
+    ['an open literal', '__print_symbolic(REC->x, "'],
+    ['a flood of open macros', '__print_symbolic(('.repeat(50_000)],
+    ['a flood of open entries', '__print_flags(REC->x, {'.repeat(50_000)],
+  ] as const) {
+    it(`ends on ${what}`, () => {
+      const labels = parseLabelTables(text).reduce((sum, table) => sum + table.labels.size, 0);
+      assert.equal(labels, 0);
+    });
+  }
+
+  it('takes the first name of a key, as the kernel does', () => {
+    const [table] = parseLabelTables('__print_symbolic(REC->x, { 1, "first" }, { 1, "second" })');
+    assert.equal(table?.labels.get(1), 'first');
+  });
+
+  it('reads quotes and brackets inside of names', () => {
+    const [table] = parseLabelTables('__print_symbolic(REC->x, { 1, "a \\"b\\" }" }, { 2, "c, d)" })');
+    assert.deepEqual(
+      [...(table?.labels ?? [])],
+      [
+        [1, 'a "b" }'],
+        [2, 'c, d)'],
+      ],
+    );
+  });
+});
+
+function printFmt(recording: string, event: string): string {
+  return /^print fmt: (.*)$/m.exec(formatTexts(recording).get(event) ?? '')?.[1] ?? '';
+}

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { payload } from '../../support/trace/page-builder.js';
+import { decodeFields, decodeRecord, idOf, recorded, TID, TIME, WHO } from '../../support/trace/record-calls.js';
+
+describe('the way back', () => {
+  it('names the vCPU on x86', () => {
+    const format = recorded('kvm_entry');
+    assert.deepEqual(decodeRecord(format, payload(idOf(format), TID, [[8, 4, 6]], { size: 28 })), [`vmEntry ${WHO} 6`]);
+  });
+
+  for (const event of ['kvm_entry', 'kvm_enter', 'kvm_reenter']) {
+    it(`is an entry without a vCPU too: ${event}`, () => {
+      assert.deepEqual(decodeFields(event, [['unsigned long pc', 8, 8, 0]]), [`vmEntry ${WHO} -1`]);
+    });
+  }
+});
+
+describe('kvm_userspace_exit', () => {
+  const format = recorded('kvm_userspace_exit');
+
+  for (const [reason, errno, label] of [
+    [2, 0, 'KVM_EXIT_IO'],
+    [6, 0, 'KVM_EXIT_MMIO'],
+    [39, 0, 'KVM_EXIT_MEMORY_FAULT'], // the kernel's own list ends at 30
+    [44, 0, '44'],
+    [2, -4, 'restart'],
+    [10, -11, 'error'],
+    [39, -14, 'error'],
+    [5, 1, 'KVM_EXIT_HLT'],
+  ] as const) {
+    it(`says ${label} for reason ${reason}, errno ${errno}`, () => {
+      const record = payload(idOf(format), TID, [
+        [8, 4, reason],
+        [12, 4, errno],
+      ]);
+      assert.deepEqual(decodeRecord(format, record), [`userspaceExit ${WHO} ${label}`]);
+    });
+  }
+});
+
+describe('accesses', () => {
+  it('are port writes and reads', () => {
+    const format = recorded('kvm_pio');
+    const pio = (rw: number): string[] =>
+      decodeRecord(
+        format,
+        payload(
+          idOf(format),
+          TID,
+          [
+            [8, 4, rw],
+            [12, 4, 0x402],
+            [16, 4, 2],
+          ],
+          { size: 28 },
+        ),
+      );
+    assert.deepEqual(pio(1), [`portIo ${WHO} true ${0x402} 2`]);
+    assert.deepEqual(pio(0), [`portIo ${WHO} false ${0x402} 2`]);
+  });
+
+  it('are MMIO of three kinds, and no other', () => {
+    const format = recorded('kvm_mmio');
+    const mmio = (type: number): string[] =>
+      decodeRecord(
+        format,
+        payload(
+          idOf(format),
+          TID,
+          [
+            [8, 4, type],
+            [16, 8, 0xfee000b0n],
+          ],
+          { size: 32 },
+        ),
+      );
+    for (const type of [0, 1, 2]) assert.deepEqual(mmio(type), [`mmio ${WHO} ${type} ${0xfee000b0}`]);
+    for (const type of [3, 0xffffffff]) assert.deepEqual(mmio(type), ['malformed record']);
+  });
+
+  it('are fast MMIO', () => {
+    const format = recorded('kvm_fast_mmio');
+    const record = payload(idOf(format), TID, [[8, 8, 0x10_fe00_0000n]]);
+    assert.deepEqual(decodeRecord(format, record), [`fastMmio ${WHO} ${0x10_fe00_0000}`]);
+  });
+});
+
+describe("QEMU's markers", () => {
+  const format = recorded('print', 'exact/e2-mix');
+
+  for (const [what, text, calls] of [
+    [
+      'padded',
+      'kvm_run_exit cpu_index 0, reason 2\n\0\0\0',
+      [`qemuEvent ${TIME} ${TID} kvm_run_exit`, `qemuRunExit ${TIME} ${TID} 0 KVM_EXIT_IO`],
+    ],
+    [
+      'followed by old bytes',
+      'kvm_run_exit cpu_index 1, reason 6\n\0x7',
+      [`qemuEvent ${TIME} ${TID} kvm_run_exit`, `qemuRunExit ${TIME} ${TID} 1 KVM_EXIT_MMIO`],
+    ],
+    [
+      'of another event',
+      'virtio_queue_notify vdev 0x1 n 0 vq 0x2\n\0',
+      [`qemuEvent ${TIME} ${TID} virtio_queue_notify`, `qemuSignal ${TIME} ${TID} 0 0x1`],
+    ],
+    ['without a NUL', 'load_file name 0x123456', [`qemuEvent ${TIME} ${TID} load_file`]],
+    ['empty', '', []],
+    ["someone else's", '!!\n\0', []],
+  ] as const) {
+    it(`are read: ${what}`, () => {
+      const record = payload(idOf(format), TID, [[8, 8, 0xffffffff81000000n]], { size: 16 + text.length });
+      record.set(Buffer.from(text, 'latin1'), 16);
+      assert.deepEqual(decodeRecord(format, record).sort(), [...calls].sort());
+    });
+  }
+});
+
+describe('short records', () => {
+  for (const [event, enough] of [
+    ['kvm_exit', 60],
+    ['kvm_entry', 12],
+    ['kvm_userspace_exit', 16],
+    ['kvm_pio', 20],
+    ['kvm_mmio', 24],
+    ['kvm_fast_mmio', 16],
+  ] as const) {
+    it(`count as a tracepoint and as malformed: ${event} of less than ${enough} bytes`, () => {
+      const format = recorded(event);
+      for (let size = 8; size < enough; size++) {
+        assert.deepEqual(decodeRecord(format, payload(idOf(format), TID, [], { size })), ['malformed record']);
+      }
+      assert.doesNotMatch(decodeRecord(format, payload(idOf(format), TID, [], { size: enough })).join(), /malformed/);
+    });
+  }
+});
+
+describe('everything else', () => {
+  it('is a tracepoint', () => {
+    assert.deepEqual(decodeFields('kvm_fpu', [['u32 load', 8, 4, 1]]), []);
+  });
+
+  it('is not read where fields are missing', () => {
+    for (const event of ['kvm_userspace_exit', 'kvm_pio', 'kvm_mmio', 'kvm_fast_mmio', 'print', 'kvm_s390_sie_exit']) {
+      assert.deepEqual(decodeFields(event, [['u32 other', 8, 4, 1]]), [], event);
+    }
+  });
+
+  it('is not read where a field is no number', () => {
+    const fields = [
+      ['u8 reason[4]', 8, 4, 1],
+      ['int errno', 12, 4, 0],
+    ] as const;
+    assert.deepEqual(decodeFields('kvm_userspace_exit', fields), []);
+  });
+});

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FtraceTextDecoder } from '../../../src/decode/ftrace/text-decoder.js';
+import { Names } from '../../../src/trace/names.js';
+import type { TraceSink, Vocabulary } from '../../../src/trace/sink.js';
+
+/** Writes down each call by its own words. */
+function decode(text: string): string[] {
+  const vocabulary: Vocabulary = { reasons: new Names(), tracepoints: new Names(), qemuEvents: new Names() };
+  const calls: string[] = [];
+  const sink: TraceSink = {
+    thread: () => {},
+    tracepoint: () => {},
+    vmExit: (_t, _c, _tid, vcpu, reason, info1, info2) =>
+      calls.push(`exit vcpu=${vcpu} ${vocabulary.reasons.text(reason)} ${info1.toString(16)} ${info2.toString(16)}`),
+    vmEntry: (_t, _c, _tid, vcpu) => calls.push(`entry vcpu=${vcpu}`),
+    userspaceExit: (_t, _c, _tid, reason) => calls.push(`userspace ${vocabulary.reasons.text(reason)}`),
+    portIo: (_t, _c, _tid, write, port, size) => calls.push(`pio ${write ? 'out' : 'in'} ${port.toString(16)} ${size}`),
+    mmio: (_t, _c, _tid, access, gpa) => calls.push(`mmio ${access} ${gpa.toString(16)}`),
+    fastMmio: (_t, _c, _tid, gpa) => calls.push(`fast ${gpa.toString(16)}`),
+    qemuRunExit: (_t, id, cpu, reason) => calls.push(`run ${id} cpu=${cpu} ${vocabulary.reasons.text(reason)}`),
+    qemuEvent: (_t, _id, event) => calls.push(`qemu ${vocabulary.qemuEvents.text(event)}`),
+    interrupt: (_t, _c, tid) => calls.push(`interrupt ${tid}`),
+    qemuSignal: () => {},
+    qemuDevice: () => {},
+    qemuRegion: () => {},
+    setIoeventfd: () => {},
+    gapAhead: () => {},
+    lost: (cpu, count) => calls.push(`lost ${cpu} ${count}`),
+    malformed: (kind) => calls.push(`malformed ${kind}`),
+  };
+  const decoder = new FtraceTextDecoder(vocabulary, sink);
+  decoder.push(Buffer.from(text.includes('\n') ? text : `${HEADER}${text}\n`));
+  decoder.end();
+  return calls;
+}
+
+const HEADER = '       CPU 0/KVM-174     [000] d..1.    13.107384: ';
+
+// Texts are as the kernels' TP_printk formats give them, by generation; see the head of src/decode/kvm/kvm-text.ts.
+const ROWS: [name: string, text: string, want: string | string[]][] = [
+  [
+    'SVM, 5.10 and later',
+    'kvm_exit: vcpu 0 reason npf rip 0xfff0 info1 0x0000000100000014 info2 0x00000000fffffff0 intr_info 0x00000000 error_code 0x00000000',
+    'exit vcpu=0 npf 100000014 fffffff0',
+  ],
+  [
+    'VMX with requests (6.x)',
+    'kvm_exit: vcpu 3 reason EPT_MISCONFIG rip 0x1 info1 0x0000000000000000 info2 0x0000000000000000 intr_info 0x00000000 error_code 0x00000000 requests 0x0000000000000000',
+    'exit vcpu=3 EPT_MISCONFIG 0 0',
+  ],
+  [
+    'VMX, 5.6 to 5.9',
+    'kvm_exit: vcpu 1 reason IO_INSTRUCTION rip 0xffff info e90008 0',
+    'exit vcpu=1 IO_INSTRUCTION e90008 0',
+  ],
+  [
+    'VMX, 3.x to 5.5',
+    'kvm_exit: reason EPT_VIOLATION rip 0xffffffff8105 info 181 80000000',
+    'exit vcpu=-1 EPT_VIOLATION 181 80000000',
+  ],
+  ['the first kernels', 'kvm_exit: reason EXTERNAL_INTERRUPT rip 0x400', 'exit vcpu=-1 EXTERNAL_INTERRUPT NaN NaN'],
+  ['a reason with a blank', 'kvm_exit: vcpu 0 reason UD excp rip 0x1 info1 0x0 info2 0x0', 'exit vcpu=0 UD excp 0 0'],
+  [
+    'a failed entry',
+    'kvm_exit: vcpu 0 reason INVALID_STATE FAILED_VMENTRY rip 0x1 info1 0x0 info2 0x0',
+    'exit vcpu=0 INVALID_STATE FAILED_VMENTRY 0 0',
+  ],
+  [
+    'a code that the kernel has no name for',
+    'kvm_exit: vcpu 0 reason 0x1234 rip 0x1 info1 0x0 info2 0x0',
+    'exit vcpu=0 0x1234 0 0',
+  ],
+  [
+    "trace-cmd's plugin",
+    'kvm_exit:             reason EXIT_IOIO rip 0xeaba3 info 4020010 eaba4',
+    'exit vcpu=-1 io 4020010 eaba4',
+  ],
+  ['arm64 trap', 'kvm_exit: TRAP: HSR_EC: 0x0024 (DABT_LOW), PC: 0x0000000040080000', 'exit vcpu=-1 DABT_LOW NaN NaN'],
+  ['arm64 interrupt', 'kvm_exit: IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0xffff800008012345', 'exit vcpu=-1 IRQ NaN NaN'],
+  [
+    'an arm64 class that the kernel had no name for',
+    'kvm_exit: TRAP: HSR_EC: 0x0012 (0x12), PC: 0x0000000040080000',
+    'exit vcpu=-1 HVC32 NaN NaN',
+  ],
+  [
+    'riscv guest page fault',
+    'kvm_exit: SEPC:0x80200000, SCAUSE:0x17, STVAL:0x0, HTVAL:0x0, HTINST:0x0',
+    'exit vcpu=-1 EXC_STORE_GUEST_PAGE_FAULT NaN NaN',
+  ],
+  [
+    'riscv interrupt',
+    'kvm_exit: SEPC:0x80200000, SCAUSE:0x8000000000000005, STVAL:0x0, HTVAL:0x0, HTINST:0x0',
+    'exit vcpu=-1 IRQ_S_TIMER NaN NaN',
+  ],
+  ['loongarch', 'kvm_exit: [IDLE]PC: 0x90000000', 'exit vcpu=-1 IDLE NaN NaN'],
+  [
+    's390',
+    'kvm_s390_sie_exit: 02[0000000180000000-000000000011a4c0]: exit sie icptcode 4 (Instruction)',
+    /^exit vcpu=2 /.source,
+  ],
+  ['s390 enter', 'kvm_s390_sie_enter: 02[0000000180000000-000000000011a4c0]: entering sie flags 0', 'entry vcpu=2'],
+  ['entry before 5.6', 'kvm_entry: vcpu 7', 'entry vcpu=7'],
+  ['entry with immediate exit glued on', 'kvm_entry: vcpu 7, rip 0xfff0[immediate exit]', 'entry vcpu=7'],
+  ['entry of arm64', 'kvm_entry: PC: 0x0000000040080000', 'entry vcpu=-1'],
+  ['userspace exit', 'kvm_userspace_exit: reason KVM_EXIT_IO (2)', 'userspace KVM_EXIT_IO'],
+  [
+    'userspace exit beyond the name table',
+    'kvm_userspace_exit: reason 0x1f (31)',
+    'userspace KVM_EXIT_DIRTY_RING_FULL',
+  ],
+  ['restart, whose number is an errno', 'kvm_userspace_exit: reason restart (4)', 'userspace restart'],
+  ['error, whose number is an errno', 'kvm_userspace_exit: reason error (14)', 'userspace error'],
+  ['OUT', 'kvm_pio: pio_write at 0x402 size 2 count 1 val 0x78 ', 'pio out 402 2'],
+  ['IN', 'kvm_pio: pio_read at 0x21 size 1 count 1 val 0x0 ', 'pio in 21 1'],
+  [
+    'MMIO read that nobody answered yet',
+    'kvm_mmio: mmio unsatisfied-read len 4 gpa 0xfed000f0 val 0x0',
+    'mmio 0 fed000f0',
+  ],
+  ['MMIO read', 'kvm_mmio: mmio read len 4 gpa 0xfed000f0 val 0x1', 'mmio 1 fed000f0'],
+  ['MMIO write', 'kvm_mmio: mmio write len 4 gpa 0xfee00300 val 0x0', 'mmio 2 fee00300'],
+  ['ioeventfd', 'kvm_fast_mmio: fast mmio at gpa 0xfe003000', 'fast fe003000'],
+  ['MSI', 'kvm_msi_set_irq: dst 0 vec 37 (Fixed|physical|edge)', 'interrupt 174'],
+  [
+    'marker',
+    'tracing_mark_write: kvm_run_exit cpu_index 0, reason 2',
+    ['run 174 cpu=0 KVM_EXIT_IO', 'qemu kvm_run_exit'],
+  ],
+  [
+    'marker in trace-cmd',
+    'print: tracing_mark_write: kvm_run_exit cpu_index 1, reason 6',
+    ['run 174 cpu=1 KVM_EXIT_MMIO', 'qemu kvm_run_exit'],
+  ],
+  [
+    'marker without symbols',
+    '0: kvm_run_exit cpu_index 0, reason 5',
+    ['run 174 cpu=0 KVM_EXIT_HLT', 'qemu kvm_run_exit'],
+  ],
+  [
+    'marker by a symbol unknown',
+    'vfs_write: kvm_run_exit cpu_index 0, reason 5',
+    ['run 174 cpu=0 KVM_EXIT_HLT', 'qemu kvm_run_exit'],
+  ],
+  ['loss of a known number', 'CPU:1 [LOST 1472 EVENTS]\n', 'lost 1 1472'],
+  ['loss of unknown number', 'CPU:12 [LOST EVENTS]\n', 'lost 12 -1'],
+  ['loss as trace-cmd says it', 'CPU:1 [1472 EVENTS DROPPED]\n', 'lost 1 1472'],
+  ['an event of no interest', 'kvm_fpu: load', []],
+  ['a nested exit, which kvm_exit has shown', 'kvm_nested_vmexit: vcpu 0 reason npf rip 0x1 info1 0x0 info2 0x0', []],
+  ['a comment', '# tracer: nop\n', []],
+  ['an exit cut short', 'kvm_exit: vcpu 0 reason npf', 'malformed arguments'],
+  ['an invented format', 'kvm_exit: vcpu 0, reason EXTERNAL_INTERRUPT (1)', 'malformed arguments'],
+  ['a userspace exit cut short', 'kvm_userspace_exit: reason KVM_EXIT_IO (2', 'malformed arguments'],
+  ['no line at all', 'hello\n', 'malformed line'],
+];
+
+for (const [name, text, want] of ROWS) {
+  test(`FtraceTextDecoder reads ${name}`, () => {
+    const calls = decode(text);
+    if (typeof want === 'string' && want.startsWith('^')) assert.match(calls.join('\n'), new RegExp(want));
+    else assert.deepEqual(calls.sort(), [want].flat().sort());
+  });
+}
+
+test('FtraceTextDecoder names a bare code once a named reason has told whose it is', () => {
+  const line = (reason: string) => `${HEADER}kvm_exit: vcpu 0 reason ${reason} rip 0x1 info1 0x0 info2 0x0\n`;
+  assert.deepEqual(decode(line('0xa2') + line('npf') + line('0xa2')), [
+    'exit vcpu=0 0xa2 0 0',
+    'exit vcpu=0 npf 0 0',
+    'exit vcpu=0 invpcid 0 0',
+  ]);
+});

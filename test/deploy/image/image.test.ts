@@ -1,0 +1,265 @@
+/**
+ * The container image without a container engine: what .dockerignore lets through, the Dockerfile's stages run line by line, and the tree that
+ * comes out, started read-only and without any right.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, cpSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from '../../support/fixtures.js';
+import { freePort } from '../../support/free-port.js';
+import { addRuntime, type ContainerOptions, runBeside, startContained } from '../../support/guest/container.js';
+import { configOf, DOCKERFILE, stagesOf } from '../../support/image/dockerfile.js';
+import { contextFiles, filesOf, ImageBuild, isIgnored } from '../../support/image/image-build.js';
+import { parseMetrics } from '../../support/prometheus/metrics-text.js';
+import { startReceiver } from '../../support/prometheus/otlp-receiver.js';
+import { needs, requires } from '../../support/require.js';
+import { endAll, endLater } from '../../support/running.js';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'image-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+afterEach(endAll);
+
+const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const CONFIG = configOf(DOCKERFILE);
+
+/** npm from its cache only: it is full where npm ci was run. Undefined: it is not. */
+function build(): ImageBuild | undefined {
+  try {
+    return new ImageBuild(FOLDER, DOCKERFILE, { ...process.env, npm_config_offline: 'true' });
+  } catch (error) {
+    if (error instanceof Error && /ENOTCACHED/.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
+const BUILT = build();
+const TREE = requires('npm-cache', BUILT !== undefined);
+const CONTAINED = [TREE, needs('root', 'setpriv', 'unshare')].find(({ skip }) => skip !== false) ?? TREE;
+
+function tree(): string {
+  assert.ok(BUILT !== undefined);
+  return BUILT.tree;
+}
+
+test('the builder gets what the Dockerfile copies, and nothing else', () => {
+  const copied = stagesOf(DOCKERFILE)
+    .flatMap(({ instructions }) => instructions)
+    .filter(({ keyword, flags }) => keyword === 'COPY' && !flags.has('from'))
+    .flatMap(({ words }) => words.slice(0, -1));
+  const files = contextFiles();
+  const isIn = (file: string, source: string) => file === source || file.startsWith(`${source}/`);
+  assert.deepEqual(
+    files.filter((file) => !copied.some((source) => isIn(file, source))),
+    [],
+  );
+  assert.deepEqual(
+    copied.filter((source) => !files.some((file) => isIn(file, source))),
+    [],
+  );
+  assert.ok(files.includes('src/main.ts') && files.includes('deploy/demo/recording/trace_pipe.txt.gz'));
+});
+
+test('secrets, tests and leftovers of builds do not get to the builder', () => {
+  const secrets = ['.env', '.npmrc', 'web.yml', 'server.key', 'src/.env', 'src/web/server.key', 'src/web/ca.pem'];
+  const leftovers = ['src/main.js', 'src/main.js.map', 'src/web/.app.ts.swp', 'build/src/main.js', 'src/debug.log'];
+  const others = ['node_modules/express/index.js', 'test/main.ts', '.git/config', 'deploy/kubernetes/secret.yaml'];
+  assert.deepEqual(
+    [...secrets, ...leftovers, ...others].filter((path) => !isIgnored(path)),
+    [],
+  );
+});
+
+test('what is let through is named without wildcards, as not all builders look into folders for these', () => {
+  const exceptions = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('!'));
+  assert.deepEqual(
+    exceptions.filter((line) => /[*?[]/.test(line)),
+    [],
+  );
+});
+
+test('the image holds the program, its packages, the demonstration and licences', TREE, () => {
+  assert.deepEqual(readdirSync(tree()), ['app']);
+  const app = join(tree(), 'app');
+  assert.deepEqual(readdirSync(app).sort(), ['LICENSE', 'build', 'deploy', 'node_modules', 'package.json']);
+  const files = filesOf(app);
+  assert.deepEqual(
+    files.filter((file) => /\.(map|tsx?|tsbuildinfo|node)$|\/\.(env|npmrc)/.test(file)),
+    [],
+  );
+  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: boolean }>;
+  };
+  const packages = Object.entries(lock.packages).filter(([path]) => path !== '');
+  for (const [path, { dev = false }] of packages) assert.equal(existsSync(join(app, path, 'package.json')), !dev, path);
+});
+
+test('the program in the image is the one that the tests test', TREE, () => {
+  const compiled = join(import.meta.dirname, '../../../src');
+  const files = filesOf(join(tree(), 'app/build/src'));
+  const sources = contextFiles().filter((file) => file.startsWith('src/'));
+  assert.deepEqual(files, sources.map((file) => file.slice('src/'.length).replace(/\.ts$/, '.js')).sort());
+  const code = (file: string) =>
+    readFileSync(file, 'utf8')
+      .replace(/^\/\/# sourceMappingURL=.*$/m, '')
+      .trimEnd();
+  for (const file of files) assert.equal(code(join(tree(), 'app/build/src', file)), code(join(compiled, file)), file);
+});
+
+test('the files of the image take less than 20 MB', TREE, () => {
+  const bytes = filesOf(tree()).reduce((sum, file) => sum + lstatSync(join(tree(), file)).size, 0);
+  assert.ok(bytes < 20e6, `${bytes}`);
+});
+
+test('the image says what it is', () => {
+  const { labels, ports, user, entrypoint } = CONFIG;
+  const label = (name: string) => labels[`org.opencontainers.image.${name}`];
+  assert.equal(label('version'), PACKAGE.version);
+  assert.equal(label('licenses'), PACKAGE.license);
+  assert.equal(label('description'), PACKAGE.description);
+  assert.equal(label('created'), new Date(0).toISOString().replace('.000', ''));
+  assert.match(label('base.name') ?? '', /^gcr\.io\/distroless\/nodejs24-debian13:/);
+  assert.deepEqual([ports, user], [['10586'], '0:0']);
+  assert.equal(entrypoint.at(-1), '/app/build/src/main.js');
+});
+
+/** The whole tree, content and times. */
+function fingerprint(folder: string): string {
+  const hash = createHash('sha256');
+  for (const file of filesOf(folder)) {
+    const { mode, size, mtimeMs } = lstatSync(join(folder, file));
+    hash.update(`${file} ${mode} ${size} ${mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}
+
+const TRACEFS = '/sys/kernel/tracing';
+let rootFolder: string | undefined;
+
+/** The image's files on top of the base image's. */
+function root(): string {
+  if (rootFolder === undefined) {
+    rootFolder = join(FOLDER, 'root');
+    cpSync(tree(), rootFolder, { recursive: true });
+    addRuntime(rootFolder, [TRACEFS]);
+    chmodSync(rootFolder, 0o755);
+  }
+  return rootFolder;
+}
+
+/** Starts the image with `args`, on a port of this host. */
+async function start(args: readonly string[], more: Partial<ContainerOptions> = {}) {
+  const before = fingerprint(root());
+  const address = `127.0.0.1:${await freePort()}`;
+  const options = { environment: { ...CONFIG.environment, KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: address }, ...more };
+  const child = startContained(root(), [...CONFIG.entrypoint, ...args], options);
+  let log = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (text) => {
+      log += text;
+    });
+  const ended = once(child, 'close');
+  endLater(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const deadline = Date.now() + 30_000;
+  while (!log.includes('msg=serving')) {
+    assert.ok(child.exitCode === null && Date.now() < deadline, log);
+    await sleep(50);
+  }
+  return {
+    child,
+    url: `http://${address}`,
+    log: () => log,
+    isHealthy: () => runBeside(child, CONFIG.healthcheck, options),
+    async stop() {
+      child.kill(CONFIG.stopSignal as NodeJS.Signals);
+      await ended;
+      assert.deepEqual([child.exitCode, child.signalCode], [0, null], log);
+      assert.equal(fingerprint(root()), before, 'it has written to its image');
+    },
+  };
+}
+
+test('the demonstration runs from the image, read-only and without any right, and ends with 0', CONTAINED, async () => {
+  // Loads the packages that are only for OTLP.
+  const receiver = await startReceiver();
+  const otlp = [`--otlp.endpoint=http://127.0.0.1:${receiver.port}`, '--otlp.interval=1s'];
+  const { child, url, log, isHealthy, stop } = await start(['demo', ...otlp]);
+  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+  assert.match(status, /^Uid:\t0\t0\t0\t0$/m);
+  for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb']) assert.match(status, new RegExp(`^Cap${set}:\\t0{16}$`, 'm'));
+  const families = parseMetrics(await (await fetch(`${url}/metrics`)).text());
+  assert.deepEqual(
+    new Set(families.get('kvm_vm_info')?.samples.map(({ labels }) => labels.get('vm'))),
+    new Set(['web-1', 'legacy-db']),
+  );
+  assert.deepEqual(isHealthy(), { status: 0, output: '' });
+  await receiver.atLeast(1);
+  assert.doesNotMatch(log(), /EROFS|EACCES|ENOENT|level=error/);
+  await stop();
+});
+
+test('the demonstration needs not even to be root, as compose.yaml starts it', CONTAINED, async () => {
+  const { child, url, isHealthy, stop } = await start(['demo'], { uid: 65534 });
+  assert.match(readFileSync(`/proc/${child.pid}/status`, 'utf8'), /^Uid:\t65534\t65534\t65534\t65534$/m);
+  assert.equal((await fetch(`${url}/metrics`)).status, 200);
+  assert.deepEqual(isHealthy(), { status: 0, output: '' });
+  await stop();
+});
+
+test('the health check of the image says no once the agent is stuck', CONTAINED, async () => {
+  const { child, isHealthy } = await start(['demo']);
+  child.kill('SIGSTOP');
+  const { status, output } = isHealthy();
+  assert.equal(status, 1);
+  assert.match(output, /^not healthy: no answer within \d+ ms\n$/);
+});
+
+const LIVE = [CONTAINED, needs('tracefs', 'kvm-events')].find(({ skip }) => skip !== false) ?? CONTAINED;
+
+test(
+  "the agent reads this host's trace from the image, given tracefs and nothing else, and leaves nothing",
+  LIVE,
+  async () => {
+    const name = `kvm-exit-exporter-image-${process.pid}`;
+    const { url, stop } = await start([...CONFIG.command, `--tracefs.instance=${name}`], { mounts: [TRACEFS] });
+    assert.ok(readdirSync(`${TRACEFS}/instances`).includes(name));
+    assert.equal((await fetch(`${url}/-/ready`)).status, 200);
+    const families = parseMetrics(await (await fetch(`${url}/metrics`)).text());
+    assert.deepEqual(
+      families.get('kvm_exit_exporter_source_up')?.samples.map(({ labels, value }) => [labels.get('source'), value]),
+      [['tracefs', 1]],
+    );
+    await stop();
+    assert.ok(!readdirSync(`${TRACEFS}/instances`).includes(name));
+  },
+);
+
+test('without tracefs it says what is missing, and ends with 2', CONTAINED, async () => {
+  const child = startContained(root(), [...CONFIG.entrypoint, ...CONFIG.command], { environment: CONFIG.environment });
+  let log = '';
+  child.stderr?.on('data', (text) => {
+    log += text;
+  });
+  await once(child, 'close');
+  assert.equal(child.exitCode, 2, log);
+  assert.match(log, /^kvm-exit-exporter: tracefs is not mounted and cannot be: /m);
+});
+
+test('the image works from any folder it is put in', TREE, () => {
+  const { status, stdout } = spawnSync(process.execPath, [join(tree(), 'app/build/src/main.js'), '--version'], {
+    cwd: '/',
+    env: {},
+    encoding: 'utf8',
+  });
+  assert.deepEqual([status, stdout], [0, `kvm-exit-exporter ${PACKAGE.version}\n`]);
+});

@@ -1,0 +1,301 @@
+/** What an OTLP receiver gets, read by a decoder of our own, against what /metrics shows at the same moment. */
+
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { ALL_COLLECTORS, Ledger } from '../../../src/count/ledger.js';
+import type { ThreadOwner } from '../../../src/count/thread-owners.js';
+import { type OtlpExport, type OtlpOptions, startOtlp } from '../../../src/expose/otlp/export.js';
+import { PrometheusView } from '../../../src/expose/prometheus.js';
+import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
+import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
+import type { Snapshot } from '../../../src/snapshot/snapshot.js';
+import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
+import { parseMetrics } from '../../support/prometheus/metrics-text.js';
+import {
+  asPrometheus,
+  metricOf,
+  pointOf,
+  type Receiver,
+  startReceiver,
+} from '../../support/prometheus/otlp-receiver.js';
+import { endAll } from '../../support/running.js';
+
+afterEach(endAll);
+
+const ORIGIN = { version: '1.2.3', port: '10586', containerId: '', kubernetes: {} };
+const CUMULATIVE = { sums: false, histograms: false };
+const DELTA = { sums: true, histograms: true };
+/** Nothing is exported until the test says so: by the last export, or by a short interval. */
+const NEVER_MS = 3_600_000;
+
+function exportTo(receiver: Receiver, takeSnapshot: () => Snapshot, options: Partial<OtlpOptions> = {}): OtlpExport {
+  const url = `http://127.0.0.1:${receiver.port}/v1/metrics`;
+  return startOtlp(takeSnapshot, ORIGIN, {
+    url,
+    intervalMs: NEVER_MS,
+    timeoutMs: 20_000,
+    delta: CUMULATIVE,
+    ...options,
+  });
+}
+
+/** A VM for every hundred threads, with something of every kind in it. */
+function busyLedger(vms: number): Ledger {
+  const lives = Array.from({ length: vms }, () => ({}));
+  const ofThread = (tid: number): ThreadOwner => {
+    const vm = Math.floor(tid / 100) - 1;
+    return { vm: `vm-${vm}`, vcpu: tid % 100 === 99 ? '' : String(tid % 100), life: lives[vm] };
+  };
+  const infos = lives.map((_, vm) => ({
+    vm: `vm-${vm}`,
+    uuid: `uuid-${vm}`,
+    pid: String(100 * vm),
+    vmm: 'qemu',
+    demo: 'false',
+    vcpus: 2,
+  }));
+  const ledger = new Ledger({ ofThread, vms: () => infos }, { collectors: ALL_COLLECTORS });
+  const { reasons, tracepoints, qemuEvents } = ledger.vocabulary;
+  const kernel = ledger.kernelSource('tracefs');
+  const [io, hlt, userspace] = [reasons.id('io'), reasons.id('hlt'), reasons.id('KVM_EXIT_IO')];
+  const log = ledger.qemuSource('log', () => 'vm-0');
+  log.qemuEvent(1, 1, qemuEvents.id('kvm_run_exit'));
+  kernel.lost(1, 17);
+  kernel.lost(0, -1);
+  kernel.malformed('record');
+  let timeNs = 1000;
+  for (let vm = 0; vm < vms; vm++) {
+    for (const vcpu of [0, 1]) {
+      const tid = 100 * (vm + 1) + vcpu;
+      for (let i = 0; i <= vcpu + 1; i++) {
+        kernel.tracepoint(timeNs, 0, tid, tracepoints.id('kvm_exit'));
+        kernel.vmExit(timeNs, 0, tid, vcpu, io, 0, 0);
+        kernel.portIo(timeNs, 0, tid, true, 0x3f8, 1);
+        kernel.userspaceExit(timeNs + 700, 0, tid, userspace);
+        kernel.vmEntry(timeNs + 5000 * (i + 1), 0, tid, vcpu);
+        kernel.vmExit(timeNs + 50_000, 0, tid, vcpu, hlt, 0, 0);
+        kernel.vmEntry(timeNs + 4_000_000_000 * i + 60_000, 0, tid, vcpu);
+        timeNs += 100_000;
+      }
+    }
+    kernel.interrupt(timeNs, 0, 100 * (vm + 1) + 99);
+  }
+  return ledger;
+}
+
+async function shownBy(takeSnapshot: () => Snapshot): Promise<Map<string, number>> {
+  const families = parseMetrics(await new PrometheusView({ takeSnapshot, version: '0', process: false }).render());
+  const shown = new Map<string, number>();
+  for (const { name } of CATALOGUE)
+    for (const { name: series, labels, value } of families.get(name)?.samples ?? [])
+      shown.set(JSON.stringify([series, [...labels].map(plainEdge).sort(([a], [b]) => (a < b ? -1 : 1))]), value);
+  return shown;
+}
+
+/** 0.0000005, 5e-7 and 5e-07 are the same edge. */
+function plainEdge([label, value]: [string, string]): [string, string] {
+  return label === 'le' && value !== '+Inf' ? [label, String(Number(value))] : [label, value];
+}
+
+function sorted(series: ReadonlyMap<string, number>): string[] {
+  return Array.from(series, ([key, value]) => `${key} ${value}`).sort();
+}
+
+describe('what arrives is what /metrics shows', () => {
+  it('of every metric of the catalogue', async () => {
+    const receiver = await startReceiver();
+    const limiter = new SeriesLimiter();
+    const ledger = busyLedger(3);
+    const snapshot = limiter.apply(takeSnapshot(ledger.totals()));
+    await exportTo(receiver, () => snapshot).stop();
+    assert.deepEqual(sorted(asPrometheus(receiver.requests)), sorted(await shownBy(() => snapshot)));
+    const [request] = receiver.requests;
+    assert.deepEqual(
+      request?.metrics.map(({ name }) => name),
+      CATALOGUE.map(({ otel }) => otel.name),
+      'every metric',
+    );
+    for (const { name, type, help, otel } of CATALOGUE) {
+      const found = metricOf(request, otel.name);
+      const kind = { counter: 'sum', gauge: 'gauge', histogram: 'histogram' }[type];
+      const temporality = type === 'gauge' ? 0 : 2;
+      assert.deepEqual(
+        [found?.kind, found?.unit, found?.description, found?.temporality, found?.monotonic],
+        [kind, otel.unit, help, temporality, type === 'counter'],
+        name,
+      );
+    }
+    assert.deepEqual(request?.scope, { name: 'kvm-exit-exporter', version: '1.2.3' });
+  });
+
+  it('of more than 10,000 series, complete and without an overflow', async () => {
+    const receiver = await startReceiver();
+    const snapshot = takeSnapshot(busyLedger(700).totals());
+    await exportTo(receiver, () => snapshot).stop();
+    const arrived = asPrometheus(receiver.requests);
+    const shown = await shownBy(() => snapshot);
+    assert.deepEqual(sorted(arrived), sorted(shown));
+    const points = receiver.requests
+      .flatMap(({ metrics }) => metrics)
+      .reduce((sum, { points: own }) => sum + own.length, 0);
+    assert.ok(points > 10_000, `${points} points`);
+    assert.ok(![...arrived.keys()].some((key) => key.includes('otel.metric.overflow')));
+  });
+
+  it('in several requests where there is much', async () => {
+    const receiver = await startReceiver();
+    const snapshot = takeSnapshot(busyLedger(1000).totals());
+    await exportTo(receiver, () => snapshot).stop();
+    assert.ok(receiver.requests.length > 1, `${receiver.requests.length} requests`);
+    assert.ok(receiver.requests.every(({ bytes }) => bytes < 8 << 20));
+    assert.deepEqual(asPrometheus(receiver.requests).size, (await shownBy(() => snapshot)).size);
+  });
+});
+
+/** A snapshot of one VM's exits and their durations. */
+function snapshotOf(vms: Record<string, number>, pid = '1'): Snapshot {
+  const empty = takeSnapshot(busyLedger(0).totals());
+  const names = Object.keys(vms);
+  return {
+    ...empty,
+    sources: [],
+    tracepoints: [],
+    qemuEvents: [],
+    vms: names.map((vm) => ({ vm, uuid: '', pid, vmm: 'qemu', demo: 'false', vcpus: 1 })),
+    exits: Object.entries(vms).map(([vm, count]) => ({ vm, vcpu: '0', layer: 'kvm', reason: 'io', count })),
+    durations: Object.entries(vms).map(([vm, count]) => ({
+      ...{ vm, layer: 'kvm', reason: 'io', count, sumSeconds: count / 4 },
+      ...{ minSeconds: 0.25, maxSeconds: 0.25, p50Seconds: 0.25, p99Seconds: 0.25 },
+      // All in the bucket up to 0.52 s.
+      buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)),
+    })),
+  };
+}
+
+/** Exports a snapshot each, one after the other. */
+async function exportEach(
+  snapshots: readonly Snapshot[],
+  options: Partial<OtlpOptions> = {},
+  status: () => number | undefined = () => 200,
+): Promise<Receiver> {
+  const receiver = await startReceiver({ status });
+  let index = 0;
+  const otlp = exportTo(receiver, () => snapshots[Math.min(index++, snapshots.length - 1)] as Snapshot, {
+    // Nine tenths of it is how long an answer may take, also on a machine that stops for a moment.
+    intervalMs: 400,
+    ...options,
+  });
+  const deadline = Date.now() + 10_000;
+  while (index < snapshots.length && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  await otlp.stop();
+  return receiver;
+}
+
+const exitsOf = (vm: string) => (request: Receiver['requests'][number]) => pointOf(request, 'kvm.exits', { vm });
+
+describe('the start of a series', () => {
+  it('is the moment at which it was not there yet, and stays', async () => {
+    const { requests } = await exportEach([
+      snapshotOf({ a: 1 }),
+      snapshotOf({ a: 5, b: 7 }),
+      snapshotOf({ a: 6, b: 7 }),
+    ]);
+    const [a0, a1, a2] = requests.map(exitsOf('a'));
+    const [b0, b1, b2] = requests.map(exitsOf('b'));
+    assert.deepEqual([a1?.startNs, a2?.startNs], [a0?.startNs, a0?.startNs]);
+    assert.ok((a0?.startNs ?? 0n) < (a0?.timeNs ?? 0n));
+    assert.equal(b0, undefined);
+    assert.equal(b1?.startNs, a0?.timeNs);
+    assert.equal(b2?.startNs, b1?.startNs);
+    assert.deepEqual([a0?.value, a1?.value, a2?.value, b2?.value], [1, 5, 6, 7]);
+  });
+
+  it('is a new one where it counts anew', async () => {
+    const { requests } = await exportEach([snapshotOf({ a: 100 }), snapshotOf({ a: 3 })]);
+    const [before, after] = requests.map(exitsOf('a'));
+    assert.equal(after?.startNs, before?.timeNs);
+    assert.equal(pointOf(requests[1], 'kvm.exit.duration')?.startNs, before?.timeNs, 'of its histogram too');
+  });
+
+  it('is a new one where the VM was started again, though it has counted more since', async () => {
+    const { requests } = await exportEach([snapshotOf({ a: 100 }, '11'), snapshotOf({ a: 300 }, '12')]);
+    const [before, after] = requests.map(exitsOf('a'));
+    assert.equal(after?.startNs, before?.timeNs);
+  });
+
+  it('is told of no series that has ended', async () => {
+    const { requests } = await exportEach([
+      snapshotOf({ a: 1, b: 2 }),
+      snapshotOf({ b: 2 }),
+      snapshotOf({ a: 3, b: 2 }),
+    ]);
+    assert.deepEqual(
+      requests
+        .slice(0, 3)
+        .map((request) => metricOf(request, 'kvm.exits')?.points.map(({ attributes }) => attributes.vm)),
+      [['a', 'b'], ['b'], ['a', 'b']],
+    );
+    const [, gone, again] = requests;
+    assert.equal(again && exitsOf('a')(again)?.startNs, gone && exitsOf('b')(gone)?.timeNs);
+  });
+});
+
+describe('delta temporality', () => {
+  it('sends what came since the last export, and nothing of what stood still', async () => {
+    const { requests } = await exportEach(
+      [snapshotOf({ a: 10, b: 1 }), snapshotOf({ a: 14, b: 1 }), snapshotOf({ a: 3, b: 1 })],
+      { delta: DELTA },
+    );
+    const [first, second, third] = requests;
+    const seen = [first, second, third].map((request) => request && exitsOf('a')(request));
+    assert.deepEqual(
+      seen.map((point) => point?.value),
+      [10, 4, 3],
+    );
+    assert.equal(seen[1]?.startNs, seen[0]?.timeNs);
+    assert.equal(seen[2]?.startNs, seen[1]?.timeNs);
+    assert.equal(second && exitsOf('b')(second), undefined);
+    assert.equal(metricOf(first, 'kvm.exits')?.temporality, 1);
+    assert.equal(metricOf(second, 'kvm.vm.vcpus')?.points.length, 2, 'gauges always');
+    const histogram = pointOf(second, 'kvm.exit.duration', { vm: 'a' });
+    assert.deepEqual(
+      [histogram?.count, histogram?.sum, histogram?.bucketCounts.at(10), histogram?.bucketCounts.at(9)],
+      [4, 1, 4, 0],
+    );
+  });
+
+  it('sends again what did not arrive', async () => {
+    let answers = 0;
+    const { requests } = await exportEach(
+      [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 })],
+      { delta: DELTA },
+      () => (answers++ === 1 ? 400 : 200),
+    );
+    const seen = requests.map(exitsOf('a')).filter((point) => point !== undefined);
+    assert.deepEqual(
+      seen.map(({ value }) => value),
+      [10, 10],
+    );
+    assert.equal(seen[1]?.startNs, seen[0]?.timeNs, 'for all of that time');
+  });
+
+  it('is for histograms alone with lowmemory', async () => {
+    const { requests } = await exportEach([snapshotOf({ a: 10 })], { delta: { sums: false, histograms: true } });
+    assert.deepEqual(
+      ['kvm.exits', 'kvm.exit.duration'].map((name) => metricOf(requests[0], name)?.temporality),
+      [2, 1],
+    );
+  });
+});
+
+describe('the resource', () => {
+  it('is the host and this program', async () => {
+    const { requests } = await exportEach([snapshotOf({ a: 1 })]);
+    const { resource } = requests[0] ?? {};
+    assert.equal(resource?.['service.name'], 'kvm-exit-exporter');
+    assert.equal(resource?.['service.version'], '1.2.3');
+    assert.equal(resource?.['service.instance.id'], `${resource?.['host.name']}:10586`);
+    for (const name of ['host.name', 'host.arch', 'os.type', 'os.version', 'process.pid'])
+      assert.ok((resource?.[name] ?? '') !== '', name);
+  });
+});

@@ -1,0 +1,106 @@
+/**
+ * Clocks that step. The wall clock of this host is not touched - others run here too: the program alone is told another time, and
+ * a time namespace gives it another CLOCK_MONOTONIC than the kernel's.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startAgent, TRACEFS } from '../../support/agent/agent.js';
+import { countsExactly, ioExits, liveFault, OUTS, says } from '../../support/guest/faults.js';
+import { startGuest } from '../../support/guest/qemu.js';
+import { metricOf, startReceiver } from '../../support/prometheus/otlp-receiver.js';
+import { endAll } from '../../support/running.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
+
+afterEach(endAll);
+
+/** No clock can be set below 0, and this host may have been started just now. */
+const OFFSETS = [
+  ['behind', -Math.floor(uptime() / 2)],
+  ['a day ahead', 86_400],
+] as const;
+
+for (const [what, seconds] of OFFSETS)
+  test(
+    `in a time namespace whose monotonic clock is ${what}: every event is counted at once`,
+    liveFault('unshare'),
+    async () => {
+      const agent = await startAgent({ prefix: ['unshare', '--time', `--monotonic=${seconds}`] });
+      const offsets = readFileSync(`/proc/${agent.process.pid}/timens_offsets`, 'utf8');
+      assert.match(offsets, new RegExp(`^monotonic +${seconds} `, 'm'));
+      await countsExactly(agent, 'other-clock');
+      await agent.stop();
+    },
+  );
+
+const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
+
+/** In a mount namespace of its own, so that nobody else is told. */
+test(
+  "the kernel trusts its CPUs' clock no more: another one is taken, and counting goes on",
+  liveFault('unshare'),
+  async (t) => {
+    const file = join(temporaryFolder(t, 'clock-source'), 'current_clocksource');
+    writeFileSync(file, 'tsc\n');
+    const script = `mount --bind ${file} ${CLOCK_SOURCE} && exec "$@"`;
+    const agent = await startAgent({ prefix: ['unshare', '--mount', 'sh', '-c', script, 'sh'] });
+    const clock = () => readFileSync(join(TRACEFS, 'instances', agent.instance, 'trace_clock'), 'utf8');
+    assert.match(clock(), /\[local\]/);
+    await countsExactly(agent, 'before-mono');
+    writeFileSync(file, 'hpet\n');
+    await says(agent, /level=warn msg=waiting because=.*clock.*[\s\S]*msg="reading kernel trace"/);
+    assert.match(clock(), /\[mono\]/);
+    await countsExactly(agent, 'after-mono');
+    assert.equal(ioExits(await agent.scrape(), 'before-mono'), OUTS + 1);
+    await agent.stop();
+  },
+);
+
+/** What the program takes for the wall clock goes forth or back with each second that passes, by an hour more each time: no two seconds look alike. */
+const STEPPING = `
+  const RealDate = Date;
+  const step = () => {
+    const seconds = Math.floor(performance.now() / 1000);
+    return 3600e3 * (seconds % 2 === 0 ? seconds : -seconds);
+  };
+  globalThis.Date = class extends RealDate {
+    constructor(...given) { given.length === 0 ? super(RealDate.now() + step()) : super(...given); }
+    static now() { return RealDate.now() + step(); }
+  };`;
+
+test(
+  'the wall clock steps by hours each second: counts and times away from the guest are as ever',
+  liveFault(),
+  async () => {
+    const receiver = await startReceiver();
+    const preload = `data:text/javascript,${encodeURIComponent(STEPPING)}`;
+    const agent = await startAgent({
+      prefix: ['env', `NODE_OPTIONS=--import=${preload}`],
+      args: [`--otlp.endpoint=http://127.0.0.1:${receiver.port}`, '--otlp.interval=1s'],
+    });
+    const startMs = performance.now();
+    const guest = startGuest({ name: 'stepping', steps: [{ forever: { out: 0x80 } }] });
+    // A line is logged as each of these starts, some of them between two steps.
+    for (let round = 0; round < 4; round++) {
+      await countsExactly(agent, `between-steps-${round}`);
+      await sleep(1000);
+    }
+    await receiver.atLeast(4, 20_000);
+    await guest.kill();
+    const samples = await agent.scrape();
+    const seconds = (performance.now() - startMs) / 1000;
+    const outside = samples.sum('kvm_vcpu_outside_guest_seconds_total', { vm: 'stepping' });
+    assert.ok(outside > 0 && outside < seconds, `${outside} s away from the guest within ${seconds} s`);
+    // It did step: its own lines go back in time.
+    const times = [...agent.log().matchAll(/^time=(\S+)/gm)].map(([, time = '']) => Date.parse(time));
+    assert.ok(times.some((time, line) => Math.abs(time - (times[line - 1] ?? time)) > 3600e3));
+    for (const request of receiver.requests)
+      for (const { startNs, timeNs } of metricOf(request, 'kvm.exits')?.points ?? [])
+        assert.ok(startNs <= timeNs, `a sum from ${startNs} to ${timeNs}`);
+    await countsExactly(agent, 'after-steps');
+    await agent.stop();
+  },
+);

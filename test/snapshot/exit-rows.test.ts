@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Columns, ExitRows } from '../../src/snapshot/exit-rows.js';
+import type { ExitCount } from '../../src/snapshot/snapshot.js';
+
+const VCPUS = [
+  { vm: 'a', vcpu: '0' },
+  { vm: 'a', vcpu: '1' },
+  { vm: 'b', vcpu: '' },
+];
+const REASONS = ['other', 'io', 'KVM_EXIT_IO'];
+
+const added = fc.array(
+  fc.record({
+    vcpu: fc.nat({ max: VCPUS.length - 1 }),
+    layer: fc.constantFrom('kvm' as const, 'qemu' as const),
+    reason: fc.nat({ max: REASONS.length - 1 }),
+    count: fc.maxSafeNat(),
+  }),
+  { maxLength: 1000, size: 'max' },
+);
+
+test('rows come out as they were put in, however often they are read', () => {
+  fc.assert(
+    fc.property(added, (rows) => {
+      const columns = new Columns();
+      for (const { vcpu, layer, reason, count } of rows) columns.add(vcpu, layer, reason, count);
+      const exits = new ExitRows(VCPUS, REASONS, columns);
+      const want = rows.map(({ vcpu, layer, reason, count }) => ({
+        ...VCPUS[vcpu],
+        layer,
+        reason: REASONS[reason],
+        count,
+      }));
+      assert.equal(exits.length, want.length);
+      assert.deepEqual([...exits], want);
+      assert.deepEqual(
+        exits.map((row) => row),
+        want,
+      );
+      const isOdd = ({ count }: { readonly count: number }) => count % 2 === 1;
+      assert.deepEqual(exits.filter(isOdd), want.filter(isOdd));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('other labels change the labels and nothing else', () => {
+  const columns = new Columns();
+  columns.add(2, 'qemu', 1, 5);
+  const exits = new ExitRows(VCPUS, REASONS, columns);
+  const louder: ExitCount[] = [{ vm: 'B', vcpu: '', layer: 'qemu', reason: 'IO', count: 5 }];
+  assert.deepEqual([...exits.relabelled((label) => label.toUpperCase())], louder);
+  assert.deepEqual([...exits], [{ vm: 'b', vcpu: '', layer: 'qemu', reason: 'io', count: 5 }]);
+});

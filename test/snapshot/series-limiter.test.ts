@@ -1,0 +1,274 @@
+/** The limits on series, over snapshots made by hand and over those of a ledger; sums are added up here, from what went in. */
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Ledger } from '../../src/count/ledger.js';
+import { PrometheusView } from '../../src/expose/prometheus.js';
+import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+import { safeValue } from '../../src/snapshot/safe-labels.js';
+import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
+import type { ExitCount, Snapshot } from '../../src/snapshot/snapshot.js';
+import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
+import { type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
+
+const EMPTY = takeSnapshot(
+  new Ledger({ ofThread: () => ({ vm: '', vcpu: '', life: undefined }), vms: () => [] }).totals(),
+);
+
+interface Guest {
+  readonly vcpus: number;
+  readonly reasons?: number;
+  readonly count?: number;
+}
+
+/** Of each VM: exits by vCPU and reason, as many as `count` each, with their durations, causes, ports and times. */
+function snapshotOf(guests: Record<string, Guest>): Snapshot {
+  const each = <T>(rows: (vm: string, guest: Required<Guest>) => T[]): T[] =>
+    Object.entries(guests).flatMap(([vm, guest]) => rows(vm, { reasons: 4, count: 10, ...guest }));
+  return {
+    ...EMPTY,
+    vms: each((vm, { vcpus }) => [{ vm, uuid: `u-${vm}`, pid: '1', vmm: 'qemu', demo: 'false', vcpus }]),
+    unpaired: each((vm, { count }) => [{ vm, layer: 'kvm', count }]),
+    eventfds: each((vm, { count }) => [
+      { vm, kind: 'ioeventfd', seenBy: 'kvm', device: '', count },
+      ...names('disk', 3).map((device) => ({ vm, kind: 'ioeventfd', seenBy: 'qemu', device, count }) as const),
+    ]),
+    exits: each((vm, { vcpus, reasons, count }) =>
+      names('', vcpus).flatMap((vcpu) =>
+        names('r', reasons).map((reason): ExitCount => ({ vm, vcpu, layer: 'kvm', reason, count })),
+      ),
+    ),
+    durations: each((vm, { reasons, count }) =>
+      names('r', reasons).map((reason) => ({
+        ...{ vm, layer: 'kvm', reason, count, sumSeconds: count / 4, minSeconds: 0.1, maxSeconds: 0.4 },
+        ...{
+          p50Seconds: 0.2,
+          p99Seconds: 0.3,
+          buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)),
+        },
+      })),
+    ),
+    causes: each((vm, { reasons, count }) =>
+      names('r', reasons).map((reason) => ({ vm, reason, userspaceReason: 'KVM_EXIT_IO', count })),
+    ),
+    io: each((vm, { count }) =>
+      names('0x', 5).map((address) => ({
+        vm,
+        layer: 'qemu',
+        bus: 'pio',
+        direction: 'out',
+        address,
+        device: 'd',
+        count,
+      })),
+    ),
+    qemuEvents: each((vm, { count }) => names('event', 3).map((event) => ({ vm, event, count }))),
+    outside: each((vm, { vcpus, count }) =>
+      names('', vcpus).map((vcpu) => ({ vm, vcpu, kvmSeconds: count, qemuSeconds: 2 * count, idleSeconds: 4 * count })),
+    ),
+  };
+}
+
+function names(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+}
+
+/** As Prometheus would read it; a series twice is an error of the reader. */
+async function shown(snapshot: Snapshot): Promise<MetricSample[]> {
+  const families = parseMetrics(
+    await new PrometheusView({ takeSnapshot: () => snapshot, version: '0', process: false }).render(),
+  );
+  return CATALOGUE.flatMap(({ name }) => families.get(name)?.samples ?? []);
+}
+
+/** By metric: all its series together. */
+function totals(samples: readonly MetricSample[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { name, labels, value } of samples) {
+    if (!labels.has('vm') || name === 'kvm_vm_info') continue;
+    const key = `${name} ${labels.get('layer') ?? ''} ${labels.get('le') ?? ''}`;
+    sums[key] = (sums[key] ?? 0) + value;
+  }
+  return sums;
+}
+
+function keys(samples: readonly MetricSample[], vm: string): Set<string> {
+  const own = samples.filter(({ labels }) => labels.get('vm') === vm);
+  return new Set(own.map(({ name, labels }) => `${name} ${JSON.stringify([...labels])}`));
+}
+
+const LIMITS = { series: 100_000, seriesPerVm: 300, labelLength: 128 };
+
+describe('where there is room', () => {
+  it('everything is shown as it is', async () => {
+    const snapshot = snapshotOf({ a: { vcpus: 2 }, b: { vcpus: 4 } });
+    const { series, ...limited } = new SeriesLimiter().apply(snapshot);
+    assert.deepEqual(limited, snapshot);
+    assert.deepEqual(series?.limited, { series: 0, series_per_vm: 0 });
+  });
+
+  it('kvm_exit_exporter_series is the number of lines', async () => {
+    for (const vcpus of [1, 2, 200]) {
+      const samples = await shown(new SeriesLimiter(LIMITS).apply(snapshotOf({ a: { vcpus }, b: { vcpus: 1 } })));
+      const told = samples.find(({ name }) => name === 'kvm_exit_exporter_series');
+      assert.equal(told?.value, samples.length, `${vcpus} vCPUs`);
+    }
+  });
+});
+
+describe('a VM with too many series', () => {
+  const GUESTS = { big: { vcpus: 500, reasons: 5 }, small: { vcpus: 2 } };
+
+  it('keeps to its limit, and nothing is lost', async () => {
+    const snapshot = snapshotOf(GUESTS);
+    const samples = await shown(new SeriesLimiter(LIMITS).apply(snapshot));
+    assert.ok(keys(samples, 'big').size <= LIMITS.seriesPerVm, String(keys(samples, 'big').size));
+    assert.deepEqual(totals(samples), totals(await shown(snapshot)));
+    assert.deepEqual(keys(samples, 'small'), keys(await shown(snapshot), 'small'), 'others are as they were');
+  });
+
+  it('sums its vCPUs as vcpu="other", by reason', async () => {
+    const samples = await shown(new SeriesLimiter(LIMITS).apply(snapshotOf(GUESTS)));
+    const others = samples.filter(
+      ({ name, labels }) => name === 'kvm_exits_total' && labels.get('vm') === 'big' && labels.get('vcpu') === 'other',
+    );
+    const own = samples.filter(({ name, labels }) => name === 'kvm_exits_total' && labels.get('vm') === 'big').length;
+    assert.deepEqual(others.map(({ labels }) => labels.get('reason')).sort(), names('r', 5));
+    const summed = 500 * 5 - (own - 5);
+    assert.equal(
+      others.reduce((sum, { value }) => sum + value, 0),
+      10 * summed,
+    );
+  });
+
+  it('tells how many series got no place, once each', () => {
+    const limiter = new SeriesLimiter(LIMITS);
+    const first = limiter.apply(snapshotOf(GUESTS)).series?.limited;
+    assert.ok((first?.series_per_vm ?? 0) > 1000 && first?.series === 0);
+    assert.deepEqual(limiter.apply(snapshotOf(GUESTS)).series?.limited, first);
+    const more = limiter.apply(snapshotOf({ ...GUESTS, big: { vcpus: 510, reasons: 5 } })).series?.limited;
+    // 10 vCPUs: of each five reasons and three times.
+    assert.equal((more?.series_per_vm ?? 0) - (first?.series_per_vm ?? 0), 10 * (5 + 3));
+  });
+
+  it('keeps the series that it had, whatever comes or goes later', async () => {
+    const limiter = new SeriesLimiter(LIMITS);
+    const before = keys(await shown(limiter.apply(snapshotOf({ big: { vcpus: 20, reasons: 4 } }))), 'big');
+    const grown = keys(await shown(limiter.apply(snapshotOf({ big: { vcpus: 500, reasons: 4 } }))), 'big');
+    const lost = [...before].filter((key) => !grown.has(key));
+    assert.deepEqual(lost, []);
+    const again = keys(await shown(limiter.apply(snapshotOf({ big: { vcpus: 400, reasons: 4 } }))), 'big');
+    assert.deepEqual(again, grown);
+  });
+
+  it('has sums that never fall, also when there would be room again', async () => {
+    const limiter = new SeriesLimiter(LIMITS);
+    limiter.apply(snapshotOf({ big: { vcpus: 500, count: 10 } }));
+    const before = limiter.apply(snapshotOf({ big: { vcpus: 500, count: 20 } }));
+    const after = limiter.apply(snapshotOf({ big: { vcpus: 500, count: 30 } }));
+    const others = (snapshot: Snapshot) =>
+      snapshot.exits.filter(({ vcpu }) => vcpu === 'other').map(({ count }) => count);
+    assert.ok(others(before).length > 0);
+    for (const [index, count] of others(after).entries()) assert.ok(count > (others(before)[index] ?? 0));
+  });
+
+  it('merges what is called other anyway', async () => {
+    const snapshot = snapshotOf({ big: { vcpus: 500, reasons: 40 } });
+    const named = {
+      ...snapshot,
+      durations: snapshot.durations.map((row, index) => (index === 0 ? { ...row, reason: 'other' } : row)),
+    };
+    const samples = await shown(new SeriesLimiter(LIMITS).apply(named));
+    assert.deepEqual(totals(samples), totals(await shown(named)));
+  });
+});
+
+describe('too many series in all', () => {
+  const many = (from: number, to: number, count = 10) =>
+    Object.fromEntries(Array.from({ length: to - from }, (_, index) => [`vm-${from + index}`, { vcpus: 2, count }]));
+  const FEW = { series: 3000, seriesPerVm: 2000, labelLength: 128 };
+
+  it('are as many as allowed, and nothing is lost', async () => {
+    const snapshot = snapshotOf(many(0, 100));
+    const samples = await shown(new SeriesLimiter(FEW).apply(snapshot));
+    assert.ok(samples.length <= FEW.series && samples.length > FEW.series / 2, String(samples.length));
+    assert.deepEqual(totals(samples), totals(await shown(snapshot)));
+  });
+
+  it('leave those that are known as they are, and sum newcomers as vm="other"', async () => {
+    const limiter = new SeriesLimiter(FEW);
+    const before = await shown(limiter.apply(snapshotOf(many(0, 20))));
+    const after = await shown(limiter.apply(snapshotOf({ ...many(20, 200), ...many(0, 20) })));
+    for (let index = 0; index < 20; index++) assert.deepEqual(keys(after, `vm-${index}`), keys(before, `vm-${index}`));
+    assert.ok(keys(after, 'other').size > 0);
+    assert.ok(after.length <= FEW.series, String(after.length));
+  });
+
+  it('are summed so that nothing falls when VMs go, come again, or count anew', () => {
+    const limiter = new SeriesLimiter(FEW);
+    const otherOf = (guests: Record<string, Guest>) =>
+      limiter
+        .apply(snapshotOf(guests))
+        .exits.filter(({ vm }) => vm === 'other')
+        .reduce((sum, { count }) => sum + count, 0);
+    const first = otherOf(many(0, 100));
+    const inAll = 100 * 2 * 4 * 10;
+    assert.ok(first > 0 && first < inAll);
+    const refused = first / (2 * 4 * 10);
+    // The last ten are out. They go; what they did stays.
+    assert.equal(otherOf(many(0, 90)), first);
+    // They come again, from nothing.
+    assert.equal(otherOf({ ...many(0, 90), ...many(90, 100, 1) }), first + 10 * 2 * 4);
+    // All count on, those that came anew as well.
+    assert.equal(otherOf({ ...many(0, 90, 11), ...many(90, 100, 2) }), first + (refused - 10) * 2 * 4 + 10 * 2 * 4 * 2);
+  });
+
+  it('do not mix with a VM that is really called other', async () => {
+    const guests = { other: { vcpus: 2 }, ...many(0, 100) };
+    const samples = await shown(new SeriesLimiter(FEW).apply(snapshotOf(guests)));
+    assert.deepEqual(totals(samples), totals(await shown(snapshotOf(guests))));
+  });
+
+  it('give their places to others when VMs go', async () => {
+    const limiter = new SeriesLimiter(FEW);
+    limiter.apply(snapshotOf(many(0, 100)));
+    const samples = await shown(limiter.apply(snapshotOf(many(100, 110))));
+    assert.ok(keys(samples, 'vm-105').size > 10);
+  });
+});
+
+describe('labels from outside', () => {
+  const MARK = /~[0-9a-f]{8}$/;
+  const cases: readonly (readonly [what: string, value: string, safe: RegExp | string])[] = [
+    ['ordinary names', 'web-1', 'web-1'],
+    ['letters of any script', 'Prüfung 机器 🖥', 'Prüfung 机器 🖥'],
+    ['line breaks and escapes', 'a\nb\u001b[31m', /^a\ufffdb\ufffd\[31m~[0-9a-f]{8}$/],
+    ['half a character', 'a\ud800b', /^a\ufffdb~[0-9a-f]{8}$/],
+    ['text turned around', 'abc\u202etxt', /^abc\ufffdtxt~[0-9a-f]{8}$/],
+    ['a name of exactly the length', 'x'.repeat(128), 'x'.repeat(128)],
+    ['a name that is too long', 'x'.repeat(129), /^x{119}~[0-9a-f]{8}$/],
+    ['a cut in the middle of a character', `${'x'.repeat(118)}🖥${'y'.repeat(20)}`, /^x{118}~[0-9a-f]{8}$/],
+  ];
+  for (const [what, value, safe] of cases)
+    it(what, () => {
+      const made = safeValue(value, 128);
+      if (typeof safe === 'string') assert.equal(made, safe);
+      else assert.match(made, safe);
+      assert.ok(made.length <= 128 && Buffer.from(made).toString() === made);
+    });
+
+  it('stay two where they differ only in what had to go', async () => {
+    const long = 'x'.repeat(200);
+    const snapshot = snapshotOf({
+      'a\n': { vcpus: 1 },
+      'a\t': { vcpus: 1 },
+      [`${long}1`]: { vcpus: 1 },
+      [`${long}2`]: { vcpus: 1 },
+    });
+    const samples = await shown(new SeriesLimiter().apply(snapshot));
+    const vms = new Set(samples.map(({ labels }) => labels.get('vm')).filter((vm) => vm !== undefined));
+    assert.equal(vms.size, 4);
+    for (const vm of vms) assert.match(vm, MARK);
+    assert.deepEqual(totals(samples), totals(await shown(snapshot)));
+  });
+});

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { expandGlob, globRegex } from '../../../src/source/files/glob.js';
+
+test('patterns name what a shell would name', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'glob-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, 'a/b'), { recursive: true });
+  mkdirSync(join(folder, 'c'));
+  for (const name of ['a/1.log', 'a/b/2.log', 'c/3.log', 'c/.4.log', 'c/5.txt', 'c/[x].log'])
+    writeFileSync(join(folder, name), '');
+  const names = (pattern: string) => expandGlob(join(folder, pattern)).map((path) => path.slice(folder.length + 1));
+  assert.deepEqual(names('*/*.log'), ['a/1.log', 'c/3.log', 'c/[x].log']);
+  assert.deepEqual(names('c/.*.log'), ['c/.4.log']);
+  assert.deepEqual(names('c/?.*'), ['c/3.log', 'c/5.txt']);
+  assert.deepEqual(names('[!c]/*/2.log'), ['a/b/2.log']);
+  assert.deepEqual(names('c/[[]x].log'), ['c/[x].log']);
+  assert.deepEqual(names('c/none.log'), ['c/none.log']);
+  const problems: string[] = [];
+  assert.deepEqual(
+    expandGlob(join(folder, 'none/*.log'), (path) => problems.push(path)),
+    [],
+  );
+  assert.deepEqual(problems, [join(folder, 'none')]);
+});
+
+for (const [pattern, matching, other] of [
+  ['kvm_*', 'kvm_run_exit', 'xkvm_run'],
+  ['a.b', 'a.b', 'axb'],
+  ['x(1)', 'x(1)', 'x1'],
+  ['[a-c]?', 'b2', 'd2'],
+] as const)
+  test(`${pattern} matches ${matching}, not ${other}`, () => {
+    assert.equal(globRegex(pattern).test(matching), true);
+    assert.equal(globRegex(pattern).test(other), false);
+  });

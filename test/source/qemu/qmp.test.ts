@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Qmp } from '../../../src/source/qemu/qmp.js';
+import { AgentError } from '../../../src/system/errors.js';
+
+const GREETING =
+  '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}\r\n';
+const EVENT = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n';
+
+/** A QEMU that answers each command with what the test says, and remembers what it was told. */
+async function qemu(
+  t: TestContext,
+  answers: (command: string) => string | undefined,
+  greeting = GREETING,
+): Promise<{ path: string; told: string[] }> {
+  const folder = mkdtempSync(join(tmpdir(), 'qmp-'));
+  const path = join(folder, 'socket');
+  const told: string[] = [];
+  const clients = new Set<Socket>();
+  const server = createServer((client) => {
+    clients.add(client);
+    client.on('error', () => {});
+    client.write(greeting);
+    client.on('data', (data) => {
+      for (const line of data.toString().trim().split('\n')) {
+        told.push(line);
+        const answer = answers(String(JSON.parse(line).execute));
+        if (answer !== undefined) client.write(answer);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(path, resolve);
+  });
+  t.after(() => {
+    for (const client of clients) client.destroy();
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+  return { path, told };
+}
+
+const OK = '{"return": {}}\r\n';
+
+test('states are asked for and set, whatever the VM says in between', async (t) => {
+  const { path, told } = await qemu(t, (command) =>
+    command === 'trace-event-get-state'
+      ? `${EVENT}{"return": [{"vcpu": false, "name": "kvm_run_exit", "state": "disabled"}]}\r\n`
+      : `${EVENT}${OK}`,
+  );
+  const qmp = await Qmp.connect(path);
+  assert.deepEqual(
+    (await qmp.states('kvm_run_exit')).map(({ name, state }) => [name, state]),
+    [['kvm_run_exit', 'disabled']],
+  );
+  await qmp.setState('kvm_run_exit', true);
+  qmp.close();
+  assert.deepEqual(told, [
+    '{"execute":"qmp_capabilities"}',
+    '{"execute":"trace-event-get-state","arguments":{"name":"kvm_run_exit"}}',
+    '{"execute":"trace-event-set-state","arguments":{"name":"kvm_run_exit","enable":true,"ignore-unavailable":false}}',
+  ]);
+});
+
+test("QEMU's own words are passed on", async (t) => {
+  const { path } = await qemu(t, (command) =>
+    command === 'qmp_capabilities' ? OK : '{"error": {"class": "GenericError", "desc": "unknown event \\"x\\""}}\r\n',
+  );
+  const qmp = await Qmp.connect(path);
+  await assert.rejects(qmp.states('x'), new AgentError(`${path}: trace-event-get-state: unknown event "x"`));
+  qmp.close();
+});
+
+test('a socket that is silent, for other things or not there is said to be so', async (t) => {
+  const silent = await qemu(t, () => undefined, '');
+  await assert.rejects(Qmp.connect(silent.path, 200), /no greeting; the socket may be in use .*within 0.2 s/);
+  const mute = await qemu(t, () => undefined);
+  await assert.rejects(Qmp.connect(mute.path, 200), /no answer to qmp_capabilities \(within 0.2 s\)/);
+  const other = await qemu(t, () => OK, '220 mail.example.org ESMTP\r\n');
+  await assert.rejects(Qmp.connect(other.path), /not a QMP socket/);
+  const folder = mkdtempSync(join(tmpdir(), 'qmp-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  await assert.rejects(Qmp.connect(join(folder, 'none')), /none: no such file/);
+  writeFileSync(join(folder, 'file'), '');
+  await assert.rejects(Qmp.connect(join(folder, 'file')), /file: nobody listens there|not a socket/);
+});
+
+test('a QEMU that ends meanwhile is noticed at once', async (t) => {
+  const { path } = await qemu(t, (command) => (command === 'qmp_capabilities' ? OK : undefined));
+  const qmp = await Qmp.connect(path);
+  const states = qmp.states('*');
+  qmp.close();
+  const again = await Qmp.connect(path);
+  const pending = assert.rejects(again.states('*'), /no answer|closed/);
+  await Promise.race([states.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 10))]);
+  again.close();
+  await Promise.race([pending, new Promise((resolve) => setTimeout(resolve, 100))]);
+});

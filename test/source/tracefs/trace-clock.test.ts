@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { clockFor, isStillShared, parseNow, TraceClock } from '../../../src/source/tracefs/trace-clock.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
+
+test('the clock is one for all CPUs: local only where the kernel trusts a counter that they share', () => {
+  assert.equal(clockFor('tsc\n'), 'local');
+  assert.equal(clockFor('arch_sys_counter\n'), 'local');
+  for (const other of ['kvm-clock\n', 'hpet\n', 'acpi_pm\n', 'hyperv_clocksource_tsc_page\n', ''])
+    assert.equal(clockFor(other), 'mono');
+});
+
+test('a clock that is one for all CPUs is so until the kernel trusts its counter no more', () => {
+  assert.ok(isStillShared('local', 'tsc\n'));
+  assert.ok(!isStillShared('local', 'hpet\n'));
+  assert.ok(isStillShared('mono', 'hpet\n'));
+});
+
+test('what it shows is read as the kernel writes it, and is never later than it is', () => {
+  assert.equal(
+    parseNow('entries: 129\noldest event ts:  2577.821372\nnow ts:  2580.051023\ndropped events: 0\n'),
+    2_580_051_022_000,
+  );
+  // Clocks without a unit, and files of another kind.
+  assert.equal(parseNow('now ts: 123456\n'), Number.POSITIVE_INFINITY);
+  assert.equal(parseNow(''), Number.POSITIVE_INFINITY);
+});
+
+test('the file is asked anew each time', (t) => {
+  const instance = temporaryFolder(t, 'clock');
+  const stats = join(instance, 'per_cpu/cpu0/stats');
+  mkdirSync(join(instance, 'per_cpu/cpu0'), { recursive: true });
+  writeFileSync(stats, 'now ts:     1.000001\n');
+  const clock = new TraceClock(instance);
+  assert.equal(clock.nowNs(), 1e9);
+  writeFileSync(stats, 'now ts:     2.500001\n');
+  assert.equal(clock.nowNs(), 2.5e9);
+  clock.close();
+});
+
+test('an instance that is not there is one line', () => {
+  assert.throws(() => new TraceClock('/nowhere'), { name: 'AgentError', message: '/nowhere/per_cpu: no such file' });
+});

@@ -1,0 +1,147 @@
+/** The compiled program as users start it, live on this host. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, rmdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Samples } from '../prometheus/samples.js';
+import { endLater } from '../running.js';
+import { MAIN } from './run-agent.js';
+
+export const TRACEFS = '/sys/kernel/tracing';
+const START_MS = 15_000;
+const POLL_MS = 50;
+
+export interface AgentOptions {
+  /** Tracing instance; {@link uniqueInstance} makes one up. */
+  readonly instance?: string;
+  readonly args?: readonly string[];
+  /** What starts the program: `setpriv --bounding-set=-all`. */
+  readonly prefix?: readonly string[];
+  /** How long it may take to start; default: {@link START_MS}. */
+  readonly patienceMs?: number;
+}
+
+export interface RunningAgent {
+  readonly instance: string;
+  readonly process: ChildProcess;
+  readonly url: string;
+  /** What it has said so far. */
+  log(): string;
+  scrape(): Promise<Samples>;
+  /** Scrapes until `done` says so, and fails with `what` where it never does. */
+  scrapeUntil(what: string, done: (samples: Samples) => boolean, withinMs?: number): Promise<Samples>;
+  /** SIGTERM: it must end with 0 and leave no instance behind. */
+  stop(): Promise<void>;
+  /** SIGKILL, which leaves its instance behind. */
+  kill(): Promise<void>;
+}
+
+let instances = 0;
+
+/** A name that no other test uses, so that they can run at the same time. */
+export function uniqueInstance(): string {
+  return `kvm-exit-exporter-test-${process.pid}-${++instances}`;
+}
+
+export function tracingInstances(): string[] {
+  return readdirSync(`${TRACEFS}/instances`);
+}
+
+/** Starts the program and waits until it serves. */
+export async function startAgent({
+  instance = uniqueInstance(),
+  args = [],
+  prefix = [],
+  patienceMs = START_MS,
+}: AgentOptions = {}): Promise<RunningAgent> {
+  const child = spawnAgent(prefix, ['--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`, ...args]);
+  let log = '';
+  child.stderr?.on('data', (text) => {
+    log += text;
+  });
+  const ended = once(child, 'close');
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await ended;
+  };
+  const isEnded = endLater(async () => {
+    await kill();
+    removeInstance(instance);
+  });
+  const url = await waitForUrl(child, patienceMs, () => log);
+  const scrape = async () => new Samples(await (await fetch(url)).text());
+  return {
+    instance,
+    process: child,
+    url,
+    log: () => log,
+    scrape,
+    async scrapeUntil(what, done, withinMs = 10_000) {
+      const deadline = Date.now() + withinMs;
+      for (;;) {
+        const samples = await scrape();
+        if (done(samples)) return samples;
+        if (Date.now() > deadline) assert.fail(`${what}: not within ${withinMs} ms\n${log}\n${dump(samples)}`);
+        await sleep(POLL_MS);
+      }
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      isEnded();
+      assert.deepEqual({ code: child.exitCode, signal: child.signalCode }, { code: 0, signal: null }, log);
+      assert.ok(!removeInstance(instance), `${instance} is left behind`);
+    },
+    kill,
+  };
+}
+
+/** Whether there was one. */
+export function removeInstance(name: string): boolean {
+  const path = `${TRACEFS}/instances/${name}`;
+  if (!existsSync(path)) return false;
+  rmdirSync(path);
+  return true;
+}
+
+function spawnAgent(prefix: readonly string[], args: readonly string[]): ChildProcess {
+  const [command = '', ...rest] = [...prefix, process.execPath, MAIN, 'run', ...args];
+  return spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+async function waitForUrl(child: ChildProcess, patienceMs: number, log: () => string): Promise<string> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const url = /msg=serving url=(\S+)/.exec(log())?.[1];
+    if (url !== undefined) return url;
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill('SIGKILL');
+      assert.fail(`the agent does not serve (exit code ${child.exitCode}):\n${log()}`);
+    }
+    await sleep(10);
+  }
+}
+
+function dump({ all }: Samples): string {
+  const own = all.filter(({ name }) => name.startsWith('kvm_'));
+  return own
+    .map(({ name, labels, value }) => `${name} ${JSON.stringify(Object.fromEntries(labels))} ${value}`)
+    .join('\n');
+}
+
+/** Runs the program until it ends by itself: for what it refuses. */
+export async function runAgentToEnd(
+  args: readonly string[],
+  prefix: readonly string[] = [],
+): Promise<{ code: number | null; stderr: string }> {
+  const child = spawnAgent(prefix, ['--web.listen-address=127.0.0.1:0', ...args]);
+  let stderr = '';
+  child.stderr?.on('data', (text) => {
+    stderr += text;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), START_MS);
+  await once(child, 'close');
+  clearTimeout(timer);
+  return { code: child.exitCode, stderr };
+}

@@ -1,0 +1,25 @@
+/** What the tests of the inventory share: a VMM's process, an inventory over a tree, changes by label. */
+import type { TestContext } from 'node:test';
+import { Inventory } from '../../../src/vm/inventory.js';
+import type { Changes } from '../../../src/vm/thread-table.js';
+import { type FakeProcess, ProcTree } from './proc-tree.js';
+
+export function vm(pid: number, name: string, more: Partial<FakeProcess> = {}): FakeProcess {
+  const startTime = more.startTime ?? pid;
+  const threads = [{ tid: pid + 1, comm: 'CPU 0/KVM', startTime: startTime + 1 }];
+  const args = ['/usr/bin/qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`];
+  return { pid, comm: 'qemu-system-x86', startTime, args, threads, ...more };
+}
+
+export function setUp(t: TestContext, graceMs = 60_000): { tree: ProcTree; inventory: Inventory } {
+  const tree = new ProcTree(t);
+  return { tree, inventory: new Inventory({ procfs: tree.root, live: true, graceMs }) };
+}
+
+/** What changed, by labels. */
+export function labels({ started, stopped, forgotten, reusedTids }: Changes): object {
+  const of = (vms: Changes['started']): string[] => vms.map(({ label }) => label);
+  return { started: of(started), stopped: of(stopped), forgotten: of(forgotten), reusedTids: [...reusedTids].sort() };
+}
+
+export const NOTHING = { started: [], stopped: [], forgotten: [], reusedTids: [] };

@@ -1,0 +1,96 @@
+/** The program with options of the web server, and requests that say what happens to them below HTTP. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request as plainRequest } from 'node:http';
+import { type RequestOptions, request as secureRequest } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { endLater } from '../running.js';
+import { MAIN } from './run-agent.js';
+
+export class WebAgent {
+  readonly process: ChildProcess;
+  #log = '';
+
+  private constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>>) {
+    this.process = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
+    this.process.stderr?.on('data', (text) => {
+      this.#log += text;
+    });
+    const ended = once(this.process, 'close');
+    endLater(async () => {
+      this.process.kill('SIGKILL');
+      await ended;
+    });
+  }
+
+  /** `demo`. */
+  static async start(...args: string[]): Promise<WebAgent> {
+    return WebAgent.startCommand('demo', args);
+  }
+
+  static async startCommand(
+    command: 'demo' | 'run',
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<WebAgent> {
+    const agent = new WebAgent(command, args, environment);
+    await agent.until('msg=serving');
+    return agent;
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Without a path. */
+  get url(): string {
+    return /url=(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1] ?? '';
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Waits until it has said so. */
+  async until(words: string, withinMs = 15_000): Promise<void> {
+    const deadline = Date.now() + withinMs;
+    while (!this.#log.includes(words)) {
+      assert.equal(this.process.exitCode, null, this.#log);
+      assert.ok(Date.now() < deadline, `it does not say ${words}:\n${this.#log}`);
+      await sleep(20);
+    }
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/** On a connection of its own. Where there is no answer: the error's code. */
+export async function ask(url: string, options: RequestOptions = {}): Promise<Answer | string> {
+  return new Promise((resolve) => {
+    const send = url.startsWith('https:') ? secureRequest : plainRequest;
+    const request = send(url, { agent: false, ...options }, (response) => {
+      const pieces: Buffer[] = [];
+      response.on('data', (piece: Buffer) => pieces.push(piece));
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(pieces) }),
+      );
+      response.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    });
+    request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    request.end();
+  });
+}
+
+/** Status, or the error's code. */
+export async function statusOf(url: string, options: RequestOptions = {}): Promise<number | string> {
+  const answer = await ask(url, options);
+  return typeof answer === 'string' ? answer : answer.status;
+}

@@ -1,0 +1,80 @@
+/** deploy/kubernetes as `kubectl kustomize` renders it. */
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { parse, parseAllDocuments, stringify } from 'yaml';
+import { requires } from '../require.js';
+import type { KubernetesObject } from './kubernetes-schemas.js';
+
+export const ROOT = join(import.meta.dirname, '../../../..');
+const FOLDER = join(ROOT, 'deploy/kubernetes');
+
+export const COMPONENTS = readdirSync(join(FOLDER, 'components')).sort();
+
+/** Components are of kustomize 3.7, which came into kubectl with 1.21; Debian 12's own is 1.20. */
+export function needsKubectl(): { skip: string | false } {
+  const { status, stdout } = spawnSync('kubectl', ['version', '--client', '--output=json'], { encoding: 'utf8' });
+  const { major, minor } = status === 0 ? JSON.parse(stdout).clientVersion : { major: 0, minor: 0 };
+  return requires('kubectl', Number(major) > 1 || Number.parseInt(minor, 10) >= 21);
+}
+
+/** @throws where kubectl refuses it */
+export async function render(components: readonly string[]): Promise<KubernetesObject[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'kustomize-'));
+  const path = (name: string) => relative(folder, join(FOLDER, name));
+  try {
+    const kustomization = {
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      resources: [path('base')],
+      components: components.map((name) => path(`components/${name}`)),
+    };
+    writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
+    const { stdout, stderr } = await promisify(execFile)('kubectl', ['kustomize', folder]);
+    if (stderr !== '') throw new Error(`with ${components.join()}: ${stderr}`);
+    return parseAllDocuments(stdout).map((document) => document.toJS());
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A file of deploy/kubernetes, or of anywhere, as it is. */
+export function readYaml<T>(path: string): T {
+  return parse(readFileSync(join(ROOT, path), 'utf8'));
+}
+
+/** The DaemonSet of the base, as far as tests look at it. */
+export interface DaemonSet extends KubernetesObject {
+  readonly spec: {
+    readonly selector?: { readonly matchLabels: Readonly<Record<string, string>> };
+    readonly template: {
+      readonly metadata: { readonly labels?: Readonly<Record<string, string>> };
+      readonly spec: PodSpec;
+    };
+  };
+}
+
+export interface PodSpec {
+  readonly hostPID: boolean;
+  readonly automountServiceAccountToken: boolean;
+  readonly containers: readonly [Container];
+  readonly volumes: readonly { readonly name: string; readonly hostPath: { readonly path: string } }[];
+  readonly [field: string]: unknown;
+}
+
+export interface Container {
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly env: readonly { readonly name: string; readonly value?: string; readonly valueFrom?: object }[];
+  readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly securityContext: {
+    readonly runAsUser: number;
+    readonly runAsGroup: number;
+    readonly capabilities: { readonly drop: readonly string[]; readonly add?: readonly string[] };
+    readonly [field: string]: unknown;
+  };
+  readonly [field: string]: unknown;
+}

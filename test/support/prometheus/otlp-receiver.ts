@@ -1,0 +1,119 @@
+/** An OTLP receiver: keeps what it gets, decoded by otlp-decoder.ts. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
+import { endLater } from '../running.js';
+import { decodeOtlp, type OtlpMetric, type OtlpPoint, type OtlpRequest } from './otlp-decoder.js';
+
+export interface Received extends OtlpRequest {
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly bytes: number;
+}
+
+export interface ReceiverOptions {
+  readonly port?: number;
+  readonly tls?: ServerOptions;
+  /** What it answers: 200, or to refuse. Undefined: nothing, ever. */
+  readonly status?: () => number | undefined;
+}
+
+export interface Receiver {
+  readonly port: number;
+  readonly requests: Received[];
+  /** Waits for so many requests in all. */
+  atLeast(count: number, withinMs?: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startReceiver({ port = 0, tls, status = () => 200 }: ReceiverOptions = {}): Promise<Receiver> {
+  const requests: Received[] = [];
+  const server: Server = tls === undefined ? createServer() : createTlsServer(tls);
+  server.on('request', (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const code = status();
+      const sent = Buffer.concat(chunks);
+      const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
+      if (code === 200)
+        requests.push({ ...decodeOtlp(body), url: request.url ?? '', headers: request.headers, bytes: sent.length });
+      if (code !== undefined) response.writeHead(code, { 'Content-Type': 'application/x-protobuf' }).end();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  assert.ok(address !== null && typeof address !== 'string');
+  const stop = async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  const isEnded = endLater(stop);
+  return {
+    port: address.port,
+    requests,
+    async atLeast(count, withinMs = 10_000) {
+      const deadline = Date.now() + withinMs;
+      while (requests.length < count) {
+        if (Date.now() > deadline) assert.fail(`${requests.length} requests, not ${count}, within ${withinMs} ms`);
+        await sleep(10);
+      }
+    },
+    async stop() {
+      isEnded();
+      await stop();
+    },
+  };
+}
+
+export function metricOf(request: OtlpRequest | undefined, name: string): OtlpMetric | undefined {
+  return request?.metrics.find((metric) => metric.name === name);
+}
+
+/** The point with these attributes among its own. */
+export function pointOf(
+  request: OtlpRequest | undefined,
+  name: string,
+  attributes: Record<string, string> = {},
+): OtlpPoint | undefined {
+  return metricOf(request, name)?.points.find((point) =>
+    Object.entries(attributes).every(([key, value]) => point.attributes[key] === value),
+  );
+}
+
+/**
+ * What a request is in Prometheus, by the rules of OpenTelemetry's "Prometheus and OpenMetrics compatibility": dots become underscores,
+ * units are spelled out, annotations in braces dropped, sums end in _total. Series -> value.
+ */
+export function asPrometheus(requests: readonly OtlpRequest[]): Map<string, number> {
+  const series = new Map<string, number>();
+  const put = (name: string, attributes: Record<string, string>, value: number) => {
+    const key = JSON.stringify([name, Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))]);
+    assert.ok(!series.has(key), `twice: ${key}`);
+    series.set(key, value);
+  };
+  for (const { name, unit, kind, monotonic, points } of requests.flatMap(({ metrics }) => metrics)) {
+    const base = name.replaceAll('.', '_') + (UNITS[unit] ?? (unit.startsWith('{') ? '' : `_${unit}`));
+    for (const point of points) {
+      if (kind !== 'histogram') {
+        put(monotonic ? `${base}_total` : base, point.attributes, point.value);
+        continue;
+      }
+      let upTo = 0;
+      point.bucketCounts.forEach((count, index) => {
+        upTo += count;
+        put(`${base}_bucket`, { ...point.attributes, le: String(point.bounds[index] ?? '+Inf') }, upTo);
+      });
+      put(`${base}_sum`, point.attributes, point.sum);
+      put(`${base}_count`, point.attributes, point.count);
+    }
+  }
+  return series;
+}
+
+const UNITS: Record<string, string> = { s: '_seconds', By: '_bytes', '': '' };

@@ -1,0 +1,154 @@
+/**
+ * A sink that counts what it is told, by readable keys: tests compare its maps with a recording's expected counts.
+ *
+ * Knows nothing of VMs. For whole sequences (times, order) tests write their own small sink.
+ */
+import type { MalformedKind, MmioAccess, TraceSink, Vocabulary } from '../../../src/trace/sink.js';
+import { MMIO_ACCESS } from '../../../src/trace/sink.js';
+
+export type Counts = Map<string, number>;
+
+export class CountingSink implements TraceSink {
+  /** Key: `id cpuIndex reason`, e.g. `8714 0 KVM_EXIT_IO`. */
+  readonly qemuRunExits: Counts = new Map();
+  /** Key: reason alone. */
+  readonly qemuRunExitReasons: Counts = new Map();
+  /** Key: `cpuIndex reason`. */
+  readonly qemuRunExitsByCpu: Counts = new Map();
+  /** Key: QEMU event. */
+  readonly qemuEvents: Counts = new Map();
+  /** Key: tracepoint. */
+  readonly tracepoints: Counts = new Map();
+  /** Key: `tid vcpu reason`. */
+  readonly vmExits: Counts = new Map();
+  /** Key: reason alone. */
+  readonly vmExitReasons: Counts = new Map();
+  /** Key: `tid vcpu`. */
+  readonly vmEntries: Counts = new Map();
+  /** Key: `tid reason`. */
+  readonly userspaceExits: Counts = new Map();
+  /** Key: reason alone. */
+  readonly userspaceExitReasons: Counts = new Map();
+  /** Key: `out 0x402 1` or `in 0x21 1`: direction, port, size. */
+  readonly portIos: Counts = new Map();
+  /** Key: `unsatisfied-read 0xfee00000`. */
+  readonly mmios: Counts = new Map();
+  /** Key: `0xfebf0000`. */
+  readonly fastMmios: Counts = new Map();
+  /** Key: tid. */
+  readonly interrupts: Counts = new Map();
+  /** Key: cpu. Value: sum of known counts. */
+  readonly lostEvents: Counts = new Map();
+  /** Key: cpu. Value: number of gaps, known or not. */
+  readonly lostGaps: Counts = new Map();
+  /** Gaps whose size the source did not know. */
+  unknownLosses = 0;
+  /** Key: kind. */
+  readonly malformedKinds: Counts = new Map();
+  /** Key: tid. Value: what was last said about it. */
+  readonly threads = new Map<number, { readonly tgid: number; readonly comm: string }>();
+  /** First and last time that was not NaN, over all events. */
+  firstTimeNs = Number.NaN;
+  lastTimeNs = Number.NaN;
+
+  readonly #vocabulary: Vocabulary;
+
+  constructor(vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** {@link lost} counts it when it is over. */
+  gapAhead(_cpu: number): void {}
+
+  interrupt(timeNs: number, _cpu: number, tid: number): void {
+    this.#time(timeNs);
+    this.interrupts.set(String(tid), (this.interrupts.get(String(tid)) ?? 0) + 1);
+  }
+
+  qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
+    const text = this.#vocabulary.reasons.text(reason);
+    this.#time(timeNs);
+    add(this.qemuRunExits, `${id} ${cpuIndex} ${text}`);
+    add(this.qemuRunExitsByCpu, `${cpuIndex} ${text}`);
+    add(this.qemuRunExitReasons, text);
+  }
+
+  qemuEvent(timeNs: number, _id: number, event: number): void {
+    this.#time(timeNs);
+    add(this.qemuEvents, this.#vocabulary.qemuEvents.text(event));
+  }
+
+  qemuSignal(): void {}
+  qemuDevice(): void {}
+  qemuRegion(): void {}
+  setIoeventfd(): void {}
+
+  lost(cpu: number, count: number): void {
+    add(this.lostGaps, String(cpu));
+    if (count < 0) this.unknownLosses++;
+    else add(this.lostEvents, String(cpu), count);
+  }
+
+  malformed(kind: MalformedKind): void {
+    add(this.malformedKinds, kind);
+  }
+
+  thread(tid: number, tgid: number, comm: string): void {
+    this.threads.set(tid, { tgid, comm });
+  }
+
+  tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {
+    this.#time(timeNs);
+    add(this.tracepoints, this.#vocabulary.tracepoints.text(name));
+  }
+
+  vmExit(_timeNs: number, _cpu: number, tid: number, vcpu: number, reason: number): void {
+    const text = this.#vocabulary.reasons.text(reason);
+    add(this.vmExits, `${tid} ${vcpu} ${text}`);
+    add(this.vmExitReasons, text);
+  }
+
+  vmEntry(_timeNs: number, _cpu: number, tid: number, vcpu: number): void {
+    add(this.vmEntries, `${tid} ${vcpu}`);
+  }
+
+  userspaceExit(_timeNs: number, _cpu: number, tid: number, reason: number): void {
+    const text = this.#vocabulary.reasons.text(reason);
+    add(this.userspaceExits, `${tid} ${text}`);
+    add(this.userspaceExitReasons, text);
+  }
+
+  portIo(_timeNs: number, _cpu: number, _tid: number, write: boolean, port: number, size: number): void {
+    add(this.portIos, `${write ? 'out' : 'in'} 0x${port.toString(16)} ${size}`);
+  }
+
+  mmio(_timeNs: number, _cpu: number, _tid: number, access: MmioAccess, gpa: number): void {
+    add(this.mmios, `${MMIO_ACCESS[access]} 0x${gpa.toString(16)}`);
+  }
+
+  fastMmio(_timeNs: number, _cpu: number, _tid: number, gpa: number): void {
+    add(this.fastMmios, `0x${gpa.toString(16)}`);
+  }
+
+  #time(timeNs: number): void {
+    if (Number.isNaN(timeNs)) return;
+    if (Number.isNaN(this.firstTimeNs)) this.firstTimeNs = timeNs;
+    this.lastTimeNs = timeNs;
+  }
+}
+
+/** Sum over all keys. */
+export function total(counts: Counts): number {
+  let sum = 0;
+  for (const count of counts.values()) sum += count;
+  return sum;
+}
+
+/** As a plain object, to compare with JSON. Keys keep their order of appearance; deepEqual does not care. */
+export function plain(counts: Counts): Record<string, number> {
+  return Object.fromEntries(counts);
+}
+
+function add(counts: Counts, key: string, count = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + count);
+}

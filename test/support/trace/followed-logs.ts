@@ -1,0 +1,78 @@
+/** Follows logs as the agent does, and counts their lines. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QemuLogDecoder } from '../../../src/decode/qemu/log-decoder.js';
+import { FollowFiles } from '../../../src/source/files/follow-files.js';
+import { logEnd, TailReader } from '../../../src/source/files/log-follower.js';
+import { UNKNOWN_LOSS } from '../../../src/trace/sink.js';
+import { CountingSink, total } from './counting-sink.js';
+import { newVocabulary } from './vocabulary.js';
+
+export interface FollowedLogs {
+  readonly folder: string;
+  readonly sink: CountingSink;
+  readonly problems: string[];
+  readonly files: FollowFiles;
+  /** Lines that were events. */
+  lines(): number;
+  scan(): void;
+  /** Follows until there are so many lines, or fails to. */
+  until(lines: number, withinMs?: number): Promise<number>;
+  /** Follows for a while. */
+  run(ms: number): Promise<void>;
+}
+
+/** `pattern` is in a folder of its own. */
+export function followLogs(t: TestContext, pattern = '*.log', before?: (folder: string) => void): FollowedLogs {
+  const folder = mkdtempSync(join(tmpdir(), 'follow-logs-'));
+  before?.(folder);
+  const vocabulary = newVocabulary();
+  const sink = new CountingSink(vocabulary);
+  const problems: string[] = [];
+  const files = new FollowFiles({
+    patterns: [join(folder, pattern)],
+    read: (_path, fd, fromEnd, nowMs) => {
+      const decoder = new QemuLogDecoder(vocabulary, sink);
+      const bytes = {
+        push: (chunk: Uint8Array) => decoder.push(chunk),
+        end: () => decoder.end(),
+        lost: () => sink.lost(-1, UNKNOWN_LOSS),
+      };
+      return new TailReader(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
+    },
+    onProblem: (problem) => problems.push(problem),
+  });
+  files.scan(performance.now());
+  t.after(() => {
+    files.close();
+    rmSync(folder, { recursive: true });
+  });
+  const lines = () => total(sink.qemuEvents);
+  const run = async (ms: number) => {
+    const endMs = performance.now() + ms;
+    files.scan(performance.now());
+    while (performance.now() < endMs) {
+      const nextMs = files.poll(performance.now(), performance.now() + 20);
+      await sleep(Math.min(endMs, nextMs) - performance.now());
+    }
+  };
+  return {
+    folder,
+    sink,
+    problems,
+    files,
+    lines,
+    run,
+    scan: () => files.scan(performance.now()),
+    async until(wanted, withinMs = 10_000) {
+      const endMs = performance.now() + withinMs;
+      while (lines() < wanted && performance.now() < endMs) await run(100);
+      // One too many would come a moment later.
+      await run(200);
+      return lines();
+    },
+  };
+}

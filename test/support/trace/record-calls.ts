@@ -1,0 +1,56 @@
+/** One record -> what the sink hears of it. */
+import assert from 'node:assert/strict';
+import { readEventFormats } from '../../../src/decode/format/event-format.js';
+import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
+import { CallSink } from './call-sink.js';
+import { formatText, headerPageText, type PayloadField, payload } from './page-builder.js';
+import { formatTexts } from './trace-directory.js';
+import { newVocabulary } from './vocabulary.js';
+
+export const TID = 42;
+export const TIME = 1000;
+const CPU = 3;
+export const WHO = `${TIME} ${CPU} ${TID}`;
+
+/** What the sink hears of one record, without the leading call for the tracepoint. */
+export function decodeRecord(format: string, record: Uint8Array, bigEndian = false): string[] {
+  const read = readEventFormats(headerPageText(), [format], bigEndian);
+  assert.ok('formats' in read);
+  assert.deepEqual(read.problems, []);
+  const vocabulary = newVocabulary();
+  const sink = new CallSink(vocabulary);
+  const decoder = new RecordDecoder({ formats: read.formats, vocabulary, sink });
+  // The record stands somewhere in memory that is not empty.
+  const bytes = new Uint8Array(record.length + 64).fill(0xee);
+  bytes.set(record, 20);
+  const page = { bytes, view: new DataView(bytes.buffer), timeNs: Number.NaN };
+  const records = {
+    starts: Int32Array.of(20),
+    ends: Int32Array.of(20 + record.length),
+    timesNs: Float64Array.of(TIME),
+  };
+  decoder.decode(page, records, 0, 1, CPU);
+  const name = /^name: (\S+)/.exec(format)?.[1];
+  assert.equal(sink.calls[0], `tracepoint ${WHO} ${name === 'print' ? 'tracing_mark_write' : name}`);
+  return sink.calls.slice(1);
+}
+
+/** Name, place and size of the fields of a made-up kernel, and the values of one record. */
+export function decodeFields(
+  event: string,
+  fields: readonly (readonly [declaration: string, offset: number, size: 1 | 2 | 4 | 8, value: number | bigint])[],
+  { printFmt = '""', bigEndian = false }: { readonly printFmt?: string; readonly bigEndian?: boolean } = {},
+): string[] {
+  const format = formatText(
+    event,
+    9,
+    fields.map(([declaration, offset, size]) => [declaration, offset, size]),
+    printFmt,
+  );
+  const values = fields.map(([, offset, size, value]): PayloadField => [offset, size, value]);
+  return decodeRecord(format, payload(9, TID, values, { bigEndian }), bigEndian);
+}
+
+export const recorded = (event: string, recording = 'svm/two-vms-6.12'): string =>
+  formatTexts(recording).get(event) ?? '';
+export const idOf = (format: string): number => Number(/^ID: (\d+)/m.exec(format)?.[1]);

@@ -1,0 +1,38 @@
+/** Pages of one made-up event, `tick`, of one CPU and thread: for tests of what surrounds events. */
+import assert from 'node:assert/strict';
+import { readEventFormats } from '../../../src/decode/format/event-format.js';
+import { PageCursor } from '../../../src/decode/ftrace/page-cursor.js';
+import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
+import { CallSink } from './call-sink.js';
+import { formatText, headerPageText, type PageShape, payload } from './page-builder.js';
+import { newVocabulary } from './vocabulary.js';
+
+export const TICK = 7;
+export const CPU = 3;
+export const TID = 42;
+
+/** A cursor that knows one event, `tick`, and the calls that its sink got. */
+export function cursorFor(shape: PageShape = {}, clockNs = true): { cursor: PageCursor; calls: string[] } {
+  const bigEndian = shape.bigEndian ?? false;
+  const read = readEventFormats(headerPageText(shape), [formatText('tick', TICK, [['u32 value', 8, 4]])], bigEndian);
+  assert.ok('formats' in read);
+  const vocabulary = newVocabulary();
+  const sink = new CallSink(vocabulary);
+  const decoder = new RecordDecoder({ formats: read.formats, vocabulary, sink, clockNs });
+  return { cursor: new PageCursor(decoder, CPU), calls: sink.calls };
+}
+
+export function tick(bigEndian = false): Uint8Array {
+  return payload(TICK, TID, [[8, 4, 1]], { bigEndian });
+}
+
+/** What the page gives: event times and everything else that was said. */
+export function decodePage(page: Uint8Array, shape: PageShape = {}): string[] {
+  const { cursor, calls } = cursorFor(shape);
+  cursor.load(page);
+  cursor.run(Number.POSITIVE_INFINITY);
+  assert.equal(cursor.nextTimeNs, Number.POSITIVE_INFINITY);
+  return calls;
+}
+
+export const at = (time: number | bigint): string => `tracepoint ${time} ${CPU} ${TID} tick`;
