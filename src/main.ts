@@ -3,12 +3,12 @@
  * Node.js opens a hundred files at once while it loads a program, and where it may not, it says that packages are missing. So first of all
  * it is asked whether it may; nothing else may be imported here but what needs no loading of its own.
  */
-import { FEWEST_FILES, openFileLimit } from './system/open-file-limit.js';
+import { MIN_OPEN_FILES, openFileLimit } from './system/open-file-limit.js';
 
 const limit = openFileLimit();
-if (limit < FEWEST_FILES) {
+if (limit < MIN_OPEN_FILES) {
   process.stderr.write(
-    `kvm-exit-exporter: too many open files: only ${limit} may be open, it takes ${FEWEST_FILES}; raise the limit with ulimit -n\n`,
+    `kvm-exit-exporter: too many open files: only ${limit} may be open, it takes ${MIN_OPEN_FILES}; raise the limit with ulimit -n\n`,
   );
   process.exitCode = 2;
 } else await import('./cli.js');

@@ -17,10 +17,10 @@ export function isOutOfFiles(error: unknown): boolean {
 }
 
 /**
- * A read of a ring buffer has nothing to deliver at this moment: it is empty, or the kernel finds no memory for the sub-buffer that it swaps in
- * (tracing_buffers_read asks for one of the same size). What stays in the buffer is read later, or overwritten and counted as lost.
+ * True if a read of a ring buffer failed only for now: the buffer is empty, or the kernel has no memory for the sub-buffer that it swaps in
+ * (tracing_buffers_read allocates one of the same size). The events stay in the buffer; a later read gets them, or the kernel counts them as lost.
  */
-export function saysNothingNow(error: unknown): boolean {
+export function isTransientReadError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'ENOMEM');
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 /** What it takes to load this program, with something to spare (some 100), and to serve. */
-export const FEWEST_FILES = 160;
+export const MIN_OPEN_FILES = 160;
 
 /**
  * How many files this process may have open, by the text of /proc/self/limits; Infinity where it does not tell:

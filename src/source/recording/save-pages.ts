@@ -6,7 +6,7 @@
  */
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileError, saysNothingNow } from '../../system/errors.js';
+import { fileError, isTransientReadError } from '../../system/errors.js';
 import { type CpuStats, parseStats } from '../tracefs/cpu-stats.js';
 import { openNonBlocking } from '../tracefs/ring-buffers.js';
 
@@ -116,7 +116,7 @@ export class PageRecorder {
     try {
       return readSync(input, this.#page, 0, this.#page.length, null);
     } catch (error) {
-      if (saysNothingNow(error)) return 0;
+      if (isTransientReadError(error)) return 0;
       throw error;
     } finally {
       Error.stackTraceLimit = stackTraceLimit;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { FtraceTextDecoder } from '../../decode/ftrace/text-decoder.js';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/needed-events.js';
-import { AgentError, saysNothingNow } from '../../system/errors.js';
+import { AgentError, isTransientReadError } from '../../system/errors.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import { readOverruns } from './cpu-stats.js';
 import { eventNames, kvmEvents, readFormats, systemsOf } from './format-files.js';
@@ -189,7 +189,7 @@ export class TextReader implements Reader {
     try {
       return readSync(this.#fd, this.#chunk, 0, TEXT_CHUNK, null);
     } catch (error) {
-      if (saysNothingNow(error)) return 0;
+      if (isTransientReadError(error)) return 0;
       throw error;
     }
   }

@@ -12,7 +12,7 @@ import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { PageCursor } from '../../decode/ftrace/page-cursor.js';
 import type { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
-import { fileError, saysNothingNow } from '../../system/errors.js';
+import { fileError, isTransientReadError } from '../../system/errors.js';
 import { CpuHeap } from './cpu-heap.js';
 
 /** Between two looks at the clock: a few hundred microseconds. */
@@ -148,7 +148,7 @@ function readPage({ fd, page }: CpuBuffer): number {
   try {
     return readSync(fd, page, 0, page.length, null);
   } catch (error) {
-    if (saysNothingNow(error)) return 0;
+    if (isTransientReadError(error)) return 0;
     throw error;
   }
 }

@@ -43,12 +43,12 @@ function currentClockSource(): string | undefined {
 
 const ROUNDING_NS = 1000;
 /** The file has some 200 bytes. */
-const MOST_BYTES = 1024;
+const MAX_BYTES = 1024;
 
 /** What the clock of an instance shows. Keeps a file open: a look costs one read, also while tracefs is unmounted. */
 export class TraceClock {
   readonly #fd: number;
-  readonly #text = Buffer.allocUnsafe(MOST_BYTES);
+  readonly #text = Buffer.allocUnsafe(MAX_BYTES);
 
   /** @throws AgentError where the instance can't be read */
   constructor(instance: string) {
@@ -63,7 +63,7 @@ export class TraceClock {
 
   /** In nanoseconds; never later than it is. Infinity where the kernel does not say. */
   nowNs(): number {
-    return parseNow(this.#text.toString('latin1', 0, readSync(this.#fd, this.#text, 0, MOST_BYTES, 0)));
+    return parseNow(this.#text.toString('latin1', 0, readSync(this.#fd, this.#text, 0, MAX_BYTES, 0)));
   }
 
   close(): void {
