@@ -2,7 +2,7 @@ import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/
 import { add, type Cells, newCells, withRoom } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
-import type { ReasonIds } from './vcpu/known-reasons.js';
+import type { KnownReasons } from './vcpu/known-reasons.js';
 import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 
 /** Told of each thread that a recording names; attribution may want to know. */
@@ -10,7 +10,7 @@ export type ThreadListener = (tid: number, tgid: number, comm: string) => void;
 
 export interface KernelCountsOptions {
   readonly collectors: Collectors;
-  readonly reasons: ReasonIds;
+  readonly reasons: KnownReasons;
   readonly onThread?: ThreadListener | undefined;
   readonly coverage?: KernelCoverage;
 }
@@ -30,7 +30,7 @@ export class KernelCounts implements TraceSink {
   readonly #onThread: ThreadListener;
   readonly #collectors: Collectors;
   readonly #tellsIo: boolean;
-  readonly #reasons: ReasonIds;
+  readonly #reasons: KnownReasons;
   /** Whose event was the latest, by host CPU (modulo their number here): nearly always the next one is of the same thread. */
   readonly #latest: (VcpuCounts | undefined)[] = Array.from({ length: LATEST }, () => undefined);
   #newThreads: number[] = [];

@@ -17,7 +17,7 @@ import {
 import { type Attribution, Owners } from './thread-owners.js';
 import type { Totals } from './totals.js';
 import { TripDurations } from './vcpu/exit-durations.js';
-import { ReasonIds } from './vcpu/known-reasons.js';
+import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 import { VmSum } from './vm-sums.js';
 
@@ -49,7 +49,7 @@ export class Ledger {
     qemuEvents: new Names(8192),
   };
   readonly collectors: Collectors;
-  readonly #reasons = new ReasonIds(this.vocabulary.reasons);
+  readonly #reasons = new KnownReasons(this.vocabulary.reasons);
   readonly #attribution: Attribution;
   readonly #ioAddresses: number;
   readonly #kernel: Named<KernelCounts>[] = [];

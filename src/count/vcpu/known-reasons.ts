@@ -18,7 +18,7 @@ const IDLE = [
 ];
 
 /** Reasons that mean more to the ledger than a label, by their ids. */
-export class ReasonIds {
+export class KnownReasons {
   /** What led to a userspace exit where no kvm_exit did: the vCPU was not let in. */
   readonly none: number;
   /** By id: 1 where the vCPU waits for its guest to have something to do. */

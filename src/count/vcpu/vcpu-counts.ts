@@ -2,7 +2,7 @@ import { type Cells, newCells, plus, withRoom } from '../counters/counters.js';
 import { causeIndex, type Slots } from './counter-layout.js';
 import { Trip } from './exit-timer.js';
 import { IoAccesses } from './io-accesses.js';
-import type { ReasonIds } from './known-reasons.js';
+import type { KnownReasons } from './known-reasons.js';
 
 /** What is collected beyond plain counts; each costs a little per event. */
 export interface Collectors {
@@ -33,11 +33,11 @@ export class VcpuCounts {
   readonly io: IoAccesses;
   readonly #tellsCauses: boolean;
   readonly #tellsIo: boolean;
-  readonly #reasons: ReasonIds;
+  readonly #reasons: KnownReasons;
   /** Counts the gaps in the trace, see {@link catchUp}. */
   #gaps = 0;
 
-  constructor(tid: number, vcpu: number, collectors: Collectors, reasons: ReasonIds) {
+  constructor(tid: number, vcpu: number, collectors: Collectors, reasons: KnownReasons) {
     this.tid = tid;
     this.vcpu = vcpu;
     this.#tellsCauses = collectors.causes;

@@ -20,7 +20,7 @@ import { exitReasonLabels, fieldLabels } from '../format/print-fmt.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';
 import { bindFields, hex, type ReaderBuilder, type RecordContext, type RecordReader } from '../format/record-reader.js';
 import { canonicalReason, exitReasonLabel, riscvCauseLabel } from '../reasons/hardware.js';
-import { ReasonIds } from '../reasons/interner.js';
+import { ReasonInterner } from '../reasons/reason-interner.js';
 import { vmxReasonLabel } from '../reasons/vmx-reason-label.js';
 
 /** KVM_ISA_VMX; everything else is KVM_ISA_SVM, as in the kernel's own text. */
@@ -44,11 +44,11 @@ function readX86Exit(format: EventFormat, { sink, vocabulary, bigEndian }: Recor
   const [exitReason, isa, info1, info2, vcpuId] = fields;
   if (exitReason === undefined) return undefined;
   const labels = exitReasonLabels(format.printFmt);
-  const vmx = new ReasonIds(vocabulary.reasons, (code) => canonicalReason(vmxReasonLabel(labels, code)));
-  const svm = new ReasonIds(vocabulary.reasons, (code) =>
+  const vmx = new ReasonInterner(vocabulary.reasons, (code) => canonicalReason(vmxReasonLabel(labels, code)));
+  const svm = new ReasonInterner(vocabulary.reasons, (code) =>
     canonicalReason(labels.svm.get(code >>> 0) ?? exitReasonLabel('svm', code)),
   );
-  const unknown = new ReasonIds(vocabulary.reasons, hex);
+  const unknown = new ReasonInterner(vocabulary.reasons, hex);
   return {
     needed: fieldsEnd(fields),
     read: ({ view, timeNs }, record, _end, cpu, tid) => {
@@ -71,8 +71,11 @@ function readArm64Exit(format: EventFormat, { sink, vocabulary, bigEndian }: Rec
   const kindLabels = fieldLabels(format.printFmt, 'ret');
   const classLabels = fieldLabels(format.printFmt, 'esr_ec');
   const trap = [...kindLabels].find(([, label]) => label === 'TRAP')?.[0] ?? ARM_TRAP;
-  const kinds = new ReasonIds(vocabulary.reasons, (code) => kindLabels.get(code) ?? hex(code));
-  const classes = new ReasonIds(vocabulary.reasons, (code) => classLabels.get(code) ?? exitReasonLabel('arm64', code));
+  const kinds = new ReasonInterner(vocabulary.reasons, (code) => kindLabels.get(code) ?? hex(code));
+  const classes = new ReasonInterner(
+    vocabulary.reasons,
+    (code) => classLabels.get(code) ?? exitReasonLabel('arm64', code),
+  );
   return {
     needed: fieldsEnd(fields),
     read: ({ view, timeNs }, record, _end, cpu, tid) => {
@@ -89,8 +92,8 @@ function readRiscvExit(format: EventFormat, { sink, vocabulary, bigEndian }: Rec
   if (scause === undefined || scause.size < 4) return undefined;
   const topWord = { offset: scause.offset + (bigEndian ? 0 : scause.size - 4), size: 4, littleEndian: !bigEndian };
   const mask = scause.size === 4 ? 0x7fffffff : -1;
-  const exceptions = new ReasonIds(vocabulary.reasons, (cause) => riscvCauseLabel(false, cause >>> 0));
-  const interrupts = new ReasonIds(vocabulary.reasons, (cause) => riscvCauseLabel(true, cause >>> 0));
+  const exceptions = new ReasonInterner(vocabulary.reasons, (cause) => riscvCauseLabel(false, cause >>> 0));
+  const interrupts = new ReasonInterner(vocabulary.reasons, (cause) => riscvCauseLabel(true, cause >>> 0));
   return {
     needed: fieldsEnd([scause]),
     read: ({ view, timeNs }, record, _end, cpu, tid) => {
@@ -108,7 +111,7 @@ function readLoongarchExit(
   const [code] = bindFields(format, bigEndian, 'reason');
   if (code === undefined) return undefined;
   const labels = fieldLabels(format.printFmt, 'reason');
-  const reasons = new ReasonIds(vocabulary.reasons, (reason) => {
+  const reasons = new ReasonInterner(vocabulary.reasons, (reason) => {
     return labels.get(reason) ?? exitReasonLabel('loongarch', reason);
   });
   return {
@@ -126,7 +129,7 @@ export function readS390Exit(
   const fields = bindFields(format, bigEndian, 'id', 'icptcode');
   const [id, icptcode] = fields;
   if (id === undefined || icptcode === undefined) return undefined;
-  const reasons = new ReasonIds(vocabulary.reasons, (code) => exitReasonLabel('s390', code));
+  const reasons = new ReasonInterner(vocabulary.reasons, (code) => exitReasonLabel('s390', code));
   return {
     needed: fieldsEnd(fields),
     read: ({ view, timeNs }, record, _end, cpu, tid) => {

@@ -22,7 +22,7 @@ import { fieldLabels } from '../format/print-fmt.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';
 import { bindFields, type ReaderBuilder, type RecordContext, type RecordReader } from '../format/record-reader.js';
 import { decodeQemuEventText } from '../qemu/event-text.js';
-import { ReasonIds } from '../reasons/interner.js';
+import { ReasonInterner } from '../reasons/reason-interner.js';
 import { userspaceReasonLabel } from '../reasons/userspace.js';
 import { indexOfByte } from '../text/bytes.js';
 import { readKvmExit, readS390Exit } from './kvm-exit-record.js';
@@ -69,7 +69,7 @@ function readUserspaceExit(
   const [reason, errno] = fields;
   if (reason === undefined || errno === undefined) return undefined;
   const labels = fieldLabels(format.printFmt, 'reason');
-  const reasons = new ReasonIds(vocabulary.reasons, (code) => {
+  const reasons = new ReasonInterner(vocabulary.reasons, (code) => {
     return labels.get(code >>> 0) ?? userspaceReasonLabel(code >>> 0);
   });
   const restart = vocabulary.reasons.id('restart');

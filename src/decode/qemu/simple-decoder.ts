@@ -21,7 +21,7 @@
  * within an hour of the last one.
  */
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
-import { ReasonIds } from '../reasons/interner.js';
+import { ReasonInterner } from '../reasons/reason-interner.js';
 import { userspaceReasonLabel } from '../reasons/userspace.js';
 import { emitSimpleDetail } from './event-details.js';
 import { EventNumbers } from './event-numbers.js';
@@ -65,7 +65,7 @@ export class QemuSimpleDecoder {
   readonly #vocabulary: Vocabulary;
   readonly #sink: QemuSink;
   readonly #traceEvents: TraceEvents | undefined;
-  readonly #reasons: ReasonIds;
+  readonly #reasons: ReasonInterner;
   readonly #runExit: number;
   readonly #numbers: EventNumbers;
   #version: number | undefined;
@@ -83,7 +83,7 @@ export class QemuSimpleDecoder {
     this.#vocabulary = vocabulary;
     this.#sink = sink;
     this.#traceEvents = options.traceEvents;
-    this.#reasons = new ReasonIds(vocabulary.reasons, userspaceReasonLabel);
+    this.#reasons = new ReasonInterner(vocabulary.reasons, userspaceReasonLabel);
     this.#runExit = vocabulary.qemuEvents.id('kvm_run_exit');
     this.#numbers = new EventNumbers(vocabulary);
   }

@@ -10,21 +10,21 @@
 import { latin1, type Names } from '../../trace/names.js';
 import { hexadecimal } from '../text/bytes.js';
 import { canonicalReason, exitReasonLabel, isaOfLabel, riscvCauseLabel } from './hardware.js';
-import { ReasonIds } from './interner.js';
+import { ReasonInterner } from './reason-interner.js';
 import { userspaceReasonLabel } from './userspace.js';
 
 export class ReasonText {
   readonly restart: number;
   readonly error: number;
   readonly #names: Names;
-  readonly #userspace: ReasonIds;
-  readonly #s390: ReasonIds;
+  readonly #userspace: ReasonInterner;
+  readonly #s390: ReasonInterner;
   #isa: 'vmx' | 'svm' | undefined;
 
   constructor(names: Names) {
     this.#names = names;
-    this.#userspace = new ReasonIds(names, userspaceReasonLabel);
-    this.#s390 = new ReasonIds(names, (icptcode) => exitReasonLabel('s390', icptcode));
+    this.#userspace = new ReasonInterner(names, userspaceReasonLabel);
+    this.#s390 = new ReasonInterner(names, (icptcode) => exitReasonLabel('s390', icptcode));
     this.restart = names.id('restart');
     this.error = names.id('error');
   }

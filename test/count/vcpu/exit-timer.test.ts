@@ -5,7 +5,7 @@ import { summary } from '../../../src/count/counters/duration.js';
 import { KernelCounts } from '../../../src/count/kernel-counts.js';
 import type { TripDurations } from '../../../src/count/vcpu/exit-durations.js';
 import { Trip } from '../../../src/count/vcpu/exit-timer.js';
-import { ReasonIds } from '../../../src/count/vcpu/known-reasons.js';
+import { KnownReasons } from '../../../src/count/vcpu/known-reasons.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 const IO = 1;
@@ -153,7 +153,7 @@ test('every exit is paired, handed on, unpaired or still open', () => {
 
 test('nothing is paired across buffers that were closed; a gap that was open in them is over', () => {
   const vocabulary = newVocabulary();
-  const reasons = new ReasonIds(vocabulary.reasons);
+  const reasons = new KnownReasons(vocabulary.reasons);
   const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
   const io = vocabulary.reasons.id('io');
   const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0, 0);
@@ -171,7 +171,7 @@ test('nothing is paired across buffers that were closed; a gap that was open in 
 
 test('nothing is paired across a gap, on whatever CPU the events of the vCPU were lost', () => {
   const vocabulary = newVocabulary();
-  const reasons = new ReasonIds(vocabulary.reasons);
+  const reasons = new KnownReasons(vocabulary.reasons);
   const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
   const io = vocabulary.reasons.id('io');
   const exit = (timeNs: number, cpu: number) => counts.vmExit(timeNs, cpu, 7, 0, io, 0, 0);

@@ -6,7 +6,7 @@ const DENSE = 2048;
 /** Codes beyond are few where genuine; corrupt input must not fill memory. What comes later is made again each time. */
 const MAX_SPARSE = 1024;
 
-export class ReasonIds {
+export class ReasonInterner {
   readonly #names: Names;
   readonly #label: (code: number) => string;
   readonly #dense = new Int32Array(DENSE).fill(-1);
