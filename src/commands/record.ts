@@ -10,7 +10,7 @@ import { saveFormats, saveThreadNames } from '../source/recording/save-tracefs.j
 import { findTracefs } from '../source/tracefs/find-tracefs.js';
 import { eventsOf } from '../source/tracefs/kernel-trace.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
-import { AgentError, fileError } from '../system/errors.js';
+import { AgentError, fileError, isGone } from '../system/errors.js';
 import { log } from '../system/log.js';
 import { VERSION } from '../system/version.js';
 import { NEW_MS, ProcCopy } from '../vm/host/proc-copy.js';
@@ -153,7 +153,7 @@ function freeDirectory(path: string | undefined): string {
   try {
     entries = readdirSync(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return path;
+    if (isGone(error)) return path;
     throw fileError(path, error);
   }
   if (entries.length > 0) throw new AgentError(`${path}: is not empty; give a directory that does not exist yet`);

@@ -1,19 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { attributionOf, ownerOfLog, ownerOfSimple } from '../agent/attribution.js';
 import type { Invocation } from '../config/parse.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { QemuCounts } from '../count/qemu/qemu-counts.js';
-import { parseTraceEvents, type TraceEvents } from '../decode/qemu/trace-events.js';
 import { PrometheusView } from '../expose/prometheus.js';
 import { REPORT_FORMATS, type ReportFormat } from '../expose/report/report.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
+import { readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { isDirectory, openPages, type PageRecording } from '../source/recording/open-directory.js';
 import { openRecording, type Recording } from '../source/recording/open-file.js';
 import { replayPages } from '../source/recording/replay-directory.js';
 import { type ReplaySinks, readerOf, replay } from '../source/recording/replay-file.js';
 import { readSavedThreads, type SavedThread } from '../source/recording/saved-threads.js';
-import { AgentError, fileError } from '../system/errors.js';
+import { AgentError } from '../system/errors.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { VERSION } from '../system/version.js';
 import { Inventory } from '../vm/inventory.js';
@@ -24,7 +23,8 @@ const ALL_ADDRESSES = 4096;
 /** Counts recordings and prints what they hold. */
 export async function report({ get, paths }: Invocation): Promise<void> {
   const format = formatOf(get('format'));
-  const traceEvents = await readTraceEvents(get('qemu.trace-events'));
+  const traceEventsFile = get('qemu.trace-events');
+  const traceEvents = traceEventsFile === undefined ? undefined : readTraceEvents(traceEventsFile);
   const recordings = await openAll(paths, get('path.tracefs'));
   const inventory = savedInventory(get('path.procfs'), recordings);
   const comms = new Map<number, string>();
@@ -139,15 +139,6 @@ function savedThreads(ledger: Ledger, recordings: readonly AnyRecording[], given
     const seen = unknown.flatMap((tid) => saved.get(tid) ?? []);
     return [...seen.flatMap(({ tgid }) => saved.get(tgid) ?? []), ...seen];
   });
-}
-
-async function readTraceEvents(path: string | undefined): Promise<TraceEvents | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    return parseTraceEvents(await readFile(path, 'utf8'));
-  } catch (error) {
-    throw fileError(path, error);
-  }
 }
 
 function sinksOf(ledger: Ledger, inventory: Inventory, onThread: ThreadListener, recording: Recording): ReplaySinks {

@@ -8,10 +8,10 @@
  *
  * Every scalar is taken as it is written (YAML's failsafe schema): what `10` or `yes` means is the option's affair.
  */
-import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { unknown } from '../system/did-you-mean.js';
-import { fileError } from '../system/errors.js';
+import { AgentError } from '../system/errors.js';
+import { readText } from '../system/files.js';
 import { Given } from './given.js';
 import { OPTIONS, type Option } from './options.js';
 
@@ -21,10 +21,11 @@ const FLAGS: readonly string[] = OPTIONS.map(({ flag }) => flag);
 
 export function fromFile(path: string): Given {
   try {
-    return fromText(path, readFileSync(path, 'utf8'));
+    return fromText(path, readText(path));
   } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
     const given = new Given();
-    given.problems.push(`--config.file: ${fileError(path, error).message}`);
+    given.problems.push(`--config.file: ${error.message}`);
     return given;
   }
 }

@@ -1,23 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { tryReadText } from './files.js';
 
-/** What it takes to load this program, with something to spare (some 100), and to serve. */
+/** Descriptors that loading this program takes (about 100) and some for serving. */
 export const MIN_OPEN_FILES = 160;
 
 /**
- * How many files this process may have open, by the text of /proc/self/limits; Infinity where it does not tell:
+ * How many files this process may have open, from the text of /proc/self/limits; Infinity if the text does not say:
  *
  *   Limit                     Soft Limit           Hard Limit           Units
  *   Max open files            1024                 524288               files
  */
-export function openFileLimit(limits = readLimits()): number {
+export function openFileLimit(limits = tryReadText('/proc/self/limits') ?? ''): number {
   const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
   return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
-}
-
-function readLimits(): string {
-  try {
-    return readFileSync('/proc/self/limits', 'latin1');
-  } catch {
-    return '';
-  }
 }

@@ -1,9 +1,9 @@
-import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Invocation } from '../../config/parse.js';
 import type { EventFormat } from '../../decode/format/event-format.js';
 import { qemuBackends } from '../../source/qemu/backends.js';
 import { readFormats } from '../../source/tracefs/format-files.js';
+import { tryFileId, tryReadText } from '../../system/files.js';
 import { readDebugfsVcpus } from '../../vm/host/debugfs.js';
 import { Inventory } from '../../vm/inventory.js';
 import type { Vm } from '../../vm/vm.js';
@@ -32,7 +32,7 @@ interface Check {
 /** In the order in which a user would mend things. */
 export const CHECKS: readonly Check[] = [
   { what: 'Node.js', look: () => checkNode(process.version) },
-  { what: 'user', look: () => checkUser(process.getuid?.(), readText('/proc/self/status')) },
+  { what: 'user', look: () => checkUser(process.getuid?.(), tryReadText('/proc/self/status') ?? '') },
   { what: 'kvm module', look: checkKvm },
   { what: 'tracefs', look: ({ tracing }) => checkTracefs(tracing) },
   { what: 'kvm events', look: ({ tracing }) => checkEvents(tracing) },
@@ -96,20 +96,10 @@ function checkVm(vm: Vm, vcpus: number, backends: readonly string[] | undefined)
 function backendsOf(vm: Vm, procfs: string, known: Map<string, string[] | undefined>): string[] | undefined {
   if (vm.vmm !== 'qemu') return undefined;
   const exe = join(procfs, String(vm.pid), 'exe');
-  const id = fileId(exe);
+  const id = tryFileId(exe);
   if (id === undefined) return undefined;
   if (!known.has(id)) known.set(id, qemuBackends(exe));
   return known.get(id);
-}
-
-/** Undefined where the process has ended, or its binary is not ours to read. */
-function fileId(path: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(path);
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
-  }
 }
 
 function checkVcpus({ tracing, inventory }: Checked): Finding {
@@ -136,12 +126,4 @@ function carriersOf(tracefs: string): string[] {
   }
   const carries = ({ fields }: EventFormat): boolean => fields.some(({ name }) => name === 'vcpu_id');
   return events.filter((event) => /^kvm_(exit|entry)$/.test(event.name) && carries(event)).map(({ name }) => name);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

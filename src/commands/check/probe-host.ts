@@ -1,6 +1,7 @@
 /** What the host is, for `check`: reads only. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { tryListFolder, tryReadText } from '../../system/files.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 /** Where things are; tests have others. */
@@ -32,7 +33,7 @@ export function checkUser(uid: number | undefined, status: string): Finding {
 }
 
 export function checkKvm({ sysfs, dev }: HostPaths): Finding {
-  const modules = list(join(sysfs, 'module')).filter((name) => /^kvm(_|$)/.test(name));
+  const modules = tryListFolder(join(sysfs, 'module')).filter((name) => /^kvm(_|$)/.test(name));
   if (modules.length === 0)
     return fail(
       'the kvm module is not loaded',
@@ -46,7 +47,7 @@ export function checkKvm({ sysfs, dev }: HostPaths): Finding {
 }
 
 export function checkLockdown({ sysfs }: HostPaths): Finding {
-  const mode = /\[(\w+)\]/.exec(read(join(sysfs, 'kernel/security/lockdown')) ?? '')?.[1];
+  const mode = /\[(\w+)\]/.exec(tryReadText(join(sysfs, 'kernel/security/lockdown')) ?? '')?.[1];
   if (mode === undefined) return ok('the kernel has none');
   if (mode !== 'confidentiality') return ok(mode);
   return fail('confidentiality, which refuses tracefs', 'boot with lockdown=integrity or without');
@@ -54,47 +55,31 @@ export function checkLockdown({ sysfs }: HostPaths): Finding {
 
 /** Names of VMs come from the command lines of processes, and an event tells a thread's id as the host sees it. */
 export function checkProc({ procfs }: HostPaths): Finding {
-  const pids = list(procfs).filter((name) => /^\d+$/.test(name));
+  const pids = tryListFolder(procfs).filter((name) => /^\d+$/.test(name));
   if (pids.length === 0)
     return fail(`${procfs}: no processes there`, 'mount proc there, or give the place: --path.procfs=DIR');
   const hidden = hidepid(procfs);
-  if (hidden !== undefined && read(join(procfs, '1/comm')) === undefined)
+  if (hidden !== undefined && tryReadText(join(procfs, '1/comm')) === undefined)
     return fail(
       `${procfs}: mounted with ${hidden}, so other users' processes can't be seen`,
       `run as root, or mount it for this group: mount -o remount,gid=... ${procfs}`,
     );
   // Process 2 of the first pid namespace is the father of the kernel's threads; in others it is anything else, or nothing.
-  if (read(join(procfs, '2/comm')) !== 'kthreadd\n')
+  if (tryReadText(join(procfs, '2/comm')) !== 'kthreadd\n')
     return fail(
       `${procfs}: of a container, so the host's VMs can't be seen`,
       "share the host's process ids (hostPID: true, --pid=host), or mount its /proc and give --path.procfs=DIR",
     );
-  if (read(join(procfs, '1/cmdline')) === undefined)
+  if (tryReadText(join(procfs, '1/cmdline')) === undefined)
     return warn(`${procfs}: command lines of others can't be read, so VMs have no names`, 'run as root');
   return ok(`${procfs}: the host's own, ${pids.length} processes`);
 }
 
 /** `hidepid=2`, `hidepid=invisible`; undefined where nothing is hidden. */
 function hidepid(procfs: string): string | undefined {
-  for (const line of (read(join(procfs, 'self/mounts')) ?? '').split('\n')) {
+  for (const line of (tryReadText(join(procfs, 'self/mounts')) ?? '').split('\n')) {
     const [, target, type, options = ''] = line.split(' ');
     if (type === 'proc' && target === procfs) return /\bhidepid=(?!0|off)\w+/.exec(options)?.[0];
   }
   return undefined;
-}
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }

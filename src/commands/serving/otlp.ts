@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { kubernetesAttributes, otlpSettings } from '../../config/otel-env.js';
 import type { Invocation } from '../../config/parse.js';
 import type { OtlpExport } from '../../expose/otlp/export.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
+import { tryReadText } from '../../system/files.js';
 import { log } from '../../system/log.js';
 import { VERSION } from '../../system/version.js';
 import { parseCgroup } from '../../vm/identify/cgroup.js';
@@ -34,15 +34,7 @@ export async function exportOverOtlp(get: Invocation['get'], takeSnapshot: () =>
 /** In a cgroup namespace the cgroup does not tell; the files that the runtime mounts into the container then do. '' outside of containers. */
 function ownContainer(): string {
   const mounted = /\/(?:containers|sandboxes|overlay-containers)\/([0-9a-f]{64})\//.exec(
-    readText('/proc/self/mountinfo'),
+    tryReadText('/proc/self/mountinfo') ?? '',
   );
-  return parseCgroup(readText('/proc/self/cgroup')).containerId ?? mounted?.[1] ?? '';
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
+  return parseCgroup(tryReadText('/proc/self/cgroup') ?? '').containerId ?? mounted?.[1] ?? '';
 }

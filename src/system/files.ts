@@ -1,0 +1,58 @@
+/**
+ * Small files and folders, read whole. Functions whose names begin with `try` answer "nothing" if the file cannot be read, whatever the
+ * reason; the others throw an AgentError that names the file. Code that must tell a file that is gone from one that cannot be opened now
+ * (too many open files) reads by itself and asks `isGone` and `isOutOfFiles` of errors.ts.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { fileError } from './errors.js';
+
+/** Undefined if the file cannot be read. */
+export function tryReadText(path: string): string | undefined {
+  return tryReadBytes(path)?.toString('utf8');
+}
+
+/** Undefined if the file cannot be read. */
+export function tryReadBytes(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names of a folder's entries; none if it cannot be read. */
+export function tryListFolder(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** `device:inode`, equal for all names of one file; undefined if the file cannot be reached. */
+export function tryFileId(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws AgentError if the file cannot be read */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** Names of a folder's entries. @throws AgentError if the folder cannot be read */
+export function listFolder(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
