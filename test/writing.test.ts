@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ROOT } from './support/fixtures.js';
+import { ROOT } from './support/paths.js';
 
 /** Longest line of source, comments included. Prose and tables of Markdown wrap where they are shown. */
 const MAX_WIDTH = 120;

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startDemo } from '../../test/support/agent/demo-agent.js';
-import { DASHBOARDS, filled, type Panel, panelsOf, ROOT } from '../../test/support/prometheus/dashboards.js';
+import { ROOT } from '../../test/support/paths.js';
+import { DASHBOARDS, filled, type Panel, panelsOf } from '../../test/support/prometheus/dashboards.js';
 import { Prometheus, type Series } from '../../test/support/prometheus/prometheus.js';
 
 const VM = 'legacy-db';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Flag, OPTIONS } from '../../src/config/options.js';
 import { parseCommandLine } from '../../src/config/parse.js';
-import { ROOT } from '../support/fixtures.js';
+import { ROOT } from '../support/paths.js';
 import { needs } from '../support/require.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'systemd-'));

@@ -6,7 +6,7 @@ import { pictures } from '../../docs/tools/pictures.js';
 import { plot } from '../../docs/tools/plot.js';
 import { updated } from '../../docs/tools/readme.js';
 import { withSoak } from '../../docs/tools/soak.js';
-import { ROOT } from '../support/fixtures.js';
+import { ROOT } from '../support/paths.js';
 
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 

@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import { variableOf } from '../../src/config/environment.js';
 import { OPTIONS } from '../../src/config/options.js';
 import { parseCommandLine } from '../../src/config/parse.js';
-import { ROOT } from '../support/fixtures.js';
 import { anchorsOf, codeLinesOf, inlineCodeOf, linksOf, pages } from '../support/markdown.js';
+import { ROOT } from '../support/paths.js';
 
 const PAGES = pages();
 const FLAGS = OPTIONS.flatMap(({ flag, type }): string[] => (type === 'boolean' ? [flag, `no-${flag}`] : [flag]));

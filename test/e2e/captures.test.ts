@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf, runAgent } from '../support/agent/run-agent.js';
-import { fixture, ROOT, readFixture, readJson } from '../support/fixtures.js';
+import { fixture, readFixture, readJson } from '../support/fixtures.js';
+import { ROOT } from '../support/paths.js';
 
 type Counts = Record<string, number>;
 

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf } from '../support/agent/run-agent.js';
-import { fixture, ROOT, readFixture, readJson } from '../support/fixtures.js';
+import { fixture, readFixture, readJson } from '../support/fixtures.js';
+import { ROOT } from '../support/paths.js';
 import { type ReferenceCosts, referenceCosts } from '../support/trace/reference-costs.js';
 
 /** Half of perf's last printed digit: 0.005 us; and text has whole microseconds at both ends of a time. */

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAIN } from '../support/agent/run-agent.js';
+import { MAIN } from '../support/paths.js';
 import { type Family, parseMetrics } from '../support/prometheus/metrics-text.js';
 
 class Demo {

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { ReportData } from '../../src/expose/report/report.js';
-import { MAIN, runAgent } from '../support/agent/run-agent.js';
+import { runAgent } from '../support/agent/run-agent.js';
 import { fixture, readFixture } from '../support/fixtures.js';
+import { MAIN } from '../support/paths.js';
 import { SimpleBuilder } from '../support/trace/simple-builder.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'hostile-'));

@@ -14,6 +14,7 @@ import { Inventory } from '../../src/vm/inventory.js';
 import { ProcTree } from '../support/agent/proc-tree.js';
 import { runAgent } from '../support/agent/run-agent.js';
 import { fixture } from '../support/fixtures.js';
+import { MAIN } from '../support/paths.js';
 import { type Family, type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
 import { requires } from '../support/require.js';
 
@@ -80,13 +81,7 @@ test('bytes that are no UTF-8 become replacement characters, so that the exposit
   );
   const { status, stdout } = spawnSync(
     process.execPath,
-    [
-      join(import.meta.dirname, '../../src/main.js'),
-      'report',
-      '--format=prometheus',
-      `--path.procfs=${root}`,
-      recording,
-    ],
+    [MAIN, 'report', '--format=prometheus', `--path.procfs=${root}`, recording],
     { encoding: 'buffer' },
   );
   assert.equal(status, 0);

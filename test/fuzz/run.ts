@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { ROOT } from '../support/fixtures.js';
+import { ROOT } from '../support/paths.js';
 import { TARGETS } from './targets.js';
 import type { Job, Report } from './worker.js';
 

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { tracingInstances } from '../support/agent/agent.js';
-import { MAIN, runAgent } from '../support/agent/run-agent.js';
+import { runAgent } from '../support/agent/run-agent.js';
 import { startGuest } from '../support/guest/qemu.js';
+import { MAIN } from '../support/paths.js';
 import { needs } from '../support/require.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 60_000 };

@@ -5,9 +5,9 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/agent.js';
-import { MAIN } from '../support/agent/run-agent.js';
 import { ioExits, OUTS } from '../support/guest/faults.js';
 import { startGuest } from '../support/guest/qemu.js';
+import { MAIN } from '../support/paths.js';
 import { needs, type Requirement } from '../support/require.js';
 import { endAll } from '../support/running.js';
 

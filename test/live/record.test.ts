@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tracingInstances, uniqueInstance } from '../support/agent/agent.js';
-import { MAIN, reportOf } from '../support/agent/run-agent.js';
+import { reportOf } from '../support/agent/run-agent.js';
 import { startGuest } from '../support/guest/qemu.js';
+import { MAIN } from '../support/paths.js';
 import { needs } from '../support/require.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 

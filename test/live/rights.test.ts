@@ -8,9 +8,8 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, uniqueInstance } from '../support/agent/agent.js';
-import { MAIN } from '../support/agent/run-agent.js';
-import { ROOT } from '../support/fixtures.js';
 import { startGuest } from '../support/guest/qemu.js';
+import { MAIN, ROOT } from '../support/paths.js';
 import { needs } from '../support/require.js';
 import { endAll } from '../support/running.js';
 

@@ -1,24 +1,23 @@
-/** Test data below test/fixtures, found from the package's root: compiled tests run from build/test. */
+/** Test data of test/fixtures. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { ROOT } from './paths.js';
 
-export const ROOT = join(import.meta.dirname, '../../..');
-
-/** Absolute path of a fixture; of its packed form where only `path.gz` is kept. */
+/** Absolute path of a fixture, or of its compressed form if only `path.gz` exists. */
 export function fixture(path: string): string {
   const file = join(ROOT, 'test/fixtures', path);
   return existsSync(file) || !existsSync(`${file}.gz`) ? file : `${file}.gz`;
 }
 
-/** A fixture's content, unpacked. */
+/** Content of a fixture, uncompressed. */
 export function readFixture(path: string): Buffer {
   const file = fixture(path);
   const content = readFileSync(file);
   return file.endsWith('.gz') ? gunzipSync(content) : content;
 }
 
-/** A fixture in JSON. */
+/** A JSON fixture, parsed. */
 export function readJson<T>(path: string): T {
   return JSON.parse(readFixture(path).toString('utf8'));
 }

@@ -1,7 +1,7 @@
 /** The repository's pages, as far as tests look into them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { ROOT } from './fixtures.js';
+import { ROOT } from './paths.js';
 
 const NOT_OURS = /^(node_modules|build|\.git|test\/fixtures)(\/|$)/;
 

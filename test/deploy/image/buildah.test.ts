@@ -8,10 +8,10 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { ROOT } from '../../support/fixtures.js';
 import { addProgram, whereIs } from '../../support/guest/container.js';
 import { configOf, DOCKERFILE } from '../../support/image/dockerfile.js';
 import { filesOf, ImageBuild } from '../../support/image/image-build.js';
+import { ROOT } from '../../support/paths.js';
 import { needs } from '../../support/require.js';
 
 const BUILDAH = { ...needs('buildah', 'root'), timeout: 600_000 };

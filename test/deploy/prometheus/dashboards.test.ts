@@ -8,7 +8,8 @@ import { generated } from '../../../grafana/build.js';
 import { alerts } from '../../../grafana/rules/alerts.js';
 import { THRESHOLDS } from '../../../grafana/thresholds.js';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
-import { DASHBOARDS, panelsOf, ROOT, targetsOf } from '../../support/prometheus/dashboards.js';
+import { ROOT } from '../../support/paths.js';
+import { DASHBOARDS, panelsOf, targetsOf } from '../../support/prometheus/dashboards.js';
 
 const UNITS = new Set(Object.values(createRequire(import.meta.url)('@grafana/grafana-foundation-sdk/units')));
 // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in.

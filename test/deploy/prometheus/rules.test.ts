@@ -9,7 +9,7 @@ import { alerts } from '../../../grafana/rules/alerts.js';
 import { recordingRules } from '../../../grafana/rules/recording-rules.js';
 import { RUNBOOKS, THRESHOLDS } from '../../../grafana/thresholds.js';
 import { OPTIONS } from '../../../src/config/options.js';
-import { ROOT } from '../../support/prometheus/dashboards.js';
+import { ROOT } from '../../support/paths.js';
 import { needs } from '../../support/require.js';
 
 const PROMTOOL = needs('promtool');

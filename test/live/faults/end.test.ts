@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeInstance, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
-import { MAIN, reportOf } from '../../support/agent/run-agent.js';
+import { reportOf } from '../../support/agent/run-agent.js';
 import { freePort } from '../../support/free-port.js';
 import { countsExactly, ioExits, killed, liveFault, longer, OUTS } from '../../support/guest/faults.js';
 import { startGuest } from '../../support/guest/qemu.js';
+import { MAIN } from '../../support/paths.js';
 import { Samples } from '../../support/prometheus/samples.js';
 import { endAll, endLater } from '../../support/running.js';
 

@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeInstance, startAgent, uniqueInstance } from '../../support/agent/agent.js';
-import { MAIN, reportOf } from '../../support/agent/run-agent.js';
+import { reportOf } from '../../support/agent/run-agent.js';
 import { countsExactly, ioExits, killed, liveFault, OUTS } from '../../support/guest/faults.js';
 import { startGuest } from '../../support/guest/qemu.js';
 import { runMany, startStorm } from '../../support/guest/storm.js';
+import { MAIN } from '../../support/paths.js';
 import { endAll, endLater } from '../../support/running.js';
 
 afterEach(endAll);

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { removeInstance, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
-import { MAIN } from '../../support/agent/run-agent.js';
 import { countsExactly, ioExits, isUp, killed, liveFault, OUTS, says } from '../../support/guest/faults.js';
+import { MAIN } from '../../support/paths.js';
 import { endAll, endLater } from '../../support/running.js';
 
 afterEach(endAll);

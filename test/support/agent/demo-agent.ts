@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAIN } from './run-agent.js';
+import { MAIN } from '../paths.js';
 
 export interface DemoAgent {
   /** host:port */

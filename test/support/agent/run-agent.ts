@@ -1,9 +1,6 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import type { ReportData } from '../../../src/expose/report/report.js';
-
-/** The program as users start it. */
-export const MAIN = join(import.meta.dirname, '../../../src/main.js');
+import { MAIN } from '../paths.js';
 
 export function runAgent(...args: string[]): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DockerfileParser, type Instruction as Parsed } from 'dockerfile-ast';
-import { ROOT } from '../fixtures.js';
+import { ROOT } from '../paths.js';
 
 export interface Instruction {
   readonly keyword: string;

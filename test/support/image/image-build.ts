@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import dockerignore from '@balena/dockerignore';
-import { ROOT } from '../fixtures.js';
+import { ROOT } from '../paths.js';
 import { type Instruction, type Stage, stagesOf } from './dockerfile.js';
 
 /** Below `folder`, relative to it. */

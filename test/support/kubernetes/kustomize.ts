@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { parse, parseAllDocuments, stringify } from 'yaml';
+import { ROOT } from '../paths.js';
 import { requires } from '../require.js';
 import type { KubernetesObject } from './kubernetes-schemas.js';
 
-export const ROOT = join(import.meta.dirname, '../../../..');
 const FOLDER = join(ROOT, 'deploy/kubernetes');
 
 export const COMPONENTS = readdirSync(join(FOLDER, 'components')).sort();

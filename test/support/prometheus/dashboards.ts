@@ -1,8 +1,8 @@
 /** The committed dashboards, as Grafana would read them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ROOT } from '../paths.js';
 
-export const ROOT = join(import.meta.dirname, '../../../..');
 const FOLDER = join(ROOT, 'grafana/dashboards');
 
 export interface Target {

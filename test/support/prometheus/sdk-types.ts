@@ -10,7 +10,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { ROOT } from './dashboards.js';
+import { ROOT } from '../paths.js';
 
 const SDK = dirname(createRequire(import.meta.url).resolve('@grafana/grafana-foundation-sdk/dashboard'));
 const MODULES = ['common', 'dashboard', 'heatmap', 'prometheus', 'stat', 'table', 'timeseries'];
