@@ -9,7 +9,8 @@ import { fstatSync, readSync } from 'node:fs';
 import { QemuSimpleDecoder } from '../../decode/qemu/simple-decoder.js';
 import { FILE_HEADER } from '../../decode/qemu/simple-layout.js';
 import type { TraceEvents } from '../../decode/qemu/trace-events.js';
-import { type MalformedKind, type QemuSignal, type QemuSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
+import { QemuGate } from '../../trace/qemu-gate.js';
+import { type QemuSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
 import type { InodeReader } from './followed-file.js';
 
 export interface SimpleReaderOptions {
@@ -31,7 +32,7 @@ const NUMBERED =
 export class SimpleReader implements InodeReader {
   readonly #fd: number;
   readonly #options: SimpleReaderOptions;
-  readonly #gate: CountingGate;
+  readonly #gate: QemuGate;
   #decoder: QemuSimpleDecoder | undefined;
   #position = 0;
   #countFrom: number;
@@ -44,7 +45,7 @@ export class SimpleReader implements InodeReader {
     this.#fd = fd;
     this.#options = options;
     this.#countFrom = options.fromEnd ? fstatSync(fd).size : 0;
-    this.#gate = new CountingGate(options.sink);
+    this.#gate = new QemuGate(options.sink);
     this.#activeMs = nowMs;
   }
 
@@ -103,40 +104,5 @@ export class SimpleReader implements InodeReader {
     this.#countFrom = 0;
     this.#unusable = false;
     this.#options.sink.lost(-1, UNKNOWN_LOSS);
-  }
-}
-
-/** Lets through what happens; while closed, only what stays true: names and addresses. */
-class CountingGate implements QemuSink {
-  open = false;
-  readonly #sink: QemuSink;
-
-  constructor(sink: QemuSink) {
-    this.#sink = sink;
-  }
-
-  qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
-    if (this.open) this.#sink.qemuRunExit(timeNs, id, cpuIndex, reason);
-  }
-  qemuEvent(timeNs: number, id: number, event: number): void {
-    if (this.open) this.#sink.qemuEvent(timeNs, id, event);
-  }
-  qemuSignal(timeNs: number, id: number, signal: QemuSignal, device: number): void {
-    if (this.open) this.#sink.qemuSignal(timeNs, id, signal, device);
-  }
-  qemuDevice(id: number, device: number, name: string): void {
-    this.#sink.qemuDevice(id, device, name);
-  }
-  qemuRegion(id: number, address: number, name: string): void {
-    this.#sink.qemuRegion(id, address, name);
-  }
-  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
-    this.#sink.setIoeventfd(id, mmio, address, assign);
-  }
-  lost(cpu: number, count: number): void {
-    if (this.open) this.#sink.lost(cpu, count);
-  }
-  malformed(kind: MalformedKind): void {
-    if (this.open) this.#sink.malformed(kind);
   }
 }

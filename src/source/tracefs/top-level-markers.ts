@@ -8,7 +8,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
-import type { MalformedKind, QemuSignal, TraceSink, Vocabulary } from '../../trace/sink.js';
+import { QemuGate } from '../../trace/qemu-gate.js';
+import type { MalformedKind, TraceSink, Vocabulary } from '../../trace/sink.js';
 import { readFormats } from './format-files.js';
 import { type ReaderKind, TextReader } from './kernel-trace.js';
 import { RingBuffers } from './ring-buffers.js';
@@ -70,54 +71,26 @@ const PAST_MS = 1000;
 
 const NOT_OURS: readonly MalformedKind[] = ['unknown-event', 'line', 'line-too-long'];
 
-/** Lets through markers only. */
-class MarkerSink implements TraceSink {
-  /** Until then all is of the past. */
-  open = false;
+/** Passes on QEMU's markers alone. */
+class MarkerSink extends QemuGate {
   readonly #sink: TraceSink;
   readonly #marker: number;
 
   constructor(sink: TraceSink, marker: number) {
+    super(sink);
     this.#sink = sink;
     this.#marker = marker;
   }
 
-  tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
+  override tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
     if (this.open && name === this.#marker) this.#sink.tracepoint(timeNs, cpu, tid, name);
   }
-  qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
-    if (this.open) this.#sink.qemuRunExit(timeNs, id, cpuIndex, reason);
-  }
-  qemuEvent(timeNs: number, id: number, event: number): void {
-    if (this.open) this.#sink.qemuEvent(timeNs, id, event);
-  }
-  qemuSignal(timeNs: number, id: number, signal: QemuSignal, device: number): void {
-    if (this.open) this.#sink.qemuSignal(timeNs, id, signal, device);
-  }
-  qemuDevice(id: number, device: number, name: string): void {
-    this.#sink.qemuDevice(id, device, name);
-  }
-  qemuRegion(id: number, address: number, name: string): void {
-    this.#sink.qemuRegion(id, address, name);
-  }
-  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
-    this.#sink.setIoeventfd(id, mmio, address, assign);
-  }
-  lost(cpu: number, count: number): void {
-    if (this.open) this.#sink.lost(cpu, count);
-  }
-  gapAhead(cpu: number): void {
+
+  override gapAhead(cpu: number): void {
     if (this.open) this.#sink.gapAhead(cpu);
   }
-  malformed(kind: MalformedKind): void {
-    if (this.open && !NOT_OURS.includes(kind)) this.#sink.malformed(kind);
+
+  override malformed(kind: MalformedKind): void {
+    if (!NOT_OURS.includes(kind)) super.malformed(kind);
   }
-  thread(): void {}
-  vmExit(): void {}
-  vmEntry(): void {}
-  userspaceExit(): void {}
-  portIo(): void {}
-  mmio(): void {}
-  fastMmio(): void {}
-  interrupt(): void {}
 }

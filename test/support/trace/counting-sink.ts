@@ -3,12 +3,13 @@
  *
  * Knows nothing of VMs. For whole sequences (times, order) tests write their own small sink.
  */
-import type { MalformedKind, MmioAccess, TraceSink, Vocabulary } from '../../../src/trace/sink.js';
+import { NoOpSink } from '../../../src/trace/no-op-sink.js';
+import type { MalformedKind, MmioAccess, Vocabulary } from '../../../src/trace/sink.js';
 import { MMIO_ACCESS } from '../../../src/trace/sink.js';
 
 export type Counts = Map<string, number>;
 
-export class CountingSink implements TraceSink {
+export class CountingSink extends NoOpSink {
   /** Key: `id cpuIndex reason`, e.g. `8714 0 KVM_EXIT_IO`. */
   readonly qemuRunExits: Counts = new Map();
   /** Key: reason alone. */
@@ -54,18 +55,16 @@ export class CountingSink implements TraceSink {
   readonly #vocabulary: Vocabulary;
 
   constructor(vocabulary: Vocabulary) {
+    super();
     this.#vocabulary = vocabulary;
   }
 
-  /** {@link lost} counts it when it is over. */
-  gapAhead(_cpu: number): void {}
-
-  interrupt(timeNs: number, _cpu: number, tid: number): void {
+  override interrupt(timeNs: number, _cpu: number, tid: number): void {
     this.#time(timeNs);
     this.interrupts.set(String(tid), (this.interrupts.get(String(tid)) ?? 0) + 1);
   }
 
-  qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
+  override qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
     const text = this.#vocabulary.reasons.text(reason);
     this.#time(timeNs);
     add(this.qemuRunExits, `${id} ${cpuIndex} ${text}`);
@@ -73,60 +72,55 @@ export class CountingSink implements TraceSink {
     add(this.qemuRunExitReasons, text);
   }
 
-  qemuEvent(timeNs: number, _id: number, event: number): void {
+  override qemuEvent(timeNs: number, _id: number, event: number): void {
     this.#time(timeNs);
     add(this.qemuEvents, this.#vocabulary.qemuEvents.text(event));
   }
 
-  qemuSignal(): void {}
-  qemuDevice(): void {}
-  qemuRegion(): void {}
-  setIoeventfd(): void {}
-
-  lost(cpu: number, count: number): void {
+  override lost(cpu: number, count: number): void {
     add(this.lostGaps, String(cpu));
     if (count < 0) this.unknownLosses++;
     else add(this.lostEvents, String(cpu), count);
   }
 
-  malformed(kind: MalformedKind): void {
+  override malformed(kind: MalformedKind): void {
     add(this.malformedKinds, kind);
   }
 
-  thread(tid: number, tgid: number, comm: string): void {
+  override thread(tid: number, tgid: number, comm: string): void {
     this.threads.set(tid, { tgid, comm });
   }
 
-  tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {
+  override tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {
     this.#time(timeNs);
     add(this.tracepoints, this.#vocabulary.tracepoints.text(name));
   }
 
-  vmExit(_timeNs: number, _cpu: number, tid: number, vcpu: number, reason: number): void {
+  override vmExit(_timeNs: number, _cpu: number, tid: number, vcpu: number, reason: number): void {
     const text = this.#vocabulary.reasons.text(reason);
     add(this.vmExits, `${tid} ${vcpu} ${text}`);
     add(this.vmExitReasons, text);
   }
 
-  vmEntry(_timeNs: number, _cpu: number, tid: number, vcpu: number): void {
+  override vmEntry(_timeNs: number, _cpu: number, tid: number, vcpu: number): void {
     add(this.vmEntries, `${tid} ${vcpu}`);
   }
 
-  userspaceExit(_timeNs: number, _cpu: number, tid: number, reason: number): void {
+  override userspaceExit(_timeNs: number, _cpu: number, tid: number, reason: number): void {
     const text = this.#vocabulary.reasons.text(reason);
     add(this.userspaceExits, `${tid} ${text}`);
     add(this.userspaceExitReasons, text);
   }
 
-  portIo(_timeNs: number, _cpu: number, _tid: number, write: boolean, port: number, size: number): void {
+  override portIo(_timeNs: number, _cpu: number, _tid: number, write: boolean, port: number, size: number): void {
     add(this.portIos, `${write ? 'out' : 'in'} 0x${port.toString(16)} ${size}`);
   }
 
-  mmio(_timeNs: number, _cpu: number, _tid: number, access: MmioAccess, gpa: number): void {
+  override mmio(_timeNs: number, _cpu: number, _tid: number, access: MmioAccess, gpa: number): void {
     add(this.mmios, `${MMIO_ACCESS[access]} 0x${gpa.toString(16)}`);
   }
 
-  fastMmio(_timeNs: number, _cpu: number, _tid: number, gpa: number): void {
+  override fastMmio(_timeNs: number, _cpu: number, _tid: number, gpa: number): void {
     add(this.fastMmios, `0x${gpa.toString(16)}`);
   }
 
