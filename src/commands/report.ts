@@ -33,7 +33,7 @@ export async function report({ get, paths }: Invocation): Promise<void> {
     if (comm !== '' || !comms.has(tid)) comms.set(tid, comm);
   };
   const ledger = new Ledger(attributionOf(inventory, { comms }), {
-    collectors: { ...ALL_COLLECTORS, ioSlots: ALL_ADDRESSES },
+    collectors: { ...ALL_COLLECTORS, ioCapacity: ALL_ADDRESSES },
     ioAddresses: ALL_ADDRESSES,
   });
 

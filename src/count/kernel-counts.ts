@@ -1,5 +1,5 @@
 import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/sink.js';
-import { add, type Cells, newCells, withRoom } from './counters/counters.js';
+import { addCount, type Counters, newCounters, withRoomFor } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
 import type { KnownReasons } from './vcpu/known-reasons.js';
@@ -23,13 +23,13 @@ export class KernelCounts implements TraceSink {
   readonly source = new SourceCounts();
   readonly markers: QemuCounts;
   /** Tracepoint hits by name. */
-  hits: Cells = newCells();
+  hits: Counters = newCounters();
   /** Time of the latest event on the trace's clock. */
   lastTimeNs = 0;
   readonly #threads = new Map<number, VcpuCounts>();
   readonly #onThread: ThreadListener;
   readonly #collectors: Collectors;
-  readonly #tellsIo: boolean;
+  readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
   /** Whose event was the latest, by host CPU (modulo their number here): nearly always the next one is of the same thread. */
   readonly #latest: (VcpuCounts | undefined)[] = Array.from({ length: LATEST }, () => undefined);
@@ -44,7 +44,7 @@ export class KernelCounts implements TraceSink {
   constructor({ collectors, reasons, onThread = () => {}, coverage }: KernelCountsOptions) {
     this.markers = new QemuCounts(coverage === undefined ? {} : { coverage });
     this.#collectors = collectors;
-    this.#tellsIo = collectors.io || collectors.eventfd;
+    this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.#onThread = onThread;
   }
@@ -71,7 +71,7 @@ export class KernelCounts implements TraceSink {
     const first = this.#threads.get(tid);
     const interrupts = this.interrupts.get(tid);
     this.forget(tid);
-    if (interrupts !== undefined) add(this.interrupts, other, interrupts);
+    if (interrupts !== undefined) addCount(this.interrupts, other, interrupts);
     if (first === undefined) return;
     let counts = first;
     do {
@@ -94,51 +94,51 @@ export class KernelCounts implements TraceSink {
   tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {
     this.lastTimeNs = timeNs;
     this.source.events++;
-    if (name >= this.hits.length) this.hits = withRoom(this.hits, name);
+    if (name >= this.hits.length) this.hits = withRoomFor(this.hits, name);
     this.hits[name] = (this.hits[name] as number) + 1;
   }
 
   vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, _info2: number): void {
     const counts = this.#ofVcpu(cpu, tid, vcpu);
-    counts.catchUp(this.#gapsNow());
+    counts.noteGaps(this.#gapsNow());
     counts.nowNs = timeNs;
     counts.exit(reason, info1 | 0);
   }
 
   vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
     const counts = this.#ofVcpu(cpu, tid, vcpu);
-    counts.catchUp(this.#gapsNow());
+    counts.noteGaps(this.#gapsNow());
     counts.nowNs = timeNs;
     counts.entry();
   }
 
   userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
     const counts = this.#ofThread(cpu, tid);
-    counts.catchUp(this.#gapsNow());
+    counts.noteGaps(this.#gapsNow());
     counts.nowNs = timeNs;
     counts.userspaceExit(reason);
   }
 
   portIo(_timeNs: number, cpu: number, tid: number, write: boolean, port: number, _size: number): void {
-    if (!this.#tellsIo) return;
+    if (!this.#collectsIo) return;
     const counts = this.#ofThread(cpu, tid);
-    counts.catchUp(this.#gapsNow());
+    counts.noteGaps(this.#gapsNow());
     counts.io.portIo(write, port);
   }
 
   mmio(_timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void {
-    if (!this.#tellsIo) return;
+    if (!this.#collectsIo) return;
     const counts = this.#ofThread(cpu, tid);
-    counts.catchUp(this.#gapsNow());
+    counts.noteGaps(this.#gapsNow());
     counts.io.mmio(access, gpa);
   }
 
   fastMmio(_timeNs: number, cpu: number, tid: number, gpa: number): void {
-    if (this.#tellsIo) this.#ofThread(cpu, tid).io.fastMmio(gpa);
+    if (this.#collectsIo) this.#ofThread(cpu, tid).io.fastMmio(gpa);
   }
 
   interrupt(_timeNs: number, _cpu: number, tid: number): void {
-    add(this.interrupts, tid, 1);
+    addCount(this.interrupts, tid, 1);
   }
 
   gapAhead(_cpu: number): void {

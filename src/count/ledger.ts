@@ -1,7 +1,7 @@
 import { Names } from '../trace/names.js';
 import type { Vocabulary } from '../trace/sink.js';
 import { Busiest } from './busiest.js';
-import { add, newCells, plus, total } from './counters/counters.js';
+import { addCount, addCounters, newCounters, sumCounters } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { Strangers } from './idle-threads.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
@@ -16,7 +16,7 @@ import {
 } from './qemu-views.js';
 import { type Attribution, Owners } from './thread-owners.js';
 import type { Totals } from './totals.js';
-import { TripDurations } from './vcpu/exit-durations.js';
+import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 import { VmSum } from './vm-sums.js';
@@ -62,7 +62,7 @@ export class Ledger {
   /** By VM: which of its addresses are shown. */
   readonly #busiest = new Map<string, Busiest>();
   /** By life of a VM: how long the exits of all its vCPUs took. */
-  readonly #durations = new WeakMap<object, TripDurations>();
+  readonly #durations = new WeakMap<object, ExitDurations>();
 
   constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
@@ -117,7 +117,7 @@ export class Ledger {
 
   /** The traces are over: what was announced and not heard of again stayed in the kernel. */
   settle(): void {
-    for (const { io } of this.vcpus()) io.boundary(-1);
+    for (const { io } of this.vcpus()) io.settleOpenAccess();
   }
 
   /** Every vCPU that a kernel trace has shown, by thread. */
@@ -172,12 +172,12 @@ export class Ledger {
     for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
     return {
       vocabulary: this.vocabulary,
-      slots: this.#reasons.slots,
+      layout: this.#reasons.layout,
       collectors: this.collectors,
       vms,
       infos: this.#attribution.vms(),
       kernelCountsAll: this.#coverage.ever,
-      hits: this.#kernel.reduce((sum, { counts }) => plus(sum, counts.hits), newCells()),
+      hits: this.#kernel.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters()),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       sources: this.#sources(),
       devices: (vm) => this.#attribution.devicesOf?.(vm),
@@ -204,9 +204,9 @@ export class Ledger {
     const done = new Map<number, number>();
     const isStranger = (tid: number) => tid > 0 && this.#owners.known(tid) === undefined;
     for (const { counts } of this.#kernel) {
-      for (const vcpu of counts.vcpus()) if (isStranger(vcpu.tid)) add(done, vcpu.tid, total(vcpu.counts));
-      for (const [tid, interrupts] of counts.interrupts) if (isStranger(tid)) add(done, tid, interrupts);
-      for (const [tid, events] of counts.markers.events) if (isStranger(tid)) add(done, tid, total(events));
+      for (const vcpu of counts.vcpus()) if (isStranger(vcpu.tid)) addCount(done, vcpu.tid, sumCounters(vcpu.counts));
+      for (const [tid, interrupts] of counts.interrupts) if (isStranger(tid)) addCount(done, tid, interrupts);
+      for (const [tid, events] of counts.markers.events) if (isStranger(tid)) addCount(done, tid, sumCounters(events));
     }
     return done;
   }
@@ -257,12 +257,12 @@ export class Ledger {
 
   /** All vCPUs of a VM count into one table, once it is known whose they are. */
   #shareDurations(): void {
-    for (const { tid, trip } of this.vcpus()) {
+    for (const { tid, exitTimer } of this.vcpus()) {
       const life = this.#owners.known(tid)?.life;
       if (life === undefined) continue;
-      const shared = this.#durations.get(life) ?? new TripDurations(true);
+      const shared = this.#durations.get(life) ?? new ExitDurations(true);
       this.#durations.set(life, shared);
-      if (trip.durations !== shared) trip.share(shared);
+      if (exitTimer.durations !== shared) exitTimer.useSharedHistogram(shared);
     }
   }
 

@@ -2,7 +2,7 @@
  * QEMU's own traces brought together by VM. Files of one backend follow each other (rotation) and are added up; where several
  * backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
  */
-import { type Cells, larger, newCells, plus } from './counters/counters.js';
+import { addCounters, type Counters, maxCounters, newCounters } from './counters/counters.js';
 import type { QemuCounts } from './qemu/qemu-counts.js';
 import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu/qemu-signals.js';
 import { Ioeventfds } from './vcpu/ioeventfds.js';
@@ -43,17 +43,17 @@ export function addQemuViews(views: readonly QemuView[], vms: Vms): void {
 }
 
 /** By VM: every event by name. */
-export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Cells> {
-  const byVm = new Map<string, Cells>();
+export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Counters> {
+  const byVm = new Map<string, Counters>();
   for (const backend of BACKENDS) {
-    const own = new Map<string, Cells>();
+    const own = new Map<string, Counters>();
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
       for (const [id, cells] of counts.events) {
         const vm = owner(id);
-        own.set(vm, plus(own.get(vm) ?? newCells(), cells));
+        own.set(vm, addCounters(own.get(vm) ?? newCounters(), cells));
       }
     }
-    for (const [vm, cells] of own) byVm.set(vm, larger(byVm.get(vm) ?? newCells(), cells));
+    for (const [vm, cells] of own) byVm.set(vm, maxCounters(byVm.get(vm) ?? newCounters(), cells));
   }
   return byVm;
 }
@@ -71,24 +71,24 @@ export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventf
         own.set(vm, sum);
       }
     }
-    for (const [vm, ioeventfds] of own) if (byVm.get(vm)?.certain !== true) byVm.set(vm, ioeventfds);
+    for (const [vm, ioeventfds] of own) if (byVm.get(vm)?.isComplete !== true) byVm.set(vm, ioeventfds);
   }
   return byVm;
 }
 
-/** Adds up what one backend says of each vCPU, then takes the larger of that and what others said. */
+/** Adds up what one backend says of each vCPU, then takes the larger of that and what the other backends said. */
 function addRunExits(views: readonly QemuView[], vms: Vms): void {
-  const own = new Map<VcpuSum, Cells>();
+  const own = new Map<VcpuSum, Counters>();
   for (const { counts, owner } of views) {
     for (const [id, byCpu] of counts.runExits) {
       const vm = vms(owner(id));
       for (const [cpuIndex, cells] of byCpu) {
         const sum = vm.vcpu(cpuIndex < 0 ? '' : String(cpuIndex));
-        own.set(sum, plus(own.get(sum) ?? newCells(), cells));
+        own.set(sum, addCounters(own.get(sum) ?? newCounters(), cells));
       }
     }
   }
-  for (const [sum, cells] of own) sum.qemu = larger(sum.qemu, cells);
+  for (const [sum, cells] of own) sum.qemu = maxCounters(sum.qemu, cells);
 }
 
 function addSignals(views: readonly QemuView[], vms: Vms): void {
@@ -104,7 +104,10 @@ function addSignals(views: readonly QemuView[], vms: Vms): void {
   }
   for (const [vm, devices] of own)
     for (const [device, cells] of devices)
-      vm.qemuSignals.set(device, larger(vm.qemuSignals.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells));
+      vm.qemuSignals.set(
+        device,
+        maxCounters(vm.qemuSignals.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells),
+      );
 }
 
 /** A vCPU's own thread takes a kick only where KVM_RUN returned for it. */
@@ -116,5 +119,5 @@ function asExits(cells: Float64Array): Float64Array {
 }
 
 function addCells(sums: Map<string, Float64Array>, device: string, cells: Float64Array): void {
-  sums.set(device, plus(sums.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells));
+  sums.set(device, addCounters(sums.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells));
 }

@@ -1,5 +1,5 @@
 import { Gauge, Registry } from 'prom-client';
-import { BUCKET_SECONDS } from '../count/counters/duration.js';
+import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
 import { CATALOGUE, type HistogramMetric, type Metric, type NumberMetric } from '../snapshot/catalogue.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { registerBuildInfo, registerProcessMetrics } from './own-metrics.js';

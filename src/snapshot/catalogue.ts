@@ -2,7 +2,7 @@
  * Every metric, once: its name, type, labels, help, its OpenTelemetry name and unit, and where in a snapshot its values are.
  * The views, the README's table, dashboards and rules are derived from this table or tested against it.
  */
-import type { DurationSummary } from '../count/counters/duration.js';
+import type { DurationSummary } from '../count/counters/duration-histogram.js';
 import type { VmInfo } from '../count/thread-owners.js';
 import type { Snapshot } from './snapshot.js';
 

@@ -2,7 +2,7 @@
  * The parts of a snapshot that are about VMs: what tells their rows apart, how many series of /metrics a row makes, and how rows are
  * summed where there is no room for each.
  */
-import { BUCKET_SECONDS } from '../count/counters/duration.js';
+import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
 import type { ExitDuration, Rows, VmRows } from './snapshot.js';
 
 /** Instead of a label's value: all that have no series of their own. */

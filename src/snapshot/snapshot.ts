@@ -1,6 +1,6 @@
 /** What is known at one moment. Immutable: every view (Prometheus, OTLP, report) is a function of it. */
 
-import type { DurationSummary } from '../count/counters/duration.js';
+import type { DurationSummary } from '../count/counters/duration-histogram.js';
 import type { SIGNAL_KINDS } from '../count/qemu/qemu-signals.js';
 import type { VmInfo } from '../count/thread-owners.js';
 import type { Bus, Direction } from '../count/vcpu/io-table.js';

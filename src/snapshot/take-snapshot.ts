@@ -1,12 +1,12 @@
-import { type Cells, withRoom } from '../count/counters/counters.js';
-import { summary } from '../count/counters/duration.js';
+import { type Counters, withRoomFor } from '../count/counters/counters.js';
+import { summarize } from '../count/counters/duration-histogram.js';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import { SIGNAL_KINDS } from '../count/qemu/qemu-signals.js';
 import type { VmInfo } from '../count/thread-owners.js';
 import type { Totals } from '../count/totals.js';
-import type { Slot } from '../count/vcpu/counter-layout.js';
-import { deviceAt } from '../count/vcpu/devices.js';
-import { ioAddress } from '../count/vcpu/io-table.js';
+import type { CounterSlot } from '../count/vcpu/counter-layout.js';
+import { decodeIoKey } from '../count/vcpu/io-table.js';
+import { deviceAt } from '../count/vcpu/pc-devices.js';
 import type { VmSum } from '../count/vm-sums.js';
 import type { Names } from '../trace/names.js';
 import type { DeviceRanges } from '../trace/sink.js';
@@ -26,9 +26,9 @@ import type {
 
 /** Turns sums by id into counts by name. */
 export function takeSnapshot(sums: Totals): Snapshot {
-  const { vocabulary, collectors, slots, vms } = sums;
+  const { vocabulary, collectors, layout, vms } = sums;
   const { reasons } = vocabulary;
-  const causeSlots = slots.list('causes');
+  const causeSlots = layout.slots('causes');
   const each = <T>(of: (vm: string, sum: VmSum) => T[]): T[] => [...vms].flatMap(([vm, sum]) => of(vm, sum));
   return {
     exits: exits(sums),
@@ -45,18 +45,18 @@ export function takeSnapshot(sums: Totals): Snapshot {
     vms: sums.infos.map((info) => withVcpus(info, vms.get(info.vm))),
     sources: sums.sources.map(({ name, counts }) => sourceState(name, counts)),
     unattributedEvents: [...(vms.get('')?.vcpus.values() ?? [])].reduce(
-      (sum, { kernel }) => sum + slots.total('kvm', kernel) + slots.total('qemu', kernel),
+      (sum, { kernel }) => sum + layout.total('kvm', kernel) + layout.total('qemu', kernel),
       0,
     ),
   };
 }
 
-function exits({ vms, vocabulary, slots, kernelCountsAll }: Totals): ExitRows {
-  const [kvmSlots, qemuSlots] = [slots.list('kvm'), slots.list('qemu')];
+function exits({ vms, vocabulary, layout, kernelCountsAll }: Totals): ExitRows {
+  const [kvmSlots, qemuSlots] = [layout.slots('kvm'), layout.slots('qemu')];
   const labels: { readonly vm: string; readonly vcpu: string }[] = [];
   const columns = new Columns();
   for (const [vm, { vcpus }] of vms) {
-    const isSeen = kernelCountsAll || [...vcpus.values()].some(({ kernel }) => slots.total('qemu', kernel) > 0);
+    const isSeen = kernelCountsAll || [...vcpus.values()].some(({ kernel }) => layout.total('qemu', kernel) > 0);
     for (const [vcpu, { kernel, qemu }] of vcpus) {
       const index = labels.push({ vm, vcpu }) - 1;
       const add = (layer: Layer, reason: number, count: number) => {
@@ -75,10 +75,10 @@ function exits({ vms, vocabulary, slots, kernelCountsAll }: Totals): ExitRows {
 }
 
 /** By reason: what QEMU's trace told, and the kernel's at other times. */
-function withKernel(qemu: Cells, slots: readonly Slot[], kernel: Cells): Cells {
-  let sum: Cells = qemu.slice();
+function withKernel(qemu: Counters, slots: readonly CounterSlot[], kernel: Counters): Counters {
+  let sum: Counters = qemu.slice();
   for (const { slot, reason } of slots) {
-    sum = withRoom(sum, reason);
+    sum = withRoomFor(sum, reason);
     sum[reason] = (sum[reason] as number) + (kernel[slot] ?? 0);
   }
   return sum;
@@ -92,7 +92,7 @@ function durations(vm: string, sum: VmSum, reasons: Names): ExitDuration[] {
   ] as const;
   return layers.flatMap(([layer, byReason]) =>
     byReason.flatMap((own, reason) =>
-      own === undefined ? [] : [{ vm, layer, reason: reasons.text(reason), ...summary(own) }],
+      own === undefined ? [] : [{ vm, layer, reason: reasons.text(reason), ...summarize(own) }],
     ),
   );
 }
@@ -114,7 +114,7 @@ function unpaired(vm: string, { unpairedKvm, unpairedQemu }: VmSum): UnpairedCou
   ];
 }
 
-function causes(vm: string, { kernel }: VmSum, reasons: Names, slots: readonly Slot[]): CauseCount[] {
+function causes(vm: string, { kernel }: VmSum, reasons: Names, slots: readonly CounterSlot[]): CauseCount[] {
   return slots.flatMap(({ slot, reason, userspaceReason }) => {
     const count = kernel[slot] ?? 0;
     return count > 0
@@ -131,7 +131,7 @@ function io(
 ): IoCount[] {
   const counts: IoCount[] = [];
   for (const [key, count] of series) {
-    const { bus, direction, layer, address } = ioAddress(key);
+    const { bus, direction, layer, address } = decodeIoKey(key);
     counts.push({
       vm,
       bus,
@@ -143,7 +143,7 @@ function io(
     });
   }
   rest.forEach((count, kind) => {
-    const { bus, direction, layer } = ioAddress(kind);
+    const { bus, direction, layer } = decodeIoKey(kind);
     if (count > 0) counts.push({ vm, bus, direction, layer, address: 'other', device: '', count });
   });
   return counts;
@@ -160,7 +160,7 @@ function eventfds(vm: string, { kicks, interrupts, qemuSignals }: VmSum): Eventf
   ];
 }
 
-function named(cells: Cells, names: Names): NamedCount[] {
+function named(cells: Counters, names: Names): NamedCount[] {
   const counts: NamedCount[] = [];
   for (let id = 0; id < cells.length; id++) {
     const count = cells[id] as number;
@@ -175,8 +175,8 @@ function withVcpus(info: VmInfo, sum: VmSum | undefined): VmInfo {
 }
 
 function sourceState(source: string, counts: SourceCounts): SourceState {
-  const { lost, lostBefore, unknownGaps, overruns, malformed } = counts;
-  const cpus = new Set([...lost.keys(), ...unknownGaps.keys(), ...overruns.keys(), ...lostBefore.keys()]);
+  const { lost, lostInClosedBuffers, unknownGaps, overruns, malformed } = counts;
+  const cpus = new Set([...lost.keys(), ...unknownGaps.keys(), ...overruns.keys(), ...lostInClosedBuffers.keys()]);
   return {
     source,
     up: counts.up,
@@ -188,7 +188,7 @@ function sourceState(source: string, counts: SourceCounts): SourceState {
       .map((cpu) => ({
         cpu: cpu < 0 ? '' : String(cpu),
         // Two accounts of the same loss: flags in the pages, and the buffer's statistics, which also know the size of every gap.
-        events: (lostBefore.get(cpu) ?? 0) + Math.max(lost.get(cpu) ?? 0, overruns.get(cpu) ?? 0),
+        events: (lostInClosedBuffers.get(cpu) ?? 0) + Math.max(lost.get(cpu) ?? 0, overruns.get(cpu) ?? 0),
         unknownGaps: overruns.has(cpu) ? 0 : (unknownGaps.get(cpu) ?? 0),
       })),
     malformed: [...malformed].map(([kind, count]) => ({ kind, count })),

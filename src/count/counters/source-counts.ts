@@ -1,5 +1,5 @@
 import { type MalformedKind, UNKNOWN_LOSS } from '../../trace/sink.js';
-import { add } from './counters.js';
+import { addCount } from './counters.js';
 
 /** What is counted about a source rather than about VMs. */
 export class SourceCounts {
@@ -17,18 +17,18 @@ export class SourceCounts {
   /** Events lost by host CPU as the kernel's own statistics count them, where they are to be had. */
   overruns: ReadonlyMap<number, number> = new Map();
   /** Events lost in buffers that are closed, by host CPU: their statistics went with them. */
-  readonly lostBefore = new Map<number, number>();
+  readonly lostInClosedBuffers = new Map<number, number>();
   readonly malformed = new Map<MalformedKind, number>();
 
   addLost(cpu: number, count: number): void {
-    if (count === UNKNOWN_LOSS) add(this.unknownGaps, cpu, 1);
-    else add(this.lost, cpu, count);
+    if (count === UNKNOWN_LOSS) addCount(this.unknownGaps, cpu, 1);
+    else addCount(this.lost, cpu, count);
   }
 
   /** The buffers are closed; those that come next count from 0. */
   endBuffers(): void {
     for (const [cpu, count] of this.overruns) {
-      add(this.lostBefore, cpu, Math.max(count, this.lost.get(cpu) ?? 0));
+      addCount(this.lostInClosedBuffers, cpu, Math.max(count, this.lost.get(cpu) ?? 0));
       this.lost.delete(cpu);
       this.unknownGaps.delete(cpu);
     }
@@ -41,6 +41,6 @@ export class SourceCounts {
   }
 
   addMalformed(kind: MalformedKind): void {
-    add(this.malformed, kind, 1);
+    addCount(this.malformed, kind, 1);
   }
 }

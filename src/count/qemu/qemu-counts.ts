@@ -1,5 +1,5 @@
 import type { MalformedKind, QemuSignal, QemuSink } from '../../trace/sink.js';
-import { type Cells, newCells, plus, withRoom } from '../counters/counters.js';
+import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { SourceCounts } from '../counters/source-counts.js';
 import { Ioeventfds } from '../vcpu/ioeventfds.js';
 import { QemuSignals } from './qemu-signals.js';
@@ -33,9 +33,9 @@ export class QemuCounts implements QemuSink {
   /** Time of the latest event on the trace's own clock. */
   lastTimeNs = 0;
   /** id -> QEMU's cpu_index -> returns of KVM_RUN by reason. */
-  readonly runExits = new Map<number, Map<number, Cells>>();
+  readonly runExits = new Map<number, Map<number, Counters>>();
   /** id -> events by name. */
-  readonly events = new Map<number, Cells>();
+  readonly events = new Map<number, Counters>();
   readonly signals = new QemuSignals();
   /** id -> addresses that KVM takes for it. */
   readonly ioeventfds = new Map<number, Ioeventfds>();
@@ -119,17 +119,17 @@ export class QemuCounts implements QemuSink {
   }
 }
 
-function count(map: Map<number, Cells>, key: number, id: number): void {
+function count(map: Map<number, Counters>, key: number, id: number): void {
   let cells = map.get(key);
   if (cells === undefined || id >= cells.length) {
-    cells = withRoom(cells ?? newCells(), id);
+    cells = withRoomFor(cells ?? newCounters(), id);
     map.set(key, cells);
   }
   cells[id] = (cells[id] as number) + 1;
 }
 
-function merge(map: Map<number, Cells>, key: number, cells: Cells): void {
-  map.set(key, plus(map.get(key) ?? newCells(), cells));
+function merge(map: Map<number, Counters>, key: number, cells: Counters): void {
+  map.set(key, addCounters(map.get(key) ?? newCounters(), cells));
 }
 
 function child<T>(map: Map<number, Map<number, T>>, key: number): Map<number, T> {

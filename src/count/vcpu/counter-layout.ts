@@ -3,7 +3,7 @@
  * vCPUs, so that each has one short array of counts, with room for what happens on this host and no more.
  */
 import { OTHER_ID } from '../../trace/names.js';
-import type { Cells } from '../counters/counters.js';
+import type { Counters } from '../counters/counters.js';
 
 /** More names than a Names table for reasons holds. */
 export const MAX_REASONS = 1024;
@@ -12,20 +12,20 @@ const MAX_CAUSES = 2048;
 
 type Kind = 'kvm' | 'qemu' | 'causes';
 
-export interface Slot {
+export interface CounterSlot {
   readonly slot: number;
   readonly reason: number;
   /** Of causes only, else 0. */
   readonly userspaceReason: number;
 }
 
-export class Slots {
+export class CounterLayout {
   /** By reason; 0: none yet. */
   readonly kvm = new Int16Array(MAX_REASONS);
   readonly qemu = new Int16Array(MAX_REASONS);
   /** By {@link causeIndex}. Large, but hardly any of it is ever touched. */
   readonly causes = new Int16Array(MAX_REASONS * MAX_REASONS);
-  readonly #lists: Readonly<Record<Kind, Slot[]>> = { kvm: [], qemu: [], causes: [] };
+  readonly #lists: Readonly<Record<Kind, CounterSlot[]>> = { kvm: [], qemu: [], causes: [] };
   #used = 0;
 
   kvmSlot(reason: number): number {
@@ -44,12 +44,12 @@ export class Slots {
   }
 
   /** By userspace reason and reason. */
-  list(kind: Kind): readonly Slot[] {
+  slots(kind: Kind): readonly CounterSlot[] {
     return this.#lists[kind].sort((a, b) => a.userspaceReason - b.userspaceReason || a.reason - b.reason);
   }
 
   /** All that `cells` have of a kind. */
-  total(kind: Kind, cells: Cells): number {
+  total(kind: Kind, cells: Counters): number {
     return this.#lists[kind].reduce((sum, { slot }) => sum + (cells[slot] ?? 0), 0);
   }
 

@@ -1,27 +1,27 @@
-import { addDurations, type Durations, newDurations } from '../counters/duration.js';
+import { addHistogram, type DurationHistogram, newHistogram } from '../counters/duration-histogram.js';
 
 /** How long trips took, by reason; undefined where none was paired yet. */
-export class TripDurations {
-  readonly kvm: (Durations | undefined)[] = [];
-  readonly qemu: (Durations | undefined)[] = [];
+export class ExitDurations {
+  readonly kvm: (DurationHistogram | undefined)[] = [];
+  readonly qemu: (DurationHistogram | undefined)[] = [];
   /** Of all vCPUs of one VM, as nobody asks for less: a table for each of them would be most of a large host's memory. */
-  readonly isOfVm: boolean;
+  readonly isShared: boolean;
 
-  constructor(isOfVm = false) {
-    this.isOfVm = isOfVm;
+  constructor(isShared = false) {
+    this.isShared = isShared;
   }
 
-  add(from: TripDurations): void {
+  add(from: ExitDurations): void {
     addAll(this.kvm, from.kvm);
     addAll(this.qemu, from.qemu);
   }
 }
 
-function addAll(to: (Durations | undefined)[], from: readonly (Durations | undefined)[]): void {
+function addAll(to: (DurationHistogram | undefined)[], from: readonly (DurationHistogram | undefined)[]): void {
   from.forEach((durations, reason) => {
     if (durations === undefined) return;
-    const own = to[reason] ?? newDurations();
-    addDurations(own, durations);
+    const own = to[reason] ?? newHistogram();
+    addHistogram(own, durations);
     to[reason] = own;
   });
 }

@@ -1,5 +1,5 @@
-import { type Durations, newDurations, record } from '../counters/duration.js';
-import { TripDurations } from './exit-durations.js';
+import { type DurationHistogram, newHistogram, recordDuration } from '../counters/duration-histogram.js';
+import { ExitDurations } from './exit-durations.js';
 
 const NONE = -1;
 
@@ -14,17 +14,17 @@ const NONE = -1;
  * returned, where userspace did. Every other exit is counted as handed on (kvm, to userspace) or unpaired: another exit
  * came before an entry (the vCPU was not let in), the entry was before the exit (a clock that stepped), or events were lost.
  */
-export class Trip {
+export class ExitTimer {
   /** Time of the event that is told next. Not handed from call to call: a number that is no small integer would be an object each time. */
   nowNs = Number.NaN;
   /** Once it is known whose vCPU this is: those of the VM, see {@link share}. */
-  durations = new TripDurations();
+  durations = new ExitDurations();
   /** Time away from the guest in KVM, on the way to userspace too; in userspace; and waiting for an idle guest to be woken. */
   kvmNs = 0;
   qemuNs = 0;
   idleNs = 0;
   /** Exits that KVM handed on to userspace. */
-  handedOn = 0;
+  forwarded = 0;
   unpairedKvm = 0;
   unpairedQemu = 0;
   readonly #idle: Uint8Array;
@@ -46,7 +46,7 @@ export class Trip {
   }
 
   exit(reason: number): void {
-    this.drop();
+    this.abandon();
     this.#exitReason = reason;
     this.#sinceNs = this.nowNs;
   }
@@ -58,7 +58,7 @@ export class Trip {
       this.unpairedQemu++;
       this.#spend(this.#userspaceReason, false);
     } else if (this.#exitReason !== NONE) {
-      this.handedOn++;
+      this.forwarded++;
       this.#spend(this.#exitReason, true);
       this.#exitReason = NONE;
     }
@@ -69,7 +69,7 @@ export class Trip {
   entry(): void {
     this.#tookNs = this.nowNs - this.#sinceNs;
     // The other way round the clock has stepped.
-    if (!(this.#tookNs >= 0)) return this.drop();
+    if (!(this.#tookNs >= 0)) return this.abandon();
     if (this.#userspaceReason !== NONE) this.#pair(this.durations.qemu, this.#userspaceReason, false);
     else if (this.#exitReason !== NONE) this.#pair(this.durations.kvm, this.#exitReason, true);
     this.#userspaceReason = NONE;
@@ -77,7 +77,7 @@ export class Trip {
   }
 
   /** Whatever is open stays unpaired: nobody knows what came after it. */
-  drop(): void {
+  abandon(): void {
     if (this.#exitReason !== NONE) this.unpairedKvm++;
     if (this.#userspaceReason !== NONE) this.unpairedQemu++;
     this.#exitReason = NONE;
@@ -85,21 +85,21 @@ export class Trip {
   }
 
   /** From now on durations are counted there, and what was counted so far is added - unless it is another VM's, which keeps it. */
-  share(durations: TripDurations): void {
-    if (!this.durations.isOfVm) durations.add(this.durations);
+  useSharedHistogram(durations: ExitDurations): void {
+    if (!this.durations.isShared) durations.add(this.durations);
     this.durations = durations;
   }
 
   /** Adds what `from` counted; what is open there counts as unpaired. */
-  absorb(from: Trip): void {
-    from.drop();
+  absorb(from: ExitTimer): void {
+    from.abandon();
     this.kvmNs += from.kvmNs;
     this.qemuNs += from.qemuNs;
     this.idleNs += from.idleNs;
-    this.handedOn += from.handedOn;
+    this.forwarded += from.forwarded;
     this.unpairedKvm += from.unpairedKvm;
     this.unpairedQemu += from.unpairedQemu;
-    if (from.durations.isOfVm) this.share(from.durations);
+    if (from.durations.isShared) this.useSharedHistogram(from.durations);
     else this.durations.add(from.durations);
   }
 
@@ -112,13 +112,13 @@ export class Trip {
     return this.#userspaceReason === NONE ? 0 : 1;
   }
 
-  #pair(durations: (Durations | undefined)[], reason: number, inKernel: boolean): void {
+  #pair(durations: (DurationHistogram | undefined)[], reason: number, inKernel: boolean): void {
     let own = durations[reason];
     if (own === undefined) {
-      own = newDurations();
+      own = newHistogram();
       durations[reason] = own;
     }
-    record(own, this.#tookNs);
+    recordDuration(own, this.#tookNs);
     this.#spend(reason, inKernel);
   }
 

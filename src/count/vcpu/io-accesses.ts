@@ -1,7 +1,7 @@
 import { MMIO_READ, MMIO_UNSATISFIED_READ, type MmioAccess } from '../../trace/sink.js';
-import { isKernelDevice } from './devices.js';
 import { IoTable, ioKey } from './io-table.js';
 import type { Ioeventfds } from './ioeventfds.js';
+import { isKernelDevice } from './pc-devices.js';
 
 const NONE = -1;
 const PAGE_BYTES = 4096;
@@ -66,18 +66,27 @@ export class IoAccesses {
     this.#announced = NONE;
   }
 
-  /** The vCPU entered or left its guest: what was announced stayed in the kernel. `inPort` -1: not left for an IN. */
-  boundary(inPort: number): void {
-    if (this.#announced !== NONE) this.#keep();
-    // The answer was never told: kvm_exit at least said the port.
-    if (this.#answerDue && this.#inPort !== NONE) this.table.add(ioKey(false, false, true, this.#inPort));
-    this.#answerDue = false;
-    this.#answerCounted = false;
+  /** kvm_exit. `inPort`: the port that the guest's IN reads, -1 for any other exit. */
+  exit(inPort: number): void {
+    this.settleOpenAccess();
     this.#inPort = inPort;
   }
 
+  /**
+   * Counts an access that no event has settled so far: a write without a userspace exit stayed in the kernel. Call it when the vCPU enters or
+   * leaves its guest, and at the end of a recording.
+   */
+  settleOpenAccess(): void {
+    if (this.#announced !== NONE) this.#keep();
+    // A userspace exit for a read whose kvm_pio never came: kvm_exit has the port.
+    if (this.#answerDue && this.#inPort !== NONE) this.table.add(ioKey(false, false, true, this.#inPort));
+    this.#answerDue = false;
+    this.#answerCounted = false;
+    this.#inPort = NONE;
+  }
+
   /** Events are missing: what was open is not known any more. */
-  drop(): void {
+  abandon(): void {
     this.#announced = NONE;
     this.#answerDue = false;
     this.#answerCounted = false;
@@ -118,7 +127,7 @@ export class IoAccesses {
   }
 
   #isKick(): boolean {
-    if (this.ioeventfds?.certain === true) return this.ioeventfds.has(this.#announcedMmio, this.#announcedAddress);
+    if (this.ioeventfds?.isComplete === true) return this.ioeventfds.has(this.#announcedMmio, this.#announcedAddress);
     return !isKernelDevice(this.#announcedMmio, this.#announced);
   }
 }

@@ -27,7 +27,7 @@ export interface IoAddress {
   readonly address: number;
 }
 
-export function ioAddress(key: number): IoAddress {
+export function decodeIoKey(key: number): IoAddress {
   const flags = key % 8;
   return {
     bus: flags & MMIO ? 'mmio' : 'pio',
@@ -51,7 +51,7 @@ export class IoTable {
   /** What space-saving credits a newcomer with: the count of whom it replaced. Empty while nobody was. */
   #credits = new Float64Array(0);
   /** By {@link ioKind}: accesses to addresses that are not in the table. */
-  readonly others = new Float64Array(8);
+  readonly otherCounts = new Float64Array(8);
   #latestKey = -1;
   #latestSlot = 0;
 
@@ -73,8 +73,8 @@ export class IoTable {
       this.add(key);
       this.#counts[this.#latestSlot] = (this.#counts[this.#latestSlot] as number) + count - 1;
     }
-    from.others.forEach((count, kind) => {
-      this.others[kind] = (this.others[kind] as number) + count;
+    from.otherCounts.forEach((count, kind) => {
+      this.otherCounts[kind] = (this.otherCounts[kind] as number) + count;
     });
   }
 
@@ -114,7 +114,7 @@ export class IoTable {
     }
     const key = this.#keys[least] as number;
     const kind = ioKind(key);
-    this.others[kind] = (this.others[kind] as number) + (this.#counts[least] as number);
+    this.otherCounts[kind] = (this.otherCounts[kind] as number) + (this.#counts[least] as number);
     this.#credits[least] = leastCount;
     this.#slots.delete(key);
     return least;

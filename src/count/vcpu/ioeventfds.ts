@@ -25,7 +25,7 @@ export class Ioeventfds {
     return (this.#assigned.get(keyOf(mmio, address)) ?? 0) > 0;
   }
 
-  get certain(): boolean {
+  get isComplete(): boolean {
     if (this.#assigned.size === 0) return false;
     for (const count of this.#assigned.values()) if (count < 0) return false;
     return true;

@@ -1,5 +1,5 @@
 import type { Names } from '../../trace/names.js';
-import { MAX_REASONS, Slots } from './counter-layout.js';
+import { CounterLayout, MAX_REASONS } from './counter-layout.js';
 
 /** The guest has nothing to do and says so: the time until it is woken is not lost to it. By the kernel's labels, all architectures. */
 const IDLE = [
@@ -23,7 +23,7 @@ export class KnownReasons {
   readonly none: number;
   /** By id: 1 where the vCPU waits for its guest to have something to do. */
   readonly idle = new Uint8Array(MAX_REASONS);
-  readonly slots = new Slots();
+  readonly layout = new CounterLayout();
   readonly #svmIo: number;
   readonly #vmxIo: number;
   readonly #exitIo: number;

@@ -1,6 +1,6 @@
-import { type Cells, newCells, plus, withRoom } from '../counters/counters.js';
-import { causeIndex, type Slots } from './counter-layout.js';
-import { Trip } from './exit-timer.js';
+import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
+import { type CounterLayout, causeIndex } from './counter-layout.js';
+import { ExitTimer } from './exit-timer.js';
 import { IoAccesses } from './io-accesses.js';
 import type { KnownReasons } from './known-reasons.js';
 
@@ -13,7 +13,7 @@ export interface Collectors {
   /** Ports and MMIO pages. */
   readonly io: boolean;
   /** Addresses that are kept apart of each vCPU (default 64). */
-  readonly ioSlots?: number;
+  readonly ioCapacity?: number;
   /** ioeventfd kicks and interrupts from outside. */
   readonly eventfd: boolean;
 }
@@ -26,85 +26,85 @@ export class VcpuCounts {
   vcpu: number;
   /** Ring of the vCPUs that this thread runs: nearly always just this one, but a VMM may run several on a thread. */
   next: VcpuCounts = this;
-  /** guest -> KVM and KVM -> userspace by reason, and what led to the latter, by {@link slots}. */
-  counts: Cells = newCells();
-  readonly slots: Slots;
-  readonly trip: Trip;
+  /** guest -> KVM and KVM -> userspace by reason, and what led to the latter, by {@link layout}. */
+  counts: Counters = newCounters();
+  readonly layout: CounterLayout;
+  readonly exitTimer: ExitTimer;
   readonly io: IoAccesses;
-  readonly #tellsCauses: boolean;
-  readonly #tellsIo: boolean;
+  readonly #collectsCauses: boolean;
+  readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
-  /** Counts the gaps in the trace, see {@link catchUp}. */
+  /** Counts the gaps in the trace, see {@link noteGaps}. */
   #gaps = 0;
 
   constructor(tid: number, vcpu: number, collectors: Collectors, reasons: KnownReasons) {
     this.tid = tid;
     this.vcpu = vcpu;
-    this.#tellsCauses = collectors.causes;
-    this.#tellsIo = collectors.io || collectors.eventfd;
+    this.#collectsCauses = collectors.causes;
+    this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
-    this.slots = reasons.slots;
-    this.trip = new Trip(reasons.idle);
-    this.io = new IoAccesses(collectors.ioSlots);
+    this.layout = reasons.layout;
+    this.exitTimer = new ExitTimer(reasons.idle);
+    this.io = new IoAccesses(collectors.ioCapacity);
   }
 
   /** Call before each event with the number of gaps so far: what was open before a gap is not known after it. */
-  catchUp(gaps: number): void {
+  noteGaps(gaps: number): void {
     if (gaps === this.#gaps) return;
     this.#gaps = gaps;
-    this.trip.drop();
-    this.io.drop();
+    this.exitTimer.abandon();
+    this.io.abandon();
   }
 
   /** The time of what follows: of {@link exit}, {@link userspaceExit}, {@link entry}. */
   set nowNs(ns: number) {
-    this.trip.nowNs = ns;
+    this.exitTimer.nowNs = ns;
   }
 
   /** @param info1 its low 32 bits */
   exit(reason: number, info1: number): void {
-    const { counts, slots } = this;
-    const slot = slots.kvm[reason] as number;
+    const { counts, layout } = this;
+    const slot = layout.kvm[reason] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
-    else this.#count(slots.kvmSlot(reason));
-    this.trip.exit(reason);
-    if (this.#tellsIo) this.io.boundary(this.#reasons.inPort(reason, info1));
+    else this.#count(layout.kvmSlot(reason));
+    this.exitTimer.exit(reason);
+    if (this.#collectsIo) this.io.exit(this.#reasons.inPort(reason, info1));
   }
 
   userspaceExit(reason: number): void {
-    const { counts, slots } = this;
-    const slot = slots.qemu[reason] as number;
+    const { counts, layout } = this;
+    const slot = layout.qemu[reason] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
-    else this.#count(slots.qemuSlot(reason));
-    if (this.#tellsCauses) this.#cause(reason);
-    this.trip.userspaceExit(reason);
-    if (this.#tellsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
+    else this.#count(layout.qemuSlot(reason));
+    if (this.#collectsCauses) this.#cause(reason);
+    this.exitTimer.userspaceExit(reason);
+    if (this.#collectsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
   }
 
   entry(): void {
-    this.trip.entry();
-    if (this.#tellsIo) this.io.boundary(-1);
+    this.exitTimer.entry();
+    if (this.#collectsIo) this.io.settleOpenAccess();
   }
 
   /** Adds what `from` counted; what is open in it is left out. */
   absorb(from: VcpuCounts): void {
-    this.counts = plus(this.counts, from.counts);
-    this.trip.absorb(from.trip);
+    this.counts = addCounters(this.counts, from.counts);
+    this.exitTimer.absorb(from.exitTimer);
     this.io.absorb(from.io);
   }
 
   #cause(userspaceReason: number): void {
-    const open = this.trip.openReason;
+    const open = this.exitTimer.openReason;
     const reason = open < 0 ? this.#reasons.none : open;
-    const { counts, slots } = this;
-    const slot = slots.causes[causeIndex(userspaceReason, reason)] as number;
+    const { counts, layout } = this;
+    const slot = layout.causes[causeIndex(userspaceReason, reason)] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
-    else this.#count(slots.causeSlot(userspaceReason, reason));
+    else this.#count(layout.causeSlot(userspaceReason, reason));
   }
 
   /** Where it is the first of its kind. */
   #count(slot: number): void {
-    if (slot >= this.counts.length) this.counts = withRoom(this.counts, slot);
+    if (slot >= this.counts.length) this.counts = withRoomFor(this.counts, slot);
     this.counts[slot] = (this.counts[slot] as number) + 1;
   }
 }

@@ -16,7 +16,7 @@ import {
   type MetricData,
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
-import { BUCKET_SECONDS } from '../../count/counters/duration.js';
+import { BUCKET_SECONDS } from '../../count/counters/duration-histogram.js';
 import { CATALOGUE, type HistogramSample, type Metric, type NumberMetric } from '../../snapshot/catalogue.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { type Collection, type SeriesState, SeriesStates, type Total } from './series.js';

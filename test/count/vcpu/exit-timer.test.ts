@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { summary } from '../../../src/count/counters/duration.js';
+import { summarize } from '../../../src/count/counters/duration-histogram.js';
 import { KernelCounts } from '../../../src/count/kernel-counts.js';
-import type { TripDurations } from '../../../src/count/vcpu/exit-durations.js';
-import { Trip } from '../../../src/count/vcpu/exit-timer.js';
+import type { ExitDurations } from '../../../src/count/vcpu/exit-durations.js';
+import { ExitTimer } from '../../../src/count/vcpu/exit-timer.js';
 import { KnownReasons } from '../../../src/count/vcpu/known-reasons.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
@@ -15,19 +15,19 @@ const EXIT_HLT = 4;
 const IDLE = Uint8Array.from([0, 0, 1, 0, 1]);
 
 /** `kvm reason: count sum` of what was paired. */
-function paired(trip: Trip): string[] {
-  const of = (layer: string, durations: TripDurations['kvm']) =>
+function paired(exitTimer: ExitTimer): string[] {
+  const of = (layer: string, durations: ExitDurations['kvm']) =>
     durations.flatMap((own, reason) =>
       own === undefined
         ? []
-        : [`${layer} ${reason}: ${summary(own).count} ${Math.round(summary(own).sumSeconds * 1e9)}`],
+        : [`${layer} ${reason}: ${summarize(own).count} ${Math.round(summarize(own).sumSeconds * 1e9)}`],
     );
-  return [...of('kvm', trip.durations.kvm), ...of('qemu', trip.durations.qemu)];
+  return [...of('kvm', exitTimer.durations.kvm), ...of('qemu', exitTimer.durations.qemu)];
 }
 
 type Step = ['exit' | 'user', number, number] | ['entry', number] | ['drop'];
 
-const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<Trip>][] = [
+const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTimer>][] = [
   [
     'an exit that KVM handles',
     [
@@ -45,7 +45,7 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<Trip>][]
       ['entry', 40],
     ],
     ['qemu 3: 1 26'],
-    { kvmNs: 4, qemuNs: 26, handedOn: 1 },
+    { kvmNs: 4, qemuNs: 26, forwarded: 1 },
   ],
   [
     'idling in KVM',
@@ -111,17 +111,17 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<Trip>][]
 ];
 
 for (const [name, steps, want, rest] of ROWS) {
-  test(`Trip measures ${name}`, () => {
-    const trip = new Trip(IDLE);
+  test(`ExitTimer measures ${name}`, () => {
+    const exitTimer = new ExitTimer(IDLE);
     for (const step of steps) {
-      if (step[0] !== 'drop') trip.nowNs = step[1];
-      if (step[0] === 'exit') trip.exit(step[2]);
-      else if (step[0] === 'user') trip.userspaceExit(step[2]);
-      else if (step[0] === 'entry') trip.entry();
-      else trip.drop();
+      if (step[0] !== 'drop') exitTimer.nowNs = step[1];
+      if (step[0] === 'exit') exitTimer.exit(step[2]);
+      else if (step[0] === 'user') exitTimer.userspaceExit(step[2]);
+      else if (step[0] === 'entry') exitTimer.entry();
+      else exitTimer.abandon();
     }
-    assert.deepEqual(paired(trip), want);
-    for (const [key, value] of Object.entries(rest)) assert.equal(trip[key as keyof Trip], value, key);
+    assert.deepEqual(paired(exitTimer), want);
+    for (const [key, value] of Object.entries(rest)) assert.equal(exitTimer[key as keyof ExitTimer], value, key);
   });
 }
 
@@ -129,24 +129,27 @@ test('every exit is paired, handed on, unpaired or still open', () => {
   const step = fc.tuple(fc.constantFrom('exit', 'user', 'entry', 'drop'), fc.integer({ min: -5, max: 100 }));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const trip = new Trip(IDLE);
+      const exitTimer = new ExitTimer(IDLE);
       const seen = { exit: 0, user: 0, entry: 0, drop: 0 };
       let now = 0;
       for (const [what, wait] of steps) {
         now += wait;
         seen[what as keyof typeof seen]++;
-        trip.nowNs = now;
-        if (what === 'exit') trip.exit(IO);
-        else if (what === 'user') trip.userspaceExit(EXIT_IO);
-        else if (what === 'entry') trip.entry();
-        else trip.drop();
+        exitTimer.nowNs = now;
+        if (what === 'exit') exitTimer.exit(IO);
+        else if (what === 'user') exitTimer.userspaceExit(EXIT_IO);
+        else if (what === 'entry') exitTimer.entry();
+        else exitTimer.abandon();
       }
-      const count = (durations: TripDurations['kvm']) =>
-        durations.reduce((sum, own) => sum + (own === undefined ? 0 : summary(own).count), 0);
-      assert.equal(count(trip.durations.kvm) + trip.handedOn + trip.unpairedKvm + trip.openKvm, seen.exit);
-      assert.equal(count(trip.durations.qemu) + trip.unpairedQemu + trip.openQemu, seen.user);
-      for (const own of [...trip.durations.kvm, ...trip.durations.qemu])
-        if (own !== undefined) assert.ok(summary(own).minSeconds >= 0);
+      const count = (durations: ExitDurations['kvm']) =>
+        durations.reduce((sum, own) => sum + (own === undefined ? 0 : summarize(own).count), 0);
+      assert.equal(
+        count(exitTimer.durations.kvm) + exitTimer.forwarded + exitTimer.unpairedKvm + exitTimer.openKvm,
+        seen.exit,
+      );
+      assert.equal(count(exitTimer.durations.qemu) + exitTimer.unpairedQemu + exitTimer.openQemu, seen.user);
+      for (const own of [...exitTimer.durations.kvm, ...exitTimer.durations.qemu])
+        if (own !== undefined) assert.ok(summarize(own).minSeconds >= 0);
     }),
   );
 });
@@ -166,7 +169,7 @@ test('nothing is paired across buffers that were closed; a gap that was open in 
   entry(1030);
   const [vcpu] = counts.vcpus();
   assert.ok(vcpu);
-  assert.deepEqual(paired(vcpu.trip), [`kvm ${io}: 1 20`]);
+  assert.deepEqual(paired(vcpu.exitTimer), [`kvm ${io}: 1 20`]);
 });
 
 test('nothing is paired across a gap, on whatever CPU the events of the vCPU were lost', () => {
@@ -188,6 +191,6 @@ test('nothing is paired across a gap, on whatever CPU the events of the vCPU wer
   entry(85, 1);
   const [vcpu] = counts.vcpus();
   assert.ok(vcpu);
-  assert.deepEqual(paired(vcpu.trip), [`kvm ${io}: 2 15`]);
-  assert.equal(vcpu.trip.unpairedKvm, 2);
+  assert.deepEqual(paired(vcpu.exitTimer), [`kvm ${io}: 2 15`]);
+  assert.equal(vcpu.exitTimer.unpairedKvm, 2);
 });

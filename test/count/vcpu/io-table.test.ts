@@ -2,15 +2,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Busiest } from '../../../src/count/busiest.js';
-import { BUCKET_SECONDS, newDurations, record, summary } from '../../../src/count/counters/duration.js';
-import { deviceAt, isKernelDevice } from '../../../src/count/vcpu/devices.js';
-import { IoTable, ioAddress, ioKey, ioKind } from '../../../src/count/vcpu/io-table.js';
+import {
+  BUCKET_SECONDS,
+  newHistogram,
+  recordDuration,
+  summarize,
+} from '../../../src/count/counters/duration-histogram.js';
+import { decodeIoKey, IoTable, ioKey, ioKind } from '../../../src/count/vcpu/io-table.js';
+import { deviceAt, isKernelDevice } from '../../../src/count/vcpu/pc-devices.js';
 
 test('a key is bus, direction, layer and address, and gives them back', () => {
   for (const address of [0, 0x70, 0xffff, 0xfee00000, 0xfffffffff000]) {
     for (const flags of [0, 1, 2, 3, 4, 5, 6, 7]) {
       const [mmio, out, qemu] = [(flags & 4) > 0, (flags & 2) > 0, (flags & 1) > 0];
-      assert.deepEqual(ioAddress(ioKey(mmio, out, qemu, address)), {
+      assert.deepEqual(decodeIoKey(ioKey(mmio, out, qemu, address)), {
         bus: mmio ? 'mmio' : 'pio',
         direction: out ? 'out' : 'in',
         layer: qemu ? 'qemu' : 'kvm',
@@ -21,7 +26,7 @@ test('a key is bus, direction, layer and address, and gives them back', () => {
 });
 
 function totals(table: IoTable): number[] {
-  const sums = Array.from(table.others);
+  const sums = Array.from(table.otherCounts);
   for (const [key, count] of table.entries()) sums[ioKind(key)] = (sums[ioKind(key)] ?? 0) + count;
   return sums;
 }
@@ -143,9 +148,9 @@ test('well-known addresses have their devices, and KVM answers only at its own',
 test('durations: buckets, extremes and quantiles are those of the sorted times', () => {
   fc.assert(
     fc.property(fc.array(fc.double({ min: 0, max: 5e9, noNaN: true }), { minLength: 1, maxLength: 300 }), (times) => {
-      const durations = newDurations();
-      for (const ns of times) record(durations, ns);
-      const got = summary(durations);
+      const durations = newHistogram();
+      for (const ns of times) recordDuration(durations, ns);
+      const got = summarize(durations);
       const sorted = [...times].sort((a, b) => a - b);
       assert.equal(got.count, times.length);
       assert.equal(got.minSeconds, (sorted[0] ?? 0) * 1e-9);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deviceAt } from '../../../src/count/vcpu/devices.js';
+import { deviceAt } from '../../../src/count/vcpu/pc-devices.js';
 
 const OWN = {
   ports: [

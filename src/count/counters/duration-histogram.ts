@@ -5,7 +5,7 @@
  * has its octave in the position of its highest bit and the half in the bit below.
  */
 
-export type Durations = Float64Array;
+export type DurationHistogram = Float64Array;
 
 const COUNT = 0;
 const SUM = 1;
@@ -20,14 +20,14 @@ const OCTAVES = 23;
 /** One for all below 500 ns, two per octave, one for all above. */
 const BUCKETS = 1 + 2 * OCTAVES + 1;
 
-export function newDurations(): Durations {
+export function newHistogram(): DurationHistogram {
   const durations = new Float64Array(FIRST_BUCKET + BUCKETS);
   durations[MIN] = Number.POSITIVE_INFINITY;
   return durations;
 }
 
 /** @param ns not negative */
-export function record(durations: Durations, ns: number): void {
+export function recordDuration(durations: DurationHistogram, ns: number): void {
   durations[COUNT] = (durations[COUNT] as number) + 1;
   durations[SUM] = (durations[SUM] as number) + ns;
   if (ns < (durations[MIN] as number)) durations[MIN] = ns;
@@ -45,7 +45,7 @@ function bucketOf(ns: number): number {
 }
 
 /** Adds `from` to `to`. */
-export function addDurations(to: Durations, from: Durations): void {
+export function addHistogram(to: DurationHistogram, from: DurationHistogram): void {
   const [min, max] = [
     Math.min(to[MIN] as number, from[MIN] as number),
     Math.max(to[MAX] as number, from[MAX] as number),
@@ -79,7 +79,7 @@ export const BUCKET_SECONDS: readonly number[] = Array.from({ length: 12 }, (_, 
 );
 const BUCKETS_PER_EXPORTED = 4;
 
-export function summary(durations: Durations): DurationSummary {
+export function summarize(durations: DurationHistogram): DurationSummary {
   return {
     count: durations[COUNT] as number,
     sumSeconds: (durations[SUM] as number) * 1e-9,
@@ -91,7 +91,7 @@ export function summary(durations: Durations): DurationSummary {
   };
 }
 
-function cumulative(durations: Durations): number[] {
+function cumulative(durations: DurationHistogram): number[] {
   const sums: number[] = [];
   let sum = 0;
   for (let bucket = 0; bucket < BUCKETS - 1; bucket++) {
@@ -102,7 +102,7 @@ function cumulative(durations: Durations): number[] {
 }
 
 /** Between the edges of its bucket as if times were spread evenly there, and never outside of what was seen. */
-function quantile(durations: Durations, q: number): number {
+function quantile(durations: DurationHistogram, q: number): number {
   const rank = q * (durations[COUNT] as number);
   let below = 0;
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
