@@ -9,7 +9,7 @@ import { run } from './commands/run.js';
 import { helpText } from './config/help.js';
 import { logSettings } from './config/log-settings.js';
 import type { CommandName } from './config/options.js';
-import { type Invocation, parseCommandLine } from './config/parse.js';
+import { type Invocation, parseCommandLine } from './config/parse-command-line.js';
 import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
 import { VERSION } from './system/version.js';

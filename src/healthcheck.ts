@@ -7,8 +7,8 @@
  */
 import { request } from 'node:http';
 import { connect } from 'node:tls';
-import { parseCommandLine } from './config/parse.js';
-import { parseListenAddress } from './config/values.js';
+import { parseListenAddress } from './config/option-types.js';
+import { parseCommandLine } from './config/parse-command-line.js';
 import { AgentError } from './system/errors.js';
 
 interface Address {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attributionOf } from '../agent/attribution.js';
-import type { Invocation } from '../config/parse.js';
+import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { openRecording } from '../source/recording/open-file.js';

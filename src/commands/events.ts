@@ -1,4 +1,4 @@
-import type { Invocation } from '../config/parse.js';
+import type { Invocation } from '../config/parse-command-line.js';
 import { USED_EVENTS } from '../decode/qemu/event-details.js';
 import { globRegex } from '../source/files/glob.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';

@@ -1,4 +1,4 @@
-import type { Invocation } from '../config/parse.js';
+import type { Invocation } from '../config/parse-command-line.js';
 import { USED_EVENTS } from '../decode/qemu/event-details.js';
 import { Qmp, type TraceEventState } from '../source/qemu/qmp.js';
 import { AgentError } from '../system/errors.js';

@@ -1,5 +1,5 @@
 import { attributionOf, ownerOfLog, ownerOfSimple } from '../agent/attribution.js';
-import type { Invocation } from '../config/parse.js';
+import type { Invocation } from '../config/parse-command-line.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { QemuCounts } from '../count/qemu/qemu-counts.js';

@@ -1,7 +1,14 @@
 import { Agent } from '../agent/agent.js';
 import type { AgentOptions } from '../agent/options.js';
-import type { Invocation } from '../config/parse.js';
-import { parseBytes, parseChoice, parseCount, parseEvents, parseInstanceName, parseSeconds } from '../config/values.js';
+import {
+  parseBytes,
+  parseChoice,
+  parseCount,
+  parseEvents,
+  parseInstanceName,
+  parseSeconds,
+} from '../config/option-types.js';
+import type { Invocation } from '../config/parse-command-line.js';
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import { podWatch } from './serving/kubernetes.js';
 import { limited } from './serving/limits.js';

@@ -12,7 +12,7 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument 
 import { unknown } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
 import { readText } from '../system/files.js';
-import { Given } from './given.js';
+import { Given } from './config-layer.js';
 import { OPTIONS, type Option } from './options.js';
 
 /** More than anybody writes by hand. */

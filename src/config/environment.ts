@@ -1,7 +1,7 @@
 /** Options as environment variables: `--web.listen-address` is KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS. */
 
 import { unknown } from '../system/did-you-mean.js';
-import { Given } from './given.js';
+import { Given } from './config-layer.js';
 import { OPTIONS, type Option } from './options.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { unknown } from '../system/did-you-mean.js';
-import { Given } from './given.js';
+import { Given } from './config-layer.js';
 import { type Command, type Flag, OPTIONS, type Option } from './options.js';
 
 export interface CommandLine {

@@ -1,6 +1,6 @@
 import type { LogSettings } from '../system/log.js';
-import type { Invocation } from './parse.js';
-import { parseChoice } from './values.js';
+import { parseChoice } from './option-types.js';
+import type { Invocation } from './parse-command-line.js';
 
 /** Commands without these options say what there is to say in logfmt. */
 export function logSettings(get: Invocation['get']): LogSettings {

@@ -10,7 +10,7 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { parse } from 'yaml';
-import { parseCommandLine } from '../../src/config/parse.js';
+import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { WebAgent } from '../support/agent/web-agent.js';
 import { freePort } from '../support/free-port.js';
 import { configOf, DOCKERFILE } from '../support/image/dockerfile.js';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Flag, OPTIONS } from '../../src/config/options.js';
-import { parseCommandLine } from '../../src/config/parse.js';
+import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { ROOT } from '../support/paths.js';
 import { needs } from '../support/require.js';
 

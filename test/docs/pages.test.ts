@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { variableOf } from '../../src/config/environment.js';
 import { OPTIONS } from '../../src/config/options.js';
-import { parseCommandLine } from '../../src/config/parse.js';
+import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { anchorsOf, codeLinesOf, inlineCodeOf, linksOf, pages } from '../support/markdown.js';
 import { ROOT } from '../support/paths.js';
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Invocation } from '../../config/parse.js';
+import type { Invocation } from '../../config/parse-command-line.js';
 import type { EventFormat } from '../../decode/format/event-format.js';
 import { qemuBackends } from '../../source/qemu/backends.js';
 import { readFormats } from '../../source/tracefs/format-files.js';

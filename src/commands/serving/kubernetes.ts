@@ -1,6 +1,6 @@
-import { clusterEnvironment } from '../../config/cluster-env.js';
-import type { Invocation } from '../../config/parse.js';
-import { parseUrl } from '../../config/values.js';
+import { clusterEnvironment } from '../../config/cluster-environment.js';
+import { parseUrl } from '../../config/option-types.js';
+import type { Invocation } from '../../config/parse-command-line.js';
 import { ApiServer } from '../../kubernetes/api-server.js';
 import { PodWatch } from '../../kubernetes/pod-watch.js';
 import { AgentError } from '../../system/errors.js';

@@ -1,6 +1,6 @@
+import { parseCount } from '../../config/option-types.js';
 import type { Flag } from '../../config/options.js';
-import type { Invocation } from '../../config/parse.js';
-import { parseCount } from '../../config/values.js';
+import type { Invocation } from '../../config/parse-command-line.js';
 import { SeriesLimiter } from '../../snapshot/series-limiter.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { AgentError } from '../../system/errors.js';

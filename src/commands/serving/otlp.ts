@@ -1,5 +1,5 @@
-import { kubernetesAttributes, otlpSettings } from '../../config/otel-env.js';
-import type { Invocation } from '../../config/parse.js';
+import { kubernetesAttributes, otlpSettings } from '../../config/otlp-settings.js';
+import type { Invocation } from '../../config/parse-command-line.js';
 import type { OtlpExport } from '../../expose/otlp/export.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { tryReadText } from '../../system/files.js';

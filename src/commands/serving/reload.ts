@@ -1,6 +1,6 @@
 import { logSettings } from '../../config/log-settings.js';
 import { type Flag, OPTIONS } from '../../config/options.js';
-import type { Invocation } from '../../config/parse.js';
+import type { Invocation } from '../../config/parse-command-line.js';
 import { AgentError } from '../../system/errors.js';
 import { log, setLog } from '../../system/log.js';
 import type { WebConfigFile } from '../../web/access/web-config-file.js';

@@ -1,5 +1,5 @@
-import type { Invocation } from '../../config/parse.js';
-import { parseCount, parseListenAddress } from '../../config/values.js';
+import { parseCount, parseListenAddress } from '../../config/option-types.js';
+import type { Invocation } from '../../config/parse-command-line.js';
 import { PrometheusView } from '../../expose/prometheus.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { log } from '../../system/log.js';

@@ -3,9 +3,9 @@
 import { unknown } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
 import { fromFile } from './config-file.js';
+import type { Given } from './config-layer.js';
 import { type Environment, fromEnvironment } from './environment.js';
 import { fromFlags, optionsOf } from './flags.js';
-import type { Given } from './given.js';
 import { COMMANDS, type Command, type CommandName, type Flag } from './options.js';
 
 export interface Invocation {

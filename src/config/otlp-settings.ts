@@ -7,8 +7,8 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { AgentError, fileError } from '../system/errors.js';
-import type { Invocation } from './parse.js';
-import { parseSeconds } from './values.js';
+import { parseSeconds } from './option-types.js';
+import type { Invocation } from './parse-command-line.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,6 +1,6 @@
 import { AgentError } from '../system/errors.js';
+import { checkValue } from './option-types.js';
 import type { Option } from './options.js';
-import { checkValue } from './values.js';
 
 /** What one of the sources - command line, environment, file - says, checked against the table. */
 export class Given {

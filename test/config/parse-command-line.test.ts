@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { type Environment, variableOf } from '../../src/config/environment.js';
 import { helpText } from '../../src/config/help.js';
 import { COMMANDS, OPTIONS } from '../../src/config/options.js';
-import { type Invocation, parseCommandLine } from '../../src/config/parse.js';
+import { type Invocation, parseCommandLine } from '../../src/config/parse-command-line.js';
 import { AgentError } from '../../src/system/errors.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'config-'));
