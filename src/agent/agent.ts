@@ -12,17 +12,18 @@ import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
-import { VmBirths } from '../vm/host/vm-births.js';
+import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import type { Changes } from '../vm/thread-table.js';
 import type { Vm } from '../vm/vm.js';
 import { attributionOf } from './attribution.js';
-import { VmDevices } from './device-names.js';
-import { KernelTraces } from './kernel-feed.js';
+import { DeviceNames } from './device-names.js';
+import { KernelFeed } from './kernel-feed.js';
 import type { AgentOptions } from './options.js';
-import { Pace, Repetition } from './pacer.js';
-import { QemuTraces } from './qemu-feed.js';
-import { Waiting } from './retry.js';
+import { Pacer } from './pacer.js';
+import { QemuFeed } from './qemu-feed.js';
+import { Readiness } from './readiness.js';
+import { Ticker } from './ticker.js';
 
 const KVM_DEBUGFS = '/sys/kernel/debug/kvm';
 const SCAN_MS = 2000;
@@ -31,40 +32,40 @@ const RETRY_MS = 2000;
 export class Agent {
   readonly ledger: Ledger;
   readonly inventory: Inventory;
-  readonly #kernel: KernelTraces;
-  readonly #devices: VmDevices;
-  readonly #qemu: QemuTraces | undefined;
-  readonly #births = new VmBirths(KVM_DEBUGFS, (pid) => this.#expect(pid));
-  readonly #ticks = new Repetition(() => this.#tick());
-  readonly #pace: Pace;
-  readonly #waiting = new Waiting();
+  readonly #kernel: KernelFeed;
+  readonly #devices: DeviceNames;
+  readonly #qemu: QemuFeed | undefined;
+  readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (pid) => this.#expect(pid));
+  readonly #ticks = new Ticker(() => this.#tick());
+  readonly #pacer: Pacer;
+  readonly #readiness = new Readiness();
 
   constructor(options: AgentOptions) {
-    this.#pace = new Pace(options.bufferSize);
+    this.#pacer = new Pacer(options.bufferSize);
     this.inventory = new Inventory({
       procfs: options.procfs,
       live: true,
       debugfs: KVM_DEBUGFS,
       graceMs: options.graceMs,
     });
-    this.#devices = new VmDevices(options.qmp, this.inventory);
+    this.#devices = new DeviceNames(options.qmp, this.inventory);
     this.ledger = new Ledger(
       attributionOf(this.inventory, { devicesOf: this.#devices.of, podOf: options.podOf }),
       options,
     );
     const source = (name: string) =>
       this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
-    this.#kernel = new KernelTraces(options, this.ledger, source, this.#waiting);
+    this.#kernel = new KernelFeed(options, this.ledger, source, this.#readiness);
     const { logs, simples } = options.qemu;
     if (logs.length + simples.length > 0)
-      this.#qemu = new QemuTraces({ ...options, ...options.qemu }, this.ledger, this.inventory);
+      this.#qemu = new QemuFeed({ ...options, ...options.qemu }, this.ledger, this.inventory);
     else if (!options.kernel && !options.consumeTopLevel)
       throw new AgentError('--no-collector.kernel leaves nothing to read: give --qemu.log or --qemu.simple');
   }
 
   /** Why the events are not being read - the kernel's, if they are to be; undefined: they are. */
   get notReady(): string | undefined {
-    return this.#kernel.isReading ? undefined : this.#waiting.reason || 'the sources are not open yet';
+    return this.#kernel.isReading ? undefined : this.#readiness.reason || 'the sources are not open yet';
   }
 
   /**
@@ -78,17 +79,17 @@ export class Agent {
     } catch (error) {
       this.#kernel.close();
       if (!(error instanceof AgentError) || this.#qemu === undefined) throw error;
-      this.#waiting.for(error.message);
+      this.#readiness.for(error.message);
     }
     this.#qemu?.start();
   }
 
   /** Reads until told to stop, then leaves the host as it was. `atEnd`: all is read, and the sources are still open. */
   async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
-    const scans = setInterval(() => this.#waiting.attempt(() => this.#scan()), SCAN_MS);
-    const retries = setInterval(() => this.#waiting.attempt(() => this.#kernel.watch()), RETRY_MS);
+    const scans = setInterval(() => this.#readiness.attempt(() => this.#scan()), SCAN_MS);
+    const retries = setInterval(() => this.#readiness.attempt(() => this.#kernel.watch()), RETRY_MS);
     try {
-      this.#births.renew();
+      this.#vmWatcher.renew();
       await this.#ticks.run(signal);
       this.#drain();
       atEnd();
@@ -107,7 +108,7 @@ export class Agent {
 
   /** @throws AgentError where the host can't be left as it was */
   close(): void {
-    this.#births.close();
+    this.#vmWatcher.close();
     this.#devices.stop();
     this.#qemu?.stop();
     this.#kernel.close();
@@ -116,42 +117,42 @@ export class Agent {
   /** Returns the pause until the next. */
   #tick(): number {
     const nowMs = performance.now();
-    this.#waiting.attempt(() => this.#learn(this.inventory.notice(nowMs)));
-    if (this.#births.told) this.#pace.told();
-    else this.#pace.quietFor(this.inventory.quietMs(nowMs));
-    if (this.#pace.isDue(performance.now())) this.#drain();
-    return this.#pace.pauseMs;
+    this.#readiness.attempt(() => this.#learn(this.inventory.notice(nowMs)));
+    if (this.#vmWatcher.isWatching) this.#pacer.watching();
+    else this.#pacer.idleFor(this.inventory.idleMs(nowMs));
+    if (this.#pacer.isDue(performance.now())) this.#drain();
+    return this.#pacer.pauseMs;
   }
 
   #drain(): void {
     const { mostBytes, behind } = this.#kernel.drain();
-    this.#waiting.attempt(() => this.#identify());
-    this.#pace.drained(mostBytes, behind, performance.now());
+    this.#readiness.attempt(() => this.#identify());
+    this.#pacer.drained(mostBytes, behind, performance.now());
   }
 
   /** Looks up whose the threads are that were seen for the first time, at once: they may not live long. */
   #identify(): void {
     const newcomers = this.#kernel.takeNewThreads();
-    for (const tid of newcomers) this.inventory.miss(tid, true);
-    this.#learn(this.inventory.resolveMisses(performance.now()));
+    for (const tid of newcomers) this.inventory.requestLookup(tid, true);
+    this.#learn(this.inventory.resolvePending(performance.now()));
     if (newcomers.length > 0) this.ledger.attribute();
   }
 
   /** This process makes a VM just now, whose vCPUs have not run yet. */
   #expect(pid: number): void {
     this.inventory.expect(pid, performance.now());
-    this.#ticks.hasten();
+    this.#ticks.wakeNow();
   }
 
   #scan(): void {
-    this.#births.renew();
-    for (const tid of this.ledger.attribute()) this.inventory.miss(tid, true);
+    this.#vmWatcher.renew();
+    for (const tid of this.ledger.attribute()) this.inventory.requestLookup(tid, true);
     this.#learn(this.inventory.scan(performance.now()));
-    this.#learn(this.inventory.resolveMisses(performance.now()));
+    this.#learn(this.inventory.resolvePending(performance.now()));
     this.#qemu?.scan();
     this.#devices.scan(performance.now());
     this.ledger.attribute();
-    this.ledger.endQuietStrangers(performance.now());
+    this.ledger.mergeIdleThreads(performance.now());
     this.#kernel.openNewCpus();
   }
 
@@ -161,7 +162,7 @@ export class Agent {
     for (const vm of forgotten) this.#forget(vm);
     for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
     for (const vm of started) {
-      this.#pace.hurry();
+      this.#pacer.wakeSoon();
       log('info', 'VM started', { vm: vm.label, pid: vm.pid, vmm: vm.vmm, uuid: vm.uuid });
       this.#qemu?.restarted(vm);
     }

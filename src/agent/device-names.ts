@@ -27,7 +27,7 @@ interface Socket {
   vm: Vm | undefined;
 }
 
-export class VmDevices {
+export class DeviceNames {
   readonly #patterns: readonly string[];
   readonly #inventory: Inventory;
   readonly #sockets = new Map<string, Socket>();
@@ -72,7 +72,7 @@ export class VmDevices {
     return [...this.#sockets].filter(([, { dueMs }]) => dueMs <= nowMs);
   }
 
-  /** One after the other: it is no hurry, and each costs its QEMU a moment of its main loop. */
+  /** One after the other: there is no hurry, and each costs its QEMU a moment of its main loop. */
   async #askAll(due: readonly (readonly [string, Socket])[]): Promise<void> {
     for (const [path, socket] of due) {
       if (this.#stopped) return;

@@ -17,7 +17,7 @@ import { TopLevelMarkers } from '../source/tracefs/top-level-markers.js';
 import { log } from '../system/log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
 import type { AgentOptions } from './options.js';
-import type { Waiting } from './retry.js';
+import type { Readiness } from './readiness.js';
 
 /** A drain that takes longer lets others (scrapes) in between. */
 const BUDGET_MS = 50;
@@ -25,10 +25,10 @@ const BUDGET_MS = 50;
 /** A source of events, with what it counts. */
 type NewSource = (name: string) => KernelCounts;
 
-export class KernelTraces {
+export class KernelFeed {
   readonly #options: AgentOptions;
   readonly #ledger: Ledger;
-  readonly #waiting: Waiting;
+  readonly #readiness: Readiness;
   /** Undefined where that is not asked for. */
   readonly #counts: KernelCounts | undefined;
   readonly #markerCounts: KernelCounts | undefined;
@@ -38,10 +38,10 @@ export class KernelTraces {
   /** The kernel copies them to our instance. */
   #markersCopied = false;
 
-  constructor(options: AgentOptions, ledger: Ledger, newSource: NewSource, waiting: Waiting) {
+  constructor(options: AgentOptions, ledger: Ledger, newSource: NewSource, waiting: Readiness) {
     this.#options = options;
     this.#ledger = ledger;
-    this.#waiting = waiting;
+    this.#readiness = waiting;
     const source = (name: string) => {
       const counts = newSource(name);
       counts.source.up = false;
@@ -66,7 +66,7 @@ export class KernelTraces {
     const { path } = this.#tracefs;
     if (this.#counts !== undefined && this.#trace === undefined) this.#openTrace(this.#counts, path);
     if (this.#markerCounts !== undefined) this.#openTopLevel(this.#markerCounts, path);
-    if (this.#isOpen) this.#waiting.over();
+    if (this.#isOpen) this.#readiness.over();
   }
 
   /** Looks whether it is all as it should be, and opens what has to be opened anew. @throws AgentError as {@link open} */
@@ -74,7 +74,7 @@ export class KernelTraces {
     const ended = this.#trace?.ended;
     if (ended !== undefined) {
       this.drain();
-      this.#waiting.for(ended);
+      this.#readiness.for(ended);
       this.#closeTraces();
       // What came since then, nobody knows.
       this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
@@ -87,7 +87,7 @@ export class KernelTraces {
   /** Leaves the host as it was. @throws AgentError where that can't be */
   close(): void {
     // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
-    if (this.#tracefs?.isThere() === false) this.#waiting.attempt(() => this.watch());
+    if (this.#tracefs?.isThere() === false) this.#readiness.attempt(() => this.watch());
     try {
       this.#closeTraces();
     } finally {
@@ -133,7 +133,7 @@ export class KernelTraces {
       });
     } catch (error) {
       if (!(error instanceof NoKvmEvents)) throw error;
-      this.#waiting.for(error.message);
+      this.#readiness.for(error.message);
       return;
     }
     counts.source.up = true;

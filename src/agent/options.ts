@@ -1,7 +1,7 @@
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import type { KernelTraceOptions } from '../source/tracefs/kernel-trace.js';
 import type { AttributionOptions } from './attribution.js';
-import type { QemuTracesOptions } from './qemu-feed.js';
+import type { QemuFeedOptions } from './qemu-feed.js';
 
 export interface AgentOptions {
   readonly procfs: string;
@@ -22,7 +22,7 @@ export interface AgentOptions {
   readonly consumeTopLevel: boolean;
   /** Patterns of QMP sockets, to ask VMs for their devices. */
   readonly qmp: readonly string[];
-  readonly qemu: Pick<QemuTracesOptions, 'logs' | 'simples' | 'traceEvents'>;
+  readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents'>;
   readonly graceMs: number;
   /** What the cluster tells of pods. */
   readonly podOf?: AttributionOptions['podOf'];

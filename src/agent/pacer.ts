@@ -19,7 +19,7 @@ const HURRIED_DRAINS = 20;
 /** A buffer fuller than this at a drain: come more often. Half of it: more seldom. */
 const HIGH_WATER = 1 / 8;
 
-export class Pace {
+export class Pacer {
   readonly #bufferSize: number;
   #pauseMs = FASTEST_MS;
   #hurried = 0;
@@ -56,67 +56,21 @@ export class Pace {
   }
 
   /** Somebody tells of new VMs at once: ticks need not look for them. */
-  told(): void {
+  watching(): void {
     this.#tickMs = SLOWEST_MS;
   }
 
   /** Nobody does. For so long nothing has been started on this host. */
-  quietFor(ms: number): void {
+  idleFor(ms: number): void {
     this.#tickMs = ms >= QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS;
   }
 
   /** A VM has started. */
-  hurry(): void {
+  wakeSoon(): void {
     this.#hurried = HURRIED_DRAINS;
   }
 
   get #drainPauseMs(): number {
     return this.#hurried > 0 ? Math.min(HURRY_MS, this.#pauseMs) : this.#pauseMs;
-  }
-}
-
-/** Does something again and again. Whoever waits for the event loop gets it in between, also where the pause is 0. */
-export class Repetition {
-  readonly #work: () => number;
-  #again: (() => void) | undefined;
-
-  /** @param work returns the pause after it, in milliseconds */
-  constructor(work: () => number) {
-    this.#work = work;
-  }
-
-  /**
-   * Until the signal comes.
-   * @throws what the work throws
-   */
-  run(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const end = () => {
-        this.#again = undefined;
-        clearTimeout(timer);
-        resolve();
-      };
-      const again = () => {
-        clearTimeout(timer);
-        try {
-          const pauseMs = this.#work();
-          if (!signal.aborted) timer = setTimeout(again, pauseMs);
-        } catch (error) {
-          this.#again = undefined;
-          signal.removeEventListener('abort', end);
-          reject(error);
-        }
-      };
-      if (signal.aborted) return end();
-      signal.addEventListener('abort', end, { once: true });
-      this.#again = again;
-      again();
-    });
-  }
-
-  /** Ends the pause, while it runs. */
-  hasten(): void {
-    this.#again?.();
   }
 }

@@ -20,7 +20,7 @@ import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 import { FileOwner, pidOfFileName } from './file-owner.js';
 
-export interface QemuTracesOptions {
+export interface QemuFeedOptions {
   /** Patterns of paths. */
   readonly logs: readonly string[];
   readonly simples: readonly string[];
@@ -45,8 +45,8 @@ interface File {
   goneMs: number;
 }
 
-export class QemuTraces {
-  readonly #options: QemuTracesOptions;
+export class QemuFeed {
+  readonly #options: QemuFeedOptions;
   readonly #ledger: Ledger;
   readonly #inventory: Inventory;
   readonly #traceEvents: TraceEvents | undefined;
@@ -57,7 +57,7 @@ export class QemuTraces {
   #openersMs = Number.NEGATIVE_INFINITY;
 
   /** @throws AgentError where the list of events can't be read */
-  constructor(options: QemuTracesOptions, ledger: Ledger, inventory: Inventory) {
+  constructor(options: QemuFeedOptions, ledger: Ledger, inventory: Inventory) {
     this.#options = options;
     this.#ledger = ledger;
     this.#inventory = inventory;

@@ -79,8 +79,8 @@ async function countPages(
 function attributeVcpus(ledger: Ledger, inventory: Inventory): void {
   for (const { tid, vcpu } of ledger.vcpus()) {
     if (vcpu >= 0) inventory.learnVcpu(tid, vcpu);
-    else inventory.miss(tid, true);
-    inventory.resolveMisses(0);
+    else inventory.requestLookup(tid, true);
+    inventory.resolvePending(0);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Vocabulary } from '../trace/sink.js';
 import { Busiest } from './busiest.js';
 import { addCount, addCounters, newCounters, sumCounters } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
-import { Strangers } from './idle-threads.js';
+import { IdleThreads } from './idle-threads.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
 import {
@@ -14,7 +14,7 @@ import {
   type QemuView,
   qemuEventsByVm,
 } from './qemu-views.js';
-import { type Attribution, Owners } from './thread-owners.js';
+import { type Attribution, ThreadOwners } from './thread-owners.js';
 import type { Totals } from './totals.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
@@ -57,8 +57,8 @@ export class Ledger {
   /** Of backends whose files come and go, and of what counts nothing of VMs. */
   readonly #backends = new Map<string, SourceCounts>();
   readonly #coverage = { now: false, ever: false };
-  readonly #owners: Owners;
-  readonly #strangers = new Strangers();
+  readonly #owners: ThreadOwners;
+  readonly #idleThreads = new IdleThreads();
   /** By VM: which of its addresses are shown. */
   readonly #busiest = new Map<string, Busiest>();
   /** By life of a VM: how long the exits of all its vCPUs took. */
@@ -66,7 +66,7 @@ export class Ledger {
 
   constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
-    this.#owners = new Owners(attribution);
+    this.#owners = new ThreadOwners(attribution);
     this.collectors = collectors;
     this.#ioAddresses = ioAddresses;
   }
@@ -150,8 +150,8 @@ export class Ledger {
   }
 
   /** Threads that nobody knows and that do no more are kept as one. */
-  endQuietStrangers(nowMs: number): void {
-    for (const tid of this.#strangers.quiet(this.#doneByStrangers(), nowMs)) this.endThread(tid);
+  mergeIdleThreads(nowMs: number): void {
+    for (const tid of this.#idleThreads.quiet(this.#doneByUnknownThreads(), nowMs)) this.endThread(tid);
   }
 
   /** Drops all that a VM's threads did. */
@@ -200,13 +200,13 @@ export class Ledger {
     }
   }
 
-  #doneByStrangers(): Map<number, number> {
+  #doneByUnknownThreads(): Map<number, number> {
     const done = new Map<number, number>();
-    const isStranger = (tid: number) => tid > 0 && this.#owners.known(tid) === undefined;
+    const isUnknown = (tid: number) => tid > 0 && this.#owners.known(tid) === undefined;
     for (const { counts } of this.#kernel) {
-      for (const vcpu of counts.vcpus()) if (isStranger(vcpu.tid)) addCount(done, vcpu.tid, sumCounters(vcpu.counts));
-      for (const [tid, interrupts] of counts.interrupts) if (isStranger(tid)) addCount(done, tid, interrupts);
-      for (const [tid, events] of counts.markers.events) if (isStranger(tid)) addCount(done, tid, sumCounters(events));
+      for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(done, vcpu.tid, sumCounters(vcpu.counts));
+      for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(done, tid, interrupts);
+      for (const [tid, events] of counts.markers.events) if (isUnknown(tid)) addCount(done, tid, sumCounters(events));
     }
     return done;
   }

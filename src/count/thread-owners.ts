@@ -49,7 +49,7 @@ const NOBODY = 0;
  * Whose the threads are that did something. A thread that is gone keeps its VM: what it did is then kept under another number, as its
  * own may come again and mean another. Those numbers are negative, one for all threads of a life that ran the same vCPU, or none.
  */
-export class Owners {
+export class ThreadOwners {
   readonly #attribution: Attribution;
   readonly #known = new Map<number, ThreadOwner>();
   #ended = 0;

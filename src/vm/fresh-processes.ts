@@ -47,7 +47,7 @@ export class FreshProcesses {
   }
 
   /** For how long nothing was started, as far as `next` was asked. */
-  quietMs(nowMs: number): number {
+  idleMs(nowMs: number): number {
     return nowMs - this.#newsMs;
   }
 

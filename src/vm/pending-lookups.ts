@@ -3,7 +3,7 @@
  * Both are bounded; when full, a waiting one is not taken (its next event asks again) and the oldest absent one is forgotten.
  */
 
-export interface Miss {
+export interface PendingLookup {
   readonly tid: number;
   /** It did what only a vCPU's thread does. */
   ranVcpu: boolean;
@@ -16,8 +16,8 @@ interface Absent {
   readonly retryMs: number;
 }
 
-export class Misses {
-  readonly #waiting = new Map<number, Miss>();
+export class PendingLookups {
+  readonly #waiting = new Map<number, PendingLookup>();
   /** In the order in which they are to be tried again. */
   readonly #absent = new Map<number, Absent>();
   readonly #limit: number;
@@ -42,12 +42,12 @@ export class Misses {
   }
 
   /** At most `count` to look up now; each must come back by {@link absent} or is taken as found. */
-  take(count: number, nowMs: number): Miss[] {
+  take(count: number, nowMs: number): PendingLookup[] {
     for (const [tid, { retryMs }] of this.#absent) {
       if (retryMs > nowMs) break;
       this.#absent.delete(tid);
     }
-    const taken: Miss[] = [];
+    const taken: PendingLookup[] = [];
     for (const miss of this.#waiting.values()) {
       if (taken.length >= count) break;
       taken.push(miss);
@@ -56,7 +56,7 @@ export class Misses {
     return taken;
   }
 
-  absent(miss: Miss, nowMs: number): void {
+  absent(miss: PendingLookup, nowMs: number): void {
     this.#absent.delete(miss.tid);
     this.#absent.set(miss.tid, { ranVcpu: miss.ranVcpu, retryMs: nowMs + this.#retryAfterMs });
     if (this.#absent.size <= this.#limit) return;

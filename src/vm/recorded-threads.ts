@@ -4,7 +4,7 @@
  */
 import { vmPidOfKernelThread } from './identify/comm.js';
 
-export interface Hint {
+export interface RecordedThread {
   readonly tid: number;
   /** Its process; for one of the kernel's own threads the VMM it works for. */
   readonly pid: number;
@@ -14,30 +14,30 @@ export interface Hint {
 /** A recording of a long time may name any number of threads. */
 const LIMIT = 65_536;
 
-export class Hints {
-  readonly #byTid = new Map<number, Hint>();
+export class RecordedThreads {
+  readonly #byTid = new Map<number, RecordedThread>();
   readonly #byPid = new Map<number, Set<number>>();
 
   /** `tgid` below 1: the recording does not say. What it said before of the same thread is then kept. */
-  add(tid: number, tgid: number, comm: string): Hint {
+  add(tid: number, tgid: number, comm: string): RecordedThread {
     const owner = vmPidOfKernelThread(comm);
     const before = this.#byTid.get(tid);
     const pid = owner > 0 ? owner : tgid > 0 ? tgid : (before?.pid ?? -1);
-    const hint = { tid, pid, comm };
-    if (before === undefined && this.#byTid.size >= LIMIT) return hint;
+    const recorded = { tid, pid, comm };
+    if (before === undefined && this.#byTid.size >= LIMIT) return recorded;
     if (before !== undefined) this.#byPid.get(before.pid)?.delete(tid);
-    this.#byTid.set(tid, hint);
+    this.#byTid.set(tid, recorded);
     const tids = this.#byPid.get(pid);
     if (tids === undefined) this.#byPid.set(pid, new Set([tid]));
     else tids.add(tid);
-    return hint;
+    return recorded;
   }
 
-  get(tid: number): Hint | undefined {
+  get(tid: number): RecordedThread | undefined {
     return this.#byTid.get(tid);
   }
 
-  of(pid: number): Hint[] {
+  of(pid: number): RecordedThread[] {
     return Array.from(this.#byPid.get(pid) ?? []).flatMap((tid) => this.#byTid.get(tid) ?? []);
   }
 }

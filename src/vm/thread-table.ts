@@ -61,7 +61,7 @@ interface Life {
   readonly threads: Set<ThreadRecord>;
 }
 
-export class Roster {
+export class ThreadTable {
   readonly #live = new Map<number, Life>();
   readonly #threads = new Map<number, ThreadRecord>();
   /** By their own idea of their id, those who have another one. */

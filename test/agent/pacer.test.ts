@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pace, Repetition } from '../../src/agent/pacer.js';
+import { Pacer } from '../../src/agent/pacer.js';
 
 const MIB = 1 << 20;
 
 /** Milliseconds from a drain to the next, as ticks go. */
-function pauseAfter(pace: Pace, bytes: number): number {
+function pauseAfter(pace: Pacer, bytes: number): number {
   pace.drained(bytes, false, 0);
   let nowMs = 0;
   do nowMs += pace.pauseMs;
@@ -15,14 +15,14 @@ function pauseAfter(pace: Pace, bytes: number): number {
 
 /** The pause after many drains that each read so much of a buffer of 16 MiB. */
 function pauseAt(bytes: number): number {
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, bytes);
   return pauseAfter(pace, bytes);
 }
 
 test('a drain that finds a buffer an eighth full or more is followed sooner by the next', () => {
   assert.equal(pauseAt(4 * MIB), 10);
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
   const quiet = pauseAfter(pace, 0);
   const full = pauseAfter(pace, 4 * MIB);
@@ -37,36 +37,36 @@ test('under a load that the buffers bear easily drains are seldom, but more than
 });
 
 test('ticks are frequent enough to see a VM that lives for a moment, also where drains are seldom', () => {
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
   assert.ok(pace.pauseMs >= 50);
   assert.ok(pace.pauseMs <= 150);
 });
 
 test('where nothing has been started for long, ticks are fewer, until something is', () => {
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
   const pauses = [0, 29_000, 31_000, 0].map((ms) => {
-    pace.quietFor(ms);
+    pace.idleFor(ms);
     return pace.pauseMs;
   });
   assert.deepEqual(pauses, [100, 100, 250, 100]);
-  pace.quietFor(60_000);
-  pace.hurry();
+  pace.idleFor(60_000);
+  pace.wakeSoon();
   assert.ok(pace.pauseMs <= 30);
 });
 
 test('whoever is told of new VMs does not look for them between drains', () => {
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
-  pace.told();
+  pace.watching();
   assert.equal(pace.pauseMs, 500);
-  pace.quietFor(0);
+  pace.idleFor(0);
   assert.equal(pace.pauseMs, 100);
 });
 
 test('a drain that was not through is followed by another one at once', () => {
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   pace.drained(0, true, 1000);
   assert.deepEqual([pace.pauseMs, pace.isDue(1000)], [0, true]);
   pace.drained(0, false, 1001);
@@ -74,48 +74,11 @@ test('a drain that was not through is followed by another one at once', () => {
 });
 
 test('drains follow each other closely while a VM starts', () => {
-  const pace = new Pace(16 * MIB);
+  const pace = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
   const quiet = pauseAfter(pace, 0);
-  pace.hurry();
+  pace.wakeSoon();
   assert.ok(pauseAfter(pace, 0) <= 30);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pace, 0);
   assert.equal(pauseAfter(pace, 0), quiet);
-});
-
-test('a repetition goes on until it is told to stop', async () => {
-  const stop = new AbortController();
-  let times = 0;
-  const ticks = new Repetition(() => {
-    if (++times === 3) stop.abort();
-    return 0;
-  });
-  await ticks.run(stop.signal);
-  assert.equal(times, 3);
-  await new Repetition(() => assert.fail('told to stop before it began')).run(stop.signal);
-});
-
-test('a repetition ends with the error of what it does', async () => {
-  const { signal } = new AbortController();
-  const failing = new Repetition(() => {
-    throw new Error('gone');
-  });
-  await assert.rejects(failing.run(signal), /gone/);
-});
-
-test('a pause of a repetition is ended by haste, before and after there is none', async () => {
-  const stop = new AbortController();
-  let times = 0;
-  const ticks = new Repetition(() => {
-    if (++times === 3) stop.abort();
-    return 3_600_000;
-  });
-  ticks.hasten();
-  assert.equal(times, 0);
-  const ended = ticks.run(stop.signal);
-  ticks.hasten();
-  ticks.hasten();
-  await ended;
-  ticks.hasten();
-  assert.equal(times, 3);
 });

@@ -62,7 +62,7 @@ class Host {
     this.#strangers();
     this.#kernel.takeNewThreads();
     this.ledger.attribute();
-    this.ledger.endQuietStrangers(this.timeNs / 1e6);
+    this.ledger.mergeIdleThreads(this.timeNs / 1e6);
     if (this.#vms.length > ALIVE) this.#stop();
   }
 

@@ -87,7 +87,7 @@ test('how long nothing has been started is told', async (t) => {
   inventory.notice(0);
   await start(t, 'anything');
   inventory.notice(5000);
-  assert.equal(inventory.quietMs(5100), 100);
+  assert.equal(inventory.idleMs(5100), 100);
 });
 
 test('a VMM that is started amid a crowd is noticed without a scan', async (t) => {
@@ -105,11 +105,11 @@ test('a thread of an unknown program that runs a vCPU is found by its own id', a
   const child = await start(t, 'my-vmm');
   const pid = child.pid ?? 0;
   const tid = tasks(pid).find((id) => id !== pid) ?? 0;
-  inventory.miss(tid, false);
-  assert.deepEqual(inventory.resolveMisses(0).started, []);
-  inventory.miss(tid, true);
+  inventory.requestLookup(tid, false);
+  assert.deepEqual(inventory.resolvePending(0).started, []);
+  inventory.requestLookup(tid, true);
   assert.deepEqual(
-    inventory.resolveMisses(1).started.map(({ label }) => label),
+    inventory.resolvePending(1).started.map(({ label }) => label),
     [String(pid)],
   );
   assert.equal(inventory.find(tid)?.vm.pid, pid);

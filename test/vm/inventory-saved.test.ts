@@ -168,12 +168,12 @@ test('without a tree a nameless thread that runs a vCPU makes its process a VM',
   inventory.addThread(101, 100, 'qemu-system-x86');
   inventory.addThread(201, 200, 'bash');
   inventory.addThread(301, -1, 'qemu-system-x86');
-  inventory.miss(101, true);
+  inventory.requestLookup(101, true);
   inventory.learnVcpu(101, 4);
-  inventory.miss(201, false);
-  inventory.miss(301, true);
+  inventory.requestLookup(201, false);
+  inventory.requestLookup(301, true);
   assert.deepEqual(
-    inventory.resolveMisses(0).started.map(({ label }) => label),
+    inventory.resolvePending(0).started.map(({ label }) => label),
     ['100'],
   );
   assert.equal(inventory.find(101)?.vcpu, 4);

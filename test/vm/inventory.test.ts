@@ -55,8 +55,8 @@ test('a VM that starts again before a scan has seen its end gets its name', (t) 
   tree.remove(100);
   tree.put(vm(200, 'web', { startTime: 20 }));
   tree.answerForThread(200, 201);
-  inventory.miss(201, true);
-  assert.deepEqual(labels(inventory.resolveMisses(1)), {
+  inventory.requestLookup(201, true);
+  assert.deepEqual(labels(inventory.resolvePending(1)), {
     ...NOTHING,
     started: ['web'],
     stopped: ['web'],
@@ -158,7 +158,7 @@ test('what an event says of its vCPU goes before the name, also before the threa
   tree.put(vm(200, 'b'));
   tree.answerForThread(200, 201);
   inventory.learnVcpu(201, 8);
-  inventory.resolveMisses(2);
+  inventory.resolvePending(2);
   assert.equal(inventory.find(201)?.vcpu, 8);
 });
 

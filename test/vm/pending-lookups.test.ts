@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Misses } from '../../src/vm/pending-lookups.js';
+import { PendingLookups } from '../../src/vm/pending-lookups.js';
 
-const tids = (misses: Misses, count: number, nowMs: number): number[] =>
+const tids = (misses: PendingLookups, count: number, nowMs: number): number[] =>
   misses.take(count, nowMs).map(({ tid }) => tid);
 
 test('a miss waits once, however often it is asked for', () => {
-  const misses = new Misses(10, 1000);
+  const misses = new PendingLookups(10, 1000);
   misses.add(5, false, -1);
   misses.add(5, true, -1);
   misses.add(5, false, 3);
@@ -15,14 +15,14 @@ test('a miss waits once, however often it is asked for', () => {
 });
 
 test('take hands out so many at a time', () => {
-  const misses = new Misses(10, 1000);
+  const misses = new PendingLookups(10, 1000);
   for (let tid = 1; tid <= 5; tid++) misses.add(tid, true, -1);
   assert.deepEqual(tids(misses, 2, 0), [1, 2]);
   assert.deepEqual(tids(misses, 9, 0), [3, 4, 5]);
 });
 
 test('what was looked up in vain is not taken again until its time is over', () => {
-  const misses = new Misses(10, 1000);
+  const misses = new PendingLookups(10, 1000);
   misses.add(5, true, -1);
   for (const miss of misses.take(10, 100)) misses.absent(miss, 100);
   misses.add(5, true, -1);
@@ -33,7 +33,7 @@ test('what was looked up in vain is not taken again until its time is over', () 
 });
 
 test('that it runs a vCPU is worth another look', () => {
-  const misses = new Misses(10, 1000);
+  const misses = new PendingLookups(10, 1000);
   misses.add(5, false, -1);
   for (const miss of misses.take(10, 0)) misses.absent(miss, 0);
   misses.add(5, false, -1);
@@ -43,7 +43,7 @@ test('that it runs a vCPU is worth another look', () => {
 });
 
 test('both kinds are bounded', () => {
-  const misses = new Misses(3, 1000);
+  const misses = new PendingLookups(3, 1000);
   for (let tid = 1; tid <= 9; tid++) misses.add(tid, true, -1);
   const taken = misses.take(100, 0);
   assert.deepEqual(

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attributionOf } from '../../../src/agent/attribution.js';
-import { QemuTraces } from '../../../src/agent/qemu-feed.js';
+import { QemuFeed } from '../../../src/agent/qemu-feed.js';
 import { Ledger } from '../../../src/count/ledger.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
@@ -18,7 +18,7 @@ export interface FollowedTraces {
   readonly ledger: Ledger;
   readonly inventory: Inventory;
   readonly proc: ProcTree;
-  readonly traces: QemuTraces;
+  readonly traces: QemuFeed;
   /** Scans, and waits until so many events of QEMU were counted, or a while. */
   until(events: number): Promise<Snapshot>;
 }
@@ -40,7 +40,7 @@ export function followTraces(t: TestContext, { log, simple, traceEvents, before 
   const ledger = new Ledger(attributionOf(inventory));
   const patterns = (name: string | undefined) => (name === undefined ? [] : [join(folder, name)]);
   const options = { logs: patterns(log), simples: patterns(simple), traceEvents, procfs: proc.root, graceMs: 1e9 };
-  const traces = new QemuTraces(options, ledger, inventory);
+  const traces = new QemuFeed(options, ledger, inventory);
   traces.start();
   t.after(() => {
     traces.stop();

@@ -8,7 +8,7 @@
  */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 
-export class VmBirths {
+export class VmWatcher {
   readonly #folder: string;
   readonly #onVm: (pid: number) => void;
   #watcher: FSWatcher | undefined;
@@ -22,7 +22,7 @@ export class VmBirths {
   }
 
   /** Whether new VMs are told. */
-  get told(): boolean {
+  get isWatching(): boolean {
     return this.#watcher !== undefined;
   }
 
@@ -30,7 +30,7 @@ export class VmBirths {
   renew(): void {
     try {
       const inode = statSync(this.#folder).ino;
-      if (inode === this.#inode && this.told) return;
+      if (inode === this.#inode && this.isWatching) return;
       this.close();
       this.#watcher = watch(this.#folder, { persistent: false }, (_, name) => {
         const pid = /^(\d+)-\d+$/.exec(name ?? '')?.[1];

@@ -10,45 +10,45 @@ test('a miss finds the thread, its VM and the other threads of it', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web'));
   tree.answerForThread(100, 101);
-  inventory.miss(101, true);
+  inventory.requestLookup(101, true);
   assert.equal(inventory.find(101), undefined);
-  assert.deepEqual(labels(inventory.resolveMisses(0)), { ...NOTHING, started: ['web'] });
+  assert.deepEqual(labels(inventory.resolvePending(0)), { ...NOTHING, started: ['web'] });
   assert.equal(inventory.find(101)?.vm.label, 'web');
   assert.equal(inventory.find(100)?.vm.label, 'web');
-  assert.deepEqual(labels(inventory.resolveMisses(1)), NOTHING);
+  assert.deepEqual(labels(inventory.resolvePending(1)), NOTHING);
 });
 
 test('VMs of one name found by misses are labelled in the order of their start', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web', { startTime: 20 }));
   tree.put(vm(200, 'web', { startTime: 10 }));
-  inventory.miss(100, true);
-  inventory.miss(200, true);
-  inventory.resolveMisses(0);
+  inventory.requestLookup(100, true);
+  inventory.requestLookup(200, true);
+  inventory.resolvePending(0);
   assert.deepEqual([inventory.find(100)?.vm.label, inventory.find(200)?.vm.label], ['web (100)', 'web']);
 });
 
 test('a miss in vain is tried again after ten seconds', (t) => {
   const { tree, inventory } = setUp(t);
-  inventory.miss(100, true);
-  inventory.resolveMisses(0);
+  inventory.requestLookup(100, true);
+  inventory.resolvePending(0);
   tree.put(vm(100, 'web'));
-  inventory.miss(100, true);
-  assert.deepEqual(labels(inventory.resolveMisses(9_999)), NOTHING);
-  inventory.resolveMisses(10_000);
-  inventory.miss(100, true);
-  assert.deepEqual(labels(inventory.resolveMisses(10_001)), { ...NOTHING, started: ['web'] });
+  inventory.requestLookup(100, true);
+  assert.deepEqual(labels(inventory.resolvePending(9_999)), NOTHING);
+  inventory.resolvePending(10_000);
+  inventory.requestLookup(100, true);
+  assert.deepEqual(labels(inventory.resolvePending(10_001)), { ...NOTHING, started: ['web'] });
 });
 
 test('misses are looked up a few at a time', (t) => {
   const { tree, inventory } = setUp(t);
   for (let pid = 1000; pid < 1100; pid++) {
     tree.put(vm(pid, `vm-${pid}`, { threads: [] }));
-    inventory.miss(pid, true);
+    inventory.requestLookup(pid, true);
   }
-  const first = inventory.resolveMisses(0).started.length;
+  const first = inventory.resolvePending(0).started.length;
   assert.ok(first > 0 && first < 100, String(first));
-  for (let call = 0; call < 10; call++) inventory.resolveMisses(call);
+  for (let call = 0; call < 10; call++) inventory.resolvePending(call);
   assert.equal(inventory.vms().length, 100);
 });
 
@@ -59,12 +59,12 @@ test('an unknown program becomes a VM when it runs a vCPU, and only then', (t) =
   tree.put({ pid: 300, comm: 'kswapd0', kernel: true });
   tree.answerForThread(100, 101);
   inventory.scan(0);
-  inventory.miss(101, false);
-  inventory.miss(200, false);
-  inventory.miss(300, true); // can't be, but must not become one
-  assert.deepEqual(labels(inventory.resolveMisses(1)), NOTHING);
-  inventory.miss(101, true);
-  assert.deepEqual(labels(inventory.resolveMisses(2)), { ...NOTHING, started: ['100'] });
+  inventory.requestLookup(101, false);
+  inventory.requestLookup(200, false);
+  inventory.requestLookup(300, true); // can't be, but must not become one
+  assert.deepEqual(labels(inventory.resolvePending(1)), NOTHING);
+  inventory.requestLookup(101, true);
+  assert.deepEqual(labels(inventory.resolvePending(2)), { ...NOTHING, started: ['100'] });
   assert.equal(inventory.find(101)?.vm.vmm, 'uhyve');
   assert.deepEqual(labels(inventory.scan(3)), NOTHING, 'and it stays one');
 });
@@ -146,8 +146,8 @@ test('of several threads of one process one that runs a vCPU is enough', (t) => 
   const { tree, inventory } = setUp(t);
   tree.put({ pid: 100, comm: 'uhyve', args: ['uhyve'], threads: [{ tid: 101 }, { tid: 102 }] });
   for (const tid of [101, 102]) tree.answerForThread(100, tid);
-  inventory.miss(101, true);
-  inventory.miss(102, false);
-  assert.deepEqual(labels(inventory.resolveMisses(0)), { ...NOTHING, started: ['100'] });
+  inventory.requestLookup(101, true);
+  inventory.requestLookup(102, false);
+  assert.deepEqual(labels(inventory.resolvePending(0)), { ...NOTHING, started: ['100'] });
   assert.equal(inventory.find(102)?.vm.label, '100');
 });

@@ -2,7 +2,7 @@ import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
 
 /** What is waited for: it is tried again and again, and said once. */
-export class Waiting {
+export class Readiness {
   #reason = '';
 
   /** '' where nothing is waited for. */

@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { VmBirths } from '../../../src/vm/host/vm-births.js';
+import { VmWatcher } from '../../../src/vm/host/vm-watcher.js';
 
 /** A folder such as KVM's in debugfs, and who is told of what is made in it. */
 function watched(t: TestContext) {
-  const folder = join(mkdtempSync(join(tmpdir(), 'births-')), 'kvm');
+  const folder = join(mkdtempSync(join(tmpdir(), 'watcher-')), 'kvm');
   const pids: number[] = [];
-  const births = new VmBirths(folder, (pid) => pids.push(pid));
+  const watcher = new VmWatcher(folder, (pid) => pids.push(pid));
   t.after(() => {
-    births.close();
+    watcher.close();
     rmSync(join(folder, '..'), { recursive: true });
   });
   const told = async (pid: number) => {
@@ -21,14 +21,14 @@ function watched(t: TestContext) {
       await sleep(10);
     }
   };
-  return { folder, births, pids, told };
+  return { folder, watcher, pids, told };
 }
 
 test('a VM is told when KVM makes its folder; other files are not', async (t) => {
-  const { folder, births, pids, told } = watched(t);
+  const { folder, watcher, pids, told } = watched(t);
   mkdirSync(folder);
-  births.renew();
-  assert.ok(births.told);
+  watcher.renew();
+  assert.ok(watcher.isWatching);
   mkdirSync(join(folder, 'exits'));
   mkdirSync(join(folder, '187-11'));
   await told(187);
@@ -38,27 +38,27 @@ test('a VM is told when KVM makes its folder; other files are not', async (t) =>
 });
 
 test('a folder that is not there is watched once it is; a new one in its place too', async (t) => {
-  const { folder, births, told } = watched(t);
-  births.renew();
-  assert.ok(!births.told);
+  const { folder, watcher, told } = watched(t);
+  watcher.renew();
+  assert.ok(!watcher.isWatching);
   mkdirSync(folder);
-  births.renew();
-  assert.ok(births.told);
+  watcher.renew();
+  assert.ok(watcher.isWatching);
   rmdirSync(folder);
-  births.renew();
-  assert.ok(!births.told);
+  watcher.renew();
+  assert.ok(!watcher.isWatching);
   mkdirSync(folder);
-  births.renew();
+  watcher.renew();
   mkdirSync(join(folder, '300-8'));
   await told(300);
 });
 
 test('nothing is told any more once it is closed', async (t) => {
-  const { folder, births, pids } = watched(t);
+  const { folder, watcher, pids } = watched(t);
   mkdirSync(folder);
-  births.renew();
-  births.close();
+  watcher.renew();
+  watcher.close();
   mkdirSync(join(folder, '400-8'));
   await sleep(100);
-  assert.deepEqual([births.told, pids], [false, []]);
+  assert.deepEqual([watcher.isWatching, pids], [false, []]);
 });
