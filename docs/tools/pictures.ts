@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { plot } from './plot.js';
 
-/** What test/bench/cost-curve.ts writes, as far as it is drawn. */
+/** What test/bench/cost-by-events.ts writes, as far as it is drawn. */
 interface CostFigures {
   readonly points: readonly {
     readonly guests: number;
@@ -13,7 +13,7 @@ interface CostFigures {
   }[];
 }
 
-/** Of test/bench/scale.ts. */
+/** Of test/bench/cost-by-series.ts. */
 interface ScaleFigures {
   readonly sizes: readonly {
     readonly durations: boolean;

@@ -11,7 +11,7 @@
  * family by its name without _total, escapes quotes in help texts, knows units, and wants `le` to be a float: 1.0. No _created lines: when a counter began
  * is not known of all of them, and what is not known is better not said. No exemplars: nothing here has a trace id.
  *
- * Written here rather than by prom-client because that takes 5 to 10 times as long (test/bench/scrape.ts), and because once asked for OpenMetrics it strips
+ * Written here rather than by prom-client because that takes 5 to 10 times as long (test/bench/scrape-cost.ts), and because once asked for OpenMetrics it strips
  * _total from its metrics for ever (15.1.3, also 0.16.1 of its successor).
  */
 export interface Family {

@@ -11,7 +11,7 @@ import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { Names } from '../../src/trace/names.js';
 import type { TraceSink, Vocabulary } from '../../src/trace/sink.js';
 import { readFixture } from '../support/fixtures.js';
-import { readFormats } from '../support/trace/trace-directory.js';
+import { readFormats } from '../support/trace/recorded-formats.js';
 
 const ROUNDS = 15;
 const EVENTS_PER_ROUND = 1_000_000;

@@ -16,11 +16,11 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startGuest } from '../support/guest/qemu.js';
-import { endAll } from '../support/running.js';
-import { agentTool } from './tools/agent.js';
+import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { agentTool } from './tools/agent-tool.js';
 import { type Load, NO_COST, type Run, type Tool } from './tools/measure.js';
-import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd, unread } from './tools/others.js';
+import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd, unread } from './tools/other-tools.js';
 
 const LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);

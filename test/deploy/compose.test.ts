@@ -12,11 +12,11 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { parse } from 'yaml';
 import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { WebAgent } from '../support/agent/web-agent.js';
+import { endAll, endLater } from '../support/end-later.js';
 import { freePort } from '../support/free-port.js';
 import { configOf, DOCKERFILE } from '../support/image/dockerfile.js';
 import { ROOT } from '../support/paths.js';
-import { needs } from '../support/require.js';
-import { endAll, endLater } from '../support/running.js';
+import { needs } from '../support/requirements.js';
 
 interface Volume {
   readonly type: 'bind' | 'volume';

@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import { type Flag, OPTIONS } from '../../src/config/options.js';
 import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { ROOT } from '../support/paths.js';
-import { needs } from '../support/require.js';
+import { needs } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'systemd-'));
 after(() => rmSync(FOLDER, { recursive: true }));

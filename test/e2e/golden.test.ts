@@ -12,8 +12,8 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reportOf, runAgent } from '../support/agent/run-agent.js';
 import { ask, WebAgent } from '../support/agent/web-agent.js';
+import { endAll } from '../support/end-later.js';
 import { fixture, readFixture } from '../support/fixtures.js';
-import { endAll } from '../support/running.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'golden-'));
 after(() => rmSync(FOLDER, { recursive: true }));

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { WebAgent } from '../support/agent/web-agent.js';
-import { Authority } from '../support/certificates.js';
+import { CertificateAuthority } from '../support/certificate-authority.js';
+import { endAll } from '../support/end-later.js';
 import { freePort } from '../support/free-port.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { needs } from '../support/requirements.js';
 
 const OPENSSL = needs('openssl');
 const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');
@@ -18,7 +18,7 @@ const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');
 const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'healthcheck-'));
-const authority = OPENSSL.skip === false ? new Authority() : undefined;
+const authority = OPENSSL.skip === false ? new CertificateAuthority() : undefined;
 afterEach(endAll);
 after(() => {
   rmSync(FOLDER, { recursive: true });

@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ProcTree } from '../support/agent/proc-tree.js';
 import { runAgent } from '../support/agent/run-agent.js';
 import { WebAgent } from '../support/agent/web-agent.js';
+import { endAll } from '../support/end-later.js';
 import { FakeApiServer } from '../support/kubernetes/api-server.js';
 import { Samples } from '../support/prometheus/samples.js';
-import { endAll } from '../support/running.js';
 
 afterEach(endAll);
 

@@ -8,8 +8,8 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { type Answer, ask, statusOf, WebAgent } from '../support/agent/web-agent.js';
+import { endAll } from '../support/end-later.js';
 import { Samples } from '../support/prometheus/samples.js';
-import { endAll } from '../support/running.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'load-'));
 after(() => rmSync(FOLDER, { recursive: true }));

@@ -9,8 +9,8 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serviceManager } from '../../src/config/service-manager.js';
 import { WebAgent } from '../support/agent/web-agent.js';
-import { needs } from '../support/require.js';
-import { endAll, endLater } from '../support/running.js';
+import { endAll, endLater } from '../support/end-later.js';
+import { needs } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'notify-'));
 after(() => rmSync(FOLDER, { recursive: true }));

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { statusOf, WebAgent } from '../support/agent/web-agent.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'reload-'));
 after(() => rmSync(FOLDER, { recursive: true }));

@@ -8,24 +8,24 @@ import { connect } from 'node:tls';
 import { CATALOGUE } from '../../src/snapshot/catalogue.js';
 import { runAgent } from '../support/agent/run-agent.js';
 import { statusOf, WebAgent } from '../support/agent/web-agent.js';
-import { Authority, type Identity } from '../support/certificates.js';
+import { type Certificate, CertificateAuthority } from '../support/certificate-authority.js';
+import { endAll } from '../support/end-later.js';
 import { Prometheus } from '../support/prometheus/prometheus.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { needs } from '../support/requirements.js';
 
 const OPENSSL = needs('openssl');
 
 /** Of "secret" and of "other", by the C library's crypt (perl -e 'print crypt(...)'). */
 const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
-const authority = OPENSSL.skip === false ? new Authority() : undefined;
-const stranger = OPENSSL.skip === false ? new Authority('another authority') : undefined;
+const authority = OPENSSL.skip === false ? new CertificateAuthority() : undefined;
+const stranger = OPENSSL.skip === false ? new CertificateAuthority('another authority') : undefined;
 afterEach(endAll);
 after(() => {
   for (const made of [authority, stranger]) if (made !== undefined) rmSync(made.folder, { recursive: true });
 });
 
-function made(): { own: Authority; other: Authority; server: Identity } {
+function made(): { own: CertificateAuthority; other: CertificateAuthority; server: Certificate } {
   assert.ok(authority !== undefined && stranger !== undefined);
   return { own: authority, other: stranger, server: authority.issue('server') };
 }
@@ -82,7 +82,7 @@ test('client certificates: valid ones only', OPENSSL, async () => {
   const { own, other } = made();
   const tls = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
   const agent = await WebAgent.start(`--web.config.file=${webConfig(tls)}`);
-  const ask = (identity?: Identity) =>
+  const ask = (identity?: Certificate) =>
     statusOf(`${agent.url}/metrics`, { ca: own.ca.cert, ...(identity && { cert: identity.cert, key: identity.key }) });
   assert.equal(await ask(own.issue('client')), 200);
   for (const [who, identity] of [
@@ -237,7 +237,7 @@ test('Prometheus with certificate and password gets type and help of every metri
   const { own, other } = made();
   const clients = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
   const agent = await WebAgent.start(`--web.config.file=${webConfig(clients + USERS)}`);
-  const scrape = (identity: Identity | undefined, password: string, scheme = 'https') => ({
+  const scrape = (identity: Certificate | undefined, password: string, scheme = 'https') => ({
     scheme,
     tls_config: {
       ca_file: own.ca.certFile,

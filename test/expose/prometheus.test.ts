@@ -16,7 +16,7 @@ import { runAgent } from '../support/agent/run-agent.js';
 import { fixture } from '../support/fixtures.js';
 import { MAIN } from '../support/paths.js';
 import { type Family, type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
-import { requires } from '../support/require.js';
+import { skipUnless } from '../support/requirements.js';
 
 /** Names that people could give; how they reach us: as an argument of QEMU, where a comma is doubled. */
 const NAMES = [
@@ -179,7 +179,7 @@ test('two scrapes at once each show one moment', async (t) => {
 
 const promtool = spawnSync('promtool', ['--version']).status === 0;
 
-test('promtool check metrics finds nothing', requires('promtool', promtool), (t) => {
+test('promtool check metrics finds nothing', skipUnless('promtool', promtool), (t) => {
   const { root, recording } = setUp(t, (name) => qemuCmdline(Buffer.from(name.replaceAll(',', ',,'))));
   for (const args of [RECORDED, ['--path.procfs', root, recording], [fixture('ftrace-text/c5-lost/trace_pipe.txt')]]) {
     const { stdout: input } = runAgent('report', '--format', 'prometheus', ...args);

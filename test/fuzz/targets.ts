@@ -26,7 +26,7 @@ import { parseWebConfig } from '../../src/web/access/web-config.js';
 import { readFixture } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
 import { CountingSink, total } from '../support/trace/counting-sink.js';
-import { formatTexts, headerPage, readFormats } from '../support/trace/trace-directory.js';
+import { formatTexts, headerPage, readFormats } from '../support/trace/recorded-formats.js';
 import { newVocabulary } from '../support/trace/vocabulary.js';
 
 export interface Target {

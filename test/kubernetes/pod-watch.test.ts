@@ -4,8 +4,8 @@ import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiServer } from '../../src/kubernetes/api-server.js';
 import { PodWatch } from '../../src/kubernetes/pod-watch.js';
+import { endAll } from '../support/end-later.js';
 import { FakeApiServer, refuse } from '../support/kubernetes/api-server.js';
-import { endAll } from '../support/running.js';
 
 afterEach(endAll);
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../support/agent/agent.js';
-import { startGuest } from '../support/guest/qemu.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { needs } from '../support/requirements.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 60_000 };
 

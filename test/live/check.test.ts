@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { tracingInstances } from '../support/agent/agent.js';
 import { runAgent } from '../support/agent/run-agent.js';
-import { startGuest } from '../support/guest/qemu.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
-import { needs } from '../support/require.js';
+import { needs } from '../support/requirements.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 60_000 };
 

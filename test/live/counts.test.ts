@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { type AgentOptions, type RunningAgent, startAgent } from '../support/agent/agent.js';
+import { endAll } from '../support/end-later.js';
 import { startPerfStat } from '../support/guest/perf-stat.js';
-import { startGuest } from '../support/guest/qemu.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { needs, type Requirement } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { needs, type Requirement } from '../support/requirements.js';
 
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
@@ -21,7 +21,7 @@ const TRIES = 5;
 
 /** Exits to QEMU by reason, without those of KVM_RUN being interrupted, which depend on QEMU's mood. */
 function exitsToQemu(samples: Samples, vm: string): Record<string, number> {
-  const { restart, error, ...exits } = samples.by('reason', 'kvm_exits_total', { vm, layer: 'qemu' });
+  const { restart, error, ...exits } = samples.sumBy('reason', 'kvm_exits_total', { vm, layer: 'qemu' });
   return exits;
 }
 
@@ -75,7 +75,7 @@ test('each vCPU has series of its own', live(), async () => {
   await exitsOf(agent, 'exact-smp', { KVM_EXIT_IO: 50_001 });
   const samples = await agent.scrape();
   const labels = { vm: 'exact-smp', reason: 'KVM_EXIT_IO', layer: 'qemu' };
-  assert.deepEqual(samples.by('vcpu', 'kvm_exits_total', labels), { 0: 20_001, 1: 30_000 });
+  assert.deepEqual(samples.sumBy('vcpu', 'kvm_exits_total', labels), { 0: 20_001, 1: 30_000 });
   await agent.stop();
 });
 

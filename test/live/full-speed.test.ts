@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, TRACEFS } from '../support/agent/agent.js';
-import { startGuest } from '../support/guest/qemu.js';
-import { needs, type Requirement } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { needs, type Requirement } from '../support/requirements.js';
 
 const SECONDS = Number(process.env.FULL_SPEED_SECONDS ?? 10);
 const live = (...more: Requirement[]) => ({

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent/agent.js';
-import { ioExits, OUTS } from '../support/guest/faults.js';
-import type { Step } from '../support/guest/guest.js';
-import { startGuest } from '../support/guest/qemu.js';
-import { needs, type Requirement } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
+import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
+import type { Step } from '../support/guest/firmware.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { needs, type Requirement } from '../support/requirements.js';
 
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
@@ -39,7 +39,7 @@ async function runSteps(agent: RunningAgent, name: string, times: number, steps:
 test('counters of a VM that starts again under its name start anew', live(), async () => {
   const agent = await startAgent();
   await runCounted(agent, 'again', 60_000);
-  await runCounted(agent, 'again', OUTS);
+  await runCounted(agent, 'again', PORT_WRITES);
   await agent.stop();
 });
 
@@ -57,9 +57,9 @@ test('a VM that runs already has its name from the first scrape on, and a vCPU t
 
 test('series of a stopped VM stay for the grace period, then they go', live(), async () => {
   const agent = await startAgent({ args: ['--vm.grace-period=6s'] });
-  await runCounted(agent, 'stops', OUTS);
+  await runCounted(agent, 'stops', PORT_WRITES);
   await sleep(1500);
-  assert.equal(ioExits(await agent.scrape(), 'stops'), OUTS + 1);
+  assert.equal(ioExits(await agent.scrape(), 'stops'), PORT_WRITES + 1);
   await agent.scrapeUntil('gone', ({ all }) => all.every(({ labels }) => labels.get('vm') !== 'stops'), 20_000);
   // Its events do not turn up under another name.
   assert.equal(ioExits(await agent.scrape(), ''), 0);
@@ -91,25 +91,25 @@ test('where KVM can tell nobody, new processes are looked for', live('kvm-debugf
 test('what kill -9 left behind is taken over, and goes with the next clean end', live(), async () => {
   const instance = uniqueInstance();
   const killed = await startAgent({ instance });
-  await runCounted(killed, 'before-kill', OUTS);
+  await runCounted(killed, 'before-kill', PORT_WRITES);
   await killed.kill();
   assert.ok(tracingInstances().includes(instance));
   const agent = await startAgent({ instance });
-  await runCounted(agent, 'after-kill', OUTS);
+  await runCounted(agent, 'after-kill', PORT_WRITES);
   await agent.stop();
 });
 
 test('events that somebody switches off are noticed, said and switched on again', live(), async () => {
   const agent = await startAgent();
-  await runCounted(agent, 'before-off', OUTS);
+  await runCounted(agent, 'before-off', PORT_WRITES);
   writeFileSync(join(TRACEFS, 'instances', agent.instance, 'events/enable'), '0');
   for (let waits = 0; !/level=warn msg=waiting/.test(agent.log()); waits++) {
     assert.ok(waits < 100, agent.log());
     await sleep(100);
   }
   await agent.scrapeUntil('source up', (now) => now.sum('kvm_exit_exporter_source_up', { source: 'tracefs' }) === 1);
-  await runCounted(agent, 'after-on', OUTS);
-  assert.equal(ioExits(await agent.scrape(), 'before-off'), OUTS + 1);
+  await runCounted(agent, 'after-on', PORT_WRITES);
+  assert.equal(ioExits(await agent.scrape(), 'before-off'), PORT_WRITES + 1);
   await agent.stop();
 });
 

@@ -11,15 +11,15 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tracingInstances } from '../support/agent/agent.js';
-import { hasCgroups, ownGroup, podGroup } from '../support/guest/cgroup.js';
-import { addRuntime, startContained, whereIs } from '../support/guest/container.js';
-import { startGuest } from '../support/guest/qemu.js';
+import { endAll, endLater } from '../support/end-later.js';
+import { addRuntime, startContainer, whereIs } from '../support/guest/container.js';
+import { needsCgroup2, ownGroup, podGroup } from '../support/guest/pod-cgroup.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import { configOf, DOCKERFILE } from '../support/image/dockerfile.js';
 import { filesOf, ImageBuild } from '../support/image/image-build.js';
 import { type DaemonSet, readYaml } from '../support/kubernetes/kustomize.js';
 import { Samples } from '../support/prometheus/samples.js';
-import { needs, requires } from '../support/require.js';
-import { endAll, endLater } from '../support/running.js';
+import { needs, skipUnless } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'pod-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -55,7 +55,7 @@ function start(root: string) {
   const own = Object.entries(NAMESPACE_FIELDS).filter(([, field]) => spec[field] !== true);
   const given = container.env.map(({ name, value = 'from-the-pod' }) => [name, value]);
   const { entrypoint, environment } = configOf(DOCKERFILE);
-  const child = startContained(root, [...entrypoint, ...args], {
+  const child = startContainer(root, [...entrypoint, ...args], {
     uid: securityContext.runAsUser,
     environment: { ...environment, ...Object.fromEntries(given) },
     mounts: volumeMounts.map(({ mountPath }) => mountPath),
@@ -85,10 +85,10 @@ function ask(pid: number, path: string): { status: number; body: string } {
 const probe = (name: string) => (container[name] as { httpGet: { path: string } }).httpGet.path;
 
 const MOUNTS = container.volumeMounts.map(({ mountPath }) => mountPath);
-const MACHINE = [needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'setpriv', 'unshare', 'ip'), hasCgroups()];
+const MACHINE = [needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'setpriv', 'unshare', 'ip'), needsCgroup2()];
 const HAS_ALL = MACHINE.find(({ skip }) => skip !== false) ?? { skip: false as const };
 const ROOT = HAS_ALL.skip === false ? imageRoot(MOUNTS) : undefined;
-const POD = HAS_ALL.skip === false ? requires('npm-cache', ROOT !== undefined) : HAS_ALL;
+const POD = HAS_ALL.skip === false ? skipUnless('npm-cache', ROOT !== undefined) : HAS_ALL;
 
 test("the pod counts a VM's exits, knows its pod, and leaves nothing behind", { ...POD, timeout: 60_000 }, async () => {
   const root = ROOT ?? '';

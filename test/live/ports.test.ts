@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { startAgent } from '../support/agent/agent.js';
-import { startGuest } from '../support/guest/qemu.js';
-import { ToldSum } from '../support/prometheus/told-sum.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { TotalOverScrapes } from '../support/prometheus/total-over-scrapes.js';
+import { needs } from '../support/requirements.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 90_000 };
 const PORTS = 65_536;
@@ -22,9 +22,9 @@ test(
   LIVE,
   async () => {
     const agent = await startAgent();
-    const guest = startGuest({ name: 'sprayer', steps: [{ inEverywhere: true }] });
+    const guest = startGuest({ name: 'sprayer', steps: [{ readEveryPort: true }] });
     // Scraped while it runs, too: then addresses lose their series to others.
-    const reads = new ToldSum('kvm_io_exits_total', { vm: 'sprayer', direction: 'in' });
+    const reads = new TotalOverScrapes('kvm_io_exits_total', { vm: 'sprayer', direction: 'in' });
     const samples = await agent.scrapeUntil(
       'all reads, and the write that ends it',
       (now) => reads.add(now) >= PORTS && now.of('kvm_io_exits_total', { vm: 'sprayer', direction: 'out' }).length > 0,

@@ -12,11 +12,11 @@ import { join } from 'node:path';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, TRACEFS } from '../support/agent/agent.js';
-import { type GuestOptions, startGuest } from '../support/guest/qemu.js';
+import { endAll } from '../support/end-later.js';
+import { type GuestOptions, startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { needs, type Requirement } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { needs, type Requirement } from '../support/requirements.js';
 
 const live = (...more: Requirement[]) => ({ ...needs('root', 'kvm', 'qemu', ...more), timeout: 60_000 });
 const liveKernel = (...more: Requirement[]) => live('tracefs', 'kvm-events', ...more);
@@ -36,7 +36,7 @@ function folderFor(t: TestContext): string {
   return folder;
 }
 
-const qemuExits = (samples: Samples, vm: string) => samples.by('reason', 'kvm_exits_total', { vm, layer: 'qemu' });
+const qemuExits = (samples: Samples, vm: string) => samples.sumBy('reason', 'kvm_exits_total', { vm, layer: 'qemu' });
 const runExits = (samples: Samples, vm: string) =>
   samples.sum('qemu_trace_events_total', { vm, event: 'kvm_run_exit' });
 const eventsOf = (samples: Samples, source: string) => samples.sum('kvm_exit_exporter_events_total', { source });

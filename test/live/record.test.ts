@@ -8,9 +8,9 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tracingInstances, uniqueInstance } from '../support/agent/agent.js';
 import { reportOf } from '../support/agent/run-agent.js';
-import { startGuest } from '../support/guest/qemu.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
-import { needs } from '../support/require.js';
+import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: 60_000 };

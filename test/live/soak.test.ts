@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { soak } from '../soak/soak.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
+import { needs } from '../support/requirements.js';
 
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 2);
 const LIVE = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu'), timeout: MINUTES * 60_000 + 120_000 };

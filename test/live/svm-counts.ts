@@ -9,9 +9,9 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, TRACEFS, uniqueInstance } from '../support/agent/agent.js';
-import { type RunningGuest, startGuest } from '../support/guest/qemu.js';
+import { endAll } from '../support/end-later.js';
+import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { endAll } from '../support/running.js';
 
 /** Everything takes long in an emulated host. */
 const PATIENCE_MS = 120_000;

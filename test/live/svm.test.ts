@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { requires } from '../support/require.js';
+import { skipUnless } from '../support/requirements.js';
 
 const { SVMHOST = '' } = process.env;
 const SECONDS = 280;
@@ -15,7 +15,7 @@ const TRIES = 3;
 
 test(
   'counts per VM, vCPU and reason equal those of hist triggers, on AMD SVM',
-  requires('svmhost', SVMHOST !== ''),
+  skipUnless('svmhost', SVMHOST !== ''),
   (t) => {
     const script = join(import.meta.dirname, 'svm-counts.js');
     for (let tries = 1; ; tries++) {

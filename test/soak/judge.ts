@@ -1,5 +1,5 @@
 /** Whether a soak's figures are flat: its last third against the second. The first is for warming up. */
-import { median, type Row } from './figures.js';
+import { median, type Row } from './observe.js';
 
 export interface Verdict {
   readonly what: string;

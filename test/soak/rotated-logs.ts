@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { endLater } from '../support/running.js';
+import { endLater } from '../support/end-later.js';
 
 const WRITER = join(import.meta.dirname, '../support/trace/log-writer.js');
 export const LINES_PER_SECOND = 200;

@@ -4,10 +4,10 @@
  * Prints a line for each of sixty parts, and in the end Markdown; FILE.json gets all figures. The exit code is 1 where something does not hold.
  */
 import { writeFileSync } from 'node:fs';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { endAll } from '../support/end-later.js';
+import { needs } from '../support/requirements.js';
 import { soak } from './soak.js';
-import { soakTables } from './table.js';
+import { soakTables } from './soak-tables.js';
 
 async function main(): Promise<void> {
   const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu');

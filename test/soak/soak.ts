@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/agent.js';
-import { type RunningGuest, startGuest } from '../support/guest/qemu.js';
+import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { type Receiver, startReceiver } from '../support/prometheus/otlp-receiver.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { type Look, look, PREFIX, type Row, rowOf } from './figures.js';
 import { judge, type Verdict } from './judge.js';
-import { countsOf, PassingVms, tracedArgs } from './passing-vms.js';
+import { type Look, look, PREFIX, type Row, rowOf } from './observe.js';
 import { LINES_PER_SECOND, type RotatedLogs, rotateLogs } from './rotated-logs.js';
+import { countsOf, PassingVms, tracedArgs } from './short-lived-vms.js';
 
 export interface SoakReport {
   readonly minutes: number;

@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TRACEFS } from '../../support/agent/agent.js';
-import type { RunningGuest } from '../../support/guest/qemu.js';
+import type { RunningGuest } from '../../support/guest/start-guest.js';
 
 /** USER_HZ: the unit of /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseEventFormat, parsePageHeader, readEventFormats } from '../../../src/decode/format/event-format.js';
 import { formatText, headerPageText } from '../../support/trace/page-builder.js';
-import { formatTexts, headerPage } from '../../support/trace/trace-directory.js';
+import { formatTexts, headerPage } from '../../support/trace/recorded-formats.js';
 
 const PRINT = [
   'name: print\nID: 5\nformat:',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { exitReasonLabels, fieldLabels, parseLabelTables } from '../../../src/decode/format/print-fmt.js';
-import { formatTexts } from '../../support/trace/trace-directory.js';
+import { formatTexts } from '../../support/trace/recorded-formats.js';
 
 const RECORDINGS = [
   // Entries of the two lists, counted in the format files with a regular expression.

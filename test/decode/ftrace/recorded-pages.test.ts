@@ -9,7 +9,7 @@ import { PageStream } from '../../../src/decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
 import { readFixture } from '../../support/fixtures.js';
 import { CountingSink, plain, total } from '../../support/trace/counting-sink.js';
-import { readFormats } from '../../support/trace/trace-directory.js';
+import { readFormats } from '../../support/trace/recorded-formats.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 interface Decoded {

@@ -12,7 +12,7 @@ import { addProgram, whereIs } from '../../support/guest/container.js';
 import { configOf, DOCKERFILE } from '../../support/image/dockerfile.js';
 import { filesOf, ImageBuild } from '../../support/image/image-build.js';
 import { ROOT } from '../../support/paths.js';
-import { needs } from '../../support/require.js';
+import { needs } from '../../support/requirements.js';
 
 const BUILDAH = { ...needs('buildah', 'root'), timeout: 600_000 };
 const FOLDER = mkdtempSync(join(tmpdir(), 'buildah-'));

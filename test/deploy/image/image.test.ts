@@ -11,15 +11,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endAll, endLater } from '../../support/end-later.js';
 import { freePort } from '../../support/free-port.js';
-import { addRuntime, type ContainerOptions, runBeside, startContained } from '../../support/guest/container.js';
+import { addRuntime, type ContainerOptions, runInContainer, startContainer } from '../../support/guest/container.js';
 import { configOf, DOCKERFILE, stagesOf } from '../../support/image/dockerfile.js';
 import { contextFiles, filesOf, ImageBuild, isIgnored } from '../../support/image/image-build.js';
 import { ROOT } from '../../support/paths.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import { startReceiver } from '../../support/prometheus/otlp-receiver.js';
-import { needs, requires } from '../../support/require.js';
-import { endAll, endLater } from '../../support/running.js';
+import { needs, skipUnless } from '../../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'image-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -39,7 +39,7 @@ function build(): ImageBuild | undefined {
 }
 
 const BUILT = build();
-const TREE = requires('npm-cache', BUILT !== undefined);
+const TREE = skipUnless('npm-cache', BUILT !== undefined);
 const CONTAINED = [TREE, needs('root', 'setpriv', 'unshare')].find(({ skip }) => skip !== false) ?? TREE;
 
 function tree(): string {
@@ -159,7 +159,7 @@ async function start(args: readonly string[], more: Partial<ContainerOptions> = 
   const before = fingerprint(root());
   const address = `127.0.0.1:${await freePort()}`;
   const options = { environment: { ...CONFIG.environment, KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: address }, ...more };
-  const child = startContained(root(), [...CONFIG.entrypoint, ...args], options);
+  const child = startContainer(root(), [...CONFIG.entrypoint, ...args], options);
   let log = '';
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (text) => {
@@ -179,7 +179,7 @@ async function start(args: readonly string[], more: Partial<ContainerOptions> = 
     child,
     url: `http://${address}`,
     log: () => log,
-    isHealthy: () => runBeside(child, CONFIG.healthcheck, options),
+    isHealthy: () => runInContainer(child, CONFIG.healthcheck, options),
     async stop() {
       child.kill(CONFIG.stopSignal as NodeJS.Signals);
       await ended;
@@ -245,7 +245,7 @@ test(
 );
 
 test('without tracefs it says what is missing, and ends with 2', CONTAINED, async () => {
-  const child = startContained(root(), [...CONFIG.entrypoint, ...CONFIG.command], { environment: CONFIG.environment });
+  const child = startContainer(root(), [...CONFIG.entrypoint, ...CONFIG.command], { environment: CONFIG.environment });
   let log = '';
   child.stderr?.on('data', (text) => {
     log += text;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { filled } from '../../support/prometheus/dashboards.js';
-import { needs } from '../../support/require.js';
+import { needs } from '../../support/requirements.js';
 import { type FedQuery, NOT_IN_DEMO } from './not-in-demo.js';
 
 /** A unit test as promtool reads it; JSON is YAML. */

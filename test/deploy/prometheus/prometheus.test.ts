@@ -8,7 +8,7 @@ import { type DemoAgent, startDemo } from '../../support/agent/demo-agent.js';
 import { ROOT } from '../../support/paths.js';
 import { DASHBOARDS, filled, targetsOf } from '../../support/prometheus/dashboards.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';
-import { needs } from '../../support/require.js';
+import { needs } from '../../support/requirements.js';
 import { NOT_IN_DEMO, RECORDED_NOT_IN_DEMO } from './not-in-demo.js';
 
 const PROMETHEUS = needs('prometheus');

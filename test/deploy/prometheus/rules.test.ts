@@ -10,7 +10,7 @@ import { recordingRules } from '../../../grafana/rules/recording-rules.js';
 import { RUNBOOKS, THRESHOLDS } from '../../../grafana/thresholds.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { ROOT } from '../../support/paths.js';
-import { needs } from '../../support/require.js';
+import { needs } from '../../support/requirements.js';
 
 const PROMTOOL = needs('promtool');
 const RULES = ['rules.yml', 'alerts.yml'].map((file) => join(ROOT, 'deploy/prometheus', file));

@@ -13,10 +13,10 @@ import { recorded, recordingRules } from '../../../grafana/rules/recording-rules
 import { ruleFile } from '../../../grafana/rules/rule-files.js';
 import { THRESHOLDS } from '../../../grafana/thresholds.js';
 import { startAgent } from '../../support/agent/agent.js';
-import { startGuest } from '../../support/guest/qemu.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';
 import type { Samples } from '../../support/prometheus/samples.js';
-import { needs } from '../../support/require.js';
+import { needs } from '../../support/requirements.js';
 
 const LIVE = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'prometheus');
 

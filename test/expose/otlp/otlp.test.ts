@@ -10,6 +10,7 @@ import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
 import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
+import { endAll } from '../../support/end-later.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import {
   asPrometheus,
@@ -18,7 +19,6 @@ import {
   type Receiver,
   startReceiver,
 } from '../../support/prometheus/otlp-receiver.js';
-import { endAll } from '../../support/running.js';
 
 afterEach(endAll);
 

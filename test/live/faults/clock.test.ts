@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, TRACEFS } from '../../support/agent/agent.js';
-import { countsExactly, ioExits, liveFault, OUTS, says } from '../../support/guest/faults.js';
-import { startGuest } from '../../support/guest/qemu.js';
+import { endAll } from '../../support/end-later.js';
+import { assertCountsExactly, ioExits, liveTest, PORT_WRITES, says } from '../../support/guest/agent-checks.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 import { metricOf, startReceiver } from '../../support/prometheus/otlp-receiver.js';
-import { endAll } from '../../support/running.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
 afterEach(endAll);
@@ -26,12 +26,12 @@ const OFFSETS = [
 for (const [what, seconds] of OFFSETS)
   test(
     `in a time namespace whose monotonic clock is ${what}: every event is counted at once`,
-    liveFault('unshare'),
+    liveTest('unshare'),
     async () => {
       const agent = await startAgent({ prefix: ['unshare', '--time', `--monotonic=${seconds}`] });
       const offsets = readFileSync(`/proc/${agent.process.pid}/timens_offsets`, 'utf8');
       assert.match(offsets, new RegExp(`^monotonic +${seconds} `, 'm'));
-      await countsExactly(agent, 'other-clock');
+      await assertCountsExactly(agent, 'other-clock');
       await agent.stop();
     },
   );
@@ -41,7 +41,7 @@ const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clock
 /** In a mount namespace of its own, so that nobody else is told. */
 test(
   "the kernel trusts its CPUs' clock no more: another one is taken, and counting goes on",
-  liveFault('unshare'),
+  liveTest('unshare'),
   async (t) => {
     const file = join(temporaryFolder(t, 'clock-source'), 'current_clocksource');
     writeFileSync(file, 'tsc\n');
@@ -49,12 +49,12 @@ test(
     const agent = await startAgent({ prefix: ['unshare', '--mount', 'sh', '-c', script, 'sh'] });
     const clock = () => readFileSync(join(TRACEFS, 'instances', agent.instance, 'trace_clock'), 'utf8');
     assert.match(clock(), /\[local\]/);
-    await countsExactly(agent, 'before-mono');
+    await assertCountsExactly(agent, 'before-mono');
     writeFileSync(file, 'hpet\n');
     await says(agent, /level=warn msg=waiting because=.*clock.*[\s\S]*msg="reading kernel trace"/);
     assert.match(clock(), /\[mono\]/);
-    await countsExactly(agent, 'after-mono');
-    assert.equal(ioExits(await agent.scrape(), 'before-mono'), OUTS + 1);
+    await assertCountsExactly(agent, 'after-mono');
+    assert.equal(ioExits(await agent.scrape(), 'before-mono'), PORT_WRITES + 1);
     await agent.stop();
   },
 );
@@ -73,7 +73,7 @@ const STEPPING = `
 
 test(
   'the wall clock steps by hours each second: counts and times away from the guest are as ever',
-  liveFault(),
+  liveTest(),
   async () => {
     const receiver = await startReceiver();
     const preload = `data:text/javascript,${encodeURIComponent(STEPPING)}`;
@@ -85,7 +85,7 @@ test(
     const guest = startGuest({ name: 'stepping', steps: [{ forever: { out: 0x80 } }] });
     // A line is logged as each of these starts, some of them between two steps.
     for (let round = 0; round < 4; round++) {
-      await countsExactly(agent, `between-steps-${round}`);
+      await assertCountsExactly(agent, `between-steps-${round}`);
       await sleep(1000);
     }
     await receiver.atLeast(4, 20_000);
@@ -100,7 +100,7 @@ test(
     for (const request of receiver.requests)
       for (const { startNs, timeNs } of metricOf(request, 'kvm.exits')?.points ?? [])
         assert.ok(startNs <= timeNs, `a sum from ${startNs} to ${timeNs}`);
-    await countsExactly(agent, 'after-steps');
+    await assertCountsExactly(agent, 'after-steps');
     await agent.stop();
   },
 );

@@ -7,9 +7,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent/agent.js';
-import { ioExits, kernelWrote, liveFault, recordNobody } from '../../support/guest/faults.js';
-import { startGuest } from '../../support/guest/qemu.js';
-import { endAll } from '../../support/running.js';
+import { endAll } from '../../support/end-later.js';
+import { ioExits, liveTest, ringBufferStats, stopRecording } from '../../support/guest/agent-checks.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 
 const CPU = Number(process.env.FAULTS_UNPLUG_CPU ?? Number.NaN);
 const ONLINE = `/sys/devices/system/cpu/cpu${CPU}/online`;
@@ -17,7 +17,7 @@ const ONLINE = `/sys/devices/system/cpu/cpu${CPU}/online`;
 afterEach(endAll);
 
 function options() {
-  const { skip, timeout } = liveFault();
+  const { skip, timeout } = liveTest();
   if (Number.isNaN(CPU)) return { skip: 'changes the machine; FAULTS_UNPLUG_CPU=1 has it done with CPU 1', timeout };
   if (!existsSync(ONLINE)) return { skip: `no ${ONLINE}`, timeout };
   return { skip: skip || pinned(), timeout };
@@ -52,13 +52,13 @@ test('a CPU goes and comes back while guests run: every event of it is counted',
     writeFileSync(ONLINE, '1');
   }
   for (const guest of guests) await guest.kill();
-  recordNobody(agent.instance);
+  stopRecording(agent.instance);
   const samples = await agent.scrapeUntil('all that was written', (now) => {
-    const { read, waiting } = kernelWrote(agent.instance);
+    const { read, waiting } = ringBufferStats(agent.instance);
     return waiting === 0 && now.sum('kvm_exit_exporter_events_total', { source: 'tracefs' }) === read;
   });
   assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
-  assert.equal(kernelWrote(agent.instance).lost, 0);
+  assert.equal(ringBufferStats(agent.instance).lost, 0);
   for (const { name, rounds } of guests) {
     const ahead = ioExits(samples, name) - rounds();
     assert.ok(ahead === 0 || ahead === 1, `${name}: ${ahead} more counted than its ${rounds()}`);

@@ -8,10 +8,10 @@ import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
 import { runAgent } from '../../support/agent/run-agent.js';
-import { ioExits, liveFault } from '../../support/guest/faults.js';
-import { type RunningGuest, startGuest } from '../../support/guest/qemu.js';
+import { endAll } from '../../support/end-later.js';
+import { ioExits, liveTest } from '../../support/guest/agent-checks.js';
+import { type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
 import type { Samples } from '../../support/prometheus/samples.js';
-import { endAll } from '../../support/running.js';
 
 afterEach(endAll);
 
@@ -37,7 +37,7 @@ const inLog = (samples: Samples, vm: string) => samples.sum('qemu_trace_events_t
 /** Whole lines, with or without a process and a time before them. */
 const linesIn = (log: string) => readFileSync(log, 'utf8').match(/^(\S+:)?kvm_run_exit .*\n/gm)?.length ?? 0;
 
-test('record to a disk that is full already: one line says so, nothing is left behind', liveFault(), (t) => {
+test('record to a disk that is full already: one line says so, nothing is left behind', liveTest(), (t) => {
   const folder = disk(t);
   writeFileSync(join(folder, 'fills'), Buffer.alloc(BYTES));
   const instance = uniqueInstance();
@@ -61,7 +61,7 @@ async function followed(folder: string, name: string): Promise<[RunningAgent, Ru
 
 test(
   "the disk with QEMU's log is full: what is in the log is counted, the kernel's counts go on",
-  liveFault(),
+  liveTest(),
   async (t) => {
     const folder = disk(t);
     const [agent, guest, log] = await followed(folder, 'full-log');
@@ -86,7 +86,7 @@ test(
   },
 );
 
-test("QEMU's log is removed while QEMU writes it: it is read on", liveFault(), async (t) => {
+test("QEMU's log is removed while QEMU writes it: it is read on", liveTest(), async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'removed-log-'));
   t.after(() => rmSync(folder, { recursive: true }));
   mkdirSync(join(folder, 'logs'));

@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAgentToEnd, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
-import { countsExactly, ioExits, isUp, liveFault, OUTS } from '../../support/guest/faults.js';
-import { hasMemoryGroups, memoryGroup } from '../../support/guest/memory-group.js';
-import { startGuest } from '../../support/guest/qemu.js';
-import { endAll } from '../../support/running.js';
+import { endAll } from '../../support/end-later.js';
+import { assertCountsExactly, ioExits, isUp, liveTest, PORT_WRITES } from '../../support/guest/agent-checks.js';
+import { memoryGroup, needsMemoryCgroup } from '../../support/guest/memory-cgroup.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 
 afterEach(endAll);
 
@@ -23,7 +23,7 @@ const FILES = 256;
 
 test(
   'fewer file descriptors than it takes to load the program: one line says which limit to raise',
-  liveFault('prlimit'),
+  liveTest('prlimit'),
   async () => {
     for (const files of [40, 80, 120, 159]) {
       const { code, stderr } = await runAgentToEnd([], limit('nofile', files));
@@ -39,7 +39,7 @@ test(
 
 test(
   'too few file descriptors to start: one line says so, and nothing is left behind',
-  liveFault('prlimit'),
+  liveTest('prlimit'),
   async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'many-logs-'));
     t.after(() => rmSync(folder, { recursive: true }));
@@ -58,7 +58,7 @@ const HANGERS_ON = 400;
 
 test(
   'more connections than file descriptors: scrapes and counts go on, no VM is taken for gone',
-  liveFault('prlimit'),
+  liveTest('prlimit'),
   async () => {
     const agent = await startAgent({ prefix: limit('nofile', FILES) });
     const guest = startGuest({ name: 'long-runner', steps: [{ forever: { out: 0x80 } }] });
@@ -71,7 +71,7 @@ test(
       socket.write('GET /metrics HTTP/1.1\r\n'); // and never the rest
       sockets.push(socket);
     }
-    await countsExactly(agent, 'among-many');
+    await assertCountsExactly(agent, 'among-many');
     await sleep(4500); // two scans, and two looks at the instance
     assert.ok(filesOf(agent.process.pid) < FILES);
     const before = ioExits(await agent.scrape(), 'long-runner');
@@ -85,7 +85,7 @@ test(
 
 test(
   'no file descriptor left while it runs: nothing ends, and all is as before once there are some',
-  liveFault('prlimit'),
+  liveTest('prlimit'),
   async () => {
     const agent = await startAgent();
     const guest = startGuest({ name: 'files-gone', steps: [{ forever: { out: 0x80 } }] });
@@ -106,12 +106,12 @@ test(
     );
     assert.ok(isUp(samples));
     assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
-    await countsExactly(agent, 'with-files-again');
+    await assertCountsExactly(agent, 'with-files-again');
     await agent.stop();
   },
 );
 
-test('no memory for the buffers: the kernel refuses, and it says what to do', liveFault(), async () => {
+test('no memory for the buffers: the kernel refuses, and it says what to do', liveTest(), async () => {
   const instance = uniqueInstance();
   // More than any machine has: the kernel looks before it takes any.
   const { code, stderr } = await runAgentToEnd([`--tracefs.instance=${instance}`, '--tracefs.buffer-size=4096GiB']);
@@ -122,7 +122,7 @@ test('no memory for the buffers: the kernel refuses, and it says what to do', li
 
 test(
   'address space used up while it runs: it dies as by kill -9, and the next start takes over',
-  liveFault('prlimit'),
+  liveTest('prlimit'),
   async () => {
     const agent = await startAgent();
     execFileSync('prlimit', [`--pid=${agent.process.pid}`, '--as=1048576']);
@@ -135,7 +135,7 @@ test(
     agent.process.kill('SIGKILL'); // where it could do without more
     await ended;
     const next = await startAgent({ instance: agent.instance });
-    await countsExactly(next, 'after-no-memory', OUTS);
+    await assertCountsExactly(next, 'after-no-memory', PORT_WRITES);
     await next.stop();
   },
 );
@@ -143,16 +143,16 @@ test(
 const MEMORY = 256 << 20;
 
 test("its cgroup's memory used up by a neighbour while it runs: the kernel kills it, and the next start takes over", {
-  ...liveFault(),
-  skip: liveFault().skip || hasMemoryGroups().skip,
+  ...liveTest(),
+  skip: liveTest().skip || needsMemoryCgroup().skip,
 }, async () => {
   const group = memoryGroup(MEMORY);
   const agent = await startAgent({ prefix: group.prefix });
-  await countsExactly(agent, 'within-its-memory');
+  await assertCountsExactly(agent, 'within-its-memory');
   await group.exhaust(once(agent.process, 'close'));
   assert.equal(agent.process.signalCode, 'SIGKILL');
   assert.ok(tracingInstances().includes(agent.instance));
   const next = await startAgent({ instance: agent.instance });
-  await countsExactly(next, 'after-no-memory');
+  await assertCountsExactly(next, 'after-no-memory');
   await next.stop();
 });

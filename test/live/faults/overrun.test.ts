@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../../support/agent/agent.js';
-import { ioExits, kernelWrote, liveFault, longer, recordNobody } from '../../support/guest/faults.js';
-import { startGuest } from '../../support/guest/qemu.js';
+import { endAll } from '../../support/end-later.js';
+import { ioExits, liveTest, longer, ringBufferStats, stopRecording } from '../../support/guest/agent-checks.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 import type { Samples } from '../../support/prometheus/samples.js';
-import { endAll } from '../../support/running.js';
 
 afterEach(endAll);
 
@@ -20,14 +20,14 @@ const events = (samples: Samples) => samples.sum('kvm_exit_exporter_events_total
 
 /** What the kernel's statistics say was written is counted, or counted as lost. */
 async function nothingIsMissing(agent: RunningAgent): Promise<Samples> {
-  recordNobody(agent.instance);
+  stopRecording(agent.instance);
   return agent.scrapeUntil('counted + lost = written', (samples) => {
-    const { read, waiting, lost: overwritten } = kernelWrote(agent.instance);
+    const { read, waiting, lost: overwritten } = ringBufferStats(agent.instance);
     return waiting === 0 && events(samples) === read && lost(samples) === overwritten;
   });
 }
 
-test('buffers overrun by a guest that is faster: counted + lost is what it did', liveFault(), async () => {
+test('buffers overrun by a guest that is faster: counted + lost is what it did', liveTest(), async () => {
   const agent = await startAgent({
     args: ['--tracefs.buffer-size=64KiB', '--tracefs.events=kvm:kvm_userspace_exit'],
   });
@@ -43,7 +43,7 @@ test('buffers overrun by a guest that is faster: counted + lost is what it did',
 });
 
 test(`stopped for ${SECONDS} s while two guests run: what is lost is known to the event`, {
-  ...liveFault(),
+  ...liveTest(),
   timeout: (SECONDS + 60) * 1000,
 }, async (t) => {
   const agent = await startAgent({ args: ['--tracefs.buffer-size=1MiB'] });

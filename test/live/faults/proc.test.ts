@@ -9,28 +9,28 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeInstance, startAgent, uniqueInstance } from '../../support/agent/agent.js';
 import { reportOf } from '../../support/agent/run-agent.js';
-import { countsExactly, ioExits, killed, liveFault, OUTS } from '../../support/guest/faults.js';
-import { startGuest } from '../../support/guest/qemu.js';
-import { runMany, startStorm } from '../../support/guest/storm.js';
+import { endAll, endLater } from '../../support/end-later.js';
+import { assertCountsExactly, ioExits, killed, liveTest, PORT_WRITES } from '../../support/guest/agent-checks.js';
+import { runShortLivedGuests, startProcessChurn } from '../../support/guest/churn.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 import { MAIN } from '../../support/paths.js';
-import { endAll, endLater } from '../../support/running.js';
 
 afterEach(endAll);
 
-test('VMs and other processes start and end all the time: every exit is counted, none twice', liveFault(), async () => {
+test('VMs and other processes start and end all the time: every exit is counted, none twice', liveTest(), async () => {
   const agent = await startAgent();
-  const stopStorm = startStorm();
-  const names = await runMany('storm', 2);
+  const stopStorm = startProcessChurn();
+  const names = await runShortLivedGuests('storm', 2);
   await stopStorm();
   const samples = await agent.scrapeUntil('all of them', (now) =>
-    names.every((name) => ioExits(now, name) >= OUTS + 1),
+    names.every((name) => ioExits(now, name) >= PORT_WRITES + 1),
   );
-  for (const name of names) assert.equal(ioExits(samples, name), OUTS + 1);
+  for (const name of names) assert.equal(ioExits(samples, name), PORT_WRITES + 1);
   assert.equal(samples.sum('kvm_exit_exporter_malformed_total'), 0);
   await agent.stop();
 });
 
-test('the same while it records: what it saves of /proc names them all', liveFault(), async (t) => {
+test('the same while it records: what it saves of /proc names them all', liveTest(), async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'storm-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const instance = uniqueInstance();
@@ -39,8 +39,8 @@ test('the same while it records: what it saves of /proc names them all', liveFau
   const ended = once(child, 'close');
   const isEnded = endLater(() => killed(child, instance));
   await once(child.stderr, 'data'); // it records
-  const stopStorm = startStorm();
-  const names = await runMany('taped', 1);
+  const stopStorm = startProcessChurn();
+  const names = await runShortLivedGuests('taped', 1);
   await stopStorm();
   child.kill('SIGINT');
   await ended;
@@ -52,7 +52,7 @@ test('the same while it records: what it saves of /proc names them all', liveFau
     const own = exits.filter(({ vm, reason }) => vm === name && reason === 'KVM_EXIT_IO');
     assert.deepEqual(
       own.map(({ count }) => count),
-      [OUTS + 1],
+      [PORT_WRITES + 1],
       name,
     );
   }
@@ -63,7 +63,7 @@ const OF_PROCESS = ['cmdline', 'comm', 'cgroup', 'stat', 'status'];
 
 test(
   'files of /proc vanish between listing and reading, or have only half of their text: it serves on',
-  liveFault(),
+  liveTest(),
   async (t) => {
     const procfs = mkdtempSync(join(tmpdir(), 'vanishing-proc-'));
     t.after(() => rmSync(procfs, { recursive: true, force: true }));
@@ -105,19 +105,19 @@ test(
 
 test(
   "/proc of the host has nothing to say of a VM: its exits are counted all the same, as nobody's",
-  liveFault(),
+  liveTest(),
   async (t) => {
     const procfs = mkdtempSync(join(tmpdir(), 'no-proc-'));
     t.after(() => rmSync(procfs, { recursive: true }));
     const agent = await startAgent({ args: [`--path.procfs=${procfs}`] });
-    await startGuest({ name: 'unseen', steps: [{ out: 0x80, times: OUTS }] }).finished();
-    await agent.scrapeUntil("as nobody's", (samples) => ioExits(samples, '') >= OUTS + 1);
+    await startGuest({ name: 'unseen', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
+    await agent.scrapeUntil("as nobody's", (samples) => ioExits(samples, '') >= PORT_WRITES + 1);
     assert.equal(ioExits(await agent.scrape(), 'unseen'), 0);
     await agent.stop();
   },
 );
 
-test('it starts while VMs start and end', liveFault(), async () => {
+test('it starts while VMs start and end', liveTest(), async () => {
   const killed = [0, 1].map((index) => startGuest({ name: `early-${index}`, steps: [{ forever: { out: 0x80 } }] }));
   const starting = startAgent();
   for (const guest of killed) {
@@ -125,6 +125,6 @@ test('it starts while VMs start and end', liveFault(), async () => {
     await guest.kill();
   }
   const agent = await starting;
-  await countsExactly(agent, 'early');
+  await assertCountsExactly(agent, 'early');
   await agent.stop();
 });

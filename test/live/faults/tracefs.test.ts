@@ -7,9 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { removeInstance, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
-import { countsExactly, ioExits, isUp, killed, liveFault, OUTS, says } from '../../support/guest/faults.js';
+import { endAll, endLater } from '../../support/end-later.js';
+import {
+  assertCountsExactly,
+  ioExits,
+  isUp,
+  killed,
+  liveTest,
+  PORT_WRITES,
+  says,
+} from '../../support/guest/agent-checks.js';
 import { MAIN } from '../../support/paths.js';
-import { endAll, endLater } from '../../support/running.js';
 
 afterEach(endAll);
 
@@ -20,34 +28,34 @@ function inMountsOf(pid: number | undefined, command: string, ...args: string[])
   execFileSync('nsenter', [`--target=${pid}`, '--mount', command, ...args]);
 }
 
-test('tracefs unmounted: it is mounted again, and counting goes on', liveFault(), async () => {
+test('tracefs unmounted: it is mounted again, and counting goes on', liveTest(), async () => {
   const agent = await startAgent({ prefix: OWN_MOUNTS });
-  await countsExactly(agent, 'before-umount');
+  await assertCountsExactly(agent, 'before-umount');
   inMountsOf(agent.process.pid, 'umount', '--lazy', '--all-targets', TRACEFS);
   await says(agent, /level=warn msg=waiting because=.*tracing[\s\S]*msg="reading kernel trace"/);
-  await countsExactly(agent, 'after-umount');
-  assert.equal(ioExits(await agent.scrape(), 'before-umount'), OUTS + 1);
+  await assertCountsExactly(agent, 'after-umount');
+  assert.equal(ioExits(await agent.scrape(), 'before-umount'), PORT_WRITES + 1);
   await agent.stop();
 });
 
-test('tracefs unmounted just before the end: the instance goes all the same', liveFault(), async () => {
+test('tracefs unmounted just before the end: the instance goes all the same', liveTest(), async () => {
   const agent = await startAgent({ prefix: OWN_MOUNTS });
   inMountsOf(agent.process.pid, 'umount', '--lazy', '--all-targets', TRACEFS);
   await agent.stop();
 });
 
-test('tracefs unmounted that was named by a flag: source_up 0 until it is back', liveFault(), async () => {
+test('tracefs unmounted that was named by a flag: source_up 0 until it is back', liveTest(), async () => {
   const agent = await startAgent({ prefix: OWN_MOUNTS, args: [`--path.tracefs=${TRACEFS}`] });
   inMountsOf(agent.process.pid, 'umount', '--lazy', TRACEFS);
   await agent.scrapeUntil('down', (samples) => !isUp(samples), 20_000);
   await says(agent, /level=warn msg=waiting because=.*no tracefs there/);
   inMountsOf(agent.process.pid, 'mount', '-t', 'tracefs', 'nodev', TRACEFS);
   await agent.scrapeUntil('up again', isUp, 20_000);
-  await countsExactly(agent, 'mounted-again');
+  await assertCountsExactly(agent, 'mounted-again');
   await agent.stop();
 });
 
-test('tracefs unmounted while it records: it says so, and the instance goes all the same', liveFault(), async (t) => {
+test('tracefs unmounted while it records: it says so, and the instance goes all the same', liveTest(), async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'unmounted-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const instance = uniqueInstance();
@@ -66,26 +74,26 @@ test('tracefs unmounted while it records: it says so, and the instance goes all 
   assert.match(log, new RegExp(`^kvm-exit-exporter: ${TRACEFS}/instances/${instance}/.*: no such file$`, 'm'));
 });
 
-test('its instance removed under it: the kernel refuses, and nothing is lost', liveFault(), async () => {
+test('its instance removed under it: the kernel refuses, and nothing is lost', liveTest(), async () => {
   const agent = await startAgent();
   assert.throws(() => rmdirSync(join(TRACEFS, 'instances', agent.instance)), { code: 'EBUSY' });
-  await countsExactly(agent, 'not-removed');
+  await assertCountsExactly(agent, 'not-removed');
   await agent.stop();
 });
 
 for (const file of ['events/kvm/enable', 'tracing_on'])
-  test(`somebody writes 0 to ${file} of its instance: noticed, said, switched on again`, liveFault(), async () => {
+  test(`somebody writes 0 to ${file} of its instance: noticed, said, switched on again`, liveTest(), async () => {
     const agent = await startAgent();
-    await countsExactly(agent, 'before-off');
+    await assertCountsExactly(agent, 'before-off');
     writeFileSync(join(TRACEFS, 'instances', agent.instance, file), '0');
     await says(agent, /level=warn msg=waiting because="the events of our tracing instance were switched off/);
     await agent.scrapeUntil('up again', isUp);
-    await countsExactly(agent, 'after-on');
-    assert.equal(ioExits(await agent.scrape(), 'before-off'), OUTS + 1);
+    await assertCountsExactly(agent, 'after-on');
+    assert.equal(ioExits(await agent.scrape(), 'before-off'), PORT_WRITES + 1);
     await agent.stop();
   });
 
-test('somebody reads its instance for a moment when it ends: it waits for him', liveFault(), async () => {
+test('somebody reads its instance for a moment when it ends: it waits for him', liveTest(), async () => {
   const agent = await startAgent();
   const other = openSync(join(TRACEFS, 'instances', agent.instance, 'trace_pipe'), 'r');
   setTimeout(() => closeSync(other), 400);
@@ -94,7 +102,7 @@ test('somebody reads its instance for a moment when it ends: it waits for him', 
   assert.ok(performance.now() - startMs >= 400);
 });
 
-test('somebody reads its instance when it ends: it says what stays, and how to remove it', liveFault(), async () => {
+test('somebody reads its instance when it ends: it says what stays, and how to remove it', liveTest(), async () => {
   const agent = await startAgent();
   const folder = join(TRACEFS, 'instances', agent.instance);
   const other = openSync(join(folder, 'trace_pipe'), 'r');
@@ -110,13 +118,13 @@ test('somebody reads its instance when it ends: it says what stays, and how to r
   }
   // It records nothing any more; the next start takes it over.
   const next = await startAgent({ instance: agent.instance });
-  await countsExactly(next, 'taken-over');
+  await assertCountsExactly(next, 'taken-over');
   await next.stop();
 });
 
 const TOP_LEVEL = ['--tracefs.reader=text', '--no-tracefs.markers', '--tracefs.consume-top-level'];
 
-test('somebody reads the top-level buffer that it shall read: one line, and no instance is left', liveFault(), () => {
+test('somebody reads the top-level buffer that it shall read: one line, and no instance is left', liveTest(), () => {
   const instance = uniqueInstance();
   const other = openSync(join(TRACEFS, 'trace_pipe'), 'r');
   try {
@@ -133,7 +141,7 @@ test('somebody reads the top-level buffer that it shall read: one line, and no i
 
 test(
   'somebody reads the top-level buffer for a while, beside logs: it is read once they have ended',
-  liveFault(),
+  liveTest(),
   async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'logs-'));
     t.after(() => rmSync(folder, { recursive: true }));
@@ -142,7 +150,7 @@ test(
     await says(agent, /level=warn msg=waiting because=.*trace_pipe/);
     closeSync(other);
     await says(agent, /msg="reading QEMU's markers from the top-level buffer/);
-    await countsExactly(agent, 'beside-markers');
+    await assertCountsExactly(agent, 'beside-markers');
     await agent.stop();
   },
 );

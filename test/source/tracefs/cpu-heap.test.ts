@@ -5,7 +5,7 @@ import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
 import { CpuHeap } from '../../../src/source/tracefs/cpu-heap.js';
 import { CountingSink } from '../../support/trace/counting-sink.js';
 import { PageBuilder, payload } from '../../support/trace/page-builder.js';
-import { readFormats } from '../../support/trace/trace-directory.js';
+import { readFormats } from '../../support/trace/recorded-formats.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 class TimesSink extends CountingSink {

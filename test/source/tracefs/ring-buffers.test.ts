@@ -8,7 +8,7 @@ import { RingBuffers } from '../../../src/source/tracefs/ring-buffers.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 import { CountingSink } from '../../support/trace/counting-sink.js';
 import { PageBuilder, payload } from '../../support/trace/page-builder.js';
-import { readFormats } from '../../support/trace/trace-directory.js';
+import { readFormats } from '../../support/trace/recorded-formats.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 const PAGE_SIZE = 4096;

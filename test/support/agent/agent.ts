@@ -4,9 +4,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endLater } from '../end-later.js';
 import { MAIN } from '../paths.js';
 import { Samples } from '../prometheus/samples.js';
-import { endLater } from '../running.js';
 
 export const TRACEFS = '/sys/kernel/tracing';
 const START_MS = 15_000;

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { request as plainRequest } from 'node:http';
 import { type RequestOptions, request as secureRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endLater } from '../end-later.js';
 import { MAIN } from '../paths.js';
-import { endLater } from '../running.js';
 
 export class WebAgent {
   readonly process: ChildProcess;

@@ -37,7 +37,7 @@ export function addRuntime(root: string, mounts: readonly string[] = []): void {
 }
 
 /** Signals sent to the process are the program's: everything before it is replaced by it. */
-export function startContained(root: string, command: readonly string[], options: ContainerOptions): ChildProcess {
+export function startContainer(root: string, command: readonly string[], options: ContainerOptions): ChildProcess {
   const { mounts = [], namespaces = [] } = options;
   const binds = ['/dev/null', ...mounts].map((path) => `mount --bind '${path}' "$1${path}"`);
   const script = [
@@ -58,7 +58,7 @@ export function startContained(root: string, command: readonly string[], options
 }
 
 /** `docker exec`: another program in the same place, with the same rights. */
-export function runBeside(
+export function runInContainer(
   child: ChildProcess,
   command: readonly string[],
   options: ContainerOptions,

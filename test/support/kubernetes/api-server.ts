@@ -8,8 +8,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Authority } from '../certificates.js';
-import { endLater } from '../running.js';
+import { CertificateAuthority } from '../certificate-authority.js';
+import { endLater } from '../end-later.js';
 
 export interface FakePod {
   readonly name: string;
@@ -34,14 +34,14 @@ export class FakeApiServer {
   readonly #watches = new Set<ServerResponse>();
   #version = 1000;
 
-  private constructor(authority: Authority) {
+  private constructor(authority: CertificateAuthority) {
     this.tokenFile = join(authority.folder, 'token');
     this.caFile = authority.ca.certFile;
     this.setToken('first-token');
   }
 
   static async start(): Promise<FakeApiServer> {
-    const authority = new Authority('kubernetes');
+    const authority = new CertificateAuthority('kubernetes');
     const { cert, key } = authority.issue('kube-apiserver');
     const fake = new FakeApiServer(authority);
     const server = createServer({ cert, key }, (request, response) => fake.#answer(request, response));

@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import { ROOT } from '../paths.js';
-import { requires } from '../require.js';
+import { skipUnless } from '../requirements.js';
 import type { KubernetesObject } from './kubernetes-schemas.js';
 
 const FOLDER = join(ROOT, 'deploy/kubernetes');
@@ -17,7 +17,7 @@ export const COMPONENTS = readdirSync(join(FOLDER, 'components')).sort();
 export function needsKubectl(): { skip: string | false } {
   const { status, stdout } = spawnSync('kubectl', ['version', '--client', '--output=json'], { encoding: 'utf8' });
   const { major, minor } = status === 0 ? JSON.parse(stdout).clientVersion : { major: 0, minor: 0 };
-  return requires('kubectl', Number(major) > 1 || Number.parseInt(minor, 10) >= 21);
+  return skipUnless('kubectl', Number(major) > 1 || Number.parseInt(minor, 10) >= 21);
 }
 
 /** @throws where kubectl refuses it */

@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
-import { endLater } from '../running.js';
+import { endLater } from '../end-later.js';
 import { decodeOtlp, type OtlpMetric, type OtlpPoint, type OtlpRequest } from './otlp-decoder.js';
 
 export interface Received extends OtlpRequest {

@@ -22,7 +22,7 @@ export class Samples {
   }
 
   /** Sums by the values of one label. */
-  by(label: string, name: string, labels: Labels = {}): Record<string, number> {
+  sumBy(label: string, name: string, labels: Labels = {}): Record<string, number> {
     const sums: Record<string, number> = {};
     for (const sample of this.of(name, labels)) {
       const key = sample.labels.get(label) ?? '';

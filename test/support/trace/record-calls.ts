@@ -4,7 +4,7 @@ import { readEventFormats } from '../../../src/decode/format/event-format.js';
 import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
 import { CallSink } from './call-sink.js';
 import { formatText, headerPageText, type PayloadField, payload } from './page-builder.js';
-import { formatTexts } from './trace-directory.js';
+import { formatTexts } from './recorded-formats.js';
 import { newVocabulary } from './vocabulary.js';
 
 export const TID = 42;

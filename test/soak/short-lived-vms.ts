@@ -4,9 +4,9 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type RunningGuest, startGuest } from '../support/guest/qemu.js';
+import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { PREFIX } from './figures.js';
+import { PREFIX } from './observe.js';
 
 const TIMES = 40;
 const TICKS = 5;

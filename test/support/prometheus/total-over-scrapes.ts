@@ -5,7 +5,7 @@ import type { Samples } from './samples.js';
  * What the series of a counter told in all, over scrapes. Not their sum at the end: an address that loses its series to a busier one takes
  * with it what that told, and starts anew if it ever comes back.
  */
-export class ToldSum {
+export class TotalOverScrapes {
   readonly #name: string;
   readonly #labels: Readonly<Record<string, string>>;
   #latest = new Map<string, number>();

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, removeInstance, TRACEFS } from '../agent/agent.js';
 import type { Samples } from '../prometheus/samples.js';
-import { needs, type Requirement } from '../require.js';
-import { startGuest } from './qemu.js';
+import { needs, type Requirement } from '../requirements.js';
+import { startGuest } from './start-guest.js';
 
 /** Options of a test with the real program and a real guest. */
-export const liveFault = (...more: Requirement[]) => ({
+export const liveTest = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
   timeout: 120_000,
 });
@@ -23,10 +23,10 @@ export const isUp = (samples: Samples): boolean =>
   samples.sum('kvm_exit_exporter_source_up', { source: 'tracefs' }) === 1;
 
 /** Port writes of a guest that lives long enough to be known by its name, also where this machine is busy. */
-export const OUTS = 40_000;
+export const PORT_WRITES = 40_000;
 
 /** The agent still does its work: a guest that does `times` port writes is counted exactly, with the one that ends it. */
-export async function countsExactly(agent: RunningAgent, name: string, times = OUTS): Promise<void> {
+export async function assertCountsExactly(agent: RunningAgent, name: string, times = PORT_WRITES): Promise<void> {
   await startGuest({ name, steps: [{ out: 0x80, times }] }).finished();
   await agent.scrapeUntil(`${name}: ${times + 1} exits`, (samples) => ioExits(samples, name) === times + 1);
 }
@@ -58,7 +58,7 @@ export interface KernelWrote {
   readonly lost: number;
 }
 
-export function kernelWrote(instance: string): KernelWrote {
+export function ringBufferStats(instance: string): KernelWrote {
   const folder = join(TRACEFS, 'instances', instance, 'per_cpu');
   const texts = readdirSync(folder).map((cpu) => readFileSync(join(folder, cpu, 'stats'), 'utf8'));
   const sum = (name: string) =>
@@ -70,7 +70,7 @@ export function kernelWrote(instance: string): KernelWrote {
 const NOBODY = 4_194_305;
 
 /** From now on nothing is written to its buffers, as it is nobody's: other VMs of this host go on, and figures shall stand still. The events stay on. */
-export function recordNobody(instance: string): void {
+export function stopRecording(instance: string): void {
   writeFileSync(join(TRACEFS, 'instances', instance, 'events/kvm/filter'), `common_pid == ${NOBODY}`);
 }
 

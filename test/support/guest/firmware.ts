@@ -18,7 +18,7 @@ export type Step =
   | { readonly mmioWrite: number; readonly times: number }
   | { readonly cpuid: true; readonly times: number }
   /** Reads each of the 65,536 ports once. */
-  | { readonly inEverywhere: true }
+  | { readonly readEveryPort: true }
   /** Counts its rounds in RAM, at {@link ROUNDS}. */
   | { readonly forever: { readonly out: number } }
   /** So many writes at each tick of the APIC's timer, asleep (HLT) in between; counted at {@link ROUNDS}, too. No `ticks`: forever. */
@@ -65,7 +65,7 @@ const VECTOR = 0x20;
 const INIT_OTHERS = 0x000c4500;
 const START_OTHERS = 0x000c46f0;
 
-export function romGuest({ steps, others }: Guest): Buffer {
+export function guestFirmware({ steps, others }: Guest): Buffer {
   const image = Buffer.alloc(SIZE, 0xf4); // hlt
   const otherCode = others === undefined ? [] : otherCpu(others.steps);
   const first = otherCode.length;
@@ -164,7 +164,7 @@ function waitFor(cpus: number): number[] {
 function code(step: Step): number[] {
   if ('forever' in step) return forever(step.forever.out);
   if ('bursts' in step) return bursts(step.bursts);
-  if ('inEverywhere' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
+  if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if (step.times === 0) return [];
   if ('out' in step) return [0xba, ...word(step.out), ...times(step.times, [0xee])]; // mov dx, port; out dx, al
   if ('in' in step) return [0xba, ...word(step.in), ...times(step.times, [0xec])]; //   mov dx, port; in al, dx

@@ -1,13 +1,13 @@
 /** Groups of processes as kubelet makes them, in this machine's own cgroup v2. */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { requires } from '../require.js';
-import { endLater } from '../running.js';
+import { endLater } from '../end-later.js';
+import { skipUnless } from '../requirements.js';
 
 /** Where cgroup v2 is mounted, alone or beside v1; undefined where it is not, or can't be written to. */
 const ROOT = /^\S+ (\S+) cgroup2 rw/m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1];
 
-export const hasCgroups = () => requires('cgroup2', ROOT !== undefined);
+export const needsCgroup2 = () => skipUnless('cgroup2', ROOT !== undefined);
 
 /** `kubepods/burstable/pod<uid>/<container>`, for the time of a test. Returns what moves a process there. */
 export function podGroup(qos: string, uid: string, container: string): (pid: number) => void {

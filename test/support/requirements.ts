@@ -40,7 +40,7 @@ const REQUIRED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.tri
 const reported = new Set<Requirement>();
 
 /** Options for `test`. Where `what` is demanded and not available, a test of its own says so and fails. */
-export function requires(what: Requirement, available: boolean): { skip: string | false } {
+export function skipUnless(what: Requirement, available: boolean): { skip: string | false } {
   if (available) return { skip: false };
   if (REQUIRED.includes(what) && !reported.has(what)) {
     reported.add(what);
@@ -60,7 +60,7 @@ const FILES: Partial<Record<Requirement, string>> = {
 
 /** The same for what can be looked for on the spot: root, a file to write to, a program. */
 export function needs(...names: Requirement[]): { skip: string | false } {
-  const answers = names.map((name) => requires(name, isThere(name)));
+  const answers = names.map((name) => skipUnless(name, isThere(name)));
   return answers.find(({ skip }) => skip !== false) ?? { skip: false };
 }
 

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export interface Identity {
+export interface Certificate {
   readonly certFile: string;
   readonly keyFile: string;
   readonly cert: string;
@@ -13,9 +13,9 @@ export interface Identity {
 }
 
 /** An authority and what it has signed, in a folder of its own, which goes with the process. */
-export class Authority {
+export class CertificateAuthority {
   readonly folder = mkdtempSync(join(tmpdir(), 'certificates-'));
-  readonly ca: Identity;
+  readonly ca: Certificate;
 
   constructor(name = 'test authority') {
     process.on('exit', () => rmSync(this.folder, { recursive: true, force: true }));
@@ -23,7 +23,7 @@ export class Authority {
   }
 
   /** `days` below zero: expired. */
-  issue(name: string, { days = 2, san = 'IP:127.0.0.1,DNS:localhost' } = {}): Identity {
+  issue(name: string, { days = 2, san = 'IP:127.0.0.1,DNS:localhost' } = {}): Certificate {
     this.#key(name, ['-subj', `/CN=${name}`], '.csr');
     const extensions = join(this.folder, `${name}.ext`);
     writeFileSync(extensions, `subjectAltName=${san}\n`);
@@ -44,7 +44,7 @@ export class Authority {
     return this.#read(name);
   }
 
-  #key(name: string, args: readonly string[], suffix: string): Identity {
+  #key(name: string, args: readonly string[], suffix: string): Certificate {
     const { keyFile } = this.#identity(name);
     const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     openssl(['req', ...kind, '-keyout', keyFile, '-out', join(this.folder, `${name}${suffix}`), ...args]);
@@ -55,7 +55,7 @@ export class Authority {
     return { certFile: join(this.folder, `${name}.crt`), keyFile: join(this.folder, `${name}.key`) };
   }
 
-  #read(name: string): Identity {
+  #read(name: string): Certificate {
     const files = this.#identity(name);
     return { ...files, cert: readFileSync(files.certFile, 'utf8'), key: readFileSync(files.keyFile, 'utf8') };
   }

@@ -5,11 +5,11 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/agent.js';
-import { ioExits, OUTS } from '../support/guest/faults.js';
-import { startGuest } from '../support/guest/qemu.js';
+import { endAll } from '../support/end-later.js';
+import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
-import { needs, type Requirement } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { needs, type Requirement } from '../support/requirements.js';
 
 const live = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
@@ -44,9 +44,9 @@ test(
     assert.equal(code, 2);
     assert.match(stderr, new RegExp(`^kvm-exit-exporter: .*in use.*--tracefs.instance=${first.instance}-2\\n$`));
     const second = await startAgent({ instance: `${first.instance}-2` });
-    await startGuest({ name: 'seen-by-two', steps: [{ out: 0x80, times: OUTS }] }).finished();
+    await startGuest({ name: 'seen-by-two', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
     for (const agent of [first, second])
-      await agent.scrapeUntil('its exits', (samples) => ioExits(samples, 'seen-by-two') === OUTS + 1);
+      await agent.scrapeUntil('its exits', (samples) => ioExits(samples, 'seen-by-two') === PORT_WRITES + 1);
     await second.stop();
     await first.stop();
   },

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-const MODULE = pathToFileURL(join(import.meta.dirname, 'require.js')).href;
+const MODULE = pathToFileURL(join(import.meta.dirname, 'requirements.js')).href;
 
 /** Runs a test that needs something which is (not) there, under a demand. */
 function run(available: boolean, demand: string): { status: number | null; ran: boolean; skipped: boolean } {
   const script = `
     import { test } from 'node:test';
-    import { requires } from '${MODULE}';
-    test('body', requires('promtool', ${available}), () => console.log('THE BODY RAN'));`;
+    import { skipUnless } from '${MODULE}';
+    test('body', skipUnless('promtool', ${available}), () => console.log('THE BODY RAN'));`;
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endLater } from '../running.js';
-import { GUEST_EXIT_STATUS, ROUNDS, romGuest, type Step } from './guest.js';
+import { endLater } from '../end-later.js';
+import { GUEST_EXIT_STATUS, guestFirmware, ROUNDS, type Step } from './firmware.js';
 
 export interface GuestOptions {
   readonly name: string;
@@ -39,7 +39,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
   const { name, steps, vcpus = 1, others = [], qemu = 'qemu-system-x86_64' } = options;
   const folder = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'exact-guest-'));
   const image = join(folder, 'guest.rom');
-  writeFileSync(image, romGuest(vcpus > 1 ? { steps, others: { cpus: vcpus - 1, steps: others } } : { steps }));
+  writeFileSync(image, guestFirmware(vcpus > 1 ? { steps, others: { cpus: vcpus - 1, steps: others } } : { steps }));
   const memory = join(folder, 'memory');
   const child = spawn(qemu, [...machine(options, vcpus), ...memoryIn(memory), '-bios', image], {
     cwd: folder, // where a QEMU with the simple backend leaves its trace

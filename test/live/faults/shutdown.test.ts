@@ -9,12 +9,19 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeInstance, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
 import { reportOf } from '../../support/agent/run-agent.js';
+import { endAll, endLater } from '../../support/end-later.js';
 import { freePort } from '../../support/free-port.js';
-import { countsExactly, ioExits, killed, liveFault, longer, OUTS } from '../../support/guest/faults.js';
-import { startGuest } from '../../support/guest/qemu.js';
+import {
+  assertCountsExactly,
+  ioExits,
+  killed,
+  liveTest,
+  longer,
+  PORT_WRITES,
+} from '../../support/guest/agent-checks.js';
+import { startGuest } from '../../support/guest/start-guest.js';
 import { MAIN } from '../../support/paths.js';
 import { Samples } from '../../support/prometheus/samples.js';
-import { endAll, endLater } from '../../support/running.js';
 
 afterEach(endAll);
 
@@ -35,7 +42,7 @@ function begin(instance: string) {
 }
 
 test(`kill -9 at ${KILLS} random moments: the next start takes over what is left`, {
-  ...liveFault(),
+  ...liveTest(),
   timeout: 60_000 + KILLS * 10_000,
 }, async (t) => {
   const instance = uniqueInstance();
@@ -52,12 +59,12 @@ test(`kill -9 at ${KILLS} random moments: the next start takes over what is left
   }
   t.diagnostic(`left an instance behind ${left} times of ${KILLS}`);
   const agent = await startAgent({ instance });
-  await countsExactly(agent, 'after-kills');
+  await assertCountsExactly(agent, 'after-kills');
   // stop() asserts exit code 0 and that the instance is gone.
   await agent.stop();
 });
 
-test('SIGTERM at any moment of its start: it ends as it should, and leaves nothing behind', liveFault(), async (t) => {
+test('SIGTERM at any moment of its start: it ends as it should, and leaves nothing behind', liveTest(), async (t) => {
   let cleanly = 0;
   for (let afterMs = 100; afterMs <= 700; afterMs += 40) {
     const instance = uniqueInstance();
@@ -73,16 +80,16 @@ test('SIGTERM at any moment of its start: it ends as it should, and leaves nothi
   t.diagnostic(`${cleanly} of 16 had begun`);
 });
 
-test('nobody reads its log any more: it counts on, and ends cleanly', liveFault(), async () => {
+test('nobody reads its log any more: it counts on, and ends cleanly', liveTest(), async () => {
   const agent = await startAgent();
   agent.process.stderr?.destroy();
   // Starting and stopping VMs are what it says most of.
-  await countsExactly(agent, 'unheard-a');
-  await countsExactly(agent, 'unheard-b');
+  await assertCountsExactly(agent, 'unheard-a');
+  await assertCountsExactly(agent, 'unheard-b');
   await agent.stop();
 });
 
-test('the disk with its log is full: it counts on, and ends cleanly', liveFault(), async () => {
+test('the disk with its log is full: it counts on, and ends cleanly', liveTest(), async () => {
   const instance = uniqueInstance();
   const port = await freePort();
   const full = openSync('/dev/full', 'w');
@@ -94,11 +101,11 @@ test('the disk with its log is full: it counts on, and ends cleanly', liveFault(
   const scrape = () => fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text());
   const deadline = Date.now() + 20_000;
   let started = false;
-  for (let text = ''; !(started && ioExits(new Samples(text), 'unwritten') === OUTS + 1); ) {
+  for (let text = ''; !(started && ioExits(new Samples(text), 'unwritten') === PORT_WRITES + 1); ) {
     text = await scrape().catch(() => '');
     if (text !== '' && !started) {
       started = true;
-      await startGuest({ name: 'unwritten', steps: [{ out: 0x80, times: OUTS }] }).finished();
+      await startGuest({ name: 'unwritten', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
     }
     assert.ok(child.exitCode === null && Date.now() < deadline, `exit code ${child.exitCode}: ${text}`);
     await sleep(50);
@@ -110,7 +117,7 @@ test('the disk with its log is full: it counts on, and ends cleanly', liveFault(
   assert.equal(child.exitCode, 0);
 });
 
-test('record whose output nobody reads ends cleanly', liveFault(), async (t) => {
+test('record whose output nobody reads ends cleanly', liveTest(), async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'unread-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const instance = uniqueInstance();

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, uniqueInstance } from '../support/agent/agent.js';
-import { startGuest } from '../support/guest/qemu.js';
+import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN, ROOT } from '../support/paths.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
+import { needs } from '../support/requirements.js';
 
 const LIVE = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'unshare'), timeout: 60_000 };
 const WITH_VM = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'kvm', 'qemu'), timeout: 60_000 };

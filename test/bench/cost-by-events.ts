@@ -9,10 +9,10 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startGuest } from '../support/guest/qemu.js';
-import { needs } from '../support/require.js';
-import { endAll } from '../support/running.js';
-import { startWarm, type Warm } from './tools/agent.js';
+import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { needs } from '../support/requirements.js';
+import { startWarm, type Warm } from './tools/agent-tool.js';
 import { type Cost, SETTLE_MS } from './tools/measure.js';
 
 const TICK_MS = 10;

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { requires } from '../require.js';
-import { endLater } from '../running.js';
+import { endLater } from '../end-later.js';
+import { skipUnless } from '../requirements.js';
 
 const MOUNTS = readFileSync('/proc/mounts', 'utf8');
 
@@ -20,7 +20,7 @@ function place(): { readonly root: string; readonly limit: string } | undefined 
 
 const PLACE = place();
 
-export const hasMemoryGroups = () => requires('memory-cgroup', PLACE !== undefined);
+export const needsMemoryCgroup = () => skipUnless('memory-cgroup', PLACE !== undefined);
 
 export interface MemoryGroup {
   /** What starts a program in the group: the one that the kernel ends first when there is no memory left. */
