@@ -8,7 +8,7 @@
  */
 
 import { Ledger } from '../count/ledger.js';
-import type { Snapshot } from '../snapshot/snapshot.js';
+import type { Snapshot, VmInfo } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
@@ -16,7 +16,7 @@ import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import type { Changes } from '../vm/thread-table.js';
 import type { Vm } from '../vm/vm.js';
-import { attributionOf } from './attribution.js';
+import { attributionOf, vmInfosOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
 import type { AgentOptions } from './options.js';
@@ -32,6 +32,7 @@ const RETRY_MS = 2000;
 export class Agent {
   readonly ledger: Ledger;
   readonly inventory: Inventory;
+  readonly #vmInfos: () => VmInfo[];
   readonly #kernel: KernelFeed;
   readonly #devices: DeviceNames;
   readonly #qemu: QemuFeed | undefined;
@@ -49,10 +50,8 @@ export class Agent {
       graceMs: options.graceMs,
     });
     this.#devices = new DeviceNames(options.qmp, this.inventory);
-    this.ledger = new Ledger(
-      attributionOf(this.inventory, { devicesOf: this.#devices.of, podOf: options.podOf }),
-      options,
-    );
+    this.#vmInfos = vmInfosOf(this.inventory, { podOf: options.podOf });
+    this.ledger = new Ledger(attributionOf(this.inventory, { devicesOf: this.#devices.of }), options);
     const source = (name: string) =>
       this.ledger.kernelSource(name, (tid, tgid, comm) => this.inventory.addThread(tid, tgid, comm));
     this.#kernel = new KernelFeed(options, this.ledger, source, this.#readiness);
@@ -103,7 +102,7 @@ export class Agent {
   /** All that is known at this moment. */
   snapshot(): Snapshot {
     this.#drain();
-    return takeSnapshot(this.ledger.totals());
+    return takeSnapshot(this.ledger.totals(), this.#vmInfos());
   }
 
   /** @throws AgentError where the host can't be left as it was */

@@ -1,19 +1,24 @@
 import { basename } from 'node:path';
 import type { QemuCounts } from '../count/qemu/qemu-counts.js';
 import type { QemuOwner } from '../count/qemu-views.js';
-import type { Attribution, VmContainer } from '../count/thread-owners.js';
+import type { Attribution } from '../count/thread-owners.js';
+import type { VmInfo } from '../snapshot/snapshot.js';
 import type { DeviceRanges } from '../trace/sink.js';
 import { vcpuOfComm } from '../vm/identify/comm.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 
 export interface AttributionOptions {
-  readonly demo?: boolean;
   /** Names of threads as a recording gives them: of one whose VM nobody knows, the name may still tell the vCPU. */
   readonly comms?: ReadonlyMap<number, string>;
   /** By label of the VM. */
   readonly devicesOf?: (vm: string) => DeviceRanges | undefined;
-  /** By the pod's uid. */
+}
+
+export interface VmInfoOptions {
+  /** True where the VMs are those of the demo's recording. */
+  readonly demo?: boolean;
+  /** Looks a pod up by its uid. */
   readonly podOf?: ((uid: string) => PodName | undefined) | undefined;
 }
 
@@ -27,9 +32,8 @@ export interface PodName {
 /** The inventory as the ledger asks for it. */
 export function attributionOf(
   inventory: Inventory,
-  { demo = false, comms, devicesOf = () => undefined, podOf = () => undefined }: AttributionOptions = {},
+  { comms, devicesOf = () => undefined }: AttributionOptions = {},
 ): Attribution {
-  const containerOf = containers(podOf);
   return {
     devicesOf,
     ofThread(tid) {
@@ -37,35 +41,35 @@ export function attributionOf(
       const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');
       return { vm: thread?.vm.label ?? '', vcpu: vcpu < 0 ? '' : String(vcpu), life: thread?.vm };
     },
-    vms: () =>
-      inventory.vms().map((vm) => ({
+  };
+}
+
+/** Returns a function that describes the VMs of the inventory, as they are when it is called. */
+export function vmInfosOf(
+  inventory: Inventory,
+  { demo = false, podOf = () => undefined }: VmInfoOptions = {},
+): () => VmInfo[] {
+  /** The pods found so far: a pod is deleted before its VM's grace period is over. */
+  const pods = new WeakMap<Vm, PodName>();
+  return () =>
+    inventory.vms().map((vm) => {
+      const found = vm.podUid === '' ? undefined : podOf(vm.podUid);
+      if (found !== undefined) pods.set(vm, found);
+      const pod = pods.get(vm);
+      return {
         vm: vm.label,
         uuid: vm.uuid,
         pid: String(vm.pid),
         vmm: vm.vmm,
+        namespace: pod?.namespace ?? vm.namespace,
+        pod: pod?.name ?? '',
+        podUid: vm.podUid,
+        vmi: vm.vmi || (pod?.vmi ?? ''),
+        containerId: vm.containerId,
         demo: String(demo),
         vcpus: inventory.vcpuCount(vm),
-        container: containerOf(vm),
-      })),
-  };
-}
-
-/** Where a VM runs: as its process and command line tell, and its pod. */
-function containers(podOf: (uid: string) => PodName | undefined): (vm: Vm) => VmContainer {
-  /** A pod is gone before its VM's grace period is over. */
-  const pods = new WeakMap<Vm, PodName>();
-  return (vm) => {
-    const found = vm.podUid === '' ? undefined : podOf(vm.podUid);
-    if (found !== undefined) pods.set(vm, found);
-    const pod = pods.get(vm);
-    return {
-      containerId: vm.containerId,
-      podUid: vm.podUid,
-      namespace: pod?.namespace ?? vm.namespace,
-      pod: pod?.name ?? '',
-      vmi: vm.vmi || (pod?.vmi ?? ''),
-    };
-  };
+      };
+    });
 }
 
 /** A log is of one VM: that of any of its threads known, else the one that the file is named after. */

@@ -1,6 +1,6 @@
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import type { KernelTraceOptions } from '../source/tracefs/kernel-trace.js';
-import type { AttributionOptions } from './attribution.js';
+import type { VmInfoOptions } from './attribution.js';
 import type { QemuFeedOptions } from './qemu-feed.js';
 
 export interface AgentOptions {
@@ -25,5 +25,5 @@ export interface AgentOptions {
   readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents'>;
   readonly graceMs: number;
   /** What the cluster tells of pods. */
-  readonly podOf?: AttributionOptions['podOf'];
+  readonly podOf?: VmInfoOptions['podOf'];
 }

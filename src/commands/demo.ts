@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { attributionOf } from '../agent/attribution.js';
+import { attributionOf, vmInfosOf } from '../agent/attribution.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
@@ -26,12 +26,13 @@ export async function demo(invocation: Invocation): Promise<void> {
   const { get } = invocation;
   const inventory = new Inventory({ procfs: join(RECORDING, 'proc'), live: false });
   inventory.scan(0);
-  const ledger = new Ledger(attributionOf(inventory, { demo: true }));
+  const vmInfos = vmInfosOf(inventory, { demo: true });
+  const ledger = new Ledger(attributionOf(inventory));
   const { vocabulary } = ledger;
   const kernel = ledger.kernelSource('demo');
   const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', () => vm) }));
 
-  const shownSnapshot = limited(get, () => takeSnapshot(ledger.totals()));
+  const shownSnapshot = limited(get, () => takeSnapshot(ledger.totals(), vmInfos()));
   const serve = webServer(invocation, { takeSnapshot: shownSnapshot, notReady: () => undefined, notice: NOTICE });
   const otlp = await exportOverOtlp(get, shownSnapshot);
   log('warn', NOTICE);

@@ -1,4 +1,4 @@
-import { attributionOf, ownerOfLog, ownerOfSimple } from '../agent/attribution.js';
+import { attributionOf, ownerOfLog, ownerOfSimple, vmInfosOf } from '../agent/attribution.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
@@ -57,10 +57,11 @@ export async function report({ get, paths }: Invocation): Promise<void> {
   ledger.settle();
   attributeVcpus(ledger, inventory);
 
+  const snapshot = takeSnapshot(ledger.totals(), vmInfosOf(inventory)());
   const text =
     format === 'prometheus'
-      ? await new PrometheusView({ takeSnapshot: () => takeSnapshot(ledger.totals()), version: VERSION }).render()
-      : REPORT_FORMATS[format](takeSnapshot(ledger.totals()));
+      ? await new PrometheusView({ takeSnapshot: () => snapshot, version: VERSION }).render()
+      : REPORT_FORMATS[format](snapshot);
   process.stdout.write(text);
 }
 

@@ -175,7 +175,6 @@ export class Ledger {
       layout: this.#reasons.layout,
       collectors: this.collectors,
       vms,
-      infos: this.#attribution.vms(),
       kernelCountsAll: this.#coverage.ever,
       hits: this.#kernel.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters()),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),

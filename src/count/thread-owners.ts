@@ -4,33 +4,8 @@ import type { DeviceRanges } from '../trace/sink.js';
 export interface Attribution {
   /** A thread of the host's kernel. */
   ofThread(tid: number): ThreadOwner;
-  /** The VMs to show, events or not. */
-  vms(): readonly VmInfo[];
   /** What the VM of this label itself says of its devices, where it was asked. */
   devicesOf?(vm: string): DeviceRanges | undefined;
-}
-
-/** The container that a VM runs in, and its pod; each '' where there is none, or where it is not known. */
-export interface VmContainer {
-  readonly containerId: string;
-  readonly podUid: string;
-  readonly namespace: string;
-  /** The pod's name, which only the API server knows. */
-  readonly pod: string;
-  /** KubeVirt's VirtualMachineInstance. */
-  readonly vmi: string;
-}
-
-export interface VmInfo {
-  readonly vm: string;
-  readonly uuid: string;
-  readonly pid: string;
-  readonly vmm: string;
-  /** `true` for what `demo` replays. */
-  readonly demo: string;
-  readonly vcpus: number;
-  /** Where it runs in one. */
-  readonly container?: VmContainer;
 }
 
 export interface ThreadOwner {

@@ -1,7 +1,6 @@
 import type { DeviceRanges, Vocabulary } from '../trace/sink.js';
 import type { Counters } from './counters/counters.js';
 import type { SourceCounts } from './counters/source-counts.js';
-import type { VmInfo } from './thread-owners.js';
 import type { CounterLayout } from './vcpu/counter-layout.js';
 import type { Collectors } from './vcpu/vcpu-counts.js';
 import type { VmSum } from './vm-sums.js';
@@ -12,7 +11,6 @@ export interface Totals {
   readonly layout: CounterLayout;
   readonly collectors: Collectors;
   readonly vms: ReadonlyMap<string, VmSum>;
-  readonly infos: readonly VmInfo[];
   /** A live kernel trace has counted exits of all VMs at least for a time: what QEMU counted besides is of other times. */
   readonly kernelCountsAll: boolean;
   readonly hits: Counters;

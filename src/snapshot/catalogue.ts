@@ -3,7 +3,6 @@
  * The views, the README's table, dashboards and rules are derived from this table or tested against it.
  */
 import type { DurationSummary } from '../count/counters/duration-histogram.js';
-import type { VmInfo } from '../count/thread-owners.js';
 import type { Snapshot } from './snapshot.js';
 
 export type MetricType = 'counter' | 'gauge' | 'histogram';
@@ -138,7 +137,11 @@ export const CATALOGUE: readonly Metric[] = [
     help: 'Identity of each VM, to join on; always 1. demo="true": replayed from a recording, not this host. namespace, pod, pod_uid, vmi and container_id: in Kubernetes.',
     labels: ['vm', 'uuid', 'pid', 'vmm', 'namespace', 'pod', 'pod_uid', 'vmi', 'container_id', 'demo'],
     otel: { name: 'kvm.vm.info', unit: '{vm}' },
-    read: (snapshot) => each(snapshot.vms, (info) => [identityOf(info), 1]),
+    read: (snapshot) =>
+      each(snapshot.vms, ({ vm, uuid, pid, vmm, namespace, pod, podUid, vmi, containerId, demo }) => [
+        [vm, uuid, pid, vmm, namespace, pod, podUid, vmi, containerId, demo],
+        1,
+      ]),
   },
   {
     name: 'kvm_vm_vcpus',
@@ -255,11 +258,6 @@ function bySource(
     }
   }
   return [...series.values()];
-}
-
-function identityOf({ vm, uuid, pid, vmm, demo, container }: VmInfo): string[] {
-  const { namespace = '', pod = '', podUid = '', vmi = '', containerId = '' } = container ?? {};
-  return [vm, uuid, pid, vmm, namespace, pod, podUid, vmi, containerId, demo];
 }
 
 /** One by one: of a hundred thousand rows, a list of samples would be most of a scrape's memory. */

@@ -39,9 +39,9 @@ const HISTOGRAM_SERIES = BUCKET_SECONDS.length + 3;
 /** In the order in which they get room: what is one per VM before what is one per vCPU. */
 export const FAMILIES: { readonly [K in VmField]: Family<RowOf<K>> } = {
   vms: {
-    labels: ['vm', 'uuid', 'pid', 'vmm', 'demo'],
+    labels: ['vm', 'uuid', 'pid', 'vmm', 'namespace', 'pod', 'podUid', 'vmi', 'containerId', 'demo'],
     series: 2,
-    other: { uuid: '', pid: '', vmm: '' },
+    other: { uuid: '', pid: '', vmm: '', namespace: '', pod: '', podUid: '', vmi: '', containerId: '' },
     plus: (a, b) => ({ ...a, vcpus: a.vcpus + b.vcpus }),
     always: () => true,
   },

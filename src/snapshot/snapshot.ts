@@ -2,7 +2,6 @@
 
 import type { DurationSummary } from '../count/counters/duration-histogram.js';
 import type { SIGNAL_KINDS } from '../count/qemu/qemu-signals.js';
-import type { VmInfo } from '../count/thread-owners.js';
 import type { Bus, Direction } from '../count/vcpu/io-table.js';
 import type { MalformedKind } from '../trace/sink.js';
 
@@ -109,6 +108,24 @@ export interface SeriesUse {
   readonly count: number;
   /** How many got no place, by the limit that was in the way. */
   readonly limited: { readonly series: number; readonly series_per_vm: number };
+}
+
+/** A VM that is shown whether it had events or not. Text is '' where it is not known or does not apply. */
+export interface VmInfo {
+  readonly vm: string;
+  readonly uuid: string;
+  readonly pid: string;
+  readonly vmm: string;
+  readonly namespace: string;
+  /** The pod's name, which only the API server knows. */
+  readonly pod: string;
+  readonly podUid: string;
+  /** KubeVirt's VirtualMachineInstance. */
+  readonly vmi: string;
+  readonly containerId: string;
+  /** `true` for a VM that `demo` replays, else `false`. */
+  readonly demo: string;
+  readonly vcpus: number;
 }
 
 /** The parts of a snapshot whose rows each belong to a VM. */

@@ -2,7 +2,6 @@ import { type Counters, withRoomFor } from '../count/counters/counters.js';
 import { summarize } from '../count/counters/duration-histogram.js';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import { SIGNAL_KINDS } from '../count/qemu/qemu-signals.js';
-import type { VmInfo } from '../count/thread-owners.js';
 import type { Totals } from '../count/totals.js';
 import type { CounterSlot } from '../count/vcpu/counter-layout.js';
 import { decodeIoKey } from '../count/vcpu/io-table.js';
@@ -22,10 +21,14 @@ import type {
   Snapshot,
   SourceState,
   UnpairedCount,
+  VmInfo,
 } from './snapshot.js';
 
-/** Turns sums by id into counts by name. */
-export function takeSnapshot(sums: Totals): Snapshot {
+/**
+ * Turns sums by id into counts by name.
+ * @param infos the VMs to describe, whether they had events or not
+ */
+export function takeSnapshot(sums: Totals, infos: readonly VmInfo[] = []): Snapshot {
   const { vocabulary, collectors, layout, vms } = sums;
   const { reasons } = vocabulary;
   const causeSlots = layout.slots('causes');
@@ -42,7 +45,7 @@ export function takeSnapshot(sums: Totals): Snapshot {
     qemuEvents: [...sums.qemuEvents].flatMap(([vm, cells]) =>
       named(cells, vocabulary.qemuEvents).map(({ name, count }) => ({ vm, event: name, count })),
     ),
-    vms: sums.infos.map((info) => withVcpus(info, vms.get(info.vm))),
+    vms: infos.map((info) => withVcpus(info, vms.get(info.vm))),
     sources: sums.sources.map(({ name, counts }) => sourceState(name, counts)),
     unattributedEvents: [...(vms.get('')?.vcpus.values() ?? [])].reduce(
       (sum, { kernel }) => sum + layout.total('kvm', kernel) + layout.total('qemu', kernel),

@@ -12,15 +12,16 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { Ledger } from '../../src/count/ledger.js';
-import type { VmInfo } from '../../src/count/thread-owners.js';
 import { readEventFormats } from '../../src/decode/format/event-format.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/text-format.js';
 import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter.js';
+import type { VmInfo } from '../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { Scrapes } from '../../src/web/metrics/scrapes.js';
+import { vmInfo } from '../support/agent/vm-info.js';
 import { formatText, headerPageText, PageBuilder, payload } from '../support/trace/page-builder.js';
 
 const SIZES: readonly Size[] = [
@@ -121,7 +122,8 @@ function userspaceExit(tid: number, reason: number): Uint8Array {
 
 async function measure(size: Size): Promise<Figures> {
   const { vms } = size;
-  const ledger = newLedger(vms);
+  const infos = vmInfos(vms);
+  const ledger = newLedger(infos);
   const counts = ledger.kernelSource('tracefs');
   const { formats, problems } = formatsOf();
   if (problems.length > 0) throw new Error(problems.join());
@@ -138,7 +140,7 @@ async function measure(size: Size): Promise<Figures> {
     }
   ledger.kernelCountsAll = true;
   const limiter = new SeriesLimiter(DEFAULT_LIMITS);
-  const limitedSnapshot = () => limiter.apply(takeSnapshot(ledger.totals()));
+  const limitedSnapshot = () => limiter.apply(takeSnapshot(ledger.totals(), infos));
   const scrapes = new Scrapes(new PrometheusView({ takeSnapshot: limitedSnapshot, version: 'bench' }));
   const text = await scrape(scrapes, PROMETHEUS_TEXT);
   const openMetrics = await scrape(scrapes, OPENMETRICS);
@@ -162,19 +164,18 @@ async function measure(size: Size): Promise<Figures> {
   };
 }
 
-function newLedger(vms: number): Ledger {
+function vmInfos(vms: number): VmInfo[] {
   const label = (vm: number) => `instance-${String(vm).padStart(8, '0')}`;
-  const infos = Array.from(
-    { length: vms },
-    (_, vm): VmInfo => ({ vm: label(vm), uuid: '', pid: String(vm), vmm: 'qemu', demo: 'false', vcpus: VCPUS }),
-  );
+  return Array.from({ length: vms }, (_, vm) => vmInfo({ vm: label(vm), pid: String(vm), vcpus: VCPUS }));
+}
+
+function newLedger(infos: readonly VmInfo[]): Ledger {
   return new Ledger({
     ofThread: (tid) => {
       const index = tid - FIRST_TID;
       const vm = Math.floor(index / VCPUS);
       return { vm: infos[vm]?.vm ?? '', vcpu: String(index % VCPUS), life: infos[vm] };
     },
-    vms: () => infos,
   });
 }
 

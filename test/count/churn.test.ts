@@ -5,10 +5,12 @@ import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Ledger } from '../../src/count/ledger.js';
-import type { Attribution, ThreadOwner, VmInfo } from '../../src/count/thread-owners.js';
+import type { Attribution, ThreadOwner } from '../../src/count/thread-owners.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
+import type { Snapshot, VmInfo } from '../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
+import { vmInfo } from '../support/agent/vm-info.js';
 
 const NOBODY: ThreadOwner = { vm: '', vcpu: '', life: undefined };
 const VCPUS = 4;
@@ -37,11 +39,17 @@ class Host {
   constructor() {
     const attribution: Attribution = {
       ofThread: (tid) => this.#threads.get(tid) ?? NOBODY,
-      vms: () => this.#vms.map(({ info }) => info),
     };
     this.ledger = new Ledger(attribution);
     this.#kernel = this.ledger.kernelSource('tracefs');
     this.#reasons = ['io', 'hlt', 'npf', 'KVM_EXIT_IO'].map((name) => this.ledger.vocabulary.reasons.id(name));
+  }
+
+  snapshot(): Snapshot {
+    return takeSnapshot(
+      this.ledger.totals(),
+      this.#vms.map(({ info }) => info),
+    );
   }
 
   /** A VM starts, runs, and the oldest is stopped and forgotten. Its worker threads come and go meanwhile. */
@@ -52,7 +60,7 @@ class Host {
     for (const [vcpu, tid] of tids.entries())
       this.#threads.set(tid, { vm, vcpu: vcpu < VCPUS ? String(vcpu) : '', life });
     this.#vms.push({
-      info: { vm, uuid: vm, pid: String(tids[0]), vmm: 'qemu', demo: 'false', vcpus: VCPUS },
+      info: vmInfo({ vm, uuid: vm, pid: String(tids[0]), vcpus: VCPUS }),
       life,
       tids,
     });
@@ -130,7 +138,7 @@ describe('a day of VMs that come and go', () => {
     const rounds = (count: number) => {
       for (let i = 0; i < count; i++) {
         host.step();
-        if (i % 3 === 0) limiter.apply(takeSnapshot(host.ledger.totals()));
+        if (i % 3 === 0) limiter.apply(host.snapshot());
       }
     };
     rounds(1000);
@@ -160,7 +168,7 @@ describe('a day of VMs that come and go', () => {
   it('keeps what strangers did, as one', () => {
     const host = new Host();
     for (let i = 0; i < 100; i++) host.step();
-    const snapshot = takeSnapshot(host.ledger.totals());
+    const snapshot = host.snapshot();
     const unknown = snapshot.exits.filter(({ vm }) => vm === '');
     assert.equal(
       unknown.filter(({ layer }) => layer === 'kvm').reduce((sum, { count }) => sum + count, 0),
@@ -180,9 +188,7 @@ describe('a day of VMs that come and go', () => {
   it('keeps what a VM did by threads that have ended', () => {
     const host = new Host();
     for (let i = 0; i < ALIVE; i++) host.step();
-    const interrupts = takeSnapshot(host.ledger.totals()).eventfds.find(
-      ({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd',
-    );
+    const interrupts = host.snapshot().eventfds.find(({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd');
     assert.equal(interrupts?.count, ALIVE);
   });
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { attributionOf } from '../../src/agent/attribution.js';
+import { attributionOf, vmInfosOf } from '../../src/agent/attribution.js';
 import { Ledger } from '../../src/count/ledger.js';
 import type { Attribution, ThreadOwner } from '../../src/count/thread-owners.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
@@ -24,7 +24,6 @@ const OWNERS: Attribution = {
     LIVES.set(name, life);
     return { vm: name, vcpu: tid % 10 === 0 ? '' : String((tid % 10) - 1), life };
   },
-  vms: () => [],
 };
 
 /** `vm vcpu layer reason` -> count. */
@@ -270,7 +269,7 @@ test('two VMs of the same name stay two', (t) => {
   ])(ledger);
   assert.deepEqual(exitsOf(ledger), { 'web 0 kvm io': 1, [`web 0 qemu ${IO}`]: 1, 'web (200) 0 kvm io': 2 });
   assert.deepEqual(
-    takeSnapshot(ledger.totals()).vms.map(({ vm, pid, vcpus }) => `${vm} ${pid} ${vcpus}`),
+    takeSnapshot(ledger.totals(), vmInfosOf(inventory)()).vms.map(({ vm, pid, vcpus }) => `${vm} ${pid} ${vcpus}`),
     ['web 100 1', 'web (200) 200 1'],
   );
 });

@@ -5,6 +5,7 @@ import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT } from '../../src/expose/text-format.js';
 import { CATALOGUE } from '../../src/snapshot/catalogue.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
+import { vmInfo } from '../support/agent/vm-info.js';
 import { parseMetrics } from '../support/prometheus/metrics-text.js';
 import { parseOpenMetrics } from '../support/prometheus/open-metrics-text.js';
 
@@ -26,7 +27,7 @@ const SNAPSHOT = {
       buckets: Array.from({ length: 12 }, (_, i) => i),
     },
   ],
-  vms: [{ vm: VM, uuid: '', pid: '7', vmm: 'qemu', demo: '', vcpus: 3 }],
+  vms: [vmInfo({ vm: VM, pid: '7', vcpus: 3 })],
 };
 
 const view = () => new PrometheusView({ takeSnapshot: () => SNAPSHOT, version: '1.2.3' });

@@ -9,11 +9,10 @@ import { safeValue } from '../../src/snapshot/safe-labels.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
 import type { ExitCount, Snapshot } from '../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
+import { vmInfo } from '../support/agent/vm-info.js';
 import { type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
 
-const EMPTY = takeSnapshot(
-  new Ledger({ ofThread: () => ({ vm: '', vcpu: '', life: undefined }), vms: () => [] }).totals(),
-);
+const EMPTY = takeSnapshot(new Ledger({ ofThread: () => ({ vm: '', vcpu: '', life: undefined }) }).totals());
 
 interface Guest {
   readonly vcpus: number;
@@ -27,7 +26,7 @@ function snapshotOf(guests: Record<string, Guest>): Snapshot {
     Object.entries(guests).flatMap(([vm, guest]) => rows(vm, { reasons: 4, count: 10, ...guest }));
   return {
     ...EMPTY,
-    vms: each((vm, { vcpus }) => [{ vm, uuid: `u-${vm}`, pid: '1', vmm: 'qemu', demo: 'false', vcpus }]),
+    vms: each((vm, { vcpus }) => [vmInfo({ vm, uuid: `u-${vm}`, pid: '1', vcpus })]),
     unpaired: each((vm, { count }) => [{ vm, layer: 'kvm', count }]),
     eventfds: each((vm, { count }) => [
       { vm, kind: 'ioeventfd', seenBy: 'kvm', device: '', count },
@@ -223,6 +222,18 @@ describe('too many series in all', () => {
     assert.equal(otherOf({ ...many(0, 90, 11), ...many(90, 100, 2) }), first + (refused - 10) * 2 * 4 + 10 * 2 * 4 * 2);
   });
 
+  it('leave no label of a single VM on the series of vm="other"', async () => {
+    const snapshot = snapshotOf(many(0, 100));
+    const vms = snapshot.vms.map((info) => ({ ...info, namespace: 'team', pod: `pod-${info.vm}`, podUid: info.vm }));
+    const samples = await shown(new SeriesLimiter(FEW).apply({ ...snapshot, vms }));
+    const other = samples.find(({ name, labels }) => name === 'kvm_vm_info' && labels.get('vm') === 'other');
+    const filled = [...(other?.labels ?? [])].filter(([, value]) => value !== '');
+    assert.deepEqual(filled, [
+      ['vm', 'other'],
+      ['demo', 'false'],
+    ]);
+  });
+
   it('do not mix with a VM that is really called other', async () => {
     const guests = { other: { vcpus: 2 }, ...many(0, 100) };
     const samples = await shown(new SeriesLimiter(FEW).apply(snapshotOf(guests)));
@@ -256,6 +267,18 @@ describe('labels from outside', () => {
       else assert.match(made, safe);
       assert.ok(made.length <= 128 && Buffer.from(made).toString() === made);
     });
+
+  it('are made safe in every column of kvm_vm_info', async () => {
+    const value = `${'x'.repeat(300)}\u001b[31m`;
+    const [info] = snapshotOf({ [value]: { vcpus: 1 } }).vms;
+    assert.ok(info !== undefined);
+    const columns = Object.entries(info).map(([column, own]) => [column, typeof own === 'string' ? value : own]);
+    const vms = [{ ...info, ...Object.fromEntries(columns) }];
+    const samples = await shown(new SeriesLimiter().apply({ ...EMPTY, vms }));
+    const [shownInfo] = samples.filter(({ name }) => name === 'kvm_vm_info');
+    assert.equal(shownInfo?.labels.size, 10);
+    for (const [label, own] of shownInfo?.labels ?? []) assert.equal(own, safeValue(value, 128), label);
+  });
 
   it('stay two where they differ only in what had to go', async () => {
     const long = 'x'.repeat(200);

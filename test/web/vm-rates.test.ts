@@ -4,6 +4,7 @@ import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import { cellsOf, contentSecurityPolicy, landingPage, stateOf } from '../../src/web/pages.js';
 import { VmRates } from '../../src/web/vm-rates.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
+import { vmInfo } from '../support/agent/vm-info.js';
 
 const EVIL = `<img src=x onerror=alert(1)>"'&`;
 
@@ -17,7 +18,7 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
     ...emptySnapshot(),
     exits,
     outside: [{ vm, vcpu: '0', kvmSeconds: 0.2 * seconds, qemuSeconds: 0.05 * seconds, idleSeconds: 9 * seconds }],
-    vms: [{ vm, uuid: '', pid: '1', vmm: 'qemu', demo: '', vcpus: 2 }],
+    vms: [vmInfo({ vm, pid: '1', vcpus: 2 })],
     sources: [
       {
         source: 'tracefs',

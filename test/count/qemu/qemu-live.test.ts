@@ -16,7 +16,6 @@ const OWNERS: Attribution = {
     vcpu: tid === 101 || tid === 102 ? String(tid - 101) : '',
     life: tid >= 100 && tid < 103 ? LIFE : undefined,
   }),
-  vms: () => [],
 };
 
 const IO = 'KVM_EXIT_IO';

@@ -71,7 +71,7 @@ test('whenever threads are known, end, and their numbers come again: each durati
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const model = new Model();
       const nobody: ThreadOwner = { vm: '', vcpu: '', life: undefined };
-      const ledger = new Ledger({ ofThread: (of) => model.owners.get(of) ?? nobody, vms: () => [] });
+      const ledger = new Ledger({ ofThread: (of) => model.owners.get(of) ?? nobody });
       const counts = ledger.kernelSource('test');
       const reason = ledger.vocabulary.reasons.id('io');
       let timeNs = 0;

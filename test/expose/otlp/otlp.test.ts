@@ -10,6 +10,7 @@ import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
 import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
+import { vmInfo } from '../../support/agent/vm-info.js';
 import { endAll } from '../../support/end-later.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import {
@@ -39,6 +40,13 @@ function exportTo(receiver: Receiver, takeSnapshot: () => Snapshot, options: Par
   });
 }
 
+function busySnapshot(vms: number): Snapshot {
+  const infos = Array.from({ length: vms }, (_, vm) =>
+    vmInfo({ vm: `vm-${vm}`, uuid: `uuid-${vm}`, pid: String(100 * vm), vcpus: 2 }),
+  );
+  return takeSnapshot(busyLedger(vms).totals(), infos);
+}
+
 /** A VM for every hundred threads, with something of every kind in it. */
 function busyLedger(vms: number): Ledger {
   const lives = Array.from({ length: vms }, () => ({}));
@@ -46,15 +54,7 @@ function busyLedger(vms: number): Ledger {
     const vm = Math.floor(tid / 100) - 1;
     return { vm: `vm-${vm}`, vcpu: tid % 100 === 99 ? '' : String(tid % 100), life: lives[vm] };
   };
-  const infos = lives.map((_, vm) => ({
-    vm: `vm-${vm}`,
-    uuid: `uuid-${vm}`,
-    pid: String(100 * vm),
-    vmm: 'qemu',
-    demo: 'false',
-    vcpus: 2,
-  }));
-  const ledger = new Ledger({ ofThread, vms: () => infos }, { collectors: ALL_COLLECTORS });
+  const ledger = new Ledger({ ofThread }, { collectors: ALL_COLLECTORS });
   const { reasons, tracepoints, qemuEvents } = ledger.vocabulary;
   const kernel = ledger.kernelSource('tracefs');
   const [io, hlt, userspace] = [reasons.id('io'), reasons.id('hlt'), reasons.id('KVM_EXIT_IO')];
@@ -105,8 +105,7 @@ describe('what arrives is what /metrics shows', () => {
   it('of every metric of the catalogue', async () => {
     const receiver = await startReceiver();
     const limiter = new SeriesLimiter();
-    const ledger = busyLedger(3);
-    const snapshot = limiter.apply(takeSnapshot(ledger.totals()));
+    const snapshot = limiter.apply(busySnapshot(3));
     await exportTo(receiver, () => snapshot).stop();
     assert.deepEqual(sorted(asPrometheus(receiver.requests)), sorted(await shownBy(() => snapshot)));
     const [request] = receiver.requests;
@@ -130,7 +129,7 @@ describe('what arrives is what /metrics shows', () => {
 
   it('of more than 10,000 series, complete and without an overflow', async () => {
     const receiver = await startReceiver();
-    const snapshot = takeSnapshot(busyLedger(700).totals());
+    const snapshot = busySnapshot(700);
     await exportTo(receiver, () => snapshot).stop();
     const arrived = asPrometheus(receiver.requests);
     const shown = await shownBy(() => snapshot);
@@ -144,7 +143,7 @@ describe('what arrives is what /metrics shows', () => {
 
   it('in several requests where there is much', async () => {
     const receiver = await startReceiver();
-    const snapshot = takeSnapshot(busyLedger(1000).totals());
+    const snapshot = busySnapshot(1000);
     await exportTo(receiver, () => snapshot).stop();
     assert.ok(receiver.requests.length > 1, `${receiver.requests.length} requests`);
     assert.ok(receiver.requests.every(({ bytes }) => bytes < 8 << 20));
@@ -154,14 +153,14 @@ describe('what arrives is what /metrics shows', () => {
 
 /** A snapshot of one VM's exits and their durations. */
 function snapshotOf(vms: Record<string, number>, pid = '1'): Snapshot {
-  const empty = takeSnapshot(busyLedger(0).totals());
+  const empty = busySnapshot(0);
   const names = Object.keys(vms);
   return {
     ...empty,
     sources: [],
     tracepoints: [],
     qemuEvents: [],
-    vms: names.map((vm) => ({ vm, uuid: '', pid, vmm: 'qemu', demo: 'false', vcpus: 1 })),
+    vms: names.map((vm) => vmInfo({ vm, pid, vcpus: 1 })),
     exits: Object.entries(vms).map(([vm, count]) => ({ vm, vcpu: '0', layer: 'kvm', reason: 'io', count })),
     durations: Object.entries(vms).map(([vm, count]) => ({
       ...{ vm, layer: 'kvm', reason: 'io', count, sumSeconds: count / 4 },

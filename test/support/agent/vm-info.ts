@@ -1,0 +1,18 @@
+import type { VmInfo } from '../../../src/snapshot/snapshot.js';
+
+/** A VM of which only the given columns are known. */
+export function vmInfo(known: Partial<VmInfo> & Pick<VmInfo, 'vm'>): VmInfo {
+  return {
+    uuid: '',
+    pid: '',
+    vmm: 'qemu',
+    namespace: '',
+    pod: '',
+    podUid: '',
+    vmi: '',
+    containerId: '',
+    demo: 'false',
+    vcpus: 0,
+    ...known,
+  };
+}
