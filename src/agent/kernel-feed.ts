@@ -12,7 +12,8 @@ import type { KernelCounts } from '../count/kernel-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import { neededEvents } from '../decode/kvm/needed-events.js';
 import { findTracefs, type Tracefs } from '../source/tracefs/find-tracefs.js';
-import { KernelTrace, NoKvmEvents } from '../source/tracefs/kernel-trace.js';
+import { KernelTrace } from '../source/tracefs/kernel-trace.js';
+import { KvmNotLoaded } from '../source/tracefs/select-events.js';
 import { TopLevelMarkers } from '../source/tracefs/top-level-markers.js';
 import { log } from '../system/log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
@@ -80,14 +81,14 @@ export class KernelFeed {
       this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
     }
     if (this.#isOpen) return;
-    if (this.#tracefs?.isThere() === false) this.#tracefs = undefined;
+    if (this.#tracefs?.isMounted() === false) this.#tracefs = undefined;
     this.open();
   }
 
   /** Leaves the host as it was. @throws AgentError where that can't be */
   close(): void {
     // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
-    if (this.#tracefs?.isThere() === false) this.#readiness.attempt(() => this.watch());
+    if (this.#tracefs?.isMounted() === false) this.#readiness.attempt(() => this.watch());
     try {
       this.#closeTraces();
     } finally {
@@ -132,7 +133,7 @@ export class KernelFeed {
         sink: counts,
       });
     } catch (error) {
-      if (!(error instanceof NoKvmEvents)) throw error;
+      if (!(error instanceof KvmNotLoaded)) throw error;
       this.#readiness.for(error.message);
       return;
     }

@@ -8,7 +8,7 @@ import { neededEvents } from '../decode/kvm/needed-events.js';
 import { PageRecorder, type Recorded } from '../source/recording/save-pages.js';
 import { saveFormats, saveThreadNames } from '../source/recording/save-tracefs.js';
 import { findTracefs } from '../source/tracefs/find-tracefs.js';
-import { eventsOf } from '../source/tracefs/kernel-trace.js';
+import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
 import { AgentError, fileError, isGone } from '../system/errors.js';
 import { log } from '../system/log.js';
@@ -50,7 +50,7 @@ export async function record({ get, argv }: Invocation): Promise<void> {
   const signal = stopSignal();
   const tracefs = findTracefs(get('path.tracefs'));
   try {
-    const events = eventsOf(tracefs.path, wanted, neededEvents(collectorsOf(get)));
+    const events = selectEvents(tracefs.path, wanted, neededEvents(collectorsOf(get)));
     const instance = TracingInstance.make(tracefs.path, { name, bufferSize: options.bufferSize });
     try {
       process.stdout.write(await recordInstance(instance, events, options, signal));
@@ -84,7 +84,7 @@ async function recordInstance(
     instance.stop();
     vms.scan();
     const recorded = recorder.finish();
-    saveThreadNames(instance.root, join(output, 'tracefs'));
+    saveThreadNames(instance.tracefs, join(output, 'tracefs'));
     const summary = summaryOf(recorded, vms.labels);
     writeReadme(options, events, summary);
     return `${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/needed-events.js';
 import { findTracefs, type Tracefs } from '../../source/tracefs/find-tracefs.js';
 import { kvmEvents, readFormats } from '../../source/tracefs/format-files.js';
-import { TracingInstance } from '../../source/tracefs/tracing-instance.js';
+import { probeInstance } from '../../source/tracefs/probe-instance.js';
 import { AgentError } from '../../system/errors.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
@@ -28,9 +28,7 @@ export function probeTracefs(given: string | undefined): TracefsProbe {
   const { path } = tracefs;
   const release = () => tracefs.release();
   try {
-    const copiesMarkers = TracingInstance.probe(path, (instance) =>
-      existsSync(join(instance, 'options/copy_trace_marker')),
-    );
+    const copiesMarkers = probeInstance(path, (instance) => existsSync(join(instance, 'options/copy_trace_marker')));
     return { path, problem: undefined, copiesMarkers, release };
   } catch (error) {
     return { path, problem: messageOf(error), copiesMarkers: false, release };

@@ -6,7 +6,7 @@ import { PageCursor } from '../../decode/ftrace/page-cursor.js';
 import { PageStream } from '../../decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
-import { CpuHeap } from '../tracefs/cpu-heap.js';
+import { CpuMerge } from '../tracefs/cpu-merge.js';
 import type { CpuFile, PageRecording } from './open-directory.js';
 import { type ReadEnd, readChunks } from './open-file.js';
 
@@ -24,14 +24,14 @@ export interface PageReplayOptions {
 export async function replayPages(recording: PageRecording, options: PageReplayOptions): Promise<void> {
   const { formats, clockNs } = recording;
   const decoder = new RecordDecoder({ ...options, formats, clockNs });
-  const heap = new CpuHeap<CpuReplay>(decoder.openPages);
+  const merge = new CpuMerge<CpuReplay>(decoder.openPages);
   const cpus = recording.cpus.map((file) => new CpuReplay(file, decoder, options));
   try {
-    for (const cpu of cpus) if (await cpu.fetch()) heap.add(cpu);
-    for (let cpu = heap.first; cpu !== undefined; cpu = heap.first) {
-      heap.runFirst(Number.POSITIVE_INFINITY);
+    for (const cpu of cpus) if (await cpu.fetch()) merge.add(cpu);
+    for (let cpu = merge.first; cpu !== undefined; cpu = merge.first) {
+      merge.runFirst(Number.POSITIVE_INFINITY);
       if (!cpu.loadNext()) await cpu.fetch();
-      heap.settleFirst();
+      merge.updateFirst();
     }
   } finally {
     for (const cpu of cpus) await cpu.close();

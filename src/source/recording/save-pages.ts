@@ -4,11 +4,11 @@
  * While events keep coming only full sub-buffers are taken: a read of one that is still being written delivers it as it is, and most of
  * it would be padding. How much waits is in `per_cpu/cpuN/stats`. What is left over is taken at the end.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileError, isTransientReadError } from '../../system/errors.js';
+import { fileError } from '../../system/errors.js';
 import { type CpuStats, parseStats } from '../tracefs/cpu-stats.js';
-import { openNonBlocking } from '../tracefs/ring-buffers.js';
+import { BufferFile } from '../tracefs/trace-reader.js';
 
 export interface Recorded {
   readonly events: number;
@@ -21,7 +21,7 @@ export interface Recorded {
 interface CpuRecorder {
   readonly name: string;
   /** trace_pipe_raw. */
-  readonly input: number;
+  readonly input: BufferFile;
   readonly output: number;
   readonly path: string;
 }
@@ -49,12 +49,12 @@ export class PageRecorder {
   openNewCpus(): void {
     for (const name of readdirSync(join(this.#instance, 'per_cpu'))) {
       if (!/^cpu\d+$/.test(name) || this.#cpus.has(name)) continue;
-      const input = openNonBlocking(join(this.#instance, 'per_cpu', name, 'trace_pipe_raw'));
+      const input = new BufferFile(join(this.#instance, 'per_cpu', name, 'trace_pipe_raw'));
       const path = join(this.#target, `${name}.raw`);
       try {
         this.#cpus.set(name, { name, input, path, output: openSync(path, 'wx', 0o600) });
       } catch (error) {
-        closeSync(input);
+        input.close();
         throw fileError(path, error);
       }
     }
@@ -92,7 +92,7 @@ export class PageRecorder {
 
   close(): void {
     for (const { input, output } of this.#cpus.values()) {
-      closeSync(input);
+      input.close();
       closeSync(output);
     }
     this.#cpus.clear();
@@ -100,7 +100,7 @@ export class PageRecorder {
 
   /** False where there is nothing to read. */
   #copyPage({ input, output, path }: CpuRecorder): boolean {
-    const length = this.#read(input);
+    const length = input.read(this.#page);
     try {
       for (let at = 0; at < length; ) at += writeSync(output, this.#page, at, length - at);
     } catch (error) {
@@ -108,19 +108,6 @@ export class PageRecorder {
     }
     this.#bytes += length;
     return length > 0;
-  }
-
-  #read(input: number): number {
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0; // EAGAIN is an ordinary answer here
-    try {
-      return readSync(input, this.#page, 0, this.#page.length, null);
-    } catch (error) {
-      if (isTransientReadError(error)) return 0;
-      throw error;
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit;
-    }
   }
 
   #stats({ name }: CpuRecorder): CpuStats {

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileError } from '../../system/errors.js';
-import { BYTE_ORDER } from '../tracefs/format-files.js';
+import { BYTE_ORDER_FILE } from '../tracefs/format-files.js';
 
 /** The instance's own: header_page tells its sub-buffers' size. */
 const OF_INSTANCE = [
@@ -24,7 +24,7 @@ const OF_HOST = ['saved_cmdlines', 'saved_tgids'];
 /** To be called before pages are written, so that they can be read whatever happens then. `events`: `system:name`. */
 export function saveFormats(instance: string, events: readonly string[], target: string): void {
   for (const file of OF_INSTANCE) copy(instance, file, target);
-  save(join(target, BYTE_ORDER), `${endianness()}\n`);
+  save(join(target, BYTE_ORDER_FILE), `${endianness()}\n`);
   const formats = new Set(['ftrace/print', ...events.map((event) => event.replace(':', '/'))]);
   for (const event of readdirSync(join(instance, 'events/kvm'))) formats.add(`kvm/${event}`);
   for (const event of formats) copy(instance, `events/${event}/format`, target);

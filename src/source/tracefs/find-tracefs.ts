@@ -1,30 +1,30 @@
-/** Where tracefs is mounted; mounts it where it is not. */
+/** Finds where tracefs is mounted, and mounts it if it is not. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { AgentError } from '../../system/errors.js';
+import { AgentError, isGone } from '../../system/errors.js';
+import { tryListFolder } from '../../system/files.js';
 
-/** Where distributions and the kernel put it, in the order of preference. */
+/** Mount points that distributions and the kernel use, in order of preference. */
 const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
 export interface Tracefs {
   readonly path: string;
-  /** False once somebody has unmounted it. */
-  isThere(): boolean;
-  /** Take back what {@link findTracefs} did. */
+  /** False once it has been unmounted. */
+  isMounted(): boolean;
+  /** Unmounts tracefs if {@link findTracefs} mounted it. */
   release(): void;
 }
 
-/** @throws AgentError that says what is missing and the command that gives it */
+/** @throws AgentError that says what is missing and which command provides it */
 export function findTracefs(path: string | undefined): Tracefs {
-  const release = () => {};
-  const at = (where: string): Tracefs => ({ path: where, isThere: () => isTracefs(where), release });
+  const found = (at: string): Tracefs => ({ path: at, isMounted: () => isTracefs(at), release: () => {} });
   if (path !== undefined) {
     if (!isTracefs(path))
-      throw new AgentError(`--path.tracefs=${path}: no tracefs there (no events/ in it)${denied(path)}`);
-    return at(path);
+      throw new AgentError(`--path.tracefs=${path}: no tracefs there (no events/ in it)${whyUnreadable(path)}`);
+    return found(path);
   }
   const mounted = MOUNT_POINTS.find(isTracefs);
-  if (mounted !== undefined) return at(mounted);
+  if (mounted !== undefined) return found(mounted);
   return mountTracefs();
 }
 
@@ -32,45 +32,39 @@ function mountTracefs(): Tracefs {
   const [path = ''] = MOUNT_POINTS;
   const command = `mount -t tracefs nodev ${path}`;
   if (process.getuid?.() !== 0)
-    throw new AgentError(`tracefs is not mounted, or not for this user to see; as root: ${command}`);
+    throw new AgentError(`tracefs is not mounted, or this user cannot see it; run as root: ${command}`);
   try {
     execFileSync('mount', ['-t', 'tracefs', 'nodev', path], { stdio: 'pipe' });
   } catch (error) {
     throw new AgentError(
-      `tracefs is not mounted and cannot be: ${command} failed; a container needs the host's bound to that place, the kernel CONFIG_TRACING, and lockdown refuses it`,
-      {
-        cause: error,
-      },
+      `tracefs is not mounted, and \`${command}\` failed; in a container, bind-mount the host's tracefs to that path; the kernel needs CONFIG_TRACING; kernel lockdown refuses tracefs`,
+      { cause: error },
     );
   }
   if (!isTracefs(path))
     throw new AgentError(`${path}: mounted, but not readable; kernel lockdown (confidentiality) refuses tracefs`);
   return {
     path,
-    isThere: () => isTracefs(path),
+    isMounted: () => isTracefs(path),
     release: () => {
       try {
         execFileSync('umount', [path], { stdio: 'pipe' });
       } catch {
-        // Somebody else uses it by now: then it stays, as it would have been needed anyway.
+        // Another program uses it by now, so it stays mounted.
       }
     },
   };
 }
 
 function isTracefs(path: string): boolean {
-  try {
-    return readdirSync(path).includes('events');
-  } catch {
-    return false;
-  }
+  return tryListFolder(path).includes('events');
 }
 
-function denied(path: string): string {
+function whyUnreadable(path: string): string {
   try {
     readdirSync(path);
     return '';
   } catch (error) {
-    return `: ${error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'no such directory' : 'not readable; this needs root'}`;
+    return `: ${isGone(error) ? 'no such directory' : 'not readable; this needs root'}`;
   }
 }

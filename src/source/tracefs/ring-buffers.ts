@@ -1,59 +1,48 @@
 /**
  * The ring buffers of all CPUs, read as pages (`per_cpu/cpuN/trace_pipe_raw`) and merged by time.
  *
- * Reads never block: an empty buffer says EAGAIN, or reads as 0 bytes, which is not its end. A pending read would hold one of libuv's
- * few threads, and a reader that waits makes the kernel wake it per event. So the caller drains on a tick.
+ * Reads never block: an empty buffer answers EAGAIN, or 0 bytes, which is not its end. A pending read would occupy one of libuv's few
+ * threads, and the kernel would wake a waiting reader for each event. So the caller drains the buffers on a timer.
  *
- * A vCPU's thread moves between host CPUs and leaves its events in several buffers. They are brought in order by a heap of one
- * cursor a CPU; pages that have no thread in common need no order (open-pages.ts). What is newer than the drain's start waits for the
- * next one: another CPU, already found empty, may have got an older event since.
+ * The thread of a vCPU moves between host CPUs and leaves its events in several buffers, which {@link CpuMerge} puts in order. Events
+ * newer than the start of a drain wait for the next drain: a CPU whose buffer was already found empty may have written an older one since.
  */
-import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { PageCursor } from '../../decode/ftrace/page-cursor.js';
 import type { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
-import { fileError, isTransientReadError } from '../../system/errors.js';
-import { CpuHeap } from './cpu-heap.js';
+import { listFolder } from '../../system/files.js';
+import { CpuMerge } from './cpu-merge.js';
+import { BufferFile, type Drained, type TraceReader } from './trace-reader.js';
 
-/** Between two looks at the clock: a few hundred microseconds. */
-const EVENTS_PER_LOOK = 4096;
+/** Events between two looks at the clock: a few hundred microseconds. */
+const EVENTS_PER_CLOCK_READ = 4096;
 
 interface CpuBuffer {
   readonly cursor: PageCursor;
-  readonly fd: number;
+  readonly file: BufferFile;
   readonly page: Buffer;
-  /** In this drain. */
+  /** Pages read in this drain. */
   pagesRead: number;
 }
 
-export interface Drained {
-  readonly events: number;
-  /** Bytes of buffer read from the busiest CPU: how far the writer was ahead. */
-  readonly mostBytes: number;
-  /** The time was up before the buffers were empty. */
-  readonly behind: boolean;
-}
-
-export const NOTHING: Drained = { events: 0, mostBytes: 0, behind: false };
-
-export class RingBuffers {
+export class RingBuffers implements TraceReader {
   readonly #path: string;
   readonly #decoder: RecordDecoder;
   readonly #pageSize: number;
   readonly #cpus = new Map<number, CpuBuffer>();
   /** The CPUs that have a page loaded. */
-  readonly #heap: CpuHeap<CpuBuffer>;
+  readonly #merge: CpuMerge<CpuBuffer>;
 
   /**
    * @param path the instance, or tracefs itself
-   * @param pageSize bytes of a sub-buffer: what one read delivers
-   * @throws AgentError where a buffer can't be opened
+   * @param pageSize bytes of a sub-buffer: what one read returns
+   * @throws AgentError if a buffer cannot be opened
    */
   constructor(path: string, pageSize: number, decoder: RecordDecoder) {
     this.#path = path;
     this.#pageSize = pageSize;
     this.#decoder = decoder;
-    this.#heap = new CpuHeap(decoder.openPages);
+    this.#merge = new CpuMerge(decoder.openPages);
     try {
       this.openNewCpus();
     } catch (error) {
@@ -62,109 +51,68 @@ export class RingBuffers {
     }
   }
 
-  /** CPUs can be plugged in. A CPU that was unplugged keeps its buffer, and what is in it. */
+  /** A CPU that is unplugged keeps its buffer and the events in it, so it stays open. */
   openNewCpus(): void {
     const folder = join(this.#path, 'per_cpu');
-    for (const name of readFolder(folder)) {
+    for (const name of listFolder(folder)) {
       const cpu = Number(/^cpu(\d+)$/.exec(name)?.[1] ?? Number.NaN);
       if (Number.isNaN(cpu) || this.#cpus.has(cpu)) continue;
-      const fd = openNonBlocking(join(folder, name, 'trace_pipe_raw'));
+      const file = new BufferFile(join(folder, name, 'trace_pipe_raw'));
       this.#cpus.set(cpu, {
         cursor: new PageCursor(this.#decoder, cpu),
-        fd,
+        file,
         page: Buffer.allocUnsafeSlow(this.#pageSize),
         pagesRead: 0,
       });
     }
   }
 
-  get cpus(): readonly number[] {
-    return [...this.#cpus.keys()];
-  }
-
-  /**
-   * Delivers what is there, oldest first.
-   * @param untilNs on the trace's clock: what is newer stays for the next drain
-   * @param deadlineMs of performance.now(): when to stop and say {@link Drained.behind}
-   */
   drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0; // EAGAIN is an ordinary answer here, and a stack trace its dearest part
-    try {
-      this.#fillAll();
-      let events = 0;
-      let lookAt = EVENTS_PER_LOOK;
-      for (;;) {
-        const { first } = this.#heap;
-        if (first === undefined || first.cursor.nextTimeNs > untilNs) return this.#drained(events, false);
-        events += this.#heap.runFirst(untilNs);
-        if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) this.#read(first);
-        this.#heap.settleFirst();
-        if (events < lookAt) continue;
-        if (nowMs() > deadlineMs) return this.#drained(events, true);
-        lookAt = events + EVENTS_PER_LOOK;
-      }
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit;
+    this.#loadEmpty();
+    let events = 0;
+    let readClockAt = EVENTS_PER_CLOCK_READ;
+    for (;;) {
+      const { first } = this.#merge;
+      if (first === undefined || first.cursor.nextTimeNs > untilNs) return this.#drained(false);
+      events += this.#merge.runFirst(untilNs);
+      if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) this.#loadPage(first);
+      this.#merge.updateFirst();
+      if (events < readClockAt) continue;
+      if (nowMs() > deadlineMs) return this.#drained(true);
+      readClockAt = events + EVENTS_PER_CLOCK_READ;
     }
   }
 
   close(): void {
-    for (const { fd } of this.#cpus.values()) closeSync(fd);
+    for (const { file } of this.#cpus.values()) file.close();
     this.#cpus.clear();
-    this.#heap.clear();
+    this.#merge.clear();
   }
 
-  #drained(events: number, behind: boolean): Drained {
+  #drained(behind: boolean): Drained {
     let mostPages = 0;
     for (const buffer of this.#cpus.values()) {
       mostPages = Math.max(mostPages, buffer.pagesRead);
       buffer.pagesRead = 0;
     }
-    return { events, mostBytes: mostPages * this.#pageSize, behind };
+    return { mostBytes: mostPages * this.#pageSize, behind };
   }
 
-  /** Gives every CPU that has no page one, if there is one. */
-  #fillAll(): void {
+  /** Loads a page for every CPU that has no events left, if its buffer has one. */
+  #loadEmpty(): void {
     for (const buffer of this.#cpus.values()) {
-      if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#read(buffer)) this.#heap.add(buffer);
+      if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#loadPage(buffer)) this.#merge.add(buffer);
     }
   }
 
-  /** Loads the next page that has events. False where the buffer is empty. */
-  #read(buffer: CpuBuffer): boolean {
+  /** Loads the next page that has events. False if the buffer is empty. */
+  #loadPage(buffer: CpuBuffer): boolean {
     for (;;) {
-      const length = readPage(buffer);
+      const length = buffer.file.read(buffer.page);
       if (length === 0) return false;
       buffer.pagesRead++;
       buffer.cursor.load(length === buffer.page.length ? buffer.page : buffer.page.subarray(0, length));
       if (buffer.cursor.nextTimeNs !== Number.POSITIVE_INFINITY) return true;
     }
-  }
-}
-
-/** 0 where there is nothing to read now. */
-function readPage({ fd, page }: CpuBuffer): number {
-  try {
-    return readSync(fd, page, 0, page.length, null);
-  } catch (error) {
-    if (isTransientReadError(error)) return 0;
-    throw error;
-  }
-}
-
-function readFolder(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    throw fileError(folder, error);
-  }
-}
-
-export function openNonBlocking(path: string): number {
-  try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw fileError(path, error);
   }
 }

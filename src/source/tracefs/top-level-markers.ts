@@ -5,15 +5,16 @@
  *
  * Whatever else is in that buffer is nobody's business here: it is read past, and not counted.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { QemuGate } from '../../trace/qemu-gate.js';
 import type { MalformedKind, TraceSink, Vocabulary } from '../../trace/sink.js';
 import { readFormats } from './format-files.js';
-import { type ReaderKind, TextReader } from './kernel-trace.js';
+import type { ReaderKind } from './kernel-trace.js';
 import { RingBuffers } from './ring-buffers.js';
-import { enlargeTopLevel } from './tracing-instance.js';
+import { TextReader } from './text-reader.js';
+import { enlargeTopLevelBuffer } from './top-level-buffer.js';
+import type { TraceReader } from './trace-reader.js';
+import { subBufferSize } from './tracefs-files.js';
 
 export interface TopLevelMarkersOptions {
   readonly tracefs: string;
@@ -25,7 +26,7 @@ export interface TopLevelMarkersOptions {
 }
 
 export class TopLevelMarkers {
-  readonly #reader: RingBuffers | TextReader;
+  readonly #reader: TraceReader;
   readonly #shrink: () => void;
 
   /** @throws AgentError where the buffer can't be opened */
@@ -37,7 +38,7 @@ export class TopLevelMarkers {
       reader === 'text'
         ? new TextReader(tracefs, vocabulary, markers)
         : new RingBuffers(tracefs, subBufferSize(tracefs), decoder());
-    this.#shrink = enlargeTopLevel(tracefs, bufferSize);
+    this.#shrink = enlargeTopLevelBuffer(tracefs, bufferSize);
     this.drain(performance.now() + PAST_MS, () => performance.now());
     markers.open = true;
   }
@@ -54,15 +55,6 @@ export class TopLevelMarkers {
   close(): void {
     this.#reader.close();
     this.#shrink();
-  }
-}
-
-function subBufferSize(tracefs: string): number {
-  try {
-    const kib = Number(readFileSync(join(tracefs, 'buffer_subbuf_size_kb'), 'utf8'));
-    return kib > 0 ? kib * 1024 : 4096;
-  } catch {
-    return 4096;
   }
 }
 

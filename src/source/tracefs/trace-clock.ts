@@ -1,56 +1,55 @@
 /**
- * The clock that the kernel stamps our events with, and what it shows now: from `per_cpu/cpuN/stats` of the instance,
+ * The clock that stamps our events, and its present time, which `per_cpu/cpuN/stats` of the instance shows:
  *
  *   now ts:  2580.051023         seconds, rounded to a microsecond
  *
- * so that it is comparable with the stamps whatever the clock is, and in whatever time namespace this process lives.
+ * Read there, the time is comparable with the stamps whatever the clock is, and whatever time namespace this process runs in.
  *
- * All CPUs must share the clock, as a vCPU's thread leaves its events on several. `mono` is shared always; `local`, each CPU's own, where it
- * is read from a counter that the kernel has found to run alike on all of them: then it is that counter, scaled. It spares the guests some
- * 50 ns an event (`mono` is called through a pointer and reads the timekeeper), which is more than half of what it takes to read an event.
+ * All CPUs must share the clock, because the thread of a vCPU leaves its events on several. `mono` is always shared. `local` is each
+ * CPU's own clock, but it is shared too if the kernel reads it from a counter that runs alike on all CPUs: then it is that counter,
+ * scaled. It saves the guests about 50 ns per event (`mono` is called through a pointer and reads the timekeeper), which is more than
+ * half of what reading an event costs.
  *
- * Source: trace_clock_local, kernel/trace/trace_clock.c; rb_time_stamp, kernel/trace/ring_buffer.c; tracing_stats_read, kernel/trace/trace.c
- * (3.x to 6.18). The kernel leaves the clock source `tsc` once it does not trust it any more (mark_tsc_unstable, arch/x86/kernel/tsc.c).
+ * Source: trace_clock_local, kernel/trace/trace_clock.c; rb_time_stamp, kernel/trace/ring_buffer.c; tracing_stats_read,
+ * kernel/trace/trace.c (3.x to 6.18). The kernel leaves the clock source `tsc` when it stops trusting it (mark_tsc_unstable,
+ * arch/x86/kernel/tsc.c).
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError } from '../../system/errors.js';
+import { tryReadText } from '../../system/files.js';
 
 export type TraceClockName = 'local' | 'mono';
 
-/** Clock sources that `local` is read from, too, and that are one for all CPUs. */
+/** Clock sources that all CPUs share and that `local` is read from. */
 const SHARED_COUNTERS = ['tsc', 'arch_sys_counter'];
 const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
 
-/** The cheapest that is one for all CPUs. `clockSource`: the kernel's for its own clocks; undefined, and any that is not known, is a reason for `mono`. */
+/** The cheapest clock that all CPUs share. `clockSource` is what the kernel uses; if unknown or undefined, the result is `mono`. */
 export function clockFor(clockSource = currentClockSource()): TraceClockName {
   return SHARED_COUNTERS.includes(clockSource?.trim() ?? '') ? 'local' : 'mono';
 }
 
-/** Whether this clock is one for all CPUs still. Where that can't be read just now, it is as it was. */
+/** True if all CPUs still share this clock. A clock source that cannot be read now is assumed to be unchanged. */
 export function isStillShared(clock: TraceClockName, clockSource = currentClockSource()): boolean {
   return clock === 'mono' || clockSource === undefined || clockFor(clockSource) === clock;
 }
 
-/** Undefined where /sys is hidden from this process, or it has too many files open. */
+/** Undefined if /sys is hidden from this process, or too many files are open. */
 function currentClockSource(): string | undefined {
-  try {
-    return readFileSync(CLOCK_SOURCE, 'latin1');
-  } catch {
-    return undefined;
-  }
+  return tryReadText(CLOCK_SOURCE);
 }
 
 const ROUNDING_NS = 1000;
-/** The file has some 200 bytes. */
+/** Longer than a `stats` file, which has about 200 bytes. */
 const MAX_BYTES = 1024;
 
-/** What the clock of an instance shows. Keeps a file open: a look costs one read, also while tracefs is unmounted. */
+/** The present time of an instance's clock. Keeps a file open, so that a look costs one read and works while tracefs is unmounted. */
 export class TraceClock {
   readonly #fd: number;
   readonly #text = Buffer.allocUnsafe(MAX_BYTES);
 
-  /** @throws AgentError where the instance can't be read */
+  /** @throws AgentError if the instance cannot be read */
   constructor(instance: string) {
     const folder = join(instance, 'per_cpu');
     try {
@@ -61,7 +60,7 @@ export class TraceClock {
     }
   }
 
-  /** In nanoseconds; never later than it is. Infinity where the kernel does not say. */
+  /** Nanoseconds, never later than the clock shows; Infinity if the kernel does not say. */
   nowNs(): number {
     return parseNow(this.#text.toString('latin1', 0, readSync(this.#fd, this.#text, 0, MAX_BYTES, 0)));
   }
@@ -71,7 +70,7 @@ export class TraceClock {
   }
 }
 
-/** From the content of a `stats` file. */
+/** Nanoseconds from the content of a `stats` file; Infinity if it has no `now ts` in seconds. */
 export function parseNow(text: string): number {
   const [, seconds, microseconds] = /^now ts: +(\d+)\.(\d{6})$/m.exec(text) ?? [];
   if (seconds === undefined) return Number.POSITIVE_INFINITY;

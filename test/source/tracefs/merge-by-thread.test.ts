@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { PageCursor } from '../../../src/decode/ftrace/page-cursor.js';
 import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
-import { CpuHeap } from '../../../src/source/tracefs/cpu-heap.js';
+import { CpuMerge } from '../../../src/source/tracefs/cpu-merge.js';
 import { CountingSink } from '../../support/trace/counting-sink.js';
 import { PageBuilder, payload } from '../../support/trace/page-builder.js';
 import { readFormats } from '../../support/trace/recorded-formats.js';
@@ -54,11 +54,11 @@ interface Shape {
 }
 
 /** Reads what these events would be as pages. Returns them as they were told, and as they happened. */
-function merge(events: readonly Event[], { perPage, eventId = EXIT, lossBefore }: Shape) {
+function readMerged(events: readonly Event[], { perPage, eventId = EXIT, lossBefore }: Shape) {
   const vocabulary = newVocabulary();
   const sink = new Listener(vocabulary);
   const decoder = new RecordDecoder({ formats, vocabulary, sink });
-  const heap = new CpuHeap<{ cursor: PageCursor }>(decoder.openPages);
+  const merge = new CpuMerge<{ cursor: PageCursor }>(decoder.openPages);
   const happened: (Told & { cpu: number })[] = [];
   let nowNs = START_NS;
   for (const { afterNs, tid, cpu } of events) {
@@ -88,14 +88,14 @@ function merge(events: readonly Event[], { perPage, eventId = EXIT, lossBefore }
   };
   for (const cpu of pages.keys()) {
     const cursor = new PageCursor(decoder, cpu);
-    if (load(cursor)) heap.add({ cursor });
+    if (load(cursor)) merge.add({ cursor });
   }
   let runs = 0;
-  for (let first = heap.first; first !== undefined; first = heap.first) {
+  for (let first = merge.first; first !== undefined; first = merge.first) {
     runs++;
-    heap.runFirst(Number.POSITIVE_INFINITY);
+    merge.runFirst(Number.POSITIVE_INFINITY);
     if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) load(first.cursor);
-    heap.settleFirst();
+    merge.updateFirst();
   }
   return { told: sink.told, gaps: sink.gaps, happened, runs };
 }
@@ -115,7 +115,7 @@ const LOADS = fc
 test('threads that move between CPUs: all events are told, those of each thread in their order', () => {
   fc.assert(
     fc.property(LOADS, fc.integer({ min: 1, max: 30 }), (events, perPage) => {
-      const { told, happened } = merge(events, { perPage });
+      const { told, happened } = readMerged(events, { perPage });
       assert.equal(told.length, happened.length);
       for (const tid of new Set(events.map((event) => event.tid)))
         assert.deepEqual(
@@ -130,7 +130,7 @@ test('threads that move between CPUs: all events are told, those of each thread 
 test('a marker is about other threads too: with one on any page, all events are told in their order', () => {
   fc.assert(
     fc.property(LOADS, fc.integer({ min: 1, max: 30 }), (events, perPage) => {
-      const { told, happened } = merge(events, { perPage, eventId: MARKER });
+      const { told, happened } = readMerged(events, { perPage, eventId: MARKER });
       assert.deepEqual(
         told.map(({ timeNs }) => timeNs),
         happened.map(({ timeNs }) => timeNs),
@@ -144,12 +144,12 @@ const inTurns = (events: number): Event[] =>
   Array.from({ length: events }, (_, n) => ({ afterNs: 10, tid: 1 + (n % 2), cpu: n % 2 }));
 
 test('threads that stay on their CPUs are not merged: a page at a time', () => {
-  const { runs } = merge(inTurns(400), { perPage: 50 });
+  const { runs } = readMerged(inTurns(400), { perPage: 50 });
   assert.ok(runs <= 20, `${runs} runs for 8 pages`);
 });
 
 test('before a loss is told of, no other CPU is ahead of it', () => {
-  const { told, gaps } = merge(inTurns(400), { perPage: 50, lossBefore: 2 });
+  const { told, gaps } = readMerged(inTurns(400), { perPage: 50, lossBefore: 2 });
   const [gap = Number.NaN] = gaps;
   // The third page of cpu 0 begins with its event 100: the 200th of all.
   const lossNs = told[gap]?.timeNs ?? Number.NaN;

@@ -75,7 +75,6 @@ test('a CPU that is plugged in is read from the next look for CPUs on', (t) => {
   write(1, page(6000));
   drain(buffers);
   assert.deepEqual(told, ['4000 1', '6000 1', '7000 0']);
-  assert.deepEqual(buffers.cpus, [0, 1]);
 });
 
 test('of a CPU that is unplugged all is read that it has written, and the others go on', (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PageCursor } from '../../../src/decode/ftrace/page-cursor.js';
 import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
-import { CpuHeap } from '../../../src/source/tracefs/cpu-heap.js';
+import { CpuMerge } from '../../../src/source/tracefs/cpu-merge.js';
 import { CountingSink } from '../../support/trace/counting-sink.js';
 import { PageBuilder, payload } from '../../support/trace/page-builder.js';
 import { readFormats } from '../../support/trace/recorded-formats.js';
@@ -18,21 +18,21 @@ class TimesSink extends CountingSink {
 }
 
 /** CPUs with a page each, whose events are at these times. */
-function heapOf(times: readonly (readonly number[])[]) {
+function mergeCpus(times: readonly (readonly number[])[]) {
   const vocabulary = newVocabulary();
   const formats = readFormats('exact/e2-mix');
   const sink = new TimesSink(vocabulary);
   const decoder = new RecordDecoder({ formats, vocabulary, sink });
-  const heap = new CpuHeap<{ cursor: PageCursor }>(decoder.openPages);
+  const merge = new CpuMerge<{ cursor: PageCursor }>(decoder.openPages);
   for (const [cpu, at] of times.entries()) {
     const page = new PageBuilder(BigInt(at[0] ?? 0));
     for (const [index, time] of at.entries())
       page.event(time - (at[index - 1] ?? at[0] ?? 0), payload(42, 1, [[8, 8, 2]]));
     const cursor = new PageCursor(decoder, cpu);
     cursor.load(page.build());
-    heap.add({ cursor });
+    merge.add({ cursor });
   }
-  return { heap, sink };
+  return { merge, sink };
 }
 
 const CASES: readonly { name: string; times: readonly (readonly number[])[] }[] = [
@@ -60,12 +60,12 @@ const CASES: readonly { name: string; times: readonly (readonly number[])[] }[] 
 ];
 
 for (const { name, times } of CASES) {
-  test(`CpuHeap brings the events of CPUs in order: ${name}`, () => {
-    const { heap, sink } = heapOf(times);
+  test(`CpuMerge brings the events of CPUs in order: ${name}`, () => {
+    const { merge, sink } = mergeCpus(times);
     let events = 0;
-    while (heap.first !== undefined) {
-      events += heap.runFirst(Number.POSITIVE_INFINITY);
-      heap.settleFirst();
+    while (merge.first !== undefined) {
+      events += merge.runFirst(Number.POSITIVE_INFINITY);
+      merge.updateFirst();
     }
     const want = times.flat().sort((a, b) => a - b);
     assert.deepEqual(sink.times, want);
@@ -73,8 +73,8 @@ for (const { name, times } of CASES) {
   });
 }
 
-test('CpuHeap stops at the time it is given', () => {
-  const { heap, sink } = heapOf([[1, 5], [2, 9], [3]]);
-  for (let ran = 1; ran > 0; heap.settleFirst()) ran = heap.runFirst(5);
+test('CpuMerge stops at the time it is given', () => {
+  const { merge, sink } = mergeCpus([[1, 5], [2, 9], [3]]);
+  for (let ran = 1; ran > 0; merge.updateFirst()) ran = merge.runFirst(5);
   assert.deepEqual(sink.times, [1, 2, 3, 5]);
 });

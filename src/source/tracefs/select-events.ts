@@ -1,0 +1,39 @@
+import { join } from 'node:path';
+import { ALL_NEEDED_EVENTS } from '../../decode/kvm/needed-events.js';
+import { AgentError } from '../../system/errors.js';
+import { eventNames, kvmEvents } from './format-files.js';
+
+/** The kvm module is not loaded. An agent waits for it. */
+export class KvmNotLoaded extends AgentError {
+  constructor(tracefs: string) {
+    super(
+      `${join(tracefs, 'events/kvm')}: not there, so the kvm module is not loaded; load it with modprobe kvm_intel or kvm_amd`,
+    );
+  }
+}
+
+/**
+ * The tracepoints to switch on, as `system:event`.
+ * @param requested patterns such as `kvm:*`; undefined: `needed`, as far as this kernel has them
+ * @throws AgentError if this kernel has no event that a pattern names
+ */
+export function selectEvents(
+  tracefs: string,
+  requested: readonly string[] | undefined,
+  needed: readonly string[] = ALL_NEEDED_EVENTS,
+): string[] {
+  const available = kvmEvents(tracefs);
+  if (available.length === 0) throw new KvmNotLoaded(tracefs);
+  if (requested === undefined)
+    return needed.filter((event) => available.includes(event)).map((event) => `kvm:${event}`);
+  return [...new Set(requested.flatMap((pattern) => expand(tracefs, pattern)))];
+}
+
+function expand(tracefs: string, pattern: string): string[] {
+  const [system = '', glob = ''] = pattern.split(':');
+  const matching = new RegExp(`^${glob.replaceAll('*', '.*')}$`);
+  const events = eventNames(tracefs, system).filter((event) => matching.test(event));
+  if (events.length === 0)
+    throw new AgentError(`${pattern}: this kernel has no such event; see ${join(tracefs, 'available_events')}`);
+  return events.map((event) => `${system}:${event}`);
+}
