@@ -1,6 +1,7 @@
 /**
- * Writes grafana/dashboards/*.json, deploy/prometheus/*.yml, the table of alerts and the PrometheusRule: npm run dashboards. What is written is committed, so that
- * nobody needs Node.js to use it; a test says where it is not what the code makes.
+ * `npm run dashboards`: writes grafana/dashboards/*.json, the rule files and the table of alerts in deploy/prometheus,
+ * and the PrometheusRule. The results are committed, so they can be used without Node.js; a test fails when one is
+ * stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -9,15 +10,15 @@ import { exporter } from './dashboards/exporter.js';
 import { fleet } from './dashboards/fleet.js';
 import { dashboardJson } from './dashboards/json.js';
 import { vm } from './dashboards/vm.js';
-import { withAlerts } from './rules/alert-table.js';
+import { withAlertTable } from './rules/alert-table.js';
 import { alerts } from './rules/alerts.js';
 import { recordingRules } from './rules/recording-rules.js';
 import { prometheusRule, ruleFile } from './rules/rule-files.js';
 import { THRESHOLDS } from './thresholds.js';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** By hand, but for its table. */
-const ALERTS = 'deploy/prometheus/README.md';
+/** Written by hand, except for its table of alerts. */
+const ALERT_PAGE = 'deploy/prometheus/README.md';
 
 /** Path below the root -> content. */
 export function generated(): Map<string, string> {
@@ -28,7 +29,7 @@ export function generated(): Map<string, string> {
     ['grafana/dashboards/exporter.json', dashboardJson(exporter)],
     ['deploy/prometheus/rules.yml', ruleFile(recordingRules(THRESHOLDS))],
     ['deploy/prometheus/alerts.yml', ruleFile(alerts(THRESHOLDS))],
-    [ALERTS, withAlerts(read(join(ROOT, ALERTS)) ?? '', alerts(THRESHOLDS))],
+    [ALERT_PAGE, withAlertTable(read(join(ROOT, ALERT_PAGE)) ?? '', alerts(THRESHOLDS))],
     ['deploy/kubernetes/components/prometheus-rule/prometheus-rule.yaml', prometheusRule(groups)],
   ]);
 }

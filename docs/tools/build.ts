@@ -1,14 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+/** `npm run docs`: writes the generated parts of docs/. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pictures } from './pictures.js';
-import { updated } from './readme.js';
-import { withSoak } from './soak.js';
+import { generatedDocs } from './generated-docs.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const README = join(ROOT, 'README.md');
-const BENCH = join(ROOT, 'docs/bench');
-const SOAK = join(ROOT, 'docs/soak.md');
 
-writeFileSync(README, updated(readFileSync(README, 'utf8')));
-writeFileSync(SOAK, withSoak(readFileSync(SOAK, 'utf8'), readFileSync(join(BENCH, 'soak.json'), 'utf8')));
-for (const [name, svg] of pictures(BENCH)) writeFileSync(join(BENCH, name), svg);
+for (const [path, content] of generatedDocs()) writeFileSync(join(ROOT, path), content);

@@ -1,9 +1,9 @@
 /**
- * Plots as SVG: panels side by side, lines with points, axes linear or logarithmic. Text and lines are of greys that can be read on white and
- * on black; where the reader's theme is known, better ones are taken.
+ * Plots as SVG: charts side by side, lines with points, linear or logarithmic axes. The greys of text and lines are
+ * readable on white and on black; where the viewer reports a light or dark theme, text gets more contrast.
  */
 export interface Axis {
-  /** With the unit. */
+  /** Text beside the axis, including the unit. */
   readonly label: string;
   readonly log?: boolean;
 }
@@ -11,20 +11,23 @@ export interface Axis {
 export interface Line {
   readonly name: string;
   readonly points: readonly (readonly [x: number, y: number])[];
-  /** Not a measurement, but what is to be kept under. */
+  /** A limit that the measurements must stay below: drawn dashed and without points. */
   readonly isLimit?: boolean;
 }
 
-export interface Panel {
+export interface Chart {
   readonly title: string;
   readonly x: Axis;
   readonly y: Axis;
   readonly lines: readonly Line[];
 }
 
-const [PANEL_WIDTH, HEIGHT] = [430, 300];
+const CHART_WIDTH = 430;
+const HEIGHT = 300;
 const FRAME = { left: 62, right: 16, top: 34, bottom: 46 };
-const [PLOT_WIDTH, PLOT_HEIGHT] = [PANEL_WIDTH - FRAME.left - FRAME.right, HEIGHT - FRAME.top - FRAME.bottom];
+const PLOT_WIDTH = CHART_WIDTH - FRAME.left - FRAME.right;
+const PLOT_HEIGHT = HEIGHT - FRAME.top - FRAME.bottom;
+/** Number of line colours in {@link STYLE}: `.l0` to `.l2`. */
 const COLOURS = 3;
 
 const STYLE = `
@@ -38,62 +41,61 @@ text { font: 12px system-ui, sans-serif; fill: #6e7781; }
 @media (prefers-color-scheme: light) { text { fill: #24292f; } }
 @media (prefers-color-scheme: dark) { text { fill: #d0d7de; } }`;
 
-export function plot(description: string, panels: readonly Panel[]): string {
-  const width = PANEL_WIDTH * panels.length;
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${HEIGHT}" viewBox="0 0 ${width} ${HEIGHT}" role="img">`;
-  const body = panels.map(
-    (panel, index) => `<g transform="translate(${index * PANEL_WIDTH} 0)">\n${drawn(panel)}\n</g>`,
-  );
-  return `${[head, `<title>${escaped(description)}</title>`, `<style>${STYLE}\n</style>`, ...body].join('\n')}\n</svg>\n`;
+/** @param source file in docs/bench that holds the figures; a comment in the SVG names it */
+export function plot(description: string, source: string, charts: readonly Chart[]): string {
+  const width = CHART_WIDTH * charts.length;
+  const size = `width="${width}" height="${HEIGHT}" viewBox="0 0 ${width} ${HEIGHT}"`;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img">`,
+    `<!-- Generated from docs/bench/${source} by "npm run docs". Do not edit. -->`,
+    `<title>${escaped(description)}</title>`,
+    `<style>${STYLE}\n</style>`,
+    ...charts.map((chart, index) => `<g transform="translate(${index * CHART_WIDTH} 0)">\n${chartSvg(chart)}\n</g>`),
+    '</svg>\n',
+  ].join('\n');
 }
 
-function drawn({ title, x, y, lines }: Panel): string {
+function chartSvg({ title, x, y, lines }: Chart): string {
   const points = lines.flatMap((line) => line.points);
-  const across = new Scale(
-    x,
-    points.map(([value]) => value),
-    FRAME.left,
-    PLOT_WIDTH,
-  );
-  const up = new Scale(
-    y,
-    points.map(([, value]) => value),
-    FRAME.top + PLOT_HEIGHT,
-    -PLOT_HEIGHT,
-  );
+  const [xValues, yValues] = [points.map(([value]) => value), points.map(([, value]) => value)];
+  const across = new Scale(x, xValues, FRAME.left, PLOT_WIDTH);
+  // SVG counts y from the top, so the scale starts at the bottom and has a negative length.
+  const up = new Scale(y, yValues, FRAME.top + PLOT_HEIGHT, -PLOT_HEIGHT);
+  const [centreX, centreY] = [FRAME.left + PLOT_WIDTH / 2, FRAME.top + PLOT_HEIGHT / 2];
   return [
     `<text class="title" x="${FRAME.left}" y="18">${escaped(title)}</text>`,
-    ...up.ticks.map((value) => row(up.at(value), short(value))),
-    ...across.ticks.map((value) => column(across.at(value), short(value))),
-    `<text text-anchor="middle" x="${FRAME.left + PLOT_WIDTH / 2}" y="${HEIGHT - 8}">${escaped(x.label)}</text>`,
-    `<text text-anchor="middle" transform="translate(14 ${FRAME.top + PLOT_HEIGHT / 2}) rotate(-90)">${escaped(y.label)}</text>`,
-    ...lines.map((line, index) => drawnLine(line, index % COLOURS, across, up)),
+    ...up.ticks.map((value) => horizontalGridLine(up.at(value), tickLabel(value))),
+    ...across.ticks.map((value) => verticalGridLine(across.at(value), tickLabel(value))),
+    `<text text-anchor="middle" x="${centreX}" y="${HEIGHT - 8}">${escaped(x.label)}</text>`,
+    `<text text-anchor="middle" transform="translate(14 ${centreY}) rotate(-90)">${escaped(y.label)}</text>`,
+    ...lines.map((line, index) => lineSvg(line, index % COLOURS, across, up)),
     ...(lines.length > 1 ? lines.map(legend) : []),
   ].join('\n');
 }
 
-function row(at: number, text: string): string {
+function horizontalGridLine(y: number, text: string): string {
   return (
-    `<path class="grid" d="M${FRAME.left} ${round(at)}h${PLOT_WIDTH}"/>` +
-    `<text text-anchor="end" x="${FRAME.left - 6}" y="${round(at + 4)}">${text}</text>`
+    `<path class="grid" d="M${FRAME.left} ${round(y)}h${PLOT_WIDTH}"/>` +
+    `<text text-anchor="end" x="${FRAME.left - 6}" y="${round(y + 4)}">${text}</text>`
   );
 }
 
-function column(at: number, text: string): string {
+function verticalGridLine(x: number, text: string): string {
   return (
-    `<path class="grid" d="M${round(at)} ${FRAME.top}v${PLOT_HEIGHT}"/>` +
-    `<text text-anchor="middle" x="${round(at)}" y="${FRAME.top + PLOT_HEIGHT + 17}">${text}</text>`
+    `<path class="grid" d="M${round(x)} ${FRAME.top}v${PLOT_HEIGHT}"/>` +
+    `<text text-anchor="middle" x="${round(x)}" y="${FRAME.top + PLOT_HEIGHT + 17}">${text}</text>`
   );
 }
 
-function drawnLine({ points, isLimit = false }: Line, colour: number, across: Scale, up: Scale): string {
+function lineSvg({ points, isLimit = false }: Line, colour: number, across: Scale, up: Scale): string {
   const places = points.map(([x, y]) => [round(across.at(x)), round(up.at(y))] as const);
-  const path = `<path class="${isLimit ? 'limit' : `l${colour}`}" d="M${places.map((place) => place.join(' ')).join('L')}"/>`;
-  if (isLimit) return path;
-  return [path, ...places.map(([x, y]) => `<circle class="p${colour}" cx="${x}" cy="${y}" r="3"/>`)].join('');
+  const d = `M${places.map((place) => place.join(' ')).join('L')}`;
+  if (isLimit) return `<path class="limit" d="${d}"/>`;
+  const circles = places.map(([x, y]) => `<circle class="p${colour}" cx="${x}" cy="${y}" r="3"/>`);
+  return [`<path class="l${colour}" d="${d}"/>`, ...circles].join('');
 }
 
-/** At the top left, where lines that rise leave room. */
+/** One entry of the legend. It stands at the top left, where rising lines leave room. */
 function legend({ name, isLimit = false }: Line, index: number): string {
   const [x, y] = [FRAME.left + 10, FRAME.top + 14 + index * 16];
   return (
@@ -102,25 +104,28 @@ function legend({ name, isLimit = false }: Line, index: number): string {
   );
 }
 
-const [MOST_TICKS, HEADROOM] = [6, 1.25];
+const MAX_TICKS = 6;
+/** The step between ticks is chosen as if the highest value were this factor higher, which leaves fewer ticks. */
+const HEADROOM = 1.25;
 
+/** Maps values to coordinates along one axis. */
 class Scale {
   readonly ticks: readonly number[];
   readonly #log: boolean;
+  /** Values at the two ends of the axis. */
   readonly #from: number;
   readonly #to: number;
+  /** Coordinate of the axis's beginning, and its length, which is negative where coordinates fall. */
   readonly #start: number;
   readonly #length: number;
 
-  /** In the picture it begins at `start`, and is `length` long. */
   constructor({ log = false }: Axis, values: readonly number[], start: number, length: number) {
-    if (log && !values.every((value) => value > 0))
-      throw new Error('only what is above 0 has a place on a logarithmic axis');
+    if (log && !values.every((value) => value > 0)) throw new Error('a logarithmic axis can only show values above 0');
     this.#log = log;
-    const most = Math.max(...values);
-    this.ticks = log ? powers(Math.min(...values), most) : multiples(most);
+    const highest = Math.max(...values);
+    this.ticks = log ? logTicks(Math.min(...values), highest) : linearTicks(highest);
     this.#from = log ? (this.ticks[0] ?? 1) : 0;
-    this.#to = Math.max(this.ticks.at(-1) ?? 1, log ? most : 0);
+    this.#to = Math.max(this.ticks.at(-1) ?? 1, log ? highest : 0);
     this.#start = start;
     this.#length = length;
   }
@@ -131,22 +136,25 @@ class Scale {
   }
 }
 
-/** From the last one below the least to the first one above the most; where there is room also 2 and 5 times a power of ten. */
-function powers(least: number, most: number): number[] {
-  const [from, to] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(most))];
-  const steps = to - from > MOST_TICKS / 2 ? [1] : [1, 2, 5];
+/**
+ * Powers of ten, and 2 and 5 times each power if the range is short: from the last one below `lowest` to the first one
+ * above `highest`.
+ */
+function logTicks(lowest: number, highest: number): number[] {
+  const [from, to] = [Math.floor(Math.log10(lowest)), Math.ceil(Math.log10(highest))];
+  const steps = to - from > MAX_TICKS / 2 ? [1] : [1, 2, 5];
   const all = Array.from({ length: to - from + 2 }, (_, index) =>
     steps.map((step) => step * 10 ** (from + index)),
   ).flat();
-  return all.filter((_, index) => (all[index + 1] ?? 0) > least && (all[index - 1] ?? 0) < most);
+  return all.filter((_, index) => (all[index + 1] ?? 0) > lowest && (all[index - 1] ?? 0) < highest);
 }
 
-/** Of 1, 2 or 5 times a power of ten, from 0 to above the most. */
-function multiples(most: number): number[] {
-  const least = (most * HEADROOM) / MOST_TICKS;
-  const power = 10 ** Math.floor(Math.log10(least));
-  const step = power * ([1, 2, 5, 10].find((times) => times * power >= least) ?? 10);
-  return Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => index * step);
+/** Multiples of a round step (1, 2 or 5 times a power of ten) from 0 to the first one at or above `highest`. */
+function linearTicks(highest: number): number[] {
+  const minStep = (highest * HEADROOM) / MAX_TICKS;
+  const power = 10 ** Math.floor(Math.log10(minStep));
+  const step = power * ([1, 2, 5, 10].find((times) => times * power >= minStep) ?? 10);
+  return Array.from({ length: Math.ceil(highest / step) + 1 }, (_, index) => index * step);
 }
 
 const PREFIXES: readonly (readonly [number, string])[] = [
@@ -154,9 +162,10 @@ const PREFIXES: readonly (readonly [number, string])[] = [
   [1e3, 'k'],
 ];
 
-function short(value: number): string {
-  const [by, prefix] = PREFIXES.find(([least]) => value >= least) ?? [1, ''];
-  return `${Number((value / by).toPrecision(6))}${prefix}`;
+/** `250000` -> `250k` */
+function tickLabel(value: number): string {
+  const [unit, prefix] = PREFIXES.find(([factor]) => value >= factor) ?? [1, ''];
+  return `${Number((value / unit).toPrecision(6))}${prefix}`;
 }
 
 function round(value: number): number {

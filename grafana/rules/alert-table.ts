@@ -1,20 +1,20 @@
 /**
- * The alerts for people, in deploy/prometheus/README.md: a row of name, severities and what each tells,
+ * The table of alerts in deploy/prometheus/README.md, one row per alert:
  *
- *   [KvmFatalExit](../runbooks/KvmFatalExit.md) | critical, warning | a VM ended with {{ $labels.reason }}
+ *   | [KvmFatalExit](../runbooks/KvmFatalExit.md) | critical at once, warning at once | VM *vm* ended with *reason* |
  */
-import { withPart } from '../../docs/tools/readme.js';
+import { withGeneratedBlock } from '../../docs/tools/generated-block.js';
 import { markdownTable } from '../../src/config/help.js';
 import type { AlertRule, RuleGroup } from './rule-files.js';
 
-export function withAlerts(markdown: string, groups: readonly RuleGroup[]): string {
+export function withAlertTable(page: string, groups: readonly RuleGroup[]): string {
   const rules = groups.flatMap(({ rules }) => rules.filter((rule): rule is AlertRule => 'alert' in rule));
   const names = [...new Set(rules.map(({ alert }) => alert))];
   const rows = names.map((name) => row(rules.filter(({ alert }) => alert === name)));
-  return withPart(markdown, 'alerts', markdownTable(['alert', 'fires', 'says'], rows));
+  return withGeneratedBlock(page, 'alerts', 'npm run dashboards', markdownTable(['alert', 'fires', 'summary'], rows));
 }
 
-/** An alert has a rule for each of its severities. */
+/** @param rules one per severity of the alert */
 function row(rules: readonly AlertRule[]): string[] {
   const [first] = rules as readonly [AlertRule];
   const fires = rules.map(
@@ -23,7 +23,7 @@ function row(rules: readonly AlertRule[]): string[] {
   return [`[${first.alert}](../runbooks/${first.alert}.md)`, fires.join(', '), plain(first.annotations.summary)];
 }
 
-/** Prometheus' templates as the names of labels. */
+/** Replaces Prometheus' templates by the label's name: `{{ $labels.vm }}` -> `*vm*`. */
 function plain(summary: string): string {
   return summary.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '*$1*');
 }

@@ -2,39 +2,48 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { pictures } from '../../docs/tools/pictures.js';
+import { withGeneratedBlock } from '../../docs/tools/generated-block.js';
+import { generatedDocs } from '../../docs/tools/generated-docs.js';
 import { plot } from '../../docs/tools/plot.js';
-import { updated } from '../../docs/tools/readme.js';
-import { withSoak } from '../../docs/tools/soak.js';
+import { runAgent } from '../support/agent/run-agent.js';
 import { ROOT } from '../support/paths.js';
 
-const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
-test('the tables of the README are what the code says (else: npm run docs)', () => {
-  assert.equal(README, updated(README));
-});
+for (const [path, content] of generatedDocs())
+  test(`${path} is up to date (if not: npm run docs)`, () => assert.equal(read(path), content));
 
-test('a README that lost its markers is noticed', () => {
+test('a page that lost one of its markers is an error', () => {
+  const page = read('docs/options.md').replace('<!-- end generated: options -->', '');
   assert.throws(
-    () => updated(README.replace('<!-- /options -->', '')),
-    /no <!-- options --> \.\.\. <!-- \/options -->/,
+    () => withGeneratedBlock(page, 'options', 'npm run docs', ''),
+    /no block "<!-- begin generated: options/,
   );
 });
 
-test('the pictures show the figures that lie beside them (else: npm run docs)', () => {
-  const folder = join(ROOT, 'docs/bench');
-  for (const [name, svg] of pictures(folder)) assert.equal(readFileSync(join(folder, name), 'utf8'), svg, name);
+test('generated blocks stand on pages of their own, not in the README', () => {
+  assert.doesNotMatch(read('README.md'), /<!-- begin generated/);
 });
 
-test('docs/soak.md has the figures of docs/bench/soak.json (else: npm run docs)', () => {
-  const [markdown, json] = ['docs/soak.md', 'docs/bench/soak.json'].map((path) =>
-    readFileSync(join(ROOT, path), 'utf8'),
+test('the README is at most 1,200 words long', () => {
+  assert.ok(read('README.md').split(/\s+/).length <= 1200);
+});
+
+test("the README's sample of a report is what the program prints", () => {
+  const sample = /\n {4}\$ kvm-exit-exporter report .*\n(?<lines>(?: {4}.*\n|\n)*)/.exec(read('README.md'))?.groups
+    ?.lines;
+  const demo = join(ROOT, 'deploy/demo/recording');
+  const report = runAgent('report', '--path.procfs', join(demo, 'proc'), join(demo, 'trace_pipe.txt.gz')).stdout;
+  const lines = (sample ?? '').split('\n').map((line) => line.trim());
+  assert.ok(lines.length > 8);
+  assert.deepEqual(
+    lines.filter((line) => !report.split('\n').includes(line)),
+    [],
   );
-  assert.equal(markdown, withSoak(markdown ?? '', json ?? ''));
 });
 
-test('a picture has its points where its axes say', () => {
-  const svg = plot('a < b', [
+test('a plot has its points where its axes say', () => {
+  const svg = plot('a < b', 'source.json', [
     {
       title: 'x',
       x: { label: 'x', log: true },
@@ -56,14 +65,14 @@ test('a picture has its points where its axes say', () => {
     Number(y),
   ]);
   const [[firstX = 0, firstY = 0] = [], [secondX = 0, secondY = 0] = [], [thirdX = 0, thirdY = 0] = []] = points;
-  // A factor of ten is the same distance each time, and so are ten units.
+  // A factor of ten is the same distance everywhere on a logarithmic axis, ten units on a linear one.
   assert.ok(Math.abs(secondX - firstX - (thirdX - secondX)) < 0.2 && thirdX > firstX, svg);
   assert.ok(Math.abs(secondY - firstY - (thirdY - secondY)) < 0.2 && thirdY < firstY, svg);
   assert.match(svg, /<title>a &lt; b<\/title>/);
 });
 
-test('a logarithmic axis refuses what has no place on it', () => {
+test('a logarithmic axis refuses values that are not above 0', () => {
   const line = { name: 'line', points: [[0, 1] as const] };
   const axis = { label: '', log: true };
-  assert.throws(() => plot('', [{ title: '', x: axis, y: axis, lines: [line] }]), /above 0/);
+  assert.throws(() => plot('', '', [{ title: '', x: axis, y: axis, lines: [line] }]), /above 0/);
 });

@@ -1,9 +1,7 @@
-/** The pictures of docs/scale.md, drawn from the figures in docs/bench: npm run docs. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** The plots of docs/scale.md, drawn from the figures in docs/bench. */
 import { plot } from './plot.js';
 
-/** What test/bench/cost-by-events.ts writes, as far as it is drawn. */
+/** The fields of docs/bench/cost-by-events.json that are drawn; test/bench/cost-by-events.ts writes the file. */
 interface CostFigures {
   readonly points: readonly {
     readonly guests: number;
@@ -13,7 +11,7 @@ interface CostFigures {
   }[];
 }
 
-/** Of test/bench/cost-by-series.ts. */
+/** The fields of docs/bench/cost-by-series.json that are drawn; test/bench/cost-by-series.ts writes the file. */
 interface ScaleFigures {
   readonly sizes: readonly {
     readonly durations: boolean;
@@ -27,11 +25,11 @@ interface ScaleFigures {
 const SCRAPE_LIMIT_MS = 1000;
 const RESIDENT_LIMIT_MB = 300;
 
-/** File name -> content. @param folder has the figures */
-export function pictures(folder: string): ReadonlyMap<string, string> {
+/** Path of each plot below the repository -> its SVG. @param read parses a file of docs/bench */
+export function benchPlots(read: <Figures>(file: string) => Figures): ReadonlyMap<string, string> {
   return new Map([
-    ['cost-by-events.svg', costByEvents(JSON.parse(readFileSync(join(folder, 'cost-by-events.json'), 'utf8')))],
-    ['cost-by-series.svg', costBySeries(JSON.parse(readFileSync(join(folder, 'cost-by-series.json'), 'utf8')))],
+    ['docs/bench/cost-by-events.svg', costByEvents(read<CostFigures>('cost-by-events.json'))],
+    ['docs/bench/cost-by-series.svg', costBySeries(read<ScaleFigures>('cost-by-series.json'))],
   ]);
 }
 
@@ -40,7 +38,7 @@ function costByEvents({ points }: CostFigures): string {
     .filter(({ guests, nsPerEvent }) => guests > 0 && nsPerEvent !== null)
     .sort((a, b) => a.eventsPerSecond - b.eventsPerSecond);
   const x = { label: 'events a second', log: true };
-  return plot('CPU of the agent against the rate of events', [
+  return plot('CPU of the agent against the rate of events', 'cost-by-events.json', [
     {
       title: 'CPU of the whole process',
       x,
@@ -57,21 +55,21 @@ function costByEvents({ points }: CostFigures): string {
 }
 
 function costBySeries({ sizes }: ScaleFigures): string {
-  const most = Math.max(...sizes.map(({ series }) => series));
+  const highest = Math.max(...sizes.map(({ series }) => series));
   const x = { label: 'series' };
-  const limit = (name: string, value: number) => ({
-    name,
+  const limit = (value: number) => ({
+    name: 'limit',
     isLimit: true,
-    points: [[0, value] as const, [most, value] as const],
+    points: [[0, value] as const, [highest, value] as const],
   });
-  const exits = sizes.filter(({ durations }) => !durations);
-  const times = (of: (size: ScaleFigures['sizes'][number]) => number) =>
-    exits.map((size) => [size.series, of(size)] as const);
-  const memory = (which: boolean) =>
+  const withoutDurations = sizes.filter(({ durations }) => !durations);
+  const times = (timeOf: (size: ScaleFigures['sizes'][number]) => number) =>
+    withoutDurations.map((size) => [size.series, timeOf(size)] as const);
+  const memory = (withDurations: boolean) =>
     sizes
-      .filter(({ durations }) => durations === which)
+      .filter(({ durations }) => durations === withDurations)
       .map(({ series, residentBytes }) => [series, residentBytes / 1e6] as const);
-  return plot('Scrape time and memory of the agent against the number of series', [
+  return plot('Scrape time and memory of the agent against the number of series', 'cost-by-series.json', [
     {
       title: 'Time of a scrape',
       x,
@@ -79,7 +77,7 @@ function costBySeries({ sizes }: ScaleFigures): string {
       lines: [
         { name: 'text format', points: times(({ textMs }) => textMs) },
         { name: 'OpenMetrics', points: times(({ openMetricsMs }) => openMetricsMs) },
-        limit('what it must stay below', SCRAPE_LIMIT_MS),
+        limit(SCRAPE_LIMIT_MS),
       ],
     },
     {
@@ -88,8 +86,8 @@ function costBySeries({ sizes }: ScaleFigures): string {
       y: { label: 'MB resident' },
       lines: [
         { name: 'exits by vCPU and reason', points: memory(false) },
-        { name: 'durations, too', points: memory(true) },
-        limit('what it must stay below', RESIDENT_LIMIT_MB),
+        { name: 'with durations', points: memory(true) },
+        limit(RESIDENT_LIMIT_MB),
       ],
     },
   ]);

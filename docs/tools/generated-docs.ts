@@ -1,0 +1,38 @@
+/** Everything under docs/ that `npm run docs` writes: tables from the code, and figures and plots from docs/bench. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { optionsTable } from '../../src/config/help.js';
+import type { SoakReport } from '../../test/soak/soak.js';
+import { soakTables } from '../../test/soak/soak-tables.js';
+import { benchPlots } from './bench-plots.js';
+import { withGeneratedBlock } from './generated-block.js';
+import { metricsTable } from './metrics-table.js';
+import { overheadTable, type SideBySide } from './overhead-table.js';
+
+/** Page -> name and content of its generated block. */
+const BLOCKS: Readonly<Record<string, readonly [name: string, content: () => string]>> = {
+  'docs/options.md': ['options', optionsTable],
+  'docs/metrics.md': ['metrics', metricsTable],
+  'docs/overhead.md': ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
+  'docs/soak.md': ['soak', soakFigures],
+};
+
+const ROOT = join(import.meta.dirname, '../../..');
+
+/** Path below the repository -> what the file has to contain. */
+export function generatedDocs(): ReadonlyMap<string, string> {
+  const pages = Object.entries(BLOCKS).map(([path, [name, content]]) => {
+    const page = readFileSync(join(ROOT, path), 'utf8');
+    return [path, withGeneratedBlock(page, name, 'npm run docs', content())] as const;
+  });
+  return new Map([...pages, ...benchPlots(bench)]);
+}
+
+function soakFigures(): string {
+  const report = bench<SoakReport>('soak.json');
+  return `${report.minutes} minutes with Node.js ${report.node}:\n\n${soakTables(report)}`;
+}
+
+function bench<Figures>(file: string): Figures {
+  return JSON.parse(readFileSync(join(ROOT, 'docs/bench', file), 'utf8'));
+}

@@ -1,0 +1,14 @@
+import { markdownTable } from '../../src/config/help.js';
+import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+
+/** The metrics as a Markdown table: docs/metrics.md. */
+export function metricsTable(): string {
+  const rows = CATALOGUE.map(({ name, type, labels, help, otel }) => [
+    `\`${name}\``,
+    type,
+    labels.map((label) => `\`${label}\``).join(', '),
+    help,
+    `\`${otel.name}\` (${otel.unit})`,
+  ]);
+  return markdownTable(['metric', 'type', 'labels', 'meaning', 'over OTLP'], rows);
+}
