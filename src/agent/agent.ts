@@ -134,7 +134,7 @@ export class Agent {
     const newcomers = this.#kernel.takeNewThreads();
     for (const tid of newcomers) this.inventory.requestLookup(tid, true);
     this.#learn(this.inventory.resolvePending(performance.now()));
-    if (newcomers.length > 0) this.ledger.attribute();
+    if (newcomers.length > 0) this.ledger.resolveOwners();
   }
 
   /** This process makes a VM just now, whose vCPUs have not run yet. */
@@ -145,12 +145,12 @@ export class Agent {
 
   #scan(): void {
     this.#vmWatcher.renew();
-    for (const tid of this.ledger.attribute()) this.inventory.requestLookup(tid, true);
+    for (const tid of this.ledger.resolveOwners()) this.inventory.requestLookup(tid, true);
     this.#learn(this.inventory.scan(performance.now()));
     this.#learn(this.inventory.resolvePending(performance.now()));
     this.#qemu?.scan();
     this.#devices.scan(performance.now());
-    this.ledger.attribute();
+    this.ledger.resolveOwners();
     this.ledger.mergeIdleThreads(performance.now());
     this.#kernel.openNewCpus();
   }

@@ -36,10 +36,10 @@ export function attributionOf(
 ): Attribution {
   return {
     devicesOf,
-    ofThread(tid) {
+    ownerOf(tid) {
       const thread = inventory.find(tid);
       const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');
-      return { vm: thread?.vm.label ?? '', vcpu: vcpu < 0 ? '' : String(vcpu), life: thread?.vm };
+      return { vm: thread?.vm, vcpu: vcpu < 0 ? '' : String(vcpu) };
     },
   };
 }

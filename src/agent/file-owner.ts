@@ -39,14 +39,14 @@ export class FileOwner {
     this.#opener = pid;
   }
 
-  readonly vmOf = (id: number): string => this.#resolve(id)?.vm.label ?? this.#fallback();
+  readonly labelOf = (id: number): string => this.#resolve(id)?.vm.label ?? this.#fallback();
 
   readonly isVcpu = (id: number): boolean => this.#resolve(id)?.isVcpu === true;
 
-  readonly lifeOf = (id: number): object | undefined => this.#known.get(id)?.vm;
+  readonly vmOf = (id: number): Vm | undefined => this.#known.get(id)?.vm;
 
-  forget(life: object): void {
-    for (const [id, { vm }] of this.#known) if (vm === life) this.#known.delete(id);
+  forget(vm: Vm): void {
+    for (const [id, known] of this.#known) if (known.vm === vm) this.#known.delete(id);
   }
 
   /** A VM that was started again goes on writing to its file: what carries no id is the new one's from now on. */

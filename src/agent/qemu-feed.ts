@@ -128,12 +128,12 @@ export class QemuFeed {
       return known;
     }
     const owner = new FileOwner(this.#inventory, path);
-    const { isVcpu, lifeOf, vmOf } = owner;
+    const { isVcpu, labelOf, vmOf } = owner;
     // The ids of simple traces are processes, and a process' first thread runs no vCPU.
     const counts = this.#ledger.qemuSource(
       backend,
-      vmOf,
-      backend === 'log' ? { isVcpu, lifeOf, source } : { lifeOf, source },
+      labelOf,
+      backend === 'log' ? { isVcpu, vmOf, source } : { vmOf, source },
     );
     const file = { path, backend, counts, owner, goneMs: Number.NaN };
     this.#files.set(key, file);

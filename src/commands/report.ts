@@ -134,7 +134,7 @@ function savedProcfs(recordings: readonly AnyRecording[]): string[] {
  */
 function savedThreads(ledger: Ledger, recordings: readonly AnyRecording[], given: string | undefined): SavedThread[] {
   const folders = recordings.flatMap((recording) => ('tracefs' in recording ? recording.tracefs : []));
-  const unknown = ledger.attribute();
+  const unknown = ledger.resolveOwners();
   return [...new Set(given === undefined ? folders : [given])].flatMap((tracefs) => {
     const saved = new Map(readSavedThreads(tracefs).map((thread) => [thread.tid, thread]));
     const seen = unknown.flatMap((tid) => saved.get(tid) ?? []);

@@ -14,7 +14,7 @@ import {
   type QemuView,
   qemuEventsByVm,
 } from './qemu-views.js';
-import { type Attribution, ThreadOwners } from './thread-owners.js';
+import { type Attribution, type ThreadOwner, ThreadOwners, type VmIdentity } from './thread-owners.js';
 import type { Totals } from './totals.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
@@ -61,8 +61,8 @@ export class Ledger {
   readonly #idleThreads = new IdleThreads();
   /** By VM: which of its addresses are shown. */
   readonly #busiest = new Map<string, Busiest>();
-  /** By life of a VM: how long the exits of all its vCPUs took. */
-  readonly #durations = new WeakMap<object, ExitDurations>();
+  /** One histogram per VM: its vCPUs share it. */
+  readonly #durations = new WeakMap<VmIdentity, ExitDurations>();
 
   constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
@@ -89,7 +89,7 @@ export class Ledger {
   qemuSource(
     backend: QemuBackend,
     owner: QemuOwner,
-    more: Pick<QemuView, 'isVcpu' | 'lifeOf'> & { readonly source?: SourceCounts } = {},
+    more: Pick<QemuView, 'isVcpu' | 'vmOf'> & { readonly source?: SourceCounts } = {},
   ): QemuCounts {
     const { source = new SourceCounts(), ...view } = more;
     const counts = new QemuCounts({ coverage: this.#coverage, source });
@@ -126,16 +126,15 @@ export class Ledger {
   }
 
   /**
-   * Asks for the owner of every thread not known yet; call it while the threads still live. Returns those that run a vCPU and that nobody
-   * knows. (Anybody can write a marker, and many threads send interrupts: that makes nobody a VM.)
+   * Records the owner of every thread that has events, while the threads still live. Returns the threads that ran a vCPU and belong to
+   * no known VM. Other unknown threads are not worth a look-up: any process can write a marker or send an interrupt.
    */
-  attribute(): number[] {
-    for (const tid of this.#threadIds()) this.#owners.of(tid);
-    const unknown: number[] = [];
-    for (const tid of this.#vcpuThreadIds()) if (tid > 0 && this.#owners.of(tid).life === undefined) unknown.push(tid);
-    // They remember whom they found.
+  resolveOwners(): number[] {
+    const unknown = this.#owners.resolve(this.#vcpuThreadIds());
+    this.#owners.resolve(this.#otherThreadIds());
+    // Each file remembers the VMs that it finds.
     for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner(id);
-    this.#tellIoeventfds();
+    this.#shareIoeventfds();
     if (this.collectors.duration) this.#shareDurations();
     return unknown;
   }
@@ -154,17 +153,17 @@ export class Ledger {
     for (const tid of this.#idleThreads.quiet(this.#doneByUnknownThreads(), nowMs)) this.endThread(tid);
   }
 
-  /** Drops all that a VM's threads did. */
-  forget(life: object): void {
-    for (const { tid, vm } of this.#owners.forget(life)) {
-      this.#busiest.delete(vm);
+  /** Drops everything that the VM counted. */
+  forget(vm: VmIdentity): void {
+    for (const tid of this.#owners.forget(vm)) {
+      this.#busiest.delete(vm.label);
       for (const { counts } of this.#kernel) {
         counts.forget(tid);
         counts.markers.forget(tid);
       }
     }
-    for (const { counts, lifeOf } of this.#qemu)
-      for (const id of [...counts.events.keys()]) if (lifeOf?.(id) === life) counts.forget(id);
+    for (const { counts, vmOf } of this.#qemu)
+      for (const id of [...counts.events.keys()]) if (vmOf?.(id) === vm) counts.forget(id);
   }
 
   totals(): Totals {
@@ -191,8 +190,7 @@ export class Ledger {
     }
   }
 
-  *#threadIds(): IterableIterator<number> {
-    yield* this.#vcpuThreadIds();
+  *#otherThreadIds(): IterableIterator<number> {
     for (const { counts } of this.#kernel) {
       yield* counts.markers.events.keys();
       yield* counts.interrupts.keys();
@@ -201,7 +199,7 @@ export class Ledger {
 
   #doneByUnknownThreads(): Map<number, number> {
     const done = new Map<number, number>();
-    const isUnknown = (tid: number) => tid > 0 && this.#owners.known(tid) === undefined;
+    const isUnknown = (tid: number) => tid > 0 && this.#owners.vmOf(tid) === undefined;
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(done, vcpu.tid, sumCounters(vcpu.counts));
       for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(done, tid, interrupts);
@@ -220,22 +218,22 @@ export class Ledger {
     const vms = new Map<string, VmSum>();
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) {
-        const owner = this.#owners.of(vcpu.tid);
-        vmOf(vms, owner.vm).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
+        const owner = this.#owners.ownerOf(vcpu.tid);
+        sumOf(vms, labelOf(owner)).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
       }
       for (const [tid, interrupts] of counts.interrupts) {
-        const owner = this.#owners.of(tid);
-        if (owner.vcpu === '') vmOf(vms, owner.vm).interrupts += interrupts;
+        const owner = this.#owners.ownerOf(tid);
+        if (owner.vcpu === '') sumOf(vms, labelOf(owner)).interrupts += interrupts;
       }
     }
-    addQemuViews(this.#qemuViews(), (vm) => vmOf(vms, vm));
+    addQemuViews(this.#qemuViews(), (label) => sumOf(vms, label));
     return vms;
   }
 
   /** Markers in a kernel trace and files of QEMU alike. */
   #qemuViews(): QemuView[] {
-    const owner: QemuOwner = (tid) => this.#owners.of(tid).vm;
-    const isVcpu = (tid: number) => this.#owners.of(tid).vcpu !== '';
+    const owner: QemuOwner = (tid) => labelOf(this.#owners.ownerOf(tid));
+    const isVcpu = (tid: number) => this.#owners.ownerOf(tid).vcpu !== '';
     const markers = this.#kernel.map(({ counts }) => ({
       backend: 'ftrace' as const,
       counts: counts.markers,
@@ -257,28 +255,33 @@ export class Ledger {
   /** All vCPUs of a VM count into one table, once it is known whose they are. */
   #shareDurations(): void {
     for (const { tid, exitTimer } of this.vcpus()) {
-      const life = this.#owners.known(tid)?.life;
-      if (life === undefined) continue;
-      const shared = this.#durations.get(life) ?? new ExitDurations(true);
-      this.#durations.set(life, shared);
+      const vm = this.#owners.vmOf(tid);
+      if (vm === undefined) continue;
+      const shared = this.#durations.get(vm) ?? new ExitDurations(true);
+      this.#durations.set(vm, shared);
       if (exitTimer.durations !== shared) exitTimer.useSharedHistogram(shared);
     }
   }
 
   /** Lets every vCPU know which writes are kicks. */
-  #tellIoeventfds(): void {
+  #shareIoeventfds(): void {
     const views = this.#qemuViews();
     if (views.every(({ counts }) => counts.ioeventfds.size === 0)) return;
     const tables = ioeventfdsByVm(views);
-    for (const vcpu of this.vcpus()) vcpu.io.ioeventfds = tables.get(this.#owners.of(vcpu.tid).vm);
+    for (const vcpu of this.vcpus()) vcpu.io.ioeventfds = tables.get(labelOf(this.#owners.ownerOf(vcpu.tid)));
   }
 }
 
-function vmOf(vms: Map<string, VmSum>, vm: string): VmSum {
-  let sum = vms.get(vm);
+/** Threads of no known VM are counted under the label ''. */
+function labelOf({ vm }: ThreadOwner): string {
+  return vm?.label ?? '';
+}
+
+function sumOf(vms: Map<string, VmSum>, label: string): VmSum {
+  let sum = vms.get(label);
   if (sum === undefined) {
     sum = new VmSum();
-    vms.set(vm, sum);
+    vms.set(label, sum);
   }
   return sum;
 }

@@ -5,6 +5,7 @@
 import { addCounters, type Counters, maxCounters, newCounters } from './counters/counters.js';
 import type { QemuCounts } from './qemu/qemu-counts.js';
 import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu/qemu-signals.js';
+import type { VmIdentity } from './thread-owners.js';
 import { Ioeventfds } from './vcpu/ioeventfds.js';
 import type { VcpuSum, VmSum } from './vm-sums.js';
 
@@ -20,8 +21,8 @@ export interface QemuView {
   readonly owner: QemuOwner;
   /** Whether an id is a thread that runs a vCPU, where ids are threads at all. */
   readonly isVcpu?: ((id: number) => boolean) | undefined;
-  /** The VM's life that an id belongs to, so that it can be forgotten. */
-  readonly lifeOf?: ((id: number) => object | undefined) | undefined;
+  /** The VM that an id belongs to, so that its counts can be forgotten with it. */
+  readonly vmOf?: ((id: number) => VmIdentity | undefined) | undefined;
 }
 
 type Vms = (vm: string) => VmSum;

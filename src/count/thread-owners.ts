@@ -1,76 +1,93 @@
 import type { DeviceRanges } from '../trace/sink.js';
 
-/** Who a thread is, as labels. Asked at snapshot time only. */
+/** What the counters ask about threads and VMs. The agent answers from its inventory, tests from a table. */
 export interface Attribution {
-  /** A thread of the host's kernel. */
-  ofThread(tid: number): ThreadOwner;
-  /** What the VM of this label itself says of its devices, where it was asked. */
+  /** The owner of a thread, by its id on the host. */
+  ownerOf(tid: number): ThreadOwner;
+  /** The devices that the VM with this label reported over QMP; undefined if it was not asked. */
   devicesOf?(vm: string): DeviceRanges | undefined;
 }
 
-export interface ThreadOwner {
-  /** '' where nobody knows the thread. */
-  readonly vm: string;
-  /** '' where it runs none or nothing tells which. */
-  readonly vcpu: string;
-  /** One object for each life of a VM; undefined where nobody knows it. */
-  readonly life: object | undefined;
+/**
+ * A VM as far as the counters need to know it: one object per life of a VM, compared by reference, and its label. `Vm` of
+ * src/vm/vm.ts is one. Declared here so that this room depends on `trace` only and its tests need no inventory.
+ */
+export interface VmIdentity {
+  /** Value of the metric label `vm`; never changes. */
+  readonly label: string;
 }
 
-/** What threads that nobody ever knew did is kept under this number, once they are gone. */
-const NOBODY = 0;
+export interface ThreadOwner {
+  /** Undefined if the thread belongs to no known VM. */
+  readonly vm: VmIdentity | undefined;
+  /** Number of the vCPU that the thread runs; '' if it runs none, or if the number is not known. */
+  readonly vcpu: string;
+}
+
+/** Id under which the counts of ended threads without a VM are added up. */
+const UNKNOWN_ENDED = 0;
 
 /**
- * Whose the threads are that did something. A thread that is gone keeps its VM: what it did is then kept under another number, as its
- * own may come again and mean another. Those numbers are negative, one for all threads of a life that ran the same vCPU, or none.
+ * Maps thread ids to VMs and remembers the answers, so that a thread keeps its VM after it has ended.
+ *
+ * When a thread ends, its counts move to a synthetic negative id, because the kernel may reuse the thread id. All ended threads of
+ * one VM that ran the same vCPU (or none) share one synthetic id.
  */
 export class ThreadOwners {
   readonly #attribution: Attribution;
-  readonly #known = new Map<number, ThreadOwner>();
-  #ended = 0;
-  readonly #endedOf = new Map<object, Map<string, number>>();
+  readonly #recorded = new Map<number, ThreadOwner>();
+  #lastSyntheticId = 0;
+  /** VM -> vCPU -> synthetic id of its ended threads. */
+  readonly #syntheticIds = new Map<VmIdentity, Map<string, number>>();
 
   constructor(attribution: Attribution) {
     this.#attribution = attribution;
   }
 
-  /** While the thread lives the answer may get better: its vCPU, or its VM at all. */
-  of(tid: number): ThreadOwner {
-    const known = this.#known.get(tid);
-    if (known !== undefined && (known.vcpu !== '' || tid <= 0)) return known;
-    const owner = this.#attribution.ofThread(tid);
-    if (owner.life === undefined) return known ?? owner;
-    this.#known.set(tid, owner);
+  /** Records the owners of these threads. Returns the live threads that belong to no known VM. */
+  resolve(tids: Iterable<number>): number[] {
+    const unknown: number[] = [];
+    for (const tid of tids) if (this.ownerOf(tid).vm === undefined && tid > 0) unknown.push(tid);
+    return unknown;
+  }
+
+  /** Asks again until the thread's vCPU is known: a thread may get its name, or its VM be found, after its first event. */
+  ownerOf(tid: number): ThreadOwner {
+    const recorded = this.#recorded.get(tid);
+    if (recorded !== undefined && (recorded.vcpu !== '' || tid <= 0)) return recorded;
+    const owner = this.#attribution.ownerOf(tid);
+    if (owner.vm === undefined) return recorded ?? owner;
+    this.#recorded.set(tid, owner);
     return owner;
   }
 
-  /** As far as it was asked for already. */
-  known(tid: number): ThreadOwner | undefined {
-    return this.#known.get(tid);
+  /** The VM recorded for a thread so far; does not ask for a better answer. */
+  vmOf(tid: number): VmIdentity | undefined {
+    return this.#recorded.get(tid)?.vm;
   }
 
-  /** The thread is gone. Returns the number that what it did goes under from now on. */
+  /** The thread has ended. Returns the id that its counts belong to from now on. */
   end(tid: number): number {
-    const owner = this.#known.get(tid);
-    this.#known.delete(tid);
-    if (owner?.life === undefined) return NOBODY;
-    const id = this.#endedId(owner.life, owner.vcpu);
-    this.#known.set(id, owner);
+    const owner = this.#recorded.get(tid);
+    this.#recorded.delete(tid);
+    if (owner?.vm === undefined) return UNKNOWN_ENDED;
+    const id = this.#syntheticId(owner.vm, owner.vcpu);
+    this.#recorded.set(id, owner);
     return id;
   }
 
-  /** The VM is forgotten. Returns what its threads' numbers were, those of ended ones too, with the VM's label. */
-  forget(life: object): { readonly tid: number; readonly vm: string }[] {
-    this.#endedOf.delete(life);
-    const own = Array.from(this.#known).flatMap(([tid, owner]) => (owner.life === life ? [{ tid, vm: owner.vm }] : []));
-    for (const { tid } of own) this.#known.delete(tid);
-    return own;
+  /** Returns the ids of all threads of the VM, synthetic ones included. */
+  forget(vm: VmIdentity): number[] {
+    this.#syntheticIds.delete(vm);
+    const tids = Array.from(this.#recorded).flatMap(([tid, owner]) => (owner.vm === vm ? [tid] : []));
+    for (const tid of tids) this.#recorded.delete(tid);
+    return tids;
   }
 
-  #endedId(life: object, vcpu: string): number {
-    const ids = this.#endedOf.get(life) ?? new Map<string, number>();
-    this.#endedOf.set(life, ids);
-    const id = ids.get(vcpu) ?? --this.#ended;
+  #syntheticId(vm: VmIdentity, vcpu: string): number {
+    const ids = this.#syntheticIds.get(vm) ?? new Map<string, number>();
+    this.#syntheticIds.set(vm, ids);
+    const id = ids.get(vcpu) ?? --this.#lastSyntheticId;
     ids.set(vcpu, id);
     return id;
   }

@@ -59,21 +59,21 @@ for (const [what, path, opener, id, vm, isVcpu] of CASES)
   test(what, (t) => {
     const owner = new FileOwner(host(t).inventory, path);
     if (opener !== undefined) owner.setOpener(opener);
-    assert.deepEqual([owner.vmOf(id), owner.isVcpu(id)], [vm, isVcpu]);
+    assert.deepEqual([owner.labelOf(id), owner.isVcpu(id)], [vm, isVcpu]);
   });
 
 test('a VM that has ended keeps what it counted until it is forgotten; the next life of its name goes on with the file', (t) => {
   const { proc, inventory } = host(t);
   const owner = new FileOwner(inventory, '/x/vm-a.log');
-  assert.equal(owner.vmOf(0), 'vm-a');
+  assert.equal(owner.labelOf(0), 'vm-a');
   const [old] = inventory.vms();
   proc.remove(1000);
   inventory.scan(1);
-  assert.deepEqual([owner.vmOf(0), owner.lifeOf(0)], ['vm-a', old]);
+  assert.deepEqual([owner.labelOf(0), owner.vmOf(0)], ['vm-a', old]);
   proc.put({ pid: 5000, comm: 'qemu-system-x86', startTime: 5000, args: [...QEMU, 'guest=vm-a'] });
   const { started } = inventory.scan(2);
   for (const vm of started) owner.restarted(vm);
-  assert.deepEqual([owner.vmOf(0), owner.lifeOf(0)], ['vm-a', started[0]]);
+  assert.deepEqual([owner.labelOf(0), owner.vmOf(0)], ['vm-a', started[0]]);
   if (old !== undefined) owner.forget(old);
-  assert.equal(owner.lifeOf(0), started[0]);
+  assert.equal(owner.vmOf(0), started[0]);
 });

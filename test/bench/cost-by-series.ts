@@ -136,7 +136,7 @@ async function measure(size: Size): Promise<Figures> {
       cursor.run(Number.POSITIVE_INFINITY);
       const { user, system } = process.cpuUsage(before);
       cpuUs += user + system;
-      if (counts.takeNewThreads().length > 0) ledger.attribute();
+      if (counts.takeNewThreads().length > 0) ledger.resolveOwners();
     }
   ledger.kernelCountsAll = true;
   const limiter = new SeriesLimiter(DEFAULT_LIMITS);
@@ -170,11 +170,11 @@ function vmInfos(vms: number): VmInfo[] {
 }
 
 function newLedger(infos: readonly VmInfo[]): Ledger {
+  const identities = infos.map(({ vm }) => ({ label: vm }));
   return new Ledger({
-    ofThread: (tid) => {
+    ownerOf: (tid) => {
       const index = tid - FIRST_TID;
-      const vm = Math.floor(index / VCPUS);
-      return { vm: infos[vm]?.vm ?? '', vcpu: String(index % VCPUS), life: infos[vm] };
+      return { vm: identities[Math.floor(index / VCPUS)], vcpu: String(index % VCPUS) };
     },
   });
 }

@@ -5,14 +5,14 @@ import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Ledger } from '../../src/count/ledger.js';
-import type { Attribution, ThreadOwner } from '../../src/count/thread-owners.js';
+import type { Attribution, ThreadOwner, VmIdentity } from '../../src/count/thread-owners.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
 import type { Snapshot, VmInfo } from '../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 
-const NOBODY: ThreadOwner = { vm: '', vcpu: '', life: undefined };
+const UNKNOWN: ThreadOwner = { vm: undefined, vcpu: '' };
 const VCPUS = 4;
 /** VMs that live at a time. */
 const ALIVE = 20;
@@ -21,7 +21,7 @@ const PID_MAX = 32_768;
 
 interface Vm {
   readonly info: VmInfo;
-  readonly life: object;
+  readonly identity: VmIdentity;
   readonly tids: readonly number[];
 }
 
@@ -38,7 +38,7 @@ class Host {
 
   constructor() {
     const attribution: Attribution = {
-      ofThread: (tid) => this.#threads.get(tid) ?? NOBODY,
+      ownerOf: (tid) => this.#threads.get(tid) ?? UNKNOWN,
     };
     this.ledger = new Ledger(attribution);
     this.#kernel = this.ledger.kernelSource('tracefs');
@@ -54,14 +54,14 @@ class Host {
 
   /** A VM starts, runs, and the oldest is stopped and forgotten. Its worker threads come and go meanwhile. */
   step(): void {
-    const life = {};
     const vm = `vm-${this.#names++}`;
+    const identity = { label: vm };
     const tids = Array.from({ length: VCPUS + 1 }, () => this.#newTid());
     for (const [vcpu, tid] of tids.entries())
-      this.#threads.set(tid, { vm, vcpu: vcpu < VCPUS ? String(vcpu) : '', life });
+      this.#threads.set(tid, { vm: identity, vcpu: vcpu < VCPUS ? String(vcpu) : '' });
     this.#vms.push({
       info: vmInfo({ vm, uuid: vm, pid: String(tids[0]), vcpus: VCPUS }),
-      life,
+      identity,
       tids,
     });
     for (const { tids: all } of this.#vms)
@@ -69,7 +69,7 @@ class Host {
     this.#work(this.#vms[0]);
     this.#strangers();
     this.#kernel.takeNewThreads();
-    this.ledger.attribute();
+    this.ledger.resolveOwners();
     this.ledger.mergeIdleThreads(this.timeNs / 1e6);
     if (this.#vms.length > ALIVE) this.#stop();
   }
@@ -91,9 +91,9 @@ class Host {
   #work(vm: Vm | undefined): void {
     if (vm === undefined) return;
     const tid = this.#newTid();
-    this.#threads.set(tid, { vm: vm.info.vm, vcpu: '', life: vm.life });
+    this.#threads.set(tid, { vm: vm.identity, vcpu: '' });
     this.#kernel.interrupt(this.timeNs, 0, tid);
-    this.ledger.attribute();
+    this.ledger.resolveOwners();
     this.#threads.delete(tid);
     this.ledger.endThread(tid);
   }
@@ -113,7 +113,7 @@ class Host {
       this.#threads.delete(tid);
       this.ledger.endThread(tid);
     }
-    this.ledger.forget(oldest.life);
+    this.ledger.forget(oldest.identity);
   }
 
   #newTid(): number {

@@ -10,19 +10,16 @@ import { Inventory } from '../../src/vm/inventory.js';
 import { vm } from '../support/agent/inventory-tree.js';
 import { ProcTree } from '../support/agent/proc-tree.js';
 
-const LIVES = new Map<string, object>();
+const [VM_A, VM_B] = [{ label: 'vm-a' }, { label: 'vm-b' }];
 
 /** Threads 10x are vm-a's, 20x vm-b's: 100 and 200 the process, 101 vCPU 0, 102 vCPU 1. Others nobody knows. */
 const OWNERS: Attribution = {
-  ofThread(tid): ThreadOwner {
-    const name = new Map([
-      [10, 'vm-a'],
-      [20, 'vm-b'],
+  ownerOf(tid): ThreadOwner {
+    const vm = new Map([
+      [10, VM_A],
+      [20, VM_B],
     ]).get(Math.floor(tid / 10));
-    if (name === undefined) return { vm: '', vcpu: '', life: undefined };
-    const life = LIVES.get(name) ?? {};
-    LIVES.set(name, life);
-    return { vm: name, vcpu: tid % 10 === 0 ? '' : String((tid % 10) - 1), life };
+    return { vm, vcpu: vm === undefined || tid % 10 === 0 ? '' : String((tid % 10) - 1) };
   },
 };
 

@@ -12,7 +12,7 @@ import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 import { type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
 
-const EMPTY = takeSnapshot(new Ledger({ ofThread: () => ({ vm: '', vcpu: '', life: undefined }) }).totals());
+const EMPTY = takeSnapshot(new Ledger({ ownerOf: () => ({ vm: undefined, vcpu: '' }) }).totals());
 
 interface Guest {
   readonly vcpus: number;

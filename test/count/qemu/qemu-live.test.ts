@@ -8,13 +8,12 @@ import type { Attribution } from '../../../src/count/thread-owners.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 import { IRQ_NOTIFY, IRQFD_DEFERRED, IRQFD_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY } from '../../../src/trace/sink.js';
 
-const LIFE = {};
+const VM_A = { label: 'vm-a' };
 /** 101 and 102 are vCPU 0 and 1 of vm-a, 100 is its main thread. */
 const OWNERS: Attribution = {
-  ofThread: (tid) => ({
-    vm: tid >= 100 && tid < 103 ? 'vm-a' : '',
+  ownerOf: (tid) => ({
+    vm: tid >= 100 && tid < 103 ? VM_A : undefined,
     vcpu: tid === 101 || tid === 102 ? String(tid - 101) : '',
-    life: tid >= 100 && tid < 103 ? LIFE : undefined,
   }),
 };
 
@@ -108,11 +107,11 @@ test('files of one backend share the metrics of their source', () => {
 
 test('what a VM counted goes when it is forgotten; other VMs in the same file stay', () => {
   const ledger = new Ledger(OWNERS);
-  const lifeOf = (id: number) => (id === 101 ? LIFE : undefined);
-  const log = ledger.qemuSource('log', (id) => (id === 101 ? 'vm-a' : 'vm-b'), { lifeOf });
+  const vmOf = (id: number) => (id === 101 ? VM_A : undefined);
+  const log = ledger.qemuSource('log', (id) => (id === 101 ? 'vm-a' : 'vm-b'), { vmOf });
   run(ledger, log, 3, 101);
   run(ledger, log, 4, 202);
-  ledger.forget(LIFE);
+  ledger.forget(VM_A);
   assert.deepEqual(
     takeSnapshot(ledger.totals()).exits.map(({ vm, count }) => [vm, count]),
     [['vm-b', 4]],
@@ -197,18 +196,18 @@ test("QEMU's table of ioeventfds tells kicks from other writes that stay in the 
   // Without the table any write counts where the kernel has no device.
   keptWrite(ledger, kernel, 0xfebf_b000);
   keptWrite(ledger, kernel, 0xfebd_0000);
-  ledger.attribute();
+  ledger.resolveOwners();
   assert.equal(kernelKicks(ledger), 2);
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.setIoeventfd(100, true, 0xfebf_b004, true);
-  ledger.attribute();
+  ledger.resolveOwners();
   keptWrite(ledger, kernel, 0xfebf_b004);
   keptWrite(ledger, kernel, 0xfebf_b000); // the same page, but no queue's address
   keptWrite(ledger, kernel, 0xfebd_0000); // another device's, whose writes QEMU lets KVM collect
   assert.equal(kernelKicks(ledger), 3);
   // Taken away what was never given: the table has holes, so it decides nothing.
   log.setIoeventfd(100, true, 0xfebf_c000, false);
-  ledger.attribute();
+  ledger.resolveOwners();
   keptWrite(ledger, kernel, 0xfebf_d000);
   assert.equal(kernelKicks(ledger), 4);
 });

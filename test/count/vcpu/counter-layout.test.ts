@@ -5,7 +5,7 @@ import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
 /** Exits of one vCPU that each lead to userspace, for every pair of so many reasons. */
 function causesOf(reasons: number) {
-  const ledger = new Ledger({ ofThread: () => ({ vm: 'vm', vcpu: '0', life: undefined }) });
+  const ledger = new Ledger({ ownerOf: () => ({ vm: { label: 'vm' }, vcpu: '0' }) });
   const counts = ledger.kernelSource('test');
   const id = (name: string) => ledger.vocabulary.reasons.id(name);
   let timeNs = 0;

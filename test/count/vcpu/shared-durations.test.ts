@@ -7,8 +7,8 @@ import { Ledger } from '../../../src/count/ledger.js';
 import type { ThreadOwner } from '../../../src/count/thread-owners.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
-const LIVES = [{}, {}];
-const owner = (vm: number, vcpu: number): ThreadOwner => ({ vm: `vm-${vm}`, vcpu: String(vcpu), life: LIVES[vm] });
+const VMS = [{ label: 'vm-0' }, { label: 'vm-1' }];
+const owner = (vm: number, vcpu: number): ThreadOwner => ({ vm: VMS[vm], vcpu: String(vcpu) });
 
 type Step =
   | { readonly what: 'run'; readonly tid: number; readonly ns: number }
@@ -40,7 +40,7 @@ class Model {
   look(): void {
     for (const of of this.#threads.keys()) {
       const found = this.owners.get(of);
-      if (found !== undefined && !this.#found.has(of)) this.#found.set(of, found.vm);
+      if (found !== undefined && !this.#found.has(of)) this.#found.set(of, found.vm?.label ?? '');
     }
   }
 
@@ -70,8 +70,8 @@ test('whenever threads are known, end, and their numbers come again: each durati
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const model = new Model();
-      const nobody: ThreadOwner = { vm: '', vcpu: '', life: undefined };
-      const ledger = new Ledger({ ofThread: (of) => model.owners.get(of) ?? nobody });
+      const unknown: ThreadOwner = { vm: undefined, vcpu: '' };
+      const ledger = new Ledger({ ownerOf: (of) => model.owners.get(of) ?? unknown });
       const counts = ledger.kernelSource('test');
       const reason = ledger.vocabulary.reasons.id('io');
       let timeNs = 0;
@@ -88,7 +88,7 @@ test('whenever threads are known, end, and their numbers come again: each durati
           ledger.endThread(one.tid);
           model.end(one.tid);
         } else if (one.what === 'attribute') {
-          ledger.attribute();
+          ledger.resolveOwners();
           model.look();
         } else assert.deepEqual(told(ledger), model.sums());
       }

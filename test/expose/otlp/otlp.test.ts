@@ -49,12 +49,12 @@ function busySnapshot(vms: number): Snapshot {
 
 /** A VM for every hundred threads, with something of every kind in it. */
 function busyLedger(vms: number): Ledger {
-  const lives = Array.from({ length: vms }, () => ({}));
-  const ofThread = (tid: number): ThreadOwner => {
-    const vm = Math.floor(tid / 100) - 1;
-    return { vm: `vm-${vm}`, vcpu: tid % 100 === 99 ? '' : String(tid % 100), life: lives[vm] };
-  };
-  const ledger = new Ledger({ ofThread }, { collectors: ALL_COLLECTORS });
+  const identities = Array.from({ length: vms }, (_, vm) => ({ label: `vm-${vm}` }));
+  const ownerOf = (tid: number): ThreadOwner => ({
+    vm: identities[Math.floor(tid / 100) - 1],
+    vcpu: tid % 100 === 99 ? '' : String(tid % 100),
+  });
+  const ledger = new Ledger({ ownerOf }, { collectors: ALL_COLLECTORS });
   const { reasons, tracepoints, qemuEvents } = ledger.vocabulary;
   const kernel = ledger.kernelSource('tracefs');
   const [io, hlt, userspace] = [reasons.id('io'), reasons.id('hlt'), reasons.id('KVM_EXIT_IO')];
