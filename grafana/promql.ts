@@ -1,34 +1,26 @@
 /**
- * PromQL for dashboards and rules. Metrics and labels are looked up in the catalogue as the query is put together: one that
- * is not there throws, so that a renamed metric breaks `npm run dashboards` and the tests, not somebody's dashboard.
+ * Builds PromQL for dashboards and rules. An unknown metric or label throws, so a renamed metric breaks
+ * `npm run dashboards` and the tests instead of a dashboard in production.
  */
 import { CATALOGUE } from '../src/snapshot/catalogue.js';
 
-/** Label -> text that it must equal, or one of {@link anyOf}, {@link not}, {@link noneOf}. */
-export type Matchers = Readonly<Record<string, string | Matcher>>;
+/** Label -> the value that it must equal, or a regular expression that it must match. */
+export type Matchers = Readonly<Record<string, string | Pattern>>;
 
-interface Matcher {
-  readonly op: '=~' | '!=' | '!~';
-  readonly value: string;
+interface Pattern {
+  readonly regex: string;
 }
 
-export function anyOf(...patterns: readonly string[]): Matcher {
-  return { op: '=~', value: patterns.join('|') };
+/** Matches a label that fits one of the regular expressions. */
+export function anyOf(...regexes: readonly string[]): Pattern {
+  return { regex: regexes.join('|') };
 }
 
-export function noneOf(...patterns: readonly string[]): Matcher {
-  return { op: '!~', value: patterns.join('|') };
-}
-
-export function not(value: string): Matcher {
-  return { op: '!=', value };
-}
-
-/** What Prometheus itself puts on every series. */
+/** Labels that Prometheus adds to every series. */
 const TARGET_LABELS = ['job', 'instance'];
 const HISTOGRAM_SUFFIX = /_(bucket|sum|count)$/;
-/** What is scraped but not in the catalogue: Prometheus' own, prom-client's defaults. */
-const OTHERS: Readonly<Record<string, readonly string[]>> = {
+/** Metrics outside the catalogue -> their labels: those of Prometheus itself, and prom-client's defaults. */
+const UNCATALOGUED: Readonly<Record<string, readonly string[]>> = {
   up: [],
   kvm_exit_exporter_build_info: ['version', 'node'],
   process_cpu_seconds_total: [],
@@ -43,23 +35,23 @@ const ALL_LABELS = new Set([...TARGET_LABELS, 'le', 'demo', ...CATALOGUE.flatMap
 /** `kvm_exits_total{layer="qemu"}` */
 export function series(name: string, matchers: Matchers = {}): string {
   const known = labelsOf(name);
-  const parts = Object.entries(matchers).map(([label, matcher]) => {
+  const selectors = Object.entries(matchers).map(([label, matcher]) => {
     if (!known.includes(label) && !TARGET_LABELS.includes(label)) throw new Error(`${name} has no label ${label}`);
-    const { op, value } = typeof matcher === 'string' ? { op: '=', value: matcher } : matcher;
-    return `${label}${op}${JSON.stringify(value)}`;
+    if (typeof matcher === 'string') return `${label}=${JSON.stringify(matcher)}`;
+    return `${label}=~${JSON.stringify(matcher.regex)}`;
   });
-  return parts.length === 0 ? name : `${name}{${parts.join(',')}}`;
+  return selectors.length === 0 ? name : `${name}{${selectors.join(',')}}`;
 }
 
-/** Labels of a metric as it is scraped. Recorded series (with colons in their names) are checked by the rules' own tests. */
+/** The labels that a metric may have. Recorded series (with colons in their names) are checked by the rules' tests. */
 function labelsOf(name: string): readonly string[] {
   if (name.includes(':')) return [...ALL_LABELS];
   const own = CATALOGUED.get(name);
   if (own !== undefined && own.type !== 'histogram') return own.labels;
   const histogram = CATALOGUED.get(name.replace(HISTOGRAM_SUFFIX, ''));
   if (histogram?.type === 'histogram' && HISTOGRAM_SUFFIX.test(name)) return [...histogram.labels, 'le'];
-  const other = OTHERS[name];
-  if (other === undefined) throw new Error(`no metric is called ${name}`);
+  const other = UNCATALOGUED[name];
+  if (other === undefined) throw new Error(`no metric has the name ${name}`);
   return other;
 }
 

@@ -1,68 +1,74 @@
 /**
- * Every number that decides whether somebody is woken, in one place. Change it here, then `npm run dashboards` writes the rules anew.
- * Where a number comes from is said beside it; none of them is a law of nature.
+ * Every number that decides whether an alert fires, each with its reason. Change a number here and run
+ * `npm run dashboards`, which writes the rules.
  */
 export const THRESHOLDS = {
-  /** Window of all rates in rules: at least four scrapes of a minute. */
+  /** Window of all rates in rules. It holds at least four scrapes that are a minute apart. */
   rateWindow: '5m',
 
-  /** Exits to userspace of a VM against its own median. */
+  /** A VM's rate of exits to userspace, compared with its own median. */
   spike: {
     baselineWindow: '1d',
-    /** What happens now is not yet its own yardstick. */
+    /** The baseline ends this long ago, so that a spike does not raise its own baseline. */
     baselineOffset: '10m',
-    /** A VM younger than this has no baseline: it boots, and booting is all spikes. */
+    /** A VM younger than this has no baseline, because a VM that boots makes nothing but spikes. */
     minHistory: '1h',
-    /** Rates are exits per second of a VM. Below the floor not even a thousandfold rise matters: 2,000/s at 15 us each are 3 % of a vCPU. */
+    /**
+     * Floors are exits per second of a VM. Below the floor even a thousandfold rise does not matter: 2,000 exits per
+     * second of 15 us each take 3 % of a vCPU.
+     */
     warning: { factor: 5, floor: 2_000, for: '10m' },
     critical: { factor: 20, floor: 20_000, for: '5m' },
   },
 
-  /** A VM on virtio with vhost or ioeventfd stays below a tenth; one on emulated devices comes near to all. */
+  /**
+   * Share of exits that reach QEMU. A VM with virtio and vhost or ioeventfd stays below a tenth; with emulated devices
+   * nearly all exits reach QEMU. `floor` is in exits per second.
+   */
   share: { above: 0.5, floor: 1_000, for: '30m' },
 
-  /** Exits per second and vCPU, by hardware reason as VMX and SVM name it. */
+  /** Exits per second and vCPU, by the names that VMX and SVM give to a hardware reason. */
   storms: {
-    /** A spinning guest; KVM's pause-loop exiting is meant to make these rare. */
+    /** A guest that spins on a lock. KVM's pause-loop exiting makes these rare in a healthy guest. */
     pause: { reasons: ['PAUSE_INSTRUCTION', 'pause'], above: 10_000, for: '10m' },
-    /** MMIO. Kicks of modern virtio come here too (they end in the kernel), so it takes more than a busy disk. */
+    /** MMIO. Kicks of modern virtio devices count here too, so the limit is above what a busy disk makes. */
     mmio: { reasons: ['EPT_MISCONFIG', 'npf'], above: 30_000, for: '15m' },
-    /** Falling asleep and being woken ten thousand times a second. */
+    /** A guest that falls asleep and is woken ten thousand times a second. */
     halt: { reasons: ['HLT', 'hlt'], above: 10_000, for: '15m' },
   },
 
-  /** Exits after which a guest does not go on. One is enough; it is shown for as long as the window. */
+  /** Exits after which a guest does not go on. One such exit fires the alert for as long as `window`. */
   fatal: {
     critical: ['KVM_EXIT_INTERNAL_ERROR', 'KVM_EXIT_FAIL_ENTRY'],
-    /** Some guests reboot by a triple fault, so this one is no proof of harm. */
+    /** Some guests reboot by a triple fault, so this exit does not prove a failure. */
     warning: ['KVM_EXIT_SHUTDOWN'],
     window: '10m',
-    /** An outage of Prometheus shorter than this does not make an old fatal exit look new. */
+    /** How far back an exit is recognised as an old one. After a longer outage of Prometheus it looks new. */
     memory: '1h',
   },
 
-  /** A vCPU that waits in QEMU for a device and does not come back. */
+  /** A vCPU that waits in QEMU for a device and does not return. `memory`: how far back normal waiting is looked up. */
   stuck: { for: '5m', memory: '6h' },
 
-  /** Share of a vCPU's time that exits take, idle time apart. */
+  /** Share of a vCPU's time that exits take, without idle time. */
   timeLost: { warning: { above: 0.25, for: '15m' }, critical: { above: 0.6, for: '15m' } },
 
   exporter: {
-    /** Which scrape jobs are ours. */
+    /** Regular expression for the scrape jobs of kvm-exit-exporter. */
     job: '.*kvm-exit-exporter.*',
     down: { for: '5m' },
     absent: { for: '15m' },
     sourceDown: { for: '5m' },
-    /** Share of all events. A thousandth does not change what a dashboard says, but it should not be the rule. */
+    /** Share of all events. Losing a thousandth does not change the picture, but should not last. */
     lost: { above: 0.001, for: '10m' },
     gaps: { window: '15m', for: '5m' },
-    /** What was refused once has no series until its VM is gone, so it is shown for long. */
+    /** A refused series is missing for as long as its VM exists, so the alert stays on for long. */
     limited: { window: '6h', for: '15m' },
     malformed: { window: '15m', for: '15m' },
   },
 } as const satisfies Thresholds;
 
-/** What a test may shorten. */
+/** The type without the literal values, so that a test can use shorter times. */
 export interface Thresholds {
   readonly rateWindow: string;
   readonly spike: {
@@ -105,5 +111,5 @@ interface SpikeLimit {
   readonly for: string;
 }
 
-/** Where people find the runbooks; alerts and dashboards link there. */
+/** Address of the runbooks. Alerts and dashboards link to it. */
 export const RUNBOOKS = 'https://github.com/kvm-exit-exporter/kvm-exit-exporter/blob/main/deploy/runbooks';

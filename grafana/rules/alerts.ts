@@ -1,4 +1,4 @@
-/** What wakes somebody. Each alert has a runbook of its name in deploy/runbooks; a test holds the two together. */
+/** The alerts. Each has a runbook of the same name in deploy/runbooks; a test checks that both exist. */
 
 import { anyOf, series, sumWithout } from '../promql.js';
 import { RUNBOOKS, type Thresholds } from '../thresholds.js';
@@ -6,10 +6,10 @@ import { exporterAlerts } from './exporter-alerts.js';
 import { recorded } from './recording-rules.js';
 import type { AlertRule, RuleGroup } from './rule-files.js';
 
-const OF_VM = 'VM {{ $labels.vm }} on {{ $labels.instance }}';
+const VM = 'VM {{ $labels.vm }} on {{ $labels.instance }}';
 
 export function alerts(thresholds: Thresholds): RuleGroup[] {
-  const vm = [
+  const vmAlerts = [
     ...spikes(thresholds),
     highShare(thresholds),
     ...storms(thresholds),
@@ -18,7 +18,7 @@ export function alerts(thresholds: Thresholds): RuleGroup[] {
     ...timeLost(thresholds),
   ];
   return [
-    { name: 'kvm-exits.alerts', rules: vm.map(withRunbook) },
+    { name: 'kvm-exits.alerts', rules: vmAlerts.map(withRunbook) },
     { name: 'kvm-exit-exporter.alerts', rules: exporterAlerts(thresholds).map(withRunbook) },
   ];
 }
@@ -29,7 +29,8 @@ function withRunbook(rule: AlertRule): AlertRule {
 
 function spikes({ rateWindow, spike }: Thresholds): AlertRule[] {
   const { toQemu, baseline } = recorded(rateWindow);
-  const usual = `{{ printf "${baseline}{job=%q,instance=%q,vm=%q}" .Labels.job .Labels.instance .Labels.vm | query | first | value | humanize }}`;
+  const query = `printf "${baseline}{job=%q,instance=%q,vm=%q}" .Labels.job .Labels.instance .Labels.vm | query`;
+  const usual = `{{ ${query} | first | value | humanize }}`;
   return (['critical', 'warning'] as const).map((severity) => {
     const { factor, floor, for: pending } = spike[severity];
     return {
@@ -38,8 +39,10 @@ function spikes({ rateWindow, spike }: Thresholds): AlertRule[] {
       for: pending,
       labels: { severity },
       annotations: {
-        summary: `${OF_VM} makes far more exits to QEMU than it usually does`,
-        description: `${OF_VM} makes {{ $value | humanize }} exits per second to QEMU, more than ${factor} times its median of the last ${spike.baselineWindow} (${usual}/s), for ${pending}.`,
+        summary: `${VM} makes far more exits to QEMU than usual`,
+        description:
+          `${VM} makes {{ $value | humanize }} exits per second to QEMU, more than ${factor} times its median ` +
+          `of the last ${spike.baselineWindow} (${usual}/s), for ${pending}.`,
       },
     };
   });
@@ -53,15 +56,17 @@ function highShare({ rateWindow, share }: Thresholds): AlertRule {
     for: share.for,
     labels: { severity: 'warning' },
     annotations: {
-      summary: `Most VM exits of ${OF_VM} go on to QEMU`,
-      description: `{{ $value | humanizePercentage }} of the exits of ${OF_VM} reach QEMU, at more than ${share.floor} a second, for ${share.for}. With virtio, vhost and ioeventfd it is less than a tenth.`,
+      summary: `Most VM exits of ${VM} reach QEMU`,
+      description:
+        `{{ $value | humanizePercentage }} of the exits of ${VM} reach QEMU, at more than ${share.floor} per second, ` +
+        `for ${share.for}. With virtio, vhost and ioeventfd it is less than a tenth.`,
     },
   };
 }
 
 const STORMS = [
   ['KvmPauseExitStorm', 'pause', 'spins on locks: its vCPUs wait for each other'],
-  ['KvmMmioExitStorm', 'mmio', 'faults on memory-mapped devices or on pages that are not mapped'],
+  ['KvmMmioExitStorm', 'mmio', 'faults on memory-mapped devices or on unmapped pages'],
   ['KvmHaltExitStorm', 'halt', 'falls asleep and is woken all the time'],
 ] as const;
 
@@ -76,14 +81,16 @@ function storms({ rateWindow, storms }: Thresholds): AlertRule[] {
       for: pending,
       labels: { severity: 'warning' },
       annotations: {
-        summary: `${OF_VM} ${what}`,
-        description: `${OF_VM} makes {{ $value | humanize }} {{ $labels.reason }} exits per second and vCPU (more than ${above}) for ${pending}.`,
+        summary: `${VM} ${what}`,
+        description:
+          `${VM} makes {{ $value | humanize }} {{ $labels.reason }} exits per second and vCPU ` +
+          `(more than ${above}) for ${pending}.`,
       },
     };
   });
 }
 
-/** A counter that was not there before has not risen, for Prometheus: its first appearance is asked for apart. */
+/** `increase()` misses the first sample of a new series, so the second operand of `or` finds a new series. */
 function fatalExits({ fatal }: Thresholds): AlertRule[] {
   return (['critical', 'warning'] as const).map((severity) => {
     const exits = series('kvm_exits_total', { layer: 'qemu', reason: anyOf(...fatal[severity]) });
@@ -95,28 +102,36 @@ function fatalExits({ fatal }: Thresholds): AlertRule[] {
       for: '0m',
       labels: { severity },
       annotations: {
-        summary: `${OF_VM} ended with {{ $labels.reason }}`,
-        description: `KVM could not or would not run ${OF_VM} any further: {{ $value | humanize }} exits with {{ $labels.reason }} in the last ${fatal.window}. One is enough to stop a guest.`,
+        summary: `${VM} ended with {{ $labels.reason }}`,
+        description:
+          `KVM cannot run ${VM} any further: {{ $value | humanize }} exits with {{ $labels.reason }} ` +
+          `in the last ${fatal.window}. One is enough to stop a guest.`,
       },
     };
   });
 }
 
-/** No exit and no entry, while QEMU has a vCPU of this VM for a device. A paused VM is quiet too, but its vCPUs left on a signal. */
+/**
+ * A vCPU without any exit, in a VM that waits in QEMU for a device. A paused VM makes no exits either, but its vCPUs
+ * left KVM_RUN on a signal, so it does not wait for a device.
+ */
 function stuck({ rateWindow, stuck }: Thresholds): AlertRule {
   const { vcpuExits, waiting } = recorded(rateWindow);
+  const unpaired = series('kvm_exit_exporter_unpaired_exits_total', { layer: 'qemu' });
   return {
     alert: 'KvmVcpuStuckInQemu',
     expr:
       `${sumWithout(['layer'], vcpuExits)} == 0\nand on (job, instance, vm)\n` +
       `(${waiting} > min_over_time(${waiting}[${stuck.memory}]))\n` +
-      // Counters that began anew say nothing about what they were before.
-      `unless on (job, instance, vm)\nresets(${series('kvm_exit_exporter_unpaired_exits_total', { layer: 'qemu' })}[${stuck.memory}]) > 0`,
+      // After a restart of the agent, the counters do not show what was waiting before it.
+      `unless on (job, instance, vm)\nresets(${unpaired}[${stuck.memory}]) > 0`,
     for: stuck.for,
     labels: { severity: 'critical' },
     annotations: {
-      summary: `vCPU {{ $labels.vcpu }} of ${OF_VM} does not come back from QEMU`,
-      description: `vCPU {{ $labels.vcpu }} of ${OF_VM} made no exit for ${rateWindow} and more, while the VM waits in QEMU for a port or MMIO access to end.`,
+      summary: `vCPU {{ $labels.vcpu }} of ${VM} does not return from QEMU`,
+      description:
+        `vCPU {{ $labels.vcpu }} of ${VM} has made no exit for at least ${rateWindow}, ` +
+        'while the VM waits in QEMU for a port or MMIO access to end.',
     },
   };
 }
@@ -130,8 +145,10 @@ function timeLost({ rateWindow, timeLost }: Thresholds): AlertRule[] {
       for: pending,
       labels: { severity },
       annotations: {
-        summary: `vCPU {{ $labels.vcpu }} of ${OF_VM} loses its time to VM exits`,
-        description: `vCPU {{ $labels.vcpu }} of ${OF_VM} spends {{ $value | humanizePercentage }} of its time in KVM and QEMU instead of its guest, idle time apart (more than ${above * 100}% for ${pending}).`,
+        summary: `vCPU {{ $labels.vcpu }} of ${VM} loses its time to VM exits`,
+        description:
+          `vCPU {{ $labels.vcpu }} of ${VM} spends {{ $value | humanizePercentage }} of its time in KVM and QEMU ` +
+          `instead of its guest, without idle time (more than ${above * 100}% for ${pending}).`,
       },
     };
   });

@@ -1,4 +1,4 @@
-/** Alerts about the agent itself: when it is silent, all the others are. */
+/** Alerts about the agent itself. Without a working agent none of the alerts about VMs can fire. */
 import { anyOf, series, sumWithout } from '../promql.js';
 import type { Thresholds } from '../thresholds.js';
 import type { AlertRule } from './rule-files.js';
@@ -14,47 +14,59 @@ export function exporterAlerts({ rateWindow, exporter }: Thresholds): AlertRule[
   return [
     warning('KvmExitExporterDown', `${series('up', job)} == 0`, exporter.down.for, {
       summary: `${AGENT} cannot be scraped`,
-      description: `${AGENT} did not answer for ${exporter.down.for}. VM exits of this host are not counted, and none of its other alerts can fire.`,
+      description:
+        `${AGENT} has not answered for ${exporter.down.for}. ` +
+        'VM exits of this host are not counted, and none of its other alerts can fire.',
     }),
     warning('KvmExitExporterAbsent', `absent(${series('up', job)})`, exporter.absent.for, {
       summary: 'No kvm-exit-exporter is scraped at all',
-      description: `Prometheus has had no target of a job like ${exporter.job} for ${exporter.absent.for}: nothing counts VM exits.`,
+      description:
+        `Prometheus has had no target with a job like ${exporter.job} for ${exporter.absent.for}. ` +
+        'No VM exits are counted.',
     }),
     warning('KvmExitExporterSourceDown', `${series('kvm_exit_exporter_source_up')} == 0`, exporter.sourceDown.for, {
       summary: `${SOURCE} is down`,
-      description: `${SOURCE} is not read for ${exporter.sourceDown.for}; what it would tell is missing from all figures.`,
+      description: `${SOURCE} has not been read for ${exporter.sourceDown.for}. Its events are missing from all figures.`,
     }),
     warning(
       'KvmExitExporterEventsLost',
       `${lost}\n/\n(${events} + ${lost}) > ${exporter.lost.above}`,
       exporter.lost.for,
       {
-        summary: `The agent on {{ $labels.instance }} loses events of {{ $labels.source }}`,
-        description: `{{ $value | humanizePercentage }} of the events of {{ $labels.source }} on {{ $labels.instance }} are overwritten before the agent reads them, for ${exporter.lost.for}. Counts are too low by as much.`,
+        summary: 'The agent on {{ $labels.instance }} loses events of {{ $labels.source }}',
+        description:
+          '{{ $value | humanizePercentage }} of the events of {{ $labels.source }} on {{ $labels.instance }} have been ' +
+          `overwritten before the agent read them, for ${exporter.lost.for}. Counts are too low by that share.`,
       },
     ),
     warning('KvmExitExporterUnknownGaps', `${sumWithout(['cpu'], gaps)} > 0`, exporter.gaps.for, {
-      summary: `{{ $labels.source }} on {{ $labels.instance }} has gaps of unknown size`,
-      description: `{{ $value | humanize }} gaps in {{ $labels.source }} on {{ $labels.instance }} in ${exporter.gaps.window}; how many events are missing cannot be known.`,
+      summary: 'Source {{ $labels.source }} on {{ $labels.instance }} has gaps of unknown size',
+      description:
+        '{{ $value | humanize }} gaps in {{ $labels.source }} on {{ $labels.instance }} ' +
+        `in ${exporter.gaps.window}. The number of missing events is unknown.`,
     }),
-    warning('KvmExitExporterSeriesLimited', limited(exporter.limited.window), exporter.limited.for, {
+    warning('KvmExitExporterSeriesLimited', refusedSeries(exporter.limited.window), exporter.limited.for, {
       summary: 'The agent on {{ $labels.instance }} is at its limit of series',
-      description: `{{ $value | humanize }} series on {{ $labels.instance }} got no place of their own in ${exporter.limited.window} and are summed as "other" (limit: {{ $labels.limit }}). Sums are right; details are missing.`,
+      description:
+        `{{ $value | humanize }} series on {{ $labels.instance }} exceeded the limit in ${exporter.limited.window} ` +
+        'and are added up as "other" (limit: {{ $labels.limit }}). Totals are right; details are missing.',
     }),
     warning(
       'KvmExitExporterMalformedInput',
       `increase(${series('kvm_exit_exporter_malformed_total')}[${exporter.malformed.window}]) > 0`,
       exporter.malformed.for,
       {
-        summary: `The agent on {{ $labels.instance }} cannot read parts of {{ $labels.source }}`,
-        description: `{{ $value | humanize }} pieces of {{ $labels.source }} on {{ $labels.instance }} could not be decoded in ${exporter.malformed.window} ({{ $labels.kind }}).`,
+        summary: 'The agent on {{ $labels.instance }} cannot decode parts of {{ $labels.source }}',
+        description:
+          '{{ $value | humanize }} pieces of {{ $labels.source }} on {{ $labels.instance }} could not be decoded ' +
+          `in ${exporter.malformed.window} (kind: {{ $labels.kind }}).`,
       },
     ),
   ];
 }
 
-/** Refused in the window; or at once, by an agent that began in it. */
-function limited(window: string): string {
+/** Series refused within the window. An agent that started within the window has no increase yet, only a value. */
+function refusedSeries(window: string): string {
   const refused = series('kvm_exit_exporter_series_limited_total');
   return `increase(${refused}[${window}]) > 0\nor\n(${refused} > 0 unless ${refused} offset ${window})`;
 }

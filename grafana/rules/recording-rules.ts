@@ -1,12 +1,13 @@
 /**
- * Recording rules: what alerts rest on, and what makes a query over a month cheap. Named level:metric:operations; the level
- * says which labels are left besides the target's own (job, instance ...), which is why everything aggregates with `without`.
+ * Recording rules. Alerts build on them, and they make queries over a month cheap. Their names have the form
+ * level:metric:operations. The level lists the labels that are left besides those of the target (job, instance ...);
+ * to keep the target's labels, all rules aggregate with `without`.
  */
 import { anyOf, series, sumWithout } from '../promql.js';
 import type { Thresholds } from '../thresholds.js';
 import type { RuleGroup } from './rule-files.js';
 
-/** Names of what is recorded; the window is part of most. */
+/** Names of the recorded series. Most contain the window of their rates. */
 export function recorded(window: string) {
   return {
     vcpuExits: `vcpu_layer:kvm_exits:rate${window}`,
@@ -54,7 +55,7 @@ export function recordingRules({ rateWindow, spike }: Thresholds): RuleGroup[] {
         { record: name.toQemu, expr: sumWithout(['layer'], series(name.vmExits, { layer: 'qemu' })) },
         {
           record: name.baseline,
-          // The median: hours of trouble do not move it, a VM that grows over days does.
+          // A few hours of trouble do not move the median; growth over days does.
           expr:
             `quantile_over_time(0.5, ${name.toQemu}[${spike.baselineWindow}] offset ${spike.baselineOffset})\n` +
             `and\n${name.toQemu} offset ${spike.minHistory}`,
@@ -64,16 +65,17 @@ export function recordingRules({ rateWindow, spike }: Thresholds): RuleGroup[] {
   ];
 }
 
-/** Of the exits in a layer-wise rate: the share that QEMU had to serve. The layers are two legs of one trip: divided, never added. */
+/** Share of exits that reach QEMU. @param rates a recorded series with the label `layer` */
 function share(rates: string): string {
-  const of = (layer: string) => sumWithout(['layer'], series(rates, { layer }));
-  return `${of('qemu')}\n/\n(${of('kvm')} > 0)`;
+  const rateOf = (layer: string) => sumWithout(['layer'], series(rates, { layer }));
+  return `${rateOf('qemu')}\n/\n(${rateOf('kvm')} > 0)`;
 }
 
 /**
- * vCPUs that are in QEMU now, for a port or an MMIO page: exits that have neither a duration nor a reason to lack one. From
- * that, exits of other reasons that were never paired are taken off too, as nobody counts these by reason; so it
- * may be too low by a number that only ever grows, and is never too high. Who uses it compares it with its own past.
+ * Number of vCPUs that are in QEMU now because of a port or an MMIO page: such exits without a duration, minus the
+ * unpaired exits, which never get one. Unpaired exits are not counted by reason, so those of other reasons are
+ * subtracted too. The result can be too low by a number that only grows, and is never too high. Compare it only with
+ * its own past.
  */
 function waiting(): string {
   const io = { layer: 'qemu', reason: anyOf('KVM_EXIT_IO', 'KVM_EXIT_MMIO') };
