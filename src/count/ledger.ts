@@ -1,10 +1,11 @@
 import { Names } from '../trace/names.js';
 import type { Vocabulary } from '../trace/sink.js';
-import { Busiest } from './busiest.js';
+import { BusiestAddresses } from './busiest-addresses.js';
 import { addCount, addCounters, newCounters, sumCounters } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { IdleThreads } from './idle-threads.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
+import type { LedgerTotals } from './ledger-totals.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
 import {
   addQemuViews,
@@ -15,11 +16,10 @@ import {
   qemuEventsByVm,
 } from './qemu-views.js';
 import { type Attribution, type ThreadOwner, ThreadOwners, type VmIdentity } from './thread-owners.js';
-import type { Totals } from './totals.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
-import { VmSum } from './vm-sums.js';
+import { VmTotals } from './vm-totals.js';
 
 export interface LedgerOptions {
   readonly collectors?: Collectors;
@@ -60,7 +60,7 @@ export class Ledger {
   readonly #owners: ThreadOwners;
   readonly #idleThreads = new IdleThreads();
   /** By VM: which of its addresses are shown. */
-  readonly #busiest = new Map<string, Busiest>();
+  readonly #busiest = new Map<string, BusiestAddresses>();
   /** One histogram per VM: its vCPUs share it. */
   readonly #durations = new WeakMap<VmIdentity, ExitDurations>();
 
@@ -166,7 +166,7 @@ export class Ledger {
       for (const id of [...counts.events.keys()]) if (vmOf?.(id) === vm) counts.forget(id);
   }
 
-  totals(): Totals {
+  totals(): LedgerTotals {
     const vms = this.#sum();
     for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
     return {
@@ -175,11 +175,11 @@ export class Ledger {
       collectors: this.collectors,
       vms,
       kernelCountsAll: this.#coverage.ever,
-      hits: this.#kernel.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters()),
+      tracepointHits: this.#kernel.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters()),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       sources: this.#sources(),
-      devices: (vm) => this.#attribution.devicesOf?.(vm),
-      busiest: (vm, sum) => this.#busiestOf(vm).select(sum.io, sum.ioOthers),
+      devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
+      busiestAddresses: (vm, { io, otherIo }) => this.#busiestOf(vm).select(io, otherIo),
     };
   }
 
@@ -208,14 +208,14 @@ export class Ledger {
     return done;
   }
 
-  #busiestOf(vm: string): Busiest {
-    const known = this.#busiest.get(vm) ?? new Busiest(this.#ioAddresses);
+  #busiestOf(vm: string): BusiestAddresses {
+    const known = this.#busiest.get(vm) ?? new BusiestAddresses(this.#ioAddresses);
     this.#busiest.set(vm, known);
     return known;
   }
 
-  #sum(): Map<string, VmSum> {
-    const vms = new Map<string, VmSum>();
+  #sum(): Map<string, VmTotals> {
+    const vms = new Map<string, VmTotals>();
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) {
         const owner = this.#owners.ownerOf(vcpu.tid);
@@ -277,10 +277,10 @@ function labelOf({ vm }: ThreadOwner): string {
   return vm?.label ?? '';
 }
 
-function sumOf(vms: Map<string, VmSum>, label: string): VmSum {
+function sumOf(vms: Map<string, VmTotals>, label: string): VmTotals {
   let sum = vms.get(label);
   if (sum === undefined) {
-    sum = new VmSum();
+    sum = new VmTotals();
     vms.set(label, sum);
   }
   return sum;

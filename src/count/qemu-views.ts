@@ -7,7 +7,7 @@ import type { QemuCounts } from './qemu/qemu-counts.js';
 import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu/qemu-signals.js';
 import type { VmIdentity } from './thread-owners.js';
 import { Ioeventfds } from './vcpu/ioeventfds.js';
-import type { VcpuSum, VmSum } from './vm-sums.js';
+import type { VcpuTotals, VmTotals } from './vm-totals.js';
 
 /** Which of QEMU's trace backends wrote a trace. */
 export type QemuBackend = 'ftrace' | 'log' | 'simple';
@@ -25,7 +25,7 @@ export interface QemuView {
   readonly vmOf?: ((id: number) => VmIdentity | undefined) | undefined;
 }
 
-type Vms = (vm: string) => VmSum;
+type Vms = (vm: string) => VmTotals;
 
 const BACKENDS: readonly QemuBackend[] = ['ftrace', 'log', 'simple'];
 
@@ -38,7 +38,7 @@ export function addQemuViews(views: readonly QemuView[], vms: Vms): void {
   }
   for (const { counts, owner } of views)
     for (const [id, regions] of counts.regions) {
-      const names = vms(owner(id)).regions;
+      const names = vms(owner(id)).regionNames;
       for (const [address, name] of regions) if (!names.has(address)) names.set(address, name);
     }
 }
@@ -79,7 +79,7 @@ export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventf
 
 /** Adds up what one backend says of each vCPU, then takes the larger of that and what the other backends said. */
 function addRunExits(views: readonly QemuView[], vms: Vms): void {
-  const own = new Map<VcpuSum, Counters>();
+  const own = new Map<VcpuTotals, Counters>();
   for (const { counts, owner } of views) {
     for (const [id, byCpu] of counts.runExits) {
       const vm = vms(owner(id));
@@ -93,7 +93,7 @@ function addRunExits(views: readonly QemuView[], vms: Vms): void {
 }
 
 function addSignals(views: readonly QemuView[], vms: Vms): void {
-  const own = new Map<VmSum, Map<string, Float64Array>>();
+  const own = new Map<VmTotals, Map<string, Float64Array>>();
   for (const { counts, owner, isVcpu } of views) {
     for (const [id, devices] of counts.signals.counts) {
       const vm = vms(owner(id));

@@ -1,12 +1,13 @@
+import type { AddressCounts } from '../count/busiest-addresses.js';
 import { type Counters, withRoomFor } from '../count/counters/counters.js';
 import { summarize } from '../count/counters/duration-histogram.js';
 import type { SourceCounts } from '../count/counters/source-counts.js';
+import type { LedgerTotals } from '../count/ledger-totals.js';
 import { SIGNAL_KINDS } from '../count/qemu/qemu-signals.js';
-import type { Totals } from '../count/totals.js';
 import type { CounterSlot } from '../count/vcpu/counter-layout.js';
 import { decodeIoKey } from '../count/vcpu/io-table.js';
 import { deviceAt } from '../count/vcpu/pc-devices.js';
-import type { VmSum } from '../count/vm-sums.js';
+import type { VmTotals } from '../count/vm-totals.js';
 import type { Names } from '../trace/names.js';
 import type { DeviceRanges } from '../trace/sink.js';
 import { Columns, ExitRows } from './exit-rows.js';
@@ -28,20 +29,22 @@ import type {
  * Turns sums by id into counts by name.
  * @param infos the VMs to describe, whether they had events or not
  */
-export function takeSnapshot(sums: Totals, infos: readonly VmInfo[] = []): Snapshot {
+export function takeSnapshot(sums: LedgerTotals, infos: readonly VmInfo[] = []): Snapshot {
   const { vocabulary, collectors, layout, vms } = sums;
   const { reasons } = vocabulary;
   const causeSlots = layout.slots('causes');
-  const each = <T>(of: (vm: string, sum: VmSum) => T[]): T[] => [...vms].flatMap(([vm, sum]) => of(vm, sum));
+  const each = <T>(of: (vm: string, sum: VmTotals) => T[]): T[] => [...vms].flatMap(([vm, sum]) => of(vm, sum));
   return {
     exits: exits(sums),
     durations: collectors.duration ? each((vm, sum) => durations(vm, sum, reasons)) : [],
     outside: collectors.duration ? each(outside) : [],
     unpaired: collectors.duration ? each(unpaired) : [],
     causes: collectors.causes ? each((vm, sum) => causes(vm, sum, reasons, causeSlots)) : [],
-    io: collectors.io ? each((vm, sum) => io(vm, sum.regions, sums.devices(vm), sums.busiest(vm, sum))) : [],
+    io: collectors.io
+      ? each((vm, sum) => io(vm, sum.regionNames, sums.devicesOf(vm), sums.busiestAddresses(vm, sum)))
+      : [],
     eventfds: collectors.eventfd ? each(eventfds) : [],
-    tracepoints: named(sums.hits, vocabulary.tracepoints),
+    tracepoints: named(sums.tracepointHits, vocabulary.tracepoints),
     qemuEvents: [...sums.qemuEvents].flatMap(([vm, cells]) =>
       named(cells, vocabulary.qemuEvents).map(({ name, count }) => ({ vm, event: name, count })),
     ),
@@ -54,7 +57,7 @@ export function takeSnapshot(sums: Totals, infos: readonly VmInfo[] = []): Snaps
   };
 }
 
-function exits({ vms, vocabulary, layout, kernelCountsAll }: Totals): ExitRows {
+function exits({ vms, vocabulary, layout, kernelCountsAll }: LedgerTotals): ExitRows {
   const [kvmSlots, qemuSlots] = [layout.slots('kvm'), layout.slots('qemu')];
   const labels: { readonly vm: string; readonly vcpu: string }[] = [];
   const columns = new Columns();
@@ -87,7 +90,7 @@ function withKernel(qemu: Counters, slots: readonly CounterSlot[], kernel: Count
   return sum;
 }
 
-function durations(vm: string, sum: VmSum, reasons: Names): ExitDuration[] {
+function durations(vm: string, sum: VmTotals, reasons: Names): ExitDuration[] {
   const { kvm, qemu } = sum.durations;
   const layers = [
     ['kvm', kvm],
@@ -100,7 +103,7 @@ function durations(vm: string, sum: VmSum, reasons: Names): ExitDuration[] {
   );
 }
 
-function outside(vm: string, { vcpus }: VmSum): OutsideTime[] {
+function outside(vm: string, { vcpus }: VmTotals): OutsideTime[] {
   return Array.from(vcpus, ([vcpu, { kvmNs, qemuNs, idleNs }]) => ({
     vm,
     vcpu,
@@ -110,14 +113,14 @@ function outside(vm: string, { vcpus }: VmSum): OutsideTime[] {
   }));
 }
 
-function unpaired(vm: string, { unpairedKvm, unpairedQemu }: VmSum): UnpairedCount[] {
+function unpaired(vm: string, { unpairedKvm, unpairedQemu }: VmTotals): UnpairedCount[] {
   return [
     { vm, layer: 'kvm', count: unpairedKvm },
     { vm, layer: 'qemu', count: unpairedQemu },
   ];
 }
 
-function causes(vm: string, { kernel }: VmSum, reasons: Names, slots: readonly CounterSlot[]): CauseCount[] {
+function causes(vm: string, { kernel }: VmTotals, reasons: Names, slots: readonly CounterSlot[]): CauseCount[] {
   return slots.flatMap(({ slot, reason, userspaceReason }) => {
     const count = kernel[slot] ?? 0;
     return count > 0
@@ -130,7 +133,7 @@ function io(
   vm: string,
   regions: ReadonlyMap<number, string>,
   own: DeviceRanges | undefined,
-  { series, rest }: ReturnType<Totals['busiest']>,
+  { series, rest }: AddressCounts,
 ): IoCount[] {
   const counts: IoCount[] = [];
   for (const [key, count] of series) {
@@ -152,7 +155,7 @@ function io(
   return counts;
 }
 
-function eventfds(vm: string, { kicks, interrupts, qemuSignals }: VmSum): EventfdCount[] {
+function eventfds(vm: string, { kicks, interrupts, qemuSignals }: VmTotals): EventfdCount[] {
   const seenByQemu = [...qemuSignals].flatMap(([device, counts]) =>
     SIGNAL_KINDS.map((kind, index) => ({ vm, kind, seenBy: 'qemu' as const, device, count: counts[index] ?? 0 })),
   );
@@ -172,7 +175,7 @@ function named(cells: Counters, names: Names): NamedCount[] {
   return counts;
 }
 
-function withVcpus(info: VmInfo, sum: VmSum | undefined): VmInfo {
+function withVcpus(info: VmInfo, sum: VmTotals | undefined): VmInfo {
   const seen = [...(sum?.vcpus.keys() ?? [])].filter((vcpu) => vcpu !== '').length;
   return { ...info, vcpus: Math.max(info.vcpus, seen) };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Busiest } from '../../../src/count/busiest.js';
+import { BusiestAddresses } from '../../../src/count/busiest-addresses.js';
 import {
   BUCKET_SECONDS,
   newHistogram,
@@ -61,14 +61,14 @@ test('IoTable keeps an address that is accessed all the time through a spray of 
   assert.equal(new Map(table.entries()).get(hot), 8192);
 });
 
-test('Busiest shows at most its limit, tells each access once, and no figure of it falls', () => {
+test('BusiestAddresses shows at most its limit, tells each access once, and no figure of it falls', () => {
   const rounds = fc.array(
     fc.array(fc.tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 500 })), { maxLength: 40 }),
     { maxLength: 12 },
   );
   fc.assert(
     fc.property(rounds, (all) => {
-      const busiest = new Busiest(20);
+      const busiest = new BusiestAddresses(20);
       const counts = new Map<number, number>();
       let before = new Map<number, number>();
       let restBefore = 0;
@@ -94,8 +94,8 @@ test('Busiest shows at most its limit, tells each access once, and no figure of 
   );
 });
 
-test('Busiest follows what a guest turns to, without a jump in the sum of all else', () => {
-  const busiest = new Busiest(2);
+test('BusiestAddresses follows what a guest turns to, without a jump in the sum of all else', () => {
+  const busiest = new BusiestAddresses(2);
   const [boot, disk, net] = [1, 2, 3].map((port) => ioKey(false, false, true, port)) as [number, number, number];
   const look = (counts: [number, number][]) => {
     const { series, rest } = busiest.select(new Map(counts), new Float64Array(8));

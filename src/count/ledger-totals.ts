@@ -1,0 +1,30 @@
+import type { DeviceRanges, Vocabulary } from '../trace/sink.js';
+import type { AddressCounts } from './busiest-addresses.js';
+import type { Counters } from './counters/counters.js';
+import type { SourceCounts } from './counters/source-counts.js';
+import type { CounterLayout } from './vcpu/counter-layout.js';
+import type { Collectors } from './vcpu/vcpu-counts.js';
+import type { VmTotals } from './vm-totals.js';
+
+/** What a ledger has counted so far. It refers to live counters: read it before the next event is counted. */
+export interface LedgerTotals {
+  readonly vocabulary: Vocabulary;
+  readonly layout: CounterLayout;
+  readonly collectors: Collectors;
+  /** Label of the VM -> what was counted for it; under '' what threads of no known VM did. */
+  readonly vms: ReadonlyMap<string, VmTotals>;
+  /**
+   * True if a live kernel trace has counted the exits of all VMs for at least part of the time. QEMU's own counts of exits then belong to
+   * the rest of the time.
+   */
+  readonly kernelCountsAll: boolean;
+  /** Hits by id of the tracepoint. */
+  readonly tracepointHits: Counters;
+  /** Label of the VM -> events by id of the QEMU event. */
+  readonly qemuEvents: ReadonlyMap<string, Counters>;
+  readonly sources: readonly { readonly name: string; readonly counts: SourceCounts }[];
+  /** Address ranges of the VM's devices; undefined if the VM was not asked for them. */
+  readonly devicesOf: (vm: string) => DeviceRanges | undefined;
+  /** Chooses the addresses that get series of their own; call it once per snapshot. */
+  readonly busiestAddresses: (vm: string, totals: VmTotals) => AddressCounts;
+}

@@ -1,0 +1,75 @@
+import { addCounters, type Counters, newCounters } from './counters/counters.js';
+import { ExitDurations } from './vcpu/exit-durations.js';
+import type { VcpuCounts } from './vcpu/vcpu-counts.js';
+
+/** What was counted for one vCPU, by all of its threads. */
+export interface VcpuTotals {
+  /** Counts of the kernel's trace by slot. Read only: it may be the counter array of the vCPU itself. */
+  kernel: Counters;
+  /** Counts of `kvm_run_exit`, QEMU's view of exits to userspace, by reason. */
+  qemu: Counters;
+  kvmNs: number;
+  qemuNs: number;
+  idleNs: number;
+}
+
+const NONE: Counters = new Float64Array(0);
+
+/** What all sources counted for one VM. */
+export class VmTotals {
+  /** vCPU number -> its totals; under '' exits whose vCPU is not known. */
+  readonly vcpus = new Map<string, VcpuTotals>();
+  /** The histograms to add up. A set, because the vCPUs of a VM usually share one. */
+  readonly #durations = new Set<ExitDurations>();
+  unpairedKvm = 0;
+  unpairedQemu = 0;
+  /** Counts of the kernel's trace by slot, all vCPUs together. */
+  kernel: Counters = newCounters();
+  /** Key of an {@link IoTable} -> accesses. */
+  readonly io = new Map<number, number>();
+  /** Accesses that no table kept by address, by {@link ioKind}. */
+  readonly otherIo = new Float64Array(8);
+  /** Device -> signals by kind, as QEMU's own trace counts them. */
+  readonly qemuSignals = new Map<string, Float64Array>();
+  /** Port, or address of an MMIO page -> QEMU's name of the memory region there. */
+  readonly regionNames = new Map<number, string>();
+  kicks = 0;
+  interrupts = 0;
+
+  vcpu(vcpu: string): VcpuTotals {
+    let totals = this.vcpus.get(vcpu);
+    if (totals === undefined) {
+      totals = { kernel: NONE, qemu: NONE, kvmNs: 0, qemuNs: 0, idleNs: 0 };
+      this.vcpus.set(vcpu, totals);
+    }
+    return totals;
+  }
+
+  /** Read only: these may be the live histograms of the VM. */
+  get durations(): ExitDurations {
+    const [first, second] = this.#durations;
+    if (first !== undefined && second === undefined) return first;
+    const sum = new ExitDurations();
+    for (const durations of this.#durations) sum.add(durations);
+    return sum;
+  }
+
+  add(vcpu: string, counts: VcpuCounts): void {
+    const { exitTimer, io } = counts;
+    const totals = this.vcpu(vcpu);
+    // Most vCPUs are run by one thread only; their counters are used without a copy.
+    totals.kernel = totals.kernel === NONE ? counts.counts : addCounters(totals.kernel.slice(), counts.counts);
+    this.kernel = addCounters(this.kernel, counts.counts);
+    totals.kvmNs += exitTimer.kvmNs;
+    totals.qemuNs += exitTimer.qemuNs;
+    totals.idleNs += exitTimer.idleNs;
+    this.#durations.add(exitTimer.durations);
+    this.unpairedKvm += exitTimer.unpairedKvm;
+    this.unpairedQemu += exitTimer.unpairedQemu;
+    for (const [key, count] of io.table.entries()) this.io.set(key, (this.io.get(key) ?? 0) + count);
+    io.table.otherCounts.forEach((count, kind) => {
+      this.otherIo[kind] = (this.otherIo[kind] as number) + count;
+    });
+    this.kicks += io.kicks;
+  }
+}
