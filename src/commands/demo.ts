@@ -4,9 +4,9 @@ import { attributionOf, vmInfosOf } from '../agent/attribution.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
-import { openRecording } from '../source/recording/open-file.js';
-import { type ReplaySinks, readerOf } from '../source/recording/replay-file.js';
-import { type Clock, play, type Start } from '../source/recording/replay-paced.js';
+import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
+import { openRecordingFile } from '../source/recording/recording-file.js';
+import { type EventClock, type ReplayStart, replayPaced } from '../source/recording/replay-paced.js';
 import { log } from '../system/log.js';
 import { Inventory } from '../vm/inventory.js';
 import { limited } from './serving/limits.js';
@@ -55,9 +55,15 @@ export async function demo(invocation: Invocation): Promise<void> {
     await otlp.stop();
   }
 
-  async function playFile(file: string, sinks: ReplaySinks, clock: Clock, start: Start): Promise<void> {
-    const recording = await openRecording(join(RECORDING, file));
-    await play(recording, readerOf(recording, sinks, { vocabulary }), clock, start, serving.signal);
+  async function playFile(file: string, sinks: ReplaySinks, clock: EventClock, start: ReplayStart): Promise<void> {
+    const recording = await openRecordingFile(join(RECORDING, file));
+    await replayPaced(
+      recording,
+      recording.format.createReader(recording.path, sinks, { vocabulary }),
+      clock,
+      start,
+      serving.signal,
+    );
   }
 }
 

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseBytes, parseEvents, parseInstanceName, parseSeconds } from '../config/option-types.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { neededEvents } from '../decode/kvm/needed-events.js';
-import { PageRecorder, type Recorded } from '../source/recording/save-pages.js';
-import { saveFormats, saveThreadNames } from '../source/recording/save-tracefs.js';
+import { type Captured, PageCapture } from '../source/recording/page-capture.js';
+import { captureFormats, captureThreadNames } from '../source/recording/tracefs-capture.js';
 import { findTracefs } from '../source/tracefs/find-tracefs.js';
 import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
@@ -71,30 +71,30 @@ async function recordInstance(
 ): Promise<string> {
   const { output, durationMs } = options;
   makeDirectory(output);
-  saveFormats(instance.path, events, join(output, 'tracefs'));
+  captureFormats(instance.path, events, join(output, 'tracefs'));
   writeReadme(options, events, undefined);
-  const recorder = new PageRecorder(instance.path, instance.subBufferSize, output);
+  const capture = new PageCapture(instance.path, instance.subBufferSize, output);
   const vms = new VmRecorder(options.procfs, join(output, 'proc'));
   try {
-    recorder.openNewCpus();
+    capture.openNewCpus();
     vms.scan();
     instance.start(events);
     log('info', 'recording', { to: output, for: until(durationMs), instance: instance.path, events: events.join(',') });
-    await loop(recorder, vms, options, signal);
+    await loop(capture, vms, options, signal);
     instance.stop();
     vms.scan();
-    const recorded = recorder.finish();
-    saveThreadNames(instance.tracefs, join(output, 'tracefs'));
-    const summary = summaryOf(recorded, vms.labels);
+    const captured = capture.finish();
+    captureThreadNames(instance.tracefs, join(output, 'tracefs'));
+    const summary = summaryOf(captured, vms.labels);
     writeReadme(options, events, summary);
     return `${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`;
   } finally {
-    recorder.close();
+    capture.close();
   }
 }
 
 async function loop(
-  recorder: PageRecorder,
+  capture: PageCapture,
   vms: VmRecorder,
   { durationMs = Number.POSITIVE_INFINITY, bufferSize }: RecordOptions,
   signal: AbortSignal,
@@ -103,11 +103,11 @@ async function loop(
   let tickMs = FASTEST_TICK_MS;
   let nextScanMs = 0;
   for (let nowMs = performance.now(); nowMs < endMs && !signal.aborted; nowMs = performance.now()) {
-    const fill = recorder.drain() / bufferSize;
+    const fill = capture.drain() / bufferSize;
     tickMs = fill > HIGH_WATER ? Math.max(FASTEST_TICK_MS, tickMs / 2) : Math.min(SLOWEST_TICK_MS, tickMs * 1.25);
     if (nowMs >= nextScanMs) {
       nextScanMs = nowMs + SCAN_MS;
-      recorder.openNewCpus();
+      capture.openNewCpus();
       vms.scan();
     } else vms.notice();
     await sleep(Math.min(tickMs, endMs - nowMs), undefined, { signal }).catch(() => {});
@@ -173,7 +173,7 @@ function until(durationMs: number | undefined): string {
   return durationMs === undefined ? 'until Ctrl-C' : `${durationMs / 1000} s`;
 }
 
-function summaryOf({ events, bytes, lost }: Recorded, vms: ReadonlySet<string>): string {
+function summaryOf({ events, bytes, lost }: Captured, vms: ReadonlySet<string>): string {
   const amount = (count: number) => count.toLocaleString('en-US');
   return [
     `Recorded ${amount(events)} events (${amount(bytes)} bytes of pages); ${lost === 0 ? 'none' : amount(lost)} lost${

@@ -7,10 +7,11 @@ import { PrometheusView } from '../expose/prometheus.js';
 import { REPORT_FORMATS, type ReportFormat } from '../expose/report/report.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
-import { isDirectory, openPages, type PageRecording } from '../source/recording/open-directory.js';
-import { openRecording, type Recording } from '../source/recording/open-file.js';
-import { replayPages } from '../source/recording/replay-directory.js';
-import { type ReplaySinks, readerOf, replay } from '../source/recording/replay-file.js';
+import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
+import { isDirectory, openPageDirectory, type PageDirectory } from '../source/recording/page-directory.js';
+import { openRecordingFile, type RecordingFile } from '../source/recording/recording-file.js';
+import { replayFile } from '../source/recording/replay-file.js';
+import { replayPageDirectory } from '../source/recording/replay-page-directory.js';
 import { readSavedThreads, type SavedThread } from '../source/recording/saved-threads.js';
 import { AgentError } from '../system/errors.js';
 import { ProgressBar } from '../system/progress-bar.js';
@@ -44,11 +45,11 @@ export async function report({ get, paths }: Invocation): Promise<void> {
       await countPages(ledger, recording, onThread, onRead);
       continue;
     }
-    const reader = readerOf(recording, sinksOf(ledger, inventory, onThread, recording), {
+    const reader = recording.format.createReader(recording.path, sinksOf(ledger, inventory, onThread, recording), {
       vocabulary: ledger.vocabulary,
       traceEvents,
     });
-    await replay(recording, reader, onRead);
+    await replayFile(recording, reader, onRead);
     for (const warning of reader.warnings()) process.stderr.write(`kvm-exit-exporter: ${warning}\n`);
   }
   progress.clear();
@@ -67,13 +68,13 @@ export async function report({ get, paths }: Invocation): Promise<void> {
 
 async function countPages(
   ledger: Ledger,
-  recording: PageRecording,
+  recording: PageDirectory,
   onThread: ThreadListener,
   onRead: (bytes: number) => void,
 ): Promise<void> {
   const counts = ledger.kernelSource('ftrace', onThread);
   counts.source.overruns = recording.overruns;
-  await replayPages(recording, { vocabulary: ledger.vocabulary, sink: counts, onRead });
+  await replayPageDirectory(recording, { vocabulary: ledger.vocabulary, sink: counts, onRead });
 }
 
 /** Threads that ran a vCPU, whatever they are called, are a VM's: now that all is read, the inventory may know whose. */
@@ -90,7 +91,7 @@ function formatOf(name: string | undefined): ReportFormat | 'prometheus' {
   throw new AgentError(`--format=${name}: expected table, json, csv or prometheus`);
 }
 
-type AnyRecording = Recording | PageRecording;
+type AnyRecording = RecordingFile | PageDirectory;
 
 /** Opens every file before any is read, so that all problems are told at once. */
 async function openAll(paths: readonly string[], tracefs: string | undefined): Promise<AnyRecording[]> {
@@ -99,7 +100,7 @@ async function openAll(paths: readonly string[], tracefs: string | undefined): P
   // One after the other: each takes a megabyte while it is looked at.
   for (const path of paths) {
     try {
-      recordings.push(isDirectory(path) ? openPages(path, tracefs) : await openRecording(path));
+      recordings.push(isDirectory(path) ? openPageDirectory(path, tracefs) : await openRecordingFile(path));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       problems.push(error.message);
@@ -142,7 +143,12 @@ function savedThreads(ledger: Ledger, recordings: readonly AnyRecording[], given
   });
 }
 
-function sinksOf(ledger: Ledger, inventory: Inventory, onThread: ThreadListener, recording: Recording): ReplaySinks {
+function sinksOf(
+  ledger: Ledger,
+  inventory: Inventory,
+  onThread: ThreadListener,
+  recording: RecordingFile,
+): ReplaySinks {
   return {
     kernel: () => ledger.kernelSource('ftrace', onThread),
     qemu: (backend) => {

@@ -15,8 +15,10 @@ import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { parseMtree } from '../../src/decode/qemu/mtree.js';
 import { parseTraceEvents } from '../../src/decode/qemu/trace-events.js';
 import { readPodChange, readPodList, readStatus } from '../../src/kubernetes/pod.js';
-import type { RecordingFormat } from '../../src/source/recording/open-file.js';
-import { readerOf } from '../../src/source/recording/replay-file.js';
+import { FTRACE_TEXT } from '../../src/source/recording/formats/ftrace-text.js';
+import { QEMU_LOG } from '../../src/source/recording/formats/qemu-log.js';
+import { QEMU_SIMPLE } from '../../src/source/recording/formats/qemu-simple.js';
+import type { RecordingFormat } from '../../src/source/recording/formats/recording-format.js';
 import { AgentError } from '../../src/system/errors.js';
 import type { AddressRange } from '../../src/trace/sink.js';
 import { parseCgroup } from '../../src/vm/identify/cgroup.js';
@@ -52,7 +54,7 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
         ...parts('text-variants/trace_pipe.opt-latency-format.txt'),
       ],
       check: (bytes, cuts) => {
-        const { sink, refused } = checkRecording('ftrace-text', bytes, cuts);
+        const { sink, refused } = checkRecording(FTRACE_TEXT, bytes, cuts);
         if (!refused)
           assert.equal(accountedLines(sink), spokenLines(bytes), 'lines that are neither counted nor malformed');
       },
@@ -110,12 +112,12 @@ function checkRecording(format: RecordingFormat, bytes: Uint8Array, cuts: readon
 }
 
 function checkLog(bytes: Uint8Array, cuts: readonly number[]): void {
-  const { sink } = checkRecording('qemu-log', bytes, cuts);
+  const { sink } = checkRecording(QEMU_LOG, bytes, cuts);
   assert.ok(total(sink.qemuEvents) <= spokenLines(bytes), 'more events than lines');
 }
 
 function checkSimple(bytes: Uint8Array, cuts: readonly number[]): void {
-  const { sink } = checkRecording('qemu-simple', bytes, cuts);
+  const { sink } = checkRecording(QEMU_SIMPLE, bytes, cuts);
   const found = total(sink.qemuEvents) + total(sink.lostGaps) + total(sink.malformedKinds);
   assert.ok(found <= bytes.length / 12 + 2, 'more records than fit');
 }
@@ -189,9 +191,8 @@ function checkWebConfig(bytes: Uint8Array): void {
 function read(format: RecordingFormat, chunks: readonly Uint8Array[]): Reading {
   const vocabulary = newVocabulary();
   const sink = new CountingSink(vocabulary);
-  const recording = { path: 'x', format, size: 0, chunks: () => assert.fail('not opened here') };
   try {
-    const reader = readerOf(recording, { kernel: () => sink, qemu: () => sink }, { vocabulary });
+    const reader = format.createReader('x', { kernel: () => sink, qemu: () => sink }, { vocabulary });
     for (const chunk of chunks) reader.push(chunk);
     reader.end('whole');
   } catch (error) {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { RecordingFormat } from '../../src/source/recording/open-file.js';
-import { readerOf } from '../../src/source/recording/replay-file.js';
+import { FTRACE_TEXT } from '../../src/source/recording/formats/ftrace-text.js';
+import { QEMU_LOG } from '../../src/source/recording/formats/qemu-log.js';
+import { QEMU_SIMPLE } from '../../src/source/recording/formats/qemu-simple.js';
+import type { RecordingFormat } from '../../src/source/recording/formats/recording-format.js';
 import { AgentError } from '../../src/system/errors.js';
 import { readFixture } from '../support/fixtures.js';
 import { CountingSink, type Counts, total } from '../support/trace/counting-sink.js';
@@ -27,7 +29,7 @@ const text = (name: string, path: string, from: number, length: number): Sample 
   const start = from === 0 ? 0 : bytes.indexOf(10, from) + 1;
   return {
     name,
-    format: path.endsWith('log.txt') ? 'qemu-log' : 'ftrace-text',
+    format: path.endsWith('log.txt') ? QEMU_LOG : FTRACE_TEXT,
     bytes: bytes.subarray(start, start + length),
   };
 };
@@ -54,7 +56,7 @@ function simpleTrace(records: number): Buffer {
 
 const LOST = Buffer.from('CPU:1 [LOST 1472 EVENTS]\nCPU:0 [LOST EVENTS]\n');
 const C3 = text('ftrace text', 'ftrace-text/c3-instance-copymarker-tgid/trace_pipe.txt', 200_000, 24_000);
-const SIMPLE: Sample = { name: 'simple trace', format: 'qemu-simple', bytes: simpleTrace(60) };
+const SIMPLE: Sample = { name: 'simple trace', format: QEMU_SIMPLE, bytes: simpleTrace(60) };
 const REAL_SIMPLE = readFixture('qemu-simple/a1-seabios-2vcpu/trace-a1');
 
 /** For every way to cut in two. */
@@ -73,7 +75,7 @@ const SAMPLES: Sample[] = [
   text('log with prefixes', 'qemu-log/b2-timestamp/log.txt', 0, 20_000),
   text('log among other lines', 'qemu-log/b6-mixed-lines/log.txt', 0, 20_000),
   SIMPLE,
-  { name: 'simple trace of QEMU', format: 'qemu-simple', bytes: REAL_SIMPLE.subarray(0, REAL_SIMPLE.length) },
+  { name: 'simple trace of QEMU', format: QEMU_SIMPLE, bytes: REAL_SIMPLE.subarray(0, REAL_SIMPLE.length) },
 ];
 
 /** Far above what a sound decoder needs for these sizes, far below what one needs that looks at everything again and again. */
@@ -86,8 +88,7 @@ function read(format: RecordingFormat, chunks: Iterable<Uint8Array>, how: 'whole
   let refused = false;
   let length = 0;
   try {
-    const recording = { path: 'x', format, size: 0, chunks: () => assert.fail('not opened here') };
-    const reader = readerOf(recording, { kernel: () => sink, qemu: () => sink }, { vocabulary });
+    const reader = format.createReader('x', { kernel: () => sink, qemu: () => sink }, { vocabulary });
     for (const chunk of chunks) {
       length += chunk.length;
       reader.push(chunk);
@@ -177,7 +178,7 @@ describe('a recording', () => {
           let more = 0;
           for (const [key, count] of counts) more += Math.max(0, count - (all.get(key) ?? 0));
           // The last line may end inside a number or name; only a simple trace tells for sure.
-          assert.ok(more <= (format === 'qemu-simple' ? 0 : 1), `${more} too many in ${kind}`);
+          assert.ok(more <= (format === QEMU_SIMPLE ? 0 : 1), `${more} too many in ${kind}`);
         }
       }),
       { numRuns: 300 },
@@ -237,8 +238,8 @@ function spokenLines(bytes: Buffer): string[] {
   return lines.map((line) => line.replace(/\r$/, '')).filter((line) => line !== '' && !line.startsWith('#'));
 }
 
-const ftrace = fc.constantFrom(...SAMPLES.filter(({ format }) => format === 'ftrace-text'));
-const log = fc.constantFrom(...SAMPLES.filter(({ format }) => format === 'qemu-log'));
+const ftrace = fc.constantFrom(...SAMPLES.filter(({ format }) => format === FTRACE_TEXT));
+const log = fc.constantFrom(...SAMPLES.filter(({ format }) => format === QEMU_LOG));
 
 describe('damage', () => {
   it('of any kind never ends the reader, nor lets it find more than fits', () => {
@@ -246,7 +247,7 @@ describe('damage', () => {
       fc.property(sample, damage, ({ format, bytes }, apply) => {
         const damaged = apply(bytes);
         const { sink } = read(format, [damaged]);
-        const least = format === 'qemu-simple' ? 24 : 4;
+        const least = format === QEMU_SIMPLE ? 24 : 4;
         assert.ok(events(sink) <= (2 * damaged.length) / least);
       }),
       { numRuns: 400 },
@@ -281,12 +282,12 @@ describe('damage', () => {
   });
 
   it('of one bit in a simple trace loses no event in silence', () => {
-    const whole = events(read('qemu-simple', [SIMPLE.bytes]).sink);
+    const whole = events(read(QEMU_SIMPLE, [SIMPLE.bytes]).sink);
     for (let place = 0; place < SIMPLE.bytes.length * 8; place++) {
       const [index, bit] = [place >> 3, place & 7];
       const damaged = Buffer.from(SIMPLE.bytes);
       damaged[index] = (damaged[index] ?? 0) ^ (1 << bit);
-      const { sink, refused } = read('qemu-simple', [damaged]);
+      const { sink, refused } = read(QEMU_SIMPLE, [damaged]);
       const told = total(sink.malformedKinds) > 0 || total(sink.lostGaps) > LOSSES;
       assert.ok(refused || told || events(sink) >= whole, `bit ${bit} of byte ${index}`);
     }
@@ -294,7 +295,7 @@ describe('damage', () => {
 
   it('that cuts a simple trace leaves the records before the cut, and tells unless it is between two', () => {
     for (let length = 0; length <= SIMPLE.bytes.length; length++) {
-      const { sink, refused } = read('qemu-simple', [SIMPLE.bytes.subarray(0, length)]);
+      const { sink, refused } = read(QEMU_SIMPLE, [SIMPLE.bytes.subarray(0, length)]);
       const pieces = PIECES.filter((end) => end <= length).length;
       assert.equal(events(sink) + total(sink.lostGaps), Math.max(0, pieces - 4), `${length} bytes`);
       assert.equal(refused, length > 0 && length < 24);
@@ -304,9 +305,9 @@ describe('damage', () => {
 });
 
 /** Dropped-events records in {@link SIMPLE}. */
-const LOSSES = total(read('qemu-simple', [SIMPLE.bytes]).sink.lostGaps);
+const LOSSES = total(read(QEMU_SIMPLE, [SIMPLE.bytes]).sink.lostGaps);
 
-const FORMATS: readonly RecordingFormat[] = ['ftrace-text', 'qemu-log', 'qemu-simple'];
+const FORMATS: readonly RecordingFormat[] = [FTRACE_TEXT, QEMU_LOG, QEMU_SIMPLE];
 const format = fc.constantFrom(...FORMATS);
 
 /** What decoders look for, in any order and number. */
@@ -346,7 +347,7 @@ describe('input that is no recording', () => {
     fc.assert(
       fc.property(format, fc.uint8Array({ maxLength: 5000, size: 'max' }), (name, bytes) => {
         read(name, [bytes]);
-        if (name === 'qemu-simple') read(name, [SIMPLE.bytes.subarray(0, 24), bytes]);
+        if (name === QEMU_SIMPLE) read(name, [SIMPLE.bytes.subarray(0, 24), bytes]);
       }),
       { numRuns: 400 },
     );
@@ -369,7 +370,7 @@ describe('input that is no recording', () => {
       const bytes = Buffer.from(`${line}\n`.repeat(Math.ceil(300_000 / line.length)), 'latin1');
       read(name, [bytes]);
     };
-    for (const word of WORDS) megabyte(['ftrace-text', [word]]);
+    for (const word of WORDS) megabyte([FTRACE_TEXT, [word]]);
     fc.assert(fc.property(chunk, megabyte), { numRuns: 60 });
   });
 
@@ -384,7 +385,7 @@ describe('input that is no recording', () => {
       `${header}kvm_pio: pio_write at 0x${huge} size ${huge} count 1 val 0x1`,
       `${header}tracing_mark_write: kvm_run_exit cpu_index ${huge}, reason ${huge}`,
     ];
-    const { sink } = read('ftrace-text', [Buffer.from(lines.map((line) => `${line}\n`).join(''))]);
+    const { sink } = read(FTRACE_TEXT, [Buffer.from(lines.map((line) => `${line}\n`).join(''))]);
     assert.equal(total(sink.tracepoints), 4);
     assert.equal(total(sink.lostGaps), 0);
     assert.equal(sink.malformedKinds.get('line'), 2);
@@ -398,7 +399,7 @@ describe('input that is no recording', () => {
       for (const name of FORMATS) {
         const startMs = performance.now();
         read(name, [bytes]);
-        assert.ok(performance.now() - startMs < 2000, `${name} of ${JSON.stringify(pattern)}`);
+        assert.ok(performance.now() - startMs < 2000, `${name.name} of ${JSON.stringify(pattern)}`);
       }
     }
   });

@@ -48,6 +48,9 @@ export interface QemuSimpleOptions {
   readonly traceEvents?: TraceEvents;
 }
 
+const NUMBERED =
+  'a simple trace that numbers its events instead of naming them; give the trace-events-all of the QEMU that writes it: --qemu.trace-events=FILE';
+
 const TYPE_MAPPING = 0;
 const TYPE_RECORD = 1;
 const RUN_EXIT_LENGTH = RECORD_HEADER + 16;
@@ -91,6 +94,11 @@ export class QemuSimpleDecoder {
   /** Why nothing of this file can be read, as a sentence for the user behind the file's name. */
   get problem(): string | undefined {
     return this.#problem;
+  }
+
+  /** {@link problem}, or that {@link needsTraceEvents}; undefined if the events can be counted by name. */
+  get unusable(): string | undefined {
+    return this.#problem ?? (this.needsTraceEvents ? NUMBERED : undefined);
   }
 
   /** 2, 3 or 4, once the header was read. */

@@ -26,8 +26,6 @@ export interface SimpleReaderOptions {
 
 const CHUNK = 1 << 18;
 const chunk = Buffer.allocUnsafeSlow(CHUNK);
-const NUMBERED =
-  'numbers its events instead of naming them; give the trace-events-all of the QEMU that writes it: --qemu.trace-events=FILE';
 
 export class SimpleReader implements InodeReader {
   readonly #fd: number;
@@ -84,10 +82,10 @@ export class SimpleReader implements InodeReader {
     this.#position += length;
     this.bytesRead += length;
     this.#decoder.push(chunk.subarray(0, length));
-    const problem = this.#decoder.problem ?? (this.#decoder.needsTraceEvents ? NUMBERED : undefined);
-    if (problem === undefined) return true;
+    const { unusable } = this.#decoder;
+    if (unusable === undefined) return true;
     this.#unusable = true;
-    this.#options.onProblem(problem);
+    this.#options.onProblem(unusable);
     return false;
   }
 

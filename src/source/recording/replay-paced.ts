@@ -1,28 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Recording } from './open-file.js';
-import type { RecordingReader } from './replay-file.js';
+import type { RecordingReader } from './formats/recording-format.js';
+import type { RecordingFile } from './recording-file.js';
 
-/** Bytes decoded at once: some 70 lines, so that the replayed time advances in small steps. */
+/** Bytes decoded between two pauses: about 70 lines, so that the replayed time advances in small steps. */
 const STEP_BYTES = 8192;
 
-/** Whoever takes the events knows how far their clock has come. */
-export interface Clock {
-  /** Time of the latest event. */
+/** Shows how far a replay has come. */
+export interface EventClock {
+  /** Time stamp of the latest event. */
   readonly lastTimeNs: number;
 }
 
-/** Moment of the monotonic clock at which an event of this time is due. */
-export interface Start {
+/** Ties time stamps to the monotonic clock: an event of `timeNs` is due at `atMs`. */
+export interface ReplayStart {
   readonly atMs: number;
   readonly timeNs: number;
 }
 
-/** Reads a recording to its end at the speed of its own time stamps, or until told to stop. */
-export async function play(
-  recording: Recording,
+/** Reads a recording to its end at the speed of its own time stamps, or until `signal` is aborted. */
+export async function replayPaced(
+  recording: RecordingFile,
   reader: RecordingReader,
-  clock: Clock,
-  start: Start,
+  clock: EventClock,
+  start: ReplayStart,
   signal: AbortSignal,
 ): Promise<void> {
   const chunks = recording.chunks();

@@ -1,23 +1,23 @@
 /**
- * What a kernel remembers of the threads that raised events, saved from tracefs:
+ * What the kernel remembered of the threads that raised events, saved from tracefs:
  *
  *   saved_cmdlines   7719 CPU 0/KVM        thread id, name
  *   saved_tgids      7719 7713             thread id, process id; empty unless the option record-tgid was on
  *
  * Source: kernel/trace/trace.c, trace_sched_switch.c (Linux 6.18). `<...>` is a name that the kernel has forgotten.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { tryReadText } from '../../system/files.js';
 
 export interface SavedThread {
   readonly tid: number;
-  /** -1 where not saved. */
+  /** -1 if not saved. */
   readonly tgid: number;
-  /** '' where not saved. */
+  /** '' if not saved. */
   readonly comm: string;
 }
 
-/** Empty where `tracefs` has neither file. */
+/** Empty if `tracefs` has neither file. */
 export function readSavedThreads(tracefs: string): SavedThread[] {
   const comms = new Map(linesOf(join(tracefs, 'saved_cmdlines')));
   const tgids = new Map(linesOf(join(tracefs, 'saved_tgids')).map(([tid, tgid]) => [tid, Number(tgid)]));
@@ -30,11 +30,6 @@ export function readSavedThreads(tracefs: string): SavedThread[] {
 }
 
 function linesOf(path: string): [tid: number, rest: string][] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    return [];
-  }
+  const text = tryReadText(path) ?? '';
   return [...text.matchAll(/^(\d+) (.*)$/gm)].map(([, tid, rest = '']) => [Number(tid), rest]);
 }

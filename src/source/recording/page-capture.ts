@@ -1,53 +1,54 @@
 /**
- * The ring buffers of all CPUs, saved as pages (sub-buffers) without decoding them: `DIR/cpuN.raw`.
+ * Saves the ring buffers of all CPUs as pages (sub-buffers), without decoding them: `DIR/cpuN.raw`.
  *
- * While events keep coming only full sub-buffers are taken: a read of one that is still being written delivers it as it is, and most of
- * it would be padding. How much waits is in `per_cpu/cpuN/stats`. What is left over is taken at the end.
+ * While events keep coming, only full sub-buffers are read: reading one that the kernel is still writing to returns it as it is, and
+ * most of it would be padding. `per_cpu/cpuN/stats` shows how many bytes wait. The rest is read at the end.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError } from '../../system/errors.js';
+import { listFolder, readText } from '../../system/files.js';
 import { type CpuStats, parseStats } from '../tracefs/cpu-stats.js';
 import { BufferFile } from '../tracefs/trace-reader.js';
 
-export interface Recorded {
+export interface Captured {
   readonly events: number;
-  /** Of pages. */
+  /** Bytes of pages. */
   readonly bytes: number;
   /** Events that the kernel overwrote before they could be saved. */
   readonly lost: number;
 }
 
-interface CpuRecorder {
+interface CpuCapture {
   readonly name: string;
-  /** trace_pipe_raw. */
+  /** trace_pipe_raw */
   readonly input: BufferFile;
   readonly output: number;
   readonly path: string;
 }
 
-/** Bytes of a page that are no events. */
+/** Bytes at the start of a page that hold no events. */
 const PAGE_HEADER = 16;
-/** A buffer that stays unreadable though it says that it holds something. */
+/** Reads after which a buffer counts as empty although its statistics say that it holds events. */
 const MAX_EMPTY_READS = 100;
 
-export class PageRecorder {
+export class PageCapture {
   readonly #instance: string;
   readonly #target: string;
   readonly #page: Buffer;
-  readonly #cpus = new Map<string, CpuRecorder>();
+  readonly #cpus = new Map<string, CpuCapture>();
   #bytes = 0;
 
-  /** @throws AgentError where a buffer can't be opened or a file not be made; call {@link close} also then */
+  /** Opens nothing yet: call {@link openNewCpus}. */
   constructor(instance: string, subBufferSize: number, target: string) {
     this.#instance = instance;
     this.#target = target;
     this.#page = Buffer.allocUnsafeSlow(subBufferSize);
   }
 
-  /** CPUs can be plugged in. */
+  /** @throws AgentError if a buffer cannot be opened or a file cannot be made; call {@link close} then too */
   openNewCpus(): void {
-    for (const name of readdirSync(join(this.#instance, 'per_cpu'))) {
+    for (const name of listFolder(join(this.#instance, 'per_cpu'))) {
       if (!/^cpu\d+$/.test(name) || this.#cpus.has(name)) continue;
       const input = new BufferFile(join(this.#instance, 'per_cpu', name, 'trace_pipe_raw'));
       const path = join(this.#target, `${name}.raw`);
@@ -60,7 +61,7 @@ export class PageRecorder {
     }
   }
 
-  /** Saves the sub-buffers that are full. Returns how many bytes waited in the fullest buffer. */
+  /** Saves the sub-buffers that are full. Returns the bytes that waited in the fullest buffer. */
   drain(): number {
     let most = 0;
     for (const cpu of this.#cpus.values()) {
@@ -72,8 +73,8 @@ export class PageRecorder {
     return most;
   }
 
-  /** Saves all that is there, and the statistics. Call it when nothing is recorded any more. */
-  finish(): Recorded {
+  /** Saves all events that are left, and the statistics. Call it when tracing has stopped. */
+  finish(): Captured {
     let events = 0;
     let lost = 0;
     for (const cpu of this.#cpus.values()) {
@@ -98,8 +99,8 @@ export class PageRecorder {
     this.#cpus.clear();
   }
 
-  /** False where there is nothing to read. */
-  #copyPage({ input, output, path }: CpuRecorder): boolean {
+  /** False if there is nothing to read. */
+  #copyPage({ input, output, path }: CpuCapture): boolean {
     const length = input.read(this.#page);
     try {
       for (let at = 0; at < length; ) at += writeSync(output, this.#page, at, length - at);
@@ -110,17 +111,12 @@ export class PageRecorder {
     return length > 0;
   }
 
-  #stats({ name }: CpuRecorder): CpuStats {
+  #stats({ name }: CpuCapture): CpuStats {
     return parseStats(this.#statsText(name));
   }
 
   #statsText(name: string): string {
-    const path = join(this.#instance, 'per_cpu', name, 'stats');
-    try {
-      return readFileSync(path, 'latin1');
-    } catch (error) {
-      throw fileError(path, error);
-    }
+    return readText(join(this.#instance, 'per_cpu', name, 'stats'));
   }
 
   #saveStats(): void {

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { openRecording } from '../../../src/source/recording/open-file.js';
+import { openRecordingFile } from '../../../src/source/recording/recording-file.js';
 import { fixture } from '../../support/fixtures.js';
 
 test('a recording that waits for its turn keeps nothing of its content in memory', async () => {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const opened = [];
-  for (let i = 0; i < 60; i++) opened.push(await openRecording(fixture('svm/two-vms-6.12/trace_pipe.txt')));
+  for (let i = 0; i < 60; i++) opened.push(await openRecordingFile(fixture('svm/two-vms-6.12/trace_pipe.txt')));
   // What was read is freed some turns of the event loop after it was closed.
   for (let i = 0; i < 5; i++) {
     await sleep(20);

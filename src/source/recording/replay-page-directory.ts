@@ -1,36 +1,34 @@
-/**
- * Saved pages -> the sink, the events of all CPUs merged by time. Holds a chunk and a page of each CPU, however long the recording.
- */
-
 import { PageCursor } from '../../decode/ftrace/page-cursor.js';
 import { PageStream } from '../../decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import { CpuMerge } from '../tracefs/cpu-merge.js';
-import type { CpuFile, PageRecording } from './open-directory.js';
-import { type ReadEnd, readChunks } from './open-file.js';
+import type { ReadEnd } from './formats/recording-format.js';
+import type { CpuFile, PageDirectory } from './page-directory.js';
+import { readChunks } from './read-chunks.js';
 
 export interface PageReplayOptions {
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
-  /** Told how many bytes on disk have been read since the last call. */
+  /** Called with the number of bytes read from disk since the last call. */
   readonly onRead?: (bytes: number) => void;
 }
 
 /**
- * Reads a directory of pages to its end.
- * @throws AgentError where a file can't be read
+ * Reads a directory of pages to its end, the events of all CPUs merged by time. Keeps a chunk and a page of each CPU in memory, however
+ * long the recording.
+ * @throws AgentError if a file cannot be read
  */
-export async function replayPages(recording: PageRecording, options: PageReplayOptions): Promise<void> {
-  const { formats, clockNs } = recording;
+export async function replayPageDirectory(directory: PageDirectory, options: PageReplayOptions): Promise<void> {
+  const { formats, clockNs } = directory;
   const decoder = new RecordDecoder({ ...options, formats, clockNs });
   const merge = new CpuMerge<CpuReplay>(decoder.openPages);
-  const cpus = recording.cpus.map((file) => new CpuReplay(file, decoder, options));
+  const cpus = directory.cpus.map((file) => new CpuReplay(file, decoder, options));
   try {
-    for (const cpu of cpus) if (await cpu.fetch()) merge.add(cpu);
+    for (const cpu of cpus) if (await cpu.readOn()) merge.add(cpu);
     for (let cpu = merge.first; cpu !== undefined; cpu = merge.first) {
       merge.runFirst(Number.POSITIVE_INFINITY);
-      if (!cpu.loadNext()) await cpu.fetch();
+      if (!cpu.loadNext()) await cpu.readOn();
       merge.updateFirst();
     }
   } finally {
@@ -51,7 +49,7 @@ class CpuReplay {
     this.#chunks = readChunks(file.path, file.packing, onRead);
   }
 
-  /** False where all pages at hand are done: there may be more to {@link fetch}. */
+  /** Loads the next page that has events. False if no page in memory has any: then {@link readOn}. */
   loadNext(): boolean {
     while (this.cursor.nextTimeNs === Number.POSITIVE_INFINITY) {
       const page = this.#pages.next();
@@ -61,8 +59,8 @@ class CpuReplay {
     return true;
   }
 
-  /** Reads on until there is an event. False where there is none any more. */
-  async fetch(): Promise<boolean> {
+  /** Reads from the file until a page has events. False at the end of the file. */
+  async readOn(): Promise<boolean> {
     while (!this.loadNext()) {
       const next = await this.#chunks.next();
       if (next.done === true) return this.#end(next.value);
@@ -75,6 +73,7 @@ class CpuReplay {
     await this.#chunks.return('whole');
   }
 
+  /** Loads what follows the last whole page. True if it has events. */
   #end(how: ReadEnd | undefined): boolean {
     const rest = this.#pages.end();
     if (rest !== undefined) this.cursor.load(rest);

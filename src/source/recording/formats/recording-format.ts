@@ -1,0 +1,45 @@
+import type { TraceEvents } from '../../../decode/qemu/trace-events.js';
+import type { QemuSink, TraceSink, Vocabulary } from '../../../trace/sink.js';
+
+/** A format of recording files. To add one, write its decoder and a file beside this one, and list it in all-formats.ts. */
+export interface RecordingFormat {
+  /** What a file of this format is, in words for the user. */
+  readonly name: string;
+  /** True if a file that begins like this is of the format. `head`: unpacked, at most 1 MiB. */
+  matches(head: Uint8Array): boolean;
+  /** @param path of the file, for messages */
+  createReader(path: string, sinks: ReplaySinks, options: ReplayOptions): RecordingReader;
+}
+
+/** A file that other tools write and that cannot be read, but is known by its first bytes. */
+export interface UnreadableFormat {
+  /** First bytes of the file, as latin1. */
+  readonly magic: string;
+  /** What the file is, and what to do about it. */
+  readonly advice: string;
+}
+
+/** Decodes the content of a recording, chunk by chunk. */
+export interface RecordingReader {
+  /** @throws AgentError if the file as a whole cannot be used */
+  push(chunk: Uint8Array): void;
+  /** To be called after the last chunk. @throws AgentError if the file as a whole cannot be used */
+  end(how: ReadEnd): void;
+  /** What the user should know about how the recording was made, one line each. */
+  warnings(): string[];
+}
+
+/** `cut`: the packed file ends early or is damaged from here on. What came before was delivered. */
+export type ReadEnd = 'whole' | 'cut';
+
+/** Makes the sink for the events of a recording: of the kernel, or of QEMU alone. */
+export interface ReplaySinks {
+  readonly kernel: () => TraceSink;
+  readonly qemu: (backend: 'log' | 'simple') => QemuSink;
+}
+
+export interface ReplayOptions {
+  readonly vocabulary: Vocabulary;
+  /** The list of trace events of the QEMU that wrote the recording. */
+  readonly traceEvents?: TraceEvents | undefined;
+}

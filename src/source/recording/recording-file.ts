@@ -1,0 +1,69 @@
+import { open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { AgentError, fileError } from '../../system/errors.js';
+import { formatOf } from './formats/all-formats.js';
+import type { ReadEnd, RecordingFormat } from './formats/recording-format.js';
+import { PAGE_FILE } from './page-directory.js';
+import { packingOf, readChunks } from './read-chunks.js';
+
+/** A recording that is one file, packed or not. */
+export interface RecordingFile {
+  readonly path: string;
+  readonly format: RecordingFormat;
+  /** Bytes on disk: what the arguments of `onRead` add up to. */
+  readonly size: number;
+  /** The content, unpacked, in pieces. `onRead` is called with the number of bytes read from disk since the last call. */
+  chunks(onRead?: (bytes: number) => void): AsyncGenerator<Uint8Array, ReadEnd>;
+}
+
+const HEAD_BYTES = 1 << 20;
+const MAGIC_BYTES = 16;
+
+/** @throws AgentError if the file cannot be read or has no known format */
+export async function openRecordingFile(path: string): Promise<RecordingFile> {
+  if (PAGE_FILE.test(basename(path)))
+    throw new AgentError(
+      `${path}: pages of one CPU; give the directory that it is in, which holds the other CPUs' too`,
+    );
+  const { size, magic } = await inspect(path);
+  const packing = packingOf(magic);
+  const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead);
+  return { path, size, chunks, format: await recognise(path, chunks()) };
+}
+
+/** A function of its own, so that the closures of a recording do not keep its head in memory. */
+async function recognise(path: string, chunks: AsyncGenerator<Uint8Array, ReadEnd>): Promise<RecordingFormat> {
+  const head = await readHead(chunks);
+  if (head.length === 0) throw new AgentError(`${path}: holds nothing that can be unpacked`);
+  return formatOf(path, head);
+}
+
+async function inspect(path: string): Promise<{ size: number; magic: Buffer }> {
+  try {
+    // Before the file is opened: opening a pipe that has no writer blocks.
+    const stats = await stat(path);
+    if (stats.isDirectory()) throw new AgentError(`${path}: is a directory; name the files in it`);
+    if (!stats.isFile()) throw new AgentError(`${path}: not a regular file; save its content to a file first`);
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
+      if (bytesRead === 0) throw new AgentError(`${path}: is empty`);
+      return { size: stats.size, magic: buffer.subarray(0, bytesRead) };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw error instanceof AgentError ? error : fileError(path, error);
+  }
+}
+
+async function readHead(chunks: AsyncGenerator<Uint8Array, ReadEnd>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    length += chunk.length;
+    if (length >= HEAD_BYTES) break;
+  }
+  return Buffer.concat(parts).subarray(0, HEAD_BYTES);
+}
