@@ -3,32 +3,32 @@ import { createServer as createSecureServer, Server as SecureServer } from 'node
 import type { AddressInfo } from 'node:net';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
-import { clientRequest } from './access/tls.js';
+import { clientCertificateOptions } from './access/client-certificates.js';
 import type { LoadedWebConfig, WebConfigFile } from './access/web-config-file.js';
-import { Connections } from './connections.js';
-import { maxConnections } from './max-connections.js';
+import { ConnectionLimiter, maxConnections } from './connection-limiter.js';
 
 export interface Address {
-  /** Undefined: all. */
+  /** Undefined: all addresses of the host. */
   readonly host: string | undefined;
   readonly port: number;
 }
 
-/** Requests are a line and a few headers: what takes longer is no scraper. */
-const LIMITS = {
+/** A scraper's request is one line and a few headers; anything larger or slower is refused. */
+const HTTP_OPTIONS = {
   maxHeaderSize: 16 << 10,
   headersTimeout: 10_000,
   requestTimeout: 15_000,
   connectionsCheckingInterval: 1000,
-  // Longer than the usual time between two scrapes, so that a connection serves many of them.
+  // Longer than the usual scrape interval of one minute, so that scrapes share a connection.
   keepAliveTimeout: 65_000,
 } as const;
-const HANDSHAKE_MS = 10_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 const RETRY_MS = 1000;
 
 /**
- * Listens on one address, in the way that the web configuration says at the moment. New certificates hold for new connections; where encryption itself or
- * what is asked of clients changes, the port is opened anew, as Node.js settles that for a server's life.
+ * Serves HTTP or HTTPS on one address, as the web configuration file says at the moment. New certificates apply to the
+ * next connection. Switching TLS on or off, or changing what is required of clients, closes the port and opens it
+ * again, because a Node.js server cannot change these while it listens.
  */
 export class Listener {
   readonly #handler: RequestListener;
@@ -36,19 +36,19 @@ export class Listener {
   #config: LoadedWebConfig;
   #server: Server;
   #address: Address;
-  #closed = false;
-  /** Also those of a server that was replaced. */
-  readonly #connections = new Connections(maxConnections());
+  #isClosed = false;
+  /** Includes connections of servers that were replaced. */
+  readonly #connections = new ConnectionLimiter(maxConnections());
 
   private constructor(address: Address, handler: RequestListener, file: WebConfigFile) {
     this.#address = address;
     this.#handler = handler;
     this.#file = file;
     this.#config = file.current;
-    this.#server = this.#create();
+    this.#server = this.#createServer();
   }
 
-  /** @throws AgentError where it can't listen there */
+  /** @throws AgentError if it cannot listen on the address */
   static async open(address: Address, handler: RequestListener, file: WebConfigFile): Promise<Listener> {
     const listener = new Listener(address, handler, file);
     await listener.#listen();
@@ -62,25 +62,30 @@ export class Listener {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#server.close();
     this.#connections.closeAll();
   }
 
-  #create(): Server {
+  #createServer(): Server {
     const { tls, secure } = this.#config;
     const server =
       tls === undefined || secure === undefined
-        ? createServer(LIMITS, this.#handler)
+        ? createServer(HTTP_OPTIONS, this.#handler)
         : createSecureServer(
-            { ...LIMITS, ...secure, ...clientRequest(tls), handshakeTimeout: HANDSHAKE_MS },
+            {
+              ...HTTP_OPTIONS,
+              ...secure,
+              ...clientCertificateOptions(tls),
+              handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+            },
             this.#handler,
           );
     this.#connections.watch(server);
-    // Before the handshake.
-    server.prependListener('connection', () => this.#update());
+    // Prepended, so that it runs before the TLS handshake.
+    server.prependListener('connection', () => this.#applyConfig());
     server.on('tlsClientError', (error: NodeJS.ErrnoException) =>
-      log('debug', 'TLS handshake failed', { because: error.message }),
+      log('debug', 'TLS handshake failed', { err: error.message }),
     );
     return server;
   }
@@ -93,45 +98,44 @@ export class Listener {
     });
     this.#server
       .removeAllListeners('error')
-      .on('error', (error) => log('error', 'web server', { because: error.message }));
-    // Where any port would do, it is this one from now on.
+      .on('error', (error) => log('error', 'web server failed', { err: error.message }));
+    // Port 0 means any free port. It is kept when the port is opened again.
     this.#address = { host, port: (this.#server.address() as AddressInfo).port };
   }
 
-  /** Takes up what the file says now. */
-  #update(): void {
-    const before = this.#config;
-    const now = this.#file.current;
-    if (now === before) return;
-    this.#config = now;
-    if (kindOf(now) !== kindOf(before)) setImmediate(() => void this.#reopen());
-    else if (this.#server instanceof SecureServer && now.secure !== undefined)
-      this.#server.setSecureContext(now.secure);
+  #applyConfig(): void {
+    const previous = this.#config;
+    const current = this.#file.current;
+    if (current === previous) return;
+    this.#config = current;
+    if (fixedOptions(current) !== fixedOptions(previous)) setImmediate(() => void this.#reopen());
+    else if (this.#server instanceof SecureServer && current.secure !== undefined)
+      this.#server.setSecureContext(current.secure);
   }
 
   async #reopen(): Promise<void> {
     this.#server.close();
     this.#server.closeIdleConnections();
-    this.#server = this.#create();
+    this.#server = this.#createServer();
     try {
       await this.#listen();
-      log('info', 'serving anew', { url: this.url });
+      log('info', 'serving with changed TLS settings', { url: this.url });
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       log('error', error.message);
-      if (!this.#closed) setTimeout(() => void this.#reopen(), RETRY_MS).unref();
+      if (!this.#isClosed) setTimeout(() => void this.#reopen(), RETRY_MS).unref();
     }
-    if (this.#closed) this.close();
+    if (this.#isClosed) this.close();
   }
 }
 
-/** What a server cannot change while it listens. */
-function kindOf({ tls }: LoadedWebConfig): string {
-  return tls === undefined ? 'http' : JSON.stringify(clientRequest(tls));
+/** A text that differs if the server has to be replaced. */
+function fixedOptions({ tls }: LoadedWebConfig): string {
+  return tls === undefined ? 'http' : JSON.stringify(clientCertificateOptions(tls));
 }
 
 const ADVICE: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program listens there already; give another port with --web.listen-address',
+  EADDRINUSE: 'another program listens there already; choose another port with --web.listen-address',
   EACCES: 'not permitted; ports below 1024 need root',
   EADDRNOTAVAIL: 'this host does not have that address',
   EMFILE: 'too many open files; raise the limit with ulimit -n',

@@ -1,35 +1,37 @@
 import type { Snapshot } from '../snapshot/snapshot.js';
 
-/** Of one VM, since it was first seen. */
-interface Totals {
+/** Counters of one VM, summed over its vCPUs. */
+interface VmTotals {
   kvmExits: number;
   qemuExits: number;
   outsideSeconds: number;
   outsideQemuSeconds: number;
 }
 
-interface Look {
+/** The part of a snapshot that rates are computed from. */
+interface Observation {
   readonly atMs: number;
-  readonly vms: ReadonlyMap<string, Totals>;
+  readonly vms: ReadonlyMap<string, VmTotals>;
   readonly snapshot: Pick<Snapshot, 'vms' | 'sources'>;
   readonly lost: number;
 }
 
-/** Per second, except for shares. Null where it is not known yet, or nothing happened that a share could be of. */
+/** One VM's rates; null: not known yet, or the share of nothing. */
 export interface VmRow {
-  /** '' for exits of threads that belong to no VM known. */
+  /** '' for exits of threads that belong to no known VM. */
   readonly vm: string;
   readonly vcpus: number;
   readonly kvm_exits_per_second: number | null;
   readonly qemu_exits_per_second: number | null;
   readonly share_reaching_qemu: number | null;
-  /** Of a second: 1 is one whole vCPU. */
+  /** Seconds per second: 1 is one whole vCPU. */
   readonly time_outside_guest: number | null;
   readonly time_in_qemu: number | null;
 }
 
-export interface VmsAnswer {
-  /** Of what time the rates are; null: they come with the next look. */
+/** The answer of /api/vms. */
+export interface CurrentRates {
+  /** Period that the rates cover; null before the second observation, when no rate is known. */
   readonly seconds: number | null;
   readonly vms: readonly VmRow[];
   readonly lost_events: number;
@@ -37,42 +39,45 @@ export interface VmsAnswer {
   readonly sources: readonly { readonly source: string; readonly up: boolean }[];
 }
 
-/** A snapshot of many VMs costs some time, so two looks are never closer together than this, however many people watch. */
-const CLOSEST_MS = 2000;
+/**
+ * A snapshot of many VMs costs some time, so there is at most one per this interval, however many browsers show the
+ * page.
+ */
+const MIN_INTERVAL_MS = 2000;
 
-/** What the VMs do just now: the difference between two looks at the counters, taken when somebody asks. */
+/** Current rates of every VM: the difference between the last two observations, which are made on demand. */
 export class VmRates {
   readonly #takeSnapshot: () => Snapshot;
   readonly #now: () => number;
-  #before: Look | undefined;
-  #last: Look | undefined;
+  #previous: Observation | undefined;
+  #latest: Observation | undefined;
 
   constructor(takeSnapshot: () => Snapshot, now = () => performance.now()) {
     this.#takeSnapshot = takeSnapshot;
     this.#now = now;
   }
 
-  answer(): VmsAnswer {
+  current(): CurrentRates {
     const nowMs = this.#now();
-    if (this.#last === undefined || nowMs - this.#last.atMs >= CLOSEST_MS) {
-      this.#before = this.#last;
-      this.#last = look(this.#takeSnapshot(), nowMs);
+    if (this.#latest === undefined || nowMs - this.#latest.atMs >= MIN_INTERVAL_MS) {
+      this.#previous = this.#latest;
+      this.#latest = observe(this.#takeSnapshot(), nowMs);
     }
-    return compare(this.#last, this.#before);
+    return ratesBetween(this.#previous, this.#latest);
   }
 }
 
-function look(snapshot: Snapshot, atMs: number): Look {
-  const vms = new Map<string, Totals>();
-  const of = (vm: string): Totals => {
+function observe(snapshot: Snapshot, atMs: number): Observation {
+  const vms = new Map<string, VmTotals>();
+  const totalsOf = (vm: string): VmTotals => {
     const known = vms.get(vm) ?? { kvmExits: 0, qemuExits: 0, outsideSeconds: 0, outsideQemuSeconds: 0 };
     vms.set(vm, known);
     return known;
   };
-  for (const { vm } of snapshot.vms) of(vm);
-  for (const { vm, layer, count } of snapshot.exits) of(vm)[layer === 'kvm' ? 'kvmExits' : 'qemuExits'] += count;
+  for (const { vm } of snapshot.vms) totalsOf(vm);
+  for (const { vm, layer, count } of snapshot.exits) totalsOf(vm)[layer === 'kvm' ? 'kvmExits' : 'qemuExits'] += count;
   for (const { vm, kvmSeconds, qemuSeconds } of snapshot.outside) {
-    const totals = of(vm);
+    const totals = totalsOf(vm);
     totals.outsideSeconds += kvmSeconds + qemuSeconds;
     totals.outsideQemuSeconds += qemuSeconds;
   }
@@ -80,13 +85,13 @@ function look(snapshot: Snapshot, atMs: number): Look {
   return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, lost };
 }
 
-function compare(now: Look, before: Look | undefined): VmsAnswer {
-  const seconds = before === undefined ? null : (now.atMs - before.atMs) / 1000;
+function ratesBetween(previous: Observation | undefined, latest: Observation): CurrentRates {
+  const seconds = previous === undefined ? null : (latest.atMs - previous.atMs) / 1000;
   const rate = (newer: number, older: number | undefined) =>
     seconds === null ? null : Math.max(0, newer - (older ?? 0)) / seconds;
-  const vcpus = new Map(now.snapshot.vms.map((info) => [info.vm, info.vcpus]));
-  const rows = [...now.vms].map(([vm, totals]): VmRow => {
-    const old = before?.vms.get(vm);
+  const vcpus = new Map(latest.snapshot.vms.map((info) => [info.vm, info.vcpus]));
+  const rows = [...latest.vms].map(([vm, totals]): VmRow => {
+    const old = previous?.vms.get(vm);
     const kvm = rate(totals.kvmExits, old?.kvmExits);
     const qemu = rate(totals.qemuExits, old?.qemuExits);
     return {
@@ -102,8 +107,8 @@ function compare(now: Look, before: Look | undefined): VmsAnswer {
   return {
     seconds,
     vms: rows.sort((a, b) => (b.qemu_exits_per_second ?? 0) - (a.qemu_exits_per_second ?? 0) || (a.vm < b.vm ? -1 : 1)),
-    lost_events: now.lost,
-    lost_events_per_second: rate(now.lost, before?.lost),
-    sources: now.snapshot.sources.map(({ source, up }) => ({ source, up })),
+    lost_events: latest.lost,
+    lost_events_per_second: rate(latest.lost, previous?.lost),
+    sources: latest.snapshot.sources.map(({ source, up }) => ({ source, up })),
   };
 }

@@ -20,7 +20,7 @@ import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/
 import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter.js';
 import type { VmInfo } from '../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
-import { Scrapes } from '../../src/web/metrics/scrapes.js';
+import { ExpositionWriter } from '../../src/web/metrics/exposition-writer.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 import { formatText, headerPageText, PageBuilder, payload } from '../support/trace/page-builder.js';
 
@@ -141,9 +141,9 @@ async function measure(size: Size): Promise<Figures> {
   ledger.kernelCountsAll = true;
   const limiter = new SeriesLimiter(DEFAULT_LIMITS);
   const limitedSnapshot = () => limiter.apply(takeSnapshot(ledger.totals(), infos));
-  const scrapes = new Scrapes(new PrometheusView({ takeSnapshot: limitedSnapshot, version: 'bench' }));
-  const text = await scrape(scrapes, PROMETHEUS_TEXT);
-  const openMetrics = await scrape(scrapes, OPENMETRICS);
+  const writer = new ExpositionWriter(new PrometheusView({ takeSnapshot: limitedSnapshot, version: 'bench' }));
+  const text = await scrape(writer, PROMETHEUS_TEXT);
+  const openMetrics = await scrape(writer, OPENMETRICS);
   const { series, exits, sources } = limitedSnapshot();
   const expected = vms * VCPUS * REASONS;
   if (exits.length !== expected) throw new Error(`${exits.length} series of exits, ${expected} were made`);
@@ -185,12 +185,12 @@ function formatsOf() {
   return read;
 }
 
-async function scrape(scrapes: Scrapes, format: TextFormat): Promise<{ ms: number; bytes: number }> {
+async function scrape(writer: ExpositionWriter, format: TextFormat): Promise<{ ms: number; bytes: number }> {
   const times: number[] = [];
   let bytes = 0;
   for (let round = 0; round < SCRAPES; round++) {
     const startMs = performance.now();
-    const exposition = await scrapes.take(format);
+    const exposition = await writer.request(format);
     times.push(performance.now() - startMs);
     bytes = exposition.plain.reduce((sum, { length }) => sum + length, 0);
     exposition.done();

@@ -8,7 +8,7 @@ import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/text-format.js';
 import { CATALOGUE } from '../../src/snapshot/catalogue.js';
 import type { ExitCount, Snapshot } from '../../src/snapshot/snapshot.js';
-import { Scrapes } from '../../src/web/metrics/scrapes.js';
+import { ExpositionWriter } from '../../src/web/metrics/exposition-writer.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 
 const ROUNDS = 9;
@@ -72,10 +72,10 @@ async function measure(what: string, work: () => Promise<number>): Promise<void>
 
 /** All at once, as from a herd of Prometheus servers; each must get it whole. */
 async function herd(format: TextFormat, gzip: boolean): Promise<number> {
-  const scrapes = new Scrapes(view);
+  const writer = new ExpositionWriter(view);
   const answers = await Promise.all(
     Array.from({ length: SCRAPERS }, async () => {
-      const exposition = await scrapes.take(format);
+      const exposition = await writer.request(format);
       return gzip ? await exposition.gzipped() : exposition.plain;
     }),
   );

@@ -40,7 +40,7 @@ test('SIGHUP reads the web configuration again, also where there is no other', a
   writeFileSync(config, 'http_server_config: {headers: {X-Frame-Options: deny}}\n');
   const agent = await WebAgent.start(`--web.config.file=${config}`);
   agent.process.kill('SIGHUP');
-  await agent.until('msg="web configuration read again"');
+  await agent.until('msg="web configuration reloaded"');
   writeFileSync(config, 'http_server_config: {headers: {X-Frame-Options: perhaps}}\n');
   agent.process.kill('SIGHUP');
   await agent.until('X-Frame-Options: expected deny, sameorigin');

@@ -187,9 +187,9 @@ test('a change holds from the next connection on, a bad one changes nothing and 
   assert.equal(await ask('prometheus:secret'), 200);
   assert.match(
     agent.log,
-    /level=error msg="web configuration is bad, keeping the one before" because="\S+missing\.crt: no such file"/,
+    /level=error msg="web configuration is invalid, keeping the previous one" err="\S+missing\.crt: no such file"/,
   );
-  assert.equal(agent.log.match(/configuration is bad/g)?.length, 1);
+  assert.equal(agent.log.match(/configuration is invalid/g)?.length, 1);
 
   // As a file is for a moment that an editor just writes.
   writeFileSync(file, '');
@@ -212,7 +212,7 @@ test('a change holds from the next connection on, a bad one changes nothing and 
 
   replace(file, `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`);
   await statusOf(`${agent.url}/metrics`, { ca });
-  await agent.until('serving anew');
+  await agent.until('serving with changed TLS settings');
   assert.notEqual(await statusOf(`${agent.url}/metrics`, { ca }), 200, 'no client certificate is asked for');
   const { cert, key } = own.issue('client');
   assert.equal(await statusOf(`${agent.url}/metrics`, { ca, cert, key }), 200);

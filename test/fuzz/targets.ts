@@ -24,7 +24,7 @@ import type { AddressRange } from '../../src/trace/sink.js';
 import { parseCgroup } from '../../src/vm/identify/cgroup.js';
 import { identifyVmm, unknownVmm } from '../../src/vm/identify/cmdline.js';
 import { vcpuOfComm, vmPidOfKernelThread } from '../../src/vm/identify/comm.js';
-import { parseWebConfig } from '../../src/web/access/web-config.js';
+import { parseWebConfig } from '../../src/web/access/parse-web-config.js';
 import { readFixture } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
 import { CountingSink, total } from '../support/trace/counting-sink.js';

@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
-import { cellsOf, contentSecurityPolicy, landingPage, stateOf } from '../../src/web/pages.js';
+import { contentSecurityPolicy } from '../../src/web/html-page.js';
+import { landingPage, statusLine, tableCells } from '../../src/web/landing-page.js';
 import { VmRates } from '../../src/web/vm-rates.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 
 const EVIL = `<img src=x onerror=alert(1)>"'&`;
 
-/** A VM whose counters rise by 1,000 exits to KVM and 100 to QEMU a second, on two vCPUs, and a loss of 5 events a second. */
+/**
+ * Snapshot of a VM with two vCPUs that makes 1,000 exits to KVM and 100 to QEMU per second, while 5 events per second
+ * are lost.
+ */
 function at(seconds: number, vm = 'web-1'): Snapshot {
   const exits = (['0', '1'] as const).flatMap((vcpu) => [
     { vm, vcpu, layer: 'kvm' as const, reason: 'io', count: 7 + 500 * seconds },
@@ -34,69 +38,69 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
   };
 }
 
-test('rates are those between two looks', () => {
+test('rates are differences between two snapshots', () => {
   let seconds = 0;
   const rates = new VmRates(
     () => at(seconds),
     () => seconds * 1000,
   );
-  assert.deepEqual(cellsOf(rates.answer()), [['web-1', '2', '…', '…', '–', '–', '–']]);
+  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', '…', '…', '–', '–', '–']]);
   seconds = 4;
-  const answer = rates.answer();
-  assert.deepEqual(cellsOf(answer), [['web-1', '2', '1,000', '100', '10.0 %', '25.0 %', '5.0 %']]);
+  const answer = rates.current();
+  assert.deepEqual(tableCells(answer), [['web-1', '2', '1,000', '100', '10.0 %', '25.0 %', '5.0 %']]);
   assert.equal(
-    stateOf(answer),
-    'Over the last 4.0 s. 20 events lost, 5 a second: the figures are too low. Not open: qemu_log.',
+    statusLine(answer),
+    'Rates over the last 4.0 s. 20 events lost, 5 per second: the figures are too low. Not open: qemu_log.',
   );
 });
 
-test('many who watch cost one look every two seconds', () => {
-  let [nowMs, looks] = [0, 0];
+test('any number of viewers costs one snapshot every two seconds', () => {
+  let [nowMs, snapshots] = [0, 0];
   const rates = new VmRates(
-    () => at(++looks),
+    () => at(++snapshots),
     () => nowMs,
   );
-  for (; nowMs <= 10_000; nowMs += 10) rates.answer();
-  assert.equal(looks, 6);
+  for (; nowMs <= 10_000; nowMs += 10) rates.current();
+  assert.equal(snapshots, 6);
 });
 
-test('a VM that came in between, and counters that began anew, make no nonsense', () => {
+test('a new VM has a rate from 0, and restarted counters have the rate 0', () => {
   let snapshot = at(100);
   let nowMs = 0;
   const rates = new VmRates(
     () => snapshot,
     () => nowMs,
   );
-  rates.answer();
+  rates.current();
   snapshot = at(1);
   nowMs = 2000;
   assert.deepEqual(
-    rates.answer().vms.map(({ kvm_exits_per_second }) => kvm_exits_per_second),
+    rates.current().vms.map(({ kvm_exits_per_second }) => kvm_exits_per_second),
     [0],
   );
   snapshot = at(2, 'new');
   nowMs = 4000;
   assert.deepEqual(
-    rates.answer().vms.map(({ vm, qemu_exits_per_second }) => [vm, qemu_exits_per_second]),
+    rates.current().vms.map(({ vm, qemu_exits_per_second }) => [vm, qemu_exits_per_second]),
     [['new', 100]],
   );
 });
 
-test('names of VMs are text on the page, whatever they are', () => {
+test('names of VMs are escaped on the page', () => {
   const rates = new VmRates(
     () => at(1, EVIL),
     () => 0,
   );
   const options = { version: '1', telemetryPath: '/metrics', notice: undefined };
-  const html = landingPage(options, rates.answer(), 'NONCE');
+  const html = landingPage(options, rates.current(), 'NONCE');
   assert.ok(!html.includes('<img'), html);
   assert.ok(html.includes('&#60;img src=x onerror=alert(1)&#62;&#34;&#39;&#38;'));
 });
 
-test('only what has the nonce of this very answer runs', () => {
+test('only elements with the nonce of this response may run', () => {
   assert.match(contentSecurityPolicy('abc'), /default-src 'none'; style-src 'nonce-abc'; script-src 'nonce-abc';/);
   const rates = new VmRates(emptySnapshot, () => 0);
-  const html = landingPage({ version: '1', telemetryPath: '/m', notice: 'N' }, rates.answer(), 'NONCE');
+  const html = landingPage({ version: '1', telemetryPath: '/m', notice: 'N' }, rates.current(), 'NONCE');
   for (const [tag] of html.matchAll(/<(?:script|style)[^>]*>/g)) assert.match(tag, /nonce="NONCE"/);
   assert.doesNotMatch(html, /\son\w+=|style="/);
   assert.match(html, /<p class="notice">N<\/p>/);

@@ -2,69 +2,70 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compare } from 'bcryptjs';
 
-/** Hash of a word that nobody knows. */
-const NOBODY = '$2b$10$kU2dUxYgUSVVGIGEQ4w7lOghikeYChvka1jxaCCKyMzUUS.0s.LQG';
-/** Answers kept. */
-const KEPT = 100;
-/** Passwords that may wait for their turn; more are refused unseen. */
-const LONGEST_QUEUE = 20;
-/** After each comparison, that many times its own time: whoever guesses passwords gets a fifth of a CPU, not all of it. */
+/** Hash of a random password that was not kept: no password matches it. */
+const DUMMY_HASH = '$2b$10$kU2dUxYgUSVVGIGEQ4w7lOghikeYChvka1jxaCCKyMzUUS.0s.LQG';
+const MAX_REMEMBERED = 100;
+/** Comparisons that may wait for their turn; more are refused with {@link Verdict} `busy`. */
+const MAX_QUEUED = 20;
+/** Pause after each comparison, in multiples of its duration: guessing passwords takes at most a fifth of a CPU. */
 const PAUSE_FACTOR = 4;
 
 export type Verdict = 'right' | 'wrong' | 'busy';
 
 /**
- * Checks passwords against bcrypt hashes. A comparison takes 70 ms and more of CPU in this very thread, so there is one at a time, with a
- * pause after it, and each answer is remembered - by a digest, as no password is kept in memory.
+ * Checks passwords against bcrypt hashes. A comparison takes 70 ms or more of CPU on the main thread, so comparisons
+ * run one at a time with a pause after each, and results are remembered. They are remembered by a digest, so that no
+ * password stays in memory.
  */
 export class BasicAuth {
-  readonly #answers = new Map<string, boolean>();
-  readonly #underWay = new Map<string, Promise<boolean>>();
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #results = new Map<string, boolean>();
+  readonly #running = new Map<string, Promise<boolean>>();
+  /** Resolved when the previous comparison and the pause after it are over. */
+  #previous: Promise<unknown> = Promise.resolve();
 
-  /** `header`: the request's Authorization. */
+  /** @param header value of the request's Authorization header */
   async check(users: ReadonlyMap<string, string>, header: string | undefined): Promise<Verdict> {
-    const given = credentials(header);
+    const given = parseCredentials(header);
     if (given === undefined) return 'wrong';
     const isKnown = users.has(given.user);
-    // Users that do not exist take as long to refuse as those that do: they are compared with another's hash, in vain.
-    const hash = users.get(given.user) ?? [...users.values()][0] ?? NOBODY;
+    // An unknown user costs a comparison too. Otherwise the response time would reveal which users exist.
+    const hash = users.get(given.user) ?? [...users.values()][0] ?? DUMMY_HASH;
     const key = createHash('sha256')
       .update(JSON.stringify([given.user, hash, given.password]))
       .digest('base64');
-    const known = this.#answers.get(key) ?? this.#underWay.get(key);
-    if (known === undefined && this.#underWay.size >= LONGEST_QUEUE) return 'busy';
-    const equal = await (known ?? this.#compare(key, given.password, hash));
-    return equal && isKnown ? 'right' : 'wrong';
+    const known = this.#results.get(key) ?? this.#running.get(key);
+    if (known === undefined && this.#running.size >= MAX_QUEUED) return 'busy';
+    const isEqual = await (known ?? this.#compare(key, given.password, hash));
+    return isEqual && isKnown ? 'right' : 'wrong';
   }
 
   #compare(key: string, password: string, hash: string): Promise<boolean> {
-    const answer = this.#last.then(async () => {
+    const comparison = this.#previous.then(async () => {
       const startMs = performance.now();
-      // What can't be compared is not equal.
-      const equal = await compare(password, hash).catch(() => false);
-      this.#remember(key, equal);
-      this.#underWay.delete(key);
-      return { equal, pauseMs: PAUSE_FACTOR * (performance.now() - startMs) };
+      // bcryptjs throws for a password it cannot hash: that is a wrong one.
+      const isEqual = await compare(password, hash).catch(() => false);
+      this.#remember(key, isEqual);
+      this.#running.delete(key);
+      return { isEqual, pauseMs: PAUSE_FACTOR * (performance.now() - startMs) };
     });
-    this.#last = answer.then(({ pauseMs }) => sleep(pauseMs, undefined, { ref: false }));
-    const equal = answer.then((done) => done.equal);
-    this.#underWay.set(key, equal);
-    return equal;
+    this.#previous = comparison.then(({ pauseMs }) => sleep(pauseMs, undefined, { ref: false }));
+    const result = comparison.then(({ isEqual }) => isEqual);
+    this.#running.set(key, result);
+    return result;
   }
 
-  /** The oldest goes first - of the wrong ones, lest somebody who guesses makes us forget those that are right. */
-  #remember(key: string, equal: boolean): void {
-    this.#answers.set(key, equal);
-    if (this.#answers.size <= KEPT) return;
-    const [oldest] = this.#answers.keys();
-    const [wrong = oldest] = [...this.#answers].find(([, answer]) => !answer) ?? [];
-    if (wrong !== undefined) this.#answers.delete(wrong);
+  /** Drops the oldest wrong result if there are too many, so that guessed passwords never displace the right ones. */
+  #remember(key: string, isEqual: boolean): void {
+    this.#results.set(key, isEqual);
+    if (this.#results.size <= MAX_REMEMBERED) return;
+    const [oldest] = this.#results.keys();
+    const [dropped = oldest] = [...this.#results].find(([, result]) => !result) ?? [];
+    if (dropped !== undefined) this.#results.delete(dropped);
   }
 }
 
-/** `Basic dXNlcjpwYXNzd29yZA==` */
-function credentials(header: string | undefined): { user: string; password: string } | undefined {
+/** User and password from `Basic dXNlcjpwYXNzd29yZA==`. */
+function parseCredentials(header: string | undefined): { user: string; password: string } | undefined {
   const encoded = /^basic +([a-z0-9+/]+=*)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString('utf8');

@@ -1,6 +1,6 @@
-import type { RateLimit } from './web-config.js';
+import type { RateLimit } from './parse-web-config.js';
 
-/** A bucket of tokens: `burst` at once, then one each `interval`. */
+/** A token bucket: `burst` requests at once, then one per `interval`. */
 export class RateLimiter {
   #tokens = Number.POSITIVE_INFINITY;
   #atMs = 0;

@@ -1,14 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { fileError } from '../../system/errors.js';
 
-/** Files that were read, and whether they are others now. */
+/** Reads files and notices when they change later. */
 export class WatchedFiles {
-  /** Path -> what the file looked like just before it was read: what changes while it is read is seen as a change, and read again. */
-  readonly #seen = new Map<string, string>();
+  /** Path -> identity just before the file was read, so that a change during the read counts as a change. */
+  readonly #identities = new Map<string, string>();
 
-  /** @throws AgentError; the file is watched all the same, as it may come yet */
+  /** @throws AgentError if the file cannot be read; it is watched all the same, because it may appear later */
   read(path: string): string {
-    this.#seen.set(path, identity(path));
+    this.#identities.set(path, identityOf(path));
     try {
       return readFileSync(path, 'utf8');
     } catch (error) {
@@ -16,18 +16,21 @@ export class WatchedFiles {
     }
   }
 
-  /** A few system calls, no more. */
-  get changed(): boolean {
-    return [...this.#seen].some(([path, seen]) => identity(path) !== seen);
+  /** Costs one stat per file. */
+  get hasChanged(): boolean {
+    return [...this.#identities].some(([path, identity]) => identityOf(path) !== identity);
   }
 }
 
-/** Cheap, and enough to tell that a file is another: also where a link to it was changed, as Kubernetes does with secrets. */
-function identity(path: string): string {
+/**
+ * A string that differs if the file was written or replaced. stat follows links, as Kubernetes updates a secret by
+ * changing a link.
+ */
+function identityOf(path: string): string {
   try {
     const { ino, mtimeMs, ctimeMs, size } = statSync(path);
     return `${ino}:${mtimeMs}:${ctimeMs}:${size}`;
   } catch {
-    return 'not to be had';
+    return 'unreadable';
   }
 }

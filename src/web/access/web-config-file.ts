@@ -1,55 +1,59 @@
 import type { SecureContextOptions } from 'node:tls';
 import { AgentError } from '../../system/errors.js';
 import { log } from '../../system/log.js';
-import { secureContextOf } from './tls.js';
+import { PLAIN_HTTP, parseWebConfig, type WebConfig } from './parse-web-config.js';
+import { tlsContext } from './tls-context.js';
 import { WatchedFiles } from './watched-files.js';
-import { PLAIN_HTTP, parseWebConfig, type WebConfig } from './web-config.js';
 
 export interface LoadedWebConfig extends WebConfig {
-  /** Certificates and all that handshakes need; undefined: plain HTTP. */
+  /** Certificate, key and the other settings of TLS; undefined: plain HTTP. */
   readonly secure: SecureContextOptions | undefined;
 }
 
-/** The web configuration file as it is now. Without one: plain HTTP, and no password. */
+/**
+ * The web configuration in force. It is read again when the file or a certificate changes. Without a file: plain HTTP,
+ * no password.
+ */
 export class WebConfigFile {
   readonly #path: string | undefined;
   #current: LoadedWebConfig = { ...PLAIN_HTTP, secure: undefined };
   /** The file and the certificates that it names. */
   #files = new WatchedFiles();
 
-  /** @throws AgentError naming every problem of the file, of its certificates and keys */
+  /** @throws AgentError that lists every problem of the file and its certificates */
   constructor(path: string | undefined) {
     this.#path = path;
     if (path !== undefined) this.#current = load(path, this.#files);
   }
 
   get current(): LoadedWebConfig {
-    if (this.#files.changed) this.reload();
+    if (this.#files.hasChanged) this.reload();
     return this.#current;
   }
 
-  /** Where the file is bad now, what was good before stays. */
+  /** Reads the file. If it is invalid, the configuration in force is kept. */
   reload(): void {
     if (this.#path === undefined) return;
-    // What it names now is watched from now on, be it good or bad.
+    // Even if the new content is invalid, the certificates that it names are watched from now on.
     this.#files = new WatchedFiles();
     try {
-      const now = load(this.#path, this.#files);
-      if (isOpen(now) && !isOpen(this.#current)) throw new AgentError(EMPTIED(this.#path));
-      this.#current = now;
-      log('info', 'web configuration read again', { file: this.#path });
+      const next = load(this.#path, this.#files);
+      if (isOpen(next) && !isOpen(this.#current)) throw new AgentError(openedMessage(this.#path));
+      this.#current = next;
+      log('info', 'web configuration reloaded', { path: this.#path });
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      log('error', 'web configuration is bad, keeping the one before', {
-        because: error.message.replaceAll('\n', '; '),
+      log('error', 'web configuration is invalid, keeping the previous one', {
+        err: error.message.replaceAll('\n', '; '),
       });
     }
   }
 }
 
-/** A file that somebody is just writing is empty for a moment: that must not open the door. */
-const EMPTIED = (path: string) =>
-  `${path}: has neither TLS nor passwords any more; to serve without them, restart the program`;
+/** A file is empty for a moment while an editor writes it. That must not switch off TLS and passwords. */
+function openedMessage(path: string): string {
+  return `${path}: has neither TLS nor passwords any more; to serve without them, restart the program`;
+}
 
 function isOpen({ tls, users }: WebConfig): boolean {
   return tls === undefined && users.size === 0;
@@ -59,6 +63,6 @@ function load(path: string, files: WatchedFiles): LoadedWebConfig {
   const config = parseWebConfig(path, files.read(path));
   return {
     ...config,
-    secure: config.tls === undefined ? undefined : secureContextOf(path, config.tls, (file) => files.read(file)),
+    secure: config.tls === undefined ? undefined : tlsContext(path, config.tls, (file) => files.read(file)),
   };
 }

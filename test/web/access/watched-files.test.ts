@@ -14,26 +14,26 @@ function watched(): { path: string; watch: WatchedFiles } {
   writeFileSync(path, 'one');
   const watch = new WatchedFiles();
   assert.equal(watch.read(path), 'one');
-  assert.equal(watch.changed, false);
+  assert.equal(watch.hasChanged, false);
   return { path, watch };
 }
 
-test('a file that is written anew has changed, and one that is gone', () => {
+test('a file that was overwritten or deleted has changed', () => {
   const { path, watch } = watched();
   writeFileSync(path, 'other');
-  assert.equal(watch.changed, true);
+  assert.equal(watch.hasChanged, true);
   rmSync(path);
-  assert.equal(watch.changed, true);
+  assert.equal(watch.hasChanged, true);
 });
 
-test('a file of the same length and age that takes its place is another', () => {
+test('a file that was replaced by one of the same length has changed', () => {
   const { path, watch } = watched();
   writeFileSync(`${path}.new`, 'two');
   renameSync(`${path}.new`, path);
-  assert.equal(watch.changed, true);
+  assert.equal(watch.hasChanged, true);
 });
 
-test('a link that leads elsewhere is another file, as Kubernetes changes secrets', () => {
+test('a file whose directory link was changed has changed, as Kubernetes updates secrets', () => {
   const link = join(FOLDER, 'data');
   for (const version of ['a', 'b']) {
     mkdirSync(join(FOLDER, version));
@@ -44,14 +44,14 @@ test('a link that leads elsewhere is another file, as Kubernetes changes secrets
   assert.equal(watch.read(join(link, 'tls.crt')), 'a');
   symlinkSync('b', `${link}.new`);
   renameSync(`${link}.new`, link);
-  assert.equal(watch.changed, true);
+  assert.equal(watch.hasChanged, true);
 });
 
-test('a file that is not there is waited for', () => {
+test('a missing file has changed once it exists', () => {
   const path = join(FOLDER, 'later');
   const watch = new WatchedFiles();
   assert.throws(() => watch.read(path), /later: no such file$/);
-  assert.equal(watch.changed, false);
+  assert.equal(watch.hasChanged, false);
   writeFileSync(path, 'there');
-  assert.equal(watch.changed, true);
+  assert.equal(watch.hasChanged, true);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AgentError } from '../../../src/system/errors.js';
-import { parseWebConfig } from '../../../src/web/access/web-config.js';
+import { parseWebConfig } from '../../../src/web/access/parse-web-config.js';
 
 const HASH = '$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG';
 
@@ -15,7 +15,7 @@ function problems(text: string): string[] {
   return [];
 }
 
-test('the example of exporter-toolkit is understood', () => {
+test('the example of exporter-toolkit is accepted', () => {
   const text = `
 # TLS and basic authentication configuration example.
 tls_server_config:
@@ -58,7 +58,7 @@ http_server_config:
 });
 
 for (const text of ['', '# nothing\n', 'tls_server_config:\n', 'tls_server_config: {}\nbasic_auth_users:\n'])
-  test(`${JSON.stringify(text)} asks for nothing`, () => {
+  test(`${JSON.stringify(text)} means plain HTTP`, () => {
     const { tls, users, headers, rateLimit } = parseWebConfig('w', text);
     assert.deepEqual([tls, users.size, headers, rateLimit], [undefined, 0, {}, undefined]);
   });
@@ -83,16 +83,19 @@ const BAD: readonly [string, readonly RegExp[]][] = [
     'basic_auth_users: {a: secret, b: $2y$10$x}',
     [/basic_auth_users.a: not a bcrypt hash/, /basic_auth_users.b: not a bcrypt hash/],
   ],
-  [`basic_auth_users: {"a:b": ${HASH}}`, [/cannot have a colon/]],
+  [`basic_auth_users: {"a:b": ${HASH}}`, [/cannot contain a colon/]],
   ['basic_auth_users: [a]', [/basic_auth_users: expected "key: value" lines/]],
   ['http_server_config: {headers: {X-Foo: bar}}', [/unknown key X-Foo/]],
   ['http_server_config: {headers: {X-Frame-Options: allow}}', [/X-Frame-Options: expected deny, sameorigin/]],
-  ['http_server_config: {headers: {X-XSS-Protection: "1\\r\\nSet-Cookie: a"}}', [/characters that no header can have/]],
+  [
+    'http_server_config: {headers: {X-XSS-Protection: "1\\r\\nSet-Cookie: a"}}',
+    [/characters that are not allowed in a header/],
+  ],
   ['rate_limit: {interval: soon, burst: many}', [/rate_limit.interval/, /rate_limit.burst/]],
   ['rate_limit: {interval: 1s}', [/rate_limit\.burst: must be at least 1/]],
   [
     `tls_server_config: {${TLS}, min_version: TLS13, max_version: TLS12}`,
-    [/^w: tls_server_config\.min_version: is above max_version$/],
+    [/^w: tls_server_config\.min_version: higher than max_version$/],
   ],
   [`basic_auth_users: {a: ${HASH.replace('$10$', '$17$')}}`, [/basic_auth_users\.a: not a bcrypt hash/]],
   [`basic_auth_users: {a: ${HASH.replace('$2y$', '$2x$')}}`, [/basic_auth_users\.a: not a bcrypt hash/]],
@@ -102,11 +105,11 @@ const BAD: readonly [string, readonly RegExp[]][] = [
 ];
 for (const [text, want] of BAD)
   test(`${text} is refused`, () => {
-    const said = problems(text);
-    assert.equal(said.length, want.length, said.join('\n'));
-    for (const [index, pattern] of want.entries()) assert.match(said[index] ?? '', pattern);
+    const messages = problems(text);
+    assert.equal(messages.length, want.length, messages.join('\n'));
+    for (const [index, pattern] of want.entries()) assert.match(messages[index] ?? '', pattern);
   });
 
-test('no secret is repeated', () => {
+test('messages do not repeat secrets', () => {
   assert.doesNotMatch(problems('basic_auth_users: {a: hunter2}').join('\n'), /hunter2/);
 });

@@ -4,11 +4,11 @@ import { AgentError } from '../../system/errors.js';
 
 type Section = Readonly<Record<string, unknown>>;
 
-/** All scalars as they are written: `0x10` as a password's name is no number. No warnings of the library's own on stderr. */
+/** Every scalar is a string: a user named `0x10` is not a number. The library's own warnings do not go to stderr. */
 const YAML_OPTIONS = { schema: 'failsafe', prettyErrors: false, logLevel: 'error' } as const;
 
-/** Values of the file by type, and a list of what is wrong with them. */
-export class SectionReader {
+/** Reads typed values from a YAML file and collects all problems, so that one error can list them. */
+export class YamlReader {
   readonly root: unknown;
   readonly #path: string;
   readonly #problems: string[] = [];
@@ -18,61 +18,64 @@ export class SectionReader {
     const lines = new LineCounter();
     const document = parseDocument(text, { ...YAML_OPTIONS, lineCounter: lines });
     for (const { pos, message } of document.errors)
-      this.problem(`line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`);
+      this.addProblem(`line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`);
     visit(document, (_key, node) => {
-      if (isAlias(node)) this.problem('aliases (*name) are not understood here');
+      if (isAlias(node)) this.addProblem('aliases (*name) are not supported');
     });
-    this.end();
+    this.throwProblems();
     this.root = document.toJS();
   }
 
-  problem(text: string): void {
+  addProblem(text: string): void {
     this.#problems.push(`${this.#path}: ${text}`);
   }
 
-  /** @throws AgentError where there was a problem */
-  end(): void {
+  /** @throws AgentError that lists the problems, if there are any */
+  throwProblems(): void {
     if (this.#problems.length > 0) throw new AgentError(this.#problems.join('\n'));
   }
 
-  /** Only `known` keys; undefined: any. */
+  /** The mapping `value`; {} if it is absent. Keys that are not `known` are problems; undefined: any key is allowed. */
   section(name: string, value: unknown, known?: readonly string[]): Section {
     if (value === undefined || value === null || value === '') return {};
     if (!isSection(value)) {
-      this.problem(`${name === '' ? 'the file' : name}: expected "key: value" lines`);
+      this.addProblem(`${name === '' ? 'the file' : name}: expected "key: value" lines`);
       return {};
     }
     for (const key of Object.keys(value))
       if (known?.includes(key) === false)
-        this.problem(`${name === '' ? '' : `${name}: `}${unknown('key', key, known)}`);
+        this.addProblem(`${name === '' ? '' : `${name}: `}${unknown('key', key, known)}`);
     return value;
   }
 
-  /** '' where it is not given. */
+  /** '' if the value is absent. */
   string(name: string, value: unknown): string {
     if (value === undefined || value === null) return '';
     if (typeof value === 'string') return value;
-    this.problem(`${name}: expected text`);
+    this.addProblem(`${name}: expected text`);
     return '';
   }
 
   strings(name: string, value: unknown): string[] {
     if (value === undefined || value === null || value === '') return [];
     if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value;
-    this.problem(`${name}: expected a list`);
+    this.addProblem(`${name}: expected a list`);
     return [];
   }
 
-  boolean(name: string, value: unknown, preset: boolean): boolean {
-    const text = this.string(name, value) || String(preset);
+  boolean(name: string, value: unknown, defaultValue: boolean): boolean {
+    const text = this.string(name, value) || String(defaultValue);
     return this.oneOf(name, text, ['true', 'false'], 'true') === 'true';
   }
 
-  /** Where it is none of them: a problem, and `otherwise`, for what else is to be checked. */
-  oneOf<T extends string>(name: string, value: string, choices: readonly T[], otherwise: T): T {
+  /**
+   * `value` if it is one of the choices. Otherwise a problem, and `fallback`, so that the rest of the file can still be
+   * checked.
+   */
+  oneOf<T extends string>(name: string, value: string, choices: readonly T[], fallback: T): T {
     const choice = choices.find((candidate) => candidate === value);
-    if (choice === undefined) this.problem(`${name}: expected ${choices.join(', ')}`);
-    return choice ?? otherwise;
+    if (choice === undefined) this.addProblem(`${name}: expected ${choices.join(', ')}`);
+    return choice ?? fallback;
   }
 }
 

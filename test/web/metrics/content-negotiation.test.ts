@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OPENMETRICS, PROMETHEUS_TEXT } from '../../../src/expose/text-format.js';
-import { acceptsGzip, formatFor } from '../../../src/web/metrics/accept.js';
+import { acceptsGzip, negotiateFormat } from '../../../src/web/metrics/content-negotiation.js';
 
 const PROMETHEUS_2 =
   'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1';
@@ -20,26 +20,26 @@ const FORMATS = [
   { name: 'Prometheus 3', accept: PROMETHEUS_3, want: OPENMETRICS },
   { name: 'OpenMetrics of any version', accept: 'application/openmetrics-text', want: OPENMETRICS },
   { name: 'OpenMetrics 0.0.1 only', accept: 'application/openmetrics-text;version=0.0.1', want: PROMETHEUS_TEXT },
-  { name: 'text rather', accept: 'application/openmetrics-text;q=0.3,text/plain;q=0.9', want: PROMETHEUS_TEXT },
-  { name: 'both alike', accept: 'application/openmetrics-text,text/plain', want: PROMETHEUS_TEXT },
-  { name: 'OpenMetrics by no means', accept: 'application/openmetrics-text;q=0,*/*;q=0.1', want: PROMETHEUS_TEXT },
-  { name: 'no text', accept: 'text/plain;q=0,application/openmetrics-text;q=0.001', want: OPENMETRICS },
+  { name: 'text preferred', accept: 'application/openmetrics-text;q=0.3,text/plain;q=0.9', want: PROMETHEUS_TEXT },
+  { name: 'both with the same weight', accept: 'application/openmetrics-text,text/plain', want: PROMETHEUS_TEXT },
+  { name: 'OpenMetrics excluded', accept: 'application/openmetrics-text;q=0,*/*;q=0.1', want: PROMETHEUS_TEXT },
+  { name: 'text excluded', accept: 'text/plain;q=0,application/openmetrics-text;q=0.001', want: OPENMETRICS },
   {
     name: 'capital letters, spaces and quotes',
     accept: 'Application/OpenMetrics-Text ; Version="1.0.0" ; Q=0.5',
     want: OPENMETRICS,
   },
   {
-    name: 'a weight that is none',
+    name: 'an invalid weight',
     accept: 'application/openmetrics-text;q=high,text/plain;q=0.1',
     want: PROMETHEUS_TEXT,
   },
-  { name: 'rubbish', accept: ';;,,=;q=', want: PROMETHEUS_TEXT },
-  { name: 'only what we have not', accept: 'application/json', want: PROMETHEUS_TEXT },
+  { name: 'garbage', accept: ';;,,=;q=', want: PROMETHEUS_TEXT },
+  { name: 'only unavailable types', accept: 'application/json', want: PROMETHEUS_TEXT },
 ];
 
 for (const { name, accept, want } of FORMATS)
-  test(`who accepts ${name} gets ${want.contentType.split(';')[0]}`, () => assert.equal(formatFor(accept), want));
+  test(`Accept: ${name}: ${want.contentType.split(';')[0]}`, () => assert.equal(negotiateFormat(accept), want));
 
 const ENCODINGS = [
   [undefined, false],
