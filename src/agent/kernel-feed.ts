@@ -10,7 +10,7 @@
 
 import type { KernelCounts } from '../count/kernel-counts.js';
 import type { Ledger } from '../count/ledger.js';
-import { neededEvents } from '../decode/kvm/needed-events.js';
+import { neededEvents } from '../decode/kvm/events.js';
 import { findTracefs, type Tracefs } from '../source/tracefs/find-tracefs.js';
 import { KernelTrace } from '../source/tracefs/kernel-trace.js';
 import { KvmNotLoaded } from '../source/tracefs/select-events.js';

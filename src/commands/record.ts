@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseBytes, parseEvents, parseInstanceName, parseSeconds } from '../config/option-types.js';
 import type { Invocation } from '../config/parse-command-line.js';
-import { neededEvents } from '../decode/kvm/needed-events.js';
+import { neededEvents } from '../decode/kvm/events.js';
 import { type Captured, PageCapture } from '../source/recording/page-capture.js';
 import { captureFormats, captureThreadNames } from '../source/recording/tracefs-capture.js';
 import { findTracefs } from '../source/tracefs/find-tracefs.js';

@@ -76,12 +76,16 @@ export class Names {
     else this.#place(this.#spellings.length - 1);
   }
 
-  /** {@link find}, and where the spelling is new, {@link teach} it as its own name. */
-  intern(bytes: Uint8Array, start: number, end: number): number {
+  /**
+   * The id behind a spelling in `bytes[start, end)`. A new spelling is {@link teach taught}: it means the name that `nameOf` gives
+   * it, by default itself. Allocates nothing for a known spelling.
+   */
+  intern(bytes: Uint8Array, start: number, end: number, nameOf?: (spelling: string) => string): number {
     const known = this.find(bytes, start, end);
     if (known >= 0) return known;
-    if (end - start > MAX_NAME_LENGTH) return 0;
-    const id = this.id(latin1(bytes, start, end));
+    if (end - start > MAX_NAME_LENGTH) return OTHER_ID;
+    const spelling = latin1(bytes, start, end);
+    const id = this.id(nameOf === undefined ? spelling : nameOf(spelling));
     this.teach(bytes, start, end, id);
     return id;
   }

@@ -8,10 +8,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromText } from '../../src/config/config-file.js';
 import { parseEventFormat, parsePageHeader } from '../../src/decode/format/event-format.js';
-import { exitReasonLabels, fieldLabels } from '../../src/decode/format/print-fmt.js';
+import { fieldLabels } from '../../src/decode/format/print-fmt.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { PageStream } from '../../src/decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
+import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
 import { parseMtree } from '../../src/decode/qemu/mtree.js';
 import { parseTraceEvents } from '../../src/decode/qemu/trace-events.js';
 import { readPodChange, readPodList, readStatus } from '../../src/kubernetes/pod.js';
@@ -136,7 +137,7 @@ function checkFormat(bytes: Uint8Array): void {
   const text = latin1(bytes);
   const format = parseEventFormat(text);
   if (!('problem' in format)) {
-    exitReasonLabels(format.printFmt);
+    kernelLabels(format.printFmt);
     fieldLabels(format.printFmt, 'reason');
   }
   parsePageHeader(text);

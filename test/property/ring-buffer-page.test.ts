@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { parseEventFormat, parsePageHeader } from '../../src/decode/format/event-format.js';
-import { exitReasonLabels, fieldLabels } from '../../src/decode/format/print-fmt.js';
+import { fieldLabels } from '../../src/decode/format/print-fmt.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { PageStream } from '../../src/decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
+import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
 import { readFixture } from '../support/fixtures.js';
 import { CountingSink, plain, total } from '../support/trace/counting-sink.js';
 import { formatTexts, readFormats } from '../support/trace/recorded-formats.js';
@@ -118,7 +119,7 @@ describe('format texts', () => {
         const event = parseEventFormat(damaged);
         assert.ok('problem' in event ? event.problem.length < 500 : event.fields.length > 0);
         parsePageHeader(damaged);
-        exitReasonLabels(damaged);
+        kernelLabels(damaged);
         fieldLabels(damaged, 'reason');
       }),
       { numRuns: 500 },

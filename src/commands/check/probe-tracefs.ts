@@ -1,7 +1,7 @@
 /** What the kernel's tracing allows, for `check`. Makes an instance for a moment, under a name of its own; changes nothing else. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { ALL_NEEDED_EVENTS } from '../../decode/kvm/needed-events.js';
+import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
 import { findTracefs, type Tracefs } from '../../source/tracefs/find-tracefs.js';
 import { kvmEvents, readFormats } from '../../source/tracefs/format-files.js';
 import { probeInstance } from '../../source/tracefs/probe-instance.js';

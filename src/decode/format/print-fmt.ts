@@ -27,14 +27,6 @@ export interface LabelTable {
   readonly labels: Labels;
 }
 
-export interface ExitReasonLabels {
-  /** Of the basic exit reason, the low 16 bits. */
-  readonly vmx: Labels;
-  /** Of single bits above those 16. */
-  readonly vmxFlags: Labels;
-  readonly svm: Labels;
-}
-
 const MACRO = /__print_(symbolic|flags)\s{0,4}\(/;
 const BEFORE_LENGTH = 40;
 const MAX_NAME_LENGTH = 120;
@@ -70,24 +62,8 @@ export function fieldLabels(printFmt: string, field: string): Labels {
   return table?.labels ?? new Map();
 }
 
-/** kvm_exit of x86: which table is whose follows from the condition on `isa` (1 VMX, 2 SVM). */
-export function exitReasonLabels(printFmt: string): ExitReasonLabels {
-  const tables = parseLabelTables(printFmt).filter(({ expression }) => mentions(expression, 'exit_reason'));
-  const symbolic = tables.filter(({ macro }) => macro === 'symbolic');
-  const flags = tables.find(({ macro }) => macro === 'flags');
-  const tested = symbolic.map(({ before }) => /isa\s*==\s*(\d+)\s*\)?\s*\?\s*$/.exec(before)?.[1]);
-  const vmx =
-    symbolic[tested.indexOf('1')] ?? symbolic.find((_, index) => tested[index] !== '2' && tested.includes('2'));
-  const svm = symbolic.find((table) => table !== vmx);
-  const none: Labels = new Map();
-  return {
-    vmx: vmx?.labels ?? none,
-    vmxFlags: flags?.labels ?? none,
-    svm: vmx === undefined ? none : (svm?.labels ?? none),
-  };
-}
-
-function mentions(expression: string, field: string): boolean {
+/** True if a macro's argument is about this field. */
+export function mentions(expression: string, field: string): boolean {
   return new RegExp(`->\\s*${field}\\b`).test(expression);
 }
 

@@ -1,4 +1,3 @@
-/** What reads one kind of record, and what it is bound to. See kvm-record.ts for the readers. */
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import type { EventFormat } from './event-format.js';
 import { bindField, type RecordField } from './record-field.js';
@@ -32,9 +31,4 @@ export type ReaderBuilder = (format: EventFormat, context: RecordContext) => Rec
 /** The named fields in their order, undefined where this kernel's record has none of that name. */
 export function bindFields(format: EventFormat, bigEndian: boolean, ...names: string[]): (RecordField | undefined)[] {
   return names.map((name) => bindField(format, name, bigEndian));
-}
-
-/** As the kernel prints a number that has no name. */
-export function hex(code: number): string {
-  return `0x${(code >>> 0).toString(16)}`;
 }

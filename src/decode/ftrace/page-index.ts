@@ -3,7 +3,7 @@
  * among CPUs depends on it: see open-pages.ts.
  *
  *   04 00 00 00               type_len 4: 16 bytes of payload follow, time_delta 0
- *   2a 00 00 00 94 10 00 00   payload: common_type 42 ... common_pid 4244; kvm-record.ts reads what follows
+ *   2a 00 00 00 94 10 00 00   payload: common_type 42 ... common_pid 4244; what follows depends on the event
  *   02 00 00 00 00 00 00 00
  *   44 84 0d 00               type_len 4, time_delta 27,682 ns
  *   2a 00 ...

@@ -2,19 +2,15 @@
  * One record of the ring buffer -> the sink: which event it is, whose, and what it says. Shared by all CPUs of a host.
  *
  * A record's payload begins with the fields that all events have in common; `common_type` is the ID of the event's
- * format file. What follows is read by kvm-record.ts for the events that say something about exits; all others count as
- * tracepoints. Bound once to the formats of the kernel that wrote the records; nothing is allocated per event here.
+ * format file. What follows is read for the events of kvm/events.ts and for markers; all others count as tracepoints. Bound once to the formats of the kernel that wrote the records; nothing is allocated per event here.
  */
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import type { EventFormat, EventFormats, PageHeader } from '../format/event-format.js';
 import type { RecordPage, RecordReader } from '../format/record-reader.js';
-import { READER_BUILDERS } from '../kvm/kvm-record.js';
+import { EVENT_FORMS } from '../kvm/events.js';
+import { MARKER_EVENT, MARKER_NAME, marker } from './marker.js';
 import { OpenPages } from './open-pages.js';
 import type { CommonFields, Records } from './page-index.js';
-
-/** QEMU's markers are `ftrace:print` records; in text they show as this. */
-const MARKER = 'print';
-const NAMES: ReadonlyMap<string, string> = new Map([[MARKER, 'tracing_mark_write']]);
 
 /** struct trace_entry, include/linux/trace_events.h: where they are when there is no format at all. */
 const COMMON_TYPE = { name: 'common_type', offset: 0, size: 2 };
@@ -60,14 +56,15 @@ export class RecordDecoder {
       typeOffset: this.#typeOffset,
       pidOffset: this.#pidOffset,
       // QEMU's markers tell of devices, which all vCPUs of a VM use.
-      markerId: events.find(({ name }) => name === MARKER)?.id ?? -1,
+      markerId: events.find(({ name }) => name === MARKER_EVENT)?.id ?? -1,
     };
     const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
     this.#readers = Array.from({ length: ids }, () => undefined);
     for (const format of events) {
-      const reader = READER_BUILDERS.get(format.name)?.(format, { vocabulary, sink, bigEndian });
-      this.#names[format.id] = vocabulary.tracepoints.id(NAMES.get(format.name) ?? format.name);
-      this.#readers[format.id] = reader;
+      const isMarker = format.name === MARKER_EVENT;
+      const forms = isMarker ? marker : EVENT_FORMS.get(format.name);
+      this.#names[format.id] = vocabulary.tracepoints.id(isMarker ? MARKER_NAME : format.name);
+      this.#readers[format.id] = forms?.record(format, { vocabulary, sink, bigEndian });
     }
   }
 

@@ -7,40 +7,35 @@
  *   CPU:1 [LOST 1472 EVENTS]                                                            trace_pipe, `trace`
  *   CPU:1 [1472 EVENTS DROPPED]                                                         trace-cmd report
  *
- * Source: kernel/trace/trace_output.c and trace.c (Linux 6.18); line headers are in ftrace-line.ts, the events' own text in
- * kvm-text.ts. QEMU's ftrace backend writes markers; the function that wrote them prints as `tracing_mark_write`, in
- * trace-cmd as `print: tracing_mark_write:`, without symbols as `0`.
+ * Source: kernel/trace/trace_output.c and trace.c (Linux 6.18); line headers are read by ftrace-line.ts, the
+ * events' own text by kvm/ and marker.ts.
  */
 
 import { latin1 } from '../../trace/names.js';
 import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
-import { KVM_TEXT_SCANNERS, type KvmTextScanner } from '../kvm/kvm-text.js';
-import { decodeQemuEventText } from '../qemu/event-text.js';
-import { ReasonText } from '../reasons/from-text.js';
+import type { TextScanner } from '../format/event-forms.js';
+import { EVENT_FORMS } from '../kvm/events.js';
 import { ascii, decimal, isDigit, skipDigits, skipSpaces, skipWord, startsWith } from '../text/bytes.js';
 import { FtraceLine } from '../text/ftrace-line.js';
 import { LineSplitter } from '../text/line-splitter.js';
+import { isQemuMarker, MARKER_NAME, MARKER_TOKENS, marker } from './marker.js';
 
 const COMMENT = 0x23;
 const COLON = 0x3a;
 const CPU_LINE = ascii('CPU:');
 const LOST = ascii('LOST');
 const EVENTS = ascii('EVENTS');
-const RUN_EXIT = ascii('kvm_run_exit cpu_index ');
 const UNNAMED = ascii('<...>');
 const RAW_TYPE = ascii('type: ');
-/** Tokens under which a marker is met; any other that is followed by a kvm_run_exit joins them. */
-const MARKER_TOKENS = ['tracing_mark_write', 'print', '0'];
 
 export class FtraceTextDecoder {
   readonly #vocabulary: Vocabulary;
   readonly #sink: TraceSink;
   readonly #lines: LineSplitter;
   readonly #line = new FtraceLine();
-  readonly #reasons: ReasonText;
   readonly #marker: number;
   /** By tracepoint id. */
-  readonly #scanners: (KvmTextScanner | undefined)[] = [];
+  readonly #scanners: (TextScanner | undefined)[] = [];
   /** By tid: what was said of this thread, to say it once. */
   readonly #threads = new Map<number, SeenThread>();
   #rawLines = 0;
@@ -49,13 +44,14 @@ export class FtraceTextDecoder {
   constructor(vocabulary: Vocabulary, sink: TraceSink) {
     this.#vocabulary = vocabulary;
     this.#sink = sink;
-    this.#reasons = new ReasonText(vocabulary.reasons);
-    this.#marker = vocabulary.tracepoints.id('tracing_mark_write');
+    this.#marker = vocabulary.tracepoints.id(MARKER_NAME);
     for (const token of MARKER_TOKENS) {
       const bytes = ascii(token);
       vocabulary.tracepoints.teach(bytes, 0, bytes.length, this.#marker);
     }
-    for (const [name, scanner] of KVM_TEXT_SCANNERS) this.#scanners[vocabulary.tracepoints.id(name)] = scanner;
+    this.#scanners[this.#marker] = marker.text({ vocabulary, sink });
+    for (const [name, { text }] of EVENT_FORMS)
+      this.#scanners[vocabulary.tracepoints.id(name)] = text({ vocabulary, sink });
     this.#lines = new LineSplitter(
       (bytes, start, end) => this.#decode(bytes, start, end),
       () => sink.malformed('line-too-long'),
@@ -112,30 +108,17 @@ export class FtraceTextDecoder {
     let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
     if (name < 0) name = this.#learn(bytes, end, line);
     this.#sink.tracepoint(line.timeNs, line.cpu, line.tid, name);
-    if (name === this.#marker) {
-      this.#mark(bytes, end, line);
-      return;
-    }
-    const scanner = this.#scanners[name];
-    if (scanner !== undefined && !scanner(bytes, end, line, this.#reasons, this.#sink))
-      this.#sink.malformed('arguments');
+    const scan = this.#scanners[name];
+    if (scan !== undefined && !scan(bytes, end, line)) this.#sink.malformed('arguments');
   }
 
   /** First sight of an event's name. A symbol that no one knows is a marker if QEMU's text follows. */
   #learn(bytes: Uint8Array, end: number, line: FtraceLine): number {
     const { tracepoints } = this.#vocabulary;
     const { eventStart, eventEnd } = line;
-    if (!startsWith(bytes, line.argsStart, end, RUN_EXIT)) return tracepoints.intern(bytes, eventStart, eventEnd);
+    if (!isQemuMarker(bytes, end, line)) return tracepoints.intern(bytes, eventStart, eventEnd);
     tracepoints.teach(bytes, eventStart, eventEnd, this.#marker);
     return this.#marker;
-  }
-
-  #mark(bytes: Uint8Array, end: number, line: FtraceLine): void {
-    let start = line.argsStart;
-    const word = skipWord(bytes, start, end);
-    if (bytes[word - 1] === COLON) start = skipSpaces(bytes, word, end);
-    // Others write to trace_marker too: what is no QEMU event was counted as a marker and is nobody's fault.
-    decodeQemuEventText(bytes, start, end, line.timeNs, line.tid, this.#vocabulary, this.#sink);
   }
 
   #thread(bytes: Uint8Array, line: FtraceLine): void {

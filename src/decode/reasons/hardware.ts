@@ -31,10 +31,10 @@ const FAILED_VMENTRY = 0x80000000;
 const LABELLERS: Readonly<Record<Isa, (code: number) => string>> = {
   vmx: vmxLabel,
   svm: svmLabel,
-  arm64: (code) => ARM64_NAMES.get(code) ?? hex(code),
-  s390: (code) => S390_NAMES.get(code) ?? hex(code),
+  arm64: (code) => ARM64_NAMES.get(code) ?? numberLabel(code),
+  s390: (code) => S390_NAMES.get(code) ?? numberLabel(code),
   riscv: riscvLabel,
-  loongarch: (code) => LOONGARCH_NAMES.get(code) ?? hex(code),
+  loongarch: (code) => LOONGARCH_NAMES.get(code) ?? numberLabel(code),
 };
 
 const VMX_LABELS: ReadonlySet<string> = new Set(VMX_NAMES.values());
@@ -46,7 +46,12 @@ const ALIASES = aliases();
  * taken as a 32-bit field that was read as signed. arm64: the exception class. s390: icptcode. riscv: scause.
  */
 export function exitReasonLabel(isa: Isa, code: number): string {
-  return LABELLERS[isa](code < 0 && code >= -TWO_POW_32 ? code + TWO_POW_32 : code);
+  return LABELLERS[isa](withoutSign(code));
+}
+
+/** How the kernel prints a number without a name: `0x<hex>`. */
+export function numberLabel(code: number): string {
+  return `0x${withoutSign(code).toString(16)}`;
 }
 
 /**
@@ -55,7 +60,7 @@ export function exitReasonLabel(isa: Isa, code: number): string {
  */
 export function riscvCauseLabel(interrupt: boolean, cause: number): string {
   if (interrupt) return RISCV_INTERRUPTS.get(cause) ?? `IRQ_${cause}`;
-  return RISCV_EXCEPTIONS.get(cause) ?? hex(cause);
+  return RISCV_EXCEPTIONS.get(cause) ?? numberLabel(cause);
 }
 
 /** The kernel's label for what other tools and other kernels call an x86 exit. What is not known stays as it is. */
@@ -77,16 +82,16 @@ export function isaOfLabel(label: string): 'vmx' | 'svm' | undefined {
 function vmxLabel(code: number): string {
   const reason = code % 0x10000;
   const flags = code - reason;
-  const name = VMX_NAMES.get(reason) ?? hex(reason);
+  const name = VMX_NAMES.get(reason) ?? numberLabel(reason);
   if (flags === 0) return name;
-  if (flags < FAILED_VMENTRY || flags >= TWO_POW_32) return `${name} ${hex(flags)}`;
+  if (flags < FAILED_VMENTRY || flags >= TWO_POW_32) return `${name} ${numberLabel(flags)}`;
   const rest = flags - FAILED_VMENTRY;
-  return rest === 0 ? `${name} FAILED_VMENTRY` : `${name} FAILED_VMENTRY ${hex(rest)}`;
+  return rest === 0 ? `${name} FAILED_VMENTRY` : `${name} FAILED_VMENTRY ${numberLabel(rest)}`;
 }
 
 /** VMEXIT_INVALID is -1: 32 bits of ones, or 64 where the kernel's field is that wide. */
 function svmLabel(code: number): string {
-  return SVM_NAMES.get(code >= TWO_POW_63 ? 0xffffffff : code) ?? hex(code);
+  return SVM_NAMES.get(code >= TWO_POW_63 ? 0xffffffff : code) ?? numberLabel(code);
 }
 
 /** The top bit of 32 or 64 says interrupt. Of a 64-bit interrupt only that bit is left in a double (see riscvCauseLabel). */
@@ -99,11 +104,11 @@ function riscvLabel(code: number): string {
 /** libtraceevent prints what its table lacks as `UNKNOWN (77)`. The kernel's way of saying that is 0x4d. */
 function unknownNumber(text: string): string | undefined {
   const digits = /^UNKNOWN \((\d{1,10})\)$/.exec(text)?.[1];
-  return digits === undefined ? undefined : hex(Number(digits));
+  return digits === undefined ? undefined : numberLabel(Number(digits));
 }
 
-function hex(code: number): string {
-  return `0x${code.toString(16)}`;
+function withoutSign(code: number): number {
+  return code < 0 && code >= -TWO_POW_32 ? code + TWO_POW_32 : code;
 }
 
 /**

@@ -79,6 +79,14 @@ export function hexadecimal(bytes: Uint8Array, start: number, end: number): numb
   return i === from ? -1 : Math.min(value, 2 ** 64);
 }
 
+/** The hexadecimal number behind the first `word` in `bytes[start, end)`, NaN if there is none. */
+export function hexadecimalAfter(bytes: Uint8Array, start: number, end: number, word: Uint8Array): number {
+  const at = indexOf(bytes, start, end, word);
+  if (at < 0) return Number.NaN;
+  const value = hexadecimal(bytes, at + word.length, end);
+  return value < 0 ? Number.NaN : value;
+}
+
 function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const letter = byte | 0x20;

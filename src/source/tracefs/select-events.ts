@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ALL_NEEDED_EVENTS } from '../../decode/kvm/needed-events.js';
+import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
 import { AgentError } from '../../system/errors.js';
 import { eventNames, kvmEvents } from './format-files.js';
 

@@ -1,53 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { exitReasonLabels, fieldLabels, parseLabelTables } from '../../../src/decode/format/print-fmt.js';
+import { fieldLabels, parseLabelTables } from '../../../src/decode/format/print-fmt.js';
 import { formatTexts } from '../../support/trace/recorded-formats.js';
-
-const RECORDINGS = [
-  // Entries of the two lists, counted in the format files with a regular expression.
-  { kernel: '6.18', recording: 'exact/e2-mix', vmx: 65, svm: 110 },
-  { kernel: '6.12', recording: 'svm/two-vms-6.12', vmx: 62, svm: 108 },
-  { kernel: '6.1', recording: 'text-variants', vmx: 62, svm: 108 },
-];
-
-describe('exitReasonLabels', () => {
-  for (const { kernel, recording, vmx, svm } of RECORDINGS) {
-    it(`finds both tables of ${kernel}`, () => {
-      const labels = exitReasonLabels(printFmt(recording, 'kvm_exit'));
-      assert.equal(labels.vmx.size, vmx);
-      assert.equal(labels.svm.size, svm);
-      assert.deepEqual([...labels.vmxFlags], [[0x80000000, 'FAILED_VMENTRY']]);
-    });
-
-    it(`reads the keys and names of ${kernel}`, () => {
-      const { vmx, svm } = exitReasonLabels(printFmt(recording, 'kvm_exit'));
-      assert.equal(vmx.get(0), 'EXCEPTION_NMI');
-      assert.equal(vmx.get(48), 'EPT_VIOLATION');
-      assert.equal(vmx.get(75), 'NOTIFY');
-      assert.equal(svm.get(0), 'read_cr0');
-      assert.equal(svm.get(0x40), 'DE excp');
-      assert.equal(svm.get(0x4e), 'PF excp');
-      assert.equal(svm.get(0x7b), 'io');
-      assert.equal(svm.get(0x400), 'npf');
-      assert.equal(svm.get(0x80000001), 'vmgexit_mmio_read');
-      assert.equal(svm.get(0xffffffff), 'invalid_guest_state');
-      assert.equal(svm.get(0x8000fffd), 'vmgexit_hypervisor_feature');
-    });
-  }
-
-  it('takes the tables by the condition, not by their order', () => {
-    const labels = exitReasonLabels(
-      '"%s", REC->isa == 2 ? __print_symbolic(REC->exit_reason, { 1, "s" }) : __print_symbolic(REC->exit_reason, { 1, "v" })',
-    );
-    assert.equal(labels.svm.get(1), 's');
-    assert.equal(labels.vmx.get(1), 'v');
-  });
-
-  it('has no tables where the kernel does not tell whose they are', () => {
-    const labels = exitReasonLabels('"reason %s", __print_symbolic(REC->exit_reason, { 1, "x" })');
-    assert.equal(labels.vmx.size + labels.svm.size + labels.vmxFlags.size, 0);
-  });
-});
 
 describe('fieldLabels', () => {
   it('joins literals in a row', () => {

@@ -37,7 +37,7 @@ function decode(text: string): string[] {
 
 const HEADER = '       CPU 0/KVM-174     [000] d..1.    13.107384: ';
 
-// Texts are as the kernels' TP_printk formats give them, by generation; see the head of src/decode/kvm/kvm-text.ts.
+// Texts are as the kernels' TP_printk formats give them, by generation; see the heads of the files in src/decode/kvm.
 const ROWS: [name: string, text: string, want: string | string[]][] = [
   [
     'SVM, 5.10 and later',

@@ -1,0 +1,47 @@
+import type { CollectorSwitches } from '../../trace/collectors.js';
+import type { EventForms } from '../format/event-forms.js';
+import { kvmEntry } from './kvm-entry.js';
+import type { KvmEvent } from './kvm-event.js';
+import { kvmExit } from './kvm-exit.js';
+import { kvmFastMmio } from './kvm-fast-mmio.js';
+import { kvmMmio } from './kvm-mmio.js';
+import { kvmMsiSetIrq } from './kvm-msi-set-irq.js';
+import { kvmPio } from './kvm-pio.js';
+import { kvmS390SieEnter, kvmS390SieExit } from './kvm-s390-sie.js';
+import { kvmUserspaceExit } from './kvm-userspace-exit.js';
+
+/**
+ * All tracepoints of KVM that are decoded. A new one takes a file like the others here, a line in this list and a method of
+ * TraceSink. Any other tracepoint is counted by its name alone.
+ *
+ * Left out on purpose:
+ * - kvm_nested_vmexit, loongarch's kvm_exit_idle and kvm_exit_cache, riscv's kvm_vcpu_exit: each is a second event for an exit
+ *   that kvm_exit has reported.
+ * - kvm_age_hva, kvm_emulate_insn: they fire millions of times a second and say nothing about exits.
+ */
+export const KVM_EVENTS: readonly KvmEvent[] = [
+  kvmExit,
+  kvmUserspaceExit,
+  kvmS390SieExit,
+  kvmEntry,
+  kvmS390SieEnter,
+  kvmPio,
+  kvmMmio,
+  kvmFastMmio,
+  kvmMsiSetIrq,
+];
+
+/** Event name -> how its records and its text are read. */
+export const EVENT_FORMS: ReadonlyMap<string, EventForms> = new Map(
+  KVM_EVENTS.flatMap((event) => event.names.map((name) => [name, event] as const)),
+);
+
+/** Names of the tracepoints that all collectors together need, on all architectures. A kernel has some of them. */
+export const ALL_NEEDED_EVENTS: readonly string[] = KVM_EVENTS.flatMap(({ names }) => names);
+
+/** Names of the tracepoints to enable. The others stay disabled, so they cost the guests nothing. */
+export function neededEvents(collectors: CollectorSwitches): string[] {
+  return KVM_EVENTS.filter(
+    ({ neededBy }) => neededBy === 'always' || neededBy.some((collector) => collectors[collector]),
+  ).flatMap(({ names }) => names);
+}

@@ -1,0 +1,12 @@
+/** What can be counted in addition to exits. Each collector has an option, `--collector.<name>`. */
+export const COLLECTOR_NAMES = [
+  'duration', // how long exits take, and the time outside the guest
+  'causes', // which hardware exit led to which userspace exit
+  'io', // ports and MMIO pages
+  'eventfd', // ioeventfd kicks and interrupts from outside
+] as const;
+
+export type CollectorName = (typeof COLLECTOR_NAMES)[number];
+
+/** Whether each collector is on. */
+export type CollectorSwitches = Readonly<Record<CollectorName, boolean>>;

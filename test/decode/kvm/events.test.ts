@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ALL_NEEDED_EVENTS, EVENT_FORMS, neededEvents } from '../../../src/decode/kvm/events.js';
+
+const NONE = { duration: false, causes: false, io: false, eventfd: false };
+const EXITS = ['kvm_exit', 'kvm_userspace_exit', 'kvm_s390_sie_exit'];
+
+test('exits are counted without any collector', () => {
+  assert.deepEqual(neededEvents(NONE), EXITS);
+});
+
+for (const [collector, added] of [
+  ['duration', ['kvm_entry', 'kvm_enter', 'kvm_reenter', 'kvm_s390_sie_enter']],
+  ['causes', []],
+  ['io', ['kvm_pio', 'kvm_mmio', 'kvm_fast_mmio']],
+  ['eventfd', ['kvm_pio', 'kvm_mmio', 'kvm_fast_mmio', 'kvm_msi_set_irq']],
+] as const) {
+  test(`the collector ${collector} adds ${added.length} tracepoints`, () => {
+    assert.deepEqual(neededEvents({ ...NONE, [collector]: true }), [...EXITS, ...added]);
+  });
+}
+
+test('every name is listed once', () => {
+  assert.equal(new Set(ALL_NEEDED_EVENTS).size, ALL_NEEDED_EVENTS.length);
+  assert.deepEqual([...EVENT_FORMS.keys()], ALL_NEEDED_EVENTS);
+  assert.deepEqual(neededEvents({ duration: true, causes: true, io: true, eventfd: true }), ALL_NEEDED_EVENTS);
+});
