@@ -16,7 +16,7 @@ import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import type { Changes } from '../vm/thread-table.js';
 import type { Vm } from '../vm/vm.js';
-import { attributionOf, vmInfosOf } from './attribution.js';
+import { attributionOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
 import type { AgentOptions } from './options.js';
@@ -24,6 +24,7 @@ import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
 import { Readiness } from './readiness.js';
 import { Ticker } from './ticker.js';
+import { vmInfosOf } from './vm-infos.js';
 
 const KVM_DEBUGFS = '/sys/kernel/debug/kvm';
 const SCAN_MS = 2000;

@@ -1,7 +1,7 @@
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import type { KernelTraceOptions } from '../source/tracefs/kernel-trace.js';
-import type { VmInfoOptions } from './attribution.js';
 import type { QemuFeedOptions } from './qemu-feed.js';
+import type { VmInfoOptions } from './vm-infos.js';
 
 export interface AgentOptions {
   readonly procfs: string;

@@ -18,7 +18,7 @@ import { UNKNOWN_LOSS } from '../trace/sink.js';
 import { findOpeners } from '../vm/host/open-files.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
-import { FileOwner, pidOfFileName } from './file-owner.js';
+import { pidOfFileName, QemuFileOwner } from './qemu-file-owner.js';
 
 export interface QemuFeedOptions {
   /** Patterns of paths. */
@@ -41,7 +41,7 @@ interface File {
   readonly path: string;
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
-  readonly owner: FileOwner;
+  readonly owner: QemuFileOwner;
   goneMs: number;
 }
 
@@ -127,14 +127,8 @@ export class QemuFeed {
       known.goneMs = Number.NaN;
       return known;
     }
-    const owner = new FileOwner(this.#inventory, path);
-    const { isVcpu, labelOf, vmOf } = owner;
-    // The ids of simple traces are processes, and a process' first thread runs no vCPU.
-    const counts = this.#ledger.qemuSource(
-      backend,
-      labelOf,
-      backend === 'log' ? { isVcpu, vmOf, source } : { vmOf, source },
-    );
+    const owner = new QemuFileOwner(this.#inventory, path, backend);
+    const counts = this.#ledger.qemuSource(backend, owner, source);
     const file = { path, backend, counts, owner, goneMs: Number.NaN };
     this.#files.set(key, file);
     this.#openersMs = Number.NEGATIVE_INFINITY;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { attributionOf, vmInfosOf } from '../agent/attribution.js';
+import { attributionOf } from '../agent/attribution.js';
+import { vmInfosOf } from '../agent/vm-infos.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
@@ -30,7 +31,7 @@ export async function demo(invocation: Invocation): Promise<void> {
   const ledger = new Ledger(attributionOf(inventory));
   const { vocabulary } = ledger;
   const kernel = ledger.kernelSource('demo');
-  const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', () => vm) }));
+  const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', { labelOf: () => vm }) }));
 
   const shownSnapshot = limited(get, () => takeSnapshot(ledger.totals(), vmInfos()));
   const serve = webServer(invocation, { takeSnapshot: shownSnapshot, notReady: () => undefined, notice: NOTICE });

@@ -1,8 +1,9 @@
-import { attributionOf, ownerOfLog, ownerOfSimple, vmInfosOf } from '../agent/attribution.js';
+import { attributionOf } from '../agent/attribution.js';
+import { QemuFileOwner } from '../agent/qemu-file-owner.js';
+import { vmInfosOf } from '../agent/vm-infos.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
-import type { QemuCounts } from '../count/qemu/qemu-counts.js';
 import { PrometheusView } from '../expose/prometheus.js';
 import { REPORT_FORMATS, type ReportFormat } from '../expose/report/report.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
@@ -53,10 +54,12 @@ export async function report({ get, paths }: Invocation): Promise<void> {
     for (const warning of reader.warnings()) process.stderr.write(`kvm-exit-exporter: ${warning}\n`);
   }
   progress.clear();
-  for (const { tid, tgid, comm } of savedThreads(ledger, recordings, get('path.tracefs')))
+  const unknown = [...new Set(ledger.vcpuThreadIds())].filter((tid) => inventory.find(tid) === undefined);
+  for (const { tid, tgid, comm } of savedThreads(unknown, recordings, get('path.tracefs')))
     onThread(tid, tgid, comms.get(tid) ?? comm);
-  ledger.settle();
   attributeVcpus(ledger, inventory);
+  ledger.resolveOwners();
+  ledger.settle();
 
   const snapshot = takeSnapshot(ledger.totals(), vmInfosOf(inventory)());
   const text =
@@ -133,9 +136,12 @@ function savedProcfs(recordings: readonly AnyRecording[]): string[] {
  * What the kernel itself has noted of threads that no /proc knows: which of them belong together, and their names. Only of those that
  * the recordings show, and their processes: those notes go back for ever.
  */
-function savedThreads(ledger: Ledger, recordings: readonly AnyRecording[], given: string | undefined): SavedThread[] {
+function savedThreads(
+  unknown: readonly number[],
+  recordings: readonly AnyRecording[],
+  given: string | undefined,
+): SavedThread[] {
   const folders = recordings.flatMap((recording) => ('tracefs' in recording ? recording.tracefs : []));
-  const unknown = ledger.resolveOwners();
   return [...new Set(given === undefined ? folders : [given])].flatMap((tracefs) => {
     const saved = new Map(readSavedThreads(tracefs).map((thread) => [thread.tid, thread]));
     const seen = unknown.flatMap((tid) => saved.get(tid) ?? []);
@@ -151,13 +157,6 @@ function sinksOf(
 ): ReplaySinks {
   return {
     kernel: () => ledger.kernelSource('ftrace', onThread),
-    qemu: (backend) => {
-      if (backend === 'simple') return ledger.qemuSource(backend, ownerOfSimple(inventory));
-      const counts: QemuCounts = ledger.qemuSource(
-        backend,
-        ownerOfLog(inventory, recording.path, () => counts),
-      );
-      return counts;
-    },
+    qemu: (backend) => ledger.qemuSource(backend, new QemuFileOwner(inventory, recording.path, backend)),
   };
 }

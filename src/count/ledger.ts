@@ -86,14 +86,9 @@ export class Ledger {
   }
 
   /** Counters for a trace file of QEMU. */
-  qemuSource(
-    backend: QemuBackend,
-    owner: QemuOwner,
-    more: Pick<QemuView, 'isVcpu' | 'vmOf'> & { readonly source?: SourceCounts } = {},
-  ): QemuCounts {
-    const { source = new SourceCounts(), ...view } = more;
+  qemuSource(backend: QemuBackend, owner: QemuOwner, source = new SourceCounts()): QemuCounts {
     const counts = new QemuCounts({ coverage: this.#coverage, source });
-    this.#qemu.push({ backend, counts, owner, ...view });
+    this.#qemu.push({ backend, counts, owner });
     return counts;
   }
 
@@ -125,15 +120,23 @@ export class Ledger {
     for (const { counts } of this.#kernel) yield* counts.vcpus();
   }
 
+  /** Threads that ran a vCPU, by a kernel trace or by QEMU's markers in it; possibly several times. Synthetic ids are among them. */
+  *vcpuThreadIds(): IterableIterator<number> {
+    for (const { counts } of this.#kernel) {
+      for (const { tid } of counts.vcpus()) yield tid;
+      yield* counts.markers.runExits.keys();
+    }
+  }
+
   /**
    * Records the owner of every thread that has events, while the threads still live. Returns the threads that ran a vCPU and belong to
    * no known VM. Other unknown threads are not worth a look-up: any process can write a marker or send an interrupt.
    */
   resolveOwners(): number[] {
-    const unknown = this.#owners.resolve(this.#vcpuThreadIds());
+    const unknown = this.#owners.resolve(this.vcpuThreadIds());
     this.#owners.resolve(this.#otherThreadIds());
     // Each file remembers the VMs that it finds.
-    for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner(id);
+    for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner.labelOf(id);
     this.#shareIoeventfds();
     if (this.collectors.duration) this.#shareDurations();
     return unknown;
@@ -162,8 +165,8 @@ export class Ledger {
         counts.markers.forget(tid);
       }
     }
-    for (const { counts, vmOf } of this.#qemu)
-      for (const id of [...counts.events.keys()]) if (vmOf?.(id) === vm) counts.forget(id);
+    for (const { counts, owner } of this.#qemu)
+      for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id) === vm) counts.forget(id);
   }
 
   totals(): LedgerTotals {
@@ -181,13 +184,6 @@ export class Ledger {
       devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
       busiestAddresses: (vm, { io, otherIo }) => this.#busiestOf(vm).select(io, otherIo),
     };
-  }
-
-  *#vcpuThreadIds(): IterableIterator<number> {
-    for (const { counts } of this.#kernel) {
-      for (const { tid } of counts.vcpus()) yield tid;
-      yield* counts.markers.runExits.keys();
-    }
   }
 
   *#otherThreadIds(): IterableIterator<number> {
@@ -232,14 +228,11 @@ export class Ledger {
 
   /** Markers in a kernel trace and files of QEMU alike. */
   #qemuViews(): QemuView[] {
-    const owner: QemuOwner = (tid) => labelOf(this.#owners.ownerOf(tid));
-    const isVcpu = (tid: number) => this.#owners.ownerOf(tid).vcpu !== '';
-    const markers = this.#kernel.map(({ counts }) => ({
-      backend: 'ftrace' as const,
-      counts: counts.markers,
-      owner,
-      isVcpu,
-    }));
+    const owner: QemuOwner = {
+      labelOf: (tid) => labelOf(this.#owners.ownerOf(tid)),
+      isVcpu: (tid) => this.#owners.ownerOf(tid).vcpu !== '',
+    };
+    const markers = this.#kernel.map(({ counts }) => ({ backend: 'ftrace' as const, counts: counts.markers, owner }));
     return [...markers, ...this.#qemu];
   }
 

@@ -12,17 +12,20 @@ import type { VcpuTotals, VmTotals } from './vm-totals.js';
 /** Which of QEMU's trace backends wrote a trace. */
 export type QemuBackend = 'ftrace' | 'log' | 'simple';
 
-/** The VM that an id of a QEMU trace belongs to: '' where it cannot be told. */
-export type QemuOwner = (id: number) => string;
+/** Maps the ids in a trace of QEMU (threads, in simple traces processes, or 0) to VMs. */
+export interface QemuOwner {
+  /** Label of the VM. */
+  labelOf(id: number): string;
+  /** The VM itself, once it is known, so that its counts can be forgotten with it. */
+  vmOf?(id: number): VmIdentity | undefined;
+  /** True if the id is a thread that runs a vCPU. */
+  isVcpu?(id: number): boolean;
+}
 
 export interface QemuView {
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
   readonly owner: QemuOwner;
-  /** Whether an id is a thread that runs a vCPU, where ids are threads at all. */
-  readonly isVcpu?: ((id: number) => boolean) | undefined;
-  /** The VM that an id belongs to, so that its counts can be forgotten with it. */
-  readonly vmOf?: ((id: number) => VmIdentity | undefined) | undefined;
 }
 
 type Vms = (vm: string) => VmTotals;
@@ -38,7 +41,7 @@ export function addQemuViews(views: readonly QemuView[], vms: Vms): void {
   }
   for (const { counts, owner } of views)
     for (const [id, regions] of counts.regions) {
-      const names = vms(owner(id)).regionNames;
+      const names = vms(owner.labelOf(id)).regionNames;
       for (const [address, name] of regions) if (!names.has(address)) names.set(address, name);
     }
 }
@@ -50,7 +53,7 @@ export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Counters
     const own = new Map<string, Counters>();
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
       for (const [id, cells] of counts.events) {
-        const vm = owner(id);
+        const vm = owner.labelOf(id);
         own.set(vm, addCounters(own.get(vm) ?? newCounters(), cells));
       }
     }
@@ -66,7 +69,7 @@ export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventf
     const own = new Map<string, Ioeventfds>();
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
       for (const [id, ioeventfds] of counts.ioeventfds) {
-        const vm = owner(id);
+        const vm = owner.labelOf(id);
         const sum = own.get(vm) ?? new Ioeventfds();
         sum.absorb(ioeventfds);
         own.set(vm, sum);
@@ -82,7 +85,7 @@ function addRunExits(views: readonly QemuView[], vms: Vms): void {
   const own = new Map<VcpuTotals, Counters>();
   for (const { counts, owner } of views) {
     for (const [id, byCpu] of counts.runExits) {
-      const vm = vms(owner(id));
+      const vm = vms(owner.labelOf(id));
       for (const [cpuIndex, cells] of byCpu) {
         const sum = vm.vcpu(cpuIndex < 0 ? '' : String(cpuIndex));
         own.set(sum, addCounters(own.get(sum) ?? newCounters(), cells));
@@ -94,12 +97,12 @@ function addRunExits(views: readonly QemuView[], vms: Vms): void {
 
 function addSignals(views: readonly QemuView[], vms: Vms): void {
   const own = new Map<VmTotals, Map<string, Float64Array>>();
-  for (const { counts, owner, isVcpu } of views) {
+  for (const { counts, owner } of views) {
     for (const [id, devices] of counts.signals.counts) {
-      const vm = vms(owner(id));
+      const vm = vms(owner.labelOf(id));
       const sums = own.get(vm) ?? new Map<string, Float64Array>();
       own.set(vm, sums);
-      const vcpu = isVcpu?.(id) === true;
+      const vcpu = owner.isVcpu?.(id) === true;
       for (const [device, cells] of devices) addCells(sums, device, vcpu ? asExits(cells) : cells);
     }
   }

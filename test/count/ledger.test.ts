@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
-import { attributionOf, vmInfosOf } from '../../src/agent/attribution.js';
+import { attributionOf } from '../../src/agent/attribution.js';
+import { vmInfosOf } from '../../src/agent/vm-infos.js';
 import { Ledger } from '../../src/count/ledger.js';
 import type { Attribution, ThreadOwner } from '../../src/count/thread-owners.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
@@ -59,7 +60,7 @@ const qemu =
     runs: readonly (readonly [id: number, cpu: number, reason: string])[],
   ): Source =>
   (ledger) => {
-    const source = ledger.qemuSource(backend, () => name);
+    const source = ledger.qemuSource(backend, { labelOf: () => name });
     for (const [id, cpu, reason] of runs) {
       source.qemuEvent(1, id, ledger.vocabulary.qemuEvents.id('kvm_run_exit'));
       source.qemuRunExit(1, id, cpu, ledger.vocabulary.reasons.id(reason));

@@ -41,7 +41,7 @@ test('with a live kernel trace the kernel counts for all VMs, and the log is a c
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
   ledger.kernelCountsAll = true;
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   run(ledger, log, 5);
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [0, 5]);
   for (let i = 0; i < 3; i++) kernel.userspaceExit(1, 0, 101, ledger.vocabulary.reasons.id(IO));
@@ -51,7 +51,7 @@ test('with a live kernel trace the kernel counts for all VMs, and the log is a c
 test('no counter falls and nothing counts twice when the kernel takes over from the log, or the log from the kernel', () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   const both = (times: number, kernelToo: boolean) => {
     run(ledger, log, times);
     for (let i = 0; kernelToo && i < times; i++) kernel.userspaceExit(1, 0, 101, ledger.vocabulary.reasons.id(IO));
@@ -76,7 +76,7 @@ test('no counter falls and nothing counts twice when the kernel takes over from 
 
 test('several backends of one VM count once, also as events', () => {
   const ledger = new Ledger(OWNERS);
-  const owner = () => 'vm-a';
+  const owner = { labelOf: () => 'vm-a' };
   run(ledger, ledger.qemuSource('log', owner), 10);
   run(ledger, ledger.qemuSource('simple', owner), 12, 100);
   run(ledger, ledger.kernelSource('markers').markers, 11);
@@ -90,13 +90,9 @@ test('files of one backend share the metrics of their source', () => {
     takeSnapshot(ledger.totals()).sources.map(({ source: name, events }) => [name, events]),
     [['qemu_log', 0]],
   );
-  const first = ledger.qemuSource('log', () => 'vm-a', { source });
+  const first = ledger.qemuSource('log', { labelOf: () => 'vm-a' }, source);
   run(ledger, first, 3);
-  run(
-    ledger,
-    ledger.qemuSource('log', () => 'vm-b', { source }),
-    4,
-  );
+  run(ledger, ledger.qemuSource('log', { labelOf: () => 'vm-b' }, source), 4);
   ledger.dropQemuSource(first);
   assert.deepEqual(
     takeSnapshot(ledger.totals()).sources.map(({ source: name, events }) => [name, events]),
@@ -108,7 +104,7 @@ test('files of one backend share the metrics of their source', () => {
 test('what a VM counted goes when it is forgotten; other VMs in the same file stay', () => {
   const ledger = new Ledger(OWNERS);
   const vmOf = (id: number) => (id === 101 ? VM_A : undefined);
-  const log = ledger.qemuSource('log', (id) => (id === 101 ? 'vm-a' : 'vm-b'), { vmOf });
+  const log = ledger.qemuSource('log', { labelOf: (id) => (id === 101 ? 'vm-a' : 'vm-b'), vmOf });
   run(ledger, log, 3, 101);
   run(ledger, log, 4, 202);
   ledger.forget(VM_A);
@@ -138,7 +134,7 @@ function signal(
 
 test('a kick is by ioeventfd, unless a write announced it or a vCPU thread took it', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', () => 'vm-a', { isVcpu: (id) => id === 101 });
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a', isVcpu: (id) => id === 101 });
   signal(ledger, log, 100, QUEUE_NOTIFY, QUEUE_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY);
   signal(ledger, log, 101, QUEUE_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY);
   assert.deepEqual(signals(ledger), { 'ioeventfd ': 2, 'kick ': 3 });
@@ -146,7 +142,7 @@ test('a kick is by ioeventfd, unless a write announced it or a vCPU thread took 
 
 test('interrupts by irqfd count once where QEMU tells of each twice and merges some', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   signal(
     ledger,
     log,
@@ -164,7 +160,7 @@ test('interrupts by irqfd count once where QEMU tells of each twice and merges s
 
 test('a device is named by its own events, or by the MSI route that follows its status', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.qemuDevice(101, 0x5000, '');
   log.qemuDevice(101, 0, 'virtio-net');
@@ -192,7 +188,7 @@ function kernelKicks(ledger: Ledger): number {
 test("QEMU's table of ioeventfds tells kicks from other writes that stay in the kernel", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   // Without the table any write counts where the kernel has no device.
   keptWrite(ledger, kernel, 0xfebf_b000);
   keptWrite(ledger, kernel, 0xfebd_0000);
@@ -215,7 +211,7 @@ test("QEMU's table of ioeventfds tells kicks from other writes that stay in the 
 test("QEMU's names of memory regions name devices where nothing else does", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.qemuRegion(100, 0xc000_0010, 'e1000-mmio');
   log.qemuRegion(100, 0x80, 'ioport80');
@@ -230,7 +226,7 @@ test("QEMU's names of memory regions name devices where nothing else does", () =
 
 test('a log with any number of thread ids does not grow without bounds', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', () => 'vm-a');
+  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   for (let id = 1; id <= 20_000; id++) run(ledger, log, 1, id);
   assert.ok(log.events.size <= 4097 && log.runExits.size <= 4097);
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [20_000, 20_000]);

@@ -1,7 +1,7 @@
 /** Whose a trace file of QEMU is. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { FileOwner } from '../../src/agent/file-owner.js';
+import { QemuFileOwner } from '../../src/agent/qemu-file-owner.js';
 import { Inventory } from '../../src/vm/inventory.js';
 import { ProcTree } from '../support/agent/proc-tree.js';
 
@@ -57,14 +57,14 @@ const CASES: readonly (readonly [
 
 for (const [what, path, opener, id, vm, isVcpu] of CASES)
   test(what, (t) => {
-    const owner = new FileOwner(host(t).inventory, path);
+    const owner = new QemuFileOwner(host(t).inventory, path, 'log');
     if (opener !== undefined) owner.setOpener(opener);
     assert.deepEqual([owner.labelOf(id), owner.isVcpu(id)], [vm, isVcpu]);
   });
 
 test('a VM that has ended keeps what it counted until it is forgotten; the next life of its name goes on with the file', (t) => {
   const { proc, inventory } = host(t);
-  const owner = new FileOwner(inventory, '/x/vm-a.log');
+  const owner = new QemuFileOwner(inventory, '/x/vm-a.log', 'log');
   assert.equal(owner.labelOf(0), 'vm-a');
   const [old] = inventory.vms();
   proc.remove(1000);
@@ -76,4 +76,19 @@ test('a VM that has ended keeps what it counted until it is forgotten; the next 
   assert.deepEqual([owner.labelOf(0), owner.vmOf(0)], ['vm-a', started[0]]);
   if (old !== undefined) owner.forget(old);
   assert.equal(owner.vmOf(0), started[0]);
+});
+
+test('an unknown thread belongs to the VM of the other threads in its file', (t) => {
+  const owner = new QemuFileOwner(host(t).inventory, '/x/any.log', 'log');
+  assert.equal(owner.labelOf(77), 'any');
+  assert.equal(owner.labelOf(2001), 'vm-b');
+  assert.equal(owner.labelOf(77), 'vm-b');
+});
+
+test('the ids of a simple trace are processes: they run no vCPU, and an unknown one is called by its number', (t) => {
+  const { inventory } = host(t);
+  const labels = [1000, 99].map((pid) => new QemuFileOwner(inventory, '/x/any', 'simple').labelOf(pid));
+  assert.deepEqual(labels, ['vm-a', '99']);
+  assert.equal(new QemuFileOwner(inventory, '/x/any', 'simple').isVcpu(1001), false);
+  assert.equal(new QemuFileOwner(inventory, '/x/any', 'log').isVcpu(1001), true);
 });

@@ -1,0 +1,45 @@
+import type { VmInfo } from '../snapshot/snapshot.js';
+import type { Inventory } from '../vm/inventory.js';
+import type { Vm } from '../vm/vm.js';
+
+export interface VmInfoOptions {
+  /** True where the VMs are those of the demo's recording. */
+  readonly demo?: boolean;
+  /** Looks a pod up by its uid. */
+  readonly podOf?: ((uid: string) => PodName | undefined) | undefined;
+}
+
+/** What the API server knows of a VM's pod. */
+export interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+  readonly vmi: string;
+}
+
+/** Returns a function that describes the VMs of the inventory, as they are when it is called. */
+export function vmInfosOf(
+  inventory: Inventory,
+  { demo = false, podOf = () => undefined }: VmInfoOptions = {},
+): () => VmInfo[] {
+  /** The pods found so far: a pod is deleted before its VM's grace period is over. */
+  const pods = new WeakMap<Vm, PodName>();
+  return () =>
+    inventory.vms().map((vm) => {
+      const found = vm.podUid === '' ? undefined : podOf(vm.podUid);
+      if (found !== undefined) pods.set(vm, found);
+      const pod = pods.get(vm);
+      return {
+        vm: vm.label,
+        uuid: vm.uuid,
+        pid: String(vm.pid),
+        vmm: vm.vmm,
+        namespace: pod?.namespace ?? vm.namespace,
+        pod: pod?.name ?? '',
+        podUid: vm.podUid,
+        vmi: vm.vmi || (pod?.vmi ?? ''),
+        containerId: vm.containerId,
+        demo: String(demo),
+        vcpus: inventory.vcpuCount(vm),
+      };
+    });
+}
