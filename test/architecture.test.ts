@@ -44,7 +44,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'snapshot'],
   'commands/serving': ['config', 'vm', 'snapshot', 'expose', 'web', 'kubernetes'],
   'commands/check': ['config', 'decode', 'source', 'vm'],
-  commands: ['config', 'decode', 'source', 'vm', 'count', 'snapshot', 'expose', 'agent', 'commands/serving'],
+  commands: ['trace', 'config', 'decode', 'source', 'vm', 'count', 'snapshot', 'expose', 'agent', 'commands/serving'],
   'healthcheck.ts': ['config'],
   'cli.ts': ['config', 'commands'],
   'main.ts': ['cli.ts'],

@@ -10,6 +10,7 @@ import {
 } from '../config/option-types.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
+import { collectorsWhere } from '../trace/collectors.js';
 import { podWatch } from './serving/kubernetes.js';
 import { limited } from './serving/limits.js';
 import { exportOverOtlp } from './serving/otlp.js';
@@ -41,12 +42,7 @@ export async function run(invocation: Invocation): Promise<void> {
 
 /** Which collectors the flags leave on. */
 export function collectorsOf(get: Invocation['get']): Collectors {
-  return {
-    duration: get('collector.duration') === 'true',
-    causes: get('collector.causes') === 'true',
-    io: get('collector.io') === 'true',
-    eventfd: get('collector.eventfd') === 'true',
-  };
+  return collectorsWhere((name) => get(`collector.${name}`) === 'true');
 }
 
 export function agentOptions(get: Invocation['get'], getAll: Invocation['getAll']): AgentOptions {

@@ -1,3 +1,4 @@
+import { collectorsWhere } from '../trace/collectors.js';
 import { Names } from '../trace/names.js';
 import type { Vocabulary } from '../trace/sink.js';
 import { BusiestAddresses } from './busiest-addresses.js';
@@ -27,7 +28,7 @@ export interface LedgerOptions {
   readonly ioAddresses?: number;
 }
 
-export const ALL_COLLECTORS: Collectors = { duration: true, causes: true, io: true, eventfd: true };
+export const ALL_COLLECTORS: Collectors = collectorsWhere(() => true);
 
 interface Named<Counts> {
   readonly name: string;

@@ -10,3 +10,7 @@ export type CollectorName = (typeof COLLECTOR_NAMES)[number];
 
 /** Whether each collector is on. */
 export type CollectorSwitches = Readonly<Record<CollectorName, boolean>>;
+
+export function collectorsWhere(isOn: (name: CollectorName) => boolean): CollectorSwitches {
+  return Object.fromEntries(COLLECTOR_NAMES.map((name) => [name, isOn(name)])) as CollectorSwitches;
+}

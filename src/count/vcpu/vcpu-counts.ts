@@ -1,21 +1,14 @@
+import type { CollectorSwitches } from '../../trace/collectors.js';
 import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { type CounterLayout, causeIndex } from './counter-layout.js';
 import { ExitTimer } from './exit-timer.js';
 import { IoAccesses } from './io-accesses.js';
 import type { KnownReasons } from './known-reasons.js';
 
-/** What is collected beyond plain counts; each costs a little per event. */
-export interface Collectors {
-  /** How long exits take, and the time away from the guest. */
-  readonly duration: boolean;
-  /** Which hardware exit led to which userspace exit. */
-  readonly causes: boolean;
-  /** Ports and MMIO pages. */
-  readonly io: boolean;
-  /** Addresses that are kept apart of each vCPU (default 64). */
+/** What is collected in addition to plain counts. Each collector costs a little per event. */
+export interface Collectors extends CollectorSwitches {
+  /** Addresses that each vCPU keeps apart (default 64). */
   readonly ioCapacity?: number;
-  /** ioeventfd kicks and interrupts from outside. */
-  readonly eventfd: boolean;
 }
 
 /** One vCPU as one thread runs it. */
