@@ -82,7 +82,7 @@ export class DeviceNames {
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
         const level = hasEnded(error) || this.#isGone(path) ? 'debug' : 'warn';
-        if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { because: problem });
+        if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { err: problem });
         socket.problem = problem;
       }
       socket.dueMs = performance.now() + (PAUSES_MS[Math.min(socket.asked, PAUSES_MS.length - 1)] ?? 0);

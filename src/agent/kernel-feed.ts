@@ -140,8 +140,7 @@ export class KernelFeed {
     counts.source.up = true;
     const { events, fallback, instance, reader } = this.#trace;
     this.#ledger.kernelCountsAll = events.includes('kvm:kvm_userspace_exit');
-    if (fallback !== undefined)
-      log('warn', 'reading trace_pipe as text, which costs much more CPU', { because: fallback });
+    if (fallback !== undefined) log('warn', 'reading trace_pipe as text, which costs much more CPU', { err: fallback });
     log('info', 'reading kernel trace', { instance: instance.path, reader, events: events.join(',') });
   }
 

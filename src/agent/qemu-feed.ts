@@ -109,7 +109,7 @@ export class QemuFeed {
     const files = new FollowFiles({
       patterns,
       read: (path, fd, fromEnd, nowMs) => read(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
-      onProblem: (message) => log('warn', `following QEMU's traces (${backend})`, { because: message }),
+      onProblem: (message) => log('warn', `following QEMU's traces (${backend})`, { err: message }),
       onNew: (path) => log('info', `following a QEMU trace (${backend})`, { file: path }),
       onGone: (path) => {
         const file = this.#files.get(`${backend}:${path}`);
@@ -156,8 +156,7 @@ export class QemuFeed {
       sink: counts,
       traceEvents: () => this.#traceEvents ?? this.#foundTraceEvents(path),
       fromEnd,
-      onProblem: (problem: string) =>
-        log('warn', 'a simple trace that cannot be read', { because: `${path}: ${problem}` }),
+      onProblem: (problem: string) => log('warn', 'a simple trace that cannot be read', { err: `${path}: ${problem}` }),
     };
     return new SimpleReader(fd, options, nowMs);
   }
@@ -202,6 +201,5 @@ export class QemuFeed {
 }
 
 function sayNothingYet(files: FollowFiles): void {
-  if (files.ids().size === 0)
-    log('warn', 'no QEMU trace to follow yet', { because: 'no file matches; waiting for one' });
+  if (files.ids().size === 0) log('warn', 'no QEMU trace to follow yet', { err: 'no file matches; waiting for one' });
 }

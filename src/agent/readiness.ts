@@ -11,7 +11,7 @@ export class Readiness {
   }
 
   for(reason: string): void {
-    if (this.#reason !== reason) log('warn', 'waiting', { because: reason });
+    if (this.#reason !== reason) log('warn', 'waiting', { err: reason });
     this.#reason = reason;
   }
 

@@ -157,7 +157,7 @@ export class PodWatch {
   #fails(error: unknown): void {
     this.counts.up = false;
     const problem = error instanceof Error ? error.message : String(error);
-    if (problem !== this.#problem) log('warn', 'no names of pods from the API server', { because: problem });
+    if (problem !== this.#problem) log('warn', 'no names of pods from the API server', { err: problem });
     this.#problem = problem;
   }
 }

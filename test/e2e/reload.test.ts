@@ -24,7 +24,7 @@ test('SIGHUP reads the configuration again: the log changes, the rest is said to
   writeFileSync(config, 'log.format: xml\nlimit.sries: 5\n');
   agent.process.kill('SIGHUP');
   await agent.until(
-    `"msg":"configuration is bad, keeping the one before","because":"${config}:1: log.format=xml: expected logfmt or json; ` +
+    `"msg":"configuration is bad, keeping the one before","err":"${config}:1: log.format=xml: expected logfmt or json; ` +
       `${config}:2: unknown option limit.sries; did you mean limit.series?"}`,
   );
 

@@ -124,7 +124,7 @@ test('a host without the kvm module is waited for: said once, and by source_up',
     up.map(({ value }) => value),
     [0],
   );
-  assert.equal(agent.log().match(/msg=waiting because=.*modprobe kvm/g)?.length, 1, agent.log());
+  assert.equal(agent.log().match(/msg=waiting err=.*modprobe kvm/g)?.length, 1, agent.log());
   await agent.stop();
   rmSync(tracefs, { recursive: true });
 });

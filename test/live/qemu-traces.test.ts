@@ -78,7 +78,7 @@ test('a host without tracefs is only warned of where there is a log', live(), as
   const samples = await agent.scrape();
   assert.equal(samples.of('kvm_exit_exporter_source_up', { source: 'tracefs' }).length, 1);
   assert.equal(samples.sum('kvm_exit_exporter_source_up', { source: 'tracefs' }), 0);
-  assert.match(agent.log(), /level=warn msg=waiting because="--path.tracefs=.*no tracefs there/);
+  assert.match(agent.log(), /level=warn msg=waiting err="--path.tracefs=.*no tracefs there/);
   await agent.stop();
 });
 

@@ -15,7 +15,7 @@ export function notifyServing(): void {
 
 function send(message: string): void {
   const child = spawn('systemd-notify', [message], { stdio: 'ignore' });
-  child.on('error', (error) => log('warn', 'systemd cannot be notified', { message, because: error.message }));
+  child.on('error', (error) => log('warn', 'systemd cannot be notified', { message, err: error.message }));
   child.on('exit', (status) => {
     if (status !== 0) log('warn', 'systemd cannot be notified', { message, status });
   });

@@ -28,7 +28,7 @@ function reread(before: Invocation): Invocation {
     return now;
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    log('error', 'configuration is bad, keeping the one before', { because: error.message.replaceAll('\n', '; ') });
+    log('error', 'configuration is bad, keeping the one before', { err: error.message.replaceAll('\n', '; ') });
     return before;
   }
 }

@@ -16,11 +16,11 @@ export class ExportReports {
     this.#now = now;
   }
 
-  failed(because: string): void {
+  failed(err: string): void {
     this.#failures++;
     this.#failing = true;
     if (this.#now() - this.#saidMs < QUIET_MS) return;
-    log('warn', 'OTLP export failed', { url: this.#url, failures: this.#failures, because });
+    log('warn', 'OTLP export failed', { url: this.#url, failures: this.#failures, err });
     this.#failures = 0;
     this.#saidMs = this.#now();
   }
@@ -49,6 +49,6 @@ export class SdkMessages {
     // Messages may have anything in them: those of the last minute are enough to remember.
     for (const [said, saidMs] of this.#saidMs) if (nowMs - saidMs >= QUIET_MS) this.#saidMs.delete(said);
     if (this.#saidMs.size < 100) this.#saidMs.set(message, nowMs);
-    log('warn', 'OpenTelemetry SDK', { because: [message, ...more].map(String).join(' ') });
+    log('warn', 'OpenTelemetry SDK', { err: [message, ...more].map(String).join(' ') });
   }
 }

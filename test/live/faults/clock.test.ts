@@ -51,7 +51,7 @@ test(
     assert.match(clock(), /\[local\]/);
     await assertCountsExactly(agent, 'before-mono');
     writeFileSync(file, 'hpet\n');
-    await says(agent, /level=warn msg=waiting because=.*clock.*[\s\S]*msg="reading kernel trace"/);
+    await says(agent, /level=warn msg=waiting err=.*clock.*[\s\S]*msg="reading kernel trace"/);
     assert.match(clock(), /\[mono\]/);
     await assertCountsExactly(agent, 'after-mono');
     assert.equal(ioExits(await agent.scrape(), 'before-mono'), PORT_WRITES + 1);

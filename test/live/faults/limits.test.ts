@@ -97,7 +97,7 @@ test(
     setLimit(Math.floor(files / 2));
     await sleep(4500);
     setLimit(1024);
-    assert.match(agent.log(), /level=warn msg=waiting because="files of processes: too many open files/);
+    assert.match(agent.log(), /level=warn msg=waiting err="files of processes: too many open files/);
     assert.doesNotMatch(agent.log(), /"VM stopped" vm=files-gone/);
     await guest.kill();
     const samples = await agent.scrapeUntil(

@@ -32,7 +32,7 @@ test('tracefs unmounted: it is mounted again, and counting goes on', liveTest(),
   const agent = await startAgent({ prefix: OWN_MOUNTS });
   await assertCountsExactly(agent, 'before-umount');
   inMountsOf(agent.process.pid, 'umount', '--lazy', '--all-targets', TRACEFS);
-  await says(agent, /level=warn msg=waiting because=.*tracing[\s\S]*msg="reading kernel trace"/);
+  await says(agent, /level=warn msg=waiting err=.*tracing[\s\S]*msg="reading kernel trace"/);
   await assertCountsExactly(agent, 'after-umount');
   assert.equal(ioExits(await agent.scrape(), 'before-umount'), PORT_WRITES + 1);
   await agent.stop();
@@ -48,7 +48,7 @@ test('tracefs unmounted that was named by a flag: source_up 0 until it is back',
   const agent = await startAgent({ prefix: OWN_MOUNTS, args: [`--path.tracefs=${TRACEFS}`] });
   inMountsOf(agent.process.pid, 'umount', '--lazy', TRACEFS);
   await agent.scrapeUntil('down', (samples) => !isUp(samples), 20_000);
-  await says(agent, /level=warn msg=waiting because=.*no tracefs there/);
+  await says(agent, /level=warn msg=waiting err=.*no tracefs there/);
   inMountsOf(agent.process.pid, 'mount', '-t', 'tracefs', 'nodev', TRACEFS);
   await agent.scrapeUntil('up again', isUp, 20_000);
   await assertCountsExactly(agent, 'mounted-again');
@@ -86,7 +86,7 @@ for (const file of ['events/kvm/enable', 'tracing_on'])
     const agent = await startAgent();
     await assertCountsExactly(agent, 'before-off');
     writeFileSync(join(TRACEFS, 'instances', agent.instance, file), '0');
-    await says(agent, /level=warn msg=waiting because="the events of our tracing instance were switched off/);
+    await says(agent, /level=warn msg=waiting err="the events of our tracing instance were switched off/);
     await agent.scrapeUntil('up again', isUp);
     await assertCountsExactly(agent, 'after-on');
     assert.equal(ioExits(await agent.scrape(), 'before-off'), PORT_WRITES + 1);
@@ -147,7 +147,7 @@ test(
     t.after(() => rmSync(folder, { recursive: true }));
     const other = openSync(join(TRACEFS, 'trace_pipe'), 'r');
     const agent = await startAgent({ args: [...TOP_LEVEL, `--qemu.log=${folder}/*.log`] });
-    await says(agent, /level=warn msg=waiting because=.*trace_pipe/);
+    await says(agent, /level=warn msg=waiting err=.*trace_pipe/);
     closeSync(other);
     await says(agent, /msg="reading QEMU's markers from the top-level buffer/);
     await assertCountsExactly(agent, 'beside-markers');
