@@ -1,8 +1,8 @@
-/** KVM exits / Fleet: all hosts, and which host or VM to look at next. */
+/** The dashboard "KVM exits / Fleet": all hosts, and which host or VM to look at next. */
 
 import { maxBy, series, sumBy } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
-import { build, OF_INSTANCES, rate, TO, UID } from './dashboard.js';
+import { build, LINK_TO, OF_INSTANCES, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 
 const exits = (layer: string) => rate('kvm_exits_total', { ...OF_INSTANCES, layer });
@@ -10,7 +10,7 @@ const outside = rate('kvm_vcpu_outside_guest_seconds_total', OF_INSTANCES);
 const lost = rate('kvm_exit_exporter_lost_events_total', OF_INSTANCES);
 const vms = maxBy(['instance', 'vm'], series('kvm_vm_info', OF_INSTANCES));
 
-/** Exits to QEMU of each exit that KVM saw. */
+/** Exits to QEMU, divided by exits to KVM. */
 function share(...by: string[]): string {
   return `${sumBy(by, exits('qemu'))} / (${sumBy(by, exits('kvm'))} > 0)`;
 }
@@ -18,7 +18,7 @@ function share(...by: string[]): string {
 const now: Panel[] = [
   stat({
     title: 'VMs',
-    description: 'VMs that the chosen agents know: those that made an exit, or whose process they found.',
+    description: 'VMs that the chosen agents know: those that made an exit, and those whose process they found.',
     unit: 'none',
     width: 4,
     query: `count(${vms})`,
@@ -26,7 +26,7 @@ const now: Panel[] = [
   stat({
     title: 'Exits to KVM',
     description:
-      'Times a second that a vCPU left its guest, all hosts together. Most are handled in the kernel in about a microsecond.',
+      'How often per second a vCPU left its guest, all hosts together. The kernel handles most of these exits in about a microsecond.',
     unit: 'cps',
     width: 4,
     query: `sum(${exits('kvm')})`,
@@ -34,15 +34,14 @@ const now: Panel[] = [
   stat({
     title: 'Exits to QEMU',
     description:
-      'Times a second that KVM had to ask QEMU. It is the second leg of some of the exits to KVM, not a further kind of exit: do not add the two.',
+      'How often per second KVM had to ask QEMU. These are the second leg of some of the exits to KVM, so do not add the two.',
     unit: 'cps',
     width: 4,
     query: `sum(${exits('qemu')})`,
   }),
   stat({
     title: 'Share reaching QEMU',
-    description:
-      'Exits to QEMU of 100 exits to KVM. With virtio, vhost and ioeventfd a few; with emulated devices most of them.',
+    description: 'Exits to QEMU per exit to KVM. Low with virtio, vhost and ioeventfd; high with emulated devices.',
     unit: 'percentunit',
     width: 4,
     limits: [0.2, THRESHOLDS.share.above],
@@ -51,7 +50,7 @@ const now: Panel[] = [
   stat({
     title: 'vCPUs lost to exits',
     description:
-      'Time that vCPUs spend in KVM and QEMU instead of their guests, idle time apart. 1.0 = one whole vCPU does nothing else.',
+      'Time that vCPUs spend in KVM and QEMU instead of their guests, without idle time. 1.0 is the whole time of one vCPU.',
     unit: 'short',
     width: 4,
     query: `sum(${outside})`,
@@ -59,7 +58,7 @@ const now: Panel[] = [
   stat({
     title: 'Hosts losing events',
     description:
-      'Hosts where events were overwritten before the agent read them: their counts are too low. Should be none.',
+      'Hosts where events were overwritten before the agent read them. Their counts are too low. Normally none.',
     unit: 'none',
     width: 4,
     limits: [1, 2],
@@ -71,38 +70,38 @@ const perHost: Panel[] = [
   graph({
     title: 'Exits to KVM, by host',
     description:
-      'Guest to KVM. What a normal rate is depends on the work: look for a host that leaves the others, or a step in time.',
+      'Guest to KVM. The normal rate depends on the work. Look for a host that differs from the rest, or for a sudden step.',
     unit: 'cps',
     width: 8,
     queries: [{ expr: sumBy(['instance'], exits('kvm')), legend: '{{instance}}' }],
-    link: { title: 'This host', url: TO.fleetOfSeries },
+    link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
   graph({
-    title: 'Exits that go on to QEMU, by host',
-    description: 'KVM to QEMU, the expensive leg: a switch to userspace and back for each, tens of microseconds.',
+    title: 'Exits to QEMU, by host',
+    description: 'KVM to QEMU, the expensive leg: each exit switches to userspace and back, in tens of microseconds.',
     unit: 'cps',
     width: 8,
     queries: [{ expr: sumBy(['instance'], exits('qemu')), legend: '{{instance}}' }],
-    link: { title: 'This host', url: TO.fleetOfSeries },
+    link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
   graph({
     title: 'Share reaching QEMU, by host',
     description:
-      'A step upwards with the same number of VMs: something began to be emulated, such as a timer, a disk or a display.',
+      'A step upwards with the same number of VMs means that QEMU now emulates something more, such as a timer, a disk or a display.',
     unit: 'percentunit',
     width: 8,
     queries: [{ expr: share('instance'), legend: '{{instance}}' }],
-    link: { title: 'This host', url: TO.fleetOfSeries },
+    link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
 ];
 
-const toVm = { column: 'vm', title: 'This VM', url: TO.vmOfRow };
+const toVm = { column: 'vm', title: 'This VM', url: LINK_TO.vmOfRow };
 
 const worst: Panel[] = [
   table({
-    title: 'VMs, those with most exits to QEMU first',
+    title: 'VMs, most exits to QEMU first',
     description:
-      'Where to look first. A high rate with a high share means emulated devices; a high rate with a low share, a busy guest whose exits stay in the kernel. Click on a VM for its own dashboard.',
+      'Where to look first. A high rate with a high share means emulated devices. A high rate with a low share means a busy guest whose exits stay in the kernel. Click on a VM for its own dashboard.',
     unit: 'cps',
     width: 24,
     height: 10,
@@ -114,24 +113,25 @@ const worst: Panel[] = [
       { expr: sumBy(['instance', 'vm'], outside), legend: 'vCPUs lost', unit: 'short' },
       { expr: maxBy(['instance', 'vm'], series('kvm_vm_vcpus', OF_INSTANCES)), legend: 'vCPUs', unit: 'none' },
     ],
-    links: [toVm, { column: 'instance', title: 'This host', url: TO.fleetOfRow }],
+    links: [toVm, { column: 'instance', title: 'This host', url: LINK_TO.fleetOfRow }],
   }),
   graph({
     title: 'Most exits to QEMU: ten VMs',
-    description: 'The ten highest at each moment, so a VM that comes and goes leaves gaps. Click on one to see why.',
+    description:
+      'The ten highest VMs at each moment, so a VM that is not always among them has gaps. Click on a VM to see why.',
     unit: 'cps',
     width: 12,
     queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], exits('qemu'))})`, legend: '{{vm}} on {{instance}}' }],
-    link: { title: 'This VM', url: TO.vmOfSeries },
+    link: { title: 'This VM', url: LINK_TO.vmOfSeries },
   }),
   graph({
     title: 'Most time lost to exits: ten VMs',
     description:
-      'vCPUs of time away from the guest, in KVM and in QEMU, idle time apart. These two layers are times and do add up. Few but long exits show here and not on the left.',
+      'Time outside the guest, in KVM and in QEMU together, without idle time. 1.0 is the whole time of one vCPU. Few but long exits show here and not on the left.',
     unit: 'short',
     width: 12,
     queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], outside)})`, legend: '{{vm}} on {{instance}}' }],
-    link: { title: 'This VM', url: TO.vmOfSeries },
+    link: { title: 'This VM', url: LINK_TO.vmOfSeries },
   }),
 ];
 
@@ -139,7 +139,7 @@ const hosts: Panel[] = [
   table({
     title: 'Hosts',
     description:
-      'One line for each agent. Events/s is what it has to read; it costs about a tenth of a microsecond of CPU each. Click on a host for the health of its agent.',
+      'One line per agent. Each event that it reads costs about a tenth of a microsecond of CPU. Click on a host for the health of its agent.',
     unit: 'cps',
     width: 12,
     sortBy: 'to QEMU',
@@ -153,17 +153,17 @@ const hosts: Panel[] = [
         unit: 'cps',
       },
     ],
-    links: [{ column: 'instance', title: 'Its agent', url: TO.exporterOfRow }],
+    links: [{ column: 'instance', title: 'Its agent', url: LINK_TO.exporterOfRow }],
   }),
   graph({
     title: 'Events lost, by host',
     description:
-      'Events a second that were overwritten before the agent read them. Nothing here is the best that can be. While a host is here, its counts are too low by this much.',
+      'Events per second that were overwritten before the agent read them. Normally empty. The counts of a host shown here are too low by this rate.',
     unit: 'cps',
     width: 12,
     height: 9,
     queries: [{ expr: `${sumBy(['instance'], lost)} > 0`, legend: '{{instance}}' }],
-    link: { title: 'Its agent', url: TO.exporterOfSeries },
+    link: { title: 'Its agent', url: LINK_TO.exporterOfSeries },
   }),
 ];
 
@@ -171,7 +171,8 @@ export const fleet = build({
   uid: UID.fleet,
   title: 'KVM exits / Fleet',
   description:
-    'How many VM exits end up in QEMU, on which host, of which VM. layer kvm: guest to KVM; layer qemu: KVM to QEMU, the second leg of the same trip. Made from kvm-exit-exporter.',
+    'How many VM exits reach QEMU, on which host, of which VM. layer kvm: guest to KVM; layer qemu: KVM to QEMU, the second leg of the same trip.',
+  source: 'fleet.ts',
   rows: [
     { title: 'Now', panels: now },
     { title: 'Hosts side by side', panels: perHost },

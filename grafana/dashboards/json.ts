@@ -1,9 +1,9 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 
-/** Defaults that the SDK writes out for kinds of variables where they mean nothing, and Grafana leaves out. */
+/** Fields that the SDK writes for every variable although they do not apply to its kind. Grafana does not write them. */
 const NOISE = new Set(['auto', 'auto_min', 'auto_count', 'skipUrlSync']);
 
-/** Keys sorted, so that a new version of the SDK shows in a diff as what it changed. */
+/** Keys are sorted, so that a diff after an update of the SDK shows only real changes. */
 export function dashboardJson(dashboard: Dashboard): string {
   return `${JSON.stringify(tidy(dashboard), null, 2)}\n`;
 }

@@ -1,4 +1,4 @@
-/** The few kinds of panel that the dashboards use, each with what every panel must have: title, description, unit, queries. */
+/** The kinds of panel that the dashboards use. Each requires a title, a description, a unit and queries. */
 import type { Builder, Dataquery } from '@grafana/grafana-foundation-sdk/cog';
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
@@ -13,26 +13,26 @@ export type Panel = Builder<dashboard.Panel>;
 // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in.
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
-/** How Grafana writes numbers, by its own names. */
+/** Grafana's names for units. */
 export type Unit = 'cps' | 'percentunit' | 's' | 'short' | 'bytes' | 'bool_yes_no' | 'none';
 
 export interface PanelText {
   readonly title: string;
-  /** What it means, for somebody who sees it for the first time. */
+  /** Says what the panel means to a reader who sees it for the first time. */
   readonly description: string;
   readonly unit: Unit;
-  /** In the grid's 24 columns. */
+  /** Columns of the grid, which has 24. */
   readonly width: number;
   readonly height?: number;
 }
 
 export interface Query {
   readonly expr: string;
-  /** `{{reason}}`; in a table the column's name. */
+  /** `{{reason}}`; in a table, the name of the column. */
   readonly legend: string;
 }
 
-/** Where a click on a value leads: title and url with Grafana's variables. */
+/** The target of a click on a value. The url may contain Grafana's variables. */
 export interface Link {
   readonly title: string;
   readonly url: string;
@@ -78,11 +78,11 @@ function legend(): common.VizLegendOptionsBuilder {
 
 export interface StatText extends PanelText {
   readonly query: string;
-  /** Green below the first, orange from there, red from the second. */
+  /** The number is green below the first limit, orange from there on, and red from the second one on. */
   readonly limits?: readonly [number, number];
 }
 
-/** One number. */
+/** A panel that shows one number. */
 export function stat({ query, limits, ...text }: StatText): Panel {
   const steps: dashboard.Threshold[] = [{ value: null, color: limits === undefined ? 'blue' : 'green' }];
   if (limits !== undefined) steps.push({ value: limits[0], color: 'orange' }, { value: limits[1], color: 'red' });
@@ -106,16 +106,19 @@ export interface Column extends Query {
 
 export interface TableText extends PanelText {
   readonly columns: readonly Column[];
-  /** Column (its legend) that the rows are sorted by, most first. */
+  /** Legend of the column by which the rows are sorted, highest first. */
   readonly sortBy: string;
-  /** On a label's column. */
+  /** Links on the values of a label's column. */
   readonly links?: readonly (Link & { readonly column: string })[];
 }
 
-/** Rows are the labels that all columns share. */
+/** A table with one row per set of labels, and one column per query. */
 export function table({ columns, sortBy, links = [], ...text }: TableText): Panel {
-  const names = columns.map((column, index) => [`Value #${refId(index)}`, column.legend] as const);
-  const only = columns.length === 1 ? [['Value', columns[0]?.legend ?? ''] as const] : names;
+  // Grafana names the values of a single query "Value", and those of several queries "Value #A", "Value #B" ...
+  const names =
+    columns.length === 1
+      ? columns.map(({ legend }) => ['Value', legend])
+      : columns.map(({ legend }, index) => [`Value #${refId(index)}`, legend]);
   const panel = new tables.PanelBuilder()
     .title(text.title)
     .description(text.description)
@@ -126,7 +129,7 @@ export function table({ columns, sortBy, links = [], ...text }: TableText): Pane
     .targets(columns.map((column, index) => instant(column, index)))
     .transformations([
       { id: 'merge', options: {} },
-      { id: 'organize', options: { excludeByName: { Time: true }, renameByName: Object.fromEntries(only) } },
+      { id: 'organize', options: { excludeByName: { Time: true }, renameByName: Object.fromEntries(names) } },
     ])
     .filterable(true)
     .sortBy([new common.TableSortByFieldStateBuilder().displayName(sortBy).desc(true)]);
@@ -135,7 +138,7 @@ export function table({ columns, sortBy, links = [], ...text }: TableText): Pane
   return panel;
 }
 
-/** Causes: one label down, another across, the rate in the field. */
+/** A table with one row per value of one label, one column per value of another, and the query's value in the cells. */
 export function matrix(
   text: PanelText & { readonly query: Query; readonly rows: string; readonly columns: string },
 ): Panel {
@@ -160,7 +163,7 @@ export function matrix(
     });
 }
 
-/** Buckets of a histogram over time; the query sums by `le`. */
+/** The buckets of a histogram over time. The query sums by `le`. */
 export function heatmap({ query, ...text }: PanelText & { readonly query: string }): Panel {
   const buckets = target({ expr: query, legend: '{{le}}' }, 0).format(prometheus.PromQueryFormat.Heatmap);
   return new heatmaps.PanelBuilder()

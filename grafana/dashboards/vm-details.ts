@@ -1,4 +1,4 @@
-/** The lower rows of the VM's dashboard: causes, durations, addresses, eventfds, then and now. */
+/** The lower rows of the VM dashboard: causes, durations, addresses, eventfds, changes. */
 
 import { series, sumBy } from '../promql.js';
 import { OF_VM, rate } from './dashboard.js';
@@ -13,9 +13,9 @@ const causes = rate('kvm_exit_causes_total', OF_VM);
 
 export const why: Panel[] = [
   matrix({
-    title: 'Hardware exits (down) and what QEMU was asked for (across)',
+    title: 'Hardware exits (rows) and the exits to QEMU that they caused (columns)',
     description:
-      'Each exit to QEMU by the hardware exit before it. io with KVM_EXIT_IO: ports. npf or EPT_MISCONFIG with KVM_EXIT_MMIO: device memory. none: QEMU came back with nothing run, as when it kicks a vCPU.',
+      'Exits to QEMU by the hardware exit before them. io with KVM_EXIT_IO: ports. npf or EPT_MISCONFIG with KVM_EXIT_MMIO: device memory. none: KVM_RUN returned before the guest ran, for example because QEMU kicked the vCPU.',
     unit: 'cps',
     width: 12,
     rows: 'reason',
@@ -24,7 +24,7 @@ export const why: Panel[] = [
   }),
   graph({
     title: 'Causes over time',
-    description: 'The same, as it changes. A cause that was not there before is what to look up in the runbooks.',
+    description: 'The same over time. Look up a cause that is new in the runbooks.',
     unit: 'cps',
     width: 12,
     height: 9,
@@ -43,7 +43,7 @@ export const durations: Panel[] = [
   ...LAYERS.map(([layer, where, from]) =>
     heatmap({
       title: `Durations ${where}`,
-      description: `How long the vCPU was away, ${from}; darker: more exits. Each bucket is four times as long as the one below. Idle waiting (hlt) is in here too and fills the upper rows.`,
+      description: `Time outside the guest, ${from}. Darker cells: more exits. Each bucket is four times as long as the one below. Idle waiting (hlt) is included and fills the upper rows.`,
       unit: 's',
       width: 12,
       query: sumBy(['le'], duration('bucket', layer)),
@@ -52,7 +52,7 @@ export const durations: Panel[] = [
   ...LAYERS.map(([layer, where, from]) =>
     graph({
       title: `Quantiles ${where}`,
-      description: `Half, nine tenths and 99 of 100 exits took no longer than this, ${from}. Estimated within a bucket, so read it as an order of magnitude. A rising p99 with a still median: contention in QEMU or on the host.`,
+      description: `The time that 50 %, 90 % and 99 % of the exits did not exceed, ${from}. It is estimated within a bucket, so read it as an order of magnitude. A rising p99 with a steady median means contention in QEMU or on the host.`,
       unit: 's',
       width: 8,
       queries: ['0.5', '0.9', '0.99'].map((quantile) => ({
@@ -64,7 +64,7 @@ export const durations: Panel[] = [
   table({
     title: 'Most time, by reason',
     description:
-      'Seconds in a second that exits of this reason take, and how long one takes on average. Shows what is worth removing: a rare but slow exit can cost more than a frequent one.',
+      'Share of time that exits of this reason take, and the average time of one exit. Shows which exits are worth removing: a rare but slow exit can cost more than a frequent one.',
     unit: 'percentunit',
     width: 8,
     height: 8,
@@ -91,7 +91,7 @@ export const io: Panel[] = [
   table({
     title: 'Busiest ports and pages that QEMU serves',
     description:
-      'Which address the guest touches when it ends up in QEMU, and the device that is usually there. rtc, acpi_pm, vga, serial, ide: see the runbooks for what to configure instead. "other": all addresses that are not among the busiest.',
+      'Addresses whose accesses reach QEMU, and the device that is usually there. For rtc, acpi_pm, vga, serial and ide, the runbooks say what to configure instead. "other": all addresses that are not among the busiest.',
     unit: 'cps',
     width: 12,
     sortBy: 'accesses',
@@ -100,7 +100,7 @@ export const io: Panel[] = [
   table({
     title: 'Busiest ports and pages that the kernel serves',
     description:
-      'The same for what KVM answers itself: interrupt controllers, timers, and kicks that an ioeventfd takes. Cheap, but not free.',
+      'Addresses that KVM answers by itself: interrupt controllers, timers, and kicks by ioeventfd. These accesses are cheap, but not free.',
     unit: 'cps',
     width: 12,
     sortBy: 'accesses',
@@ -109,7 +109,7 @@ export const io: Panel[] = [
   graph({
     title: 'Accesses that reach QEMU, by device',
     description:
-      'Ports and pages by the device that is usually behind them. One device that dominates is the one to replace by virtio, or to switch off.',
+      'Ports and pages by the device that is usually there. If one device dominates, replace it by virtio or switch it off.',
     unit: 'cps',
     width: 24,
     stacked: true,
@@ -121,7 +121,7 @@ export const eventfds: Panel[] = [
   graph({
     title: 'Signals by eventfd',
     description:
-      'ioeventfd: kicks that end in the kernel, no trip to QEMU. irqfd: interrupts injected without a vCPU leaving. seen_by: the kernel, or QEMU in its trace (one signal may be in both: do not add).',
+      'ioeventfd: kicks that end in the kernel, without an exit to QEMU. irqfd: interrupts that another thread injects, without an exit to QEMU. seen_by: the kernel, or QEMU in its own trace. One signal can be in both, so do not add them.',
     unit: 'cps',
     width: 12,
     queries: [
@@ -134,7 +134,7 @@ export const eventfds: Panel[] = [
   graph({
     title: 'Kicks by ioeventfd against accesses that reach QEMU',
     description:
-      'Both are a guest talking to a device. With virtio and ioeventfd on, the upper should be the kicks. If kicks stop and accesses rise, ioeventfd or vhost went off.',
+      'In both cases the guest signals a device. With virtio and ioeventfd on, there should be more kicks than accesses. If kicks stop and accesses rise, ioeventfd or vhost was switched off.',
     unit: 'cps',
     width: 12,
     queries: [
@@ -148,27 +148,27 @@ export const eventfds: Panel[] = [
 ];
 
 const toQemu = { ...OF_VM, layer: 'qemu' };
-const then = (offset: string, by: string) =>
+const rateByAt = (offset: string, by: string) =>
   `sum by (${by}) (rate(${series('kvm_exits_total', toQemu)}[$__rate_interval] offset ${offset}))`;
-const at = (offset: string) => `sum(rate(${series('kvm_exits_total', toQemu)}[$__rate_interval] offset ${offset}))`;
+const rateAt = (offset: string) => `sum(rate(${series('kvm_exits_total', toQemu)}[$__rate_interval] offset ${offset}))`;
 
 export const change: Panel[] = [
   graph({
     title: 'Exits to QEMU: now, an hour ago, a week ago',
     description:
-      'The same time of day on the same day of the week is the fairest comparison there is. Empty where the VM, or the agent, is younger.',
+      'A week ago is the same time on the same day of the week, which is the fairest comparison. Empty if the VM or the agent is younger.',
     unit: 'cps',
     width: 12,
     queries: [
       { expr: `sum(${rate('kvm_exits_total', toQemu)})`, legend: 'now' },
-      { expr: at('1h'), legend: 'an hour ago' },
-      { expr: at('1w'), legend: 'a week ago' },
+      { expr: rateAt('1h'), legend: 'an hour ago' },
+      { expr: rateAt('1w'), legend: 'a week ago' },
     ],
   }),
   table({
     title: 'Exits to QEMU by reason, against an hour and a week ago',
     description:
-      'How much more (or less) a second than then. The first line names what changed; the causes and addresses above say from where.',
+      'How many more (or fewer) exits per second than at that time. The first line names what changed; the causes and addresses above say where it comes from.',
     unit: 'cps',
     width: 12,
     height: 8,
@@ -176,12 +176,12 @@ export const change: Panel[] = [
     columns: [
       { expr: sumBy(['reason'], rate('kvm_exits_total', toQemu)), legend: 'now', unit: 'cps' },
       {
-        expr: `${sumBy(['reason'], rate('kvm_exits_total', toQemu))} - ${then('1h', 'reason')}`,
+        expr: `${sumBy(['reason'], rate('kvm_exits_total', toQemu))} - ${rateByAt('1h', 'reason')}`,
         legend: 'since an hour ago',
         unit: 'cps',
       },
       {
-        expr: `${sumBy(['reason'], rate('kvm_exits_total', toQemu))} - ${then('1w', 'reason')}`,
+        expr: `${sumBy(['reason'], rate('kvm_exits_total', toQemu))} - ${rateByAt('1w', 'reason')}`,
         legend: 'since a week ago',
         unit: 'cps',
       },

@@ -1,4 +1,4 @@
-/** KVM exits / VM: one VM, from how many to why. */
+/** The dashboard "KVM exits / VM": one VM, from the number of exits to their causes. */
 
 import { series, sumBy } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
@@ -13,8 +13,7 @@ const idle = rate('kvm_vcpu_idle_seconds_total', OF_VM);
 const glance: Panel[] = [
   stat({
     title: 'Share reaching QEMU',
-    description:
-      'Exits to QEMU of 100 exits to KVM. A few with virtio, vhost and ioeventfd; most of them with emulated devices.',
+    description: 'Exits to QEMU per exit to KVM. Low with virtio, vhost and ioeventfd; high with emulated devices.',
     unit: 'percentunit',
     width: 4,
     limits: [0.2, THRESHOLDS.share.above],
@@ -22,7 +21,7 @@ const glance: Panel[] = [
   }),
   stat({
     title: 'Exits to KVM',
-    description: 'Times a second that a vCPU of this VM left its guest.',
+    description: 'How often per second a vCPU of this VM left its guest.',
     unit: 'cps',
     width: 4,
     query: `sum(${exits('kvm')})`,
@@ -30,7 +29,7 @@ const glance: Panel[] = [
   stat({
     title: 'Exits to QEMU',
     description:
-      'Times a second that KVM had to ask QEMU: the second leg of some of the exits to KVM. Do not add the two.',
+      'How often per second KVM had to ask QEMU. These are the second leg of some of the exits to KVM, so do not add the two.',
     unit: 'cps',
     width: 4,
     query: `sum(${exits('qemu')})`,
@@ -38,16 +37,16 @@ const glance: Panel[] = [
   stat({
     title: 'Time lost by the worst vCPU',
     description:
-      'Share of its time that a vCPU spends in KVM and QEMU instead of its guest, idle time apart; the highest of all vCPUs.',
+      'Share of time that a vCPU spends in KVM and QEMU instead of its guest, without idle time: the highest of all vCPUs.',
     unit: 'percentunit',
     width: 4,
     limits: [THRESHOLDS.timeLost.warning.above, THRESHOLDS.timeLost.critical.above],
     query: `max(${sumBy(['instance', 'vcpu'], rate('kvm_vcpu_outside_guest_seconds_total', OF_VM))})`,
   }),
   table({
-    title: 'Who it is',
+    title: 'Identity',
     description:
-      "Identity of the VM and its process; in Kubernetes its pod too (the pod's name with --kubernetes only). demo=true: replayed from a recording, not a VM of this host.",
+      "The VM's uuid, process and VMM, and its pod in Kubernetes (the pod's name only with --kubernetes). demo=true: replayed from a recording, not a VM of this host.",
     unit: 'none',
     width: 8,
     height: 4,
@@ -66,7 +65,7 @@ const byReason: Panel[] = [
   graph({
     title: 'Guest to KVM, by reason',
     description:
-      'Why the CPU left the guest, in the words of the hardware (VMX in capitals, SVM in lower case). io and npf or EPT_MISCONFIG lead to devices, interrupt comes from the host, hlt is an idle guest.',
+      'Why the CPU left the guest, by the name of the hardware (VMX in capitals, SVM in lower case). io, npf and EPT_MISCONFIG lead to devices, interrupt comes from the host, hlt means an idle guest.',
     unit: 'cps',
     width: 12,
     height: 10,
@@ -76,7 +75,7 @@ const byReason: Panel[] = [
   graph({
     title: 'KVM to QEMU, by reason',
     description:
-      'Why KVM_RUN returned to QEMU. KVM_EXIT_IO: a port, KVM_EXIT_MMIO: a page of a device that QEMU emulates. restart: a signal, usually QEMU wanting the vCPU.',
+      'Why KVM_RUN returned to QEMU. KVM_EXIT_IO: a port. KVM_EXIT_MMIO: a page of a device that QEMU emulates. restart: a signal, usually because QEMU needs the vCPU.',
     unit: 'cps',
     width: 12,
     height: 10,
@@ -89,14 +88,14 @@ const perVcpu: Panel[] = [
   graph({
     title: 'Exits to QEMU, by vCPU',
     description:
-      'One vCPU far above the others: interrupts or a driver are tied to it. All alike: every vCPU polls something, a clock for example.',
+      'If one vCPU is far above the rest, interrupts or a driver are tied to it. If all are alike, every vCPU polls something, a clock for example.',
     unit: 'cps',
     width: 8,
     queries: [{ expr: sumBy(['vcpu'], exits('qemu')), legend: 'vCPU {{vcpu}}' }],
   }),
   graph({
     title: 'Share reaching QEMU, by vCPU',
-    description: 'Exits to QEMU of the exits to KVM of the same vCPU.',
+    description: 'Exits to QEMU per exit to KVM of the same vCPU.',
     unit: 'percentunit',
     width: 8,
     queries: [
@@ -109,7 +108,7 @@ const perVcpu: Panel[] = [
   graph({
     title: 'Time outside the guest, by vCPU and layer',
     description:
-      'Seconds in a second. kvm: in the kernel, also on the way to QEMU; qemu: in QEMU. These are times: they add up, and what is missing to 1 is the guest running, idling, or waiting for a host CPU.',
+      'Share of time in KVM, also on the way to QEMU, and in QEMU. These times do not overlap, so they add up. The rest to 100 % is the guest running, idling, or waiting for a host CPU.',
     unit: 'percentunit',
     width: 8,
     stacked: true,
@@ -120,7 +119,8 @@ const perVcpu: Panel[] = [
   }),
   graph({
     title: 'Idle, by vCPU',
-    description: 'Share of the time in which the guest had nothing to do and waited in HLT. Not counted as lost.',
+    description:
+      'Share of time in which the guest had nothing to do and waited in HLT. This time is not counted as lost.',
     unit: 'percentunit',
     width: 12,
     max: 1,
@@ -129,7 +129,7 @@ const perVcpu: Panel[] = [
   graph({
     title: "QEMU's own trace events",
     description:
-      "What QEMU says of itself, where its trace is read. kvm_run_exit is QEMU's view of the exits to QEMU (without restart): the two should agree.",
+      "Events of QEMU's own trace, if the agent reads it. kvm_run_exit is QEMU's count of exits to QEMU without restart and error; it should equal the kernel's.",
     unit: 'cps',
     width: 12,
     queries: [{ expr: `topk(10, ${sumBy(['event'], rate('qemu_trace_events_total', OF_VM))})`, legend: '{{event}}' }],
@@ -141,15 +141,16 @@ export const vm = build({
   title: 'KVM exits / VM',
   description:
     'One VM: which exits it makes, how many reach QEMU, what causes them, what they cost. layer kvm: guest to KVM; layer qemu: KVM to QEMU, the second leg of the same trip.',
+  source: 'vm.ts',
   ofOneVm: true,
   rows: [
     { title: 'At a glance', panels: glance },
-    { title: 'Both layers, side by side', panels: byReason },
+    { title: 'Both layers side by side', panels: byReason },
     { title: 'vCPUs', panels: perVcpu },
     { title: 'What leads to QEMU', panels: why },
     { title: 'How long exits take', panels: durations },
     { title: 'Ports, pages and devices', panels: io },
-    { title: 'The other road: ioeventfd and irqfd', panels: eventfds },
+    { title: 'Signals without an exit to QEMU: ioeventfd and irqfd', panels: eventfds },
     { title: 'What changed', panels: change },
   ],
 });

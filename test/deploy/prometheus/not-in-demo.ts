@@ -29,7 +29,7 @@ const LOST = {
 const FED: readonly Fed[] = [
   {
     dashboard: 'kvm-exits-exporter',
-    query: 'One drain takes A',
+    query: 'Time of one drain A',
     why: 'a replay is not drained on a tick',
     input: {
       'kvm_exit_exporter_drains_total{source="kernel"}': '0+36000x200',
@@ -64,7 +64,7 @@ const FED: readonly Fed[] = [
   },
   {
     dashboard: 'kvm-exits-exporter',
-    query: 'Series that found no room A',
+    query: 'Series refused A',
     why: 'its two VMs are far below the limits',
     input: { 'kvm_exit_exporter_series_limited_total{limit="series_per_vm"}': '0+3600x200' },
     want: { '{instance="host-1",limit="series_per_vm"}': 1 },
