@@ -1,13 +1,12 @@
 #!/usr/bin/env node
 /**
- * HEALTHCHECK of the container image, which has no shell and no curl: exit code 0 where the agent answers, else 1 and the reason.
+ * HEALTHCHECK of the container image, which has neither a shell nor curl: exit code 0 if the agent answers, else 1 and the reason.
  *
- * It takes the options of `run`, so that it asks where the agent listens: variables and --config.file are the same for both, flags have to be
- * repeated. It knows no password and checks no certificate: an agent that asks for them is alive.
+ * It finds out where the agent listens from the same options as `run`: variables and --config.file apply to both, flags have to be
+ * repeated. It sends no password and verifies no certificate: an agent that asks for them is alive.
  */
 import { request } from 'node:http';
 import { connect } from 'node:tls';
-import { parseListenAddress } from './config/option-types.js';
 import { parseCommandLine } from './config/parse-command-line.js';
 import { AgentError } from './system/errors.js';
 
@@ -16,49 +15,48 @@ interface Address {
   readonly port: number;
 }
 
-/** What is wrong; undefined: nothing. */
-type Verdict = string | undefined;
+/** Why the agent is not healthy; undefined if it is. */
+type Problem = string | undefined;
 
-const PATIENCE_MS = 4000;
+const TIMEOUT_MS = 4000;
 
-/** Any answer will do: 401 comes from a program that is as alive as one that says 200. */
-function askOverHttp(address: Address): Promise<Verdict> {
+/** Any answer counts: one with status 401 comes from a program that is alive. */
+function tryHttp(address: Address): Promise<Problem> {
   return new Promise((resolve) => {
-    const asked = request({ ...address, path: '/-/healthy', agent: false, timeout: PATIENCE_MS }, (response) => {
+    const call = request({ ...address, path: '/-/healthy', agent: false, timeout: TIMEOUT_MS }, (response) => {
       response.resume();
       resolve(undefined);
     });
-    asked.on('timeout', () => resolve(`no answer within ${PATIENCE_MS} ms`));
-    asked.on('error', (error) => resolve(error.message));
-    asked.end();
+    call.on('timeout', () => resolve(`no answer within ${TIMEOUT_MS} ms`));
+    call.on('error', (error) => resolve(error.message));
+    call.end();
   });
 }
 
-/** A handshake, or an alert (which wants a client's certificate) is an answer. */
-function askOverTls(address: Address): Promise<Verdict> {
+/** A completed handshake counts as an answer, and so does an alert, which a server that requires client certificates sends. */
+function tryTls(address: Address): Promise<Problem> {
   return new Promise((resolve) => {
-    const socket = connect({ ...address, rejectUnauthorized: false, timeout: PATIENCE_MS }, () => resolve(undefined));
-    socket.on('timeout', () => resolve(`no answer within ${PATIENCE_MS} ms`));
+    const socket = connect({ ...address, rejectUnauthorized: false, timeout: TIMEOUT_MS }, () => resolve(undefined));
+    socket.on('timeout', () => resolve(`no answer within ${TIMEOUT_MS} ms`));
     socket.on('error', (error: NodeJS.ErrnoException) =>
       resolve(/^ERR_SSL_.*ALERT/.test(error.code ?? '') ? undefined : error.message),
     );
   });
 }
 
-async function check(argv: readonly string[]): Promise<Verdict> {
-  const { get, getAll } = parseCommandLine(['run', ...argv]);
-  const [first = ''] = getAll('web.listen-address');
-  const { host, port } = parseListenAddress('web.listen-address', first);
-  const address = { host: host === undefined || /^(0\.0\.0\.0|::)$/.test(host) ? '127.0.0.1' : host, port };
-  // That file may have passwords only, and can change at any time.
-  if (get('web.config.file') !== undefined && (await askOverTls(address)) === undefined) return undefined;
-  return askOverHttp(address);
+async function checkHealth(argv: readonly string[]): Promise<Problem> {
+  const { get } = parseCommandLine(['run', ...argv]);
+  const [{ host = '127.0.0.1', port }] = get('web.listen-address');
+  const address = { host: /^(0\.0\.0\.0|::)$/.test(host) ? '127.0.0.1' : host, port };
+  // The file may hold passwords only, without TLS, and it can change at any time: so both protocols are tried.
+  if (get('web.config.file') !== undefined && (await tryTls(address)) === undefined) return undefined;
+  return tryHttp(address);
 }
 
 try {
-  const verdict = await check(process.argv.slice(2));
-  if (verdict !== undefined) process.stderr.write(`not healthy: ${verdict}\n`);
-  process.exit(verdict === undefined ? 0 : 1);
+  const problem = await checkHealth(process.argv.slice(2));
+  if (problem !== undefined) process.stderr.write(`not healthy: ${problem}\n`);
+  process.exit(problem === undefined ? 0 : 1);
 } catch (error) {
   if (!(error instanceof AgentError)) throw error;
   process.stderr.write(`not healthy: ${error.message}\n`);

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 /**
- * Node.js opens a hundred files at once while it loads a program, and where it may not, it says that packages are missing. So first of all
- * it is asked whether it may; nothing else may be imported here but what needs no loading of its own.
+ * Checks the open-file limit before it imports the program: loading opens about a hundred files at once, and with too few descriptors
+ * Node's loader fails with a misleading "cannot find package". Keep this file free of other static imports.
  */
 import { MIN_OPEN_FILES, openFileLimit } from './system/open-file-limit.js';
 
 const limit = openFileLimit();
 if (limit < MIN_OPEN_FILES) {
   process.stderr.write(
-    `kvm-exit-exporter: too many open files: only ${limit} may be open, it takes ${MIN_OPEN_FILES}; raise the limit with ulimit -n\n`,
+    `kvm-exit-exporter: the limit of open files is ${limit}, but at least ${MIN_OPEN_FILES} are needed; raise it with ulimit -n\n`,
   );
   process.exitCode = 2;
 } else await import('./cli.js');

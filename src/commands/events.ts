@@ -5,10 +5,10 @@ import { readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { AgentError } from '../system/errors.js';
 
 /** Prints names of trace events, a line each, as `-trace events=FILE` wants them. */
-export async function events({ get, paths: [path = '', ...more] }: Invocation): Promise<void> {
+export async function events({ get, operands: [path = '', ...more] }: Invocation): Promise<void> {
   if (more.length > 0) throw new AgentError(`events takes one file, but got ${[path, ...more].join(' ')}`);
-  const pattern = globRegex(get('pattern') ?? '*');
-  const used = get('used') === 'true' ? new Set(USED_EVENTS) : undefined;
+  const pattern = globRegex(get('pattern'));
+  const used = get('used') ? new Set(USED_EVENTS) : undefined;
   const all = readTraceEvents(path).events;
   if (all.length === 0) throw new AgentError(`${path}: no trace events in it; expected QEMU's trace-events-all`);
   const names = all

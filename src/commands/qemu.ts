@@ -7,11 +7,9 @@ const VERBS = ['enable', 'disable', 'status'] as const;
 type Verb = (typeof VERBS)[number];
 
 /** Switches trace events of a running QEMU, or shows which are on. */
-export async function qemu({ get, paths: [verb = '', ...names] }: Invocation): Promise<void> {
+export async function qemu({ get, operands: [verb = '', ...names] }: Invocation): Promise<void> {
   if (!isVerb(verb)) throw new AgentError(`qemu ${verb}: expected enable, disable or status`);
-  const socket = get('qmp');
-  if (socket === undefined) throw new AgentError('qemu needs --qmp=SOCKET');
-  const qmp = await Qmp.connect(socket);
+  const qmp = await Qmp.connect(get('qmp'));
   try {
     const states = await (verb === 'status' ? status(qmp, names) : change(qmp, verb === 'enable', names));
     process.stdout.write(states.map(({ name, state }) => `${state.padEnd(11)}  ${name}\n`).join(''));

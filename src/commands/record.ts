@@ -2,7 +2,6 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { cpus, release, version } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseBytes, parseEvents, parseInstanceName, parseSeconds } from '../config/option-types.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { neededEvents } from '../decode/kvm/events.js';
 import { type Captured, PageCapture } from '../source/recording/page-capture.js';
@@ -37,21 +36,21 @@ const SCAN_MS = 250;
 /** Saves the kernel's trace of all VMs, with all that it takes to read it elsewhere. */
 export async function record({ get, argv }: Invocation): Promise<void> {
   const duration = get('duration');
-  const asked = get('tracefs.events');
   const options: RecordOptions = {
     output: freeDirectory(get('output')),
-    durationMs: duration === undefined ? undefined : parseSeconds('duration', duration) * 1000,
+    durationMs: duration === undefined ? undefined : duration * 1000,
     procfs: get('path.procfs') ?? '/proc',
-    bufferSize: parseBytes('tracefs.buffer-size', get('tracefs.buffer-size') ?? ''),
+    bufferSize: get('tracefs.buffer-size'),
     argv,
   };
-  const name = parseInstanceName('tracefs.instance', get('tracefs.instance') ?? '');
-  const wanted = asked === undefined ? undefined : parseEvents('tracefs.events', asked);
   const signal = stopSignal();
   const tracefs = findTracefs(get('path.tracefs'));
   try {
-    const events = selectEvents(tracefs.path, wanted, neededEvents(collectorsOf(get)));
-    const instance = TracingInstance.make(tracefs.path, { name, bufferSize: options.bufferSize });
+    const events = selectEvents(tracefs.path, get('tracefs.events'), neededEvents(collectorsOf(get)));
+    const instance = TracingInstance.make(tracefs.path, {
+      name: get('tracefs.instance'),
+      bufferSize: options.bufferSize,
+    });
     try {
       process.stdout.write(await recordInstance(instance, events, options, signal));
     } finally {
@@ -147,8 +146,7 @@ class VmRecorder {
   }
 }
 
-function freeDirectory(path: string | undefined): string {
-  if (path === undefined) throw new AgentError('record needs a directory to write to: -o DIR');
+function freeDirectory(path: string): string {
   let entries: string[];
   try {
     entries = readdirSync(path);

@@ -1,11 +1,13 @@
 import { attributionOf } from '../agent/attribution.js';
 import { QemuFileOwner } from '../agent/qemu-file-owner.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
+import type { OptionValue } from '../config/options.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import { PrometheusView } from '../expose/prometheus.js';
-import { REPORT_FORMATS, type ReportFormat } from '../expose/report/report.js';
+import { reportCsv, reportJson, reportTable } from '../expose/report/report.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
 import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
@@ -19,15 +21,21 @@ import { ProgressBar } from '../system/progress-bar.js';
 import { VERSION } from '../system/version.js';
 import { Inventory } from '../vm/inventory.js';
 
+const RENDERERS: Readonly<Record<OptionValue<'format'>, (snapshot: Snapshot) => string | Promise<string>>> = {
+  table: reportTable,
+  json: reportJson,
+  csv: reportCsv,
+  prometheus: (snapshot) => new PrometheusView({ takeSnapshot: () => snapshot, version: VERSION }).render(),
+};
+
 /** A report is read once, so its series need no budget: all addresses are shown, within reason. */
 const ALL_ADDRESSES = 4096;
 
 /** Counts recordings and prints what they hold. */
-export async function report({ get, paths }: Invocation): Promise<void> {
-  const format = formatOf(get('format'));
+export async function report({ get, operands }: Invocation): Promise<void> {
   const traceEventsFile = get('qemu.trace-events');
   const traceEvents = traceEventsFile === undefined ? undefined : readTraceEvents(traceEventsFile);
-  const recordings = await openAll(paths, get('path.tracefs'));
+  const recordings = await openAll(operands, get('path.tracefs'));
   const inventory = savedInventory(get('path.procfs'), recordings);
   const comms = new Map<number, string>();
   const onThread: ThreadListener = (tid, tgid, comm) => {
@@ -61,12 +69,7 @@ export async function report({ get, paths }: Invocation): Promise<void> {
   ledger.resolveOwners();
   ledger.settle();
 
-  const snapshot = takeSnapshot(ledger.totals(), vmInfosOf(inventory)());
-  const text =
-    format === 'prometheus'
-      ? await new PrometheusView({ takeSnapshot: () => snapshot, version: VERSION }).render()
-      : REPORT_FORMATS[format](snapshot);
-  process.stdout.write(text);
+  process.stdout.write(await RENDERERS[get('format')](takeSnapshot(ledger.totals(), vmInfosOf(inventory)())));
 }
 
 async function countPages(
@@ -87,11 +90,6 @@ function attributeVcpus(ledger: Ledger, inventory: Inventory): void {
     else inventory.requestLookup(tid, true);
     inventory.resolvePending(0);
   }
-}
-
-function formatOf(name: string | undefined): ReportFormat | 'prometheus' {
-  if (name === 'prometheus' || name === 'table' || name === 'json' || name === 'csv') return name;
-  throw new AgentError(`--format=${name}: expected table, json, csv or prometheus`);
 }
 
 type AnyRecording = RecordingFile | PageDirectory;

@@ -1,53 +1,53 @@
 /**
- * Options as YAML: by name, nested or with dots.
+ * Options as YAML: the names of options, nested or with dots.
  *
  *   web.listen-address: ['127.0.0.1:10586', '[::1]:10586']
  *   collector:
  *     io: true
  *     io.addresses: 50
  *
- * Every scalar is taken as it is written (YAML's failsafe schema): what `10` or `yes` means is the option's affair.
+ * Every scalar stays the text that it is in the file (YAML's failsafe schema): the option's type says what `10` or `true` means.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { unknown } from '../system/did-you-mean.js';
+import { unknownName } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
 import { readText } from '../system/files.js';
-import { Given } from './config-layer.js';
+import { ConfigLayer } from './config-layer.js';
 import { OPTIONS, type Option } from './options.js';
 
-/** More than anybody writes by hand. */
-const LONGEST = 1 << 20;
+/** Larger than any file of options, smaller than what takes long to parse. */
+const MAX_LENGTH = 1 << 20;
 const FLAGS: readonly string[] = OPTIONS.map(({ flag }) => flag);
 
-export function fromFile(path: string): Given {
+export function fromFile(path: string): ConfigLayer {
   try {
     return fromText(path, readText(path));
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
-    const given = new Given();
-    given.problems.push(`--config.file: ${error.message}`);
-    return given;
+    const layer = new ConfigLayer();
+    layer.problems.push(`--config.file: ${error.message}`);
+    return layer;
   }
 }
 
-/** The content of the file `path`. */
-export function fromText(path: string, text: string): Given {
-  const given = new Given();
-  if (text.length > LONGEST) given.problems.push(`${path}: larger than ${LONGEST} bytes; is it the right file?`);
-  else new FileReader(path, given).read(text);
-  return given;
+/** The options in `text`, the content of the file `path`. */
+export function fromText(path: string, text: string): ConfigLayer {
+  const layer = new ConfigLayer();
+  if (text.length > MAX_LENGTH) layer.problems.push(`${path}: larger than ${MAX_LENGTH} bytes; is it the right file?`);
+  else new FileReader(path, layer).read(text);
+  return layer;
 }
 
 class FileReader {
   readonly #path: string;
-  readonly #given: Given;
+  readonly #layer: ConfigLayer;
   readonly #lines = new LineCounter();
-  /** Flag -> where it was first given. */
+  /** Flag -> the line that set it first. */
   readonly #seen = new Map<string, string>();
 
-  constructor(path: string, given: Given) {
+  constructor(path: string, layer: ConfigLayer) {
     this.#path = path;
-    this.#given = given;
+    this.#layer = layer;
   }
 
   read(text: string): void {
@@ -58,9 +58,10 @@ class FileReader {
     this.#node('', document.contents);
   }
 
+  /** @param prefix the names of the keys above this node, with dots between them */
   #node(prefix: string, node: Node | null): void {
     const where = this.#at(node?.range?.[0] ?? 0);
-    if (isAlias(node)) return this.#problem(where, 'aliases (*name) are not understood here');
+    if (isAlias(node)) return this.#problem(where, 'aliases (*name) are not supported; repeat the lines');
     if (isMap<Node, Node | null>(node)) {
       for (const { key, value } of node.items) {
         const name = isScalar(key) ? String(key.value) : '?';
@@ -76,27 +77,27 @@ class FileReader {
     }
     const option: Option | undefined = OPTIONS.find(({ flag }) => flag === name);
     if (option === undefined) return this.#unknown(name, where);
-    if (name === 'config.file') return this.#problem(where, 'config.file cannot stand in the file itself');
+    if (name === 'config.file') return this.#problem(where, 'config.file cannot be set in the file itself');
     const before = this.#seen.get(name);
-    if (before !== undefined) return this.#problem(where, `${name} a second time; first at ${before}`);
+    if (before !== undefined) return this.#problem(where, `${name} is set twice; first at ${before}`);
     this.#seen.set(name, where);
     this.#values(option, value, `${where}: ${name}`);
   }
 
   #values(option: Option, value: Node | null, where: string): void {
     const items: readonly unknown[] = isSeq(value) ? value.items : [value];
-    if (isSeq(value) && option.multiple !== true) this.#given.problems.push(`${where}: expected one value, not a list`);
+    if (isSeq(value) && option.multiple !== true) this.#layer.problems.push(`${where}: expected one value, not a list`);
     else if (items.every((item) => item === null || isScalar(item)))
-      for (const item of items) this.#given.add(option, isScalar(item) ? String(item.value ?? '') : '', where);
-    else this.#given.problems.push(`${where}: expected plain values`);
+      for (const item of items) this.#layer.add(option, isScalar(item) ? String(item.value ?? '') : '', where);
+    else this.#layer.problems.push(`${where}: expected plain values`);
   }
 
   #unknown(name: string, where: string): void {
-    this.#problem(where, unknown('option', name, FLAGS));
+    this.#problem(where, unknownName('option', name, FLAGS));
   }
 
   #problem(where: string, what: string): void {
-    this.#given.problems.push(`${where}: ${what.split('\n')[0]}`);
+    this.#layer.problems.push(`${where}: ${what.split('\n')[0]}`);
   }
 
   #at(offset: number): string {

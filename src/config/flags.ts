@@ -1,58 +1,50 @@
 import { parseArgs } from 'node:util';
-import { unknown } from '../system/did-you-mean.js';
-import { Given } from './config-layer.js';
-import { type Command, type Flag, OPTIONS, type Option } from './options.js';
+import { unknownName } from '../system/did-you-mean.js';
+import type { Command } from './commands.js';
+import { ConfigLayer } from './config-layer.js';
+import { isToggle, type Option, optionsOf } from './options.js';
 
 export interface CommandLine {
-  readonly given: Given;
-  readonly paths: readonly string[];
+  readonly layer: ConfigLayer;
+  /** Arguments that are not options. */
+  readonly operands: readonly string[];
 }
 
-/** What the words after a command say. */
-export function fromFlags(command: Command, args: readonly string[]): CommandLine {
+/** Options and operands from the words after a command's name. */
+export function fromFlags(command: Command, words: readonly string[]): CommandLine {
   const options = optionsOf(command);
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(
-      options.flatMap(({ flag, type, short }) => [
-        [flag, short === undefined ? { type } : { type, short }],
-        ...(type === 'boolean' ? [[`no-${flag}`, { type }]] : []),
-      ]),
-    ),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
-  const given = new Given();
-  const paths: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === 'positional') paths.push(token.value);
+  const layer = new ConfigLayer();
+  const operands: string[] = [];
+  for (const token of tokensOf(options, words)) {
+    if (token.kind === 'positional') operands.push(token.value);
     if (token.kind !== 'option') continue;
     const negated = token.name.startsWith('no-');
     const name = negated ? token.name.slice('no-'.length) : token.name;
-    const option = options.find(({ flag, type }) => flag === name && (!negated || type === 'boolean'));
+    const option = options.find((candidate) => candidate.flag === name && (!negated || isToggle(candidate)));
     if (option === undefined) {
-      given.problems.push(
-        `${unknown(
-          'option',
-          token.rawName,
-          options.map(({ flag }) => `--${flag}`),
-        )} (--help lists them)`,
-      );
-    } else if (option.type === 'boolean') {
-      // parseArgs takes a value for what looks like an unknown option; only --collector.x=false has one.
+      const flags = options.map(({ flag }) => `--${flag}`);
+      layer.problems.push(`${unknownName('option', token.rawName, flags)} (--help lists them)`);
+    } else if (isToggle(option)) {
+      // parseArgs takes the word after an option that it does not know for its value: only --collector.io=false has one.
       const value = token.inlineValue === true ? token.value : 'true';
-      given.add(option, negated ? (NEGATED[value] ?? value) : value, token.rawName);
-    } else given.add(option, token.value ?? '', token.rawName);
+      layer.add(option, negated ? (NEGATED[value] ?? value) : value, token.rawName);
+    } else layer.add(option, token.value ?? '', token.rawName);
   }
-  if (paths.length > 0 && command.usage === '')
-    given.problems.push(`${command.name} takes no argument, but got ${paths.join(' ')}`);
-  if (paths.length === 0 && command.usage !== '') given.problems.push(`${command.name} needs ${command.usage}`);
-  return { given, paths };
+  if (operands.length > 0 && command.usage === '')
+    layer.problems.push(`${command.name} takes no argument, but got ${operands.join(' ')}`);
+  if (operands.length === 0 && command.usage !== '') layer.problems.push(`${command.name} needs ${command.usage}`);
+  return { layer, operands };
 }
 
 const NEGATED: Readonly<Record<string, string>> = { true: 'false', false: 'true' };
 
-export function optionsOf(command: Command): (Option & { flag: Flag })[] {
-  return OPTIONS.filter((option) => (option.commands as readonly string[]).includes(command.name));
+function tokensOf(options: readonly Option[], words: readonly string[]) {
+  const known = options.flatMap((option) => {
+    const type: 'boolean' | 'string' = isToggle(option) ? 'boolean' : 'string';
+    const { flag, short } = option;
+    const named = [flag, short === undefined ? { type } : { type, short }] as const;
+    return isToggle(option) ? [named, [`no-${flag}`, { type }] as const] : [named];
+  });
+  const config = { options: Object.fromEntries(known), strict: false, allowPositionals: true, tokens: true } as const;
+  return parseArgs({ ...config, args: [...words] }).tokens;
 }

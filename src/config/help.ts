@@ -1,24 +1,29 @@
-/** The table of options for people: `--help` and the README. */
-import { variableOf } from './environment.js';
-import { COMMANDS, type CommandName, OPTIONS, type Option } from './options.js';
+/** The options for people: `--help`, and the table in the docs. */
+import { COMMANDS, type CommandName } from './commands.js';
+import { VARIABLE_PREFIX, variableOf } from './environment.js';
+import { isToggle, OPTIONS, type Option } from './options.js';
 
-const WIDTH = 90;
+const MAX_WIDTH = 90;
 
-/** By the first word of an option; options of one command alone have none. */
-const GROUPS: Readonly<Record<string, string>> = {
-  path: 'where things are',
+/** Titles by the first word of an option. Other options belong to one command each. */
+const TITLES: Readonly<Record<string, string>> = {
+  path: 'paths',
   tracefs: "the kernel's trace",
-  collector: 'what is counted',
+  collector: 'what to count',
   vm: 'VMs',
   qemu: "QEMU's own traces",
-  limit: 'limits',
+  kubernetes: 'Kubernetes',
   web: 'web server',
   otlp: 'OTLP',
-  log: 'log',
+  limit: 'limits',
   config: 'configuration',
+  log: 'log',
 };
 
-/** Of all commands, or of one. */
+const SUMMARY = 'Count the VM exits on KVM hosts: how many reach QEMU, of which VM, why, and what they cost.';
+const LAYERS = `Each option can also be set by an environment variable (--log.level: ${variableOf('log.level')}) or in the file that --config.file names (log.level: debug). Flags override variables, and variables override the file.`;
+
+/** @param command shows the options of this command only */
 export function helpText(command?: string): string {
   const own = COMMANDS.find(({ name }) => name === command);
   const options: Option[] = OPTIONS.filter((option: Option) => own === undefined || option.commands.includes(own.name));
@@ -26,7 +31,7 @@ export function helpText(command?: string): string {
     own === undefined ? 'COMMAND [--option=value ...] [ARGUMENT ...]' : `${own.name} [--option=value ...] ${own.usage}`;
   const commands = COMMANDS.flatMap(({ name, usage, help }) => [`  ${name} ${usage}`.trimEnd(), ...wrapped(help, 8)]);
   return [
-    ...wrapped(own?.help ?? 'How many VM exits end up in QEMU, of which VM, why, and what do they cost?', 0),
+    ...wrapped(own?.help ?? SUMMARY, 0),
     '',
     `usage: kvm-exit-exporter ${usage}`.trimEnd(),
     ...(own === undefined ? ['', 'commands:', ...commands] : []),
@@ -36,55 +41,61 @@ export function helpText(command?: string): string {
       ...group.flatMap((option) => entry(option, own?.name)),
     ]),
     '',
-    'others:',
+    'general:',
     '  --help, --version',
     ...wrapped('COMMAND --help shows the options of one command.', 8),
     '',
-    ...wrapped(
-      'Each option can also be an environment variable (--log.level: KVM_EXIT_EXPORTER_LOG_LEVEL) or stand in the file that --config.file names ' +
-        '(log.level: debug). Flags go before variables, variables before the file.',
-      0,
-    ),
+    ...wrapped(LAYERS, 0),
     '',
   ].join('\n');
 }
 
-const OF_ONE = 'only of';
-
-/** Those of one command come last. */
+/** The options by title, those of single commands last. */
 function grouped(options: readonly Option[]): Map<string, Option[]> {
-  const groups = new Map<string, Option[]>();
-  const isOfOne = (option: Option) => Number(groupOf(option).startsWith(OF_ONE));
-  for (const option of [...options].sort((a, b) => isOfOne(a) - isOfOne(b)))
-    groups.set(groupOf(option), [...(groups.get(groupOf(option)) ?? []), option]);
-  return groups;
+  const shared = Object.entries(TITLES).map(([word, title]) => ({
+    title,
+    belongs: (option: Option) => firstWord(option) === word,
+  }));
+  const single = COMMANDS.map(({ name }) => ({
+    title: `only for ${name}`,
+    belongs: (option: Option) => isForOneCommand(option) && option.commands.includes(name),
+  }));
+  return new Map(
+    [...shared, ...single]
+      .map(({ title, belongs }) => [title, options.filter(belongs)] as const)
+      .filter(([, group]) => group.length > 0),
+  );
 }
 
-function groupOf({ flag, commands }: Option): string {
-  const [first = '', ...more] = flag.split('.');
-  return (more.length > 0 ? GROUPS[first] : undefined) ?? `${OF_ONE} ${commands.join(', ')}`;
+function firstWord({ flag }: Option): string {
+  return flag.split('.')[0] ?? '';
+}
+
+function isForOneCommand(option: Option): boolean {
+  return !Object.hasOwn(TITLES, firstWord(option));
 }
 
 function entry(option: Option, command: CommandName | undefined): string[] {
-  const { flag, short, type, value = '', help, commands } = option;
-  const brief = short === undefined ? '' : `-${short} ${value}, `;
-  const left = type === 'boolean' ? `  --[no-]${flag}` : `  ${brief}--${flag}=${value}`;
-  const of = command === undefined && !groupOf(option).startsWith(OF_ONE) ? ` (${commands.join(', ')})` : '';
-  return [left, ...wrapped(`${help}${presets(option, command)}${of}`, 8)];
+  const { flag, short, type, help, commands } = option;
+  const { placeholder } = type;
+  const brief = short === undefined ? '' : `-${short} ${placeholder}, `;
+  const left = isToggle(option) ? `  --[no-]${flag}` : `  ${brief}--${flag}=${placeholder}`;
+  const users = command === undefined && !isForOneCommand(option) ? ` (${commands.join(', ')})` : '';
+  return [left, ...wrapped(`${help}${defaultsText(option, command)}${users}`, 8)];
 }
 
-function presets({ default: preset, defaults = {} }: Option, command: CommandName | undefined): string {
-  if (command !== undefined) return (defaults[command] ?? preset) ? ` Default: ${defaults[command] ?? preset}.` : '';
-  if (preset === undefined) return '';
-  const others = Object.entries(defaults).map(([name, other]) => `; ${name}: ${other}`);
-  return ` Default: ${preset}${others.join('')}.`;
+function defaultsText({ default: shared, defaults = {} }: Option, command: CommandName | undefined): string {
+  const own = (command === undefined ? undefined : defaults[command]) ?? shared;
+  if (own === undefined) return '';
+  const special = command === undefined ? Object.entries(defaults).map(([name, text]) => `; ${name}: ${text}`) : [];
+  return ` Default: ${own}${special.join('')}.`;
 }
 
 function wrapped(text: string, indent: number): string[] {
   const lines: string[] = [];
   let line = ' '.repeat(indent);
   for (const word of text.split(' ')) {
-    if (line.trim() !== '' && line.length + 1 + word.length > WIDTH) {
+    if (line.trim() !== '' && line.length + 1 + word.length > MAX_WIDTH) {
       lines.push(line);
       line = ' '.repeat(indent);
     }
@@ -93,23 +104,16 @@ function wrapped(text: string, indent: number): string[] {
   return [...lines, line];
 }
 
-/** Markdown, for the README. */
+/** The options as Markdown. */
 export function optionsTable(): string {
-  const rows = [...grouped(OPTIONS)].flatMap(([, options]) =>
-    options.map((option) => {
-      const { flag, short, type, value = '', help, commands } = option;
-      const name = type === 'boolean' ? `--[no-]${flag}` : `--${flag}=${value}`;
-      const brief = short === undefined ? '' : `, \`-${short}\``;
-      const preset = option.default === undefined ? '' : `\`${option.default}\``;
-      return [
-        `\`${name}\`${brief}`,
-        `\`${variableOf(flag).replace(/^KVM_EXIT_EXPORTER_/, '…_')}\``,
-        preset,
-        help,
-        commands.join(', '),
-      ];
-    }),
-  );
+  const rows = [...grouped(OPTIONS).values()].flat().map((option) => {
+    const { flag, short, type, help, commands } = option;
+    const name = isToggle(option) ? `--[no-]${flag}` : `--${flag}=${type.placeholder}`;
+    const brief = short === undefined ? '' : `, \`-${short}\``;
+    const preset = option.default === undefined ? '' : `\`${option.default}\``;
+    const variable = variableOf(flag).replace(VARIABLE_PREFIX, '…_');
+    return [`\`${name}\`${brief}`, `\`${variable}\``, preset, help, commands.join(', ')];
+  });
   return markdownTable(['option', 'variable', 'default', 'meaning', 'commands'], rows);
 }
 

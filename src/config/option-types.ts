@@ -1,118 +1,134 @@
-import { AgentError } from '../system/errors.js';
-import type { Flag, Option } from './options.js';
+/** The types of options: how the text after `--flag=`, in a variable or in the file becomes a value in base units. */
 
-/**
- * Values of options, in base units. `where` is the option as it was given - a flag, a variable, a line of a file - and `expected` throws an
- * AgentError that names it, the value and what it should have been.
- */
-
-const BYTES: Record<string, number> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-const SECONDS: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400 };
-
-type Read<T> = (where: string, value: string) => T;
-
-function expected(where: string, value: string, what: string): never {
-  throw new AgentError(`${where}=${value}: expected ${what}`);
+export interface OptionType<T> {
+  /** What --help shows for the value: `DURATION`, `auto|binary|text`. */
+  readonly placeholder: string;
+  /** Completes "expected ...": `a duration such as 30s, 5m or 1h`. */
+  readonly expected: string;
+  /** Undefined if the text is not a value of this type. Never called with an empty text. */
+  readonly read: (text: string) => T | undefined;
 }
 
-function readBytes(where: string, value: string): number {
-  const match = /^(\d+)\s*([kmg]?)(?:i?b)?$/i.exec(value);
-  const bytes = Number(match?.[1]) * (BYTES[(match?.[2] ?? '').toLowerCase()] ?? Number.NaN);
-  return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : expected(where, value, 'a size such as 16MiB or 4096K');
+/** `--name`, `--no-name`, `--name=true`. */
+export const toggle: OptionType<boolean> = {
+  placeholder: 'true|false',
+  expected: 'true or false',
+  read: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
+};
+
+/** Any text: a path, a pattern, a name. Whether it exists is found out where it is used. */
+export function text(placeholder: string): OptionType<string> {
+  return { placeholder, expected: placeholder, read: (text) => text };
 }
 
-function readCount(where: string, value: string): number {
-  return /^\d{1,9}$/.test(value) ? Number(value) : expected(where, value, 'a number');
+/** One of `names`. */
+export function choices<const T extends string>(names: readonly T[]): OptionType<T> {
+  return {
+    placeholder: names.join('|'),
+    expected: `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,
+    read: (text) => names.find((name) => name === text),
+  };
 }
 
-function readSeconds(where: string, value: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value);
-  const seconds = Number(match?.[1]) * (SECONDS[match?.[2] ?? ''] ?? Number.NaN);
-  return Number.isFinite(seconds) ? seconds : expected(where, value, 'a duration such as 30s, 5m or 1h');
+/** `20`; at least `min`. */
+export function count(min = 0): OptionType<number> {
+  return {
+    placeholder: 'NUMBER',
+    expected: min === 0 ? 'a number' : `a number of at least ${min}`,
+    read: (text) => (/^\d{1,9}$/.test(text) && Number(text) >= min ? Number(text) : undefined),
+  };
 }
 
-function readChoice<T extends string>(where: string, value: string, choices: readonly T[]): T {
-  const choice = choices.find((candidate) => candidate === value);
-  return choice ?? expected(where, value, `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`);
+/** `16MiB`, `4096K`, `1048576`; in bytes. */
+export const bytes: OptionType<number> = {
+  placeholder: 'BYTES',
+  expected: 'a size such as 16MiB or 4096K',
+  read(text) {
+    const [, digits, unit = ''] = /^(\d+)\s*([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
+    const size = Number(digits) * (BYTES_PER_UNIT[unit.toLowerCase()] ?? Number.NaN);
+    return size > 0 && Number.isSafeInteger(size) ? size : undefined;
+  },
+};
+
+/** `5m`, `1.5h`, `30s`, `0s`; in seconds. */
+export const seconds: OptionType<number> = {
+  placeholder: 'DURATION',
+  expected: 'a duration such as 30s, 5m or 1h',
+  read: readSeconds,
+};
+
+/** As {@link seconds}, within limits. */
+export function secondsBetween(min: string, max: string): OptionType<number> {
+  const [minSeconds = Number.NaN, maxSeconds = Number.NaN] = [readSeconds(min), readSeconds(max)];
+  return {
+    placeholder: seconds.placeholder,
+    expected: `a duration from ${min} to ${max}`,
+    read(text) {
+      const value = readSeconds(text);
+      return value !== undefined && value >= minSeconds && value <= maxSeconds ? value : undefined;
+    },
+  };
 }
 
-function readEvents(where: string, value: string): string[] {
-  const events = value.split(',').map((event) => (event.includes(':') ? event.trim() : `kvm:${event.trim()}`));
-  const wrong = events.filter((event) => !/^[\w-]+:[\w*-]+$/.test(event));
-  if (wrong.length > 0)
-    throw new AgentError(`${where}: ${wrong.join(', ')}: expected SYSTEM:EVENT, such as kvm:kvm_exit or kvm:*`);
-  return events;
-}
+/** `kvm:kvm_exit,kvm:*`; `kvm_exit` is short for `kvm:kvm_exit`. */
+export const events: OptionType<readonly string[]> = {
+  placeholder: 'SYSTEM:EVENT,...',
+  expected: 'SYSTEM:EVENT,... such as kvm:kvm_exit or kvm:*',
+  read(text) {
+    const names = text.split(',').map((name) => (name.includes(':') ? name.trim() : `kvm:${name.trim()}`));
+    return names.every((name) => /^[\w-]+:[\w*-]+$/.test(name)) ? names : undefined;
+  },
+};
 
-function readInstanceName(where: string, value: string): string {
-  return /^[\w][\w.-]{0,63}$/.test(value) ? value : expected(where, value, 'letters, digits, - and _ (at most 64)');
-}
+/** A name that can be a folder below tracefs' `instances/`. */
+export const instanceName: OptionType<string> = {
+  placeholder: 'NAME',
+  expected: 'letters, digits, - and _ (at most 64)',
+  read: (text) => (/^\w[\w.-]{0,63}$/.test(text) ? text : undefined),
+};
 
 export interface ListenAddress {
-  /** Undefined: all of them. */
+  /** Undefined for all addresses of this host. */
   readonly host: string | undefined;
   readonly port: number;
 }
 
-function readListenAddress(where: string, value: string): ListenAddress {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(value);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65535) expected(where, value, 'HOST:PORT, [IPV6]:PORT or :PORT, port 0 to 65535');
-  return { host: (match[1] ?? match[2]) || undefined, port };
-}
-
-const TAKEN_PATHS = /^\/(?:-|api|docs)(?:\/|$)|^\/(?:healthz|readyz)$|\/\.\.?(?:\/|$)/;
-
-function readUrlPath(where: string, value: string): string {
-  if (/^(?:\/[\w.-]+)+$/.test(value) && !TAKEN_PATHS.test(value)) return value;
-  return expected(where, value, 'a path such as /metrics, and none that is taken (/api, /docs, /-, /healthz, /readyz)');
-}
-
-function readUrl(where: string, value: string): URL {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
-  return expected(where, value, 'a URL such as http://localhost:4318');
-}
-
-const ofFlag =
-  <T>(read: Read<T>) =>
-  (flag: Flag, value: string): T =>
-    read(`--${flag}`, value);
-
-/** `16MiB`, `4096K`, `1048576`. */
-export const parseBytes = ofFlag(readBytes);
-/** `20`. */
-export const parseCount = ofFlag(readCount);
-/** `5m`, `1.5h`, `30s`, `0s`. @returns seconds */
-export const parseSeconds = ofFlag(readSeconds);
-/** `kvm:kvm_exit,kvm:*`, also `kvm_exit` for short. */
-export const parseEvents = ofFlag(readEvents);
-/** A name that can be a folder below instances/. */
-export const parseInstanceName = ofFlag(readInstanceName);
 /** `HOST:PORT`, `:PORT`, `[::1]:PORT`. */
-export const parseListenAddress = ofFlag(readListenAddress);
-/** `https://10.96.0.1:443`. */
-export const parseUrl = ofFlag(readUrl);
-
-export function parseChoice<T extends string>(flag: Flag, value: string, choices: readonly T[]): T {
-  return readChoice(`--${flag}`, value, choices);
-}
-
-/** By what --help calls the value. Others can be anything, as far as can be told without looking at the host. */
-const READ: Readonly<Record<string, Read<unknown>>> = {
-  BYTES: readBytes,
-  NUMBER: readCount,
-  DURATION: readSeconds,
-  NAME: readInstanceName,
-  PATH: readUrlPath,
-  URL: readUrl,
-  'SYSTEM:EVENT,...': readEvents,
-  '[HOST]:PORT': readListenAddress,
+export const listenAddress: OptionType<ListenAddress> = {
+  placeholder: '[HOST]:PORT',
+  expected: 'HOST:PORT, [IPV6]:PORT or :PORT, port 0 to 65535',
+  read(text) {
+    const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+    const port = Number(match?.[3]);
+    return match !== null && port <= 65535 ? { host: (match[1] ?? match[2]) || undefined, port } : undefined;
+  },
 };
 
-/** @throws AgentError where the value is not what its placeholder in --help (`DURATION`, `auto|binary|text`) promises */
-export function checkValue({ value: placeholder = '', least = 0 }: Option, where: string, value: string): void {
-  if (/^[a-z0-9]+(?:\|[a-z0-9]+)+$/.test(placeholder)) readChoice(where, value, placeholder.split('|'));
-  else if (placeholder === 'NUMBER' && readCount(where, value) < least) expected(where, value, `at least ${least}`);
-  else READ[placeholder]?.(where, value);
+/** Paths that the web server has pages at, and those that browsers and proxies rewrite. */
+const TAKEN_PATHS = /^\/(?:-|api|docs)(?:\/|$)|^\/(?:healthz|readyz)$|\/\.\.?(?:\/|$)/;
+
+/** `/metrics`. */
+export const urlPath: OptionType<string> = {
+  placeholder: 'PATH',
+  expected: 'a path such as /metrics, and none that is taken (/api, /docs, /-, /healthz, /readyz)',
+  read: (text) => (/^(?:\/[\w.-]+)+$/.test(text) && !TAKEN_PATHS.test(text) ? text : undefined),
+};
+
+/** `https://10.96.0.1:443`. */
+export const url: OptionType<URL> = {
+  placeholder: 'URL',
+  expected: 'a URL such as http://localhost:4318',
+  read(text) {
+    const value = URL.canParse(text) ? new URL(text) : undefined;
+    return value?.protocol === 'http:' || value?.protocol === 'https:' ? value : undefined;
+  },
+};
+
+const BYTES_PER_UNIT: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const SECONDS_PER_UNIT: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400 };
+
+function readSeconds(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const value = Number(digits) * (SECONDS_PER_UNIT[unit] ?? Number.NaN);
+  return Number.isFinite(value) ? value : undefined;
 }

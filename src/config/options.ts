@@ -1,252 +1,254 @@
-/** Every option, once: flags, environment variables, the keys of the file, --help and the README's table derive from this. */
-
-export type CommandName = 'run' | 'report' | 'record' | 'check' | 'events' | 'qemu' | 'demo';
+/** Every option, once: flags, environment variables, the keys of the file, --help and the options table in the docs derive from this list. */
+import { READER_KINDS } from '../source/tracefs/reader-kinds.js';
+import { LOG_FORMATS, LOG_LEVELS } from '../system/log.js';
+import type { Command, CommandName } from './commands.js';
+import {
+  bytes,
+  choices,
+  count,
+  events,
+  instanceName,
+  listenAddress,
+  type OptionType,
+  seconds,
+  secondsBetween,
+  text,
+  toggle,
+  url,
+  urlPath,
+} from './option-types.js';
 
 export interface Option {
   /** Without the dashes: `path.procfs`. */
   readonly flag: string;
   /** One letter that does the same: `-o DIR`. */
   readonly short?: string;
-  readonly type: 'string' | 'boolean';
-  /** What --help shows for the value. */
-  readonly value?: string;
-  /** May be given more than once. */
+  readonly type: OptionType<unknown>;
+  /** May be given more than once: the value is a list. */
   readonly multiple?: true;
-  /** Of a NUMBER. */
-  readonly least?: number;
+  /** The commands do not work without it. */
+  readonly required?: true;
+  /** As a user would write it. */
   readonly default?: string;
-  /** Where a command has another one. */
+  /** Defaults of commands that differ from `default`. */
   readonly defaults?: Partial<Record<CommandName, string>>;
   readonly help: string;
   readonly commands: readonly CommandName[];
 }
 
+export const TEMPORALITIES = ['cumulative', 'delta', 'lowmemory'] as const;
+
+const directory = text('DIR');
+const file = text('FILE');
+const glob = text('GLOB');
+
 export const OPTIONS = [
   {
     flag: 'output',
     short: 'o',
-    type: 'string',
-    value: 'DIR',
-    help: 'Directory to make and to write the recording to. It will hold the command lines of the VMs, which may hold secrets.',
+    type: directory,
+    required: true,
+    help: "Directory to create for the recording. It will hold the VMs' command lines, which may contain secrets.",
     commands: ['record'],
   },
   {
     flag: 'duration',
-    type: 'string',
-    value: 'DURATION',
+    type: seconds,
     help: 'How long to record, such as 10s or 5m (default: until Ctrl-C).',
     commands: ['record'],
   },
   {
     flag: 'format',
-    type: 'string',
-    value: 'table|json|csv|prometheus',
+    type: choices(['table', 'json', 'csv', 'prometheus']),
     default: 'table',
-    help: 'How to print the report.',
+    help: 'How to print the report: table for people, the rest for programs.',
     commands: ['report'],
   },
   {
     flag: 'path.procfs',
-    type: 'string',
-    value: 'DIR',
-    help: "The host's /proc (default: /proc); for report the saved /proc of the recorded host (default: the one in the recording). Names the VMs.",
+    type: directory,
+    help: "Where the host's /proc is mounted (default: /proc). report: the saved /proc of the recorded host (default: the one in the recording). VMs get their names from it.",
     commands: ['run', 'report', 'record', 'check'],
   },
   {
     flag: 'path.tracefs',
-    type: 'string',
-    value: 'DIR',
-    help: 'Where tracefs is (default: found, and mounted if need be); for report a saved copy of it, which pages need (default: the one in the recording).',
+    type: directory,
+    help: "Where tracefs is mounted (default: searched for, and mounted if it is not). report: the saved tracefs with the formats of a recording's pages (default: the one in the recording).",
     commands: ['run', 'report', 'record', 'check'],
   },
   {
     flag: 'tracefs.instance',
-    type: 'string',
-    value: 'NAME',
+    type: instanceName,
     default: 'kvm-exit-exporter',
     defaults: { record: 'kvm-exit-exporter-record' },
-    help: 'Tracing instance to make, use and remove. Two agents on one host need two.',
+    help: 'Name of the tracing instance, which is created at the start and removed at the end. Two agents on one host need two names.',
     commands: ['run', 'record'],
   },
   {
     flag: 'tracefs.events',
-    type: 'string',
-    value: 'SYSTEM:EVENT,...',
-    help: 'Tracepoints to enable instead of those that the collectors need; kvm:* for all of KVM.',
+    type: events,
+    help: 'Tracepoints to enable instead of those that the collectors need, such as kvm:* for all of KVM.',
     commands: ['run', 'record'],
   },
   {
     flag: 'tracefs.buffer-size',
-    type: 'string',
-    value: 'BYTES',
+    type: bytes,
     default: '16MiB',
-    help: "Ring buffer of each host CPU, in the kernel's memory.",
+    help: "Size of the ring buffer of each host CPU, in the kernel's memory. Increase it if events are lost.",
     commands: ['run', 'record'],
   },
   {
     flag: 'tracefs.reader',
-    type: 'string',
-    value: 'auto|binary|text',
+    type: choices(READER_KINDS),
     default: 'auto',
-    help: 'How to read the buffers: as pages, or as text, which costs much more CPU. auto: pages where they can be decoded.',
+    help: "How to read the ring buffers: binary reads pages; text reads lines, which costs about forty times as much CPU; auto is binary if this kernel's pages can be decoded, else text.",
     commands: ['run'],
   },
   {
     flag: 'tracefs.markers',
-    type: 'boolean',
+    type: toggle,
     default: 'true',
-    help: "Have the markers of QEMU's ftrace backend copied to the instance (options/copy_trace_marker, Linux 6.16+). Costs nothing where no QEMU writes any.",
+    help: "Let the kernel copy the markers of QEMU's ftrace backend into the instance (options/copy_trace_marker, Linux 6.16 or later). Costs nothing if no QEMU writes markers.",
     commands: ['run'],
   },
   {
     flag: 'tracefs.consume-top-level',
-    type: 'boolean',
+    type: toggle,
     default: 'false',
-    help: 'Where markers cannot be copied, read them from the top-level buffer. That takes them away from others who read it.',
+    help: 'If the kernel cannot copy markers, read them from the top-level buffer. Other programs that read that buffer then miss them.',
     commands: ['run'],
   },
   {
     flag: 'collector.kernel',
-    type: 'boolean',
+    type: toggle,
     default: 'true',
-    help: "The kernel's trace. Without it only QEMU's own traces are read, which needs no root and no tracefs.",
+    help: "Count from the kernel's trace. --no-collector.kernel reads only QEMU's own traces, which needs neither root nor tracefs.",
     commands: ['run'],
   },
   {
     flag: 'collector.duration',
-    type: 'boolean',
+    type: toggle,
     default: 'true',
-    help: 'How long exits take, and the time vCPUs are away from their guests.',
+    help: 'Measure how long exits take and how long vCPUs are outside their guests.',
     commands: ['run', 'record'],
   },
   {
     flag: 'collector.causes',
-    type: 'boolean',
+    type: toggle,
     default: 'true',
-    help: 'Which hardware exit led to which userspace exit.',
+    help: 'Count which hardware exit led to which userspace exit.',
     commands: ['run', 'record'],
   },
   {
     flag: 'collector.io',
-    type: 'boolean',
+    type: toggle,
     default: 'true',
-    help: 'Which ports and MMIO pages are accessed.',
+    help: 'Count accesses to each port and each MMIO page.',
     commands: ['run', 'record'],
   },
   {
     flag: 'collector.eventfd',
-    type: 'boolean',
+    type: toggle,
     default: 'true',
-    help: 'ioeventfd kicks and interrupts from outside the vCPUs.',
+    help: 'Count ioeventfd kicks, and interrupts that come from outside the vCPU threads.',
     commands: ['run', 'record'],
   },
   {
     flag: 'collector.io.addresses',
-    type: 'string',
-    value: 'NUMBER',
+    type: count(),
     default: '20',
-    help: 'Addresses of each VM that have series of their own: the busiest; all others are summed.',
+    help: 'How many addresses of each VM have series of their own: the busiest ones. The rest is summed.',
     commands: ['run'],
   },
   {
     flag: 'vm.grace-period',
-    type: 'string',
-    value: 'DURATION',
+    type: seconds,
     default: '5m',
-    help: 'How long the series of a stopped VM stay.',
+    help: 'How long the series of a stopped VM are kept.',
     commands: ['run'],
   },
   {
     flag: 'qemu.log',
-    type: 'string',
-    value: 'GLOB',
+    type: glob,
     multiple: true,
-    help: "Logs of QEMU to follow (-trace kvm_run_exit -D FILE), such as '/var/log/libvirt/qemu/*.log'. May be given more than once.",
+    help: "QEMU logs to follow (-trace kvm_run_exit -D FILE), such as '/var/log/libvirt/qemu/*.log'. May be given more than once.",
     commands: ['run'],
   },
   {
     flag: 'qemu.simple',
-    type: 'string',
-    value: 'GLOB',
+    type: glob,
     multiple: true,
-    help: "Simple traces of QEMU to follow (-trace ...,file=FILE), such as '/var/lib/qemu/trace-*'. May be given more than once. QEMU writes them in blocks: a quiet VM's events come minutes late.",
+    help: "Simple traces of QEMU to follow (-trace ...,file=FILE), such as '/var/lib/qemu/trace-*'. May be given more than once. QEMU writes them in blocks, so the events of a quiet VM arrive minutes late.",
     commands: ['run'],
   },
   {
     flag: 'qemu.trace-events',
-    type: 'string',
-    value: 'FILE',
-    help: "trace-events-all of QEMU: names the events of simple traces up to version 3 (default for run: the one beside QEMU's data files), and tells a log's events from other lines.",
+    type: file,
+    help: "QEMU's trace-events-all. It names the events of simple traces up to version 3, and tells events from other lines of a log. Default for run: the one among QEMU's data files.",
     commands: ['run', 'report'],
   },
   {
     flag: 'qemu.qmp',
-    type: 'string',
-    value: 'GLOB',
+    type: glob,
     multiple: true,
-    help: "QMP sockets to ask for the names of a VM's devices (info mtree -f), such as '/run/qemu/*/agent.sock'. Not libvirt's own: a socket serves one client at a time. May be given more than once.",
+    help: "QMP sockets to ask for the names of a VM's devices (info mtree -f), such as '/run/qemu/*/agent.sock'. Not libvirt's own socket: a socket serves one client at a time. May be given more than once.",
     commands: ['run'],
   },
   {
     flag: 'kubernetes',
-    type: 'boolean',
+    type: toggle,
     default: 'false',
-    help: "Ask the cluster's API server for the names of the VMs' pods. In a pod; its service account needs list and watch of pods.",
+    help: "Ask the cluster's API server for the pods of the VMs. The agent runs in a pod, and its service account may list and watch pods.",
     commands: ['run'],
   },
   {
     flag: 'kubernetes.node',
-    type: 'string',
-    value: 'NODE',
-    help: "This node's name in the cluster: only its pods are asked for (default: K8S_NODE_NAME, which a pod can have from spec.nodeName).",
+    type: text('NODE'),
+    help: "This node's name in the cluster; the API server is asked for the pods of this node only (default: K8S_NODE_NAME, which the manifest sets from spec.nodeName).",
     commands: ['run'],
   },
   {
     flag: 'kubernetes.api-server',
-    type: 'string',
-    value: 'URL',
-    help: "The API server (default: that of the pod's own cluster). http://... is asked without token, for kubectl proxy.",
+    type: url,
+    help: "The API server (default: that of the pod's own cluster). The token is not sent to http://..., which is for kubectl proxy.",
     commands: ['run'],
   },
   {
     flag: 'kubernetes.token-file',
-    type: 'string',
-    value: 'FILE',
-    help: "Bearer token to ask with, read for each request (default: the pod's service account).",
+    type: file,
+    help: "File with the bearer token, read again for each request (default: the service account's token).",
     commands: ['run'],
   },
   {
     flag: 'kubernetes.ca-file',
-    type: 'string',
-    value: 'FILE',
-    help: "CA certificates that the API server is checked against (default: the pod's service account has it).",
+    type: file,
+    help: "CA certificates to verify the API server with (default: the service account's).",
     commands: ['run'],
   },
   {
     flag: 'pattern',
-    type: 'string',
-    value: 'GLOB',
-    help: "Only events of these names, such as 'kvm_*'.",
+    type: glob,
+    default: '*',
+    help: "Print only events whose names match, such as 'kvm_*'.",
     commands: ['events'],
   },
   {
     flag: 'used',
-    type: 'boolean',
+    type: toggle,
     default: 'false',
-    help: 'Only the events that this program understands.',
+    help: 'Print only events that this program understands.',
     commands: ['events'],
   },
   {
     flag: 'qmp',
-    type: 'string',
-    value: 'SOCKET',
-    help: "A running QEMU's QMP socket (-qmp unix:SOCKET,server=on,wait=off).",
+    type: text('SOCKET'),
+    required: true,
+    help: 'QMP socket of the running QEMU (-qmp unix:SOCKET,server=on,wait=off).',
     commands: ['qemu'],
   },
   {
     flag: 'web.listen-address',
-    type: 'string',
-    value: '[HOST]:PORT',
+    type: listenAddress,
     multiple: true,
     default: ':10586',
     help: 'Where to serve /metrics. May be given more than once.',
@@ -254,146 +256,117 @@ export const OPTIONS = [
   },
   {
     flag: 'web.telemetry-path',
-    type: 'string',
-    value: 'PATH',
+    type: urlPath,
     default: '/metrics',
     help: 'Path of the metrics.',
     commands: ['run', 'demo'],
   },
   {
     flag: 'web.config.file',
-    type: 'string',
-    value: 'FILE',
-    help: "TLS, client certificates, passwords and headers: Prometheus' web configuration file. Read again when it or a certificate in it changes.",
+    type: file,
+    help: "TLS, client certificates, passwords and headers: Prometheus' web configuration file. Read again when it, or a certificate in it, changes.",
     commands: ['run', 'demo'],
   },
   {
     flag: 'web.max-requests',
-    type: 'string',
-    value: 'NUMBER',
+    type: count(),
     default: '40',
-    help: 'Scrapes that may be under way at once; others get 503. 0: any number.',
+    help: 'How many scrapes may be in progress at once; further ones get status 503. 0 means no limit.',
     commands: ['run', 'demo'],
   },
   {
     flag: 'web.disable-exporter-metrics',
-    type: 'boolean',
+    type: toggle,
     default: 'false',
-    help: 'Leave out process_* and nodejs_*, which are about the program itself.',
+    help: 'Leave out the metrics about this program itself, process_* and nodejs_*.',
     commands: ['run', 'demo'],
   },
   {
     flag: 'otlp.endpoint',
-    type: 'string',
-    value: 'URL',
-    help: 'Where to send metrics over OTLP (http/protobuf), such as http://collector:4318; /v1/metrics is added. Default: as OTEL_EXPORTER_OTLP_* say, else nowhere.',
+    type: url,
+    help: 'Send metrics over OTLP (http/protobuf) to this URL, such as http://collector:4318; /v1/metrics is appended (default: from OTEL_EXPORTER_OTLP_*; without them nothing is sent).',
     commands: ['run', 'demo'],
   },
   {
     flag: 'otlp.interval',
-    type: 'string',
-    value: 'DURATION',
-    help: 'How often to send (default: OTEL_METRIC_EXPORT_INTERVAL, else 30s).',
+    type: secondsBetween('100ms', '24h'),
+    help: 'Time between two exports over OTLP (default: OTEL_METRIC_EXPORT_INTERVAL, else 30s).',
     commands: ['run', 'demo'],
   },
   {
     flag: 'otlp.temporality',
-    type: 'string',
-    value: 'cumulative|delta|lowmemory',
-    help: 'Send all since the start, or what came since the last export (default: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative).',
+    type: choices(TEMPORALITIES),
+    help: 'Send totals since the start (cumulative), or differences since the last export (delta; lowmemory: of histograms only). Default: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative.',
     commands: ['run', 'demo'],
   },
   {
     flag: 'limit.series',
-    type: 'string',
-    value: 'NUMBER',
-    least: 100,
+    type: count(100),
     default: '200000',
-    help: 'Series in all. VMs that find no room are summed as vm="other".',
+    help: 'Maximum number of series. VMs beyond it are summed as vm="other".',
     commands: ['run', 'demo'],
   },
   {
     flag: 'limit.series-per-vm',
-    type: 'string',
-    value: 'NUMBER',
-    least: 100,
+    type: count(100),
     default: '2000',
-    help: 'Series of each VM. What finds no room is summed in series of the same VM with "other" as label.',
+    help: 'Maximum number of series of each VM. What is beyond it is summed in series of the same VM with "other" as label.',
     commands: ['run', 'demo'],
   },
   {
     flag: 'limit.label-length',
-    type: 'string',
-    value: 'NUMBER',
-    least: 32,
+    type: count(32),
     default: '128',
-    help: 'Longest value of a label, in characters; longer ones are cut and marked.',
+    help: 'Maximum length of a label value, in characters. Longer values are cut and marked.',
     commands: ['run', 'demo'],
   },
   {
     flag: 'config.file',
-    type: 'string',
-    value: 'FILE',
-    help: 'These options in YAML, by name. Environment variables go before it, flags before both.',
+    type: file,
+    help: 'Read options from this YAML file. Environment variables override it, flags override both.',
     commands: ['run', 'record', 'check', 'demo'],
   },
   {
     flag: 'log.level',
-    type: 'string',
-    value: 'debug|info|warn|error',
+    type: choices(LOG_LEVELS),
     default: 'info',
-    help: 'The least severe messages to log, on stderr.',
+    help: 'Log messages of this level and above, to stderr.',
     commands: ['run', 'record', 'check', 'demo'],
   },
   {
     flag: 'log.format',
-    type: 'string',
-    value: 'logfmt|json',
+    type: choices(LOG_FORMATS),
     default: 'logfmt',
-    help: 'How to write it.',
+    help: 'Format of the log lines.',
     commands: ['run', 'record', 'check', 'demo'],
   },
 ] as const satisfies readonly Option[];
 
 export type Flag = (typeof OPTIONS)[number]['flag'];
 
-export interface Command {
-  readonly name: CommandName;
-  /** Its arguments after the options, as --help shows them. */
-  readonly usage: string;
-  readonly help: string;
+type Entry<F extends Flag> = Extract<(typeof OPTIONS)[number], { readonly flag: F }>;
+type ValueOf<E> = E extends { readonly type: OptionType<infer T> } ? T : never;
+
+type HasValue = { readonly default: string } | { readonly required: true };
+
+/** The type of an option's value: a list if it may be given more than once; possibly undefined or empty if it has no default. */
+export type OptionValue<F extends Flag> =
+  Entry<F> extends { readonly multiple: true }
+    ? Entry<F> extends HasValue
+      ? readonly [ValueOf<Entry<F>>, ...ValueOf<Entry<F>>[]]
+      : readonly ValueOf<Entry<F>>[]
+    : Entry<F> extends HasValue
+      ? ValueOf<Entry<F>>
+      : ValueOf<Entry<F>> | undefined;
+
+/** The value of an option: as given, else its default. */
+export type GetOption = <F extends Flag>(flag: F) => OptionValue<F>;
+
+export function optionsOf(command: Command): Option[] {
+  return OPTIONS.filter(({ commands }: Option) => commands.some((name) => name === command.name));
 }
 
-export const COMMANDS: readonly Command[] = [
-  {
-    name: 'run',
-    usage: '',
-    help: 'Count the exits of the VMs on this host and serve /metrics. What is done without a command.',
-  },
-  { name: 'report', usage: 'PATH...', help: 'How many exits a recording holds, and what share of them reached QEMU.' },
-  {
-    name: 'record',
-    usage: '',
-    help: 'Save the events of the VMs on this host to a directory, for report, here or elsewhere.',
-  },
-  {
-    name: 'check',
-    usage: '',
-    help: 'What this host allows, what it lacks and how to give it. Exit code 0: run has all it needs.',
-  },
-  {
-    name: 'events',
-    usage: 'TRACE_EVENTS_ALL',
-    help: 'The names of the trace events of a QEMU, a line each, for -trace events=FILE. TRACE_EVENTS_ALL is among its data files.',
-  },
-  {
-    name: 'qemu',
-    usage: 'enable|disable|status [EVENT...]',
-    help: 'Switch trace events of a running QEMU, or show which are on. EVENT may be a pattern; none: those that this program understands.',
-  },
-  {
-    name: 'demo',
-    usage: '',
-    help: 'Replay the bundled recording of two VMs, again and again, and serve its /metrics.',
-  },
-];
+/** True for `--name` and `--no-name`, which need no value. */
+export function isToggle({ type }: Option): boolean {
+  return type === toggle;
+}

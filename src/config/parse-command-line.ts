@@ -1,73 +1,82 @@
-/** What is asked for, all in all: presets < file < environment < command line. */
-
-import { unknown } from '../system/did-you-mean.js';
+/** The command to run and its options, from four layers: defaults < file < environment < command line. */
+import { unknownName } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
+import { COMMANDS, type Command, type CommandName } from './commands.js';
 import { fromFile } from './config-file.js';
-import type { Given } from './config-layer.js';
+import type { ConfigLayer } from './config-layer.js';
 import { type Environment, fromEnvironment } from './environment.js';
-import { fromFlags, optionsOf } from './flags.js';
-import { COMMANDS, type Command, type CommandName, type Flag } from './options.js';
+import { fromFlags } from './flags.js';
+import { type Flag, type GetOption, OPTIONS, type Option, type OptionValue, optionsOf } from './options.js';
 
 export interface Invocation {
   readonly command: CommandName | 'help' | 'version';
-  /** Value of an option: given, else its preset, else undefined. */
-  readonly get: (flag: Flag) => string | undefined;
-  /** All values of an option that may be given more than once. */
-  readonly getAll: (flag: Flag) => readonly string[];
-  /** Arguments that are no options; of help the command that it is asked about. */
-  readonly paths: readonly string[];
-  /** As it was given. */
+  readonly get: GetOption;
+  /** Arguments that are not options. For help: the command that it explains, if one is named. */
+  readonly operands: readonly string[];
+  /** The command line as given. */
   readonly argv: readonly string[];
-  /** The same with what the file says now. @throws AgentError as {@link parseCommandLine} */
+  /** The same command line with the file as it is now. @throws AgentError as {@link parseCommandLine} */
   readonly reread: () => Invocation;
 }
 
-/** @throws AgentError naming every problem of command line, environment and file, not only the first */
+/** @throws AgentError that names every mistake on the command line, in the environment and in the file, one per line */
 export function parseCommandLine(argv: readonly string[], environment: Environment = process.env): Invocation {
   const [first] = argv;
   const reread = () => parseCommandLine(argv, environment);
-  const none = { get: () => undefined, getAll: () => [], paths: [], argv, reread };
-  if (first === 'help') return { command: 'help', ...none, paths: argv.slice(1) };
-  if (argv.includes('--version')) return { command: 'version', ...none };
   const isCommand = first !== undefined && !first.startsWith('-');
+  const help = (operands: readonly string[]): Invocation => {
+    return { command: 'help', get: getterOf([], 'run'), operands, argv, reread };
+  };
+  if (first === 'help') return help(argv.slice(1));
+  if (argv.includes('--version')) return { ...help([]), command: 'version' };
   const command = commandNamed(isCommand ? first : 'run');
-  if (argv.includes('--help') || argv.includes('-h'))
-    return { command: 'help', ...none, paths: isCommand ? [command.name] : [] };
-  return { ...parse(command, isCommand ? argv.slice(1) : argv, environment), argv, reread };
+  if (argv.includes('--help') || argv.includes('-h')) return help(isCommand ? [command.name] : []);
+  const { layer, operands } = fromFlags(command, isCommand ? argv.slice(1) : argv);
+  const layers = withFile(command, [layer, fromEnvironment(environment)]);
+  const problems = [...layers.flatMap((each) => each.problems), ...missing(command, layers)];
+  if (problems.length > 0) throw new AgentError(problems.join('\n'));
+  return { command: command.name, get: getterOf(layers, command.name), operands, argv, reread };
 }
 
-function commandNamed(given: string): Command {
+function commandNamed(given: string): Command & { readonly name: CommandName } {
   const command = COMMANDS.find(({ name }) => name === given);
   if (command !== undefined) return command;
   const known = COMMANDS.map(({ name }) => name);
-  throw new AgentError(`${unknown('command', given, known)} (--help lists them)`);
+  throw new AgentError(`${unknownName('command', given, known)} (--help lists them)`);
 }
 
-function parse(
-  command: Command,
-  args: readonly string[],
-  environment: Environment,
-): Omit<Invocation, 'argv' | 'reread'> {
-  const { given: flags, paths } = fromFlags(command, args);
-  const variables = fromEnvironment(environment);
-  const options = optionsOf(command);
-  const file = options.some(({ flag }) => flag === 'config.file') ? fileOf([flags, variables]) : undefined;
-  const layers = [flags, variables, ...(file === undefined ? [] : [file])];
-  const problems = layers.flatMap((layer) => layer.problems);
-  if (problems.length > 0) throw new AgentError(problems.join('\n'));
-  const getAll = (flag: Flag): readonly string[] => {
-    const option = options.find((candidate) => candidate.flag === flag);
-    if (option === undefined) return [];
-    const preset = option.defaults?.[command.name] ?? option.default;
-    return (
-      layers.map((layer) => layer.values.get(flag)).find((values) => values !== undefined) ??
-      (preset === undefined ? [] : [preset])
-    );
-  };
-  return { command: command.name, paths, getAll, get: (flag) => getAll(flag).at(-1) };
+/** The layers, and below them the file that one of them names with `config.file`. */
+function withFile(command: Command, layers: readonly ConfigLayer[]): readonly ConfigLayer[] {
+  if (optionsOf(command).every(({ flag }) => flag !== 'config.file')) return layers;
+  const path = valuesIn(layers, 'config.file')?.at(-1);
+  return typeof path === 'string' ? [...layers, fromFile(path)] : layers;
 }
 
-function fileOf(layers: readonly Given[]): Given | undefined {
-  const path = layers.map(({ values }) => values.get('config.file')?.at(-1)).find((given) => given !== undefined);
-  return path === undefined ? undefined : fromFile(path);
+function missing(command: Command, layers: readonly ConfigLayer[]): string[] {
+  return optionsOf(command)
+    .filter(({ flag, required }) => required === true && valuesIn(layers, flag) === undefined)
+    .map(({ flag, short, type }) => {
+      const brief = short === undefined ? '' : ` (-${short} ${type.placeholder})`;
+      return `${command.name} needs --${flag}=${type.placeholder}${brief}`;
+    });
+}
+
+/** The values that the first layer with this option gives it. */
+function valuesIn(layers: readonly ConfigLayer[], flag: string): readonly unknown[] | undefined {
+  return layers.map(({ values }) => values.get(flag)).find((values) => values !== undefined);
+}
+
+function getterOf(layers: readonly ConfigLayer[], command: CommandName): GetOption {
+  const values = new Map<string, unknown>(
+    OPTIONS.map((option: Option) => {
+      const given = valuesIn(layers, option.flag) ?? defaultsOf(option, command);
+      return [option.flag, option.multiple === true ? given : given.at(-1)];
+    }),
+  );
+  return <F extends Flag>(flag: F) => values.get(flag) as OptionValue<F>;
+}
+
+function defaultsOf(option: Option, command: CommandName): readonly unknown[] {
+  const text = option.defaults?.[command] ?? option.default;
+  return text === undefined ? [] : [option.type.read(text)];
 }

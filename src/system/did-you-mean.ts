@@ -1,25 +1,25 @@
-/**
- * For "did you mean": the known word that begins with what was given, else the one that takes the fewest changes, where that is not most of the
- * word.
- */
-export function nearest(given: string, known: readonly string[]): string | undefined {
-  const longer = known.filter((word) => word.startsWith(given)).sort((a, b) => a.length - b.length)[0];
-  if (longer !== undefined && given.length >= SHORTEST_START) return longer;
-  const [best] = known.map((word) => ({ word, changes: distance(given, word) })).sort((a, b) => a.changes - b.changes);
-  return best !== undefined && best.changes <= Math.min(4, given.length / 3) ? best.word : undefined;
-}
-
-/** Fewer letters are the start of too many words. */
-const SHORTEST_START = 4;
+/** Starts shorter than this fit too many words to be a hint. */
+const MIN_START = 4;
 
 /** `unknown option --limit.sries; did you mean --limit.series?` */
-export function unknown(what: string, given: string, known: readonly string[]): string {
+export function unknownName(what: string, given: string, known: readonly string[]): string {
   const word = nearest(given, known);
   return `unknown ${what} ${given}${word === undefined ? '' : `; did you mean ${word}?`}`;
 }
 
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
+/**
+ * The shortest known word that starts with `given`, else the one that takes the fewest edits to reach; undefined if even that one differs in
+ * more than a third of the letters.
+ */
+export function nearest(given: string, known: readonly string[]): string | undefined {
+  const longer = known.filter((word) => word.startsWith(given)).sort((a, b) => a.length - b.length)[0];
+  if (longer !== undefined && given.length >= MIN_START) return longer;
+  const [best] = known.map((word) => ({ word, edits: editDistance(given, word) })).sort((a, b) => a.edits - b.edits);
+  return best !== undefined && best.edits <= Math.min(4, given.length / 3) ? best.word : undefined;
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

@@ -1,35 +1,42 @@
-/** Lines on stderr: `time=2026-11-23T03:50:00.000Z level=info msg=serving url=http://localhost:10586/metrics`, or the same as JSON. */
+/** Log lines on stderr: `time=2026-11-23T03:50:00.000Z level=info msg=serving url=http://localhost:10586/metrics`, or the same as JSON. */
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-export type Level = (typeof LEVELS)[number];
-export type LogFormat = 'logfmt' | 'json';
+/** From the least to the most severe. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const LOG_FORMATS = ['logfmt', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export interface LogSettings {
-  /** This and what is graver is said. */
-  readonly level: Level;
+  /** The least severe messages to write. */
+  readonly level: LogLevel;
   readonly format: LogFormat;
 }
 
-/** The only settings that the whole program shares. */
+/** The only mutable state that the whole program shares. */
 let settings: LogSettings = { level: 'info', format: 'logfmt' };
 
-export function setLog(now: LogSettings): void {
-  settings = now;
+export function setLog(changed: LogSettings): void {
+  settings = changed;
 }
 
-export function log(level: Level, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
-  if (LEVELS.indexOf(level) < LEVELS.indexOf(settings.level)) return;
+export function log(level: LogLevel, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(settings.level)) return;
   const line = { time: new Date().toISOString(), level, msg, ...fields };
-  process.stderr.write(`${settings.format === 'json' ? JSON.stringify(line) : logfmt(line)}\n`);
+  process.stderr.write(`${FORMATTERS[settings.format](line)}\n`);
 }
 
-function logfmt(line: Readonly<Record<string, unknown>>): string {
-  return Object.entries(line)
-    .map(([key, value]) => `${key}=${word(String(value))}`)
-    .join(' ');
-}
+type Line = Readonly<Record<string, unknown>>;
 
-/** Control characters, which could come from names of VMs, never reach a terminal. */
+const FORMATTERS: Readonly<Record<LogFormat, (line: Line) => string>> = {
+  logfmt: (line) =>
+    Object.entries(line)
+      .map(([key, value]) => `${key}=${word(String(value))}`)
+      .join(' '),
+  json: (line) => JSON.stringify(line),
+};
+
+/** Quotes what is not a plain word, so that control characters, which VM names may contain, never reach a terminal. */
 function word(value: string): string {
   if (/^[^\s"=\p{C}]+$/u.test(value)) return value;
   return JSON.stringify(value).replace(

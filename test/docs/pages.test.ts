@@ -4,13 +4,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { variableOf } from '../../src/config/environment.js';
-import { OPTIONS } from '../../src/config/options.js';
+import { isToggle, OPTIONS, type Option } from '../../src/config/options.js';
 import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { anchorsOf, codeLinesOf, inlineCodeOf, linksOf, pages } from '../support/markdown.js';
 import { ROOT } from '../support/paths.js';
 
 const PAGES = pages();
-const FLAGS = OPTIONS.flatMap(({ flag, type }): string[] => (type === 'boolean' ? [flag, `no-${flag}`] : [flag]));
+const FLAGS = OPTIONS.flatMap((option: Option): string[] =>
+  isToggle(option) ? [option.flag, `no-${option.flag}`] : [option.flag],
+);
 const VARIABLES = OPTIONS.map(({ flag }) => variableOf(flag));
 /** Other programs' options that look like ours. */
 const PROMETHEUS = /^\s*(prometheus|promtool)\b/;

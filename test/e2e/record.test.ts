@@ -13,7 +13,7 @@ function folder(t: TestContext): string {
 }
 
 const REFUSED: readonly { what: string; args: (dir: string) => string[]; says: RegExp }[] = [
-  { what: 'no directory', args: () => [], says: /record needs a directory to write to: -o DIR/ },
+  { what: 'no directory', args: () => [], says: /record needs --output=DIR \(-o DIR\)/ },
   { what: '-o without a value', args: () => ['-o'], says: /-o needs a value: DIR/ },
   { what: 'a directory that holds something', args: (dir) => ['-o', dir], says: /is not empty; give a directory/ },
   { what: 'a file', args: (dir) => ['-o', join(dir, 'x')], says: /x: / },

@@ -1,5 +1,6 @@
-import { kubernetesAttributes, otlpSettings } from '../../config/otlp-settings.js';
-import type { Invocation } from '../../config/parse-command-line.js';
+import { kubernetesAttributes } from '../../config/cluster-environment.js';
+import type { GetOption } from '../../config/options.js';
+import { otlpSettings } from '../../config/otlp-settings.js';
 import type { OtlpExport } from '../../expose/otlp/export.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { tryReadText } from '../../system/files.js';
@@ -11,12 +12,17 @@ import { parseCgroup } from '../../vm/identify/cgroup.js';
 const HANG_MS = 100;
 
 /** Starts to export where flags or OTEL_* ask for it. @throws AgentError where they are wrong */
-export async function exportOverOtlp(get: Invocation['get'], takeSnapshot: () => Snapshot): Promise<OtlpExport> {
+export async function exportOverOtlp(get: GetOption, takeSnapshot: () => Snapshot): Promise<OtlpExport> {
   const settings = otlpSettings(get);
   if (settings === undefined) return { freeze: () => {}, stop: async () => true };
   const { startOtlp } = await import('../../expose/otlp/export.js');
-  const port = /:(\d+)$/.exec(get('web.listen-address') ?? '')?.[1] ?? '';
-  const origin = { version: VERSION, port, containerId: ownContainer(), kubernetes: kubernetesAttributes() };
+  const [{ port }] = get('web.listen-address');
+  const origin = {
+    version: VERSION,
+    port: String(port),
+    containerId: ownContainer(),
+    kubernetes: kubernetesAttributes(),
+  };
   const otlp = startOtlp(takeSnapshot, origin, settings);
   return {
     freeze: otlp.freeze,

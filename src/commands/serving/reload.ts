@@ -1,4 +1,3 @@
-import { logSettings } from '../../config/log-settings.js';
 import { type Flag, OPTIONS } from '../../config/options.js';
 import type { Invocation } from '../../config/parse-command-line.js';
 import { AgentError } from '../../system/errors.js';
@@ -21,7 +20,7 @@ function reread(before: Invocation): Invocation {
   try {
     const now = before.reread();
     const changed = OPTIONS.map(({ flag }) => flag).filter((flag) => textOf(now, flag) !== textOf(before, flag));
-    setLog(logSettings(now.get));
+    setLog({ level: now.get('log.level'), format: now.get('log.format') });
     log('info', 'configuration read again', { changed: changed.filter((flag) => RELOADED.includes(flag)).join(',') });
     const rest = changed.filter((flag) => !RELOADED.includes(flag)).join(',');
     if (rest !== '') log('warn', 'these options take effect with a restart only', { options: rest });
@@ -33,6 +32,6 @@ function reread(before: Invocation): Invocation {
   }
 }
 
-function textOf({ getAll }: Invocation, flag: Flag): string {
-  return getAll(flag).join('\0');
+function textOf({ get }: Invocation, flag: Flag): string {
+  return JSON.stringify(get(flag));
 }

@@ -1,4 +1,3 @@
-import { parseCount, parseListenAddress } from '../../config/option-types.js';
 import type { Invocation } from '../../config/parse-command-line.js';
 import { PrometheusView } from '../../expose/prometheus.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
@@ -27,16 +26,16 @@ export interface Served {
 
 /** A web server as the flags want it, ready to be started. @throws AgentError where the web configuration file is bad */
 export function webServer(invocation: Invocation, served: Served): () => Promise<Serving> {
-  const { get, getAll } = invocation;
+  const { get } = invocation;
   const file = new WebConfigFile(get('web.config.file'));
   // Before anything else: without these, a signal would end the program at once, and what it has done to the host would stay.
   reloadOnHangup(invocation, file);
   const signal = stopSignal();
-  const telemetryPath = get('web.telemetry-path') ?? '';
+  const telemetryPath = get('web.telemetry-path');
   const { takeSnapshot } = served;
-  const withoutProcess = get('web.disable-exporter-metrics') === 'true';
+  const withoutProcess = get('web.disable-exporter-metrics');
   const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: !withoutProcess });
-  const maxRequests = parseCount('web.max-requests', get('web.max-requests') ?? '');
+  const maxRequests = get('web.max-requests');
   const app = webApp({ ...served, prometheus, version: VERSION, telemetryPath, maxRequests }, () => file.current);
 
   /** Serves until told to stop. A second signal ends the program at once. */
@@ -46,8 +45,7 @@ export function webServer(invocation: Invocation, served: Served): () => Promise
       for (const listener of listeners) listener.close();
     };
     try {
-      for (const address of getAll('web.listen-address'))
-        listeners.push(await Listener.open(parseListenAddress('web.listen-address', address), app, file));
+      for (const address of get('web.listen-address')) listeners.push(await Listener.open(address, app, file));
     } catch (error) {
       close();
       throw error;

@@ -12,14 +12,6 @@ import type {
 import { costTables } from './costs.js';
 import { amount, percent, table } from './table.js';
 
-export type ReportFormat = 'table' | 'json' | 'csv';
-
-export const REPORT_FORMATS: Record<ReportFormat, (snapshot: Snapshot) => string> = {
-  table: reportTable,
-  json: reportJson,
-  csv: reportCsv,
-};
-
 export interface ReportData {
   readonly exits: readonly ExitCount[];
   readonly tracepoints: Record<string, number>;
@@ -52,11 +44,11 @@ export function reportData(snapshot: Snapshot): ReportData {
   };
 }
 
-function reportJson(snapshot: Snapshot): string {
+export function reportJson(snapshot: Snapshot): string {
   return `${JSON.stringify(reportData(snapshot))}\n`;
 }
 
-function reportCsv(snapshot: Snapshot): string {
+export function reportCsv(snapshot: Snapshot): string {
   const rows = sortedExits(snapshot.exits).map(({ vm, vcpu, layer, reason, count }) => [
     vm,
     vcpu,
@@ -80,7 +72,7 @@ function quoted(value: string): string {
  *   VM    vCPU  exits to KVM  exits to QEMU  reaching QEMU
  *   vm-a  0            3,436          2,483         72.3 %
  */
-function reportTable(snapshot: Snapshot): string {
+export function reportTable(snapshot: Snapshot): string {
   const exits = sortedExits(snapshot.exits);
   if (exits.length === 0) return `No exits in this recording.\n${footer(snapshot)}`;
   const byVcpu = group(exits, ({ vm, vcpu }) => [vm === '' ? '(unknown)' : vm, vcpu]);

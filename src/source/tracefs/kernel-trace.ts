@@ -9,14 +9,13 @@ import { AgentError } from '../../system/errors.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
+import type { ReaderKind } from './reader-kinds.js';
 import { RingBuffers } from './ring-buffers.js';
 import { selectEvents } from './select-events.js';
 import { TextReader } from './text-reader.js';
 import { TraceClock } from './trace-clock.js';
 import type { Drained, TraceReader } from './trace-reader.js';
 import { TracingInstance } from './tracing-instance.js';
-
-export type ReaderKind = 'auto' | 'binary' | 'text';
 
 export interface KernelTraceOptions {
   /** Where tracefs is mounted. */

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { createSecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls';
-import { unknown } from '../../system/did-you-mean.js';
+import { unknownName } from '../../system/did-you-mean.js';
 import { AgentError } from '../../system/errors.js';
 import type { Pem, TlsConfig } from './parse-web-config.js';
 
@@ -81,6 +81,6 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
 function translate(path: string, what: string, name: string, names: Readonly<Record<string, string>>): string {
   const translated = Object.hasOwn(names, name) ? names[name] : undefined;
   if (translated === undefined)
-    throw new AgentError(`${path}: tls_server_config: ${unknown(what, name, Object.keys(names))}`);
+    throw new AgentError(`${path}: tls_server_config: ${unknownName(what, name, Object.keys(names))}`);
   return translated;
 }

@@ -1,5 +1,5 @@
 import { isAlias, LineCounter, parseDocument, visit } from 'yaml';
-import { unknown } from '../../system/did-you-mean.js';
+import { unknownName } from '../../system/did-you-mean.js';
 import { AgentError } from '../../system/errors.js';
 
 type Section = Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ export class YamlReader {
     }
     for (const key of Object.keys(value))
       if (known?.includes(key) === false)
-        this.addProblem(`${name === '' ? '' : `${name}: `}${unknown('key', key, known)}`);
+        this.addProblem(`${name === '' ? '' : `${name}: `}${unknownName('key', key, known)}`);
     return value;
   }
 

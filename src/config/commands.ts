@@ -1,0 +1,48 @@
+/** Every command, once: the command line, --help and the table that cli.ts starts them from derive from this list. */
+
+export interface Command {
+  readonly name: string;
+  /** The operands, as --help shows them after the options; '' for none. */
+  readonly usage: string;
+  readonly help: string;
+}
+
+export const COMMANDS = [
+  {
+    name: 'run',
+    usage: '',
+    help: 'Count the VM exits on this host and serve them on /metrics. This is the command if none is given.',
+  },
+  {
+    name: 'report',
+    usage: 'PATH...',
+    help: 'Count the VM exits in recordings and print them, with the share that reached QEMU.',
+  },
+  {
+    name: 'record',
+    usage: '',
+    help: "Save the events of this host's VMs to a directory, for report on this or another machine.",
+  },
+  {
+    name: 'check',
+    usage: '',
+    help: 'Print what run needs from this host, what is missing and how to provide it. Exit code 0 if nothing is missing.',
+  },
+  {
+    name: 'events',
+    usage: 'TRACE_EVENTS_ALL',
+    help: "Print the names of QEMU's trace events, one per line, for -trace events=FILE. TRACE_EVENTS_ALL is a file among QEMU's data files.",
+  },
+  {
+    name: 'qemu',
+    usage: 'enable|disable|status [EVENT...]',
+    help: 'Switch trace events of a running QEMU on or off, or show their state. EVENT is a name or a pattern. Without EVENT, enable and disable switch the events that this program understands, and status lists those that are on.',
+  },
+  {
+    name: 'demo',
+    usage: '',
+    help: 'Replay the bundled recording of two VMs in a loop and serve its /metrics. Needs no KVM and no root.',
+  },
+] as const satisfies readonly Command[];
+
+export type CommandName = (typeof COMMANDS)[number]['name'];
