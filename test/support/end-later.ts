@@ -1,14 +1,14 @@
-/** What tests have started and not ended: a test that fails in the middle must not leave anything running. */
-const running = new Set<() => Promise<void>>();
+/** Actions that stop what tests have started, so that a test that fails halfway leaves nothing running. */
+const pending = new Set<() => Promise<void>>();
 
-/** Returns what to call once it has ended by itself. */
+/** Has {@link endAll} call `end`. Returns a function that takes it off the list, for the case that it has ended by itself. */
 export function endLater(end: () => Promise<void>): () => void {
-  running.add(end);
-  return () => void running.delete(end);
+  pending.add(end);
+  return () => void pending.delete(end);
 }
 
-/** For `afterEach`. */
+/** Ends everything that is still running; meant for `afterEach(endAll)`. */
 export async function endAll(): Promise<void> {
-  for (const end of [...running]) await end();
-  running.clear();
+  for (const end of [...pending]) await end();
+  pending.clear();
 }

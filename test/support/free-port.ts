@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 
-/** A TCP port of this host that nobody listens on: for programs that cannot say which one they took. */
+/** A TCP port of this host without a listener, for programs that cannot report which port they chose. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {

@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 
 const MODULE = pathToFileURL(join(import.meta.dirname, 'requirements.js')).href;
 
-/** Runs a test that needs something which is (not) there, under a demand. */
+/** Runs, in a process of its own, a test that needs promtool. `demand` is the value of KVM_EXIT_EXPORTER_REQUIRE. */
 function run(available: boolean, demand: string): { status: number | null; ran: boolean; skipped: boolean } {
   const script = `
     import { test } from 'node:test';
@@ -21,22 +21,22 @@ function run(available: boolean, demand: string): { status: number | null; ran: 
 }
 
 const ROWS = [
-  { name: 'runs with what is there', available: true, demand: '', want: { status: 0, ran: true, skipped: false } },
-  { name: 'is skipped without', available: false, demand: '', want: { status: 0, ran: false, skipped: true } },
+  { name: 'runs if it is available', available: true, demand: '', want: { status: 0, ran: true, skipped: false } },
+  { name: 'is skipped if it is missing', available: false, demand: '', want: { status: 0, ran: false, skipped: true } },
   {
-    name: 'is skipped without, if others are demanded',
+    name: 'is skipped if it is missing and only other requirements are demanded',
     available: false,
     demand: 'root,kvm',
     want: { status: 0, ran: false, skipped: true },
   },
   {
-    name: 'fails where it is demanded',
+    name: 'fails if it is missing and demanded',
     available: false,
     demand: 'kvm, promtool',
     want: { status: 1, ran: false, skipped: true },
   },
   {
-    name: 'runs where it is demanded and there',
+    name: 'runs if it is available and demanded',
     available: true,
     demand: 'promtool',
     want: { status: 0, ran: true, skipped: false },
@@ -44,4 +44,4 @@ const ROWS = [
 ];
 
 for (const { name, available, demand, want } of ROWS)
-  test(`a test that requires something ${name}`, () => assert.deepEqual(run(available, demand), want));
+  test(`a test with a requirement ${name}`, () => assert.deepEqual(run(available, demand), want));

@@ -1,7 +1,8 @@
 /**
- * What only some machines have: a test that needs it is skipped with the reason, but fails where it was asked for.
+ * Programs, devices and rights that only some machines have. A test that needs a missing one is skipped, and the reason is printed.
+ * The environment can demand requirements, so that a machine that should have them does not skip tests silently:
  *
- *   KVM_EXIT_EXPORTER_REQUIRE=promtool,root npm test
+ *   KVM_EXIT_EXPORTER_REQUIRE=promtool,root npm test      fails if promtool or root is missing
  */
 import assert from 'node:assert/strict';
 import { accessSync, constants } from 'node:fs';
@@ -36,20 +37,20 @@ export type Requirement =
   | 'buildah';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
-const REQUIRED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());
+const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());
 const reported = new Set<Requirement>();
 
-/** Options for `test`. Where `what` is demanded and not available, a test of its own says so and fails. */
+/** Options for `test`: skips it unless `what` is available. If `what` is demanded and missing, an additional test fails. */
 export function skipUnless(what: Requirement, available: boolean): { skip: string | false } {
   if (available) return { skip: false };
-  if (REQUIRED.includes(what) && !reported.has(what)) {
+  if (DEMANDED.includes(what) && !reported.has(what)) {
     reported.add(what);
-    test(`${what} is there, as ${VARIABLE} demands`, () => assert.fail(`no ${what} on this machine`));
+    test(`${what} is available, as ${VARIABLE} demands`, () => assert.fail(`${what} is missing on this machine`));
   }
-  return { skip: `needs ${what}, which is not there (${VARIABLE}=${what} makes this a failure)` };
+  return { skip: `needs ${what}, which is missing here (set ${VARIABLE}=${what} to make this a failure)` };
 }
 
-/** Where a requirement is a file; any other is a program of that name. */
+/** Requirements that are a file (the test must be able to write to it) or a program of another name. */
 const FILES: Partial<Record<Requirement, string>> = {
   kvm: '/dev/kvm',
   tracefs: '/sys/kernel/tracing/tracing_on',
@@ -58,13 +59,13 @@ const FILES: Partial<Record<Requirement, string>> = {
   qemu: 'qemu-system-x86_64',
 };
 
-/** The same for what can be looked for on the spot: root, a file to write to, a program. */
+/** Options for `test`: skips it unless this machine has everything named. Looks for root, device files and programs itself. */
 export function needs(...names: Requirement[]): { skip: string | false } {
-  const answers = names.map((name) => skipUnless(name, isThere(name)));
+  const answers = names.map((name) => skipUnless(name, isAvailable(name)));
   return answers.find(({ skip }) => skip !== false) ?? { skip: false };
 }
 
-function isThere(name: Requirement): boolean {
+function isAvailable(name: Requirement): boolean {
   if (name === 'root') return process.getuid?.() === 0;
   const file = FILES[name] ?? name;
   if (file.startsWith('/')) return allows(file, constants.R_OK | constants.W_OK);

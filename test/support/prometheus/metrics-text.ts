@@ -1,11 +1,11 @@
 /**
- * Reads a text exposition strictly, written from Prometheus' description of the format (version 0.0.4), not from any library:
+ * A strict parser of Prometheus' text format 0.0.4, written from the format's description and not from any library:
  *
- *   # HELP name text      in text: \\ and \n
- *   # TYPE name type      before the family's first sample; each at most once
- *   name{label="value",label="value"} number [timestamp]      in values: \\, \" and \n
+ *   # HELP name text      \\ and \n are the only escapes in text
+ *   # TYPE name type      before the first sample of the family; HELP and TYPE at most once each
+ *   name{label="value",label="value"} number [timestamp]      \\, \" and \n are the only escapes in values
  *
- * Lines end with \n, the last too. All lines of a family stand together. No series twice.
+ * Every line ends with \n, including the last. The lines of a family stand together. No series occurs twice.
  */
 export interface MetricSample {
   readonly name: string;
@@ -25,19 +25,19 @@ const SUFFIXES: Record<string, readonly string[]> = {
   summary: ['_sum', '_count', ''],
 };
 
-/** @throws where the text breaks a rule */
+/** @throws if the text breaks a rule of the format */
 export function parseMetrics(text: string): Map<string, Family> {
   const families = new Map<string, Family>();
   const series = new Set<string>();
   let current: Family | undefined;
   const open = (name: string): Family => {
     if (current?.name === name) return current;
-    if (families.has(name)) throw new Error(`lines of ${name} do not stand together`);
+    if (families.has(name)) throw new Error(`the lines of ${name} do not stand together`);
     current = { name, help: undefined, type: undefined, samples: [] };
     families.set(name, current);
     return current;
   };
-  if (!text.endsWith('\n')) throw new Error('the last line has no end');
+  if (!text.endsWith('\n')) throw new Error('the last line does not end with a newline');
   for (const line of text.slice(0, -1).split('\n')) {
     if (line.trim() === '') continue;
     const comment = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/s.exec(line);
@@ -51,7 +51,7 @@ export function parseMetrics(text: string): Map<string, Family> {
       const sample = parseSample(line);
       const family = current !== undefined && belongs(current, sample.name) ? current : open(sample.name);
       const key = JSON.stringify([sample.name, [...sample.labels].sort()]);
-      if (series.has(key)) throw new Error(`twice: ${line}`);
+      if (series.has(key)) throw new Error(`the series occurs twice: ${line}`);
       series.add(key);
       family.samples.push(sample);
     }
@@ -65,32 +65,32 @@ function belongs(family: Family, name: string): boolean {
 }
 
 function once(before: string | undefined, now: string, line: string): string {
-  if (before !== undefined) throw new Error(`a second time: ${line}`);
+  if (before !== undefined) throw new Error(`this line occurs twice: ${line}`);
   return now;
 }
 
 function parseSample(line: string): MetricSample {
   const name = /^[a-zA-Z_:][a-zA-Z0-9_:]*/.exec(line)?.[0];
-  if (name === undefined) throw new Error(`no metric's name: ${line}`);
+  if (name === undefined) throw new Error(`no metric name: ${line}`);
   const labels = new Map<string, string>();
   let at = name.length;
   if (line[at] === '{') at = parseLabels(line, at + 1, labels);
   const match = /^ +(\S+)(?: +-?\d+)?$/.exec(line.slice(at));
   const word = match?.[1];
   if (word === undefined) throw new Error(`no value: ${line}`);
-  const value = parseFloatOfGo(word);
-  if (value === undefined) throw new Error(`no number: ${line}`);
+  const value = parseGoFloat(word);
+  if (value === undefined) throw new Error(`the value is not a number: ${line}`);
   return { name, labels, value };
 }
 
-/** Go's ParseFloat, as the format demands: it takes NaN and Inf in any case. */
-function parseFloatOfGo(word: string): number | undefined {
+/** Like Go's ParseFloat, which the format prescribes: NaN and Inf may be written in upper or lower case. */
+function parseGoFloat(word: string): number | undefined {
   if (/^nan$/i.test(word)) return Number.NaN;
   if (/^[+-]?inf(?:inity)?$/i.test(word)) return word.startsWith('-') ? -Infinity : Infinity;
   return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(word) ? Number(word) : undefined;
 }
 
-/** Returns the position behind `}`. */
+/** Adds the labels that begin at `start` to `labels`. Returns the position after the closing brace. */
 function parseLabels(line: string, start: number, labels: Map<string, string>): number {
   let at = start;
   while (line[at] !== '}') {
@@ -99,21 +99,21 @@ function parseLabels(line: string, start: number, labels: Map<string, string>): 
     at += label[0].length;
     const from = at;
     while (line[at] !== '"') {
-      if (at >= line.length) throw new Error(`a value without an end: ${line}`);
+      if (at >= line.length) throw new Error(`a label value without a closing quote: ${line}`);
       at += line[at] === '\\' ? 2 : 1;
     }
-    if (labels.has(label[1])) throw new Error(`label ${label[1]} twice: ${line}`);
+    if (labels.has(label[1])) throw new Error(`label ${label[1]} occurs twice: ${line}`);
     labels.set(label[1], unescaped(line.slice(from, at), 'n\\"'));
     at++;
     if (line[at] === ',') at++;
-    else if (line[at] !== '}') throw new Error(`neither comma nor brace at ${at}: ${line}`);
+    else if (line[at] !== '}') throw new Error(`expected a comma or a brace at ${at}: ${line}`);
   }
   return at + 1;
 }
 
 function unescaped(text: string, allowed: string): string {
   return text.replace(/\\(.?)/gsu, (whole, char: string) => {
-    if (char === '' || !allowed.includes(char)) throw new Error(`escape ${whole} in ${text}`);
+    if (char === '' || !allowed.includes(char)) throw new Error(`invalid escape ${whole} in ${text}`);
     return char === 'n' ? '\n' : char;
   });
 }

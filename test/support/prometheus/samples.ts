@@ -2,11 +2,11 @@ import { type MetricSample, parseMetrics } from './metrics-text.js';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** A scrape, to be asked for sums. Of the labels only those asked for must be equal. */
+/** The samples of one scrape. A query matches a sample that has all the labels asked for; further labels do not matter. */
 export class Samples {
   readonly all: readonly MetricSample[];
 
-  /** @throws where the text is not a valid exposition */
+  /** @throws if the text breaks a rule of Prometheus' text format */
   constructor(text: string) {
     this.all = [...parseMetrics(text).values()].flatMap(({ samples }) => samples);
   }
@@ -16,12 +16,12 @@ export class Samples {
     return this.all.filter((own) => own.name === name && wanted.every(([key, value]) => own.labels.get(key) === value));
   }
 
-  /** 0 where there is no such series. */
+  /** Sum of the matching samples; 0 if there are none. */
   sum(name: string, labels: Labels = {}): number {
     return this.of(name, labels).reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** Sums by the values of one label. */
+  /** Sums of the matching samples, by the value of `label`. */
   sumBy(label: string, name: string, labels: Labels = {}): Record<string, number> {
     const sums: Record<string, number> = {};
     for (const sample of this.of(name, labels)) {

@@ -1,11 +1,11 @@
-/** The formats of a recording, from the copy of its tracefs `events/` among the fixtures. */
+/** The event formats of a recording, from the copy of tracefs' `events` folder in its fixture. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EventFormats, readEventFormats } from '../../../src/decode/format/event-format.js';
 import { fixture } from '../fixtures.js';
 
-/** Of `test/fixtures/<recording>/tracefs`. Fails the test where any of its formats can't be read. */
+/** Formats of `test/fixtures/RECORDING/tracefs`, parsed. Fails the test if one of them cannot be parsed. */
 export function readFormats(recording: string): EventFormats {
   const read = readEventFormats(headerPage(recording), formatTexts(recording).values());
   assert.ok('formats' in read, 'problem' in read ? read.problem : '');
@@ -17,7 +17,7 @@ export function headerPage(recording: string): string {
   return readFileSync(fixture(`${recording}/tracefs/events/header_page`), 'utf8');
 }
 
-/** Event name -> the text of its format file. */
+/** The text of each event's format file, by the name of the event. */
 export function formatTexts(recording: string): Map<string, string> {
   const texts = new Map<string, string>();
   const events = fixture(`${recording}/tracefs/events`);

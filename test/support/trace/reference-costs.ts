@@ -1,18 +1,18 @@
 /**
- * What a text recording says of durations, causes and I/O, worked out the slow and plain way: a regular expression per line, maps of strings.
- * Knows nothing of src/, so that both can't be wrong in the same way.
+ * A second, independent computation of exit durations, causes and I/O from the text of a recording. It is slow and simple: a regular
+ * expression per line and maps of strings. It imports nothing from src/, so that both cannot be wrong in the same way.
  *
  *   CPU 0/KVM-186     (    179) [001] d..1.     5.926225: kvm_entry: vcpu 0, rip 0xfff0
  */
 
 export interface ReferenceCosts {
-  /** `tid layer reason` -> count, total, least and longest in microseconds. */
+  /** Count, total, shortest and longest duration in microseconds, by `tid layer reason`. */
   readonly durations: Map<string, { count: number; totalUs: number; minUs: number; maxUs: number }>;
-  /** `tid layer` -> microseconds away from the guest; layer `idle` for HLT. */
-  readonly away: Map<string, number>;
-  /** `tid reason userspace_reason`. */
+  /** Microseconds outside the guest, by `tid layer`; the layer is `idle` for HLT. */
+  readonly outsideGuest: Map<string, number>;
+  /** Userspace exits by `tid reason userspace_reason`. */
   readonly causes: Map<string, number>;
-  /** `tid layer bus direction address`, MMIO by page. */
+  /** Accesses by `tid layer bus direction address`; the address of an MMIO access is that of its page. */
   readonly io: Map<string, number>;
 }
 
@@ -20,16 +20,19 @@ const LINE =
   /-(\d+) +(?:\( *\d+\) )?\[\d+\] \S+ +(\d+)\.(\d{6}): (kvm_exit|kvm_entry|kvm_userspace_exit|kvm_pio|kvm_mmio): (.*)$/;
 
 interface Thread {
-  exit?: { us: number; reason: string } | undefined;
-  user?: { us: number; reason: string } | undefined;
-  /** Told before its way is known. */
-  announced?: string | undefined;
-  answerDue?: boolean;
-  answerCounted?: boolean;
+  /** The VM exit since the last entry, unless it went on to userspace. */
+  vmExit?: { us: number; reason: string } | undefined;
+  userspaceExit?: { us: number; reason: string } | undefined;
+  /** `bus direction address` of a write of which it is not known yet whether KVM or QEMU handles it. */
+  pendingWrite?: string | undefined;
+  /** A userspace exit asked QEMU for the value of a read; the event with the value follows. */
+  readPending?: boolean;
+  /** The current read is counted already. */
+  readCounted?: boolean;
 }
 
 export function referenceCosts(text: string): ReferenceCosts {
-  const costs: ReferenceCosts = { durations: new Map(), away: new Map(), causes: new Map(), io: new Map() };
+  const costs: ReferenceCosts = { durations: new Map(), outsideGuest: new Map(), causes: new Map(), io: new Map() };
   const threads = new Map<string, Thread>();
   for (const line of text.split('\n')) {
     const match = LINE.exec(line);
@@ -43,20 +46,20 @@ export function referenceCosts(text: string): ReferenceCosts {
     if (event === 'kvm_userspace_exit') onUserspaceExit(costs, tid, thread, us, /reason (\S+) /.exec(rest)?.[1] ?? '?');
     if (event === 'kvm_pio' || event === 'kvm_mmio') onAccess(costs, tid, thread, rest);
   }
-  for (const [tid, thread] of threads) keep(costs, tid, thread);
+  for (const [tid, thread] of threads) settleWrite(costs, tid, thread);
   return costs;
 }
 
 function onExit(costs: ReferenceCosts, tid: string, thread: Thread, us: number, reason: string): void {
-  keep(costs, tid, thread);
-  thread.answerDue = thread.answerCounted = false;
-  thread.exit = { us, reason };
-  thread.user = undefined;
+  settleWrite(costs, tid, thread);
+  thread.readPending = thread.readCounted = false;
+  thread.vmExit = { us, reason };
+  thread.userspaceExit = undefined;
 }
 
 function onEntry(costs: ReferenceCosts, tid: string, thread: Thread, us: number): void {
-  const from = thread.user ?? thread.exit;
-  const layer = thread.user ? 'qemu' : 'kvm';
+  const from = thread.userspaceExit ?? thread.vmExit;
+  const layer = thread.userspaceExit ? 'qemu' : 'kvm';
   if (from !== undefined) {
     const key = `${tid} ${layer} ${from.reason}`;
     const own = costs.durations.get(key) ?? { count: 0, totalUs: 0, minUs: Number.POSITIVE_INFINITY, maxUs: 0 };
@@ -67,23 +70,24 @@ function onEntry(costs: ReferenceCosts, tid: string, thread: Thread, us: number)
       minUs: Math.min(own.minUs, took),
       maxUs: Math.max(own.maxUs, took),
     });
-    spend(costs, tid, layer, from.reason, took);
+    addOutsideGuest(costs, tid, layer, from.reason, took);
   }
-  keep(costs, tid, thread);
-  thread.answerDue = thread.answerCounted = false;
-  thread.exit = thread.user = undefined;
+  settleWrite(costs, tid, thread);
+  thread.readPending = thread.readCounted = false;
+  thread.vmExit = thread.userspaceExit = undefined;
 }
 
 function onUserspaceExit(costs: ReferenceCosts, tid: string, thread: Thread, us: number, reason: string): void {
-  bump(costs.causes, `${tid} ${thread.exit?.reason ?? 'none'} ${reason}`);
-  if (thread.user) spend(costs, tid, 'qemu', thread.user.reason, us - thread.user.us);
-  else if (thread.exit) spend(costs, tid, 'kvm', thread.exit.reason, us - thread.exit.us);
-  thread.user = { us, reason };
-  thread.exit = undefined;
+  increment(costs.causes, `${tid} ${thread.vmExit?.reason ?? 'none'} ${reason}`);
+  if (thread.userspaceExit)
+    addOutsideGuest(costs, tid, 'qemu', thread.userspaceExit.reason, us - thread.userspaceExit.us);
+  else if (thread.vmExit) addOutsideGuest(costs, tid, 'kvm', thread.vmExit.reason, us - thread.vmExit.us);
+  thread.userspaceExit = { us, reason };
+  thread.vmExit = undefined;
   if (reason !== 'KVM_EXIT_IO' && reason !== 'KVM_EXIT_MMIO') return;
-  if (thread.announced !== undefined) bump(costs.io, `${tid} qemu ${thread.announced}`);
-  else thread.answerDue = !thread.answerCounted;
-  thread.announced = undefined;
+  if (thread.pendingWrite !== undefined) increment(costs.io, `${tid} qemu ${thread.pendingWrite}`);
+  else thread.readPending = !thread.readCounted;
+  thread.pendingWrite = undefined;
 }
 
 function onAccess(costs: ReferenceCosts, tid: string, thread: Thread, rest: string): void {
@@ -92,30 +96,30 @@ function onAccess(costs: ReferenceCosts, tid: string, thread: Thread, rest: stri
   const kind = pio?.[1] ?? mmio?.[1];
   const address = BigInt(`0x${pio?.[2] ?? mmio?.[2] ?? '0'}`);
   const name = pio ? `0x${address.toString(16)}` : `0x${(address & ~0xfffn).toString(16)}`;
-  keep(costs, tid, thread);
+  settleWrite(costs, tid, thread);
   if (kind === 'read') {
-    if (!thread.answerCounted)
-      bump(costs.io, `${tid} ${thread.answerDue ? 'qemu' : 'kvm'} ${pio ? 'pio' : 'mmio'} in ${name}`);
-    thread.answerDue = thread.answerCounted = false;
+    if (!thread.readCounted)
+      increment(costs.io, `${tid} ${thread.readPending ? 'qemu' : 'kvm'} ${pio ? 'pio' : 'mmio'} in ${name}`);
+    thread.readPending = thread.readCounted = false;
   } else if (kind === 'unsatisfied-read') {
-    bump(costs.io, `${tid} qemu mmio in ${name}`);
-    thread.answerCounted = true;
+    increment(costs.io, `${tid} qemu mmio in ${name}`);
+    thread.readCounted = true;
   } else {
-    thread.announced = `${pio ? 'pio' : 'mmio'} out ${name}`;
+    thread.pendingWrite = `${pio ? 'pio' : 'mmio'} out ${name}`;
   }
 }
 
-/** What was announced and did not go to userspace stayed in the kernel. */
-function keep(costs: ReferenceCosts, tid: string, thread: Thread): void {
-  if (thread.announced !== undefined) bump(costs.io, `${tid} kvm ${thread.announced}`);
-  thread.announced = undefined;
+/** Counts a pending write as handled by KVM, because no userspace exit followed it. */
+function settleWrite(costs: ReferenceCosts, tid: string, thread: Thread): void {
+  if (thread.pendingWrite !== undefined) increment(costs.io, `${tid} kvm ${thread.pendingWrite}`);
+  thread.pendingWrite = undefined;
 }
 
-function spend(costs: ReferenceCosts, tid: string, layer: string, reason: string, us: number): void {
+function addOutsideGuest(costs: ReferenceCosts, tid: string, layer: string, reason: string, us: number): void {
   const key = `${tid} ${/^(hlt|HLT|KVM_EXIT_HLT)$/.test(reason) ? 'idle' : layer}`;
-  costs.away.set(key, (costs.away.get(key) ?? 0) + us);
+  costs.outsideGuest.set(key, (costs.outsideGuest.get(key) ?? 0) + us);
 }
 
-function bump(map: Map<string, number>, key: string): void {
+function increment(map: Map<string, number>, key: string): void {
   map.set(key, (map.get(key) ?? 0) + 1);
 }
