@@ -1,4 +1,6 @@
-/** Others trace on this host too: a second agent, trace-cmd, whoever uses the top-level buffer. */
+/**
+ * The agent beside other users of ftrace on this host: a second agent, another tracing instance, the top-level buffer.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
@@ -7,18 +9,14 @@ import { afterEach, test } from 'node:test';
 import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
+import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
-import { needs, type Requirement } from '../support/requirements.js';
-
-const live = (...more: Requirement[]) => ({
-  ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
-  timeout: 60_000,
-});
+import { needs } from '../support/requirements.js';
 
 afterEach(endAll);
 
-/** What the top-level instance is set to. */
+/** Files with the settings of the top-level instance. */
 const SETTINGS = [
   'tracing_on',
   'current_tracer',
@@ -30,14 +28,14 @@ const SETTINGS = [
   'set_event_pid',
 ];
 
-function topLevel(): Record<string, string> {
+function topLevelSettings(): Record<string, string> {
   const files = SETTINGS.map((name) => join(TRACEFS, name)).filter(existsSync);
   return Object.fromEntries(files.map((file) => [file, readFileSync(file, 'utf8')]));
 }
 
 test(
-  'a second agent under the same name is refused with one line that tells the way out, and the first goes on',
-  live(),
+  'a second agent with the same instance is refused with one line that names the remedy, and the first continues',
+  liveTest(),
   async () => {
     const first = await startAgent();
     const { code, stderr } = await runAgentToEnd([`--tracefs.instance=${first.instance}`]);
@@ -46,30 +44,30 @@ test(
     const second = await startAgent({ instance: `${first.instance}-2` });
     await startGuest({ name: 'seen-by-two', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
     for (const agent of [first, second])
-      await agent.scrapeUntil('its exits', (samples) => ioExits(samples, 'seen-by-two') === PORT_WRITES + 1);
+      await agent.scrapeUntil('all exits', (samples) => ioExits(samples, 'seen-by-two') === PORT_WRITES + 1);
     await second.stop();
     await first.stop();
   },
 );
 
-test('nobody can remove the instance while the agent reads it', live(), async () => {
+test('the instance cannot be removed while the agent reads it', liveTest(), async () => {
   const agent = await startAgent();
   assert.throws(() => rmdirSync(join(TRACEFS, 'instances', agent.instance)), { code: 'EBUSY' });
   await agent.stop();
 });
 
-test('the settings of the top-level buffer are as before, at all times', live(), async () => {
-  const before = topLevel();
+test('the agent never changes the settings of the top-level buffer', liveTest(), async () => {
+  const before = topLevelSettings();
   assert.ok(Object.keys(before).length > 4);
   const agent = await startAgent();
-  assert.deepEqual(topLevel(), before);
+  assert.deepEqual(topLevelSettings(), before);
   await startGuest({ name: 'top-level', steps: [{ out: 0x80, times: 5000 }] }).finished();
-  assert.deepEqual(topLevel(), before);
+  assert.deepEqual(topLevelSettings(), before);
   await agent.stop();
-  assert.deepEqual(topLevel(), before);
+  assert.deepEqual(topLevelSettings(), before);
 });
 
-test('another tracing instance gets the same exits at the same time', live(), async () => {
+test('another tracing instance records the same exits at the same time', liveTest(), async () => {
   const agent = await startAgent();
   const other = join(TRACEFS, 'instances', `${agent.instance}-other`);
   mkdirSync(other);
@@ -80,8 +78,8 @@ test('another tracing instance gets the same exits at the same time', live(), as
     await agent.scrapeUntil('20,001 exits', (samples) => ioExits(samples, 'traced-by-two') === 20_001);
     await guest.finished();
     const lines = readFileSync(join(other, 'trace'), 'utf8').match(/kvm_userspace_exit: .*KVM_EXIT_IO/g);
-    // It may have seen guests of others too.
-    assert.ok((lines?.length ?? 0) >= 20_001, `the other one has ${lines?.length}`);
+    // The other instance also records guests that do not belong to this test.
+    assert.ok((lines?.length ?? 0) >= 20_001, `the other instance has ${lines?.length}`);
   } finally {
     writeFileSync(join(other, 'events/enable'), '0');
     rmdirSync(other);
@@ -89,24 +87,24 @@ test('another tracing instance gets the same exits at the same time', live(), as
   await agent.stop();
 });
 
-test('any other user is told what is missing, and nothing is left behind', {
+test('another user is told what is missing, and no instance is left behind', {
   ...needs('setpriv'),
-  ...live(),
+  ...liveTest(),
 }, async (t) => {
-  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const asOtherUser = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
   try {
-    execFileSync(nobody[0] ?? '', [...nobody.slice(1), 'test', '-r', MAIN]);
+    execFileSync(asOtherUser[0] ?? '', [...asOtherUser.slice(1), 'test', '-r', MAIN]);
   } catch {
-    return t.skip('nobody else may read this checkout');
+    return t.skip('other users cannot read this checkout');
   }
-  const before = instancesOfOthers();
-  const { code, stderr } = await runAgentToEnd([], nobody);
+  const before = foreignInstances();
+  const { code, stderr } = await runAgentToEnd([], asOtherUser);
   assert.equal(code, 2);
   assert.match(stderr, /^kvm-exit-exporter: .*root.*\n$/);
-  assert.deepEqual(instancesOfOthers(), before);
+  assert.deepEqual(foreignInstances(), before);
 });
 
-/** Without those of tests that run at the same time. */
-function instancesOfOthers(): string[] {
+/** Tracing instances without those of tests, which may run at the same time. */
+function foreignInstances(): string[] {
   return tracingInstances().filter((name) => !name.startsWith('kvm-exit-exporter-test-'));
 }

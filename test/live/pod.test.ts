@@ -1,6 +1,7 @@
 /**
- * The DaemonSet without a cluster: its very arguments, variables, user, capabilities, mounts and namespaces, on the image's own files, read-only.
- * What no test can have without an engine: seccomp's, AppArmor's and SELinux' profiles.
+ * The DaemonSet without a cluster: the arguments, variables, user, capabilities, mounts and namespaces of its manifest,
+ * on the read-only files of the image. The profiles of seccomp, AppArmor and SELinux need a container engine, so this
+ * test does not cover them.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -12,8 +13,9 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tracingInstances } from '../support/agent/agent.js';
 import { endAll, endLater } from '../support/end-later.js';
-import { addRuntime, startContainer, whereIs } from '../support/guest/container.js';
-import { needsCgroup2, ownGroup, podGroup } from '../support/guest/pod-cgroup.js';
+import { ioExits } from '../support/guest/agent-checks.js';
+import { addRuntime, pathOf, startContainer } from '../support/guest/container.js';
+import { createPodCgroup, currentCgroup, needsCgroup2 } from '../support/guest/pod-cgroup.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { configOf, DOCKERFILE } from '../support/image/dockerfile.js';
 import { filesOf, ImageBuild } from '../support/image/image-build.js';
@@ -30,11 +32,12 @@ const [container] = spec.containers;
 const VM_UID = 'aa380811-8168-4a9e-9b4a-56ded1b6fe9c';
 const OWN_UID = 'bb380811-8168-4a9e-9b4a-56ded1b6fe9c';
 const CONTAINER = 'fa7f0ec4fbcbb70c69565a5b2d269926e04ec5601dff59235199d6e60198e95c';
-/** The default: the manifest names none. */
+/** The default, because the manifest does not set one. */
 const INSTANCE = 'kvm-exit-exporter';
+/** Fields of the pod that share a namespace with the host. */
 const NAMESPACE_FIELDS = { net: 'hostNetwork', ipc: 'hostIPC', pid: 'hostPID' };
 
-/** The files of the image, with Node.js; undefined where npm's cache has not all packages. */
+/** Builds the image's file tree, with Node.js; undefined if a package is missing in npm's cache. */
 function imageRoot(mounts: readonly string[]): string | undefined {
   try {
     const { tree } = new ImageBuild(FOLDER, DOCKERFILE, { ...process.env, npm_config_offline: 'true' });
@@ -46,21 +49,21 @@ function imageRoot(mounts: readonly string[]): string | undefined {
   }
 }
 
-/** What the manifest says, as a container engine would understand it. */
-function start(root: string) {
+/** Starts the program as a container engine would start it from the manifest. */
+function startPod(root: string) {
   const { securityContext, args, volumeMounts } = container;
   assert.deepEqual(securityContext.capabilities, { drop: ['ALL'] });
   assert.equal(securityContext.allowPrivilegeEscalation, false);
   assert.equal(securityContext.readOnlyRootFilesystem, true);
-  const own = Object.entries(NAMESPACE_FIELDS).filter(([, field]) => spec[field] !== true);
-  const given = container.env.map(({ name, value = 'from-the-pod' }) => [name, value]);
+  const unshared = Object.entries(NAMESPACE_FIELDS).filter(([, field]) => spec[field] !== true);
+  const variables = container.env.map(({ name, value = 'from-the-pod' }) => [name, value]);
   const { entrypoint, environment } = configOf(DOCKERFILE);
   const child = startContainer(root, [...entrypoint, ...args], {
     uid: securityContext.runAsUser,
-    environment: { ...environment, ...Object.fromEntries(given) },
+    environment: { ...environment, ...Object.fromEntries(variables) },
     mounts: volumeMounts.map(({ mountPath }) => mountPath),
-    // The last two every container has.
-    namespaces: [...own.map(([name]) => name), 'uts', 'cgroup'],
+    // Every container has its own uts and cgroup namespaces.
+    namespaces: [...unshared.map(([name]) => name), 'uts', 'cgroup'],
   });
   let log = '';
   child.stderr?.on('data', (text) => {
@@ -74,31 +77,35 @@ function start(root: string) {
   return { child, ended, log: () => log };
 }
 
-/** From inside of the pod's network: status and body. */
-function ask(pid: number, path: string): { status: number; body: string } {
+/** Status and body of a request from inside the pod's network. */
+function request(pid: number, path: string): { status: number; body: string } {
   const port = container.ports[0]?.containerPort;
   const script = `fetch('http://127.0.0.1:${port}${path}').then(async (r) => console.log(JSON.stringify({ status: r.status, body: await r.text() })))`;
-  const place = ['--target', String(pid), '--net', process.execPath, '-e', script];
-  return JSON.parse(spawnSync(whereIs('nsenter'), place, { encoding: 'utf8', maxBuffer: 1 << 26 }).stdout);
+  const nsenter = ['--target', String(pid), '--net', process.execPath, '-e', script];
+  return JSON.parse(spawnSync(pathOf('nsenter'), nsenter, { encoding: 'utf8', maxBuffer: 1 << 26 }).stdout);
 }
 
 const probe = (name: string) => (container[name] as { httpGet: { path: string } }).httpGet.path;
 
 const MOUNTS = container.volumeMounts.map(({ mountPath }) => mountPath);
 const MACHINE = [needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'setpriv', 'unshare', 'ip'), needsCgroup2()];
-const HAS_ALL = MACHINE.find(({ skip }) => skip !== false) ?? { skip: false as const };
-const ROOT = HAS_ALL.skip === false ? imageRoot(MOUNTS) : undefined;
-const POD = HAS_ALL.skip === false ? skipUnless('npm-cache', ROOT !== undefined) : HAS_ALL;
+const MACHINE_OPTIONS = MACHINE.find(({ skip }) => skip !== false) ?? { skip: false as const };
+const IMAGE_ROOT = MACHINE_OPTIONS.skip === false ? imageRoot(MOUNTS) : undefined;
+const OPTIONS = MACHINE_OPTIONS.skip === false ? skipUnless('npm-cache', IMAGE_ROOT !== undefined) : MACHINE_OPTIONS;
 
-test("the pod counts a VM's exits, knows its pod, and leaves nothing behind", { ...POD, timeout: 60_000 }, async () => {
-  const root = ROOT ?? '';
+test("the pod counts a VM's exits, names its pod and leaves nothing behind", {
+  ...OPTIONS,
+  timeout: 60_000,
+}, async () => {
+  const root = IMAGE_ROOT ?? '';
   const before = filesOf(root);
   const tenant = startGuest({ name: 'tenant-a_web', steps: [{ forever: { out: 0x80 } }] });
-  podGroup('burstable', VM_UID, CONTAINER)(tenant.pid);
-  const back = ownGroup();
-  podGroup('besteffort', OWN_UID, CONTAINER.replace('f', '0'))(process.pid);
-  const { child, ended, log } = start(root);
-  back(process.pid);
+  createPodCgroup('burstable', VM_UID, CONTAINER)(tenant.pid);
+  // The pod inherits the cgroup of this process, which returns to its own afterwards.
+  const moveBack = currentCgroup();
+  createPodCgroup('besteffort', OWN_UID, CONTAINER.replace('f', '0'))(process.pid);
+  const { child, ended, log } = startPod(root);
+  moveBack(process.pid);
   const pid = child.pid ?? -1;
   for (const deadline = Date.now() + 20_000; !log().includes('msg=serving'); await sleep(50))
     assert.ok(child.exitCode === null && Date.now() < deadline, log());
@@ -107,19 +114,25 @@ test("the pod counts a VM's exits, knows its pod, and leaves nothing behind", { 
   for (const set of ['Inh', 'Prm', 'Eff', 'Bnd', 'Amb']) assert.match(status, new RegExp(`^Cap${set}:\\t0{16}$`, 'm'));
   assert.match(status, /^NoNewPrivs:\t1$/m);
   assert.match(status, /^Uid:\t0\t0\t0\t0$/m);
-  assert.deepEqual([ask(pid, probe('readinessProbe')).status, ask(pid, probe('livenessProbe')).status], [200, 200]);
+  assert.deepEqual(
+    [request(pid, probe('readinessProbe')).status, request(pid, probe('livenessProbe')).status],
+    [200, 200],
+  );
 
   assert.ok(tracingInstances().includes(INSTANCE));
 
   const exact = startGuest({ name: 'exact', steps: [{ out: 0x80, times: 100_000 }] });
   await exact.finished();
-  const scrape = () => new Samples(ask(pid, '/metrics').body);
-  // Its last exit ends it. KVM_RUN is also interrupted, as QEMU likes it.
-  const exits = (now: Samples) => now.sum('kvm_exits_total', { vm: 'exact', layer: 'qemu', reason: 'KVM_EXIT_IO' });
+  const scrape = () => new Samples(request(pid, '/metrics').body);
   let samples = scrape();
-  for (const deadline = Date.now() + 10_000; exits(samples) < 100_001 && Date.now() < deadline; samples = scrape())
+  // The last exit is the one that ends the guest.
+  for (
+    const deadline = Date.now() + 10_000;
+    ioExits(samples, 'exact') < 100_001 && Date.now() < deadline;
+    samples = scrape()
+  )
     await sleep(50);
-  assert.equal(exits(samples), 100_001);
+  assert.equal(ioExits(samples, 'exact'), 100_001);
   assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
   const [identity] = samples.of('kvm_vm_info', { vm: 'tenant-a_web' });
   assert.deepEqual(

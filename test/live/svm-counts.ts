@@ -1,9 +1,9 @@
 /**
- * Run on a host whose guests raise kvm_exit (svm.test.ts does, in an emulated one): two guests, counted by the agent and by the kernel itself
- * with hist triggers, in an instance of their own. Per VM, vCPU and reason the counts must be equal. Prints both; exit code 1 where
- * they differ.
+ * Compares the agent's counts with those of the kernel's hist triggers, in a tracing instance of their own. Two guests
+ * run; per VM, vCPU and reason the counts must be equal. Prints both; the exit code is 1 if they differ.
  *
- * Agent and triggers come before the guests: to switch a tracepoint on while vCPUs run can crash an emulated host.
+ * This needs a host whose guests raise kvm_exit; svm.test.ts runs it in an emulated host. The agent and the triggers
+ * are started before the guests, because enabling a tracepoint while vCPUs run can crash an emulated host.
  */
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,10 +13,13 @@ import { endAll } from '../support/end-later.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
 
-/** Everything takes long in an emulated host. */
+/** Time for the agent to start; an emulated host is slow. */
 const PATIENCE_MS = 120_000;
 
-/** As the kernel's own text tells it from other errors. */
+/**
+ * The errno of kvm_userspace_exit that means an interrupted KVM_RUN: the kernel's text shows it as `restart`, any other
+ * as `error`.
+ */
 const EINTR = -4;
 
 const EXITS = { event: 'kvm_exit', keys: 'common_pid,vcpu_id,exit_reason' };
@@ -24,10 +27,10 @@ const USERSPACE_EXITS = { event: 'kvm_userspace_exit', keys: 'common_pid,reason,
 
 type HistLine = Readonly<Record<string, number>>;
 
-/** `{ common_pid: 181, reason: 2, errno: 0 } hitcount: 50000` */
+/** Parses lines such as `{ common_pid: 181, reason: 2, errno: 0 } hitcount: 50000`. */
 function readHist(instance: string, event: string): HistLine[] {
   const text = readFileSync(join(instance, 'events/kvm', event, 'hist'), 'utf8');
-  if (!/Dropped: 0$/m.test(text)) throw new Error(`the hist trigger dropped some:\n${text}`);
+  if (!/Dropped: 0$/m.test(text)) throw new Error(`the hist trigger dropped events:\n${text}`);
   return [...text.matchAll(/^\{(.*)\} hitcount:\s+(\d+)/gm)].map(([, keys = '', hits]) => ({
     ...Object.fromEntries(
       [...keys.matchAll(/(\w+):\s+(\d+)/g)].map(([, key, value]) => [
@@ -40,8 +43,8 @@ function readHist(instance: string, event: string): HistLine[] {
 }
 
 /**
- * The kernel's own names, from the last table in the event's format (the one before is of the other vendor): `{ 0x07b, "io" }`,
- * `{ 2, "KVM_EXIT_" "IO" }`.
+ * The kernel's names of reason codes, from the event's format: `{ 0x07b, "io" }` or `{ 2, "KVM_EXIT_" "IO" }`. The
+ * format of kvm_exit has a table for VMX before the one for SVM, so the last table is the right one.
  */
 function readNames(event: string): Map<number, string> {
   const format = readFileSync(join(TRACEFS, 'events/kvm', event, 'format'), 'utf8');
@@ -49,7 +52,7 @@ function readNames(event: string): Map<number, string> {
   return new Map([...table.matchAll(/\{ (\w+), "([^"]+)" \}/g)].map(([, code, name]) => [Number(code), name ?? '']));
 }
 
-/** Thread -> VM, as long as they live. */
+/** Fills a map from thread id to VM name while the guests run. */
 function watchThreads(guests: readonly RunningGuest[]): Map<number, string> {
   const owners = new Map<number, string>();
   const look = () => {
@@ -57,7 +60,7 @@ function watchThreads(guests: readonly RunningGuest[]): Map<number, string> {
       try {
         for (const tid of readdirSync(`/proc/${pid}/task`)) owners.set(Number(tid), name);
       } catch {
-        // It has ended.
+        // The guest has ended.
       }
     }
   };
@@ -66,8 +69,8 @@ function watchThreads(guests: readonly RunningGuest[]): Map<number, string> {
   return owners;
 }
 
-/** Counts of the hist triggers under the agent's labels. */
-function expected(instance: string, owners: ReadonlyMap<number, string>): Map<string, number> {
+/** The counts of the hist triggers, under the agent's labels. */
+function histCounts(instance: string, owners: ReadonlyMap<number, string>): Map<string, number> {
   const counts = new Map<string, number>();
   const add = (key: string, hits: number) => counts.set(key, (counts.get(key) ?? 0) + hits);
   const vcpus = new Map<number, number>();
@@ -87,7 +90,7 @@ function expected(instance: string, owners: ReadonlyMap<number, string>): Map<st
   return counts;
 }
 
-function counted(samples: Samples): Map<string, number> {
+function agentCounts(samples: Samples): Map<string, number> {
   return new Map(
     samples.of('kvm_exits_total').map(({ labels, value }) => {
       const [vm, vcpu, layer, reason] = ['vm', 'vcpu', 'layer', 'reason'].map((label) => labels.get(label));
@@ -102,7 +105,7 @@ async function compare(): Promise<boolean> {
   mkdirSync(instance);
   for (const { event, keys } of [EXITS, USERSPACE_EXITS])
     writeFileSync(join(instance, 'events/kvm', event, 'trigger'), `hist:keys=${keys}:size=4096`);
-  const nowhere = 0x1000_0000;
+  const unmapped = 0x1000_0000;
   const guests = [
     startGuest({
       name: 'svm-a',
@@ -111,34 +114,35 @@ async function compare(): Promise<boolean> {
         { out: 0x80, times: 20_000 },
         { cpuid: true, times: 5000 },
       ],
-      others: [{ out: 0x80, times: 10_000 }],
+      secondarySteps: [{ out: 0x80, times: 10_000 }],
     }),
     startGuest({
       name: 'svm-b',
       steps: [
         { in: 0x402, times: 10_000 },
-        { mmioRead: nowhere, times: 5000 },
-        { mmioWrite: nowhere, times: 3000 },
+        { mmioRead: unmapped, times: 5000 },
+        { mmioWrite: unmapped, times: 3000 },
       ],
     }),
   ];
   const owners = watchThreads(guests);
   for (const guest of guests) await guest.finished();
   await sleep(3000);
-  const [ours, theirs] = [counted(await agent.scrape()), expected(instance, owners)];
+  const counts = agentCounts(await agent.scrape());
+  const reference = histCounts(instance, owners);
   for (const { event, keys } of [EXITS, USERSPACE_EXITS])
     writeFileSync(join(instance, 'events/kvm', event, 'trigger'), `!hist:keys=${keys}:size=4096`);
   rmdirSync(instance);
   console.log(agent.log());
   await agent.stop();
-  return show(ours, theirs);
+  return printAndCompare(counts, reference);
 }
 
-function show(ours: ReadonlyMap<string, number>, theirs: ReadonlyMap<string, number>): boolean {
+function printAndCompare(counts: ReadonlyMap<string, number>, reference: ReadonlyMap<string, number>): boolean {
   console.log(`${'series'.padEnd(44)}${'agent'.padStart(10)}${'hist'.padStart(10)}`);
-  let equal = theirs.size > 0;
-  for (const key of [...new Set([...ours.keys(), ...theirs.keys()])].sort()) {
-    const [own = 0, hist = 0] = [ours.get(key), theirs.get(key)];
+  let equal = reference.size > 0;
+  for (const key of [...new Set([...counts.keys(), ...reference.keys()])].sort()) {
+    const [own = 0, hist = 0] = [counts.get(key), reference.get(key)];
     equal &&= own === hist;
     console.log(
       `${key.padEnd(44)}${String(own).padStart(10)}${String(hist).padStart(10)}${own === hist ? '' : '   DIFFERENT'}`,

@@ -1,6 +1,7 @@
 /**
- * Exits of real SVM guests, on a host that is emulated itself: here kvm_exit and kvm_entry are raised as anywhere. SVMHOST names the program
- * that boots such a host and runs a command in it: `SVMHOST [-t seconds] -- command`, with exit code 125 where the host died.
+ * Exits of AMD SVM guests on an emulated host, whose kernel raises kvm_exit and kvm_entry as on real hardware. The
+ * variable SVMHOST is the program that boots such a host and runs a command in it: `SVMHOST [-t seconds] -- command`.
+ * Its exit code is 125 if the host crashed.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -11,17 +12,17 @@ import { skipUnless } from '../support/requirements.js';
 const { SVMHOST = '' } = process.env;
 const SECONDS = 280;
 const HOST_DIED = 125;
-const TRIES = 3;
+const MAX_TRIES = 3;
 
 test(
-  'counts per VM, vCPU and reason equal those of hist triggers, on AMD SVM',
+  'on AMD SVM, counts per VM, vCPU and reason equal those of hist triggers',
   skipUnless('svmhost', SVMHOST !== ''),
   (t) => {
     const script = join(import.meta.dirname, 'svm-counts.js');
     for (let tries = 1; ; tries++) {
       const args = ['-t', String(SECONDS), '--', process.execPath, script];
       const { status, stdout, stderr } = spawnSync(SVMHOST, args, { encoding: 'utf8' });
-      if (status === HOST_DIED && tries < TRIES) continue;
+      if (status === HOST_DIED && tries < MAX_TRIES) continue;
       for (const line of stdout.split('\n')) t.diagnostic(line);
       assert.equal(status, 0, `${stdout}\n${stderr}`);
       return;

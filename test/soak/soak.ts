@@ -118,7 +118,7 @@ async function watch(load: Load, lengthMs: number, onRow: (row: Row) => void): P
 async function end({ agent, staying, passing, logs, requests }: Load): Promise<Verdict[]> {
   const written = await logs.ended();
   await staying.kill();
-  const ahead = (samples: Samples) => countsOf(samples, STAYS)[0] - staying.rounds();
+  const ahead = (samples: Samples) => countsOf(samples, STAYS)[0] - staying.writesDone();
   const lines = (samples: Samples, vm: string) => countsOf(samples, vm)[1];
   const samples = await settled(agent, (now) => {
     passing.check(now);
@@ -134,7 +134,7 @@ async function end({ agent, staying, passing, logs, requests }: Load): Promise<V
       'the VM that stays is counted exactly',
       // It was ended between an exit and its own counting of it, or not.
       ahead(samples) === 0 || ahead(samples) === 1,
-      `${staying.rounds()} rounds, ${countsOf(samples, STAYS)[0]} exits counted`,
+      `${staying.writesDone()} rounds, ${countsOf(samples, STAYS)[0]} exits counted`,
     ),
     verdict(
       'the VMs that pass are counted exactly, by the kernel and by their logs',

@@ -1,6 +1,7 @@
 /**
- * Programs, devices and rights that only some machines have. A test that needs a missing one is skipped, and the reason is printed.
- * The environment can demand requirements, so that a machine that should have them does not skip tests silently:
+ * Programs, devices and rights that only some machines have. A test that needs a missing one is skipped, and the reason
+ * is printed. The environment can demand requirements, so that a machine that should have them does not skip tests
+ * silently:
  *
  *   KVM_EXIT_EXPORTER_REQUIRE=promtool,root npm test      fails if promtool or root is missing
  */
@@ -40,7 +41,9 @@ const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());
 const reported = new Set<Requirement>();
 
-/** Options for `test`: skips it unless `what` is available. If `what` is demanded and missing, an additional test fails. */
+/**
+ * Options for `test`: skips it unless `what` is available. If `what` is demanded and missing, an additional test fails.
+ */
 export function skipUnless(what: Requirement, available: boolean): { skip: string | false } {
   if (available) return { skip: false };
   if (DEMANDED.includes(what) && !reported.has(what)) {
@@ -59,7 +62,10 @@ const FILES: Partial<Record<Requirement, string>> = {
   qemu: 'qemu-system-x86_64',
 };
 
-/** Options for `test`: skips it unless this machine has everything named. Looks for root, device files and programs itself. */
+/**
+ * Options for `test`: skips it unless this machine has everything named. Looks for root, device files and programs
+ * itself.
+ */
 export function needs(...names: Requirement[]): { skip: string | false } {
   const answers = names.map((name) => skipUnless(name, isAvailable(name)));
   return answers.find(({ skip }) => skip !== false) ?? { skip: false };

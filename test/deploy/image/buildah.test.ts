@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { addProgram, whereIs } from '../../support/guest/container.js';
+import { addProgram, pathOf } from '../../support/guest/container.js';
 import { configOf, DOCKERFILE } from '../../support/image/dockerfile.js';
 import { filesOf, ImageBuild } from '../../support/image/image-build.js';
 import { ROOT } from '../../support/paths.js';
@@ -51,8 +51,8 @@ function imageOf(folder: string, tag: string): void {
 /** Like node:24-trixie-slim, as far as the Dockerfile goes: Node.js, npm, a shell, find. */
 function buildImage(): void {
   const folder = join(FOLDER, 'build');
-  addProgram(folder, 'bin/sh', whereIs('sh'));
-  for (const program of ['env', 'find']) addProgram(folder, `usr/bin/${program}`, whereIs(program));
+  addProgram(folder, 'bin/sh', pathOf('sh'));
+  for (const program of ['env', 'find']) addProgram(folder, `usr/bin/${program}`, pathOf(program));
   addProgram(folder, 'usr/local/bin/node', process.execPath);
   const npm = execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim();
   cpSync(join(npm, 'npm'), join(folder, 'usr/local/lib/node_modules/npm'), { recursive: true });

@@ -1,6 +1,6 @@
 /**
- * Clocks that step. The wall clock of this host is not touched - others run here too: the program alone is told another time, and
- * a time namespace gives it another CLOCK_MONOTONIC than the kernel's.
+ * Clocks that step. The wall clock of this host is not changed, because other programs depend on it: only the tested
+ * program gets another `Date`, and a time namespace gives it another CLOCK_MONOTONIC than the kernel's.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,14 +10,18 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, TRACEFS } from '../../support/agent/agent.js';
 import { endAll } from '../../support/end-later.js';
-import { assertCountsExactly, ioExits, liveTest, PORT_WRITES, says } from '../../support/guest/agent-checks.js';
+import { assertCountsExactly, ioExits, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';
+import { liveTest } from '../../support/guest/live-test.js';
 import { startGuest } from '../../support/guest/start-guest.js';
 import { metricOf, startReceiver } from '../../support/prometheus/otlp-receiver.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
 afterEach(endAll);
 
-/** No clock can be set below 0, and this host may have been started just now. */
+/**
+ * Offsets in seconds. The clock of a namespace cannot be below 0, so the negative offset depends on the uptime of the
+ * host.
+ */
 const OFFSETS = [
   ['behind', -Math.floor(uptime() / 2)],
   ['a day ahead', 86_400],
@@ -25,7 +29,7 @@ const OFFSETS = [
 
 for (const [what, seconds] of OFFSETS)
   test(
-    `in a time namespace whose monotonic clock is ${what}: every event is counted at once`,
+    `in a time namespace whose monotonic clock is ${what}, every event is counted without delay`,
     liveTest('unshare'),
     async () => {
       const agent = await startAgent({ prefix: ['unshare', '--time', `--monotonic=${seconds}`] });
@@ -38,20 +42,20 @@ for (const [what, seconds] of OFFSETS)
 
 const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
 
-/** In a mount namespace of its own, so that nobody else is told. */
 test(
-  "the kernel trusts its CPUs' clock no more: another one is taken, and counting goes on",
+  'when the kernel marks the TSC unstable, the agent switches to the clock mono and continues to count',
   liveTest('unshare'),
   async (t) => {
     const file = join(temporaryFolder(t, 'clock-source'), 'current_clocksource');
     writeFileSync(file, 'tsc\n');
+    // The file is replaced in a mount namespace, where no other program sees it.
     const script = `mount --bind ${file} ${CLOCK_SOURCE} && exec "$@"`;
     const agent = await startAgent({ prefix: ['unshare', '--mount', 'sh', '-c', script, 'sh'] });
     const clock = () => readFileSync(join(TRACEFS, 'instances', agent.instance, 'trace_clock'), 'utf8');
     assert.match(clock(), /\[local\]/);
     await assertCountsExactly(agent, 'before-mono');
     writeFileSync(file, 'hpet\n');
-    await says(agent, /level=warn msg=waiting err=.*clock.*[\s\S]*msg="reading kernel trace"/);
+    await waitForLog(agent, /level=warn msg=waiting err=.*clock.*[\s\S]*msg="reading kernel trace"/);
     assert.match(clock(), /\[mono\]/);
     await assertCountsExactly(agent, 'after-mono');
     assert.equal(ioExits(await agent.scrape(), 'before-mono'), PORT_WRITES + 1);
@@ -59,7 +63,7 @@ test(
   },
 );
 
-/** What the program takes for the wall clock goes forth or back with each second that passes, by an hour more each time: no two seconds look alike. */
+/** Replaces `Date`: each second the wall clock jumps forwards or backwards, by an hour more than the last time. */
 const STEPPING = `
   const RealDate = Date;
   const step = () => {
@@ -72,7 +76,7 @@ const STEPPING = `
   };`;
 
 test(
-  'the wall clock steps by hours each second: counts and times away from the guest are as ever',
+  'a wall clock that steps by hours each second changes neither counts nor the time outside the guest',
   liveTest(),
   async () => {
     const receiver = await startReceiver();
@@ -83,7 +87,7 @@ test(
     });
     const startMs = performance.now();
     const guest = startGuest({ name: 'stepping', steps: [{ forever: { out: 0x80 } }] });
-    // A line is logged as each of these starts, some of them between two steps.
+    // The agent logs a line as each of these guests starts, some of them between two steps.
     for (let round = 0; round < 4; round++) {
       await assertCountsExactly(agent, `between-steps-${round}`);
       await sleep(1000);
@@ -93,13 +97,13 @@ test(
     const samples = await agent.scrape();
     const seconds = (performance.now() - startMs) / 1000;
     const outside = samples.sum('kvm_vcpu_outside_guest_seconds_total', { vm: 'stepping' });
-    assert.ok(outside > 0 && outside < seconds, `${outside} s away from the guest within ${seconds} s`);
-    // It did step: its own lines go back in time.
+    assert.ok(outside > 0 && outside < seconds, `${outside} s outside the guest within ${seconds} s`);
+    // The times of log lines prove that the clock did step.
     const times = [...agent.log().matchAll(/^time=(\S+)/gm)].map(([, time = '']) => Date.parse(time));
     assert.ok(times.some((time, line) => Math.abs(time - (times[line - 1] ?? time)) > 3600e3));
     for (const request of receiver.requests)
       for (const { startNs, timeNs } of metricOf(request, 'kvm.exits')?.points ?? [])
-        assert.ok(startNs <= timeNs, `a sum from ${startNs} to ${timeNs}`);
+        assert.ok(startNs <= timeNs, `a sum that starts at ${startNs} has the time ${timeNs}`);
     await assertCountsExactly(agent, 'after-steps');
     await agent.stop();
   },

@@ -1,4 +1,4 @@
-/** A disk is full, or a file is gone from it. That it fills up while `record` runs is in record.test.ts. */
+/** Full disks and removed files. A disk that fills up while `record` runs is tested in record.test.ts. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
@@ -9,20 +9,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
 import { runAgent } from '../../support/agent/run-agent.js';
 import { endAll } from '../../support/end-later.js';
-import { ioExits, liveTest } from '../../support/guest/agent-checks.js';
+import { ioExits } from '../../support/guest/agent-checks.js';
+import { liveTest } from '../../support/guest/live-test.js';
 import { type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
 import type { Samples } from '../../support/prometheus/samples.js';
 
 afterEach(endAll);
 
-const BYTES = 4 << 20;
+const DISK_BYTES = 4 << 20;
 
-/** A small file system of its own. */
-function disk(t: TestContext): string {
+/** Mounts a small file system until the test ends. */
+function mountDisk(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'full-disk-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${BYTES}`, 'tmpfs', folder]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', folder]);
   t.after(async () => {
-    await endAll(); // who has files open there
+    await endAll(); // processes with open files on it
     execFileSync('umount', [folder]);
     rmSync(folder, { recursive: true });
   });
@@ -33,13 +34,14 @@ const freeBytes = (folder: string) => {
   const { bavail, bsize } = statfsSync(folder);
   return bavail * bsize;
 };
-const inLog = (samples: Samples, vm: string) => samples.sum('qemu_trace_events_total', { vm, event: 'kvm_run_exit' });
-/** Whole lines, with or without a process and a time before them. */
+const countedInLog = (samples: Samples, vm: string) =>
+  samples.sum('qemu_trace_events_total', { vm, event: 'kvm_run_exit' });
+/** Number of complete lines of kvm_run_exit, with or without a process id and a time before them. */
 const linesIn = (log: string) => readFileSync(log, 'utf8').match(/^(\S+:)?kvm_run_exit .*\n/gm)?.length ?? 0;
 
-test('record to a disk that is full already: one line says so, nothing is left behind', liveTest(), (t) => {
-  const folder = disk(t);
-  writeFileSync(join(folder, 'fills'), Buffer.alloc(BYTES));
+test('record to a full disk: one line reports that, and nothing is left behind', liveTest(), (t) => {
+  const folder = mountDisk(t);
+  writeFileSync(join(folder, 'filler'), Buffer.alloc(DISK_BYTES));
   const instance = uniqueInstance();
   const args = ['--duration=1s', `--tracefs.instance=${instance}`];
   const { status, stdout, stderr } = runAgent('record', '-o', join(folder, 'recording'), ...args);
@@ -49,54 +51,57 @@ test('record to a disk that is full already: one line says so, nothing is left b
   assert.ok(!tracingInstances().includes(instance));
 });
 
-/** A guest that writes its log for ever, and an agent that follows it beside the kernel's trace. */
-async function followed(folder: string, name: string): Promise<[RunningAgent, RunningGuest, string]> {
+/** Starts a guest that writes a log without end, and an agent that reads this log and the kernel's trace. */
+async function startLoggingGuest(folder: string, name: string): Promise<[RunningAgent, RunningGuest, string]> {
   const agent = await startAgent({ args: [`--qemu.log=${folder}/*.log`] });
   const log = join(folder, `${name}.log`);
   const extraArgs = ['-trace', 'kvm_run_exit', '-D', log];
   const guest = startGuest({ name, steps: [{ forever: { out: 0x80 } }], extraArgs });
-  await agent.scrapeUntil('its log', (samples) => inLog(samples, name) > 1000);
+  await agent.scrapeUntil('events from the log', (samples) => countedInLog(samples, name) > 1000);
   return [agent, guest, log];
 }
 
 test(
-  "the disk with QEMU's log is full: what is in the log is counted, the kernel's counts go on",
+  "when the disk with QEMU's log is full, all lines in the log are counted and the kernel's counts continue",
   liveTest(),
   async (t) => {
-    const folder = disk(t);
-    const [agent, guest, log] = await followed(folder, 'full-log');
+    const folder = mountDisk(t);
+    const [agent, guest, log] = await startLoggingGuest(folder, 'full-log');
     for (let waits = 0; freeBytes(folder) > 0; waits++) {
       assert.ok(waits < 400, 'the disk does not fill up');
       await sleep(100);
     }
     const atFull = ioExits(await agent.scrape(), 'full-log');
-    await agent.scrapeUntil('the kernel', (samples) => ioExits(samples, 'full-log') > atFull + 1000);
+    await agent.scrapeUntil('exits in the kernel trace', (samples) => ioExits(samples, 'full-log') > atFull + 1000);
     const lines = linesIn(log);
-    const samples = await agent.scrapeUntil('the log', (now) => inLog(now, 'full-log') >= lines);
-    const counted = inLog(samples, 'full-log');
-    assert.ok(counted - lines <= 1, `counted ${counted}, in the log ${lines}`); // a line that the end of the disk cuts
-    assert.ok(inLog(samples, 'full-log') < ioExits(samples, 'full-log'));
-    // Whoever runs the host makes room.
+    const samples = await agent.scrapeUntil('all lines of the log', (now) => countedInLog(now, 'full-log') >= lines);
+    const counted = countedInLog(samples, 'full-log');
+    // The full disk may have cut the last line.
+    assert.ok(counted - lines <= 1, `counted ${counted}, lines in the log ${lines}`);
+    assert.ok(countedInLog(samples, 'full-log') < ioExits(samples, 'full-log'));
+    // The operator makes room.
     truncateSync(log);
-    await agent.scrapeUntil('it goes on', (now) => inLog(now, 'full-log') > lines + 1000);
+    await agent.scrapeUntil('more events from the log', (now) => countedInLog(now, 'full-log') > lines + 1000);
     await guest.kill();
-    const all = await agent.scrapeUntil('all of the kernel', (now) => ioExits(now, 'full-log') - guest.rounds() >= 0);
-    assert.ok(ioExits(all, 'full-log') - guest.rounds() <= 1);
+    const written = guest.writesDone();
+    const all = await agent.scrapeUntil('all exits in the kernel trace', (now) => ioExits(now, 'full-log') >= written);
+    assert.ok(ioExits(all, 'full-log') - written <= 1);
     await agent.stop();
   },
 );
 
-test("QEMU's log is removed while QEMU writes it: it is read on", liveTest(), async (t) => {
+test("QEMU's log is read to its end even if it is removed while QEMU writes it", liveTest(), async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'removed-log-'));
   t.after(() => rmSync(folder, { recursive: true }));
   mkdirSync(join(folder, 'logs'));
-  const [agent, guest] = await followed(join(folder, 'logs'), 'no-log');
+  const [agent, guest] = await startLoggingGuest(join(folder, 'logs'), 'no-log');
   rmSync(join(folder, 'logs'), { recursive: true });
   await sleep(1000);
   await guest.kill();
-  // QEMU's log is behind the guest by nothing: it writes a line, then lets the guest go on.
-  const samples = await agent.scrapeUntil('all of it', (now) => inLog(now, 'no-log') >= guest.rounds(), 20_000);
-  assert.ok(inLog(samples, 'no-log') - guest.rounds() <= 1);
-  assert.ok(ioExits(samples, 'no-log') - guest.rounds() <= 1);
+  // QEMU writes a line before the guest continues, so the log is never behind the guest.
+  const written = guest.writesDone();
+  const samples = await agent.scrapeUntil('the whole log', (now) => countedInLog(now, 'no-log') >= written, 20_000);
+  assert.ok(countedInLog(samples, 'no-log') - written <= 1);
+  assert.ok(ioExits(samples, 'no-log') - written <= 1);
   await agent.stop();
 });

@@ -1,28 +1,30 @@
-/** The agent does not get what it asks the system for: file descriptors, memory, address space. */
+/** The agent runs out of file descriptors, memory or address space. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAgentToEnd, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
 import { endAll } from '../../support/end-later.js';
-import { assertCountsExactly, ioExits, isUp, liveTest, PORT_WRITES } from '../../support/guest/agent-checks.js';
-import { memoryGroup, needsMemoryCgroup } from '../../support/guest/memory-cgroup.js';
+import { assertCountsExactly, ioExits, isReadingTracefs } from '../../support/guest/agent-checks.js';
+import { liveTest } from '../../support/guest/live-test.js';
+import { createMemoryCgroup, needsMemoryCgroup } from '../../support/guest/memory-cgroup.js';
 import { startGuest } from '../../support/guest/start-guest.js';
+
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 afterEach(endAll);
 
 const limit = (name: string, value: number | string) => ['prlimit', `--${name}=${value}`];
-const filesOf = (pid: number | undefined) => readdirSync(`/proc/${pid}/fd`).length;
+const openFiles = (pid: number | undefined) => readdirSync(`/proc/${pid}/fd`).length;
 
-const FILES = 256;
+const MAX_FILES = 256;
 
 test(
-  'fewer file descriptors than it takes to load the program: one line says which limit to raise',
+  'fewer file descriptors than loading the program needs: one line names the limit to raise',
   liveTest('prlimit'),
   async () => {
     for (const files of [40, 80, 120, 159]) {
@@ -38,15 +40,14 @@ test(
 );
 
 test(
-  'too few file descriptors to start: one line says so, and nothing is left behind',
+  'too few file descriptors to start: one line reports that, and nothing is left behind',
   liveTest('prlimit'),
   async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'many-logs-'));
-    t.after(() => rmSync(folder, { recursive: true }));
-    for (let log = 0; log < FILES; log++) writeFileSync(join(folder, `${log}.log`), '');
+    const folder = temporaryFolder(t, 'many-logs');
+    for (let log = 0; log < MAX_FILES; log++) writeFileSync(join(folder, `${log}.log`), '');
     const instance = uniqueInstance();
     const args = [`--tracefs.instance=${instance}`, `--qemu.log=${folder}/*.log`];
-    const { code, stderr } = await runAgentToEnd(args, limit('nofile', FILES));
+    const { code, stderr } = await runAgentToEnd(args, limit('nofile', MAX_FILES));
     assert.equal(code, 2, stderr);
     assert.match(stderr, /^kvm-exit-exporter: .*too many open files.*ulimit -n.*$/m);
     assert.doesNotMatch(stderr, /^ +at /m);
@@ -54,28 +55,28 @@ test(
   },
 );
 
-const HANGERS_ON = 400;
+const IDLE_CONNECTIONS = 400;
 
 test(
-  'more connections than file descriptors: scrapes and counts go on, no VM is taken for gone',
+  'more connections than file descriptors: scrapes and counts continue, and no VM is reported as stopped',
   liveTest('prlimit'),
   async () => {
-    const agent = await startAgent({ prefix: limit('nofile', FILES) });
+    const agent = await startAgent({ prefix: limit('nofile', MAX_FILES) });
     const guest = startGuest({ name: 'long-runner', steps: [{ forever: { out: 0x80 } }] });
     await agent.scrapeUntil('long-runner', (samples) => ioExits(samples, 'long-runner') > 0);
     const { port } = new URL(agent.url);
     const sockets: Socket[] = [];
-    for (let opened = 0; opened < HANGERS_ON; opened++) {
+    for (let opened = 0; opened < IDLE_CONNECTIONS; opened++) {
       const socket = connect(Number(port), '127.0.0.1').on('error', () => {});
       await once(socket, 'connect');
-      socket.write('GET /metrics HTTP/1.1\r\n'); // and never the rest
+      socket.write('GET /metrics HTTP/1.1\r\n'); // the rest of the request never follows
       sockets.push(socket);
     }
     await assertCountsExactly(agent, 'among-many');
-    await sleep(4500); // two scans, and two looks at the instance
-    assert.ok(filesOf(agent.process.pid) < FILES);
+    await sleep(4500); // two scans of /proc and two checks of the tracing instance
+    assert.ok(openFiles(agent.process.pid) < MAX_FILES);
     const before = ioExits(await agent.scrape(), 'long-runner');
-    await agent.scrapeUntil('it still counts', (samples) => ioExits(samples, 'long-runner') > before);
+    await agent.scrapeUntil('more exits', (samples) => ioExits(samples, 'long-runner') > before);
     assert.doesNotMatch(agent.log(), /"VM stopped" vm=long-runner|level=warn/);
     for (const socket of sockets) socket.destroy();
     await guest.kill();
@@ -84,15 +85,15 @@ test(
 );
 
 test(
-  'no file descriptor left while it runs: nothing ends, and all is as before once there are some',
+  'no file descriptor left while the agent runs: nothing is lost, and it recovers once there are some',
   liveTest('prlimit'),
   async () => {
     const agent = await startAgent();
     const guest = startGuest({ name: 'files-gone', steps: [{ forever: { out: 0x80 } }] });
     await agent.scrapeUntil('files-gone', (samples) => ioExits(samples, 'files-gone') > 0);
-    const connection = await fetch(agent.url); // kept alive, so that it can be asked on
-    await connection.text();
-    const files = filesOf(agent.process.pid);
+    const response = await fetch(agent.url); // opens a connection that stays alive for later scrapes
+    await response.text();
+    const files = openFiles(agent.process.pid);
     const setLimit = (count: number) => execFileSync('prlimit', [`--pid=${agent.process.pid}`, `--nofile=${count}:`]);
     setLimit(Math.floor(files / 2));
     await sleep(4500);
@@ -101,19 +102,19 @@ test(
     assert.doesNotMatch(agent.log(), /"VM stopped" vm=files-gone/);
     await guest.kill();
     const samples = await agent.scrapeUntil(
-      'all of it',
-      (now) => Math.abs(ioExits(now, 'files-gone') - guest.rounds()) <= 1,
+      'all exits',
+      (now) => Math.abs(ioExits(now, 'files-gone') - guest.writesDone()) <= 1,
     );
-    assert.ok(isUp(samples));
+    assert.ok(isReadingTracefs(samples));
     assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
     await assertCountsExactly(agent, 'with-files-again');
     await agent.stop();
   },
 );
 
-test('no memory for the buffers: the kernel refuses, and it says what to do', liveTest(), async () => {
+test('no memory for the ring buffers: the agent ends and says what to do', liveTest(), async () => {
   const instance = uniqueInstance();
-  // More than any machine has: the kernel looks before it takes any.
+  // More memory than any machine has. The kernel checks that before it allocates any.
   const { code, stderr } = await runAgentToEnd([`--tracefs.instance=${instance}`, '--tracefs.buffer-size=4096GiB']);
   assert.equal(code, 2, stderr);
   assert.match(stderr, /^kvm-exit-exporter: .*no memory for the buffers; give a smaller --tracefs.buffer-size\n$/);
@@ -121,7 +122,7 @@ test('no memory for the buffers: the kernel refuses, and it says what to do', li
 });
 
 test(
-  'address space used up while it runs: it dies as by kill -9, and the next start takes over',
+  'address space runs out while the agent runs: Node.js aborts, and the next start takes over its instance',
   liveTest('prlimit'),
   async () => {
     const agent = await startAgent();
@@ -132,24 +133,24 @@ test(
       died = true;
     });
     for (let scrapes = 0; scrapes < 200 && !died; scrapes++) await agent.scrape().catch(() => {});
-    agent.process.kill('SIGKILL'); // where it could do without more
+    agent.process.kill('SIGKILL'); // in case that it did not need more address space
     await ended;
     const next = await startAgent({ instance: agent.instance });
-    await assertCountsExactly(next, 'after-no-memory', PORT_WRITES);
+    await assertCountsExactly(next, 'after-no-memory');
     await next.stop();
   },
 );
 
-const MEMORY = 256 << 20;
+const MEMORY_BYTES = 256 << 20;
 
-test("its cgroup's memory used up by a neighbour while it runs: the kernel kills it, and the next start takes over", {
+test('another process uses up the memory of the cgroup: the kernel kills the agent, and the next start takes over', {
   ...liveTest(),
   skip: liveTest().skip || needsMemoryCgroup().skip,
 }, async () => {
-  const group = memoryGroup(MEMORY);
-  const agent = await startAgent({ prefix: group.prefix });
+  const cgroup = createMemoryCgroup(MEMORY_BYTES);
+  const agent = await startAgent({ prefix: cgroup.prefix });
   await assertCountsExactly(agent, 'within-its-memory');
-  await group.exhaust(once(agent.process, 'close'));
+  await cgroup.exhaust(once(agent.process, 'close'));
   assert.equal(agent.process.signalCode, 'SIGKILL');
   assert.ok(tracingInstances().includes(agent.instance));
   const next = await startAgent({ instance: agent.instance });

@@ -1,4 +1,4 @@
-/** Those who fetch or get the figures go away and come back: nothing that was counted meanwhile is missing then. */
+/** Prometheus and OTLP receivers go away and come back: all counts of the meantime arrive. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { afterEach, test } from 'node:test';
@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent/agent.js';
 import { endAll, endLater } from '../../support/end-later.js';
 import { freePort } from '../../support/free-port.js';
-import { assertCountsExactly, liveTest, PORT_WRITES, says } from '../../support/guest/agent-checks.js';
+import { assertCountsExactly, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';
+import { liveTest } from '../../support/guest/live-test.js';
 import { metricOf, type Received, startReceiver } from '../../support/prometheus/otlp-receiver.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';
 
@@ -14,7 +15,7 @@ afterEach(endAll);
 
 const QEMU_IO = { layer: 'qemu', reason: 'KVM_EXIT_IO' } as const;
 
-/** Exits of a VM in a request, undefined where it has none. */
+/** Port I/O exits of a VM in an OTLP request; undefined if it has none. */
 function exitsIn(request: Received, vm: string): number | undefined {
   const points = metricOf(request, 'kvm.exits')?.points.filter(
     ({ attributes: { vm: ofVm, layer, reason } }) =>
@@ -23,12 +24,12 @@ function exitsIn(request: Received, vm: string): number | undefined {
   return points?.length ? points.reduce((sum, { value }) => sum + value, 0) : undefined;
 }
 
-for (const [temporality, sumUp] of [
+for (const [temporality, total] of [
   ['cumulative', (values: readonly number[]) => values.at(-1) ?? 0],
   ['delta', (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0)],
 ] as const)
   test(
-    `the OTLP receiver goes and comes back (${temporality}): all that was counted meanwhile arrives`,
+    `the OTLP receiver goes away and comes back (${temporality}): all counts of the meantime arrive`,
     liveTest(),
     async () => {
       const first = await startReceiver();
@@ -43,11 +44,11 @@ for (const [temporality, sumUp] of [
       await first.atLeast(1);
       await first.stop();
       await assertCountsExactly(agent, 'unsent');
-      await says(agent, /level=(warn|error) .*OTLP/i);
+      await waitForLog(agent, /level=(warn|error) .*OTLP/i);
       const second = await startReceiver({ port });
-      const received = () => sumUp(second.requests.map((request) => exitsIn(request, 'unsent') ?? 0));
+      const received = () => total(second.requests.map((request) => exitsIn(request, 'unsent') ?? 0));
       for (let waits = 0; received() < PORT_WRITES + 1; waits++) {
-        assert.ok(waits < 300, `${received()} arrived\n${agent.log()}`);
+        assert.ok(waits < 300, `${received()} of ${PORT_WRITES + 1} exits arrived\n${agent.log()}`);
         await sleep(100);
       }
       assert.equal(received(), PORT_WRITES + 1);
@@ -57,55 +58,51 @@ for (const [temporality, sumUp] of [
   );
 
 test(
-  'Prometheus killed in the middle of scraping: the agent goes on, and the next Prometheus has every count',
+  'Prometheus is killed while it scrapes: the agent continues, and the next Prometheus has every count',
   liveTest('prometheus'),
   async () => {
     const agent = await startAgent();
     const { host } = new URL(agent.url);
     const options = { target: host, rules: [], interval: '200ms' };
     const killed = await Prometheus.start(options);
-    const killedIsEnded = endLater(() => killed.stop());
+    const forgetKilled = endLater(() => killed.stop());
     await sleep(300 * Math.random());
-    killedIsEnded();
+    forgetKilled();
     await killed.stop(); // SIGKILL
     await assertCountsExactly(agent, 'unscraped');
     const prometheus = await Prometheus.start(options);
-    const isEnded = endLater(() => prometheus.stop());
+    const forget = endLater(() => prometheus.stop());
     const query = 'sum(kvm_exits_total{vm="unscraped", layer="qemu", reason="KVM_EXIT_IO"})';
     let value: number | undefined;
     for (let waits = 0; value === undefined; waits++) {
-      assert.ok(waits < 200, 'Prometheus never has it');
+      assert.ok(waits < 200, 'Prometheus does not get the counts');
       await sleep(100);
       value = (await prometheus.query(query))[0]?.values[0];
     }
     assert.equal(value, PORT_WRITES + 1);
-    isEnded();
+    forget();
     await prometheus.stop();
     await agent.stop();
   },
 );
 
-test('scrapers that ask and do not stay for the answer: it counts on', liveTest(), async () => {
+test('the agent continues to count while scrapers reset their connections', liveTest(), async () => {
   const agent = await startAgent();
   const { port } = new URL(agent.url);
-  for (let asked = 0; asked < 100; asked++)
+  for (let request = 0; request < 100; request++)
     connect(Number(port), '127.0.0.1', function (this: import('node:net').Socket) {
       this.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n', () => this.resetAndDestroy());
     }).on('error', () => {});
-  await assertCountsExactly(agent, 'asked-in-vain');
+  await assertCountsExactly(agent, 'during-resets');
   await agent.stop();
 });
 
-test(
-  'a receiver that never answers, and a port where nobody is: it ends in time all the same',
-  liveTest(),
-  async () => {
-    const silent = await startReceiver({ status: () => undefined });
-    for (const port of [silent.port, await freePort()]) {
-      const agent = await startAgent({ args: [`--otlp.endpoint=http://127.0.0.1:${port}`, '--otlp.interval=500ms'] });
-      await assertCountsExactly(agent, `unanswered-${port}`);
-      await agent.stop();
-    }
-    await silent.stop();
-  },
-);
+test('the agent ends in time although the OTLP receiver never answers or does not listen', liveTest(), async () => {
+  const silent = await startReceiver({ status: () => undefined });
+  for (const port of [silent.port, await freePort()]) {
+    const agent = await startAgent({ args: [`--otlp.endpoint=http://127.0.0.1:${port}`, '--otlp.interval=500ms'] });
+    await assertCountsExactly(agent, `unanswered-${port}`);
+    await agent.stop();
+  }
+  await silent.stop();
+});

@@ -1,28 +1,27 @@
-/** /proc changes while it is read: processes, threads and VMs begin and end all the time. */
+/** /proc changes while the agent reads it: processes, threads and VMs start and end all the time. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeInstance, startAgent, uniqueInstance } from '../../support/agent/agent.js';
+import { removeInstance, startAgent } from '../../support/agent/agent.js';
 import { reportOf } from '../../support/agent/run-agent.js';
-import { endAll, endLater } from '../../support/end-later.js';
-import { assertCountsExactly, ioExits, killed, liveTest, PORT_WRITES } from '../../support/guest/agent-checks.js';
+import { endAll } from '../../support/end-later.js';
+import { assertCountsExactly, ioExits, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';
 import { runShortLivedGuests, startProcessChurn } from '../../support/guest/churn.js';
+import { liveTest } from '../../support/guest/live-test.js';
 import { startGuest } from '../../support/guest/start-guest.js';
-import { MAIN } from '../../support/paths.js';
+import { startProgram } from '../../support/guest/start-program.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
 
 afterEach(endAll);
 
-test('VMs and other processes start and end all the time: every exit is counted, none twice', liveTest(), async () => {
+test('VMs and processes start and end all the time: every exit is counted exactly once', liveTest(), async () => {
   const agent = await startAgent();
-  const stopStorm = startProcessChurn();
-  const names = await runShortLivedGuests('storm', 2);
-  await stopStorm();
-  const samples = await agent.scrapeUntil('all of them', (now) =>
+  const stopChurn = startProcessChurn();
+  const names = await runShortLivedGuests('churn', 2);
+  await stopChurn();
+  const samples = await agent.scrapeUntil('the exits of all guests', (now) =>
     names.every((name) => ioExits(now, name) >= PORT_WRITES + 1),
   );
   for (const name of names) assert.equal(ioExits(samples, name), PORT_WRITES + 1);
@@ -30,23 +29,17 @@ test('VMs and other processes start and end all the time: every exit is counted,
   await agent.stop();
 });
 
-test('the same while it records: what it saves of /proc names them all', liveTest(), async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'storm-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const instance = uniqueInstance();
-  const args = ['record', '-o', join(folder, 'recording'), `--tracefs.instance=${instance}`];
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const ended = once(child, 'close');
-  const isEnded = endLater(() => killed(child, instance));
-  await once(child.stderr, 'data'); // it records
-  const stopStorm = startProcessChurn();
-  const names = await runShortLivedGuests('taped', 1);
-  await stopStorm();
-  child.kill('SIGINT');
-  await ended;
-  isEnded();
-  assert.ok(!removeInstance(instance));
-  assert.equal(child.exitCode, 0);
+test('the same while record runs: the processes that it saves name every VM', liveTest(), async (t) => {
+  const folder = temporaryFolder(t, 'churn');
+  const recorder = startProgram(['record', '-o', join(folder, 'recording')]);
+  await waitForLog(recorder, 'msg=recording');
+  const stopChurn = startProcessChurn();
+  const names = await runShortLivedGuests('recorded', 1);
+  await stopChurn();
+  recorder.process.kill('SIGINT');
+  await recorder.ended();
+  assert.ok(!removeInstance(recorder.instance));
+  assert.equal(recorder.process.exitCode, 0);
   const { exits } = reportOf(join(folder, 'recording'));
   for (const name of names) {
     const own = exits.filter(({ vm, reason }) => vm === name && reason === 'KVM_EXIT_IO');
@@ -58,23 +51,21 @@ test('the same while it records: what it saves of /proc names them all', liveTes
   }
 });
 
-/** What the agent reads of a process, taken from this one: real files, whose folder can be taken away at any moment. */
-const OF_PROCESS = ['cmdline', 'comm', 'cgroup', 'stat', 'status'];
+/** Files of a process that the agent reads. Copies of real ones make a /proc whose folders can vanish at any moment. */
+const PROCESS_FILES = ['cmdline', 'comm', 'cgroup', 'stat', 'status'];
 
 test(
-  'files of /proc vanish between listing and reading, or have only half of their text: it serves on',
+  'files of /proc vanish between listing and reading or are cut short: the agent continues to serve',
   liveTest(),
   async (t) => {
-    const procfs = mkdtempSync(join(tmpdir(), 'vanishing-proc-'));
-    t.after(() => rmSync(procfs, { recursive: true, force: true }));
+    const procfs = temporaryFolder(t, 'vanishing-proc');
     writeFileSync(join(procfs, 'loadavg'), '0.1 0.1 0.1 1/100 400\n');
     const guest = startGuest({ name: 'model', steps: [{ forever: { out: 0x80 } }] });
-    const model = mkdtempSync(join(tmpdir(), 'model-proc-'));
-    t.after(() => rmSync(model, { recursive: true }));
+    const model = temporaryFolder(t, 'model-proc');
     await sleep(300);
     const tid = String(guest.pid);
     mkdirSync(join(model, 'task', tid), { recursive: true });
-    for (const file of OF_PROCESS) {
+    for (const file of PROCESS_FILES) {
       cpSync(`/proc/${guest.pid}/${file}`, join(model, file));
       if (file !== 'cmdline') cpSync(`/proc/${guest.pid}/${file}`, join(model, 'task', tid, file));
     }
@@ -95,32 +86,27 @@ test(
       if (round % 500 === 0) await agent.scrape();
     }
     rmSync(procfs, { recursive: true });
-    await sleep(2500); // a scan without any /proc
+    await sleep(2500); // long enough for a scan while there is no /proc
     mkdirSync(procfs);
-    await agent.scrapeUntil('all gone', (samples) => samples.of('kvm_vm_info').length === 0);
+    await agent.scrapeUntil('no VMs', (samples) => samples.of('kvm_vm_info').length === 0);
     assert.doesNotMatch(agent.log(), /^ +at /m);
     await agent.stop();
   },
 );
 
-test(
-  "/proc of the host has nothing to say of a VM: its exits are counted all the same, as nobody's",
-  liveTest(),
-  async (t) => {
-    const procfs = mkdtempSync(join(tmpdir(), 'no-proc-'));
-    t.after(() => rmSync(procfs, { recursive: true }));
-    const agent = await startAgent({ args: [`--path.procfs=${procfs}`] });
-    await startGuest({ name: 'unseen', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
-    await agent.scrapeUntil("as nobody's", (samples) => ioExits(samples, '') >= PORT_WRITES + 1);
-    assert.equal(ioExits(await agent.scrape(), 'unseen'), 0);
-    await agent.stop();
-  },
-);
+test('exits of a VM that is not in /proc are counted under an empty name', liveTest(), async (t) => {
+  const procfs = temporaryFolder(t, 'empty-proc');
+  const agent = await startAgent({ args: [`--path.procfs=${procfs}`] });
+  await startGuest({ name: 'unseen', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
+  await agent.scrapeUntil('exits without a name', (samples) => ioExits(samples, '') >= PORT_WRITES + 1);
+  assert.equal(ioExits(await agent.scrape(), 'unseen'), 0);
+  await agent.stop();
+});
 
-test('it starts while VMs start and end', liveTest(), async () => {
-  const killed = [0, 1].map((index) => startGuest({ name: `early-${index}`, steps: [{ forever: { out: 0x80 } }] }));
+test('the agent starts while VMs start and end', liveTest(), async () => {
+  const guests = [0, 1].map((index) => startGuest({ name: `early-${index}`, steps: [{ forever: { out: 0x80 } }] }));
   const starting = startAgent();
-  for (const guest of killed) {
+  for (const guest of guests) {
     await sleep(150 * Math.random());
     await guest.kill();
   }

@@ -1,4 +1,4 @@
-/** Processes and VMs that come and go all the time. */
+/** Load from processes and VMs that start and end all the time. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,28 +6,31 @@ import { endLater } from '../end-later.js';
 import { PORT_WRITES } from './agent-checks.js';
 import { startGuest } from './start-guest.js';
 
-/** Hundreds of processes a second. Returns what ends it. */
+/** Starts and ends hundreds of processes a second. Returns a function that stops it. */
 export function startProcessChurn(): () => Promise<void> {
-  const storm = spawn('sh', ['-c', 'while :; do (:) & (exec true) & (:) & wait; done'], { stdio: 'ignore' });
-  const ended = once(storm, 'close');
+  const shell = spawn('sh', ['-c', 'while :; do (:) & (exec true) & (:) & wait; done'], { stdio: 'ignore' });
+  const ended = once(shell, 'close');
   const stop = async () => {
-    storm.kill('SIGKILL');
+    shell.kill('SIGKILL');
     await ended;
   };
-  const isEnded = endLater(stop);
+  const forget = endLater(stop);
   return async () => {
-    isEnded();
+    forget();
     await stop();
   };
 }
 
-/** Runs guests, two at a time, beside others that are killed in the middle of it. Returns the names of those that come to their end. */
+/**
+ * Runs guests, two at a time, that each do {@link PORT_WRITES} port writes. Beside each of them another guest runs,
+ * which is killed halfway. Returns the names of the guests that ran to their end.
+ */
 export async function runShortLivedGuests(prefix: string, pairs: number): Promise<string[]> {
   const names = Array.from({ length: 2 * pairs }, (_, index) => `${prefix}-${index}`);
-  const run = async (name: string, other: number) => {
+  const run = async (name: string, indexInPair: number) => {
     const guest = startGuest({ name, steps: [{ out: 0x80, times: PORT_WRITES }] });
     const killed = startGuest({ name: `${name}-killed`, steps: [{ forever: { out: 0x80 } }] });
-    await sleep(100 * other + 100 * Math.random());
+    await sleep(100 * indexInPair + 100 * Math.random());
     await killed.kill();
     await guest.finished();
   };

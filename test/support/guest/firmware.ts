@@ -1,16 +1,18 @@
 /**
- * Guests whose exits are known by construction: 64 KiB firmware images for QEMU's `-bios` that do so many port reads, port writes ...
- * and nothing else. There is no other firmware, so the exits of the whole run are the steps', and one for the last
- * `out 0x501`, which ends QEMU (isa-debug-exit) with {@link GUEST_EXIT_STATUS}.
+ * Guests whose exits are known by construction: 64 KiB firmware images for QEMU's `-bios`. Such an image does a given
+ * number of port reads, port writes and the like, and nothing else. It replaces the firmware of QEMU, so the exits of a
+ * whole run are those of its steps and one for the final `out 0x501`, which makes QEMU's isa-debug-exit device end QEMU
+ * with {@link GUEST_EXIT_STATUS}.
  *
- *   F000:0000   where further CPUs start: mov ds .. their steps .. lock inc [0x6000] .. hlt
- *   F000:xxxx   the first CPU: unreal mode if need be .. its steps .. out 0x501
- *   F000:FFF0   reset vector: jmp far to the first CPU
+ *   F000:0000   secondary CPUs start here: mov ds .. their steps .. lock inc [0x6000] .. hlt
+ *   F000:xxxx   first CPU: unreal mode if its steps need it .. its steps .. out 0x501
+ *   F000:FFF0   reset vector: jmp far to the code of the first CPU
  *
- * 16-bit code; opcodes as in the Intel SDM, volume 2. 66 before an instruction makes its operands 32 bits wide, 67 its addresses,
- * 64 takes FS as segment.
+ * The code is 16-bit code with the opcodes of the Intel SDM, volume 2. The prefix 66 makes the operands of an
+ * instruction 32 bits wide, 67 makes its addresses 32 bits wide, and 64 selects FS as its segment.
  */
 
+/** Something that a CPU of the guest does. */
 export type Step =
   | { readonly out: number; readonly times: number }
   | { readonly in: number; readonly times: number }
@@ -19,9 +21,12 @@ export type Step =
   | { readonly cpuid: true; readonly times: number }
   /** Reads each of the 65,536 ports once. */
   | { readonly readEveryPort: true }
-  /** Counts its rounds in RAM, at {@link ROUNDS}. */
+  /** Writes to a port without end. The guest counts the writes in RAM, at {@link WRITE_COUNTER}. */
   | { readonly forever: { readonly out: number } }
-  /** So many writes at each tick of the APIC's timer, asleep (HLT) in between; counted at {@link ROUNDS}, too. No `ticks`: forever. */
+  /**
+   * Writes to a port `times` times at each tick of the APIC timer and halts in between; without `ticks`, it never ends.
+   * The guest counts these writes at {@link WRITE_COUNTER}, too.
+   */
   | {
       readonly bursts: {
         readonly out: number;
@@ -31,14 +36,18 @@ export type Step =
       };
     };
 
-export interface Guest {
+/** What a firmware image does. */
+export interface GuestProgram {
   /** What the first CPU does. */
   readonly steps: readonly Step[];
-  /** What each further CPU does, before the first one ends the guest: the first waits for all of them. */
-  readonly others?: { readonly cpus: number; readonly steps: readonly Step[] };
+  /**
+   * How many secondary CPUs there are, and what each of them does. The first CPU waits for them before it ends the
+   * guest.
+   */
+  readonly secondary?: { readonly cpus: number; readonly steps: readonly Step[] };
 }
 
-/** isa-debug-exit makes (value << 1) | 1 of what is written to it. */
+/** Exit status of QEMU. isa-debug-exit derives it from the value that the guest writes: (value << 1) | 1. */
 export const GUEST_EXIT_STATUS = 33;
 const EXIT_PORT = 0x501;
 const EXIT_VALUE = GUEST_EXIT_STATUS >> 1;
@@ -46,11 +55,11 @@ const EXIT_VALUE = GUEST_EXIT_STATUS >> 1;
 const SIZE = 0x10000;
 const SEGMENT = 0xf000;
 const RESET_VECTOR = 0xfff0;
-/** A byte of RAM in which the further CPUs count themselves done. */
-const DONE = 0x6000;
+/** Address of a byte in RAM that each secondary CPU increments when its steps are done. */
+const DONE_COUNTER = 0x6000;
 const STACK = 0x7000;
-/** Rounds of `forever`, 32 bits. */
-export const ROUNDS = 0x5000;
+/** Address in RAM of the 32-bit counter of port writes that `forever` and `bursts` keep. */
+export const WRITE_COUNTER = 0x5000;
 const APIC = {
   endOfInterrupt: 0xfee000b0,
   spurious: 0xfee000f0,
@@ -59,36 +68,41 @@ const APIC = {
   timerStart: 0xfee00380,
   timerDivide: 0xfee003e0,
 };
-/** Of the timer's interrupt. */
-const VECTOR = 0x20;
-/** To all but self: INIT; and start at page 0xF0, which is F000:0000. */
-const INIT_OTHERS = 0x000c4500;
-const START_OTHERS = 0x000c46f0;
+/** Interrupt vector of the APIC timer. */
+const TIMER_VECTOR = 0x20;
+/** APIC command for all CPUs but the sender: INIT. */
+const INIT_SECONDARY = 0x000c4500;
+/** APIC command for all CPUs but the sender: start at page 0xF0, which is F000:0000. */
+const START_SECONDARY = 0x000c46f0;
 
-export function guestFirmware({ steps, others }: Guest): Buffer {
+export function guestFirmware({ steps, secondary }: GuestProgram): Buffer {
   const image = Buffer.alloc(SIZE, 0xf4); // hlt
-  const otherCode = others === undefined ? [] : otherCpu(others.steps);
-  const first = otherCode.length;
-  // Tables behind the code: where that ends is known once it is written with any address.
-  const gdt = align(first + firstCpu(0, steps, others?.cpus ?? 0).length, 8);
+  const secondaryCode = secondary === undefined ? [] : secondaryCpu(secondary.steps);
+  const first = secondaryCode.length;
+  // The descriptor table follows the code. The length of the code does not depend on the address in it, so any address
+  // will do here.
+  const gdt = align(first + firstCpu(0, steps, secondary?.cpus ?? 0).length, 8);
   const gdtr = gdt + 16;
-  place(image, 0, otherCode);
-  place(image, first, firstCpu(gdtr, steps, others?.cpus ?? 0));
+  place(image, 0, secondaryCode);
+  place(image, first, firstCpu(gdtr, steps, secondary?.cpus ?? 0));
   place(image, gdt, [...quad(0n), ...quad(FLAT_DATA), ...word(15), ...long(SEGMENT * 16 + gdt)]);
   place(image, RESET_VECTOR, [0xea, ...word(first), ...word(SEGMENT)]); // jmp far
   return image;
 }
 
-/** Data, writable, base 0, limit 4 GiB; marked accessed already, as the table is in ROM. */
+/**
+ * Segment descriptor: writable data, base 0, limit 4 GiB. It is marked as accessed, because the CPU cannot mark it in
+ * ROM.
+ */
 const FLAT_DATA = 0x00cf93000000ffffn;
 
-function firstCpu(gdtr: number, steps: readonly Step[], others: number): number[] {
+function firstCpu(gdtr: number, steps: readonly Step[], secondaryCpus: number): number[] {
   return [
     ...prologue(),
-    ...(others > 0 || needsUnrealMode(steps) ? unrealMode(gdtr) : []),
-    ...(others > 0 ? startOthers() : []),
+    ...(secondaryCpus > 0 || needsUnrealMode(steps) ? unrealMode(gdtr) : []),
+    ...(secondaryCpus > 0 ? startSecondaryCpus() : []),
     ...steps.flatMap(code),
-    ...(others > 0 ? waitFor(others) : []),
+    ...(secondaryCpus > 0 ? waitForSecondaryCpus(secondaryCpus) : []),
     ...[0xba, ...word(EXIT_PORT)], //    mov dx, 0x501
     ...[0xb0, EXIT_VALUE], //            mov al, 16
     ...[0xee], //                        out dx, al
@@ -96,12 +110,12 @@ function firstCpu(gdtr: number, steps: readonly Step[], others: number): number[
   ];
 }
 
-function otherCpu(steps: readonly Step[]): number[] {
+function secondaryCpu(steps: readonly Step[]): number[] {
   if (needsUnrealMode(steps)) throw new Error('only the first CPU can reach memory above 1 MiB');
   return [
     ...prologue(),
     ...steps.flatMap(code),
-    ...[0xf0, 0xfe, 0x06, ...word(DONE)], // lock inc byte [0x6000]
+    ...[0xf0, 0xfe, 0x06, ...word(DONE_COUNTER)], // lock inc byte [0x6000]
     ...halt(),
   ];
 }
@@ -120,7 +134,10 @@ function needsUnrealMode(steps: readonly Step[]): boolean {
   return steps.some((step) => 'mmioRead' in step || 'mmioWrite' in step || 'bursts' in step);
 }
 
-/** Real mode, but FS reaches all 4 GiB: loaded in protected mode, its limit stays. */
+/**
+ * Enters unreal mode: real mode in which FS reaches all 4 GiB, because it keeps the limit that it was loaded with in
+ * protected mode.
+ */
 function unrealMode(gdtr: number): number[] {
   return [
     ...[0xb8, ...word(SEGMENT)], //             mov ax, 0xf000
@@ -138,26 +155,26 @@ function unrealMode(gdtr: number): number[] {
   ];
 }
 
-/** INIT, a moment's wait, start, wait, start: a CPU that runs already ignores the second. */
-function startOthers(): number[] {
-  const send = (command: number) => set(APIC.icr, command);
+/** Starts the secondary CPUs: INIT, wait, start, wait, start. A CPU that runs already ignores the second start. */
+function startSecondaryCpus(): number[] {
+  const send = (command: number) => store(APIC.icr, command);
   const wait = [
     ...[0x66, 0xb9, ...long(2000)], //    mov ecx, 2000
     ...loopEcx([]),
   ];
-  return [...send(INIT_OTHERS), ...wait, ...send(START_OTHERS), ...wait, ...send(START_OTHERS)];
+  return [...send(INIT_SECONDARY), ...wait, ...send(START_SECONDARY), ...wait, ...send(START_SECONDARY)];
 }
 
-/** Needs unreal mode. */
-function set(address: number, value: number): number[] {
+/** Stores a 32-bit value at any address; needs unreal mode. */
+function store(address: number, value: number): number[] {
   return [
     ...[0x66, 0xbf, ...long(address)], //                      mov edi, address
     ...[0x64, 0x67, 0x66, 0xc7, 0x07, ...long(value)], //      mov dword [fs:edi], value
   ];
 }
 
-function waitFor(cpus: number): number[] {
-  const compare = [0x80, 0x3e, ...word(DONE), cpus]; //    cmp byte [0x6000], cpus
+function waitForSecondaryCpus(cpus: number): number[] {
+  const compare = [0x80, 0x3e, ...word(DONE_COUNTER), cpus]; //    cmp byte [0x6000], cpus
   return [...compare, 0x75, back(compare)]; //             jne
 }
 
@@ -166,34 +183,37 @@ function code(step: Step): number[] {
   if ('bursts' in step) return bursts(step.bursts);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if (step.times === 0) return [];
-  if ('out' in step) return [0xba, ...word(step.out), ...times(step.times, [0xee])]; // mov dx, port; out dx, al
-  if ('in' in step) return [0xba, ...word(step.in), ...times(step.times, [0xec])]; //   mov dx, port; in al, dx
-  if ('mmioRead' in step) return [0x66, 0xbf, ...long(step.mmioRead), ...times(step.times, [0x64, 0x67, 0x8a, 0x07])]; // mov edi, gpa; mov al, [fs:edi]
-  if ('mmioWrite' in step) return [0x66, 0xbf, ...long(step.mmioWrite), ...times(step.times, [0x64, 0x67, 0x88, 0x07])]; // mov [fs:edi], al
+  if ('out' in step) return [0xba, ...word(step.out), ...repeat(step.times, [0xee])]; // mov dx, port; out dx, al
+  if ('in' in step) return [0xba, ...word(step.in), ...repeat(step.times, [0xec])]; //   mov dx, port; in al, dx
+  // mov edi, gpa; mov al, [fs:edi]
+  if ('mmioRead' in step) return [0x66, 0xbf, ...long(step.mmioRead), ...repeat(step.times, [0x64, 0x67, 0x8a, 0x07])];
+  // mov edi, gpa; mov [fs:edi], al
+  if ('mmioWrite' in step)
+    return [0x66, 0xbf, ...long(step.mmioWrite), ...repeat(step.times, [0x64, 0x67, 0x88, 0x07])];
   return cpuids(step.times);
 }
 
 function forever(port: number): number[] {
-  const once = [0xee, 0x66, 0xff, 0x06, ...word(ROUNDS)]; //    out dx, al; inc dword [0x5000]
+  const once = [0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]; //    out dx, al; inc dword [0x5000]
   return [0xba, ...word(port), ...once, 0xeb, back(once)]; //   mov dx, port .. jmp
 }
 
-/** KVM's APIC counts nanoseconds where it divides by 1. */
-const NS_PER_MS = 1_000_000;
+/** Ticks of KVM's APIC timer in a millisecond: with a divisor of 1 it counts nanoseconds. */
+const TIMER_TICKS_PER_MS = 1_000_000;
 
 function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown }>['bursts']): number[] {
   const once = [
     ...[0x66, 0xb9, ...long(times)], //                                  mov ecx, times
-    ...loopEcx([0xee, 0x66, 0xff, 0x06, ...word(ROUNDS)]), //            out dx, al; inc dword [0x5000]
+    ...loopEcx([0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]), //            out dx, al; inc dword [0x5000]
     ...[0xfb, 0xf4, 0xfa], //                                            sti; hlt; cli
     ...(ticks === undefined ? [] : [0x66, 0x4e]), //                     dec esi
   ];
   return [
-    ...onInterrupt(),
-    ...set(APIC.spurious, 0x1ff),
-    ...set(APIC.timerDivide, 0b1011),
-    ...set(APIC.timer, 0x20000 | VECTOR), // periodic
-    ...set(APIC.timerStart, everyMs * NS_PER_MS),
+    ...installTimerHandler(),
+    ...store(APIC.spurious, 0x1ff), // enables the APIC
+    ...store(APIC.timerDivide, 0b1011), // divisor 1
+    ...store(APIC.timer, 0x20000 | TIMER_VECTOR), // periodic
+    ...store(APIC.timerStart, everyMs * TIMER_TICKS_PER_MS),
     ...[0xba, ...word(out)], //                mov dx, port
     ...[0x66, 0xbe, ...long(ticks ?? 0)], //   mov esi, ticks
     ...once,
@@ -201,22 +221,22 @@ function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown 
   ];
 }
 
-/** Has {@link VECTOR} answered by code that stands here, and is jumped over. */
-function onInterrupt(): number[] {
+/** Installs the handler of {@link TIMER_VECTOR}. The code of the handler stands here and is jumped over. */
+function installTimerHandler(): number[] {
   const handler = [
-    ...[0x66, 0x57, ...set(APIC.endOfInterrupt, 0), 0x66, 0x5f], //    push edi; ..; pop edi
+    ...[0x66, 0x57, ...store(APIC.endOfInterrupt, 0), 0x66, 0x5f], //    push edi; ..; pop edi
     0xcf, //                                                           iret
   ];
   return [
-    ...[0xe8, ...word(handler.length)], //                             call past the handler: leaves its address on the stack
+    ...[0xe8, ...word(handler.length)], //                             call past the handler, which pushes its address
     ...handler,
-    ...[0x8f, 0x06, ...word(VECTOR * 4)], //                           pop word [4 * vector]
-    ...[0xc7, 0x06, ...word(VECTOR * 4 + 2), ...word(SEGMENT)], //     mov word [4 * vector + 2], 0xf000
+    ...[0x8f, 0x06, ...word(TIMER_VECTOR * 4)], //                           pop word [4 * vector]
+    ...[0xc7, 0x06, ...word(TIMER_VECTOR * 4 + 2), ...word(SEGMENT)], //     mov word [4 * vector + 2], 0xf000
   ];
 }
 
-/** mov ecx, count; body; dec ecx; jnz */
-function times(count: number, body: readonly number[]): number[] {
+/** Repeats `body`: mov ecx, count; body; dec ecx; jnz. */
+function repeat(count: number, body: readonly number[]): number[] {
   return [0x66, 0xb9, ...long(count), ...loopEcx(body)];
 }
 
@@ -225,7 +245,7 @@ function loopEcx(body: readonly number[]): number[] {
   return [...once, 0x75, back(once)];
 }
 
-/** CPUID takes ecx and gives it back changed, so edi counts. */
+/** Repeats CPUID. The loop counter is edi, because CPUID reads and overwrites ecx. */
 function cpuids(count: number): number[] {
   const once = [
     ...[0x66, 0x31, 0xc0], //    xor eax, eax
@@ -236,18 +256,19 @@ function cpuids(count: number): number[] {
   return [0x66, 0xbf, ...long(count), ...once, 0x75, back(once)];
 }
 
-/** cli; hlt; jmp */
+/** Stops the CPU for good: cli; hlt; jmp. */
 function halt(): number[] {
   return [0xfa, 0xf4, 0xeb, back([0xfa, 0xf4])];
 }
 
-/** Displacement of a short jump that follows `skipped` and goes back to its start. */
-function back(skipped: readonly number[]): number {
-  return 0x100 - (skipped.length + 2);
+/** Displacement of a short jump that follows `body` and goes back to its start. */
+function back(body: readonly number[]): number {
+  return 0x100 - (body.length + 2);
 }
 
 function place(image: Buffer, at: number, bytes: readonly number[]): void {
-  if (at < RESET_VECTOR && at + bytes.length > RESET_VECTOR) throw new Error('too many steps for an image');
+  if (at < RESET_VECTOR && at + bytes.length > RESET_VECTOR)
+    throw new Error('the steps do not fit into a firmware image');
   image.set(bytes, at);
 }
 

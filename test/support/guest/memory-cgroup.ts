@@ -1,4 +1,4 @@
-/** A group of processes with a limit on its memory, in this machine's own cgroups (v2, or v1 where the memory controller is there). */
+/** A cgroup with a memory limit, in the hierarchy of this machine: v1 if it has the memory controller, else v2. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
@@ -8,59 +8,64 @@ import { skipUnless } from '../requirements.js';
 
 const MOUNTS = readFileSync('/proc/mounts', 'utf8');
 
-/** Where groups with a limit can be made, and the file that has it; undefined where they can't. */
-function place(): { readonly root: string; readonly limit: string } | undefined {
+/**
+ * Folder that new cgroups are created in, and the file of a cgroup that holds its limit; undefined if there is no
+ * memory controller.
+ */
+function findController(): { readonly root: string; readonly limitFile: string } | undefined {
   const v1 = /^\S+ (\S+) cgroup rw\S*\bmemory\b/m.exec(MOUNTS)?.[1];
-  if (v1 !== undefined) return { root: v1, limit: 'memory.limit_in_bytes' };
+  if (v1 !== undefined) return { root: v1, limitFile: 'memory.limit_in_bytes' };
   const v2 = /^\S+ (\S+) cgroup2 rw/m.exec(MOUNTS)?.[1];
   if (v2 === undefined || !/\bmemory\b/.test(readFileSync(join(v2, 'cgroup.subtree_control'), 'utf8')))
     return undefined;
-  return { root: v2, limit: 'memory.max' };
+  return { root: v2, limitFile: 'memory.max' };
 }
 
-const PLACE = place();
+const CONTROLLER = findController();
 
-export const needsMemoryCgroup = () => skipUnless('memory-cgroup', PLACE !== undefined);
+export const needsMemoryCgroup = () => skipUnless('memory-cgroup', CONTROLLER !== undefined);
 
-export interface MemoryGroup {
-  /** What starts a program in the group: the one that the kernel ends first when there is no memory left. */
+export interface MemoryCgroup {
+  /**
+   * Command prefix that starts a program in the cgroup, as the first one that the kernel kills when memory runs out.
+   */
   readonly prefix: readonly string[];
-  /** Takes all the memory that is left, and more, until `enough`. */
+  /** Uses up the memory of the cgroup until `enough` resolves. */
   exhaust(enough: Promise<unknown>): Promise<void>;
 }
 
-/** Of oom_score_adj. */
-const MOST_EXPENDABLE = 1000;
+/** Highest oom_score_adj: the kernel kills such a process first. */
+const KILLED_FIRST = 1000;
 
-let groups = 0;
+let created = 0;
 
-/** For the time of a test. */
-export function memoryGroup(bytes: number): MemoryGroup {
-  const { root = '', limit = '' } = PLACE ?? {};
-  const path = join(root, `kvm-exit-exporter-test-${process.pid}-${++groups}`);
+/** Creates a cgroup that may use `bytes` of memory, until the test ends. */
+export function createMemoryCgroup(bytes: number): MemoryCgroup {
+  const { root = '', limitFile = '' } = CONTROLLER ?? {};
+  const path = join(root, `kvm-exit-exporter-test-${process.pid}-${++created}`);
   mkdirSync(path);
   endLater(async () => {
     try {
       rmdirSync(path);
     } catch {
-      // A test has failed, and somebody is still in it.
+      // A failed test has left a process in it.
     }
   });
-  writeFileSync(join(path, limit), String(bytes));
-  const inGroup = (score: number) => [
+  writeFileSync(join(path, limitFile), String(bytes));
+  const inCgroup = (score: number) => [
     ...['sh', '-c', `echo $$ > ${path}/cgroup.procs && echo ${score} > /proc/$$/oom_score_adj && exec "$@"`, 'sh'],
   ];
   return {
-    prefix: inGroup(MOST_EXPENDABLE),
+    prefix: inCgroup(KILLED_FIRST),
     async exhaust(enough) {
-      const [command = '', ...args] = [...inGroup(0), process.execPath, '-e', GLUTTON];
-      const glutton = spawn(command, args, { stdio: 'ignore' });
-      const ended = once(glutton, 'close');
+      const [command = '', ...args] = [...inCgroup(0), process.execPath, '-e', MEMORY_HOG];
+      const hog = spawn(command, args, { stdio: 'ignore' });
+      const ended = once(hog, 'close');
       await enough;
-      glutton.kill('SIGKILL');
+      hog.kill('SIGKILL');
       await ended;
     },
   };
 }
 
-const GLUTTON = 'const kept = []; setInterval(() => kept.push(Buffer.alloc(8 << 20, 1)), 10)';
+const MEMORY_HOG = 'const kept = []; setInterval(() => kept.push(Buffer.alloc(8 << 20, 1)), 10)';

@@ -1,16 +1,17 @@
-/** What perf counts meanwhile, on all CPUs: an account of the same tracepoints that is not ours. */
+/** Counts tracepoint hits with perf, as an independent check of the agent's counts. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export interface PerfStat {
-  /** Ends it; hits by event. */
+  /** Stops counting. Returns the number of hits by event. */
   stop(): Promise<Map<string, number>>;
 }
 
-/** Counts from before it resolves until `stop` is called. */
+/** Starts `perf stat` on all CPUs. It counts from before the promise resolves until `stop` is called. */
 export async function startPerfStat(...events: string[]): Promise<PerfStat> {
-  // The workload starts once the counters are on, and says so; it ends with its input.
+  // perf starts the workload once its counters are on. The workload prints a line then, and ends when its input is
+  // closed.
   const workload = ['sh', '-c', 'echo counting; read line'];
   const child = spawn('perf', [
     'stat',

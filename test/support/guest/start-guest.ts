@@ -1,4 +1,3 @@
-/** Starts QEMU with a guest whose exits are known. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +5,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endLater } from '../end-later.js';
-import { GUEST_EXIT_STATUS, guestFirmware, ROUNDS, type Step } from './firmware.js';
+import { GUEST_EXIT_STATUS, guestFirmware, type Step, WRITE_COUNTER } from './firmware.js';
 
 export interface GuestOptions {
   readonly name: string;
@@ -14,52 +13,60 @@ export interface GuestOptions {
   /** What the first vCPU does. */
   readonly steps: readonly Step[];
   readonly vcpus?: number;
-  /** What each further vCPU does. */
-  readonly others?: readonly Step[];
+  /** What each vCPU after the first does. */
+  readonly secondarySteps?: readonly Step[];
   readonly extraArgs?: readonly string[];
-  /** The program to start: a QEMU of another build. */
+  /** QEMU program to start; default: qemu-system-x86_64. */
   readonly qemu?: string;
 }
 
 export interface RunningGuest {
   readonly name: string;
   readonly pid: number;
-  /** Waits until the guest has ended itself, which it does after its last step. */
+  /**
+   * Waits until the guest has ended itself, which it does after its last step. Fails if QEMU ended in any other way.
+   */
   finished(): Promise<void>;
-  /** How often `forever` has gone round: read from the guest's memory, so that asking costs it nothing. */
-  rounds(): number;
-  /** Ends it, whatever it does. */
+  /**
+   * Port writes that the steps `forever` and `bursts` have done, as the guest counts them. Read from guest memory, at
+   * no cost to it.
+   */
+  writesDone(): number;
+  /** Kills QEMU. */
   kill(): Promise<void>;
 }
 
+/** Folder in memory, where reading a guest's memory file costs no disk access. */
 const SHARED_MEMORY = '/dev/shm';
 const MEMORY_MIB = 16;
 
+/** Starts QEMU with a guest whose exits are known; see {@link guestFirmware}. */
 export function startGuest(options: GuestOptions): RunningGuest {
-  const { name, steps, vcpus = 1, others = [], qemu = 'qemu-system-x86_64' } = options;
+  const { name, steps, vcpus = 1, secondarySteps = [], qemu = 'qemu-system-x86_64' } = options;
   const folder = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'exact-guest-'));
   const image = join(folder, 'guest.rom');
-  writeFileSync(image, guestFirmware(vcpus > 1 ? { steps, others: { cpus: vcpus - 1, steps: others } } : { steps }));
+  const secondary = { cpus: vcpus - 1, steps: secondarySteps };
+  writeFileSync(image, guestFirmware(vcpus > 1 ? { steps, secondary } : { steps }));
   const memory = join(folder, 'memory');
   const child = spawn(qemu, [...machine(options, vcpus), ...memoryIn(memory), '-bios', image], {
-    cwd: folder, // where a QEMU with the simple backend leaves its trace
+    cwd: folder, // a QEMU with the simple trace backend writes its trace here
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';
   child.stderr.on('data', (text) => {
     stderr += text;
   });
-  let rounds: number | undefined;
+  let finalCount: number | undefined;
   const ended = once(child, 'close').then(() => {
-    rounds = readNumber(memory, ROUNDS);
+    finalCount = readNumber(memory, WRITE_COUNTER);
     rmSync(folder, { recursive: true, force: true });
-    isEnded();
+    forget();
   });
   const kill = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     await ended;
   };
-  const isEnded = endLater(kill);
+  const forget = endLater(kill);
   return {
     name,
     pid: child.pid ?? -1,
@@ -67,7 +74,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
       await ended;
       assert.equal(child.exitCode, GUEST_EXIT_STATUS, `${name}: ${child.signalCode ?? ''} ${stderr}`);
     },
-    rounds: () => rounds ?? readNumber(memory, ROUNDS),
+    writesDone: () => finalCount ?? readNumber(memory, WRITE_COUNTER),
     kill,
   };
 }
@@ -88,7 +95,7 @@ function memoryIn(file: string): string[] {
   return ['-object', backend, '-machine', 'memory-backend=ram'];
 }
 
-/** 0 where QEMU did not get as far as to make the file. */
+/** The 32-bit number at an offset of a file; 0 if QEMU has not created the file. */
 function readNumber(file: string, at: number): number {
   if (!existsSync(file)) return 0;
   const bytes = Buffer.alloc(4);

@@ -2,7 +2,9 @@ import { type MetricSample, parseMetrics } from './metrics-text.js';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** The samples of one scrape. A query matches a sample that has all the labels asked for; further labels do not matter. */
+/**
+ * The samples of one scrape. A query matches a sample that has all the labels asked for; further labels do not matter.
+ */
 export class Samples {
   readonly all: readonly MetricSample[];
 

@@ -2,8 +2,8 @@ import type { MetricSample } from './metrics-text.js';
 import type { Samples } from './samples.js';
 
 /**
- * Adds up a counter over several scrapes, while series may vanish in between. The last scrape alone is not enough: an address that loses
- * its series to a busier address takes its count with it, and starts at 0 if it comes back.
+ * Adds up a counter over several scrapes, while series may vanish in between. The last scrape alone is not enough: an
+ * address that loses its series to a busier address takes its count with it, and starts at 0 if it comes back.
  */
 export class TotalOverScrapes {
   readonly #name: string;

@@ -1,6 +1,7 @@
 /**
- * A second, independent computation of exit durations, causes and I/O from the text of a recording. It is slow and simple: a regular
- * expression per line and maps of strings. It imports nothing from src/, so that both cannot be wrong in the same way.
+ * A second, independent computation of exit durations, causes and I/O from the text of a recording. It is slow and
+ * simple: a regular expression per line and maps of strings. It imports nothing from src/, so that both cannot be wrong
+ * in the same way.
  *
  *   CPU 0/KVM-186     (    179) [001] d..1.     5.926225: kvm_entry: vcpu 0, rip 0xfff0
  */
