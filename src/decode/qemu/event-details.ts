@@ -1,5 +1,5 @@
 /**
- * The few QEMU events whose own words say more than that they happened, in text and in simple traces.
+ * Decodes the arguments of the few QEMU events whose arguments are of use, in text and in simple traces.
  *
  *   virtio_queue_notify vdev 0x5555dcf8d400 n 0 vq 0x7f08cffd9010
  *   virtio_notify_irqfd vdev 0x56314baca600 vq 0x7fdd42630010
@@ -10,11 +10,13 @@
  *   kvm_irqchip_add_msi_route dev virtio-blk-pci vector 1 virq 24
  *   memory_region_ops_write cpu 0 mr 0x55be8a87e2e0 addr 0x80 value 0x78 size 1 name 'ioport80'
  *
- * From hw/virtio, hw/block, accel/kvm and softmmu/trace-events of QEMU 7.2 (memory_region_ops_*: system/ later, the name since 2021).
- * In a simple trace the arguments stand in the same order: 64 bits each, a string as length and bytes.
- * Addresses of memory_region_ops_* are absolute: guest physical, or a port. The text does not say which; memory below 64 KiB
- * is never a device's.
- * Text is read by its words, not by their place. Where an argument is missing the event still counts, but says nothing more.
+ * From hw/virtio, hw/block, accel/kvm and softmmu/trace-events of QEMU 7.2 (memory_region_ops_*: in system/ later; with
+ * the name since 2021). In a simple trace the arguments have the same order, 64 bits each; a string is a length and its
+ * bytes.
+ *
+ * Addresses of memory_region_ops_* are absolute: guest physical addresses or ports. The text does not say which, but no
+ * device has memory below 64 KiB. Arguments in text are found by the words before them, not by their position. If one
+ * is missing, the event still counts.
  */
 
 import { Names } from '../../trace/names.js';
@@ -41,23 +43,23 @@ const QUOTE = 0x27;
 const WORD = 8;
 const MAX_DEVICE_NAMES = 4096;
 
-interface Detail {
+interface DetailDecoder {
   text(bytes: Uint8Array, start: number, end: number, timeNs: number, id: number, sink: QemuSink): void;
-  /** Arguments are `view[start, end)`. */
+  /** @param start of the arguments, which are `view[start, end)` */
   simple(view: DataView, start: number, end: number, timeNs: number, id: number, sink: QemuSink): void;
 }
 
-/** Which of a vocabulary's events have more to say. */
-class Details {
-  /** By id of the event; undefined: not looked at yet. */
-  readonly byEvent: (Detail | null | undefined)[] = [];
-  /** Devices and memory regions, so that a name costs a string only once. */
+/** The decoders of arguments for the events of one vocabulary. */
+class VocabularyDetails {
+  /** Decoder by id of the event; null if the arguments are ignored, undefined if not looked up yet. */
+  readonly byEvent: (DetailDecoder | null | undefined)[] = [];
+  /** Names of devices and memory regions, so that each becomes a string only once. */
   readonly names = new Names(MAX_DEVICE_NAMES);
 }
 
-const DETAILS = new WeakMap<Vocabulary, Details>();
+const DETAILS = new WeakMap<Vocabulary, VocabularyDetails>();
 
-/** What the event's text says beyond its name. `start`: behind the name. */
+/** Decodes the text of an event. `start`: position behind the event's name. */
 export function emitTextDetail(
   bytes: Uint8Array,
   start: number,
@@ -69,10 +71,10 @@ export function emitTextDetail(
   sink: QemuSink,
 ): void {
   const text = bytes[start] === SPACE ? start + 1 : start;
-  detailOf(vocabulary, event)?.text(bytes, text, end, timeNs, id, sink);
+  decoderOf(vocabulary, event)?.text(bytes, text, end, timeNs, id, sink);
 }
 
-/** What the arguments of a record say. */
+/** Decodes the arguments of a record. */
 export function emitSimpleDetail(
   view: DataView,
   start: number,
@@ -83,26 +85,29 @@ export function emitSimpleDetail(
   vocabulary: Vocabulary,
   sink: QemuSink,
 ): void {
-  detailOf(vocabulary, event)?.simple(view, start, end, timeNs, id, sink);
+  decoderOf(vocabulary, event)?.simple(view, start, end, timeNs, id, sink);
 }
 
-function detailOf(vocabulary: Vocabulary, event: number): Detail | null {
+function decoderOf(vocabulary: Vocabulary, event: number): DetailDecoder | null {
   let details = DETAILS.get(vocabulary);
   if (details === undefined) {
-    details = new Details();
+    details = new VocabularyDetails();
     DETAILS.set(vocabulary, details);
   }
   const known = details.byEvent[event];
   if (known !== undefined) return known;
-  // Filled up, not left with holes: an array with holes is slow.
+  // No holes: V8 reads arrays that have holes more slowly.
   while (details.byEvent.length <= event) details.byEvent.push(undefined);
-  const make = MAKERS.get(vocabulary.qemuEvents.text(event));
-  const detail = make === undefined ? null : make(details.names);
-  details.byEvent[event] = detail;
-  return detail;
+  const create = DETAIL_DECODERS.get(vocabulary.qemuEvents.text(event));
+  const decoder = create === undefined ? null : create(details.names);
+  details.byEvent[event] = decoder;
+  return decoder;
 }
 
-const MAKERS: ReadonlyMap<string, (names: Names) => Detail> = new Map<string, (names: Names) => Detail>([
+const DETAIL_DECODERS: ReadonlyMap<string, (names: Names) => DetailDecoder> = new Map<
+  string,
+  (names: Names) => DetailDecoder
+>([
   ['virtio_queue_notify', () => signal(QUEUE_NOTIFY)],
   ['virtio_pci_notify_write', () => signal(NOTIFY_WRITE)],
   ['virtio_pci_notify_write_pio', () => signal(NOTIFY_WRITE)],
@@ -120,13 +125,13 @@ const MAKERS: ReadonlyMap<string, (names: Names) => Detail> = new Map<string, (n
   ['memory_region_ops_write', region],
 ]);
 
-/** The events that this program understands or that say what it counts: what `events --used` prints. */
-export const USED_EVENTS: readonly string[] = ['kvm_run_exit', 'vhost_dev_start', ...MAKERS.keys()].filter(
-  // One line an access, or one a request: only where somebody asks for it.
+/** The events whose arguments are decoded or that are counted by name: what `events --used` prints. */
+export const USED_EVENTS: readonly string[] = ['kvm_run_exit', 'vhost_dev_start', ...DETAIL_DECODERS.keys()].filter(
+  // These write a line per access or request, so they must be asked for by name.
   (name) => !/^(memory_region_ops_|virtio_blk_)/.test(name),
 );
 
-function signal(kind: QemuSignal): Detail {
+function signal(kind: QemuSignal): DetailDecoder {
   return {
     text: (bytes, start, end, timeNs, id, sink) => sink.qemuSignal(timeNs, id, kind, vdevAt(bytes, start, end)),
     simple: (view, start, end, timeNs, id, sink) => {
@@ -136,7 +141,7 @@ function signal(kind: QemuSignal): Detail {
   };
 }
 
-function device(name: string): Detail {
+function device(name: string): DetailDecoder {
   return {
     text: (bytes, start, end, _timeNs, id, sink) => {
       const vdev = vdevAt(bytes, start, end);
@@ -148,12 +153,12 @@ function device(name: string): Detail {
   };
 }
 
-/** `vdev 0x...`; 0 where there is none. */
+/** The pointer in `vdev 0x...`; 0 if there is none. */
 function vdevAt(bytes: Uint8Array, start: number, end: number): number {
   return startsWith(bytes, start, end, VDEV) ? Math.max(0, hexadecimal(bytes, start + VDEV.length, end)) : 0;
 }
 
-function ioeventfd(mmio: boolean): Detail {
+function ioeventfd(mmio: boolean): DetailDecoder {
   return {
     text: (bytes, start, end, _timeNs, id, sink) => {
       const at = indexOfByte(bytes, start, end, AT);
@@ -163,16 +168,16 @@ function ioeventfd(mmio: boolean): Detail {
         sink.setIoeventfd(id, mmio, address, decimal(bytes, assign + ASSIGN.length, end) === 1);
     },
     simple: (view, start, end, _timeNs, id, sink) => {
-      // fd, address, value, assign
+      // Arguments: fd, address, value, assign.
       if (start + 4 * WORD <= end)
         sink.setIoeventfd(id, mmio, readU64(view, start + WORD), view.getUint8(start + 3 * WORD) !== 0);
     },
   };
 }
 
-/** PCI devices are called by their type: `virtio-blk-pci`, `virtio-net-pci-non-transitional`, `vfio-pci`. */
-function msiRoute(names: Names): Detail {
-  const tell = (bytes: Uint8Array, start: number, end: number, id: number, sink: QemuSink) => {
+/** The name of a PCI device here is its type: `virtio-blk-pci`, `virtio-net-pci-non-transitional`, `vfio-pci`. */
+function msiRoute(names: Names): DetailDecoder {
+  const emit = (bytes: Uint8Array, start: number, end: number, id: number, sink: QemuSink) => {
     const name = names.text(names.intern(bytes, start, end)).replace(/-pci(-(non-)?transitional)?$/, '');
     if (/^(virtio|vhost)-/.test(name)) sink.qemuDevice(id, 0, name);
   };
@@ -180,17 +185,17 @@ function msiRoute(names: Names): Detail {
     text: (bytes, start, end, _timeNs, id, sink) => {
       if (!startsWith(bytes, start, end, DEV)) return;
       const name = start + DEV.length;
-      tell(bytes, name, skipWord(bytes, name, end), id, sink);
+      emit(bytes, name, skipWord(bytes, name, end), id, sink);
     },
     simple: (view, start, end, _timeNs, id, sink) => {
       const nameEnd = stringEnd(view, start, end);
-      if (nameEnd > 0) tell(bytesOf(view), start + 4, nameEnd, id, sink);
+      if (nameEnd > 0) emit(bytesOf(view), start + 4, nameEnd, id, sink);
     },
   };
 }
 
-function region(names: Names): Detail {
-  const tell = (bytes: Uint8Array, start: number, end: number, address: number, id: number, sink: QemuSink) => {
+function region(names: Names): DetailDecoder {
+  const emit = (bytes: Uint8Array, start: number, end: number, address: number, id: number, sink: QemuSink) => {
     if (end > start && address >= 0) sink.qemuRegion(id, address, names.text(names.intern(bytes, start, end)));
   };
   return {
@@ -200,31 +205,31 @@ function region(names: Names): Detail {
       if (address < 0 || name < 0) return;
       const nameStart = name + NAME.length;
       const quote = indexOfByte(bytes, nameStart, end, QUOTE);
-      if (quote >= 0) tell(bytes, nameStart, quote, hexadecimal(bytes, address + ADDR.length, end), id, sink);
+      if (quote >= 0) emit(bytes, nameStart, quote, hexadecimal(bytes, address + ADDR.length, end), id, sink);
     },
     simple: (view, start, end, _timeNs, id, sink) => {
-      // cpu, region, address, value, size, and since 2021 the name
+      // Arguments: cpu, region, address, value, size, and since 2021 the name.
       const name = start + 5 * WORD;
       const nameEnd = stringEnd(view, name, end);
-      if (nameEnd > 0) tell(bytesOf(view), name + 4, nameEnd, readU64(view, start + 2 * WORD), id, sink);
+      if (nameEnd > 0) emit(bytesOf(view), name + 4, nameEnd, readU64(view, start + 2 * WORD), id, sink);
     },
   };
 }
 
-/** Where the string argument at `at` ends, -1 where there is none. */
+/** End of the string argument at `at`; -1 if there is none. */
 function stringEnd(view: DataView, at: number, end: number): number {
   if (at + 4 > end) return -1;
   const stringEnds = at + 4 + view.getUint32(at, true);
   return stringEnds <= end ? stringEnds : -1;
 }
 
-let latestView: DataView | undefined;
-let latestBytes = new Uint8Array(0);
+let lastView: DataView | undefined;
+let lastBytes = new Uint8Array(0);
 
-/** The bytes under a view, made once for all records of a chunk. */
+/** The bytes under a view. Made once for all records of a chunk. */
 function bytesOf(view: DataView): Uint8Array {
-  if (view === latestView) return latestBytes;
-  latestView = view;
-  latestBytes = new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
-  return latestBytes;
+  if (view === lastView) return lastBytes;
+  lastView = view;
+  lastBytes = new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
+  return lastBytes;
 }

@@ -1,9 +1,9 @@
 /**
- * What the numbers of events in one simple trace mean.
+ * Names of the event numbers in one simple trace.
  *
- * A trace of version 4 begins with some 4,000 mappings, of which it uses a few: an event gets its id in the vocabulary when it is
- * first seen, or the vocabulary would be full of names that never occur. The names are kept once for all traces of a
- * vocabulary, not once for every VM.
+ * A trace of version 4 begins with about 4,000 mappings and uses few of them. So an event gets its id in the vocabulary
+ * when it first occurs; otherwise names that never occur would fill the vocabulary. The names themselves are stored
+ * once per vocabulary, not once per VM.
  */
 
 import { Names } from '../../trace/names.js';
@@ -13,7 +13,7 @@ const MAX_NAMES = 1 << 16;
 
 class SharedNames {
   readonly names = new Names(MAX_NAMES);
-  /** Name -> id in the vocabulary, once it was asked for. */
+  /** Id in the vocabulary by id in {@link names}; -1 until the event first occurs. */
   readonly ids: number[] = [];
 }
 
@@ -22,7 +22,7 @@ const SHARED = new WeakMap<Vocabulary, SharedNames>();
 export class EventNumbers {
   readonly #vocabulary: Vocabulary;
   readonly #shared: SharedNames;
-  /** Number -> name, -1 where no one has named it. */
+  /** Id in the shared names by number; -1 if the number has no name. */
   #nameOf = new Int32Array(0);
 
   constructor(vocabulary: Vocabulary) {
@@ -31,7 +31,7 @@ export class EventNumbers {
     SHARED.set(vocabulary, this.#shared);
   }
 
-  /** `number` is called `bytes[start, end)`. */
+  /** Names a number `bytes[start, end)`. */
   map(number: number, bytes: Uint8Array, start: number, end: number): void {
     this.#set(number, this.#shared.names.intern(bytes, start, end));
   }
@@ -44,17 +44,17 @@ export class EventNumbers {
     return (this.#nameOf[number] ?? -1) >= 0;
   }
 
-  /** The event's id in the vocabulary, -1 where the number has no name. */
+  /** Id of the event in the vocabulary; -1 if the number has no name. */
   eventId(number: number): number {
     const name = this.#nameOf[number] ?? -1;
     if (name < 0) return -1;
     const known = this.#shared.ids[name] ?? -1;
-    return known >= 0 ? known : this.#learn(name);
+    return known >= 0 ? known : this.#addToVocabulary(name);
   }
 
-  #learn(name: number): number {
+  #addToVocabulary(name: number): number {
     const { ids, names } = this.#shared;
-    // Filled up, not left with holes: an array with holes is slow.
+    // No holes: V8 reads arrays that have holes more slowly.
     while (ids.length <= name) ids.push(-1);
     const id = this.#vocabulary.qemuEvents.id(names.text(name));
     ids[name] = id;

@@ -1,13 +1,13 @@
 /**
- * One trace event as QEMU spells it, in its log and in its markers in ftrace: `name text`.
+ * One trace event as QEMU writes it to its log and to its markers in ftrace: `name text`.
  *
  *   kvm_run_exit cpu_index 1, reason 2
  *   virtio_queue_notify vdev 0x55d0c1b2 n 0 vq 0x7f2a10
  *   kvm_io_window_exit
  *
- * Written by scripts/tracetool/backend/log.py and ftrace.py (QEMU 7.2); a name without text has a blank behind it too.
- * kvm_run_exit's text is `cpu_index %d, reason %d` in every version (accel/kvm/trace-events).
- * What else is read of an event's text: qemu-event-details.ts.
+ * Written by scripts/tracetool/backend/log.py and ftrace.py (QEMU 7.2). A name without text is followed by a blank too.
+ * The text of kvm_run_exit is `cpu_index %d, reason %d` in every version (accel/kvm/trace-events).
+ * event-details.ts decodes the texts of other events.
  */
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { userspaceReasonLabel } from '../reasons/userspace.js';
@@ -26,7 +26,7 @@ const MAX_NAME = 128;
 const MAX_CPU = 0x7fffffff;
 const MAX_REASON = 0xffffffff;
 
-/** One event as QEMU spells it, without a prefix. False where it does not begin with the name of an event. */
+/** Decodes an event without a prefix. False if the text does not begin with the name of an event. */
 export function decodeQemuEventText(
   bytes: Uint8Array,
   start: number,
@@ -42,7 +42,7 @@ export function decodeQemuEventText(
   return true;
 }
 
-/** {@link decodeQemuEventText} where the name was found already. */
+/** Decodes an event whose name is `bytes[start, nameEnd)`. */
 export function emitQemuEvent(
   bytes: Uint8Array,
   start: number,
@@ -63,7 +63,7 @@ export function emitQemuEvent(
   else emitTextDetail(bytes, nameEnd, end, timeNs, tid, event, vocabulary, sink);
 }
 
-/** kvm_run_exit, from its first number on. */
+/** Decodes kvm_run_exit from its first number on. */
 export function emitRunExit(
   bytes: Uint8Array,
   cpuStart: number,
@@ -83,7 +83,7 @@ export function emitRunExit(
   sink.qemuRunExit(timeNs, tid, decimal(bytes, cpuStart, end), reason);
 }
 
-/** Checks `%d, reason %d` at `cpuStart`, and says where the reason is. -1: the text is another. */
+/** Position of the reason in `%d, reason %d` at `cpuStart`; -1 if the text is not of this form. */
 export function reasonStart(bytes: Uint8Array, cpuStart: number, end: number): number {
   // -1 is QEMU's UNASSIGNED_CPU_INDEX.
   const cpuDigits = bytes[cpuStart] === DASH ? cpuStart + 1 : cpuStart;
@@ -97,7 +97,10 @@ export function reasonStart(bytes: Uint8Array, cpuStart: number, end: number): n
   return reasonEnd === end || next === SPACE || next === COMMA ? at : -1;
 }
 
-/** Where a name of an event that begins at `start` ends: at a blank or at `end`. -1: it is no such name. */
+/**
+ * End of the event name that begins at `start`: a blank, or `end`. -1 if it is not the name of an event.
+ * @param underscore if true, a word without an underscore is not a name
+ */
 export function eventNameEnd(bytes: Uint8Array, start: number, end: number, underscore: boolean): number {
   const first = bytes[start] as number;
   if (start >= end || first < 0x61 || first > 0x7a) return -1;

@@ -1,17 +1,17 @@
 /**
- * QEMU's log backend: one event a line, among whatever else QEMU says.
+ * Decodes the log of QEMU's log backend: one event per line, among QEMU's other messages.
  *
  *   11225@1795395358.699146:kvm_run_exit cpu_index 1, reason 2
  *   kvm_run_exit cpu_index 1, reason 2
  *   vm-a virtio_queue_notify vdev 0x55d0c1b2 n 0 vq 0x7f2a10      with -msg guest-name=on
  *
- * Written by scripts/tracetool/backend/log.py (7.2: `name text`, with the prefix or without; the forms of the prefix are in
- * qemu-log-prefix.ts, an event's own words in qemu-event-text.ts).
+ * Written by scripts/tracetool/backend/log.py (7.2: `name text`, with or without a prefix). log-prefix.ts decodes the
+ * prefix, event-text.ts the text of an event.
  *
- * What is an event: after `tid@time:` every line. Else the first word must look like a name of an event (lower-case, with an
- * underscore) and be in `knownEvents`, if given. A guest's name before an event is skipped: with `knownEvents` before every
- * event, without before kvm_run_exit, and from then on before all.
- * Ignored: every other line (register dumps of -d, warnings, libvirt's lines).
+ * Which lines are events: every line with the prefix `tid@time:`. Without that prefix, the first word must look like
+ * the name of an event (lower-case, with an underscore), and be in `knownEvents` if given. The name of a guest before
+ * the event is skipped: before every event if `knownEvents` is given; otherwise before kvm_run_exit, and then before
+ * all events that follow it. All other lines are ignored: register dumps of -d, warnings, lines of libvirt.
  */
 
 import { latin1 } from '../../trace/names.js';
@@ -30,7 +30,7 @@ import {
 import { QemuLogPrefix, THREAD_PREFIX } from './log-prefix.js';
 
 export interface QemuLogOptions {
-  /** Names of all events of this QEMU (its trace-events-all), to tell events from other lines. */
+  /** Names of all events of this QEMU (from its trace-events-all), which tell events from other lines. */
   readonly knownEvents?: ReadonlySet<string>;
 }
 
@@ -38,23 +38,24 @@ const LIBVIRT_START = ascii(': starting up libvirt version');
 
 const COLON = 0x3a;
 const AT = 0x40;
-/** A guest's name may have blanks. */
+/** Words that the name of a guest may have. */
 const MAX_GUEST_WORDS = 8;
-/** How far {@link looksLikeQemuLog} looks. */
-const LOOK_BYTES = 1 << 18;
+/** Bytes that {@link looksLikeQemuLog} looks at. */
+const MAX_HEAD = 1 << 18;
 
 export class QemuLogDecoder {
   readonly #vocabulary: Vocabulary;
   readonly #sink: QemuSink;
   readonly #known: ReadonlySet<string> | undefined;
-  /** Ids of names that were looked up in {@link QemuLogOptions.knownEvents}. */
+  /** True by id of each event that was found in {@link QemuLogOptions.knownEvents}. */
   readonly #knownIds: boolean[] = [];
   readonly #lines: LineSplitter;
   readonly #prefix = new QemuLogPrefix();
-  /** The guest's name with the blank behind it, once a line has shown it. */
+  /** Name of the guest and the blank that follows it, once a line has shown it. */
   #guest: Uint8Array | undefined;
-  /** Of the line at hand. */
+  /** Start of the event's name in the present line. */
   #nameStart = 0;
+  /** End of that name; -1 if the line is not an event. */
   #nameEnd = -1;
 
   constructor(vocabulary: Vocabulary, sink: QemuSink, options: QemuLogOptions = {}) {
@@ -73,7 +74,7 @@ export class QemuLogDecoder {
     this.#lines.push(chunk);
   }
 
-  /** The input is over: a last line without a line end counts if it is a whole event. */
+  /** To be called at the end of the input. A last line without a line end counts if it is a whole event. */
   end(): void {
     this.#lines.end();
   }
@@ -82,7 +83,7 @@ export class QemuLogDecoder {
     const prefix = this.#prefix;
     prefix.scan(bytes, start, end);
     const { timeNs, tid, textStart } = prefix;
-    // Nearly every line is this one, so it goes before all questions.
+    // Tested first, because nearly every line is this event.
     if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) {
       emitRunExit(bytes, textStart + RUN_EXIT_TEXT.length, end, timeNs, tid, this.#vocabulary, this.#sink);
     } else if (this.#locate(bytes, end)) {
@@ -98,7 +99,10 @@ export class QemuLogDecoder {
     else if (this.#isBegun(bytes, start, end)) this.#sink.malformed('truncated');
   }
 
-  /** QEMU writes a blank behind every name, so a name that ends with the input may be half a name. */
+  /**
+   * True if the last line is not cut. QEMU writes a blank after every name, so a name at the end of the input may be
+   * cut.
+   */
   #isWhole(bytes: Uint8Array, end: number): boolean {
     if (this.#nameEnd >= end) return false;
     if (!isRunExit(bytes, this.#nameStart, this.#nameEnd)) return true;
@@ -108,23 +112,23 @@ export class QemuLogDecoder {
     );
   }
 
-  /** Whether a cut line was going to be an event. */
+  /** True if a cut line is the beginning of an event. */
   #isBegun(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#prefix.kind === THREAD_PREFIX) return true;
     const digits = skipDigits(bytes, start, end);
-    // Behind the end there may be what is left of a longer line.
+    // `bytes` may hold the remains of a longer line behind `end`.
     const isNumbered = digits > start && digits < end && bytes[digits] === AT;
     return isNumbered || eventNameEnd(bytes, this.#nameStart, end, true) >= 0;
   }
 
-  /** Finds the event's name behind the prefix and the guest's name. False: the line is no event. */
+  /** Finds the name of the event behind the prefix and the name of the guest. False if the line is not an event. */
   #locate(bytes: Uint8Array, end: number): boolean {
     const { kind, textStart } = this.#prefix;
     const guest = this.#guest;
     const start =
       guest !== undefined && startsWith(bytes, textStart, end, guest) ? textStart + guest.length : textStart;
     this.#nameStart = start;
-    // The prefix with a thread id is proof enough of an event.
+    // Only events have the prefix with a thread id, so any word is a name.
     if (kind === THREAD_PREFIX) this.#nameEnd = eventNameEnd(bytes, start, end, false);
     else if (this.#known !== undefined) this.#locateKnown(bytes, end, this.#known);
     else this.#locateLikely(bytes, end);
@@ -148,13 +152,13 @@ export class QemuLogDecoder {
   #isKnown(bytes: Uint8Array, start: number, end: number, known: ReadonlySet<string>): boolean {
     const id = this.#vocabulary.qemuEvents.find(bytes, start, end);
     if (this.#knownIds[id] === true) return true;
-    // Id 0 is shared by all names for which the vocabulary had no room.
+    // Id 0 (`other`) stands for all names that the vocabulary has no room for.
     const isKnown = known.has(latin1(bytes, start, end));
     if (isKnown && id > 0) this.#knownIds[id] = true;
     return isKnown;
   }
 
-  /** The name of a guest may look like that of an event (KubeVirt's do): what follows tells. */
+  /** The name of a guest may look like the name of an event (in KubeVirt it does): kvm_run_exit behind it decides. */
   #locateLikely(bytes: Uint8Array, end: number): void {
     const start = this.#nameStart;
     this.#nameEnd = eventNameEnd(bytes, start, end, true);
@@ -167,7 +171,10 @@ export class QemuLogDecoder {
   }
 }
 
-/** Whether a file that begins like this is a log of QEMU: events with a prefix, kvm_run_exit, or events for the most part. */
+/**
+ * True if a file that begins like this is a log of QEMU: it has an event with a prefix or kvm_run_exit, or most lines
+ * look like events.
+ */
 export function looksLikeQemuLog(head: Uint8Array): boolean {
   const prefix = new QemuLogPrefix();
   let lines = 0;
@@ -183,18 +190,21 @@ export function looksLikeQemuLog(head: Uint8Array): boolean {
     if (prefix.kind === THREAD_PREFIX) certain = true;
   };
   const splitter = new LineSplitter(look, () => lines++, undefined, look);
-  splitter.push(head.subarray(0, LOOK_BYTES));
+  splitter.push(head.subarray(0, MAX_HEAD));
   splitter.end();
   return certain || events * 2 > lines;
 }
 
-/** Position of kvm_run_exit as the first word, or behind at most as many words as a guest's name may have. -1: not there. */
+/**
+ * Position of kvm_run_exit as the first word, or behind as many words as the name of a guest may have; -1 if it is not
+ * there.
+ */
 function runExitStart(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   for (let word = 0; word <= MAX_GUEST_WORDS && at < end; word++) {
     if (startsWith(bytes, at, end, RUN_EXIT_TEXT)) return at;
     at = skipWord(bytes, at, end) + 1;
-    // `tracing_mark_write: kvm_run_exit ...` is a line of ftrace; no guest's name ends like that.
+    // `tracing_mark_write: kvm_run_exit ...` is a line of ftrace. The name of a guest does not end in a colon.
     if (bytes[at - 2] === COLON) return -1;
   }
   return -1;

@@ -1,20 +1,20 @@
 /**
- * What stands before the event in a line of QEMU's log.
+ * The prefix before the event in a line of QEMU's log.
  *
- *   11225@1795395358.699146:kvm_run_exit ...                  QEMU to 10.0: thread id and wall clock; since 6.0 only with
- *                                                             -msg timestamp=on (scripts/tracetool/backend/log.py, 7.2)
+ *   11225@1795395358.699146:kvm_run_exit ...                  up to QEMU 10.0: thread id, wall clock; since 6.0
+ *                                                             only with -msg timestamp=on (backend/log.py, 7.2)
  *   kvm_run_exit ...                                          no prefix
- *   2026-11-23T00:55:58.699146Z kvm_run_exit ...              later: util/log.c writes it, for every message; no thread id
+ *   2026-11-23T00:55:58.699146Z kvm_run_exit ...              later, for every message (util/log.c); no thread id
  *   2026-11-23T00:55:58.699146Z (11225) kvm_run_exit ...      proposed on the list in 2025
  *
- * The thread id is the one inside QEMU's pid namespace. Times are UTC.
+ * Source: scripts/tracetool/backend/log.py, util/log.c. The thread id is the one inside QEMU's pid namespace. Times are UTC.
  */
 import { isDigit, SPACE, skipDigits, startsWith } from '../text/bytes.js';
 
 export const NO_PREFIX = 0;
-/** Only trace events have this one. */
+/** The prefix with a thread id, which only trace events have. */
 export const THREAD_PREFIX = 1;
-/** Other messages have this one too. */
+/** The prefix with a date, which other messages have too. */
 export const DATE_PREFIX = 2;
 
 const AT = 0x40;
@@ -28,7 +28,7 @@ const CLOSE = 0x29;
 
 const MINUTE_LENGTH = '2026-11-23T00:55:'.length;
 const DATE_LENGTH = MINUTE_LENGTH + 2;
-/** Where a date has what between its numbers. */
+/** The bytes between the numbers of a date, and their positions. */
 const DATE_MARKS: readonly (readonly [at: number, byte: number])[] = [
   [4, DASH],
   [7, DASH],
@@ -37,17 +37,18 @@ const DATE_MARKS: readonly (readonly [at: number, byte: number])[] = [
   [16, COLON],
 ];
 
-/** Scans one line after the other into its own fields, so that nothing is made per line. */
+/** Scans line after line into its own fields, so that a line costs no allocation. */
 export class QemuLogPrefix {
   kind: typeof NO_PREFIX | typeof THREAD_PREFIX | typeof DATE_PREFIX = NO_PREFIX;
-  /** Nanoseconds since 1970, NaN without a prefix. */
+  /** Nanoseconds since 1970; NaN without a prefix. */
   timeNs = Number.NaN;
-  /** 0 where the prefix has none. */
+  /** 0 if the prefix has none. */
   tid = 0;
-  /** Where the message begins. */
+  /** Position of the message behind the prefix. */
   textStart = 0;
-  /** The minute that was last seen, as written and in seconds. */
+  /** Text of the latest date up to its minute. Most lines are of the same minute as the line before. */
   readonly #minute = new Uint8Array(MINUTE_LENGTH);
+  /** Seconds since 1970 at the start of that minute. */
   #minuteSeconds = Number.NaN;
 
   scan(bytes: Uint8Array, start: number, end: number): void {
@@ -62,7 +63,7 @@ export class QemuLogPrefix {
     this.textStart = textStart;
   }
 
-  /** `<tid>@<seconds>.<microseconds>:`. One pass over the digits: this runs for every line. */
+  /** `<tid>@<seconds>.<microseconds>:`. Each digit is read once, because this runs for every line. */
   #scanThread(bytes: Uint8Array, start: number, end: number): boolean {
     let at = start;
     let tid = 0;
@@ -80,7 +81,7 @@ export class QemuLogPrefix {
     return true;
   }
 
-  /** `YYYY-MM-DDTHH:MM:SS[.fraction]Z `, then perhaps `(<tid>) ` */
+  /** `YYYY-MM-DDTHH:MM:SS[.fraction]Z `, optionally followed by `(<tid>) `. */
   #scanDate(bytes: Uint8Array, start: number, end: number): boolean {
     const seconds = this.#dateSeconds(bytes, start, end);
     if (Number.isNaN(seconds)) return false;
@@ -97,7 +98,7 @@ export class QemuLogPrefix {
     return true;
   }
 
-  /** Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS`, NaN where it is none. Most lines are of the same minute as the one before. */
+  /** Seconds since 1970 of `YYYY-MM-DDTHH:MM:SS`; NaN if the text is not of this form. */
   #dateSeconds(bytes: Uint8Array, start: number, end: number): number {
     if (end - start < DATE_LENGTH) return Number.NaN;
     if (!startsWith(bytes, start, end, this.#minute)) {
@@ -116,7 +117,7 @@ export class QemuLogPrefix {
   }
 }
 
-/** Seconds since 1970 of `YYYY-MM-DDTHH:MM:`, NaN where it is none. */
+/** Seconds since 1970 of `YYYY-MM-DDTHH:MM:`; NaN if the text is not of this form. */
 function minuteSeconds(bytes: Uint8Array, start: number): number {
   for (const [at, byte] of DATE_MARKS) if (bytes[start + at] !== byte) return Number.NaN;
   const time = number(bytes, start + 11, start + 13) * 3600 + number(bytes, start + 14, start + 16) * 60;
@@ -126,7 +127,7 @@ function minuteSeconds(bytes: Uint8Array, start: number): number {
   return daysSince1970(year, month, number(bytes, start + 8, start + 10)) * 86400 + time;
 }
 
-/** With the year begun in March, the leap day is its last. */
+/** Counts years from March on, so that the leap day is the last day of a year. */
 function daysSince1970(year: number, month: number, day: number): number {
   const y = month <= 2 ? year - 1 : year;
   const monthsSinceMarch = (month + 9) % 12;
@@ -134,7 +135,7 @@ function daysSince1970(year: number, month: number, day: number): number {
   return 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400) + dayOfYear - 719468;
 }
 
-/** The number that fills `bytes[start, end)`, NaN where something else is in it. */
+/** The number in `bytes[start, end)`; NaN if a byte is not a digit. */
 function number(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < end; i++) {
@@ -144,12 +145,12 @@ function number(bytes: Uint8Array, start: number, end: number): number {
   return value;
 }
 
-/** What the last of `digits` digits behind a decimal point counts in nanoseconds. QEMU prints six. */
+/** Nanoseconds that the last of `digits` digits behind a decimal point counts. QEMU prints six digits. */
 function scale(digits: number): number {
   return digits === 6 ? 1000 : 10 ** (9 - digits);
 }
 
-/** Digits behind a decimal point as nanoseconds; those beyond the ninth don't count. */
+/** Digits behind a decimal point as nanoseconds. Digits after the ninth are ignored. */
 function nanoseconds(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < start + 9; i++) value = value * 10 + (i < end ? (bytes[i] as number) - 0x30 : 0);

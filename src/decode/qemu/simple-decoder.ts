@@ -1,5 +1,6 @@
 /**
- * QEMU's simple backend: a binary file per process. All numbers are in the host's byte order; this reads little-endian.
+ * Decodes a trace of QEMU's simple backend, a binary file per process. Numbers have the byte order of the host; only
+ * little-endian files can be read.
  *
  *   header   u64 0xffffffffffffffff, u64 0xf2b177cb0aa429b4, u64 version
  *   record   u64 event, u64 time in ns, u32 length, u32 pid, arguments      `length` counts these 24 bytes too
@@ -9,16 +10,19 @@
  *   type 1            event 368         2255094928498 ns  length40 pid 7042 cpu_index 1       reason 2
  *
  * Sources: trace/simple.c and scripts/simpletrace.py of QEMU 1.x (version 2), 2.x (version 3) and 7.2 (version 4).
- *   2  events are numbered by trace-events without the disabled ones; where the pid is later, there is rubbish
- *   3  events are numbered by trace-events, disabled ones too; with the pid
- *   4  (QEMU 2.9 at the latest) a u64 before everything: 0 mapping, 1 record. Mappings name the numbers, mostly at the beginning
- * An argument is a u64, a string u32 length + bytes. Event 0xfffffffffffffffe says how many events were dropped (a u64).
- * Refused ({@link QemuSimpleDecoder.problem}): version 0, unknown versions, big-endian files.
- * Arguments: those of kvm_run_exit here, of some others in qemu-event-details.ts; the rest is ignored. Time is the host's monotonic clock.
+ *   2  events are numbered in the order of trace-events, without disabled ones; the field of the pid holds garbage
+ *   3  events are numbered in the order of trace-events, with disabled ones; the pid is valid
+ *   4  (QEMU 2.9 at the latest) each mapping or record follows a u64: 0 mapping, 1 record; mappings name the numbers,
+ *      mostly at the beginning of the file
+ * An argument is a u64; a string is a u32 length and its bytes. Event 0xfffffffffffffffe counts dropped events (a u64).
+ * Time is the monotonic clock of the host. The arguments of kvm_run_exit are decoded here, those of some other events by
+ * event-details.ts; the rest are ignored.
  *
- * A record that contradicts itself costs one `malformed('record')`. The format has no marks to find the next record by, so
- * every following position is tried until one holds a mapping, or a record of a known event with the last pid and a time
- * within an hour of the last one.
+ * Refused (see {@link QemuSimpleDecoder.problem}): version 0, unknown versions, big-endian files.
+ *
+ * A record that contradicts itself is counted as one `malformed('record')`. The format has no marks that show where a
+ * record starts, so every following position is tried until one holds a mapping, or a record of a known event with the
+ * last pid and a time within an hour of the last one.
  */
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
@@ -44,7 +48,7 @@ import {
 import type { TraceEvents } from './trace-events.js';
 
 export interface QemuSimpleOptions {
-  /** What the numbers in versions 2 and 3 mean. */
+  /** Names the events of versions 2 and 3. */
   readonly traceEvents?: TraceEvents;
 }
 
@@ -57,7 +61,7 @@ const RUN_EXIT_LENGTH = RECORD_HEADER + 16;
 const DROPPED_LENGTH = RECORD_HEADER + 8;
 const RESUME_WITHIN_NS = 3600e9;
 
-/** Whether a file that begins like this is a simple trace, readable or not. */
+/** True if a file that begins like this is a simple trace, readable or not. */
 export function looksLikeSimpleTrace(head: Uint8Array): boolean {
   if (head.length < FILE_HEADER) return false;
   const view = new DataView(head.buffer, head.byteOffset, FILE_HEADER);
@@ -73,11 +77,11 @@ export class QemuSimpleDecoder {
   readonly #numbers: EventNumbers;
   #version: number | undefined;
   #problem: string | undefined;
-  /** Bytes before a record: its type, in version 4. */
-  #type = 0;
-  /** The beginning of what the next chunk completes. */
+  /** Bytes of the type before each mapping and record; 0 before version 4. */
+  #typeLength = 0;
+  /** Bytes at the end of the last chunk that the next chunk completes. */
   #rest = new Uint8Array(0);
-  /** Looking for the next record after a corrupt one. */
+  /** True after a corrupt record, until the next plausible one is found. */
   #searching = false;
   #lastTimeNs = Number.NaN;
   #lastPid = -1;
@@ -91,22 +95,25 @@ export class QemuSimpleDecoder {
     this.#numbers = new EventNumbers(vocabulary);
   }
 
-  /** Why nothing of this file can be read, as a sentence for the user behind the file's name. */
+  /**
+   * Reason why nothing of this file can be read, as the rest of a message that begins with the file's name; undefined
+   * if it can.
+   */
   get problem(): string | undefined {
     return this.#problem;
   }
 
-  /** {@link problem}, or that {@link needsTraceEvents}; undefined if the events can be counted by name. */
+  /** {@link problem}, or a request for the missing list of events; undefined if events can be counted by name. */
   get unusable(): string | undefined {
     return this.#problem ?? (this.needsTraceEvents ? NUMBERED : undefined);
   }
 
-  /** 2, 3 or 4, once the header was read. */
+  /** 2, 3 or 4; undefined until the header was read. */
   get version(): number | undefined {
     return this.#version;
   }
 
-  /** The file numbers its events by a list that was not given: all of them count as unknown. */
+  /** True if the file numbers its events by a list that was not given: all events count as unknown. */
   get needsTraceEvents(): boolean {
     return this.#version !== undefined && this.#version < 4 && this.#traceEvents === undefined;
   }
@@ -117,7 +124,7 @@ export class QemuSimpleDecoder {
       this.#keep(chunk, this.#decode(chunk, 0));
       return;
     }
-    // As much of the chunk as any piece can need behind what was kept of it.
+    // Takes as much of the chunk as the piece that was cut can need.
     const joined = new Uint8Array(kept + Math.min(chunk.length, MAX_RECORD + TYPE));
     joined.set(this.#rest);
     joined.set(chunk.subarray(0, joined.length - kept), kept);
@@ -126,7 +133,7 @@ export class QemuSimpleDecoder {
     else this.#keep(chunk, this.#decode(chunk, used - kept));
   }
 
-  /** The input is over. */
+  /** To be called at the end of the input. */
   end(): void {
     const cut = this.#rest.length > 0 && !this.#searching;
     this.#rest = new Uint8Array(0);
@@ -136,11 +143,11 @@ export class QemuSimpleDecoder {
   }
 
   #keep(bytes: Uint8Array, from: number): void {
-    // A copy: slice() of a Buffer would be a view of bytes that its owner goes on to overwrite.
+    // A copy: Buffer.slice() returns a view, and the caller reuses its buffer.
     this.#rest = new Uint8Array(bytes.subarray(from));
   }
 
-  /** Decodes whole pieces from `start` on and returns where it stopped. */
+  /** Decodes whole mappings and records from `start` on. Returns the position of the first one that is not complete. */
   #decode(bytes: Uint8Array, start: number): number {
     if (this.#problem !== undefined) return bytes.length;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -172,7 +179,7 @@ export class QemuSimpleDecoder {
     }
     const version = readU64(view, 16);
     this.#version = version;
-    this.#type = version === 4 ? TYPE : 0;
+    this.#typeLength = version === 4 ? TYPE : 0;
     if (version !== 4) this.#numberEvents(version === 2);
     return true;
   }
@@ -185,10 +192,10 @@ export class QemuSimpleDecoder {
     }
   }
 
-  /** Reads the mapping or record at `at` and returns its length, or {@link INCOMPLETE}, or {@link CORRUPT}. */
+  /** Decodes the mapping or record at `at`. Returns its length, {@link INCOMPLETE} or {@link CORRUPT}. */
   #piece(bytes: Uint8Array, view: DataView, at: number): number {
-    const body = at + this.#type;
-    if (this.#type > 0) {
+    const body = at + this.#typeLength;
+    if (this.#typeLength > 0) {
       if (bytes.length < body) return INCOMPLETE;
       const type = view.getUint32(at, true);
       if (type > TYPE_RECORD || view.getUint32(at + 4, true) !== 0) return CORRUPT;
@@ -199,7 +206,7 @@ export class QemuSimpleDecoder {
     if (length < RECORD_HEADER || length > MAX_RECORD || !isEvent(view, body)) return CORRUPT;
     if (bytes.length < body + length) return INCOMPLETE;
     this.#record(view, body, length);
-    return this.#type + length;
+    return this.#typeLength + length;
   }
 
   #mapping(bytes: Uint8Array, view: DataView, at: number): number {
@@ -233,25 +240,25 @@ export class QemuSimpleDecoder {
       this.#sink.malformed('arguments');
       return;
     }
-    // An int, widened to 64 bits: its low half is all of it. The reason is a uint32_t, widened likewise.
+    // Both arguments are 32 bits wide (int, uint32_t) and stored as 64: the low half is the value.
     const cpuIndex = Math.max(-1, view.getInt32(at + RECORD_HEADER, true));
     const reason = this.#reasons.id(view.getUint32(at + RECORD_HEADER + 8, true));
     this.#sink.qemuRunExit(timeNs, pid, cpuIndex, reason);
   }
 
-  /** {@link #piece} where something plausible is at `at`, else {@link CORRUPT}. */
+  /** Like {@link #piece}, but {@link CORRUPT} unless the piece is plausible. Ends the search if it is. */
   #resume(bytes: Uint8Array, view: DataView, at: number): number {
-    const verdict = this.#plausible(bytes, view, at);
-    if (verdict <= 0) return verdict;
+    const length = this.#plausibleLength(bytes, view, at);
+    if (length <= 0) return length;
     this.#searching = false;
     return this.#piece(bytes, view, at);
   }
 
-  /** Positive where something plausible is at `at`. */
-  #plausible(bytes: Uint8Array, view: DataView, at: number): number {
-    const body = at + this.#type;
+  /** Length of a plausible mapping or record at `at`, {@link INCOMPLETE} or {@link CORRUPT}. */
+  #plausibleLength(bytes: Uint8Array, view: DataView, at: number): number {
+    const body = at + this.#typeLength;
     if (bytes.length < body + 8) return INCOMPLETE;
-    if (this.#type > 0) {
+    if (this.#typeLength > 0) {
       const type = view.getUint32(at, true);
       if (type > TYPE_RECORD || view.getUint32(at + 4, true) !== 0) return CORRUPT;
       if (type === TYPE_MAPPING) return mappingLength(bytes, view, at);
@@ -261,7 +268,7 @@ export class QemuSimpleDecoder {
     const length = view.getUint32(body + 16, true);
     if (length < RECORD_HEADER || length > MAX_RECORD) return CORRUPT;
     if (this.#version !== 2 && this.#lastPid >= 0 && view.getUint32(body + 20, true) !== this.#lastPid) return CORRUPT;
-    // Before the first record there is no time to compare with: NaN is not greater.
+    // Before the first record the last time is NaN, and the comparison is false.
     return Math.abs(readU64(view, body + 8) - this.#lastTimeNs) > RESUME_WITHIN_NS ? CORRUPT : length;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Where things are in a simple trace of QEMU, and what cannot be right. The whole layout is drawn in qemu-simple.ts.
+ * Layout of a simple trace of QEMU, and the checks that tell a damaged one. simple-decoder.ts shows the whole layout.
  * Source: TraceLogHeader, TraceRecord and st_write_event_mapping in trace/simple.c (QEMU 7.2).
  */
 
@@ -7,20 +7,20 @@
 export const FILE_HEADER = 24;
 /** u64 event, u64 time, u32 length, u32 pid. */
 export const RECORD_HEADER = 24;
-/** u64 type, before mappings and records of version 4. */
+/** u64 type, before each mapping and record in version 4. */
 export const TYPE = 8;
-/** u64 type, u64 event, u32 length of the name behind. */
+/** u64 type, u64 event, u32 length of the name that follows. */
 const MAPPING_HEADER = TYPE + 12;
 
-/** A record of QEMU's has at most ten arguments of 516 bytes. */
+/** Bytes. QEMU's records have at most ten arguments of 516 bytes. */
 export const MAX_RECORD = 1 << 16;
 /** QEMU has about 5,000 events. */
 export const MAX_EVENTS = 1 << 16;
 const MAX_NAME = 128;
 
-/** Instead of a length: more bytes are needed to tell. */
+/** Returned instead of a length: more bytes are needed. */
 export const INCOMPLETE = 0;
-/** Instead of a length: QEMU can't have written this. */
+/** Returned instead of a length: QEMU cannot have written this. */
 export const CORRUPT = -1;
 
 const ONES = 0xffffffff;
@@ -28,7 +28,7 @@ const DROPPED_LOW = 0xfffffffe;
 const MAGIC_LOW = 0x0aa429b4;
 const MAGIC_HIGH = 0xf2b177cb;
 
-/** Why a file with this header can't be read, undefined where it can. */
+/** Reason why a file with this header cannot be read; undefined if it can. */
 export function headerProblem(view: DataView): string | undefined {
   if (hasMagic(view, false)) return 'a simple trace of a big-endian host; only little-endian ones can be read';
   if (!hasMagic(view, true)) return 'not a simple trace of QEMU';
@@ -38,22 +38,24 @@ export function headerProblem(view: DataView): string | undefined {
   return `a simple trace of version ${version}; versions 2 to 4 can be read`;
 }
 
-/** Exact to 2^53. */
+/** Exact up to 2^53. */
 export function readU64(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }
 
-/** The event of dropped records is 0xfffffffffffffffe; numbers of events are small. */
+/**
+ * True if the record at `at` counts dropped events: its event is 0xfffffffffffffffe, while numbers of events are small.
+ */
 export function isDropped(view: DataView, at: number): boolean {
   return view.getUint32(at + 4, true) === ONES && view.getUint32(at, true) === DROPPED_LOW;
 }
 
-/** Whether the u64 at `at` can number an event, or is the one of dropped records. */
+/** True if the u64 at `at` can be the number of an event, or marks dropped events. */
 export function isEvent(view: DataView, at: number): boolean {
   return view.getUint32(at + 4, true) === 0 ? view.getUint32(at, true) < MAX_EVENTS : isDropped(view, at);
 }
 
-/** Length of the mapping at `at` with its type, or {@link INCOMPLETE}, or {@link CORRUPT}. */
+/** Length of the mapping at `at`, its type included; or {@link INCOMPLETE} or {@link CORRUPT}. */
 export function mappingLength(bytes: Uint8Array, view: DataView, at: number): number {
   const nameStart = mappedName(at);
   if (bytes.length < nameStart) return INCOMPLETE;
@@ -65,12 +67,12 @@ export function mappingLength(bytes: Uint8Array, view: DataView, at: number): nu
   return bytes.length < nameStart + length ? INCOMPLETE : nameStart + length - at;
 }
 
-/** Where the name is in the mapping at `at`; it reaches to the end. */
+/** Position of the name in the mapping at `at`. The name extends to the end of the mapping. */
 export function mappedName(at: number): number {
   return at + MAPPING_HEADER;
 }
 
-/** Whether the header is one in this byte order. */
+/** True if the file header has the magic numbers in this byte order. */
 export function hasMagic(view: DataView, littleEndian: boolean): boolean {
   const [low, high] = littleEndian ? [8, 12] : [12, 8];
   if (view.getUint32(0) !== ONES || view.getUint32(4) !== ONES) return false;

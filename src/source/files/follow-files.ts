@@ -1,8 +1,8 @@
 /**
  * All files that some patterns name, followed while they come and go.
  *
- * Files that are there at the start are read from their end, new ones from their beginning. What rotation makes of a file
- * (`vm.log.1`, `vm.log-20261123.gz`) is not a new file, though the pattern may name it.
+ * Files that are there at the start are read from their end, new ones from their beginning. What rotation makes of a
+ * file (`vm.log.1`, `vm.log-20261123.gz`) is not a new file, though the pattern may name it.
  */
 import { AgentError, fileError } from '../../system/errors.js';
 import type { InodeReader } from './followed-file.js';

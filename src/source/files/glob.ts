@@ -5,8 +5,8 @@ import { join } from 'node:path';
 const MAGIC = /[*?[]/;
 
 /**
- * Paths that a shell's pattern names: `*`, `?` and `[a-z]` within each part. As in a shell, a leading dot must be spelled out.
- * A path without a pattern is given as it is, there or not. What can't be listed is told to `onError`.
+ * Paths that a shell's pattern names: `*`, `?` and `[a-z]` within each part. As in a shell, a leading dot must be
+ * spelled out. A path without a pattern is given as it is, there or not. What can't be listed is told to `onError`.
  */
 export function expandGlob(pattern: string, onError: (path: string, error: unknown) => void = () => {}): string[] {
   const parts = pattern.split('/');

@@ -1,8 +1,9 @@
 /**
  * One log file, followed with the `tail` package behind a guard.
  *
- * `tail` 2.2.6 alone loses half of a busy log at a rename, throws where the file is missing, stops for good where it vanishes, reads ranges
- * BY NAME (after a rename: of the wrong file), splits lines without a limit, and is woken per write: 64 % of a CPU at 50,000 lines/s. So:
+ * `tail` 2.2.6 alone loses half of a busy log at a rename, throws where the file is missing, stops for good where it
+ * vanishes, reads ranges BY NAME (after a rename: of the wrong file), splits lines without a limit, and is woken per
+ * write: 64 % of a CPU at 50,000 lines/s. So:
  *
  *   by name             it gets `/proc/self/fd/N`, our own descriptor: the same file under whatever name, also deleted
  *   woken per write     its watching is switched off; the guard calls its `change()` on a tick: stat, then read what is new
@@ -11,11 +12,13 @@
  *   a range in vain     read error, or a file truncated meanwhile: that Tail is left, a new one goes on at the known position
  *   truncation          the size fell below what was read: start anew at 0, and say that something may be lost
  *
- * What nobody can see: a file that is truncated and outgrows its old size between two ticks; then the old position is read on. And what
- * is written between a tick and the truncation is lost, whoever reads: under load there is a tick every 10 ms.
+ * What nobody can see: a file that is truncated and outgrows its old size between two ticks; then the old position is
+ * read on. And what is written between a tick and the truncation is lost, whoever reads: under load there is a tick
+ * every 10 ms.
  *
- * Measured with Node.js 20 on 2 CPUs, 50,000 lines of 66 bytes a second, one write a line (test/source/files/follow-logs.test.ts repeats it):
- * renamed every 1.5 s, 499,852 of 499,852 lines; copytruncate, 729 of 274,763 lost, about what `tail` by itself loses; 18 % of a CPU, the decoding with it.
+ * Measured with Node.js 20 on 2 CPUs, 50,000 lines of 66 bytes a second, one write a line
+ * (test/source/files/follow-logs.test.ts repeats it): renamed every 1.5 s, 499,852 of 499,852 lines; copytruncate, 729
+ * of 274,763 lost, about what `tail` by itself loses; 18 % of a CPU, the decoding with it.
  */
 import { fstatSync, readSync } from 'node:fs';
 import { Tail } from 'tail';
@@ -63,7 +66,8 @@ export class TailReader implements InodeReader {
     if (size < this.#asked) this.#startAnew(nowMs);
     if (this.#position < this.#asked) {
       if (nowMs - this.#activeMs < STALLED_MS) return;
-      // Its range had less in it, or this process was held up. Where we are is known, so nothing is lost by asking again.
+      // Its range had less in it, or this process was held up. Where we are is known, so nothing is lost by asking
+      // again.
       this.#leave();
     }
     if (size === this.#position) return;
@@ -122,7 +126,10 @@ export class TailReader implements InodeReader {
   }
 }
 
-/** Where to begin a log of which only what comes from now on matters: its end, or where the line that is being written begins. */
+/**
+ * Where to begin a log of which only what comes from now on matters: its end, or where the line that is being written
+ * begins.
+ */
 export function logEnd(fd: number): number {
   const { size } = fstatSync(fd);
   const from = Math.max(0, size - LOOK_BACK);

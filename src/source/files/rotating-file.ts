@@ -1,5 +1,6 @@
 /**
- * A file by its name, through rotation: another file may take its place, and whoever writes may go on with the old one for a while.
+ * A file by its name, through rotation: another file may take its place, and whoever writes may go on with the old one
+ * for a while.
  */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { AgentError, fileError } from '../../system/errors.js';

@@ -1,9 +1,9 @@
 /**
- * A simple trace of QEMU that grows. QEMU writes blocks when a quarter of its 256 KiB buffer is full: a quiet VM's events come minutes
- * late (`trace-file flush` in its monitor hastens them).
+ * A simple trace of QEMU that grows. QEMU writes blocks when a quarter of its 256 KiB buffer is full: a quiet VM's
+ * events come minutes late (`trace-file flush` in its monitor hastens them).
  *
- * The numbers of its events are named at the file's beginning, so it is read from there even where only what comes from now on
- * is to be counted. A file that was truncated has a header again, and starts anew.
+ * The numbers of its events are named at the file's beginning, so it is read from there even where only what comes from
+ * now on is to be counted. A file that was truncated has a header again, and starts anew.
  */
 import { fstatSync, readSync } from 'node:fs';
 import { QemuSimpleDecoder } from '../../decode/qemu/simple-decoder.js';

@@ -3,8 +3,8 @@
  *
  * - simple: `Trace file "%s" %s.`, what `info trace-file` prints (trace/simple.c, st_print_trace_file_status)
  * - ftrace: `Could not open ftrace 'trace_marker' file` (trace/ftrace.c)
- * - log: the prefix `%d@%zu.%06zu:` in each event's text (scripts/tracetool/backend/log.py, through 10.0). Later the text
- *   has none: then the bare text of an event means log, unless ftrace is there, which has the same.
+ * - log: the prefix `%d@%zu.%06zu:` in each event's text (scripts/tracetool/backend/log.py, through 10.0). Later the
+ *   text has none: then the bare text of an event means log, unless ftrace is there, which has the same.
  * - dtrace: the ELF notes `stapsdt`. ust: the library's name.
  * Checked with Debian's QEMU 7.2 (log), builds of it with log, simple, ftrace, and with simple alone.
  */

@@ -15,7 +15,10 @@ export function readTraceEvents(path: string): TraceEvents {
   }
 }
 
-/** The trace-events-all that was installed with the QEMU of a process: beside its program, as that process sees it, else of this host. */
+/**
+ * The trace-events-all that was installed with the QEMU of a process: beside its program, as that process sees it, else
+ * of this host.
+ */
 export function findTraceEvents(procfs: string, pid: number | undefined): string | undefined {
   const beside = pid === undefined ? [] : besideProgram(procfs, pid);
   return [...beside, ...DATA.map((folder) => join(folder, 'trace-events-all'))].find((path) => existsSync(path));

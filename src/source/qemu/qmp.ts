@@ -1,5 +1,6 @@
 /**
- * QEMU's control socket, as far as it takes to switch trace events and to ask who is where. A JSON object a line, both ways:
+ * QEMU's control socket, as far as it takes to switch trace events and to ask who is where. A JSON object a line, both
+ * ways:
  *
  *   {"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ...}, "capabilities": ["oob"]}}
  *   > {"execute":"qmp_capabilities"}
@@ -8,7 +9,8 @@
  *   {"return": [{"state": "disabled", "name": "kvm_run_exit", "vcpu": false}]}
  *   {"event": "STOP", ...}, {"error": {"class": "GenericError", "desc": "unknown event \"x\""}}
  *
- * Specified by docs/interop/qmp-spec and qapi/trace.json (2.1 and later). A socket serves one client at a time: libvirt's own is taken.
+ * Specified by docs/interop/qmp-spec and qapi/trace.json (2.1 and later). A socket serves one client at a time:
+ * libvirt's own is taken.
  */
 import { createConnection, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
@@ -67,7 +69,10 @@ export class Qmp {
     }
   }
 
-  /** States of the events whose names match, a pattern with `*` or a name. @throws AgentError where a name is unknown */
+  /**
+   * States of the events whose names match, a pattern with `*` or a name.
+   * @throws AgentError where a name is unknown
+   */
   async states(name: string): Promise<TraceEventState[]> {
     const states = await this.#execute('trace-event-get-state', { name });
     if (!Array.isArray(states)) throw new AgentError(`${this.#path}: an answer that is no list of events`);

@@ -1,8 +1,9 @@
 /**
  * Saves the ring buffers of all CPUs as pages (sub-buffers), without decoding them: `DIR/cpuN.raw`.
  *
- * While events keep coming, only full sub-buffers are read: reading one that the kernel is still writing to returns it as it is, and
- * most of it would be padding. `per_cpu/cpuN/stats` shows how many bytes wait. The rest is read at the end.
+ * While events keep coming, only full sub-buffers are read: reading one that the kernel is still writing to returns it
+ * as it is, and most of it would be padding. `per_cpu/cpuN/stats` shows how many bytes wait. The rest is read at the
+ * end.
  */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

@@ -12,7 +12,9 @@ export interface RecordingFile {
   readonly format: RecordingFormat;
   /** Bytes on disk: what the arguments of `onRead` add up to. */
   readonly size: number;
-  /** The content, unpacked, in pieces. `onRead` is called with the number of bytes read from disk since the last call. */
+  /**
+   * The content, unpacked, in pieces. `onRead` is called with the number of bytes read from disk since the last call.
+   */
   chunks(onRead?: (bytes: number) => void): AsyncGenerator<Uint8Array, ReadEnd>;
 }
 

@@ -15,8 +15,8 @@ export interface PageReplayOptions {
 }
 
 /**
- * Reads a directory of pages to its end, the events of all CPUs merged by time. Keeps a chunk and a page of each CPU in memory, however
- * long the recording.
+ * Reads a directory of pages to its end, the events of all CPUs merged by time. Keeps a chunk and a page of each CPU in
+ * memory, however long the recording.
  * @throws AgentError if a file cannot be read
  */
 export async function replayPageDirectory(directory: PageDirectory, options: PageReplayOptions): Promise<void> {

@@ -17,12 +17,15 @@ const INSTANCE_FILES = [
 ];
 
 /**
- * What the kernel remembers of threads, for all instances together. saved_tgids is empty unless another program has switched record-tgid
- * on. The agent does not: the option, even when set in an instance, applies to all instances.
+ * What the kernel remembers of threads, for all instances together. saved_tgids is empty unless another program has
+ * switched record-tgid on. The agent does not: the option, even when set in an instance, applies to all instances.
  */
 const THREAD_FILES = ['saved_cmdlines', 'saved_tgids'];
 
-/** Call it before pages are written, so that they can be decoded even if the capture is cut short. `events`: `system:name`. */
+/**
+ * Call it before pages are written, so that they can be decoded even if the capture is cut short. `events`:
+ * `system:name`.
+ */
 export function captureFormats(instance: string, events: readonly string[], target: string): void {
   for (const file of INSTANCE_FILES) copy(instance, file, target);
   save(join(target, BYTE_ORDER_FILE), `${endianness()}\n`);

@@ -10,8 +10,9 @@ export interface CpuPages {
 const INITIAL_SIZE = 16;
 
 /**
- * Merges the events of several CPUs by time, as far as the order matters: events of one thread always come in order, events of
- * different threads may not (see open-pages.ts). A binary heap of the CPUs, ordered by the time of each cursor's next event.
+ * Merges the events of several CPUs by time, as far as the order matters: events of one thread always come in order,
+ * events of different threads may not (see open-pages.ts). A binary heap of the CPUs, ordered by the time of each
+ * cursor's next event.
  *
  *     for (let cpu = merge.first; cpu !== undefined; cpu = merge.first) {
  *       merge.runFirst(untilNs);
@@ -23,8 +24,8 @@ export class CpuMerge<T extends CpuPages> {
   readonly #pages: OpenPages;
   readonly #heap: T[] = [];
   /**
-   * Time of the next event of the CPU at the same index of the heap; Infinity after the last. An array of its own because nearly every
-   * event reads from it.
+   * Time of the next event of the CPU at the same index of the heap; Infinity after the last. An array of its own
+   * because nearly every event reads from it.
    */
   #timesNs = new Float64Array(INITIAL_SIZE).fill(Number.POSITIVE_INFINITY);
 
@@ -38,8 +39,8 @@ export class CpuMerge<T extends CpuPages> {
   }
 
   /**
-   * Delivers events of the first CPU, up to `untilNs`, until another CPU has an older event of the same thread. Returns the number of
-   * events.
+   * Delivers events of the first CPU, up to `untilNs`, until another CPU has an older event of the same thread. Returns
+   * the number of events.
    */
   runFirst(untilNs: number): number {
     const times = this.#timesNs;

@@ -20,7 +20,10 @@ export function readOverruns(instance: string): Map<number, number> {
   return lostByCpu(join(instance, 'per_cpu'), 'stats');
 }
 
-/** Events lost on each CPU as `record` (stats/cpuN) or a copy of tracefs (per_cpu/cpuN/stats) saved them; empty if neither did. */
+/**
+ * Events lost on each CPU as `record` (stats/cpuN) or a copy of tracefs (per_cpu/cpuN/stats) saved them; empty if
+ * neither did.
+ */
 export function readSavedOverruns(recording: string): Map<number, number> {
   const recorded = lostByCpu(join(recording, 'stats'), '');
   const copied = lostByCpu(join(recording, 'per_cpu'), 'stats');

@@ -38,7 +38,9 @@ export function readFormats(tracefs: string, systems = SYSTEMS, order: ByteOrder
   return read.formats;
 }
 
-/** Byte order of the machine that a copy of tracefs is from. Little-endian if it was not saved: only s390 is big-endian. */
+/**
+ * Byte order of the machine that a copy of tracefs is from. Little-endian if it was not saved: only s390 is big-endian.
+ */
 export function savedByteOrder(tracefs: string): ByteOrder {
   return tryReadText(join(tracefs, BYTE_ORDER_FILE))?.trim() === 'BE' ? 'BE' : 'LE';
 }

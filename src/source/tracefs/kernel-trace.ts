@@ -1,8 +1,8 @@
 /**
  * The live trace of the kernel: a tracing instance, its events, and a reader of its buffers.
  *
- * Reading `trace_pipe` as text costs the kernel about forty times as much per event, because it formats each line. So text is only for
- * kernels whose binary pages cannot be decoded, and for comparison.
+ * Reading `trace_pipe` as text costs the kernel about forty times as much per event, because it formats each line. So
+ * text is only for kernels whose binary pages cannot be decoded, and for comparison.
  */
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { AgentError } from '../../system/errors.js';

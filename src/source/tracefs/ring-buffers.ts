@@ -1,11 +1,13 @@
 /**
  * The ring buffers of all CPUs, read as pages (`per_cpu/cpuN/trace_pipe_raw`) and merged by time.
  *
- * Reads never block: an empty buffer answers EAGAIN, or 0 bytes, which is not its end. A pending read would occupy one of libuv's few
- * threads, and the kernel would wake a waiting reader for each event. So the caller drains the buffers on a timer.
+ * Reads never block: an empty buffer answers EAGAIN, or 0 bytes, which is not its end. A pending read would occupy one
+ * of libuv's few threads, and the kernel would wake a waiting reader for each event. So the caller drains the buffers
+ * on a timer.
  *
- * The thread of a vCPU moves between host CPUs and leaves its events in several buffers, which {@link CpuMerge} puts in order. Events
- * newer than the start of a drain wait for the next drain: a CPU whose buffer was already found empty may have written an older one since.
+ * The thread of a vCPU moves between host CPUs and leaves its events in several buffers, which {@link CpuMerge} puts in
+ * order. Events newer than the start of a drain wait for the next drain: a CPU whose buffer was already found empty may
+ * have written an older one since.
  */
 import { join } from 'node:path';
 import { PageCursor } from '../../decode/ftrace/page-cursor.js';

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { tryReadText } from '../../system/files.js';
 
 /**
- * Makes the top-level buffer as large as an instance's would be. Unused, it has 7 KiB per CPU, which about a hundred of QEMU's markers
- * fill. Returns a function that restores the size.
+ * Makes the top-level buffer as large as an instance's would be. Unused, it has 7 KiB per CPU, which about a hundred of
+ * QEMU's markers fill. Returns a function that restores the size.
  *
- * `buffer_size_kb` reads `7 (expanded: 1408)` before the first use: then the kernel makes it 1408, and now is the first use. It
- * reads `X` if the CPUs' sizes differ.
+ * `buffer_size_kb` reads `7 (expanded: 1408)` before the first use: then the kernel makes it 1408, and now is the first
+ * use. It reads `X` if the CPUs' sizes differ.
  */
 export function enlargeTopLevelBuffer(tracefs: string, bufferSize: number): () => void {
   const file = join(tracefs, 'buffer_size_kb');

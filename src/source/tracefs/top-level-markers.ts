@@ -1,7 +1,7 @@
 /**
- * QEMU's markers (ftrace backend) where the kernel cannot copy them to our instance (`copy_trace_marker`, from 6.16 on): read from the
- * top-level buffer, which takes them away from anyone else who reads it. So only where the user asks for it. What is in the buffer
- * already when this begins is thrown away.
+ * QEMU's markers (ftrace backend) where the kernel cannot copy them to our instance (`copy_trace_marker`, from 6.16
+ * on): read from the top-level buffer, which takes them away from anyone else who reads it. So only where the user asks
+ * for it. What is in the buffer already when this begins is thrown away.
  *
  * Whatever else is in that buffer is nobody's business here: it is read past, and not counted.
  */
@@ -43,7 +43,10 @@ export class TopLevelMarkers {
     markers.open = true;
   }
 
-  /** True where there was more than the time allowed to read. The buffer's clock is not ours to choose: everything is taken. */
+  /**
+   * True where there was more than the time allowed to read. The buffer's clock is not ours to choose: everything is
+   * taken.
+   */
   drain(deadlineMs: number, nowMs: () => number): boolean {
     return this.#reader.drain(Number.POSITIVE_INFINITY, deadlineMs, nowMs).behind;
   }

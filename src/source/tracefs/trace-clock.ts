@@ -3,16 +3,17 @@
  *
  *   now ts:  2580.051023         seconds, rounded to a microsecond
  *
- * Read there, the time is comparable with the stamps whatever the clock is, and whatever time namespace this process runs in.
+ * Read there, the time is comparable with the stamps whatever the clock is, and whatever time namespace this process
+ * runs in.
  *
- * All CPUs must share the clock, because the thread of a vCPU leaves its events on several. `mono` is always shared. `local` is each
- * CPU's own clock, but it is shared too if the kernel reads it from a counter that runs alike on all CPUs: then it is that counter,
- * scaled. It saves the guests about 50 ns per event (`mono` is called through a pointer and reads the timekeeper), which is more than
- * half of what reading an event costs.
+ * All CPUs must share the clock, because the thread of a vCPU leaves its events on several. `mono` is always shared.
+ * `local` is each CPU's own clock, but it is shared too if the kernel reads it from a counter that runs alike on all
+ * CPUs: then it is that counter, scaled. It saves the guests about 50 ns per event (`mono` is called through a pointer
+ * and reads the timekeeper), which is more than half of what reading an event costs.
  *
  * Source: trace_clock_local, kernel/trace/trace_clock.c; rb_time_stamp, kernel/trace/ring_buffer.c; tracing_stats_read,
- * kernel/trace/trace.c (3.x to 6.18). The kernel leaves the clock source `tsc` when it stops trusting it (mark_tsc_unstable,
- * arch/x86/kernel/tsc.c).
+ * kernel/trace/trace.c (3.x to 6.18). The kernel leaves the clock source `tsc` when it stops trusting it
+ * (mark_tsc_unstable, arch/x86/kernel/tsc.c).
  */
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +26,10 @@ export type TraceClockName = 'local' | 'mono';
 const SHARED_COUNTERS = ['tsc', 'arch_sys_counter'];
 const CLOCK_SOURCE = '/sys/devices/system/clocksource/clocksource0/current_clocksource';
 
-/** The cheapest clock that all CPUs share. `clockSource` is what the kernel uses; if unknown or undefined, the result is `mono`. */
+/**
+ * The cheapest clock that all CPUs share. `clockSource` is what the kernel uses; if unknown or undefined, the result is
+ * `mono`.
+ */
 export function clockFor(clockSource = currentClockSource()): TraceClockName {
   return SHARED_COUNTERS.includes(clockSource?.trim() ?? '') ? 'local' : 'mono';
 }
@@ -44,7 +48,10 @@ const ROUNDING_NS = 1000;
 /** Longer than a `stats` file, which has about 200 bytes. */
 const MAX_BYTES = 1024;
 
-/** The present time of an instance's clock. Keeps a file open, so that a look costs one read and works while tracefs is unmounted. */
+/**
+ * The present time of an instance's clock. Keeps a file open, so that a look costs one read and works while tracefs is
+ * unmounted.
+ */
 export class TraceClock {
   readonly #fd: number;
   readonly #text = Buffer.allocUnsafe(MAX_BYTES);

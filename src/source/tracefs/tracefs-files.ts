@@ -1,7 +1,9 @@
 /**
- * Everything that this program writes to tracefs: control files, and the folder that makes or removes a tracing instance.
+ * Everything that this program writes to tracefs: control files, and the folder that makes or removes a tracing
+ * instance.
  *
- * Source: Documentation/trace/ftrace.rst, kernel/trace/trace.c (Linux 6.18). `buffer_subbuf_size_kb` exists from 6.8 on.
+ * Source: Documentation/trace/ftrace.rst, kernel/trace/trace.c (Linux 6.18). `buffer_subbuf_size_kb` exists from 6.8
+ * on.
  */
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,8 +57,8 @@ export function createInstanceFolder(path: string): void {
 }
 
 /**
- * The kernel refuses to remove an instance while a file of it is open. A program that opens one for a moment only is waited for: a
- * backup, or lsof, whose look at /proc/PID/fd keeps a file open that was just closed.
+ * The kernel refuses to remove an instance while a file of it is open. A program that opens one for a moment only is
+ * waited for: a backup, or lsof, whose look at /proc/PID/fd keeps a file open that was just closed.
  * @param busy the rest of the message if the instance stays in use
  * @throws AgentError if the folder cannot be removed
  */

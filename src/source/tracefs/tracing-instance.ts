@@ -1,9 +1,9 @@
 /**
  * A tracing instance of our own (`instances/NAME`), with its own buffers, events and clock.
  *
- * Nothing else of the host's tracing changes (except the size of the top-level buffer if the user asks for that buffer, see
- * top-level-buffer.ts), and the instance is removed when the agent ends. The kernel refuses to remove an instance while a file of it
- * is open (EBUSY), which tells a crashed agent's instance from a running agent's.
+ * Nothing else of the host's tracing changes (except the size of the top-level buffer if the user asks for that buffer,
+ * see top-level-buffer.ts), and the instance is removed when the agent ends. The kernel refuses to remove an instance
+ * while a file of it is open (EBUSY), which tells a crashed agent's instance from a running agent's.
  *
  * `options/copy_trace_marker` exists from Linux 6.16 on.
  */
@@ -43,8 +43,8 @@ export class TracingInstance {
   }
 
   /**
-   * Makes the instance with all events off: open its files first, then {@link start}. An instance of that name that a crashed agent
-   * left is removed first.
+   * Makes the instance with all events off: open its files first, then {@link start}. An instance of that name that a
+   * crashed agent left is removed first.
    * @throws AgentError if another agent uses that name, or if rights are missing
    */
   static make(tracefs: string, { name, bufferSize, markers = false }: InstanceOptions): TracingInstance {
@@ -69,21 +69,26 @@ export class TracingInstance {
     this.#clock = clockFor();
     writeControl(this.path, 'trace_clock', this.#clock);
     const kib = String(Math.ceil(bufferSize / 1024));
-    // One read returns one sub-buffer, so larger ones cost fewer system calls. Set before the buffer size, which is rounded to them.
+    // One read returns one sub-buffer, so larger ones cost fewer system calls. Set before the buffer size, which is
+    // rounded to them.
     const large =
       tryWriteControl(this.path, 'buffer_subbuf_size_kb', '64') && tryWriteControl(this.path, 'buffer_size_kb', kib);
     if (large) return;
-    // An older kernel, or its memory is fragmented. Sub-buffers of one page always work (4 KiB are rounded up to a page).
+    // An older kernel, or its memory is fragmented. Sub-buffers of one page always work (4 KiB are rounded up to a
+    // page).
     tryWriteControl(this.path, 'buffer_subbuf_size_kb', '4');
     writeControl(this.path, 'buffer_size_kb', kib);
   }
 
-  /** Switches events on (`system:name`), all at one moment, so that no exit is seen without the events that follow it. */
+  /**
+   * Switches events on (`system:name`), all at one moment, so that no exit is seen without the events that follow it.
+   */
   start(events: readonly string[]): void {
     writeControl(this.path, 'tracing_on', '0');
     for (const event of events) writeControl(this.path, enableFile(event), '1');
     writeControl(this.path, 'tracing_on', '1');
-    // Last: an instance that asks for markers while tracing is off withholds them from instances that asked earlier (seen on 6.18).
+    // Last: an instance that asks for markers while tracing is off withholds them from instances that asked earlier
+    // (seen on 6.18).
     if (this.#markers) tryWriteControl(this.path, 'options/copy_trace_marker', '1');
   }
 
@@ -136,7 +141,9 @@ export class TracingInstance {
     );
   }
 
-  /** Like {@link remove}, but mounts tracefs again if it was unmounted: an instance out of reach would go on tracing. */
+  /**
+   * Like {@link remove}, but mounts tracefs again if it was unmounted: an instance out of reach would go on tracing.
+   */
   removeFrom(tracefs: Tracefs, givenPath: string | undefined): void {
     if (tracefs.isMounted()) return this.remove();
     const mountedAgain = findTracefs(givenPath);

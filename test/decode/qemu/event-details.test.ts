@@ -8,7 +8,7 @@ import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 const TID = 11597;
 
-/** What the sink hears besides the event itself. */
+/** Calls on the sink that follow the call for the event itself. */
 function fromText(line: string): string[] {
   const vocabulary = newVocabulary();
   const sink = new CallSink(vocabulary);
@@ -36,7 +36,7 @@ function fromSimple(name: string, args: readonly SimpleArgument[]): string[] {
 
 const VDEV = 0x5555dcf8d400;
 
-// Texts as QEMU 7.2 wrote them (captures virtio/), arguments in the order of its trace-events-all.
+/** Texts as QEMU 7.2 wrote them (captures virtio/); arguments in the order of its trace-events-all. */
 const EVENTS: readonly (readonly [line: string, args: readonly SimpleArgument[], calls: readonly string[]])[] = [
   [
     'virtio_queue_notify vdev 0x5555dcf8d400 n 0 vq 0x7f08cffd9010',
@@ -86,7 +86,7 @@ const EVENTS: readonly (readonly [line: string, args: readonly SimpleArgument[],
     ['virtio-blk-pci-non-transitional', 0, 25],
     [`qemuDevice ${TID} 0x0 virtio-blk`],
   ],
-  // Not a virtio device: says nothing about one.
+  // Not a virtio device, so it names none.
   ['kvm_irqchip_add_msi_route dev vfio-pci vector 0 virq 25', ['vfio-pci', 0, 25], []],
   [
     "memory_region_ops_write cpu 0 mr 0x55be8a87e2e0 addr 0x80 value 0x78 size 1 name 'ioport80'",
@@ -98,7 +98,7 @@ const EVENTS: readonly (readonly [line: string, args: readonly SimpleArgument[],
     [1, 0x55be8a87e2e0, 0xfebf0010, 0, 4, 'e1000 mmio'],
     [`qemuRegion ${TID} 0xfebf0010 e1000 mmio`],
   ],
-  // Before 2021 there was no name.
+  // QEMU before 2021 writes no name.
   [
     'memory_region_ops_read cpu 1 mr 0x55be8a87e2e0 addr 0xfebf0010 value 0x0 size 4',
     [1, 0x55be8a87e2e0, 0xfebf0010, 0, 4],
@@ -109,11 +109,11 @@ const EVENTS: readonly (readonly [line: string, args: readonly SimpleArgument[],
 
 for (const [line, args, calls] of EVENTS) {
   const [name = ''] = line.split(' ');
-  test(`${line}: the same from text and from a simple trace`, () => {
+  test(`${line}: text and simple trace give the same calls`, () => {
     assert.deepEqual(fromText(line), calls);
     assert.deepEqual(fromSimple(name, args), calls);
   });
-  test(`${name}: cut anywhere, it counts, and nothing is made up`, () => {
+  test(`${name}: cut anywhere, it counts, and gives no wrong details`, () => {
     for (let end = name.length + 1; end < line.length; end++) {
       const allowed = new Set([...calls.map((call) => call.split(' ')[0]), undefined]);
       for (const call of fromText(line.slice(0, end))) assert.ok(allowed.has(call.split(' ')[0]), call);

@@ -25,7 +25,7 @@ function decodeText(text: string, options?: Options): CountingSink {
   return decode(Buffer.from(text, 'latin1'), options);
 }
 
-/** The three facts that most cases are about. */
+/** The counts that most tests compare. */
 function facts(sink: CountingSink): [Record<string, number>, Record<string, number>, Record<string, number>] {
   return [plain(sink.qemuEvents), plain(sink.qemuRunExits), plain(sink.malformedKinds)];
 }
@@ -122,7 +122,7 @@ test('with the list of known events a recording counts the same', () => {
   assert.deepEqual(plain(sink.qemuEvents), events);
 });
 
-test('the prefix gives thread and time', () => {
+test('thread and time come from the prefix', () => {
   const sink = decode(readFixture('qemu-log/b2-timestamp/log.txt'));
   assert.deepEqual(plain(sink.qemuRunExits), {
     '11225 1 KVM_EXIT_IO': 3000,
@@ -132,7 +132,7 @@ test('the prefix gives thread and time', () => {
   assert.ok(Math.abs(sink.firstTimeNs - 1795395358.699146e9) <= 512, String(sink.firstTimeNs));
 });
 
-/** Line, events, kvm_run_exit by `id cpu reason`, malformed. */
+/** Line; expected events, kvm_run_exit by `id cpu reason`, and malformed lines. */
 const LINES: readonly (readonly [string, Record<string, number>, Record<string, number>, Record<string, number>])[] = [
   ['kvm_run_exit cpu_index 1, reason 2', { kvm_run_exit: 1 }, { '0 1 KVM_EXIT_IO': 1 }, {}],
   ['kvm_run_exit cpu_index 1, reason 2\r', { kvm_run_exit: 1 }, { '0 1 KVM_EXIT_IO': 1 }, {}],
@@ -193,13 +193,13 @@ const LINES: readonly (readonly [string, Record<string, number>, Record<string, 
 for (const [line, ...expected] of LINES) {
   test(`the line "${line.slice(0, 80)}"`, () => {
     assert.deepEqual(facts(decodeText(`${line}\n`)), expected);
-    // One byte at a time, between two others.
+    // The line in chunks of one byte, between two other lines.
     const [events, runExits, malformed] = facts(decodeText(`other\n${line}\nvirtio_notify vdev 1\n`, { chunk: 1 }));
     assert.deepEqual([events, runExits, malformed], [{ ...expected[0], virtio_notify: 1 }, expected[1], expected[2]]);
   });
 }
 
-test('a line of an event that is not known is no event, behind words that are no event either', () => {
+test('a line whose event is not in the list is ignored, also behind the name of a guest', () => {
   const known = ['kvm_run_exit', 'virtio_notify'];
   const sink = decodeText(
     'virtio_notify a\nsome_text b\ndefault_vm virtio_notify a\nsome_vm more words virtio_notify a\n2026-11-23T00:55:58Z some_text\n',
@@ -208,7 +208,7 @@ test('a line of an event that is not known is no event, behind words that are no
   assert.deepEqual(facts(sink), [{ virtio_notify: 3 }, {}, {}]);
 });
 
-test('the prefix with a thread id proves an event that the list does not know', () => {
+test('a line with a thread id is an event even if the list does not have it', () => {
   assert.deepEqual(facts(decodeText('7@1.5:novel_event a\n', { known: ['kvm_run_exit'] })), [
     { novel_event: 1 },
     {},
@@ -216,17 +216,17 @@ test('the prefix with a thread id proves an event that the list does not know', 
   ]);
 });
 
-test('a guest name that kvm_run_exit has shown is skipped before other events', () => {
+test('the name of a guest, once seen before kvm_run_exit, is skipped before other events', () => {
   const sink = decodeText('a_vm kvm_run_exit cpu_index 0, reason 2\na_vm virtio_notify vdev 1\nvirtio_notify vdev 2\n');
   assert.deepEqual(facts(sink), [{ kvm_run_exit: 1, virtio_notify: 2 }, { '0 0 KVM_EXIT_IO': 1 }, {}]);
 });
 
-test('a too long line is malformed once, and the next line counts', () => {
+test('a line that is too long is one malformed line, and the next line counts', () => {
   const sink = decodeText(`kvm_run_exit ${'x'.repeat(200_000)}\nvirtio_notify a\n`, { chunk: 1000 });
   assert.deepEqual(facts(sink), [{ virtio_notify: 1 }, {}, { 'line-too-long': 1 }]);
 });
 
-/** The last line, without a line end. */
+/** Last lines without a line end; expected counts as in {@link LINES}. */
 const LAST: readonly (readonly [string, Record<string, number>, Record<string, number>, Record<string, number>])[] = [
   ['kvm_run_exit cpu_index 1, reason 2', { kvm_run_exit: 1 }, { '0 1 KVM_EXIT_IO': 1 }, {}],
   ['kvm_run_exit cpu_index 1, reason ', {}, {}, { truncated: 1 }],
@@ -243,13 +243,13 @@ const LAST: readonly (readonly [string, Record<string, number>, Record<string, n
 ];
 
 for (const [line, ...expected] of LAST) {
-  test(`the cut last line "${line}"`, () => {
+  test(`the last line "${line}" without a line end`, () => {
     assert.deepEqual(facts(decodeText(line)), expected);
     assert.deepEqual(facts(decodeText(line, { chunk: 1 })), expected);
   });
 }
 
-test('the text of a marker is an event without a prefix', () => {
+test('the text of an ftrace marker is decoded as an event without a prefix', () => {
   const vocabulary = newVocabulary();
   const sink = new CountingSink(vocabulary);
   const bytes = Buffer.from('xx kvm_run_exit cpu_index 2, reason 2 yy');
@@ -284,7 +284,7 @@ test('a simple trace does not look like a log of QEMU', () => {
   assert.equal(looksLikeQemuLog(readFixture('exact/e6-internal-error/trace-simple')), false);
 });
 
-test('cut anywhere, a small log counts the same, and a part of it never more than the whole', () => {
+test('a log cut anywhere counts the same, and a part of it never counts more', () => {
   const log = readFixture('exact/e6-internal-error/log.txt');
   const whole = facts(decode(log));
   for (let cut = 0; cut <= log.length; cut++) {
@@ -316,7 +316,7 @@ const damagedLog = fc
     return log;
   });
 
-test('damaged and random bytes never throw, and the way they are cut does not matter', () => {
+test('damaged and random bytes never throw, and count the same however they are cut', () => {
   fc.assert(
     fc.property(
       fc.oneof(damagedLog, fc.uint8Array({ maxLength: 300 })),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DATE_PREFIX, NO_PREFIX, QemuLogPrefix, THREAD_PREFIX } from '../../../src/decode/qemu/log-prefix.js';
 
-/** Seconds by `date -u -d 2026-11-23T00:55:58 +%s` and so on. */
+/** Lines and what their prefix holds. Seconds are from `date -u -d 2026-11-23T00:55:58 +%s` and the like. */
 const CASES: readonly (readonly [line: string, kind: number, seconds: number, tid: number, text: string])[] = [
   ['11225@1795395358.699146:kvm_run_exit', THREAD_PREFIX, 1795395358.699146, 11225, 'kvm_run_exit'],
   ['1@5.5:a_b', THREAD_PREFIX, 5.5, 1, 'a_b'],
@@ -34,13 +34,13 @@ for (const [line, kind, seconds, tid, text] of CASES) {
       [prefix.kind, prefix.tid, bytes.toString('latin1', prefix.textStart, 2 + line.length)],
       [kind, tid, text],
     );
-    // A wall clock in nanoseconds is beyond 2^53: exact to 256 ns.
+    // A wall clock in nanoseconds is above 2^53, so it is exact to 256 ns only.
     if (Number.isNaN(seconds)) assert.ok(Number.isNaN(prefix.timeNs));
     else assert.ok(Math.abs(prefix.timeNs - seconds * 1e9) <= 512, String(prefix.timeNs));
   });
 }
 
-test('a date is not taken for the one before', () => {
+test('the cached minute is not used for another minute', () => {
   const prefix = new QemuLogPrefix();
   const times = [
     '2026-11-23T00:55:58Z x',

@@ -5,7 +5,7 @@ import { readFixture } from '../../support/fixtures.js';
 
 const mtree = (machine: string) => parseMtree(readFixture(`mtree/qemu-7.2-${machine}.txt`).toString());
 
-/** As grep finds them in the recorded answers, by machine. */
+/** Some devices of each machine, as grep finds them in the recorded answers. */
 const RECORDED = [
   {
     machine: 'pc',
@@ -22,7 +22,7 @@ const RECORDED = [
 
 describe('info mtree -f', () => {
   for (const { machine, ports, memory } of RECORDED)
-    it(`says where the devices of a ${machine} are`, () => {
+    it(`gives the addresses of the devices of a ${machine}`, () => {
       const found = mtree(machine);
       for (const [expected, ranges] of [
         [ports, found.ports],
@@ -35,7 +35,7 @@ describe('info mtree -f', () => {
           );
     });
 
-  it('tells devices from memory and from holes', () => {
+  it('leaves out memory and holes', () => {
     for (const { machine } of RECORDED) {
       const { ports, memory } = mtree(machine);
       const devices = [...ports, ...memory].map(({ device }) => device);
@@ -54,7 +54,7 @@ describe('info mtree -f', () => {
         for (const [at, { first }] of ranges.entries()) assert.ok(first > (ranges[at - 1]?.last ?? -1), machine);
   });
 
-  it('finds the views of the guest itself among those of its devices, whatever their order', () => {
+  it('uses only the views of the guest itself, not those of its devices, in any order', () => {
     const text = [
       'FlatView #0',
       ' AS "virtio-net-pci", root: bus master container',
@@ -77,7 +77,7 @@ describe('info mtree -f', () => {
     });
   });
 
-  it('finds nothing in something else', () => {
+  it('finds no devices in other text', () => {
     for (const text of ['', 'unknown command: mtree', 'FlatView #0\n  x-y (prio 0, i/o): z'])
       assert.deepEqual(parseMtree(text), { ports: [], memory: [] });
   });

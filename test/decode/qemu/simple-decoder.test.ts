@@ -32,7 +32,7 @@ function decode(trace: Uint8Array, { chunk = Math.max(1, trace.length), list }: 
   return { sink, decoder };
 }
 
-/** Everything countable, to compare two decodings. */
+/** All counts, to compare two decodings. */
 function all({ sink, decoder }: Decoded): unknown[] {
   const { qemuEvents, qemuRunExits, lostEvents, lostGaps, malformedKinds, firstTimeNs, lastTimeNs } = sink;
   return [
@@ -50,7 +50,7 @@ const REASONS: Readonly<Record<string, string>> = {
   reason17: 'KVM_EXIT_INTERNAL_ERROR',
 };
 
-/** What QEMU's own reader counted. */
+/** Counts of QEMU's own reader. */
 interface Oracle {
   readonly file_bytes: number;
   readonly events: Record<string, number>;
@@ -70,7 +70,7 @@ function oracle(path: string, key?: string): Oracle {
 
 function assertAgrees({ sink, decoder }: Decoded, expected: Oracle): void {
   assert.equal(decoder.problem, undefined);
-  // Its reader shows dropped records as an event of that name.
+  // QEMU's reader shows dropped records as an event named `dropped`.
   const { dropped = 0, ...events } = expected.events;
   assert.deepEqual(plain(sink.qemuEvents), events);
   const [pid = ''] = Object.keys(expected.pids);
@@ -81,7 +81,7 @@ function assertAgrees({ sink, decoder }: Decoded, expected: Oracle): void {
   assert.deepEqual(plain(sink.qemuRunExits), Object.fromEntries(runExits));
   assert.deepEqual(plain(sink.lostEvents), dropped > 0 ? { '-1': expected.dropped_sum } : {});
   assert.deepEqual(plain(sink.lostGaps), dropped > 0 ? { '-1': expected.dropped_records.length } : {});
-  // The first record may be a dropped one, which has no time here.
+  // If the first record counts dropped events, QEMU's reader has its time, but the sink does not.
   if (dropped === 0) assert.equal(sink.firstTimeNs, expected.first_ts_ns ?? Number.NaN);
 }
 
@@ -125,7 +125,7 @@ for (const vm of ['vm-a', 'vm-b']) {
   });
 }
 
-/** Name of the cut, whether it leaves a piece of something behind. The cuts are those of the recording a2. */
+/** Cuts of the recording a2, and whether they leave part of a mapping or record. */
 const CUTS: readonly (readonly [string, boolean])[] = [
   ['t-at-boundary', false],
   ['t-header-only', false],
@@ -136,7 +136,7 @@ const CUTS: readonly (readonly [string, boolean])[] = [
 ];
 
 for (const [name, truncated] of CUTS) {
-  test(`cut off at ${name}, a trace has the events up to there`, () => {
+  test(`a trace cut at ${name} has the events before the cut`, () => {
     const expected = oracle(`qemu-simple/a4-truncated/${name}.expected.json`);
     const bytes = readFixture('qemu-simple/a2-exact-2vcpu/trace-a2').subarray(0, expected.file_bytes);
     for (const chunk of [bytes.length, 1021]) {
@@ -147,13 +147,13 @@ for (const [name, truncated] of CUTS) {
   });
 }
 
-test('cut off in its header, a trace says so', () => {
+test('a trace cut in its header is reported as too short', () => {
   const { sink, decoder } = decode(readFixture('qemu-simple/a2-exact-2vcpu/trace-a2').subarray(0, 10));
   assert.deepEqual(plain(sink.malformedKinds), { truncated: 1 });
   assert.match(decoder.problem ?? '', /too short/);
 });
 
-test('an empty file is no problem: QEMU has yet to write', () => {
+test('an empty file is not a problem: QEMU has not written yet', () => {
   const { sink, decoder } = decode(new Uint8Array(0));
   assert.deepEqual([plain(sink.malformedKinds), decoder.problem, decoder.version], [{}, undefined, undefined]);
 });
@@ -165,7 +165,7 @@ function version4(): SimpleBuilder {
   return new SimpleBuilder(4).mapping(0, 'one').mapping(2, 'kvm_run_exit').mapping(3, 'load_file');
 }
 
-test('version 4: events, strings, dropped records, an event that was mapped late', () => {
+test('version 4: events, strings, dropped records, and a mapping after the first records', () => {
   const trace = version4()
     .event(2, 1000, 77, 0, 2)
     .event(3, 1500, 77, 'bios.bin')
@@ -195,8 +195,8 @@ test('version 3: the numbers count disabled events too', () => {
   assert.deepEqual([decoder.version, decoder.needsTraceEvents, decoder.problem], [3, false, undefined]);
 });
 
-test('version 2: the numbers count enabled events only, and there is no pid', () => {
-  // The reserved word is never written: it holds whatever was in the buffer.
+test('version 2: the numbers count enabled events only, and the pid is invalid', () => {
+  // QEMU does not write the reserved word, so it holds what was in the buffer before.
   const trace = new SimpleBuilder(2).event(0, 1000, 0xdeadbeef).event(1, 2000, 0x61626364, 0, 2).event(2, 2500, 0, 'x');
   const { sink } = decode(trace.build(), { list: LIST });
   assert.deepEqual(plain(sink.qemuEvents), { one: 1, kvm_run_exit: 1, load_file: 1 });
@@ -204,7 +204,7 @@ test('version 2: the numbers count enabled events only, and there is no pid', ()
   assert.deepEqual(plain(sink.malformedKinds), {});
 });
 
-test('versions 2 and 3 without the list of events say what they need', () => {
+test('versions 2 and 3 without the list of events ask for it', () => {
   for (const version of [2, 3]) {
     const trace = new SimpleBuilder(version).event(0, 1000, 77).event(1, 2000, 77, 0, 2).dropped(3000, 77, 5n);
     const { sink, decoder } = decode(trace.build());
@@ -215,7 +215,7 @@ test('versions 2 and 3 without the list of events say what they need', () => {
   assert.equal(decode(version4().build()).decoder.needsTraceEvents, false);
 });
 
-/** Why a file is refused. */
+/** Files that cannot be read, and the reason. */
 const REFUSED: readonly (readonly [string, Buffer, RegExp])[] = [
   ['version 0', new SimpleBuilder(0).raw(Buffer.alloc(200)).build(), /version 0/],
   ['version 1', new SimpleBuilder(1).build(), /version 1/],
@@ -226,7 +226,7 @@ const REFUSED: readonly (readonly [string, Buffer, RegExp])[] = [
 ];
 
 for (const [name, bytes, problem] of REFUSED) {
-  test(`${name} is refused, once`, () => {
+  test(`${name} is refused with one message`, () => {
     for (const chunk of [bytes.length, 1]) {
       const { sink, decoder } = decode(bytes, { chunk });
       assert.match(decoder.problem ?? '', problem);
@@ -236,7 +236,7 @@ for (const [name, bytes, problem] of REFUSED) {
   });
 }
 
-test('only the header makes a simple trace', () => {
+test('a simple trace is recognised by its header alone', () => {
   assert.equal(looksLikeSimpleTrace(version4().build()), true);
   assert.equal(looksLikeSimpleTrace(new SimpleBuilder(4, { bigEndian: true }).build()), true);
   assert.equal(looksLikeSimpleTrace(Buffer.alloc(100, 0xff)), false);
@@ -245,7 +245,7 @@ test('only the header makes a simple trace', () => {
   assert.equal(looksLikeSimpleTrace(Buffer.from('kvm_run_exit cpu_index 0, reason 2\n')), false);
 });
 
-test('arguments: a negative cpu_index, a reason without a name, arguments that are missing', () => {
+test('arguments: a negative cpu_index, a reason without a name, missing arguments', () => {
   const trace = version4()
     .event(2, 1, 7, -1, 2)
     .event(2, 2, 7, 0, 44)
@@ -258,7 +258,7 @@ test('arguments: a negative cpu_index, a reason without a name, arguments that a
   assert.deepEqual(plain(sink.malformedKinds), { arguments: 2 });
 });
 
-test('times and counts keep 53 bits', () => {
+test('times and counts are exact up to 2^53', () => {
   const timeNs = 2 ** 53 - 1;
   const { sink } = decode(
     version4()
@@ -274,7 +274,7 @@ test('an event without a mapping counts as unknown, and the next one counts', ()
   assert.deepEqual([plain(sink.qemuEvents), plain(sink.malformedKinds)], [{ one: 1 }, { 'unknown-event': 1 }]);
 });
 
-test('mapping thousands of events does not use up the vocabulary', () => {
+test('mapping thousands of events does not fill the vocabulary', () => {
   const builder = new SimpleBuilder(4);
   for (let id = 0; id < 5000; id++) builder.mapping(id, `event_${id}`);
   const { sink } = decode(builder.event(4999, 1000, 77).event(1, 2000, 77).build());
@@ -292,18 +292,18 @@ test('two traces of one vocabulary number their events differently', () => {
   assert.deepEqual(plain(sink.qemuEvents), { one: 2, two: 2 });
 });
 
-/** What damages the second of five records, in version 4: where (from the record's type on) and what. */
+/** Bytes written over the second of five records of version 4: their offset from the record's type, and the bytes. */
 const DAMAGES: readonly (readonly [string, number, Buffer])[] = [
   ['an unknown type', 0, Buffer.from([9])],
   ['a type in the upper half', 4, Buffer.from([1])],
   ['an event number that is too large', 12, Buffer.from([1])],
   ['a length that is too small', 24, Buffer.from([23, 0, 0, 0])],
   ['a length that is too large', 24, Buffer.from([0, 0, 2, 0])],
-  ['rubbish from end to end', 0, Buffer.alloc(48, 0xaa)],
+  ['only garbage', 0, Buffer.alloc(48, 0xaa)],
 ];
 
 for (const [name, offset, bytes] of DAMAGES) {
-  test(`a record with ${name} costs that record`, () => {
+  test(`a record with ${name} is lost alone`, () => {
     const start = version4().event(2, 1000, 77, 0, 2).length;
     const trace = version4();
     for (let i = 0; i < 5; i++) trace.event(2, 1000 + i, 77, 0, 2);
@@ -316,14 +316,14 @@ for (const [name, offset, bytes] of DAMAGES) {
   });
 }
 
-/** What only looks like a record, behind rubbish and before a real one. */
+/** Bytes that only look like a record, between garbage and a real record. */
 const LOOKALIKES: readonly (readonly [string, timeNs: bigint, pid: number])[] = [
   ['of another process', 1001n, 78],
   ['two hours later', 7_200_000_001_000n, 77],
 ];
 
 for (const [name, timeNs, pid] of LOOKALIKES) {
-  test(`a search does not stop at a record ${name}`, () => {
+  test(`the search for the next record skips a record ${name}`, () => {
     const trace = version4()
       .event(2, 1000, 77, 0, 2)
       .raw(Buffer.alloc(9, 0xaa))
@@ -335,7 +335,7 @@ for (const [name, timeNs, pid] of LOOKALIKES) {
   });
 }
 
-test('a record of dropped events without their number loses nothing that is known', () => {
+test('a record of dropped events without their number counts as malformed arguments', () => {
   const { sink } = decode(version4().event(0xfffffffffffffffen, 1000, 77).event(0, 2000, 77).build());
   assert.deepEqual(
     [plain(sink.lostGaps), plain(sink.malformedKinds), plain(sink.qemuEvents)],
@@ -343,7 +343,7 @@ test('a record of dropped events without their number loses nothing that is know
   );
 });
 
-test('version 3 goes on behind rubbish too', () => {
+test('version 3 continues after garbage too', () => {
   const trace = new SimpleBuilder(3)
     .event(2, 1000, 77, 0, 2)
     .raw(Buffer.alloc(1000, 0xaa))
@@ -353,7 +353,7 @@ test('version 3 goes on behind rubbish too', () => {
   assert.deepEqual([plain(sink.qemuEvents), plain(sink.malformedKinds)], [{ kvm_run_exit: 2, one: 1 }, { record: 1 }]);
 });
 
-test('rubbish among the mappings costs the mapping it hits', () => {
+test('garbage among the mappings loses only the mapping that it hits', () => {
   const trace = new SimpleBuilder(4)
     .mapping(0, 'one')
     .mapping(1, 'two')
@@ -369,7 +369,7 @@ test('rubbish among the mappings costs the mapping it hits', () => {
   );
 });
 
-test('endless rubbish keeps no memory and is one malformed record', () => {
+test('megabytes of garbage count as one malformed record', () => {
   const { sink, decoder } = decode(version4().raw(Buffer.alloc(3_000_000, 0xaa)).build(), { chunk: 10_000 });
   assert.deepEqual([plain(sink.malformedKinds), decoder.problem], [{ record: 1 }, undefined]);
 });
@@ -384,7 +384,7 @@ function smallTrace(): Buffer {
     .build();
 }
 
-test('cut in two anywhere, a trace decodes the same', () => {
+test('a trace cut in two anywhere decodes the same', () => {
   const trace = smallTrace();
   const whole = all(decode(trace));
   for (let cut = 0; cut <= trace.length; cut++) {
@@ -398,7 +398,7 @@ test('cut in two anywhere, a trace decodes the same', () => {
   }
 });
 
-test('ended anywhere, a trace has the events up to there and is truncated inside of one', () => {
+test('a trace that ends anywhere has the events before the end, and is truncated unless it ends between two', () => {
   const ends = new Set([0, 24]);
   const parts = [
     version4(),
@@ -436,7 +436,7 @@ const damagedTrace = fc
     return Buffer.concat([bytes.subarray(0, from), bytes.subarray(from + count)]);
   });
 
-test('damaged and random bytes never throw, and the way they are cut does not matter', () => {
+test('damaged and random bytes never throw, and count the same however they are cut', () => {
   const headed = fc.uint8Array({ maxLength: 400 }).map((bytes) => version4().raw(bytes).build());
   fc.assert(
     fc.property(

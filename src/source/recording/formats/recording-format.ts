@@ -1,7 +1,9 @@
 import type { TraceEvents } from '../../../decode/qemu/trace-events.js';
 import type { QemuSink, TraceSink, Vocabulary } from '../../../trace/sink.js';
 
-/** A format of recording files. To add one, write its decoder and a file beside this one, and list it in all-formats.ts. */
+/**
+ * A format of recording files. To add one, write its decoder and a file beside this one, and list it in all-formats.ts.
+ */
 export interface RecordingFormat {
   /** What a file of this format is, in words for the user. */
   readonly name: string;
