@@ -13,7 +13,7 @@ import { webServer } from './serving/serve.js';
 export async function run(invocation: Invocation): Promise<void> {
   const { get } = invocation;
   const pods = podWatch(get);
-  const agent = new Agent({ ...agentOptions(get), podOf: pods?.of });
+  const agent = new Agent({ ...agentOptions(get), podOf: pods?.podOf });
   if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
   const takeSnapshot = limited(get, () => agent.snapshot());
   const serve = webServer(invocation, { takeSnapshot, notReady: () => agent.notReady });

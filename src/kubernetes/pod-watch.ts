@@ -1,90 +1,111 @@
 /**
- * The pods of one node, kept up to date: a list, then a watch from there on, again and again.
+ * Keeps a list of the pods of one node up to date: it requests the list, then watches for changes from that version on.
  *
- *   GET /api/v1/pods?fieldSelector=spec.nodeName=NODE&resourceVersion=0                         all of them
- *   GET /api/v1/pods?fieldSelector=...&watch=1&resourceVersion=1452&allowWatchBookmarks=true    what changes
+ *   GET /api/v1/pods?fieldSelector=spec.nodeName=NODE&resourceVersion=0                         all pods
+ *   GET /api/v1/pods?fieldSelector=...&watch=1&resourceVersion=1452&allowWatchBookmarks=true    changes
  *
- * Runs beside everything else: nobody waits for it. Whatever goes wrong is said once, and tried again after a pause that doubles and is
- * never the same on two nodes, as all of them ask one server. What was known stays known meanwhile.
+ * It runs in the background; neither counting nor scraping waits for it. A failure is logged once, and the request is
+ * repeated after a pause that doubles each time. Every pause has a random part, because all nodes of a cluster use the
+ * same server. Known pods are kept meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SourceCounts } from '../count/counters/source-counts.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
-import { ApiError, type ApiServer } from './api-server.js';
-import { type Pod, readPodChange, readPodList } from './pod.js';
+import { type ApiClient, ApiError, parseJson } from './api-client.js';
+import { type Pod, parsePodChange, parsePodList } from './pod.js';
 
-/** Servers that do not know the form (none since 1.15) answer with whole pods, which have the same metadata. */
+/**
+ * Metadata only. A server that does not support this (none since 1.15) sends whole pods, which contain the same
+ * metadata.
+ */
 const ACCEPT_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
 const ACCEPT_WATCH = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
-const PAGE = 500;
-const GONE = 410;
-/** Metadata of a node's pods: some 10 KB each. */
-const MAX_LIST = 64 << 20;
-const MAX_LINE = 8 << 20;
+const PODS_PER_REQUEST = 500;
+const HTTP_GONE = 410;
+/** Limits in characters. The metadata of one pod have about 10 KB. */
+const MAX_LIST_LENGTH = 64 << 20;
+const MAX_LINE_LENGTH = 8 << 20;
 
 export interface PodWatchOptions {
-  /** The node's name. */
+  /** Name of the node. */
   readonly node: string;
-  /** In milliseconds: for a list; how long a watch goes on, and what its end may take beyond that; the first pause and the longest. */
-  readonly times?: typeof TIMES;
+  readonly times?: WatchTimes;
 }
 
-const TIMES = { listMs: 30_000, watchMs: 300_000, slackMs: 30_000, firstPauseMs: 1000, longestPauseMs: 60_000 };
+/** Durations in milliseconds. */
+export interface WatchTimes {
+  /** Timeout of a list. */
+  readonly listMs: number;
+  /** Duration of a watch, after which the server ends it. */
+  readonly watchMs: number;
+  /** Additional time for that end to arrive. */
+  readonly watchGraceMs: number;
+  readonly minPauseMs: number;
+  readonly maxPauseMs: number;
+}
+
+const DEFAULT_TIMES: WatchTimes = {
+  listMs: 30_000,
+  watchMs: 300_000,
+  watchGraceMs: 30_000,
+  minPauseMs: 1000,
+  maxPauseMs: 60_000,
+};
 
 export class PodWatch {
-  /** `up`: the watch is running. `events`: changes seen, `malformed`: lines that are none. */
+  /** `up`: the watch is running. `events`: changes received. `malformed`: lines of a watch that could not be parsed. */
   readonly counts = new SourceCounts();
-  readonly #server: ApiServer;
+  readonly #client: ApiClient;
   readonly #selector: string;
-  readonly #times: typeof TIMES;
+  readonly #times: WatchTimes;
   #pods = new Map<string, Pod>();
+  /** The failure that was logged last; '' while the watch works. */
   #problem = '';
 
-  constructor(server: ApiServer, { node, times = TIMES }: PodWatchOptions) {
-    this.#server = server;
+  constructor(client: ApiClient, { node, times = DEFAULT_TIMES }: PodWatchOptions) {
+    this.#client = client;
     this.#selector = `/api/v1/pods?fieldSelector=${encodeURIComponent(`spec.nodeName=${node}`)}`;
     this.#times = times;
     this.counts.up = false;
   }
 
-  /** By the uid that its cgroup has. */
-  readonly of = (uid: string): Pod | undefined => this.#pods.get(uid);
+  /** @param uid as the name of the pod's cgroup contains it */
+  readonly podOf = (uid: string): Pod | undefined => this.#pods.get(uid);
 
-  /** Until told to stop. Never throws but for a bug. */
+  /** Runs until `signal` is aborted. Failures of the server do not end it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { firstPauseMs, longestPauseMs } = this.#times;
-    for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    const { minPauseMs, maxPauseMs } = this.#times;
+    for (let pauseMs = minPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       try {
         const version = await this.#list(signal);
-        pauseMs = firstPauseMs;
-        this.#works();
+        pauseMs = minPauseMs;
+        this.#reportSuccess();
         await this.#watch(version, signal);
-        await this.#pause(firstPauseMs, signal);
+        await this.#pause(minPauseMs, signal);
       } catch (error) {
         if (signal.aborted) break;
-        this.#fails(error);
-        const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-        await this.#pause(Math.max(askedMs, pauseMs), signal);
+        this.#reportFailure(error);
+        const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+        await this.#pause(Math.max(retryAfterMs, pauseMs), signal);
       }
     }
     this.counts.up = false;
   }
 
-  /** So long or up to twice. */
+  /** Waits for `ms` to twice that. */
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
     await sleep(ms * (1 + Math.random()), undefined, { signal }).catch(() => {});
   }
 
-  /** Returns the version that the list shows. */
+  /** Replaces the known pods. Returns the list's version, from which a watch continues. */
   async #list(signal: AbortSignal): Promise<string> {
     const pods = new Map<string, Pod>();
-    // Any version will do for a start, so the server need not ask its database.
+    // Version 0 accepts any version that the server has in memory, so that it does not query its database.
     for (let query = '&resourceVersion=0'; ; ) {
-      const path = `${this.#selector}&limit=${PAGE}${query}`;
-      const list = readPodList(await this.#json(path, signal));
-      if (list === undefined)
-        throw new AgentError('the API server has answered with something that is no list of pods');
+      const path = `${this.#selector}&limit=${PODS_PER_REQUEST}${query}`;
+      const list = parsePodList(await this.#getJson(path, signal));
+      if (list === undefined) throw new AgentError("the API server's answer is not a list of pods");
       for (const pod of list.pods) pods.set(pod.uid, pod);
       if (list.next === '') {
         this.#pods = pods;
@@ -94,78 +115,72 @@ export class PodWatch {
     }
   }
 
-  /** Ends, without an error, where the list must be asked for again. */
+  /** Applies changes until the version is too old for the server and the list has to be requested again. */
   async #watch(from: string, signal: AbortSignal): Promise<void> {
-    const { watchMs, slackMs, firstPauseMs } = this.#times;
+    const { watchMs, watchGraceMs, minPauseMs } = this.#times;
     for (let version = from; !signal.aborted; ) {
       const startMs = performance.now();
-      // Not all nodes at the same moment, so more or less of it.
+      // From three to five quarters of the duration, so that the watches of all nodes do not end at the same moment.
       const seconds = Math.ceil((watchMs * (0.75 + Math.random() / 2)) / 1000);
       const query = `&watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}&resourceVersion=${version}`;
-      const lines = this.#lines(this.#selector + query, seconds * 1000 + slackMs, signal);
+      const lines = this.#getLines(this.#selector + query, seconds * 1000 + watchGraceMs, signal);
       try {
         for await (const line of lines) version = this.#apply(line, version);
       } catch (error) {
-        if (error instanceof ApiError && error.status === GONE) return;
+        if (error instanceof ApiError && error.status === HTTP_GONE) return;
         throw error;
       }
-      // A server that ends each watch at once must not be asked in a tight loop.
-      if (performance.now() - startMs < firstPauseMs) await this.#pause(firstPauseMs, signal);
+      // Avoids a tight loop of requests if the server ends each watch at once.
+      if (performance.now() - startMs < minPauseMs) await this.#pause(minPauseMs, signal);
     }
   }
 
+  /** Returns the version after the change. */
   #apply(line: string, version: string): string {
-    const change = readPodChange(parse(line));
+    const change = parsePodChange(parseJson(line));
     if (change === undefined) {
       this.counts.addMalformed('line');
       return version;
     }
-    if (change.kind === 'error') throw new ApiError(change.code, `the API server ends the watch: ${change.message}`);
+    if (change.kind === 'error') throw new ApiError(change.code, `the API server ended the watch: ${change.message}`);
     this.counts.events++;
-    if (change.kind === 'there') this.#pods.set(change.pod.uid, change.pod);
-    else if (change.kind === 'gone') this.#pods.delete(change.pod.uid);
+    if (change.kind === 'present') this.#pods.set(change.pod.uid, change.pod);
+    else if (change.kind === 'deleted') this.#pods.delete(change.pod.uid);
     return change.version;
   }
 
-  async #json(path: string, signal: AbortSignal): Promise<unknown> {
+  async #getJson(path: string, signal: AbortSignal): Promise<unknown> {
     let text = '';
-    for await (const chunk of this.#server.get(path, ACCEPT_LIST, this.#times.listMs, signal)) {
+    for await (const chunk of this.#client.get(path, ACCEPT_LIST, this.#times.listMs, signal)) {
       text += chunk;
-      if (text.length > MAX_LIST)
-        throw new AgentError(`the API server's list of pods is longer than ${MAX_LIST} bytes`);
+      if (text.length > MAX_LIST_LENGTH)
+        throw new AgentError(`the API server's list of pods is longer than ${MAX_LIST_LENGTH} characters`);
     }
-    return parse(text);
+    return parseJson(text);
   }
 
-  async *#lines(path: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
+  async *#getLines(path: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
     let rest = '';
-    for await (const chunk of this.#server.get(path, ACCEPT_WATCH, timeoutMs, signal)) {
+    for await (const chunk of this.#client.get(path, ACCEPT_WATCH, timeoutMs, signal)) {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
-      if (rest.length > MAX_LINE) throw new AgentError(`the API server has sent a line of more than ${MAX_LINE} bytes`);
+      if (rest.length > MAX_LINE_LENGTH)
+        throw new AgentError(`the API server sent a line of more than ${MAX_LINE_LENGTH} characters`);
       yield* lines.filter((line) => line !== '');
     }
   }
 
-  #works(): void {
-    if (!this.counts.up) log('info', 'the API server tells of the pods of this node', { pods: this.#pods.size });
+  #reportSuccess(): void {
+    if (!this.counts.up) log('info', 'watching the pods of this node', { pods: this.#pods.size });
     this.counts.up = true;
     this.#problem = '';
   }
 
-  /** Says it once, and again where it is another problem. */
-  #fails(error: unknown): void {
+  /** Logs a failure, unless it is the same as the last one. */
+  #reportFailure(error: unknown): void {
     this.counts.up = false;
     const problem = error instanceof Error ? error.message : String(error);
-    if (problem !== this.#problem) log('warn', 'no names of pods from the API server', { err: problem });
+    if (problem !== this.#problem) log('warn', 'cannot get pod names from the API server', { err: problem });
     this.#problem = problem;
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

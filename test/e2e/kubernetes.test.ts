@@ -80,7 +80,7 @@ test('each VM has its pod: what the host tells at once, what the API server know
   api.put(LAUNCHER);
   api.put(KATA_POD);
   const { agent, scrape } = await start(t, api);
-  await agent.until('msg="the API server tells of the pods of this node" pods=2');
+  await agent.until('msg="watching the pods of this node" pods=2');
   const samples = await scrape();
   assert.deepEqual(identities(samples), {
     tenant_web: ['tenant', LAUNCHER.name, UID, 'web', CONTAINER],
@@ -97,7 +97,7 @@ test('each VM has its pod: what the host tells at once, what the API server know
 
 test('an API server that says nothing holds up neither counting nor scraping', async (t) => {
   const api = await FakeApiServer.start();
-  api.mood = () => true;
+  api.override = () => true;
   const { log, scrape } = await start(t, api);
   await api.until('the question', () => api.requests.length === 1);
   let samples = await scrape();

@@ -15,7 +15,7 @@ import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
 import { parseMtree } from '../../src/decode/qemu/mtree.js';
 import { parseTraceEvents } from '../../src/decode/qemu/trace-events.js';
-import { readPodChange, readPodList, readStatus } from '../../src/kubernetes/pod.js';
+import { parsePodChange, parsePodList, parseStatus } from '../../src/kubernetes/pod.js';
 import { FTRACE_TEXT } from '../../src/source/recording/formats/ftrace-text.js';
 import { QEMU_LOG } from '../../src/source/recording/formats/qemu-log.js';
 import { QEMU_SIMPLE } from '../../src/source/recording/formats/qemu-simple.js';
@@ -170,9 +170,9 @@ function checkPods(bytes: Uint8Array): void {
   } catch {
     return;
   }
-  readStatus(answer);
-  const change = readPodChange(answer);
-  const pods = [...(readPodList(answer)?.pods ?? []), ...(change !== undefined && 'pod' in change ? [change.pod] : [])];
+  parseStatus(answer);
+  const change = parsePodChange(answer);
+  const pods = [...(parsePodList(answer)?.pods ?? []), ...(change !== undefined && 'pod' in change ? [change.pod] : [])];
   for (const { uid, namespace, name } of pods) assert.ok(uid && namespace && name, 'a pod without a name');
 }
 

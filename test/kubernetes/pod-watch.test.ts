@@ -1,15 +1,15 @@
-/** The look-up of pods against a server that talks as the real one does, and fails in the ways that real ones fail. */
+/** PodWatch against a server that answers as a real one does, and fails as real ones do. */
 import assert from 'node:assert/strict';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiServer } from '../../src/kubernetes/api-server.js';
+import { ApiClient } from '../../src/kubernetes/api-client.js';
 import { PodWatch } from '../../src/kubernetes/pod-watch.js';
 import { endAll } from '../support/end-later.js';
 import { FakeApiServer, refuse } from '../support/kubernetes/api-server.js';
 
 afterEach(endAll);
 
-const TIMES = { listMs: 300, watchMs: 60_000, slackMs: 100, firstPauseMs: 5, longestPauseMs: 40 };
+const TIMES = { listMs: 300, watchMs: 60_000, watchGraceMs: 100, minPauseMs: 5, maxPauseMs: 40 };
 
 const VM_A = {
   name: 'virt-launcher-vm-a-x2k9p',
@@ -20,24 +20,24 @@ const VM_A = {
 const KATA = { name: 'kata-7d9f', uid: '1b5c2c4e-0000-4000-8000-000000000002' };
 const GONE = { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version: 1000 (1010)' };
 
-interface Following {
+interface WatchTest {
   readonly api: FakeApiServer;
   readonly pods: PodWatch;
-  readonly said: string[];
+  readonly log: string[];
 }
 
-/** A watch that runs until the test ends; what it says on stderr is kept. */
+/** Starts a watch that runs until the test ends, and collects its log lines. */
 async function follow(
   t: TestContext,
   prepare: (api: FakeApiServer) => void = () => {},
   times = TIMES,
-): Promise<Following> {
+): Promise<WatchTest> {
   const api = await FakeApiServer.start();
   prepare(api);
-  const said: string[] = [];
-  t.mock.method(process.stderr, 'write', (line: string) => said.push(line));
+  const log: string[] = [];
+  t.mock.method(process.stderr, 'write', (line: string) => log.push(line));
   const { tokenFile, caFile } = api;
-  const pods = new PodWatch(new ApiServer({ url: new URL(api.url), tokenFile, caFile }), { node: 'node-1', times });
+  const pods = new PodWatch(new ApiClient({ url: new URL(api.url), tokenFile, caFile }), { node: 'node-1', times });
   const stop = new AbortController();
   const ended = pods.run(stop.signal);
   t.after(async () => {
@@ -45,17 +45,16 @@ async function follow(
     await ended;
     assert.equal(pods.counts.up, false);
   });
-  return { api, pods, said };
+  return { api, pods, log };
 }
 
-const watching = ({ api, pods }: Following) =>
-  api.until('a watch that runs', () => pods.counts.up && api.watches === 1);
+const watching = ({ api, pods }: WatchTest) => api.until('a running watch', () => pods.counts.up && api.watches === 1);
 
-test('a list is followed by a watch from its version on; of this node, and only metadata', async (t) => {
+test('a list of this node is requested, then a watch from its version on, both for metadata only', async (t) => {
   const all = await follow(t, (api) => api.put(VM_A));
   await watching(all);
-  assert.deepEqual(all.pods.of(VM_A.uid), { uid: VM_A.uid, namespace: 'tenant', name: VM_A.name, vmi: 'vm-a' });
-  assert.equal(all.pods.of(KATA.uid), undefined);
+  assert.deepEqual(all.pods.podOf(VM_A.uid), { uid: VM_A.uid, namespace: 'tenant', name: VM_A.name, vmi: 'vm-a' });
+  assert.equal(all.pods.podOf(KATA.uid), undefined);
   const [list, watch] = all.api.requests;
   assert.equal(list?.url.searchParams.get('fieldSelector'), 'spec.nodeName=node-1');
   assert.equal(list?.url.searchParams.get('resourceVersion'), '0');
@@ -65,18 +64,18 @@ test('a list is followed by a watch from its version on; of this node, and only 
   assert.equal(watch?.url.searchParams.get('allowWatchBookmarks'), 'true');
 });
 
-test('pods that come and go are known at once, whatever pieces the lines come in', async (t) => {
+test('new and deleted pods are applied at once, however the lines are split', async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.put(KATA);
-  await all.api.until('the pod', () => all.pods.of(KATA.uid)?.name === KATA.name);
-  assert.deepEqual(all.pods.of(KATA.uid), { uid: KATA.uid, namespace: 'default', name: KATA.name, vmi: '' });
+  await all.api.until('the pod', () => all.pods.podOf(KATA.uid)?.name === KATA.name);
+  assert.deepEqual(all.pods.podOf(KATA.uid), { uid: KATA.uid, namespace: 'default', name: KATA.name, vmi: '' });
   all.api.delete(KATA);
-  await all.api.until('its end', () => all.pods.of(KATA.uid) === undefined);
+  await all.api.until('its end', () => all.pods.podOf(KATA.uid) === undefined);
   assert.equal(all.pods.counts.events, 2);
 });
 
-test('a long list comes in pages', async (t) => {
+test('a long list is requested in parts', async (t) => {
   const many = Array.from({ length: 7 }, (_, pod) => ({ name: `pod-${pod}`, uid: `uid-${pod}` }));
   const all = await follow(t, (api) => {
     api.page = 3;
@@ -84,7 +83,7 @@ test('a long list comes in pages', async (t) => {
   });
   await watching(all);
   assert.deepEqual(
-    many.map(({ uid }) => all.pods.of(uid)?.name),
+    many.map(({ uid }) => all.pods.podOf(uid)?.name),
     many.map(({ name }) => name),
   );
   assert.deepEqual(
@@ -93,15 +92,15 @@ test('a long list comes in pages', async (t) => {
   );
 });
 
-test("a static pod is found by the uid that kubelet gave it, which is its cgroup's", async (t) => {
+test("a static pod is found by kubelet's uid, which its cgroup contains", async (t) => {
   const hash = 'c2ee8f5b1a3c4d5e6f708192a3b4c5d6';
   const pod = { name: 'vm-node-1', uid: 'another', annotations: { 'kubernetes.io/config.hash': hash } };
   const all = await follow(t, (api) => api.put(pod));
   await watching(all);
-  assert.equal(all.pods.of(hash)?.name, 'vm-node-1');
+  assert.equal(all.pods.podOf(hash)?.name, 'vm-node-1');
 });
 
-test('a watch whose time is over goes on where it was: after the last bookmark', async (t) => {
+test('after the end of a watch the next one continues at the last bookmark', async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.bookmark();
@@ -110,7 +109,7 @@ test('a watch whose time is over goes on where it was: after the last bookmark',
   await all.api.until('another watch', () => all.api.requests.length === 3 && all.api.watches === 1);
   assert.equal(all.api.requests[2]?.url.searchParams.get('resourceVersion'), '1001');
   assert.equal(all.pods.counts.up, true);
-  assert.equal(all.said.length, 1, 'nothing to warn of');
+  assert.equal(all.log.length, 1, 'no warnings');
 });
 
 for (const [how, expire] of [
@@ -118,8 +117,8 @@ for (const [how, expire] of [
   [
     'as the answer',
     (api: FakeApiServer) => {
-      api.mood = ({ watch }, response) => {
-        api.mood = () => false;
+      api.override = ({ watch }, response) => {
+        api.override = () => false;
         if (watch) refuse(response, 410, GONE.message);
         return watch;
       };
@@ -127,26 +126,26 @@ for (const [how, expire] of [
     },
   ],
 ] as const)
-  test(`410 Gone ${how}: the list is asked for again, and shows what the watch missed`, async (t) => {
+  test(`410 Gone ${how}: the list is requested again and shows the changes that the watch missed`, async (t) => {
     const all = await follow(t, (api) => api.put(VM_A));
     await watching(all);
-    // Unseen by the watch, which is held up.
+    // Changes that are not sent to the watch.
     const send = all.api.send.bind(all.api);
     all.api.send = () => {};
     all.api.put(KATA);
     all.api.delete(VM_A);
     all.api.send = send;
     expire(all.api);
-    await all.api.until('the list', () => all.pods.of(KATA.uid) !== undefined);
-    assert.equal(all.pods.of(VM_A.uid), undefined);
+    await all.api.until('the list', () => all.pods.podOf(KATA.uid) !== undefined);
+    assert.equal(all.pods.podOf(VM_A.uid), undefined);
     await watching(all);
-    assert.equal(all.said.filter((line) => line.includes('level=warn')).length, 0);
+    assert.equal(all.log.filter((line) => line.includes('level=warn')).length, 0);
   });
 
-test('429 with Retry-After is obeyed', async (t) => {
+test('Retry-After of a 429 is respected', async (t) => {
   const times: number[] = [];
   const all = await follow(t, (api) => {
-    api.mood = (_, response) => {
+    api.override = (_, response) => {
       times.push(performance.now());
       if (times.length > 1) return false;
       refuse(response, 429, 'too many requests, please try again later', { 'Retry-After': '1' });
@@ -155,32 +154,32 @@ test('429 with Retry-After is obeyed', async (t) => {
   });
   await watching(all);
   const [first = 0, second = 0] = times;
-  assert.ok(second - first >= 1000, `asked again after ${second - first} ms`);
-  assert.match(all.said.join(''), /level=warn .*HTTP 429: too many requests/);
+  assert.ok(second - first >= 1000, `next request after ${second - first} ms`);
+  assert.match(all.log.join(''), /level=warn .*HTTP 429: too many requests/);
 });
 
-test('a server that never answers is given up, and asked again; what was known stays', async (t) => {
+test('a request without an answer times out and is repeated; known pods are kept', async (t) => {
   const all = await follow(t, (api) => api.put(VM_A));
   await watching(all);
-  all.api.mood = () => true;
+  all.api.override = () => true;
   all.api.endWatches(true);
   await all.api.until('two more lists', () => all.api.requests.length >= 5);
   assert.equal(all.pods.counts.up, false);
-  assert.equal(all.pods.of(VM_A.uid)?.vmi, 'vm-a');
-  const warnings = all.said.filter((line) => line.includes('no whole answer within 0.3 s'));
-  assert.equal(warnings.length, 1, 'said once');
-  all.api.mood = () => false;
+  assert.equal(all.pods.podOf(VM_A.uid)?.vmi, 'vm-a');
+  const warnings = all.log.filter((line) => line.includes('no complete answer within 0.3 s'));
+  assert.equal(warnings.length, 1, 'logged once');
+  all.api.override = () => false;
   await watching(all);
 });
 
-test('a watch that hangs beyond its time is given up', async (t) => {
-  const all = await follow(t, () => {}, { ...TIMES, watchMs: 200, slackMs: 50 });
+test('a watch that does not end in time is aborted', async (t) => {
+  const all = await follow(t, () => {}, { ...TIMES, watchMs: 200, watchGraceMs: 50 });
   await watching(all);
   await all.api.until('the next list', () => all.api.requests.length >= 3);
   assert.equal(all.api.requests[2]?.url.searchParams.get('watch'), null);
 });
 
-test('a token that was renewed is taken', async (t) => {
+test('a renewed token is used', async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.setToken('second-token');
@@ -192,9 +191,9 @@ test('a token that was renewed is taken', async (t) => {
   await watching(all);
 });
 
-test('no right to list says which, and is tried again ever more seldom', async (t) => {
+test('a missing permission is named in the log, and pauses between requests grow', async (t) => {
   const all = await follow(t, (api) => {
-    api.mood = (_, response) => {
+    api.override = (_, response) => {
       refuse(response, 403, 'pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"');
       return true;
     };
@@ -204,14 +203,14 @@ test('no right to list says which, and is tried again ever more seldom', async (
   await sleep(200);
   // The longest pause is 40 to 80 ms.
   assert.ok(all.api.requests.length - before <= 6, `${all.api.requests.length - before} requests in 200 ms`);
-  const warnings = all.said.filter((line) => line.includes('level=warn'));
+  const warnings = all.log.filter((line) => line.includes('level=warn'));
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? '', /cannot list resource .*give the service account list and watch of pods/);
+  assert.match(warnings[0] ?? '', /cannot list resource .*allow the service account to list and watch pods/);
 });
 
-test('a server that ends each watch at once is not asked in a tight loop', async (t) => {
+test('a server that ends each watch at once is not flooded with requests', async (t) => {
   const all = await follow(t, (api) => {
-    api.mood = ({ watch }, response) => {
+    api.override = ({ watch }, response) => {
       if (watch) response.end();
       return watch;
     };
@@ -222,33 +221,33 @@ test('a server that ends each watch at once is not asked in a tight loop', async
   assert.ok(all.api.requests.length - before <= 21, `${all.api.requests.length - before} requests in 100 ms`);
 });
 
-test('lines that are none are counted, and what follows is understood', async (t) => {
+test('malformed lines are counted, and the next line is applied', async (t) => {
   const all = await follow(t);
   await watching(all);
   for (const line of ['{"type":', '{"type":"NEWS","object":{}}', '7', '{"type":"ADDED","object":{"metadata":{}}}'])
     all.api.send(line);
   all.api.put(VM_A);
-  await all.api.until('the pod', () => all.pods.of(VM_A.uid) !== undefined);
+  await all.api.until('the pod', () => all.pods.podOf(VM_A.uid) !== undefined);
   assert.deepEqual([...all.pods.counts.malformed], [['line', 4]]);
 });
 
-test('a list that is none, and a server that another authority has signed, are said in words', async (t) => {
+test('an answer that is not a list and a certificate of an unknown authority are explained in the log', async (t) => {
   const all = await follow(t, (api) => {
-    api.mood = (_, response) => {
+    api.override = (_, response) => {
       response.end('<html>a proxy is in the way</html>');
       return true;
     };
   });
-  await all.api.until('a warning', () => all.said.some((line) => line.includes('no list of pods')));
+  await all.api.until('a warning', () => all.log.some((line) => line.includes('not a list of pods')));
   const other = await FakeApiServer.start();
   const url = new URL(all.api.url);
-  const stranger = new PodWatch(new ApiServer({ url, tokenFile: all.api.tokenFile, caFile: other.caFile }), {
+  const distrustful = new PodWatch(new ApiClient({ url, tokenFile: all.api.tokenFile, caFile: other.caFile }), {
     node: 'node-1',
     times: TIMES,
   });
   const stop = new AbortController();
-  const ended = stranger.run(stop.signal);
-  await all.api.until('a warning', () => all.said.some((line) => /127\.0\.0\.1:\d+: .*certificate/.test(line)));
+  const ended = distrustful.run(stop.signal);
+  await all.api.until('a warning', () => all.log.some((line) => /127\.0\.0\.1:\d+: .*certificate/.test(line)));
   stop.abort();
   await ended;
 });

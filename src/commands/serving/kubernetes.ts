@@ -1,6 +1,6 @@
 import { clusterEnvironment } from '../../config/cluster-environment.js';
 import type { GetOption } from '../../config/options.js';
-import { ApiServer } from '../../kubernetes/api-server.js';
+import { ApiClient } from '../../kubernetes/api-client.js';
 import { PodWatch } from '../../kubernetes/pod-watch.js';
 import { AgentError } from '../../system/errors.js';
 
@@ -18,10 +18,10 @@ export function podWatch(get: GetOption): PodWatch | undefined {
     throw new AgentError(
       '--kubernetes: KUBERNETES_SERVICE_HOST is not set, so this is no pod; give --kubernetes.api-server',
     );
-  const server = new ApiServer({
+  const client = new ApiClient({
     url,
     tokenFile: get('kubernetes.token-file'),
     caFile: get('kubernetes.ca-file'),
   });
-  return new PodWatch(server, { node });
+  return new PodWatch(client, { node });
 }

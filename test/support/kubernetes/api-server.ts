@@ -1,6 +1,7 @@
 /**
- * A Kubernetes API server as far as a watch of pods needs one: HTTPS, a token, a list, and a watch that stays open. Its answers have the form of a
- * real one's (Kubernetes 1.32; the pod's metadata are those of an OpenShift Virtualization launcher). What it does wrong, the test says.
+ * A Kubernetes API server as far as a watch of pods needs one: HTTPS, a token, a list, and a watch that stays open. Its
+ * answers have the form of a real one's (Kubernetes 1.32; the metadata are those of an OpenShift Virtualization
+ * launcher pod). Tests make it fail with `override`.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -19,16 +20,16 @@ export interface FakePod {
   readonly annotations?: Record<string, string>;
 }
 
-/** What else a request may get: true where it was answered. */
-export type Mood = (request: { readonly watch: boolean; readonly url: URL }, response: ServerResponse) => boolean;
+/** Answers a request instead of the server and returns true, or returns false. */
+export type Override = (request: { readonly watch: boolean; readonly url: URL }, response: ServerResponse) => boolean;
 
 export class FakeApiServer {
   readonly requests: { readonly url: URL; readonly headers: IncomingMessage['headers'] }[] = [];
   readonly tokenFile: string;
   readonly caFile: string;
   url = '';
-  mood: Mood = () => false;
-  /** Pods a list shows in one piece. */
+  override: Override = () => false;
+  /** Pods in one part of a list. */
   page = 500;
   readonly #pods = new Map<string, object>();
   readonly #watches = new Set<ServerResponse>();
@@ -58,7 +59,7 @@ export class FakeApiServer {
     return fake;
   }
 
-  /** As kubelet does it: the file changes, and the old token is no longer accepted. */
+  /** Renews the token, as kubelet does: the file changes, and the old token is no longer accepted. */
   setToken(token: string): void {
     writeFileSync(this.tokenFile, `${token}\n`);
   }
@@ -83,13 +84,13 @@ export class FakeApiServer {
     });
   }
 
-  /** A line to all that watch. */
+  /** Sends a line to all open watches. */
   send(line: object | string): void {
     const text = typeof line === 'string' ? line : JSON.stringify(line);
     for (const watch of this.#watches) watch.write(`${text}\n`);
   }
 
-  /** The server ends all watches, as it does when their time is over; `cut`: the connection is gone at once. */
+  /** Ends all watches, as the server does after their duration; with `cut` the connection breaks. */
   endWatches(cut = false): void {
     for (const watch of this.#watches) {
       if (cut) watch.destroy();
@@ -101,8 +102,8 @@ export class FakeApiServer {
     return this.#watches.size;
   }
 
-  async until(what: string, is: () => boolean, withinMs = 10_000): Promise<void> {
-    for (const deadline = Date.now() + withinMs; !is(); await sleep(5))
+  async until(what: string, isReached: () => boolean, withinMs = 10_000): Promise<void> {
+    for (const deadline = Date.now() + withinMs; !isReached(); await sleep(5))
       if (Date.now() > deadline) assert.fail(`${what}: not within ${withinMs} ms`);
   }
 
@@ -110,7 +111,7 @@ export class FakeApiServer {
     const url = new URL(request.url ?? '', this.url);
     this.requests.push({ url, headers: request.headers });
     const watch = url.searchParams.get('watch') === '1';
-    if (this.mood({ watch, url }, response)) return;
+    if (this.override({ watch, url }, response)) return;
     const token = readFileSync(this.tokenFile, 'utf8').trim();
     if (request.headers.authorization !== `Bearer ${token}`) return refuse(response, 401, 'Unauthorized');
     if (url.pathname !== '/api/v1/pods')
@@ -156,7 +157,7 @@ export class FakeApiServer {
   }
 }
 
-/** As a server says no: a Status. */
+/** Answers with an error as a real server does: with a Status object. */
 export function refuse(response: ServerResponse, code: number, message: string, headers: Record<string, string> = {}) {
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code };
   response.writeHead(code, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(status));

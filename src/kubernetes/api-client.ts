@@ -1,32 +1,34 @@
 /**
- * Requests to a Kubernetes API server: `GET PATH` with the service account's token, the answer as text in pieces as it comes.
+ * Sends `GET PATH` to a Kubernetes API server with the service account's token, and yields the body in pieces as they
+ * arrive.
  *
- * What a pod is given for it (Kubernetes, "Accessing the API from within a Pod"): a folder with `token`, which kubelet renews about hourly,
- * and `ca.crt`. Both files are read for each request.
+ * A pod gets a folder with `token`, which kubelet renews about hourly, and `ca.crt` (Kubernetes, "Accessing the API
+ * from within a Pod"). Both files are read for each request.
  */
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { AgentError, fileError } from '../system/errors.js';
-import { readStatus } from './pod.js';
+import { parseStatus } from './pod.js';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** A connection that says nothing for so long is asked whether it is still there: the server, or a NAT on the way, may have forgotten it. */
+/** Idle time after which TCP probes the connection: the server or a NAT on the way may have dropped it. */
 const KEEP_ALIVE_MS = 30_000;
-/** Of an answer that says why not. */
-const MAX_STATUS = 64 << 10;
+/** Characters read from the body of an error. */
+const MAX_STATUS_LENGTH = 64 << 10;
 
-export interface ApiServerOptions {
+export interface ApiClientOptions {
   readonly url: URL;
-  // Undefined: the pod's own.
+  /** Undefined: the pod's own. */
   readonly tokenFile: string | undefined;
+  /** Undefined: the pod's own. */
   readonly caFile: string | undefined;
 }
 
-/** The server's answer was not 200. */
+/** The server answered with a status other than 200. */
 export class ApiError extends AgentError {
   readonly status: number;
-  /** When it wants to be asked again; undefined where it does not say. */
+  /** Time to wait before the next request, if the server says so. */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, message: string, retryAfterMs?: number) {
@@ -36,21 +38,21 @@ export class ApiError extends AgentError {
   }
 }
 
-export class ApiServer {
+export class ApiClient {
   readonly #url: URL;
   readonly #tokenFile: string;
   readonly #caFile: string;
 
-  constructor({ url, tokenFile, caFile }: ApiServerOptions) {
+  constructor({ url, tokenFile, caFile }: ApiClientOptions) {
     this.#url = url;
     this.#tokenFile = tokenFile ?? `${SERVICE_ACCOUNT}/token`;
     this.#caFile = caFile ?? `${SERVICE_ACCOUNT}/ca.crt`;
   }
 
   /**
-   * The answer's text. Ends, with an error, where it has not all come within `timeoutMs`.
    * @param accept media types
-   * @throws ApiError where the server refuses, other errors where it can't be reached
+   * @param timeoutMs for the whole body
+   * @throws ApiError if the server refuses, AgentError if it cannot be reached or the timeout expires
    */
   async *get(path: string, accept: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
     const url = new URL(this.#url.href.replace(/\/$/, '') + path);
@@ -61,13 +63,13 @@ export class ApiServer {
     try {
       if (signal.aborted) return;
       const response = await this.#request(url, accept, deadline.signal);
-      if (response.statusCode !== 200) throw await this.#refusal(response);
+      if (response.statusCode !== 200) throw await this.#readError(response);
       yield* response.setEncoding('utf8');
     } catch (error) {
       if (signal.aborted || error instanceof AgentError) throw error;
-      const late = deadline.signal.aborted && `no whole answer within ${timeoutMs / 1000} s`;
-      const words = late || (error instanceof Error ? error.message : String(error));
-      throw new AgentError(`${this.#url.origin}: ${words}`, { cause: error });
+      const late = deadline.signal.aborted && `no complete answer within ${timeoutMs / 1000} s`;
+      const reason = late || (error instanceof Error ? error.message : String(error));
+      throw new AgentError(`${this.#url.origin}: ${reason}`, { cause: error });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
@@ -76,16 +78,16 @@ export class ApiServer {
   }
 
   #request(url: URL, accept: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const secure = url.protocol === 'https:';
-    const authorization = secure ? { Authorization: `Bearer ${readFile(this.#tokenFile).trim()}` } : {};
+    const isSecure = url.protocol === 'https:';
+    const authorization = isSecure ? { Authorization: `Bearer ${readFile(this.#tokenFile).trim()}` } : {};
     const options = {
       headers: { Accept: accept, 'User-Agent': 'kvm-exit-exporter', ...authorization },
       agent: false,
       signal,
-      ...(secure && { ca: readFile(this.#caFile) }),
+      ...(isSecure && { ca: readFile(this.#caFile) }),
     } as const;
     return new Promise((resolve, reject) => {
-      const request = secure ? requestHttps(url, options) : requestHttp(url, options);
+      const request = isSecure ? requestHttps(url, options) : requestHttp(url, options);
       request.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
       request.once('response', resolve);
       request.on('error', reject);
@@ -93,24 +95,24 @@ export class ApiServer {
     });
   }
 
-  async #refusal(response: IncomingMessage): Promise<ApiError> {
+  async #readError(response: IncomingMessage): Promise<ApiError> {
     const { statusCode = 0, headers } = response;
     let body = '';
     for await (const chunk of response.setEncoding('utf8')) {
       body += chunk;
-      if (body.length > MAX_STATUS) break;
+      if (body.length > MAX_STATUS_LENGTH) break;
     }
-    const { message } = readStatus(parse(body));
+    const { message } = parseStatus(parseJson(body));
     const remedy = REMEDIES[statusCode]?.(this.#tokenFile) ?? '';
-    const words = `${this.#url.origin}: HTTP ${statusCode}${message && `: ${message}`}${remedy}`;
+    const text = `${this.#url.origin}: HTTP ${statusCode}${message && `: ${message}`}${remedy}`;
     const seconds = Number(headers['retry-after']);
-    return new ApiError(statusCode, words, seconds > 0 ? seconds * 1000 : undefined);
+    return new ApiError(statusCode, text, seconds > 0 ? seconds * 1000 : undefined);
   }
 }
 
 const REMEDIES: Record<number, (tokenFile: string) => string> = {
   401: (tokenFile) => `; the token in ${tokenFile} is not accepted`,
-  403: () => '; give the service account list and watch of pods, as deploy/kubernetes does',
+  403: () => '; allow the service account to list and watch pods, as deploy/kubernetes does',
 };
 
 function readFile(path: string): string {
@@ -121,7 +123,8 @@ function readFile(path: string): string {
   }
 }
 
-function parse(text: string): unknown {
+/** Undefined if the text is not JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
