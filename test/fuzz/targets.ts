@@ -172,7 +172,10 @@ function checkPods(bytes: Uint8Array): void {
   }
   parseStatus(answer);
   const change = parsePodChange(answer);
-  const pods = [...(parsePodList(answer)?.pods ?? []), ...(change !== undefined && 'pod' in change ? [change.pod] : [])];
+  const pods = [
+    ...(parsePodList(answer)?.pods ?? []),
+    ...(change !== undefined && 'pod' in change ? [change.pod] : []),
+  ];
   for (const { uid, namespace, name } of pods) assert.ok(uid && namespace && name, 'a pod without a name');
 }
 

@@ -1,7 +1,7 @@
 import { kubernetesAttributes } from '../../config/cluster-environment.js';
 import type { GetOption } from '../../config/options.js';
 import { otlpSettings } from '../../config/otlp-settings.js';
-import type { OtlpExport } from '../../expose/otlp/export.js';
+import type { OtlpExport } from '../../expose/otlp/otlp-export.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { tryReadText } from '../../system/files.js';
 import { log } from '../../system/log.js';
@@ -15,15 +15,15 @@ const HANG_MS = 100;
 export async function exportOverOtlp(get: GetOption, takeSnapshot: () => Snapshot): Promise<OtlpExport> {
   const settings = otlpSettings(get);
   if (settings === undefined) return { freeze: () => {}, stop: async () => true };
-  const { startOtlp } = await import('../../expose/otlp/export.js');
+  const { startOtlpExport } = await import('../../expose/otlp/otlp-export.js');
   const [{ port }] = get('web.listen-address');
-  const origin = {
+  const identity = {
     version: VERSION,
     port: String(port),
     containerId: ownContainer(),
     kubernetes: kubernetesAttributes(),
   };
-  const otlp = startOtlp(takeSnapshot, origin, settings);
+  const otlp = startOtlpExport(takeSnapshot, identity, settings);
   return {
     freeze: otlp.freeze,
     async stop() {

@@ -8,22 +8,25 @@ import {
   resourceFromAttributes,
 } from '@opentelemetry/resources';
 
-/** What tells this agent's metrics from those of others, as far as it is not the host's own to say. */
-export interface Origin {
+/** What identifies the agent, besides the properties of the host. */
+export interface AgentIdentity {
   readonly version: string;
-  /** host:port of /metrics, as Prometheus would call the instance. */
+  /** Port of /metrics, for an instance name like Prometheus' host:port; '' if unknown. */
   readonly port: string;
+  /** '' outside of containers. */
   readonly containerId: string;
-  /** `k8s.node.name` and the like. */
+  /** Attributes such as `k8s.node.name`. */
   readonly kubernetes: Readonly<Record<string, string>>;
 }
 
 /**
- * host.*, os.*, process.pid, service.*, k8s.*, container.id; what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say goes before all else.
+ * The OpenTelemetry resource: host.*, os.*, process.pid, service.*, k8s.*, container.id. OTEL_RESOURCE_ATTRIBUTES and
+ * OTEL_SERVICE_NAME override all of these.
  *
- * In a pod, the host's own name is the node's: the figures are about the node. Its machine-id is not the container's, so host.id is left out.
+ * In a pod host.name is the node's name, because the metrics are about the node. host.id is omitted, because the
+ * machine-id in a container is not the node's.
  */
-export function resourceOf({ version, port, containerId, kubernetes }: Origin): Resource {
+export function resourceOf({ version, port, containerId, kubernetes }: AgentIdentity): Resource {
   const node = kubernetes['k8s.node.name'];
   const host = node ?? hostname();
   const detectors = node === undefined && containerId === '' ? [hostDetector, osDetector] : [osDetector];
@@ -34,7 +37,7 @@ export function resourceOf({ version, port, containerId, kubernetes }: Origin): 
         'service.version': version,
         'service.instance.id': port === '' ? host : `${host}:${port}`,
         'host.name': host,
-        'host.arch': ARCH[process.arch] ?? process.arch,
+        'host.arch': ARCHITECTURES[process.arch] ?? process.arch,
         'os.version': release(),
         'process.pid': process.pid,
         'process.runtime.name': 'nodejs',
@@ -46,5 +49,5 @@ export function resourceOf({ version, port, containerId, kubernetes }: Origin): 
     .merge(detectResources({ detectors: [envDetector] }));
 }
 
-/** OpenTelemetry's names for Node's. */
-const ARCH: Record<string, string> = { x64: 'amd64', ia32: 'x86', arm: 'arm32', ppc: 'ppc32' };
+/** OpenTelemetry's names of architectures by Node.js's names. */
+const ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: 'x86', arm: 'arm32', ppc: 'ppc32' };

@@ -1,4 +1,4 @@
-/** The program with options of the web server, and requests that say what happens to them below HTTP. */
+/** The program with its web server on a free port, and requests that return the error below HTTP, if there is one. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ export class WebAgent {
     });
   }
 
-  /** `demo`. */
+  /** Runs the command `demo`. */
   static async start(...args: string[]): Promise<WebAgent> {
     return WebAgent.startCommand('demo', args);
   }
@@ -46,7 +46,7 @@ export class WebAgent {
     return this.#log;
   }
 
-  /** Without a path. */
+  /** Scheme, host and port of the web server. */
   get url(): string {
     return /url=(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1] ?? '';
   }
@@ -55,12 +55,12 @@ export class WebAgent {
     return Number(new URL(this.url).port);
   }
 
-  /** Waits until it has said so. */
+  /** Waits until the log contains these words. */
   async until(words: string, withinMs = 15_000): Promise<void> {
     const deadline = Date.now() + withinMs;
     while (!this.#log.includes(words)) {
       assert.equal(this.process.exitCode, null, this.#log);
-      assert.ok(Date.now() < deadline, `it does not say ${words}:\n${this.#log}`);
+      assert.ok(Date.now() < deadline, `the log does not contain ${words}:\n${this.#log}`);
       await sleep(20);
     }
   }
@@ -72,7 +72,7 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** On a connection of its own. Where there is no answer: the error's code. */
+/** Sends a request on a new connection. Resolves to the error's code if there is no answer. */
 export async function ask(url: string, options: RequestOptions = {}): Promise<Answer | string> {
   return new Promise((resolve) => {
     const send = url.startsWith('https:') ? secureRequest : plainRequest;
@@ -89,7 +89,7 @@ export async function ask(url: string, options: RequestOptions = {}): Promise<An
   });
 }
 
-/** Status, or the error's code. */
+/** Status of the answer, or the error's code. */
 export async function statusOf(url: string, options: RequestOptions = {}): Promise<number | string> {
   const answer = await ask(url, options);
   return typeof answer === 'string' ? answer : answer.status;

@@ -1,15 +1,15 @@
 /**
- * Reads an OTLP metrics request, written from the definitions in opentelemetry-proto 1.5 (collector/metrics/v1, metrics/v1, resource/v1,
- * common/v1) and the protobuf encoding: no library, least of all the exporter's.
+ * Decodes an OTLP metrics request, by the definitions in opentelemetry-proto 1.5 (collector/metrics/v1, metrics/v1,
+ * resource/v1, common/v1) and the protobuf encoding. It shares no code with the exporter that it checks.
  */
 export interface OtlpPoint {
   readonly attributes: Record<string, string>;
   readonly startNs: bigint;
   readonly timeNs: bigint;
-  /** Of numbers. */
+  /** Value of a gauge or sum; NaN for a histogram. */
   readonly value: number;
   readonly isInt: boolean;
-  /** Of histograms. */
+  /** Number of observations of a histogram; 0 for a gauge or sum. The same holds for the next three. */
   readonly count: number;
   readonly sum: number;
   readonly bucketCounts: readonly number[];
@@ -21,7 +21,7 @@ export interface OtlpMetric {
   readonly description: string;
   readonly unit: string;
   readonly kind: 'gauge' | 'sum' | 'histogram';
-  /** 1 delta, 2 cumulative; 0 for gauges. */
+  /** 1: delta, 2: cumulative, 0: a gauge, which has none. */
   readonly temporality: number;
   readonly monotonic: boolean;
   readonly points: readonly OtlpPoint[];
@@ -52,7 +52,7 @@ const KINDS = [
 
 function metric(message: Field[]): OtlpMetric {
   const found = KINDS.find(([number]) => message.some((field) => field.number === number));
-  if (found === undefined) throw new Error(`a metric of no known kind: ${text(message, 1)}`);
+  if (found === undefined) throw new Error(`metric of an unknown kind: ${text(message, 1)}`);
   const [number, kind] = found;
   const data = one(message, number);
   return {
@@ -89,20 +89,20 @@ function histogramPoint(message: Field[]): OtlpPoint {
     isInt: false,
     count: Number(fixed64(last(message, 4))),
     sum: double(last(message, 5)),
-    bucketCounts: eights(message, 6).map((bytes) => Number(bytes.readBigUInt64LE())),
-    bounds: eights(message, 7).map((bytes) => bytes.readDoubleLE()),
+    bucketCounts: fixed64s(message, 6).map((bytes) => Number(bytes.readBigUInt64LE())),
+    bounds: fixed64s(message, 7).map((bytes) => bytes.readDoubleLE()),
   };
 }
 
 interface Field {
   readonly number: number;
-  /** Of wire type 0. */
+  /** Value of a field of wire type 0. */
   readonly value: bigint;
-  /** Of all others. */
+  /** Content of a field of any other wire type. */
   readonly bytes: Buffer;
 }
 
-const NOTHING = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
 function fields(message: Buffer): Field[] {
   const found: Field[] = [];
@@ -116,7 +116,7 @@ function fields(message: Buffer): Field[] {
     }
   };
   const take = (length: number): Buffer => {
-    if (at + length > message.length) throw new Error('a field longer than its message');
+    if (at + length > message.length) throw new Error('field longer than its message');
     at += length;
     return message.subarray(at - length, at);
   };
@@ -125,7 +125,7 @@ function fields(message: Buffer): Field[] {
     const number = tag >>> 3;
     switch (tag & 7) {
       case 0:
-        found.push({ number, value: varint(), bytes: NOTHING });
+        found.push({ number, value: varint(), bytes: NO_BYTES });
         break;
       case 1:
         found.push({ number, value: 0n, bytes: take(8) });
@@ -149,7 +149,8 @@ function all(message: Field[], number: number): Field[][] {
 
 function one(message: Field[], number: number): Field[] {
   const found = all(message, number);
-  if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of field ${number}, not one`);
+  if (found.length !== 1 || found[0] === undefined)
+    throw new Error(`expected field ${number} once, found ${found.length}`);
   return found[0];
 }
 
@@ -158,8 +159,8 @@ function last(message: Field[], number: number): Field | undefined {
 }
 
 function text(message: Field[], number: number): string {
-  // Fatal: a string that is no UTF-8 makes a collector refuse the whole request.
-  return UTF_8.decode(last(message, number)?.bytes ?? NOTHING);
+  // Throws for invalid UTF-8, because a collector refuses a request that contains it.
+  return UTF_8.decode(last(message, number)?.bytes ?? NO_BYTES);
 }
 
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });
@@ -172,8 +173,8 @@ function double(field: Field | undefined): number {
   return field === undefined ? 0 : field.bytes.readDoubleLE();
 }
 
-/** Repeated numbers of eight bytes, packed or one by one. */
-function eights(message: Field[], number: number): Buffer[] {
+/** Elements of a repeated field of eight-byte numbers, packed or not. */
+function fixed64s(message: Field[], number: number): Buffer[] {
   const bytes = Buffer.concat(message.filter((field) => field.number === number).map((field) => field.bytes));
   return Array.from({ length: bytes.length / 8 }, (_, index) => bytes.subarray(8 * index, 8 * index + 8));
 }
@@ -184,6 +185,6 @@ function attributes(message: Field[], number: number): Record<string, string> {
     const integer = last(value, 3);
     return [text(pair, 1), integer === undefined ? text(value, 1) : String(BigInt.asIntN(64, integer.value))] as const;
   });
-  if (new Set(pairs.map(([key]) => key)).size !== pairs.length) throw new Error('an attribute twice');
+  if (new Set(pairs.map(([key]) => key)).size !== pairs.length) throw new Error('duplicate attribute');
   return Object.fromEntries(pairs);
 }

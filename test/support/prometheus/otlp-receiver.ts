@@ -1,4 +1,4 @@
-/** An OTLP receiver: keeps what it gets, decoded by otlp-decoder.ts. */
+/** An OTLP receiver that keeps the requests it gets, decoded by otlp-decoder.ts. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
@@ -16,14 +16,14 @@ export interface Received extends OtlpRequest {
 export interface ReceiverOptions {
   readonly port?: number;
   readonly tls?: ServerOptions;
-  /** What it answers: 200, or to refuse. Undefined: nothing, ever. */
+  /** Status of the next answer. Undefined: the request is never answered. */
   readonly status?: () => number | undefined;
 }
 
 export interface Receiver {
   readonly port: number;
   readonly requests: Received[];
-  /** Waits for so many requests in all. */
+  /** Waits until `count` requests have arrived in total. */
   atLeast(count: number, withinMs?: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -75,7 +75,7 @@ export function metricOf(request: OtlpRequest | undefined, name: string): OtlpMe
   return request?.metrics.find((metric) => metric.name === name);
 }
 
-/** The point with these attributes among its own. */
+/** The first point that has all of these attributes. */
 export function pointOf(
   request: OtlpRequest | undefined,
   name: string,
@@ -87,14 +87,15 @@ export function pointOf(
 }
 
 /**
- * What a request is in Prometheus, by the rules of OpenTelemetry's "Prometheus and OpenMetrics compatibility": dots become underscores,
- * units are spelled out, annotations in braces dropped, sums end in _total. Series -> value.
+ * Converts requests into Prometheus series and their values, by OpenTelemetry's "Prometheus and OpenMetrics
+ * compatibility": dots become underscores, units are spelled out, annotations in braces are dropped, sums end in
+ * _total.
  */
 export function asPrometheus(requests: readonly OtlpRequest[]): Map<string, number> {
   const series = new Map<string, number>();
   const put = (name: string, attributes: Record<string, string>, value: number) => {
     const key = JSON.stringify([name, Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))]);
-    assert.ok(!series.has(key), `twice: ${key}`);
+    assert.ok(!series.has(key), `duplicate series: ${key}`);
     series.set(key, value);
   };
   for (const { name, unit, kind, monotonic, points } of requests.flatMap(({ metrics }) => metrics)) {

@@ -1,9 +1,10 @@
 /**
- * A snapshot as OpenTelemetry metrics: the same catalogue as /metrics, under its OpenTelemetry names and units.
+ * Converts snapshots into OpenTelemetry metrics: the same catalogue as /metrics, with its OpenTelemetry names and
+ * units.
  *
- * The SDK's own instruments cannot say what we have to say: observable counters go on exporting VMs that are gone, and beyond 2,000 label sets
- * they lose counts (sdk-metrics 2.12). A MetricProducer hands over finished points, untouched. The option that takes it is marked
- * experimental, hence the exact version in package.json and the tests against a decoder of our own.
+ * The SDK's instruments do not fit: observable counters keep exporting VMs that are gone, and beyond 2,000 label sets
+ * they lose counts (sdk-metrics 2.12). The points of a MetricProducer are exported unchanged. The SDK marks that option
+ * as experimental, so package.json pins the exact version, and the tests use a decoder of their own.
  */
 import { type HrTime, ValueType } from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
@@ -19,18 +20,21 @@ import {
 import { BUCKET_SECONDS } from '../../count/counters/duration-histogram.js';
 import { CATALOGUE, type HistogramSample, type Metric, type NumberMetric } from '../../snapshot/catalogue.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
-import { type Collection, type SeriesState, SeriesStates, type Total } from './series.js';
+import { type Collection, type SeriesState, SeriesStates, type Total } from './series-states.js';
 
 export interface ProducerOptions {
   readonly takeSnapshot: () => Snapshot;
   readonly version: string;
-  /** Send what came since the last export that arrived, not all since the start. */
+  /**
+   * True: delta temporality, the difference to the last acknowledged export. False: cumulative, the total since the
+   * start.
+   */
   readonly delta: { readonly sums: boolean; readonly histograms: boolean };
-  /** Wall clock. */
+  /** Wall clock in milliseconds. */
   readonly now?: () => number;
 }
 
-/** A point that knows whose it is, so that it can be noted once it has arrived. */
+/** A point with its series, so that the series can be updated once the receiver has acknowledged the point. */
 interface TrackedPoint<T> extends DataPoint<T> {
   readonly series: SeriesState;
   readonly total: Total;
@@ -42,19 +46,19 @@ export class SnapshotProducer implements MetricProducer {
   readonly #options: ProducerOptions;
   readonly #now: () => number;
   readonly #states = new Map<Metric, SeriesStates>();
-  /** By VM: which process it is. */
-  #lives = new Map<string, string>();
-  #before: HrTime;
+  /** VM label -> pid and UUID at the latest collection. */
+  #processes = new Map<string, string>();
+  #previous: HrTime;
   #takeSnapshot: () => Snapshot;
 
   constructor(options: ProducerOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#before = hrTime(this.#now());
+    this.#previous = hrTime(this.#now());
     this.#takeSnapshot = options.takeSnapshot;
   }
 
-  /** From now on the present figures are exported: the sources are about to be closed. */
+  /** Takes a last snapshot, which all later exports contain. Call it before the sources are closed. */
   freeze(): void {
     const last = this.#takeSnapshot();
     this.#takeSnapshot = () => last;
@@ -62,31 +66,32 @@ export class SnapshotProducer implements MetricProducer {
 
   async collect(): Promise<CollectionResult> {
     const snapshot = this.#takeSnapshot();
-    const collection = { now: hrTime(this.#now()), before: this.#before, restarted: this.#restarted(snapshot) };
+    const collection = { now: hrTime(this.#now()), previous: this.#previous, restarted: this.#restartedVms(snapshot) };
     const metrics = CATALOGUE.map((metric) => this.#metric(metric, snapshot, collection));
-    this.#before = collection.now;
+    this.#previous = collection.now;
     const scope = { name: 'kvm-exit-exporter', version: this.#options.version };
     const scopeMetrics = [{ scope, metrics: metrics.filter(({ dataPoints }) => dataPoints.length > 0) }];
-    // The SDK puts its own resource in.
+    // The SDK replaces the resource by its own.
     return { resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics }, errors: [] };
   }
 
-  #restarted(snapshot: Snapshot): Set<string> {
-    const lives = new Map(snapshot.vms.map(({ vm, pid, uuid }) => [vm, `${pid} ${uuid}`]));
-    const restarted = [...lives].filter(([vm, life]) => this.#lives.has(vm) && this.#lives.get(vm) !== life);
-    this.#lives = lives;
+  /** Labels of VMs whose process is not the one of the previous collection. */
+  #restartedVms(snapshot: Snapshot): Set<string> {
+    const processes = new Map(snapshot.vms.map(({ vm, pid, uuid }) => [vm, `${pid} ${uuid}`]));
+    const restarted = [...processes].filter(([vm, now]) => (this.#processes.get(vm) ?? now) !== now);
+    this.#processes = processes;
     return new Set(restarted.map(([vm]) => vm));
   }
 
   #metric(metric: Metric, snapshot: Snapshot, collection: Collection): MetricData {
     const states = this.#states.get(metric) ?? new SeriesStates();
     this.#states.set(metric, states);
-    states.begin();
+    states.beginCollection();
     const data =
       metric.type === 'histogram'
         ? { ...this.#histograms(metric, metric.read(snapshot), states, collection) }
         : this.#numbers(metric, snapshot, states, collection);
-    states.end();
+    states.endCollection();
     return data;
   }
 
@@ -95,14 +100,14 @@ export class SnapshotProducer implements MetricProducer {
     const vmAt = metric.labels.indexOf('vm');
     const dataPoints: TrackedPoint<number>[] = [];
     for (const [labels, total] of metric.read(snapshot)) {
-      // A gauge has no start: a fall of its value is none.
+      // A gauge does not restart when its value falls.
       const value = metric.type === 'counter' ? total : 0;
-      const series = states.state(labels.join('\0'), value, labels[vmAt], collection);
-      const arrived = delta && typeof series.arrived?.value === 'number' ? series.arrived.value : 0;
-      if (delta && total === arrived) continue;
+      const series = states.update(labels.join('\0'), value, labels[vmAt], collection);
+      const acknowledged = delta && typeof series.acknowledged?.total === 'number' ? series.acknowledged.total : 0;
+      if (delta && total === acknowledged) continue;
       const startTime = startOf(series, delta, collection.now);
       const attributes = attributesOf(metric, labels);
-      dataPoints.push({ startTime, endTime: collection.now, attributes, value: total - arrived, series, total });
+      dataPoints.push({ startTime, endTime: collection.now, attributes, value: total - acknowledged, series, total });
     }
     const common = { descriptor: descriptorOf(metric), aggregationTemporality: temporality(delta), dataPoints };
     return metric.type === 'counter'
@@ -120,12 +125,13 @@ export class SnapshotProducer implements MetricProducer {
     const vmAt = metric.labels.indexOf('vm');
     const dataPoints: TrackedPoint<Histogram>[] = [];
     for (const [labels, total] of samples) {
-      const series = states.state(labels.join('\0'), total.count, labels[vmAt], collection);
-      const arrived = delta && typeof series.arrived?.value === 'object' ? series.arrived.value : undefined;
-      if (delta && total.count === (arrived?.count ?? 0)) continue;
+      const series = states.update(labels.join('\0'), total.count, labels[vmAt], collection);
+      const { acknowledged } = series;
+      const sent = delta && typeof acknowledged?.total === 'object' ? acknowledged.total : undefined;
+      if (delta && total.count === (sent?.count ?? 0)) continue;
       const startTime = startOf(series, delta, collection.now);
       const attributes = attributesOf(metric, labels);
-      const value = histogram(total, arrived);
+      const value = toHistogram(total, sent);
       dataPoints.push({ startTime, endTime: collection.now, attributes, value, series, total });
     }
     return {
@@ -137,12 +143,12 @@ export class SnapshotProducer implements MetricProducer {
   }
 }
 
-/** To be called with what has arrived: what is sent next as a difference is the difference to it. */
-export function markArrived(metrics: readonly MetricData[]): void {
+/** Call it with metrics that the receiver has acknowledged: the next deltas are differences to these. */
+export function markAcknowledged(metrics: readonly MetricData[]): void {
   for (const { aggregationTemporality, dataPoints } of metrics) {
     if (aggregationTemporality !== AggregationTemporality.DELTA) continue;
     for (const point of dataPoints)
-      if (isTracked(point)) point.series.arrived = { value: point.total, at: point.endTime };
+      if (isTracked(point)) point.series.acknowledged = { total: point.total, at: point.endTime };
   }
 }
 
@@ -150,23 +156,25 @@ function isTracked(point: DataPoint<unknown>): point is TrackedPoint<unknown> {
   return 'series' in point;
 }
 
-/** Never later than `now`: the wall clock may have been set back since. */
+/** Start of a point's period; not later than `now`, even if the wall clock was set back since. */
 function startOf(series: SeriesState, delta: boolean, now: HrTime): HrTime {
-  const start = (delta ? series.arrived?.at : undefined) ?? series.start;
+  const start = (delta ? series.acknowledged?.at : undefined) ?? series.start;
   return start[0] > now[0] || (start[0] === now[0] && start[1] > now[1]) ? now : start;
 }
 
-/** Ours count up to an edge each, theirs between two. */
-function histogram(total: HistogramSample[1], arrived: HistogramSample[1] | undefined): Histogram {
-  const upTo = (index: number) => (total.buckets[index] ?? 0) - (arrived?.buckets[index] ?? 0);
-  const count = total.count - (arrived?.count ?? 0);
+/**
+ * Converts cumulative buckets (up to each edge) into OpenTelemetry's (between two edges), minus what was sent before.
+ */
+function toHistogram(total: HistogramSample[1], sent: HistogramSample[1] | undefined): Histogram {
+  const upTo = (index: number) => (total.buckets[index] ?? 0) - (sent?.buckets[index] ?? 0);
+  const count = total.count - (sent?.count ?? 0);
   const counts = BOUNDARIES.map((_, index) => upTo(index) - (index === 0 ? 0 : upTo(index - 1)));
   counts.push(count - upTo(BOUNDARIES.length - 1));
-  return { buckets: { boundaries: BOUNDARIES, counts }, count, sum: total.sumSeconds - (arrived?.sumSeconds ?? 0) };
+  return { buckets: { boundaries: BOUNDARIES, counts }, count, sum: total.sumSeconds - (sent?.sumSeconds ?? 0) };
 }
 
 function descriptorOf({ otel: { name, unit }, help, type }: Metric): MetricData['descriptor'] {
-  // What is counted is whole; times are not, and nobody knows of gauges.
+  // Counts are integers. Seconds are not, and gauges may not be.
   const valueType = type === 'counter' && unit !== 's' ? ValueType.INT : ValueType.DOUBLE;
   return { name, unit, description: help, valueType };
 }

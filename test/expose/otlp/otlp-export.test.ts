@@ -1,10 +1,10 @@
-/** What an OTLP receiver gets, read by a decoder of our own, against what /metrics shows at the same moment. */
+/** Compares what an OTLP receiver gets, read by otlp-decoder.ts, with what /metrics shows of the same snapshot. */
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { ALL_COLLECTORS, Ledger } from '../../../src/count/ledger.js';
 import type { ThreadOwner } from '../../../src/count/thread-owners.js';
-import { type OtlpExport, type OtlpOptions, startOtlp } from '../../../src/expose/otlp/export.js';
+import { type OtlpExport, type OtlpOptions, startOtlpExport } from '../../../src/expose/otlp/otlp-export.js';
 import { PrometheusView } from '../../../src/expose/prometheus.js';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
 import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
@@ -23,15 +23,15 @@ import {
 
 afterEach(endAll);
 
-const ORIGIN = { version: '1.2.3', port: '10586', containerId: '', kubernetes: {} };
+const IDENTITY = { version: '1.2.3', port: '10586', containerId: '', kubernetes: {} };
 const CUMULATIVE = { sums: false, histograms: false };
 const DELTA = { sums: true, histograms: true };
-/** Nothing is exported until the test says so: by the last export, or by a short interval. */
+/** An interval so long that only the export at the end happens. */
 const NEVER_MS = 3_600_000;
 
 function exportTo(receiver: Receiver, takeSnapshot: () => Snapshot, options: Partial<OtlpOptions> = {}): OtlpExport {
   const url = `http://127.0.0.1:${receiver.port}/v1/metrics`;
-  return startOtlp(takeSnapshot, ORIGIN, {
+  return startOtlpExport(takeSnapshot, IDENTITY, {
     url,
     intervalMs: NEVER_MS,
     timeoutMs: 20_000,
@@ -47,7 +47,7 @@ function busySnapshot(vms: number): Snapshot {
   return takeSnapshot(busyLedger(vms).totals(), infos);
 }
 
-/** A VM for every hundred threads, with something of every kind in it. */
+/** A ledger with a VM for every hundred threads, and a count in every metric. */
 function busyLedger(vms: number): Ledger {
   const identities = Array.from({ length: vms }, (_, vm) => ({ label: `vm-${vm}` }));
   const ownerOf = (tid: number): ThreadOwner => ({
@@ -92,7 +92,7 @@ async function shownBy(takeSnapshot: () => Snapshot): Promise<Map<string, number
   return shown;
 }
 
-/** 0.0000005, 5e-7 and 5e-07 are the same edge. */
+/** Normalizes bucket edges: 0.0000005, 5e-7 and 5e-07 are the same. */
 function plainEdge([label, value]: [string, string]): [string, string] {
   return label === 'le' && value !== '+Inf' ? [label, String(Number(value))] : [label, value];
 }
@@ -101,8 +101,8 @@ function sorted(series: ReadonlyMap<string, number>): string[] {
   return Array.from(series, ([key, value]) => `${key} ${value}`).sort();
 }
 
-describe('what arrives is what /metrics shows', () => {
-  it('of every metric of the catalogue', async () => {
+describe('the receiver gets what /metrics shows', () => {
+  it('for every metric of the catalogue', async () => {
     const receiver = await startReceiver();
     const limiter = new SeriesLimiter();
     const snapshot = limiter.apply(busySnapshot(3));
@@ -127,7 +127,7 @@ describe('what arrives is what /metrics shows', () => {
     assert.deepEqual(request?.scope, { name: 'kvm-exit-exporter', version: '1.2.3' });
   });
 
-  it('of more than 10,000 series, complete and without an overflow', async () => {
+  it('for more than 10,000 series, without an overflow series', async () => {
     const receiver = await startReceiver();
     const snapshot = busySnapshot(700);
     await exportTo(receiver, () => snapshot).stop();
@@ -141,7 +141,7 @@ describe('what arrives is what /metrics shows', () => {
     assert.ok(![...arrived.keys()].some((key) => key.includes('otel.metric.overflow')));
   });
 
-  it('in several requests where there is much', async () => {
+  it('in several requests if there are many points', async () => {
     const receiver = await startReceiver();
     const snapshot = busySnapshot(1000);
     await exportTo(receiver, () => snapshot).stop();
@@ -165,13 +165,13 @@ function snapshotOf(vms: Record<string, number>, pid = '1'): Snapshot {
     durations: Object.entries(vms).map(([vm, count]) => ({
       ...{ vm, layer: 'kvm', reason: 'io', count, sumSeconds: count / 4 },
       ...{ minSeconds: 0.25, maxSeconds: 0.25, p50Seconds: 0.25, p99Seconds: 0.25 },
-      // All in the bucket up to 0.52 s.
+      // Every duration is in the bucket up to 0.52 s.
       buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)),
     })),
   };
 }
 
-/** Exports a snapshot each, one after the other. */
+/** Exports the snapshots one after the other, then stops. */
 async function exportEach(
   snapshots: readonly Snapshot[],
   options: Partial<OtlpOptions> = {},
@@ -180,7 +180,7 @@ async function exportEach(
   const receiver = await startReceiver({ status });
   let index = 0;
   const otlp = exportTo(receiver, () => snapshots[Math.min(index++, snapshots.length - 1)] as Snapshot, {
-    // Nine tenths of it is how long an answer may take, also on a machine that stops for a moment.
+    // An answer may take nine tenths of it, which leaves time on a busy machine.
     intervalMs: 400,
     ...options,
   });
@@ -193,7 +193,7 @@ async function exportEach(
 const exitsOf = (vm: string) => (request: Receiver['requests'][number]) => pointOf(request, 'kvm.exits', { vm });
 
 describe('the start of a series', () => {
-  it('is the moment at which it was not there yet, and stays', async () => {
+  it('is the time of the last collection without it, and does not change', async () => {
     const { requests } = await exportEach([
       snapshotOf({ a: 1 }),
       snapshotOf({ a: 5, b: 7 }),
@@ -209,20 +209,20 @@ describe('the start of a series', () => {
     assert.deepEqual([a0?.value, a1?.value, a2?.value, b2?.value], [1, 5, 6, 7]);
   });
 
-  it('is a new one where it counts anew', async () => {
+  it('changes when its value falls', async () => {
     const { requests } = await exportEach([snapshotOf({ a: 100 }), snapshotOf({ a: 3 })]);
     const [before, after] = requests.map(exitsOf('a'));
     assert.equal(after?.startNs, before?.timeNs);
     assert.equal(pointOf(requests[1], 'kvm.exit.duration')?.startNs, before?.timeNs, 'of its histogram too');
   });
 
-  it('is a new one where the VM was started again, though it has counted more since', async () => {
+  it('changes when the VM was restarted, even if the value is higher', async () => {
     const { requests } = await exportEach([snapshotOf({ a: 100 }, '11'), snapshotOf({ a: 300 }, '12')]);
     const [before, after] = requests.map(exitsOf('a'));
     assert.equal(after?.startNs, before?.timeNs);
   });
 
-  it('is told of no series that has ended', async () => {
+  it('is forgotten when the series ends', async () => {
     const { requests } = await exportEach([
       snapshotOf({ a: 1, b: 2 }),
       snapshotOf({ b: 2 }),
@@ -240,7 +240,7 @@ describe('the start of a series', () => {
 });
 
 describe('delta temporality', () => {
-  it('sends what came since the last export, and nothing of what stood still', async () => {
+  it('sends the differences since the last export, and no series that did not change', async () => {
     const { requests } = await exportEach(
       [snapshotOf({ a: 10, b: 1 }), snapshotOf({ a: 14, b: 1 }), snapshotOf({ a: 3, b: 1 })],
       { delta: DELTA },
@@ -255,7 +255,7 @@ describe('delta temporality', () => {
     assert.equal(seen[2]?.startNs, seen[1]?.timeNs);
     assert.equal(second && exitsOf('b')(second), undefined);
     assert.equal(metricOf(first, 'kvm.exits')?.temporality, 1);
-    assert.equal(metricOf(second, 'kvm.vm.vcpus')?.points.length, 2, 'gauges always');
+    assert.equal(metricOf(second, 'kvm.vm.vcpus')?.points.length, 2, 'gauges are always sent');
     const histogram = pointOf(second, 'kvm.exit.duration', { vm: 'a' });
     assert.deepEqual(
       [histogram?.count, histogram?.sum, histogram?.bucketCounts.at(10), histogram?.bucketCounts.at(9)],
@@ -263,7 +263,7 @@ describe('delta temporality', () => {
     );
   });
 
-  it('sends again what did not arrive', async () => {
+  it('sends counts again that the receiver refused', async () => {
     let answers = 0;
     const { requests } = await exportEach(
       [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 })],
@@ -275,10 +275,10 @@ describe('delta temporality', () => {
       seen.map(({ value }) => value),
       [10, 10],
     );
-    assert.equal(seen[1]?.startNs, seen[0]?.timeNs, 'for all of that time');
+    assert.equal(seen[1]?.startNs, seen[0]?.timeNs, 'the period covers both exports');
   });
 
-  it('is for histograms alone with lowmemory', async () => {
+  it('applies to histograms only with lowmemory', async () => {
     const { requests } = await exportEach([snapshotOf({ a: 10 })], { delta: { sums: false, histograms: true } });
     assert.deepEqual(
       ['kvm.exits', 'kvm.exit.duration'].map((name) => metricOf(requests[0], name)?.temporality),
@@ -288,7 +288,7 @@ describe('delta temporality', () => {
 });
 
 describe('the resource', () => {
-  it('is the host and this program', async () => {
+  it('describes the host and this program', async () => {
     const { requests } = await exportEach([snapshotOf({ a: 1 })]);
     const { resource } = requests[0] ?? {};
     assert.equal(resource?.['service.name'], 'kvm-exit-exporter');
