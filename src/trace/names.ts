@@ -1,21 +1,21 @@
-/**
- * Names <-> small dense ids, so that counters can be typed arrays and a name is looked up without making a string.
- *
- * The table is bounded: hostile or corrupt input may spell any number of names, and every id costs the ledger a cell.
- * What comes after the limit is `other`, and counted there.
- */
-
-/** Label of everything beyond the limit, and its id. */
+/** The name, and its id, that stand for every name beyond the limit of a table. */
 export const OTHER = 'other';
 export const OTHER_ID = 0;
 
 const MAX_NAME_LENGTH = 128;
 
+/**
+ * A table of names and their ids. The ids are small and dense, so counters can be typed arrays. A name in a buffer is
+ * looked up by its bytes, without making a string.
+ *
+ * The table is bounded: corrupt or hostile input may hold any number of names, and every id costs the ledger a counter.
+ * Names beyond the limit are counted as {@link OTHER}.
+ */
 export class Names {
   readonly #texts: string[] = [OTHER];
   readonly #ids = new Map<string, number>([[OTHER, 0]]);
   readonly #limit: number;
-  /** Open addressing over the bytes last asked for: slot -> spelling -> id. Grows with the spellings seen. */
+  /** Hash table with open addressing: slot -> index of a spelling, -1 if the slot is empty. */
   #slots = new Int32Array(256).fill(-1);
   #spellings: Uint8Array[] = [];
   #spellingIds: number[] = [];
@@ -24,7 +24,7 @@ export class Names {
     this.#limit = limit;
   }
 
-  /** Ids run from 0 to size - 1. */
+  /** The number of names. Ids run from 0 to size - 1. */
   get size(): number {
     return this.#texts.length;
   }
@@ -33,12 +33,12 @@ export class Names {
     return this.#texts[id] ?? OTHER;
   }
 
-  /** By id. */
+  /** All names, indexed by id. */
   texts(): readonly string[] {
     return this.#texts.slice();
   }
 
-  /** The id of a name; a new name gets the next one while there is room. */
+  /** The id of a name. A new name gets the next id, or {@link OTHER_ID} if the table is full or the name too long. */
   id(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
@@ -50,8 +50,8 @@ export class Names {
   }
 
   /**
-   * The id behind a spelling in `bytes[start, end)`, or -1 where this spelling was not taught yet ({@link teach}).
-   * Different spellings may mean the same name. Allocates nothing.
+   * The id that the spelling in `bytes[start, end)` stands for, or -1 if {@link teach} was not called for it. Several
+   * spellings may stand for one name. Allocates nothing.
    */
   find(bytes: Uint8Array, start: number, end: number): number {
     const slots = this.#slots;
@@ -65,11 +65,14 @@ export class Names {
     }
   }
 
-  /** Remember that the spelling in `bytes[start, end)` means `id`. Forgets nothing, learns at most four per name. */
+  /**
+   * Makes the spelling in `bytes[start, end)` stand for `id`. A spelling keeps its first meaning. The table holds at
+   * most four spellings for each name of its limit; more are ignored.
+   */
   teach(bytes: Uint8Array, start: number, end: number, id: number): void {
     if (this.#spellings.length >= this.#limit * 4 || end - start > MAX_NAME_LENGTH) return;
     if (this.find(bytes, start, end) >= 0) return;
-    // A copy: slice() of a Buffer would be a view of bytes that its owner goes on to overwrite.
+    // Copied, because Buffer.slice() would return a view of bytes that the caller overwrites later.
     this.#spellings.push(new Uint8Array(bytes.subarray(start, end)));
     this.#spellingIds.push(id);
     if (this.#spellings.length * 2 > this.#slots.length) this.#grow();
@@ -77,8 +80,8 @@ export class Names {
   }
 
   /**
-   * The id behind a spelling in `bytes[start, end)`. A new spelling is {@link teach taught}: it means the name that `nameOf` gives
-   * it, by default itself. Allocates nothing for a known spelling.
+   * The id that the spelling in `bytes[start, end)` stands for. A new spelling is added to the table and stands for the
+   * name that `nameOf` returns for it, or for itself. Allocates nothing for a known spelling.
    */
   intern(bytes: Uint8Array, start: number, end: number, nameOf?: (spelling: string) => string): number {
     const known = this.find(bytes, start, end);
@@ -104,14 +107,17 @@ export class Names {
   }
 }
 
-/** The bytes as text, one character a byte: for words that are ASCII where they are genuine. */
+/**
+ * The bytes as text, one character per byte. Correct for words that are ASCII. Longer words are cut to the longest
+ * name.
+ */
 export function latin1(bytes: Uint8Array, start: number, end: number): string {
   let text = '';
   for (let i = start; i < Math.min(end, start + MAX_NAME_LENGTH); i++) text += String.fromCharCode(bytes[i] as number);
   return text;
 }
 
-/** FNV-1a. */
+/** FNV-1a hash. */
 function hash(bytes: Uint8Array, start: number, end: number): number {
   let h = 0x811c9dc5;
   for (let i = start; i < end; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);

@@ -2,8 +2,8 @@ import { NoOpSink } from './no-op-sink.js';
 import type { MalformedKind, QemuSignal, QemuSink } from './sink.js';
 
 /**
- * Passes on what QEMU's traces say and drops the kernel's events. While the gate is closed, events are dropped as well: they
- * happened before counting began. Names and addresses of devices stay true, so they always pass.
+ * Passes on what QEMU's traces say and drops the kernel's events. While the gate is closed, events are dropped as well:
+ * they happened before counting began. Names and addresses of devices stay true, so they always pass.
  */
 export class QemuGate extends NoOpSink {
   open = false;

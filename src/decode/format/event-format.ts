@@ -1,5 +1,5 @@
 /**
- * What the kernel says about its own records: tracefs `events/<system>/<event>/format` and `events/header_page`.
+ * The kernel's description of its own records: tracefs `events/<system>/<event>/format` and `events/header_page`.
  *
  *   name: kvm_entry
  *   ID: 115
@@ -15,71 +15,67 @@
  *   header_page:
  *   	field: u64 timestamp;	offset:0;	size:8;	signed:0;
  *   	field: local_t commit;	offset:8;	size:8;	signed:1;     (4 bytes on a 32-bit kernel, data then at 12)
- *   	field: int overwrite;	offset:8;	size:1;	signed:1;     (not a field of its own; absent before 2.6.35)
- *   	field: char data;	offset:16;	size:4080;	signed:0;   (6.8+: of the sub-buffer size in force)
+ *   	field: int overwrite;	offset:8;	size:1;	signed:1;     (part of commit; absent before 2.6.35)
+ *   	field: char data;	offset:16;	size:4080;	signed:0;   (6.8+: depends on the current sub-buffer size)
  *
- * Specified by f_show() in kernel/trace/trace_events.c and ring_buffer_print_page_header() in kernel/trace/ring_buffer.c
- * (the same from 2.6.32 to 6.18). IDs, offsets, sizes and the set of fields differ from kernel to kernel.
- * Not used: header_event (its bits have been the same since 2.6.30).
+ * Source: f_show() in kernel/trace/trace_events.c and ring_buffer_print_page_header() in kernel/trace/ring_buffer.c,
+ * the same from Linux 2.6.32 to 6.18. IDs, offsets, sizes and the set of fields differ from kernel to kernel. Not used:
+ * header_event, as its bits have been the same since 2.6.30.
  */
 
 export interface EventField {
   readonly name: string;
-  /** As the kernel spells it, without the array's brackets: `unsigned int`, `__data_loc char[]`. */
-  readonly type: string;
   readonly offset: number;
-  /** In bytes; 0 where the field runs to the end of the record (`char buf[]`). */
+  /** In bytes; 0 if the field extends to the end of the record (`char buf[]`). */
   readonly size: number;
-  readonly signed: boolean;
   readonly isArray: boolean;
-  /** `__data_loc` or `__rel_loc`: the field holds the place and length of data that stands behind the fixed part. */
-  readonly dynamic: boolean;
 }
 
 export interface EventFormat {
   readonly name: string;
-  /** What records carry in `common_type`. */
+  /** The value of `common_type` in the event's records. */
   readonly id: number;
   readonly fields: readonly EventField[];
-  /** Everything after `print fmt: `. Empty where the file has none. */
+  /** The text behind `print fmt: `, '' if the file has none. */
   readonly printFmt: string;
 }
 
-/** Layout of a page (sub-buffer) as `trace_pipe_raw` delivers it. */
+/** Layout of a page (sub-buffer) as one read of `trace_pipe_raw` returns it. */
 export interface PageHeader {
   readonly timestampOffset: number;
   readonly commitOffset: number;
   /** 8, or 4 on a 32-bit kernel. */
   readonly commitSize: 4 | 8;
   readonly dataOffset: number;
-  /** Header and data. */
+  /** In bytes, header and data. */
   readonly pageSize: number;
 }
 
-/** Why a text could not be understood. */
+/** Result of a parser for a text that it does not understand. */
 export interface FormatProblem {
+  /** The message to show. */
   readonly problem: string;
 }
 
-/** All that a page decoder must know about the kernel that wrote the pages. */
+/** Everything that a page decoder has to know about the kernel that wrote the pages. */
 export interface EventFormats {
   readonly pageHeader: PageHeader;
   readonly events: readonly EventFormat[];
-  /** Of the machine that recorded (s390 is big-endian). Nothing in tracefs says so. */
+  /** Byte order of the machine that wrote the pages; s390 is big-endian. No file of tracefs contains it. */
   readonly bigEndian: boolean;
 }
 
-const FIELD = /^\s*field:\s*([^;]+);\s*offset:\s*(\d+);\s*size:\s*(\d+);(?:\s*signed:\s*(\d+);)?\s*$/;
+const FIELD = /^\s*field:\s*([^;]+);\s*offset:\s*(\d+);\s*size:\s*(\d+);(?:\s*signed:\s*\d+;)?\s*$/;
 const DECLARATION = /^(.*?)(\w+)\s*(\[[^\]]*\])?$/;
-/** A format file is one page of a kernel's text or a few; more is not one. */
+/** More than the length of any format file, which has a few pages of 4096 bytes. */
 const MAX_LENGTH = 1 << 20;
 /** `common_type` has 16 bits. */
 const MAX_ID = 0xffff;
-/** A sub-buffer has at most 128 pages of up to 64 KiB, and no field lies outside of one. */
+/** The largest sub-buffer: 128 pages of 64 KiB. No field lies outside one. */
 const MAX_OFFSET = 1 << 23;
 const MAX_DECLARATION_LENGTH = 200;
 
-/** Parse an event's `format` file. */
+/** Parses an event's `format` file. */
 export function parseEventFormat(text: string): EventFormat | FormatProblem {
   if (text.length > MAX_LENGTH) return { problem: `event format: ${text.length} characters are too many` };
   const name = /^name:[ \t]*(\S+)[ \t\r]*$/m.exec(text)?.[1];
@@ -93,7 +89,7 @@ export function parseEventFormat(text: string): EventFormat | FormatProblem {
   return { name, id, fields, printFmt };
 }
 
-/** Parse `events/header_page`. */
+/** Parses `events/header_page`. */
 export function parsePageHeader(text: string): PageHeader | FormatProblem {
   if (text.length > MAX_LENGTH) return { problem: `header_page: ${text.length} characters are too many` };
   const fields = parseFields(text);
@@ -121,8 +117,8 @@ export function parsePageHeader(text: string): PageHeader | FormatProblem {
 }
 
 /**
- * Put together what a tracefs directory holds: the text of header_page and of each event's format file. Events that
- * can't be understood are left out and named in `problems`; without a page header nothing can be decoded.
+ * Parses the texts of header_page and of the format files of events. A format file that is not understood is left out
+ * and reported in `problems`; a header_page that is not understood is a problem as a whole.
  */
 export function readEventFormats(
   headerPage: string,
@@ -164,15 +160,11 @@ function parseField(line: string): EventField | undefined {
   const declaration = text.length > MAX_DECLARATION_LENGTH ? null : DECLARATION.exec(text);
   const name = declaration?.[2];
   if (match === null || name === undefined) return undefined;
-  const type = declaration?.[1]?.trim() ?? '';
+  const type = declaration?.[1] ?? '';
   return {
     name,
-    type,
     offset: Number(match[2]),
     size: Number(match[3]),
-    // Kernels before 2.6.33 do not say; then the type must.
-    signed: match[4] === undefined ? !/unsigned|\bu\d+\b|__u\d+/.test(type) : match[4] === '1',
-    isArray: declaration?.[3] !== undefined || type.endsWith('[]'),
-    dynamic: /^__(data|rel)_loc\b/.test(type),
+    isArray: declaration?.[3] !== undefined || type.trimEnd().endsWith('[]'),
   };
 }

@@ -17,7 +17,7 @@ export interface TextContext {
 }
 
 /**
- * Scans an event's own text, `bytes[line.argsStart, end)`, and reports it. False if the kernel does not print such a text; then
- * nothing was reported.
+ * Scans an event's own text, `bytes[line.argsStart, end)`, and reports it. False if the kernel does not print such a
+ * text; then nothing was reported.
  */
 export type TextScanner = (bytes: Uint8Array, end: number, line: FtraceLine) => boolean;

@@ -1,37 +1,39 @@
 /**
- * The number -> name tables in an event's `print fmt`.
+ * The tables in an event's `print fmt` that give names to numbers.
  *
  *   print fmt: "vcpu %u reason %s%s%s ...", REC->vcpu_id,
- *     (REC->isa == 1) ? __print_symbolic(REC->exit_reason & 0xffff, { 0, "EXCEPTION_NMI" }, { 1, "EXTERNAL_INTERRUPT" }, ...)
+ *     (REC->isa == 1) ? __print_symbolic(REC->exit_reason & 0xffff, { 0, "EXCEPTION_NMI" }, ...)
  *                     : __print_symbolic(REC->exit_reason, { 0x000, "read_cr0" }, { 0x040 + 0, "DE excp" }, ...
  *                                        { -1, "invalid_guest_state" }),
  *     (REC->isa == 1) ? __print_flags(REC->exit_reason & ~0xffff, " ", { 0x80000000, "FAILED_VMENTRY" }) : "", ...
  *   kvm_userspace_exit: __print_symbolic(REC->reason, { 2, "KVM_EXIT_" "IO" }, ...)
  *
- * It is C, spelled by the preprocessor from TP_printk (arch/x86/kvm/trace.h and include/trace/events/kvm.h; arm64:
- * arch/arm64/kvm/trace_arm.h). Only those two macros are read. Keys may be sums, shifts, negative, in brackets, with
- * suffixes (`((0x24UL))`); names may be several literals in a row and hold blanks. A key that is no constant (an enum
- * that the kernel did not resolve) is left out, so is a list behind `__print_flags`' delimiter that has none.
- * Ignored: every other macro, the format string, the arguments.
+ * The text is C code, the preprocessor's output of TP_printk (arch/x86/kvm/trace.h, include/trace/events/kvm.h,
+ * arch/arm64/kvm/trace_arm.h). Only these two macros are read. Keys can be sums, shifts, negative, in brackets, and
+ * have suffixes: `((0x24UL))`. Names can hold blanks and consist of several literals in a row. A key that is not a
+ * constant, such as an enum that the kernel did not resolve, is left out. Not used: all other macros, the format
+ * string, the arguments.
  */
 
+/** Number -> name. */
 export type Labels = ReadonlyMap<number, string>;
 
 export interface LabelTable {
   readonly macro: 'symbolic' | 'flags';
   /** The first argument: `REC->exit_reason & 0xffff`. */
   readonly expression: string;
-  /** What stands before the macro, as far back as it may hold its condition: `(REC->isa == 1) ? `. */
+  /** The text in front of the macro, which can end with a condition: `(REC->isa == 1) ? `. */
   readonly before: string;
-  /** Key -> name. Negative keys as the 32 bits that the record holds. */
+  /** Negative keys are stored as the unsigned 32 bits that a record holds. */
   readonly labels: Labels;
 }
 
 const MACRO = /__print_(symbolic|flags)\s{0,4}\(/;
+/** Enough characters for a condition on one field. */
 const BEFORE_LENGTH = 40;
 const MAX_NAME_LENGTH = 120;
 
-/** All tables of a `print fmt`, in its order. */
+/** All tables of a `print fmt`, in the order of the text. */
 export function parseLabelTables(printFmt: string): LabelTable[] {
   const tables: LabelTable[] = [];
   const macro = new RegExp(MACRO, 'g');
@@ -43,18 +45,18 @@ export function parseLabelTables(printFmt: string): LabelTable[] {
       const entry = scanner.nextEntry();
       if (entry === undefined) break;
       const key = constant(entry.key);
-      // The kernel takes the first match, so a repeated key keeps its first name.
+      // The kernel uses the first match, so a repeated key keeps its first name.
       if (key !== undefined && !labels.has(key)) labels.set(key, entry.name);
     }
     const before = printFmt.slice(Math.max(0, match.index - BEFORE_LENGTH), match.index);
     tables.push({ macro: match[1] === 'flags' ? 'flags' : 'symbolic', expression, before, labels });
-    // Behind what was read, so that text full of unclosed macros costs no more than its length.
+    // Continues behind the macro, so that a text of unclosed macros is read once only.
     macro.lastIndex = scanner.at;
   }
   return tables;
 }
 
-/** Names of a field's values, empty where the `print fmt` has none. */
+/** The names of a field's values, empty if the `print fmt` has none. */
 export function fieldLabels(printFmt: string, field: string): Labels {
   const table = parseLabelTables(printFmt).find(
     ({ macro, expression }) => macro === 'symbolic' && mentions(expression, field),
@@ -67,7 +69,7 @@ export function mentions(expression: string, field: string): boolean {
   return new RegExp(`->\\s*${field}\\b`).test(expression);
 }
 
-/** Walks the arguments of one macro. Each step moves on or ends, so any text is read in one pass. */
+/** Reads the arguments of one macro. Every step advances or ends, so any text is read in one pass. */
 class Scanner {
   readonly #text: string;
   #at: number;
@@ -81,7 +83,7 @@ class Scanner {
     return this.#at;
   }
 
-  /** Up to the first comma that is not inside brackets. */
+  /** The text up to the first comma that is not inside brackets. */
   expression(): string {
     const start = this.#at;
     let depth = 0;
@@ -94,7 +96,7 @@ class Scanner {
     return this.#text.slice(start, this.#at).trim();
   }
 
-  /** The next `{ key, "name" }` of this macro; undefined at its end. A delimiter on the way is skipped. */
+  /** The next `{ key, "name" }` of this macro, undefined at its end. The delimiter of `__print_flags` is skipped. */
   nextEntry(): { readonly key: string; readonly name: string } | undefined {
     for (;;) {
       const char = this.#text[this.#at];
@@ -117,7 +119,7 @@ class Scanner {
     }
   }
 
-  /** A string literal from its opening quote to behind the closing one. */
+  /** The content of a string literal. Begins at the opening quote and ends behind the closing one. */
   #literal(): string {
     let content = '';
     for (this.#at++; this.#at < this.#text.length; this.#at++) {
@@ -135,8 +137,8 @@ const KEY_TOKEN = /\s*(0x[0-9a-fA-F]+|\d+)[uUlL]*|\s*(<<|[-+|()])/y;
 const MAX_KEY_LENGTH = 64;
 
 /**
- * The value of `0x040 + 3`, `-1`, `((0x24UL))`, `(1 << 31) | 2`: terms joined by + - | <<, evaluated from the left;
- * that is all that kernels use. Undefined for anything else.
+ * The value of a key: `0x040 + 3`, `-1`, `((0x24UL))`, `(1 << 31) | 2`. Terms joined by + - | << are evaluated from the
+ * left, which is enough for the keys of kernels. Undefined for anything else.
  */
 function constant(text: string): number | undefined {
   if (text.length > MAX_KEY_LENGTH) return undefined;
@@ -153,7 +155,7 @@ function constant(text: string): number | undefined {
   return Number(value < 0n ? BigInt.asUintN(32, value) : value);
 }
 
-/** Consumes tokens up to a closing bracket. Depth is bounded by {@link MAX_KEY_LENGTH}. */
+/** Consumes tokens up to a closing bracket. {@link MAX_KEY_LENGTH} bounds the depth. */
 function sum(tokens: string[]): bigint | undefined {
   let value = term(tokens);
   while (value !== undefined && tokens.length > 0 && tokens[0] !== ')') {

@@ -1,34 +1,35 @@
-/**
- * One field of a record, bound to its place: offsets and sizes come from the format file of the kernel that wrote it.
- *
- * Nothing here checks bounds per field: a record reader asks {@link fieldsEnd} once and compares it with the record's
- * length before it reads.
- */
 import type { EventFormat } from './event-format.js';
 
 const TWO_32 = 0x100000000;
 
+/**
+ * The place of a field in a record, taken from the format file of the kernel that wrote it. Reading a field does not
+ * check bounds; a record's length is compared with {@link fieldsEnd} once before its fields are read.
+ */
 export interface RecordField {
-  /** From the start of the record's payload. */
+  /** In bytes from the start of the record's payload. */
   readonly offset: number;
   /** 1, 2, 4 or 8 bytes. */
   readonly size: number;
   readonly littleEndian: boolean;
 }
 
-/** Bind a number field; undefined where this kernel's record has none of that name. */
+/** Binds a field that holds a number; undefined if the records of this kernel have no such field. */
 export function bindField(format: EventFormat, name: string, bigEndian: boolean): RecordField | undefined {
   const field = format.fields.find((candidate) => candidate.name === name);
   if (field === undefined || field.isArray || ![1, 2, 4, 8].includes(field.size)) return undefined;
   return { offset: field.offset, size: field.size, littleEndian: !bigEndian };
 }
 
-/** Where the last of the fields ends: a record shorter than this can't be read. */
+/** The end of the last of the fields: the length that a record must have to be read. */
 export function fieldsEnd(fields: readonly (RecordField | undefined)[]): number {
   return fields.reduce((end, field) => (field === undefined ? end : Math.max(end, field.offset + field.size)), 0);
 }
 
-/** As a number without sign. Exact to 2^53. The byte order is a constant on either way: as a variable it costs per read. */
+/**
+ * Reads a field as an unsigned number, exact to 2^53. Each branch passes the byte order as a constant, because as a
+ * variable it makes every read slower.
+ */
 export function readUnsigned(view: DataView, record: number, field: RecordField): number {
   const at = record + field.offset;
   if (!field.littleEndian) return readUnsignedBigEndian(view, at, field.size);
@@ -37,7 +38,7 @@ export function readUnsigned(view: DataView, record: number, field: RecordField)
   return field.size === 2 ? view.getUint16(at, true) : view.getUint8(at);
 }
 
-/** The low 32 bits (of smaller fields: all) with their sign: ids, errno, codes. A small integer in every case. */
+/** Reads the low 32 bits of a field as a signed number, for ids, errno and codes. V8 keeps these unboxed. */
 export function readInt(view: DataView, record: number, field: RecordField): number {
   const at = record + field.offset;
   if (!field.littleEndian) return readIntBigEndian(view, at, field.size);

@@ -1,14 +1,14 @@
 /**
- * Texts that programs write to `trace_marker`. QEMU's ftrace backend writes its trace events there; any other text is counted
- * as a marker and is no error.
+ * Texts that programs write to `trace_marker`. QEMU's ftrace backend writes its trace events there; any other text is
+ * counted as a marker and is no error.
  *
  *   text     tracing_mark_write: kvm_run_exit cpu_index 0, reason 2
  *            print: tracing_mark_write: kvm_run_exit cpu_index 0, reason 2     trace-cmd
  *            0: kvm_run_exit cpu_index 0, reason 2                             a kernel without symbols
  *   record   unsigned long ip, char buf[]: `kvm_run_exit cpu_index 0, reason 2\n\0`
  *
- * Source: kernel/trace/trace.c (tracing_mark_write) and kernel/trace/trace_output.c (trace_print_print), Linux 6.18. In text, the
- * name of the function that wrote the marker stands in the place of the event's name.
+ * Source: kernel/trace/trace.c (tracing_mark_write) and kernel/trace/trace_output.c (trace_print_print), Linux 6.18. In
+ * text, the name of the function that wrote the marker stands in the place of the event's name.
  */
 import type { EventForms } from '../format/event-forms.js';
 import { decodeQemuEventText } from '../qemu/event-text.js';

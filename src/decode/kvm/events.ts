@@ -11,12 +11,12 @@ import { kvmS390SieEnter, kvmS390SieExit } from './kvm-s390-sie.js';
 import { kvmUserspaceExit } from './kvm-userspace-exit.js';
 
 /**
- * All tracepoints of KVM that are decoded. A new one takes a file like the others here, a line in this list and a method of
- * TraceSink. Any other tracepoint is counted by its name alone.
+ * All tracepoints of KVM that are decoded. A new one takes a file like the others here, a line in this list and a
+ * method of TraceSink. Any other tracepoint is counted by its name alone.
  *
  * Left out on purpose:
- * - kvm_nested_vmexit, loongarch's kvm_exit_idle and kvm_exit_cache, riscv's kvm_vcpu_exit: each is a second event for an exit
- *   that kvm_exit has reported.
+ * - kvm_nested_vmexit, loongarch's kvm_exit_idle and kvm_exit_cache, riscv's kvm_vcpu_exit: each is a second event for
+ *   an exit that kvm_exit has reported.
  * - kvm_age_hva, kvm_emulate_insn: they fire millions of times a second and say nothing about exits.
  */
 export const KVM_EVENTS: readonly KvmEvent[] = [

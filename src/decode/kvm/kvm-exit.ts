@@ -1,6 +1,6 @@
 /**
- * kvm_exit: a vCPU leaves guest mode and KVM takes over. Every architecture has its own record and its own text; the fields of
- * the record and the first word of the text show which one it is. s390 has kvm_s390_sie_exit instead.
+ * kvm_exit: a vCPU leaves guest mode and KVM takes over. Every architecture has its own record and its own text; the
+ * fields of the record and the first word of the text show which one it is. s390 has kvm_s390_sie_exit instead.
  */
 import { arm64Exit } from './exit/arm64-exit.js';
 import { loongarchExit } from './exit/loongarch-exit.js';

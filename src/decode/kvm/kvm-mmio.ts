@@ -1,6 +1,6 @@
 /**
- * kvm_mmio: the guest accesses emulated memory. A read that KVM cannot answer is reported twice: as `unsatisfied-read` before
- * the VMM is asked, as `read` when the answer is there.
+ * kvm_mmio: the guest accesses emulated memory. A read that KVM cannot answer is reported twice: as `unsatisfied-read`
+ * before the VMM is asked, as `read` when the answer is there.
  *
  *   text     mmio write len 4 gpa 0xfee000f0 val 0x1ff
  *   record   06 06 24 00  bb 00 00 00   common_type 1542, common_pid 187
@@ -8,8 +8,7 @@
  *            f0 00 e0 fe  00 00 00 00   gpa 0xfee000f0
  *            ff 01 00 00  00 00 00 00   val 0x1ff
  *
- * Recorded on Linux 6.12. Source: include/trace/events/kvm.h.
- * Not used: len, val.
+ * Recorded on Linux 6.12. Source: include/trace/events/kvm.h. Not used: len, val.
  */
 import { MMIO_READ, MMIO_UNSATISFIED_READ, MMIO_WRITE, type MmioAccess } from '../../trace/sink.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';

@@ -4,8 +4,8 @@
  *   text     dst 0 vec 37 (Fixed|physical|edge)
  *   record   __u64 address, __u64 data
  *
- * Source: include/trace/events/kvm.h (Linux 6.18). Only the thread that injects the interrupt is used; the destination and the
- * vector are not read.
+ * Source: include/trace/events/kvm.h (Linux 6.18). Only the thread that injects the interrupt is used; the destination
+ * and the vector are not read.
  */
 import type { KvmEvent } from './kvm-event.js';
 

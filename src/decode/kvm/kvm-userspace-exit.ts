@@ -7,8 +7,8 @@
  *   record   0d 06 24 00  bc 00 00 00                    common_type 1549, common_pid 188
  *            00 00 00 00  fc ff ff ff                    reason 0, errno -4; reason is stale if errno is negative
  *
- * Recorded on Linux 6.12. Source: include/trace/events/kvm.h. The number in the text is an errno behind `restart` and `error`,
- * so the word has to be read first.
+ * Recorded on Linux 6.12. Source: include/trace/events/kvm.h. The number in the text is an errno behind `restart` and
+ * `error`, so the word has to be read first.
  */
 import { fieldLabels } from '../format/print-fmt.js';
 import { fieldsEnd, readInt } from '../format/record-field.js';

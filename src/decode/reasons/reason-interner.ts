@@ -1,11 +1,11 @@
-/** Numbers of one table of exit reasons -> ids of their labels. A label is made once per number. */
 import type { Names } from '../../trace/names.js';
 
-/** All basic VMX reasons and the dense part of the SVM codes (the last is 0x403). */
+/** More than all basic VMX reasons and the dense SVM codes, which end at 0x403. */
 const DENSE = 2048;
-/** Codes beyond are few where genuine; corrupt input must not fill memory. What comes later is made again each time. */
+/** Limits the memory that corrupt input can take. The labels of further codes are made on every call. */
 const MAX_SPARSE = 1024;
 
+/** Turns the codes of one kind of exit reason into ids of their labels. A label is made once per code. */
 export class ReasonInterner {
   readonly #names: Names;
   readonly #label: (code: number) => string;

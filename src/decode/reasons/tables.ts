@@ -1,17 +1,17 @@
 /**
- * Exit codes of the hardware -> the kernel's names for them. Data only; see exit-reasons.ts for how they are used.
+ * The kernel's names for hardware exit codes. Data only; hardware.ts uses it.
  *
- * A running kernel describes its own names in events/kvm/kvm_exit/format, and those come first; these tables are for what that
- * list leaves out, for recordings without it, and for architectures that print numbers.
+ * A running kernel lists its own names in events/kvm/kvm_exit/format, and those take precedence. These tables are for
+ * codes that the list lacks, for recordings without it, and for architectures that print numbers.
  */
 
-type Names = ReadonlyMap<number, string>;
+type CodeNames = ReadonlyMap<number, string>;
 
 /**
  * VMX_EXIT_REASONS, arch/x86/include/uapi/asm/vmx.h, as the format file of Linux 6.18 lists it.
- * Not in the kernel's list: 76, defined there since late 2025 without a name.
+ * 76 is not in the kernel's list; it has been defined in that file since late 2025.
  */
-export const VMX_NAMES: Names = new Map([
+export const VMX_NAMES: CodeNames = new Map([
   [0, 'EXCEPTION_NMI'],
   [1, 'EXTERNAL_INTERRUPT'],
   [2, 'TRIPLE_FAULT'],
@@ -81,10 +81,11 @@ export const VMX_NAMES: Names = new Map([
 ]);
 
 /**
- * SVM_EXIT_REASONS, arch/x86/include/uapi/asm/svm.h, as the format file of Linux 6.18 lists it; -1 (VMEXIT_INVALID) as 32 bits.
- * Not in the kernel's list, but defined there: 0x8c, 0x8e, the other CR write traps, 0x80000018, 0x8000001a and 0x8000fffe/f.
+ * SVM_EXIT_REASONS, arch/x86/include/uapi/asm/svm.h, as the format file of Linux 6.18 lists it; -1 (VMEXIT_INVALID) as
+ * 32 bits. These are defined in that file but not in the kernel's list: 0x8c, 0x8e, the other CR write traps,
+ * 0x80000018, 0x8000001a, 0x8000fffe and 0x8000ffff.
  */
-export const SVM_NAMES: Names = new Map([
+export const SVM_NAMES: CodeNames = new Map([
   [0x000, 'read_cr0'],
   [0x002, 'read_cr2'],
   [0x003, 'read_cr3'],
@@ -220,7 +221,7 @@ export const SVM_NAMES: Names = new Map([
  * Exception classes: kvm_arm_exception_class, arch/arm64/include/asm/kvm_arm.h of Linux 6.x, numbers from esr.h.
  * Not in the kernel's list, but in esr.h: BTI, ILL, SVC32, HVC32, SMC32, FPAC, SME.
  */
-export const ARM64_NAMES: Names = new Map([
+export const ARM64_NAMES: CodeNames = new Map([
   [0x00, 'UNKNOWN'],
   [0x01, 'WFx'],
   [0x03, 'CP15_32'],
@@ -266,10 +267,10 @@ export const ARM64_NAMES: Names = new Map([
 ]);
 
 /**
- * Interception codes: sie_intercept_code, arch/s390/include/uapi/asm/sie.h. The codes from 0x5c on have no text there and go
- * by their names ICPT_* in arch/s390/include/asm/kvm_host.h (Linux 6.x).
+ * Interception codes: sie_intercept_code, arch/s390/include/uapi/asm/sie.h. The codes from 0x5c on have no text in that
+ * file; their names here are ICPT_* of arch/s390/include/asm/kvm_host.h (Linux 6.x).
  */
-export const S390_NAMES: Names = new Map([
+export const S390_NAMES: CodeNames = new Map([
   [0x00, 'Host interruption'],
   [0x04, 'Instruction'],
   [0x08, 'Program interruption'],
@@ -293,8 +294,10 @@ export const S390_NAMES: Names = new Map([
   [0x70, 'PV_PREF'],
 ]);
 
-/** Exceptions in scause: EXC_*, arch/riscv/include/asm/csr.h. The kernel prints numbers; `perf kvm` uses these names. */
-export const RISCV_EXCEPTIONS: Names = new Map([
+/**
+ * Exceptions in scause: EXC_*, arch/riscv/include/asm/csr.h. The kernel prints numbers; `perf kvm` uses these names.
+ */
+export const RISCV_EXCEPTIONS: CodeNames = new Map([
   [0, 'EXC_INST_MISALIGNED'],
   [1, 'EXC_INST_ACCESS'],
   [2, 'EXC_INST_ILLEGAL'],
@@ -316,7 +319,7 @@ export const RISCV_EXCEPTIONS: Names = new Map([
 ]);
 
 /** Interrupts in scause, without the top bit: IRQ_*, arch/riscv/include/asm/csr.h. */
-export const RISCV_INTERRUPTS: Names = new Map([
+export const RISCV_INTERRUPTS: CodeNames = new Map([
   [1, 'IRQ_S_SOFT'],
   [2, 'IRQ_VS_SOFT'],
   [3, 'IRQ_M_SOFT'],
@@ -331,17 +334,17 @@ export const RISCV_INTERRUPTS: Names = new Map([
 ]);
 
 /**
- * kvm_trace_symbol_exit_types, arch/loongarch/kvm/trace.h (Linux 6.7 on). Other codes are exception codes (EXCCODE_*), which the
- * kernel prints as numbers; they stay numbers here, so that text and binary recordings agree.
+ * kvm_trace_symbol_exit_types, arch/loongarch/kvm/trace.h (since Linux 6.7). Other codes are exception codes
+ * (EXCCODE_*), which the kernel prints as numbers. They stay numbers here, so that text and binary recordings agree.
  */
-export const LOONGARCH_NAMES: Names = new Map([
+export const LOONGARCH_NAMES: CodeNames = new Map([
   [64, 'IDLE'],
   [65, 'CACHE'],
 ]);
 
 /**
- * SVM names of libtraceevent's kvm plugin (plugins/plugin_kvm.c, `EXIT_` + name) and of kvm_stat (bare) that are not the
- * kernel's label in upper case.
+ * SVM names that differ from the kernel's label in upper case. libtraceevent's kvm plugin (plugins/plugin_kvm.c) puts
+ * `EXIT_` before them, kvm_stat prints them bare.
  */
 export const SVM_DEFINES: ReadonlyMap<string, string> = new Map([
   ['INTR', 'interrupt'],
@@ -395,8 +398,8 @@ export const SVM_DEFINES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Lower-case VMX names of Linux 2.6.3x (vmx_exit_reasons_str, arch/x86/kvm/vmx.c). Left out: cpuid, hypercall, invlpg,
- * task_switch and wbinvd, which were and are SVM's names as well.
+ * Lower-case VMX names of Linux 2.6.3x (vmx_exit_reasons_str, arch/x86/kvm/vmx.c), without those of
+ * {@link SHARED_NAMES}.
  */
 export const OLD_VMX_NAMES: ReadonlyMap<string, string> = new Map([
   ['exception', 'EXCEPTION_NMI'],
@@ -413,9 +416,9 @@ export const OLD_VMX_NAMES: ReadonlyMap<string, string> = new Map([
   ['tpr_below_thres', 'TPR_BELOW_THRESHOLD'],
   ['apic_access', 'APIC_ACCESS'],
   ['ept_violation', 'EPT_VIOLATION'],
-  // to Linux 5.4, and in libtraceevent still
+  // Up to Linux 5.4, and in libtraceevent.
   ['PENDING_INTERRUPT', 'INTERRUPT_WINDOW'],
 ]);
 
-/** Labels of SVM that old VMX kernels used too: they do not tell the two apart. */
+/** Labels of SVM that old VMX kernels printed as well. They do not show which of the two a recording comes from. */
 export const SHARED_NAMES: ReadonlySet<string> = new Set(['cpuid', 'hypercall', 'invlpg', 'task_switch', 'wbinvd']);

@@ -1,9 +1,9 @@
 /**
- * Why KVM_RUN returned to userspace: kvm_run.exit_reason -> KVM_EXIT_*.
+ * The names KVM_EXIT_* of kvm_run.exit_reason, without the prefix and indexed by number.
  *
- * Source: include/uapi/linux/kvm.h as of early 2026 (numbers up to 39 are those of Linux 6.12). The tracepoint's own list in include/trace/events/kvm.h ends at
- * X86_WRMSR (30), and QEMU's kvm_run_exit prints the number alone, so the number decides everywhere.
- * 44 and above: several unmerged patches claim 44, so it stays a number.
+ * Source: include/uapi/linux/kvm.h as of early 2026; numbers up to 39 are those of Linux 6.12. The tracepoint's own
+ * list in include/trace/events/kvm.h ends at X86_WRMSR (30), and QEMU's kvm_run_exit prints the number alone. 44 has no
+ * name here, because several unmerged patches claim it.
  */
 const KVM_EXIT_NAMES: readonly string[] = [
   'UNKNOWN',
@@ -54,7 +54,7 @@ const KVM_EXIT_NAMES: readonly string[] = [
 
 const LABELS: readonly string[] = KVM_EXIT_NAMES.map((name) => `KVM_EXIT_${name}`);
 
-/** `KVM_EXIT_IO` for 2; a number without a name is its own label: `44`. */
+/** The label of an exit_reason: `KVM_EXIT_IO` for 2, or the number itself if it has no name: `44`. */
 export function userspaceReasonLabel(code: number): string {
   return LABELS[code] ?? String(code);
 }

@@ -1,9 +1,9 @@
-/** Scanning ASCII in place: positions in, positions and numbers out, no strings made. */
+/** Functions that scan ASCII in a buffer. They take and return positions and numbers, and make no strings. */
 
 export const SPACE = 0x20;
 export const NEWLINE = 0x0a;
 
-/** The bytes of an ASCII word, for use with {@link startsWith} and {@link indexOf}. */
+/** The bytes of an ASCII word, for {@link startsWith} and {@link indexOf}. */
 export function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }
@@ -18,14 +18,16 @@ export function startsWith(bytes: Uint8Array, start: number, end: number, word: 
   return true;
 }
 
-/** Position of `word` in `bytes[start, end)`, or -1. For the short texts of one line. */
+/** Position of `word` in `bytes[start, end)`, or -1. Meant for the short texts of one line. */
 export function indexOf(bytes: Uint8Array, start: number, end: number, word: Uint8Array): number {
   const first = word[0];
   for (let i = start; i <= end - word.length; i++) if (bytes[i] === first && startsWith(bytes, i, end, word)) return i;
   return -1;
 }
 
-/** Position of `byte` in `bytes[start, end)`, or -1. TypedArray's own indexOf knows no end and would search a whole chunk. */
+/**
+ * Position of `byte` in `bytes[start, end)`, or -1. TypedArray's own indexOf has no end and would search a whole chunk.
+ */
 export function indexOfByte(bytes: Uint8Array, start: number, end: number, byte: number): number {
   for (let i = start; i < end; i++) if (bytes[i] === byte) return i;
   return -1;
@@ -44,21 +46,21 @@ export function skipWord(bytes: Uint8Array, start: number, end: number): number 
   return i;
 }
 
-/** First position at or after `start` that is no digit. */
+/** First position at or after `start` that is not a digit. */
 export function skipDigits(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
   while (i < end && isDigit(bytes[i])) i++;
   return i;
 }
 
-/** First position at or after `start` that is no hexadecimal digit. */
+/** First position at or after `start` that is not a hexadecimal digit. */
 export function skipHex(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
   while (i < end && hexDigit(bytes[i] as number) >= 0) i++;
   return i;
 }
 
-/** The decimal number at `start`, -1 where there is none. Exact to 2^53, which is also the most that it gives. */
+/** The decimal number at `start`, at most 2^53; -1 if there is none. */
 export function decimal(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   let i = start;
@@ -66,7 +68,7 @@ export function decimal(bytes: Uint8Array, start: number, end: number): number {
   return i === start ? -1 : Math.min(value, Number.MAX_SAFE_INTEGER);
 }
 
-/** The hexadecimal number at `start`, with or without 0x, -1 where there is none. Exact to 2^53, and never more than 2^64. */
+/** The hexadecimal number at `start`, with or without 0x, exact to 2^53 and at most 2^64; -1 if there is none. */
 export function hexadecimal(bytes: Uint8Array, start: number, end: number): number {
   const from = bytes[start] === 0x30 && bytes[start + 1] === 0x78 ? start + 2 : start;
   let value = 0;

@@ -1,19 +1,23 @@
 /**
- * The part of an ftrace text line before the event's own text: who, where, when, what.
+ * The header of an ftrace text line: everything before the event's own text.
  *
  *            CPU 0/KVM-7550    (   7544) [000] d..1.  2575.766799: kvm_exit: vcpu 0 reason io rip 0x...
  *            `- comm  `- tid       `- tgid `- cpu `- flags `- time  `- event `- arguments
  *
- * Source: kernel/trace/trace_output.c (trace_print_context, trace_print_lat_context), Linux 3.x to 6.18; perf's and
- * trace-cmd's own printers. Variants met, all taken:
- *  - no `(tgid)` (option record-tgid off) or `(-------)`; pid padded to 5 or 7; no flags (noirq-info, perf script)
- *  - clocks that do not count time: `    41909290832: ` without a dot; the time is NaN then
- *  - perf script:  `CPU 0/KVM   230 [001]    26.944746: kvm:kvm_entry: vcpu 0`, and `comm pid/tid [cpu]`
- *  - trace-cmd report: event names padded, `print: tracing_mark_write: text`
- *  - latency-format: `CPU 0/KV-174       0d..1. 13167478us!: kvm_entry: vcpu 0` (comm cut to 8 characters)
- *  - latency-format + verbose: `comm pid cpu flags preempt idx [usecs] 12.345ms (+0.001ms): event: text`, hex in brackets
- *  - nocontext-info: `kvm_entry: vcpu 0` - nothing but the event
- * Ignored: flags (irqs, need-resched ...), delay marks.
+ * Source: kernel/trace/trace_output.c (trace_print_context, trace_print_lat_context), Linux 3.x to 6.18; the printers
+ * of perf and trace-cmd. These variants occur, and all are read:
+ *
+ * - Without record-tgid there is no `(tgid)`; an unknown one is `(-------)`. A tid is padded to 5 or 7 characters.
+ * - With noirq-info, and from perf script, there are no flags.
+ * - Clocks that do not count time print `    41909290832: ` without a dot. The time is NaN then.
+ * - perf script: `CPU 0/KVM   230 [001]    26.944746: kvm:kvm_entry: vcpu 0`, or `comm pid/tid [cpu]`.
+ * - trace-cmd report pads event names and prints markers as `print: tracing_mark_write: text`.
+ * - latency-format: `CPU 0/KV-174       0d..1. 13167478us!: kvm_entry: vcpu 0`, comm cut to 8 characters.
+ * - latency-format and verbose: `comm pid cpu flags preempt idx [usecs] 12.345ms (+0.001ms): event: text`. The number
+ *   in brackets is hexadecimal.
+ * - nocontext-info: `kvm_entry: vcpu 0`, the event alone.
+ *
+ * Not used: flags, delay marks.
  */
 import {
   ascii,
@@ -29,8 +33,8 @@ import {
   skipWord,
 } from './bytes.js';
 
-const OPEN = 0x5b; // [
-const CLOSE = 0x5d; // ]
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
 const OPEN_PAREN = 0x28;
 const CLOSE_PAREN = 0x29;
 const DASH = 0x2d;
@@ -38,31 +42,37 @@ const SLASH = 0x2f;
 const DOT = 0x2e;
 const COLON = 0x3a;
 const COLON_SPACE = ascii(': ');
-const US_LENGTH = 3; // "us" and the delay mark
+/** Length of `us` and the delay mark. */
+const US_LENGTH = 3;
 const MS = ascii('ms (+');
-/** `(  12345)`, `(-------)`, with room: looking no further keeps a line of nothing but brackets cheap. */
+/** More than the length of `(  12345)`. The limit keeps a line that consists of brackets cheap. */
 const MAX_TGID_LENGTH = 24;
 
-/** One line taken apart. Reused for every line: positions are into the bytes of the last {@link parse}. */
+/** The parsed header of one line. One object is reused for all lines; positions refer to the last parsed bytes. */
 export class FtraceLine {
   commStart = 0;
   commEnd = 0;
-  /** 0: the line does not say. */
+  /** 0 if the line does not name the thread. */
   tid = 0;
-  /** -1: the line does not say. */
+  /** -1 if the line does not name the thread group. */
   tgid = -1;
-  /** -1: the line does not say. */
+  /** -1 if the line does not name the CPU. */
   cpu = -1;
+  /** Nanoseconds on the trace clock; NaN if the line has no time or its clock does not count time. */
   timeNs = Number.NaN;
   eventStart = 0;
   eventEnd = 0;
   argsStart = 0;
 
-  /** False where no known header fits; the fields are then meaningless. */
+  /** Parses the line in `bytes[start, end)`. False if it has no known header; the fields are meaningless then. */
   parse(bytes: Uint8Array, start: number, end: number): boolean {
-    for (let at = indexOfByte(bytes, start, end, OPEN); at >= 0; at = indexOfByte(bytes, at + 1, end, OPEN)) {
+    for (
+      let at = indexOfByte(bytes, start, end, OPEN_BRACKET);
+      at >= 0;
+      at = indexOfByte(bytes, at + 1, end, OPEN_BRACKET)
+    ) {
       const close = skipDigits(bytes, at + 1, end);
-      if (close === at + 1 || bytes[close] !== CLOSE || bytes[close + 1] !== SPACE) continue;
+      if (close === at + 1 || bytes[close] !== CLOSE_BRACKET || bytes[close + 1] !== SPACE) continue;
       if (!this.#parseThread(bytes, start, at)) continue;
       this.cpu = decimal(bytes, at + 1, close);
       return this.#parseTime(bytes, close + 1, end);
@@ -70,7 +80,7 @@ export class FtraceLine {
     return this.#parseLatency(bytes, start, end);
   }
 
-  /** The line as nothing but `event: arguments` (nocontext-info). */
+  /** Parses a line that consists of `event: arguments` alone (nocontext-info). */
   parseBare(bytes: Uint8Array, start: number, end: number): boolean {
     this.tid = 0;
     this.tgid = -1;
@@ -80,12 +90,12 @@ export class FtraceLine {
     return this.#parseEvent(bytes, start, end);
   }
 
-  /** `comm-tid (tgid) ` or perf's `comm tid ` or `comm pid/tid `, read backwards from `end`: a comm can hold anything. */
+  /** `comm-tid (tgid) `, or perf's `comm tid ` or `comm pid/tid `. Read backwards, as a comm can hold any character. */
   #parseThread(bytes: Uint8Array, start: number, end: number): boolean {
     let i = skipSpacesBack(bytes, start, end);
     this.tgid = -1;
     if (bytes[i - 1] === CLOSE_PAREN) {
-      const open = openParen(bytes, Math.max(start, i - MAX_TGID_LENGTH), i - 1);
+      const open = lastOpenParen(bytes, Math.max(start, i - MAX_TGID_LENGTH), i - 1);
       if (open < 0) return false;
       this.tgid = decimal(bytes, skipSpaces(bytes, open + 1, i), i);
       i = skipSpacesBack(bytes, start, open);
@@ -110,7 +120,7 @@ export class FtraceLine {
     return true;
   }
 
-  /** ` flags  sec.usec: event: args`; the flags may be missing, the time may be a plain count. */
+  /** ` flags  sec.usec: event: args`. The flags may be missing, and the time may be a plain count. */
   #parseTime(bytes: Uint8Array, start: number, end: number): boolean {
     let i = skipSpaces(bytes, start, end);
     const word = skipWord(bytes, i, end);
@@ -129,7 +139,7 @@ export class FtraceLine {
     return this.#parseEvent(bytes, point + 1, end);
   }
 
-  /** ` event: args`, perf's ` system:event: args`. */
+  /** ` event: args`, or perf's ` system:event: args`. */
   #parseEvent(bytes: Uint8Array, start: number, end: number): boolean {
     const from = skipSpaces(bytes, start, end);
     const word = skipWord(bytes, from, end);
@@ -142,6 +152,7 @@ export class FtraceLine {
     return this.eventStart < last;
   }
 
+  /** `comm-tid cpuflags 13167478us!: event: args` (latency-format), or the verbose form of it. */
   #parseLatency(bytes: Uint8Array, start: number, end: number): boolean {
     const colon = indexOf(bytes, start, end, COLON_SPACE);
     if (colon < 0) return false;
@@ -156,12 +167,13 @@ export class FtraceLine {
     return this.#parseEvent(bytes, colon + 1, end);
   }
 
+  /** `comm tid cpu flags preempt index [usecs] 12.345ms (+0.001ms): event: args`. */
   #parseVerbose(bytes: Uint8Array, start: number, end: number): boolean {
     const ms = indexOf(bytes, start, end, MS);
-    const open = indexOfByte(bytes, start, end, OPEN);
+    const open = indexOfByte(bytes, start, end, OPEN_BRACKET);
     const colon = indexOf(bytes, Math.max(ms, start), end, COLON_SPACE);
     if (ms < 0 || open < 0 || open > ms || colon < 0) return false;
-    if (bytes[skipHex(bytes, open + 1, end)] !== CLOSE) return false;
+    if (bytes[skipHex(bytes, open + 1, end)] !== CLOSE_BRACKET) return false;
     const index = lastWord(bytes, start, open);
     const preempt = lastWord(bytes, start, index);
     const flags = lastWord(bytes, start, preempt);
@@ -173,7 +185,7 @@ export class FtraceLine {
   }
 }
 
-/** Start of the last word of `bytes[start, end)`, trailing blanks apart. */
+/** Start of the last word in `bytes[start, end)`, not counting trailing blanks. */
 function lastWord(bytes: Uint8Array, start: number, end: number): number {
   let i = skipSpacesBack(bytes, start, end);
   while (i > start && bytes[i - 1] !== SPACE) i--;
@@ -181,7 +193,7 @@ function lastWord(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** Position of the last `(` in `bytes[start, end)`, or -1. */
-function openParen(bytes: Uint8Array, start: number, end: number): number {
+function lastOpenParen(bytes: Uint8Array, start: number, end: number): number {
   let i = end - 1;
   while (i >= start && bytes[i] !== OPEN_PAREN) i--;
   return i < start ? -1 : i;

@@ -1,32 +1,32 @@
-/**
- * Chunks of bytes -> lines, for every text source.
- *
- * A line that lies wholly inside a chunk is handed out where it is, without a copy; only the piece after the last line end is
- * kept. The bytes given to a callback are valid during the call only: they may be the splitter's own buffer.
- *
- * A line ends with `\n`; one `\r` before it is dropped. A line longer than `maxLength` bytes (without its end) is reported
- * once and skipped up to its end, so input without any line end costs no more than `maxLength` bytes of memory.
- */
+import { NEWLINE } from './bytes.js';
 
-const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const FIRST_BUFFER = 1024;
 
-/** A line is `bytes[start, end)`. */
+/** Receives the line `bytes[start, end)`. The bytes are valid during the call only. */
 export type LineCallback = (bytes: Uint8Array, start: number, end: number) => void;
 
+/**
+ * Splits chunks of bytes into lines.
+ *
+ * A line inside one chunk is passed on in place, without a copy. Only the piece behind the last line end is kept, until
+ * the next chunk completes it.
+ *
+ * A line ends with `\n`; one `\r` before it is dropped. A line longer than `maxLength` bytes, without its line end, is
+ * reported once and skipped, so input without line ends takes at most `maxLength` bytes of memory.
+ */
 export class LineSplitter {
   readonly #onLine: LineCallback;
   readonly #onTooLong: () => void;
   readonly #onPartial: LineCallback | undefined;
   readonly #maxLength: number;
-  /** The beginning of a line whose end is in a later chunk: `#rest[0, #length)`. */
+  /** `#rest[0, #length)` is the beginning of a line whose end is in a later chunk. */
   #rest = new Uint8Array(0);
   #length = 0;
-  /** Inside a line that was already reported as too long. */
+  /** True inside a line that was reported as too long. */
   #skipping = false;
 
-  /** @param onPartial gets a last line without a line end, at {@link end}; without it that line is dropped */
+  /** @param onPartial receives a last line without a line end, at {@link end}; by default that line is dropped */
   constructor(onLine: LineCallback, onTooLong: () => void, maxLength = 65536, onPartial?: LineCallback) {
     this.#onLine = onLine;
     this.#onTooLong = onTooLong;
@@ -47,7 +47,7 @@ export class LineSplitter {
     if (start < chunk.length && !this.#skipping) this.#keep(chunk, start, chunk.length);
   }
 
-  /** The input is over. The splitter can be used again for the next input. */
+  /** Ends the input. The splitter can then be used for another input. */
   end(): void {
     const length = this.#length;
     this.#length = 0;
@@ -57,7 +57,7 @@ export class LineSplitter {
     this.#onPartial?.(this.#rest, 0, withoutReturn(this.#rest, 0, length));
   }
 
-  /** The line begun in `#rest` ends at `chunk[end]`. */
+  /** Completes the line that begins in `#rest` and ends at `chunk[end]`. */
   #finish(chunk: Uint8Array, start: number, end: number): void {
     this.#keep(chunk, start, end);
     const length = this.#length;
@@ -69,7 +69,10 @@ export class LineSplitter {
     }
   }
 
-  /** Behind each line stands a line end, not what is left of a longer one: who looks one byte too far must not find a part of a line. */
+  /**
+   * Puts a line end behind the line, so that reading one byte too far does not find the rest of an earlier, longer
+   * line.
+   */
   #terminate(length: number): void {
     if (length >= this.#rest.length) {
       this.#length = length;
@@ -87,7 +90,7 @@ export class LineSplitter {
 
   #keep(chunk: Uint8Array, start: number, end: number): void {
     const length = this.#length + end - start;
-    // One more than the limit: the last byte may be the '\r' of the line end.
+    // One byte more than the limit, because the last byte may be the '\r' of the line end.
     if (length > this.#maxLength + 1) {
       this.#length = 0;
       this.#skipping = true;

@@ -4,9 +4,8 @@
  *   text     SEPC:0x80200000, SCAUSE:0x17, STVAL:0x0, HTVAL:0x0, HTINST:0x0
  *   record   unsigned long sepc, scause, stval, htval, htinst
  *
- * Source: arch/riscv/kvm/trace.h (Linux 6.18). The top bit of scause means interrupt. A double cannot hold that bit together with
- * the cause below it, so they are read apart.
- * Not used: sepc, stval, htval, htinst.
+ * Source: arch/riscv/kvm/trace.h (Linux 6.18). The top bit of scause means interrupt. A double cannot hold that bit
+ * together with the cause below it, so they are read apart. Not used: sepc, stval, htval, htinst.
  */
 
 import type { EventForms } from '../../format/event-forms.js';

@@ -14,10 +14,9 @@
  *   3.x to 5.5     reason EPT_VIOLATION rip 0xfffff info 181 0        (no vcpu_id)
  *   trace-cmd      reason EXIT_NPF rip 0xe05b info 100000014 fe05b
  *
- * Source: arch/x86/kvm/trace.h. A reason ends at " rip " and not at a blank: SVM has "UD excp", VMX appends
- * " FAILED_VMENTRY". In records, the name of a reason comes from the running kernel's print fmt first; the built-in tables name
- * what it leaves out.
- * Not used: guest_rip, intr_info, error_code, requests.
+ * Source: arch/x86/kvm/trace.h. In text, a reason can hold blanks (`UD excp`, `INVALID_STATE FAILED_VMENTRY`) and ends
+ * at ` rip `. In records, a reason gets its name from the running kernel's print fmt, or from the built-in tables if
+ * the print fmt lacks it. Not used: guest_rip, intr_info, error_code, requests.
  */
 import { latin1, type Names } from '../../../trace/names.js';
 import type { EventForms } from '../../format/event-forms.js';
@@ -96,10 +95,10 @@ export const x86Exit: EventForms = {
 /**
  * Reasons as text spells them -> ids of their labels.
  *
- *   io | npf | UD excp | EPT_MISCONFIG | EXCEPTION_NMI FAILED_VMENTRY | EXIT_IOIO (trace-cmd) | 0xa2 (no name in that kernel)
+ *   io | npf | UD excp | EPT_MISCONFIG | EXCEPTION_NMI FAILED_VMENTRY | EXIT_IOIO (trace-cmd) | 0xa2
  *
- * A bare number has one meaning for VMX and another for SVM. The first reason with a name shows which of the two the host has;
- * numbers before it stay numbers.
+ * A bare number has one meaning for VMX and another for SVM. The first reason with a name shows which of the two the
+ * host has; numbers before it stay numbers.
  */
 class TextReasons {
   readonly #names: Names;

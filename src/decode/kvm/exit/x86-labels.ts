@@ -37,8 +37,8 @@ export function kernelLabels(printFmt: string): KernelLabels {
 }
 
 /**
- * The label of a VMX exit reason as kvm_exit prints it: the name of the low 16 bits, then the names of the flags above them.
- * Flags without a name follow in hexadecimal.
+ * The label of a VMX exit reason as kvm_exit prints it: the name of the low 16 bits, then the names of the flags above
+ * them. Flags without a name follow in hexadecimal.
  *
  *   0x00000030 -> EPT_VIOLATION
  *   0x80000021 -> INVALID_STATE FAILED_VMENTRY
