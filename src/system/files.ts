@@ -3,7 +3,8 @@
  * reason; the others throw an AgentError that names the file. Code that must tell a file that is gone from one that cannot be opened now
  * (too many open files) reads by itself and asks `isGone` and `isOutOfFiles` of errors.ts.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileError } from './errors.js';
 
 /** Undefined if the file cannot be read. */
@@ -52,6 +53,16 @@ export function readText(path: string): string {
 export function listFolder(path: string): string[] {
   try {
     return readdirSync(path);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** Writes a file, and creates the folders above it. @throws AgentError if that fails */
+export function saveFile(path: string, content: string | Buffer): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
   } catch (error) {
     throw fileError(path, error);
   }

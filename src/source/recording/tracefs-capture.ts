@@ -1,9 +1,7 @@
 /** Saves the files of tracefs that are needed to decode pages on another machine. */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileError } from '../../system/errors.js';
-import { tryListFolder, tryReadBytes } from '../../system/files.js';
+import { join } from 'node:path';
+import { saveFile, tryListFolder, tryReadBytes } from '../../system/files.js';
 import { BYTE_ORDER_FILE } from '../tracefs/format-files.js';
 
 /** Files of the instance. (Its header_page shows the size of its sub-buffers.) */
@@ -28,7 +26,7 @@ const THREAD_FILES = ['saved_cmdlines', 'saved_tgids'];
  */
 export function captureFormats(instance: string, events: readonly string[], target: string): void {
   for (const file of INSTANCE_FILES) copy(instance, file, target);
-  save(join(target, BYTE_ORDER_FILE), `${endianness()}\n`);
+  saveFile(join(target, BYTE_ORDER_FILE), `${endianness()}\n`);
   const formats = new Set(['ftrace/print', ...events.map((event) => event.replace(':', '/'))]);
   for (const event of tryListFolder(join(instance, 'events/kvm'))) formats.add(`kvm/${event}`);
   for (const event of formats) copy(instance, `events/${event}/format`, target);
@@ -42,14 +40,5 @@ export function captureThreadNames(tracefs: string, target: string): void {
 /** Leaves out a file that the kernel does not have, or no longer has. */
 function copy(root: string, file: string, target: string): void {
   const content = tryReadBytes(join(root, file));
-  if (content !== undefined) save(join(target, file), content);
-}
-
-function save(path: string, content: string | Buffer): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content);
-  } catch (error) {
-    throw fileError(path, error);
-  }
+  if (content !== undefined) saveFile(join(target, file), content);
 }

@@ -1,0 +1,102 @@
+import type { ThreadListener } from '../count/kernel-counts.js';
+import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
+import type { TraceEvents } from '../decode/qemu/trace-events.js';
+import { isPageDirectory, type Recording } from '../source/recording/open-recordings.js';
+import type { PageDirectory } from '../source/recording/page-directory.js';
+import type { RecordingFile } from '../source/recording/recording-file.js';
+import { replayFile } from '../source/recording/replay-file.js';
+import { replayPageDirectory } from '../source/recording/replay-page-directory.js';
+import { readSavedThreads } from '../source/recording/saved-threads.js';
+import type { Inventory } from '../vm/inventory.js';
+import { attributionOf } from './attribution.js';
+import { QemuFileOwner } from './qemu-file-owner.js';
+
+export interface RecordingCounterOptions {
+  /** The list of trace events of the QEMU that wrote the recordings. */
+  readonly traceEvents: TraceEvents | undefined;
+  /** Called with the number of bytes read from disk since the last call. */
+  readonly onRead: (bytes: number) => void;
+  /** Called with each thing that the user should know about how a recording was made. */
+  readonly onWarning: (warning: string) => void;
+}
+
+/** A report is read once, so its series need no budget: every address is counted, within reason. */
+const MAX_ADDRESSES = 4096;
+
+/** Counts recordings, and learns from them which threads belong to which VM. */
+export class RecordingCounter {
+  readonly ledger: Ledger;
+  readonly #inventory: Inventory;
+  readonly #options: RecordingCounterOptions;
+  /** Thread names in the recordings, by thread id. */
+  readonly #comms = new Map<number, string>();
+
+  constructor(inventory: Inventory, options: RecordingCounterOptions) {
+    this.#inventory = inventory;
+    this.#options = options;
+    this.ledger = new Ledger(attributionOf(inventory, { comms: this.#comms }), {
+      collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
+      ioAddresses: MAX_ADDRESSES,
+    });
+  }
+
+  async count(recording: Recording): Promise<void> {
+    if (isPageDirectory(recording)) await this.#countPages(recording);
+    else await this.#countFile(recording);
+  }
+
+  /**
+   * Attributes everything that was counted. Call it after the last recording: only then is every thread known.
+   * @param tracefsCopies the folders with the kernel's own notes of threads
+   */
+  finish(tracefsCopies: readonly string[]): void {
+    const unknown = [...new Set(this.ledger.vcpuThreadIds())].filter((tid) => this.#inventory.find(tid) === undefined);
+    for (const tracefs of tracefsCopies) this.#addSavedThreads(tracefs, unknown);
+    // A thread that ran a vCPU belongs to a VM, whatever the thread is called.
+    for (const { tid, vcpu } of this.ledger.vcpus()) {
+      if (vcpu >= 0) this.#inventory.learnVcpu(tid, vcpu);
+      else this.#inventory.requestLookup(tid, true);
+      this.#inventory.resolvePending(0);
+    }
+    this.ledger.resolveOwners();
+    this.ledger.settle();
+  }
+
+  readonly #onThread: ThreadListener = (tid, tgid, comm) => {
+    this.#inventory.addThread(tid, tgid, comm);
+    if (comm !== '' || !this.#comms.has(tid)) this.#comms.set(tid, comm);
+  };
+
+  async #countPages(directory: PageDirectory): Promise<void> {
+    const counts = this.ledger.kernelSource('ftrace', this.#onThread);
+    counts.source.overruns = directory.overruns;
+    const { onRead } = this.#options;
+    await replayPageDirectory(directory, { vocabulary: this.ledger.vocabulary, sink: counts, onRead });
+  }
+
+  async #countFile(recording: RecordingFile): Promise<void> {
+    const { path, format } = recording;
+    const { traceEvents, onRead, onWarning } = this.#options;
+    const reader = format.createReader(
+      path,
+      {
+        kernel: () => this.ledger.kernelSource('ftrace', this.#onThread),
+        qemu: (backend) => this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, path, backend)),
+      },
+      { vocabulary: this.ledger.vocabulary, traceEvents },
+    );
+    await replayFile(recording, reader, onRead);
+    for (const warning of reader.warnings()) onWarning(warning);
+  }
+
+  /**
+   * Adds the names and processes that the kernel noted of the threads that no /proc knows. The notes also hold threads that ended long
+   * before, so the rest is left out.
+   */
+  #addSavedThreads(tracefs: string, unknown: readonly number[]): void {
+    const saved = new Map(readSavedThreads(tracefs).map((thread) => [thread.tid, thread]));
+    const seen = unknown.flatMap((tid) => saved.get(tid) ?? []);
+    for (const { tid, tgid, comm } of [...seen.flatMap(({ tgid }) => saved.get(tgid) ?? []), ...seen])
+      this.#onThread(tid, tgid, this.#comms.get(tid) ?? comm);
+  }
+}
