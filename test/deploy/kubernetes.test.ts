@@ -1,4 +1,4 @@
-/** deploy/kubernetes: what kustomize makes of it, whether a cluster would take it, and whether it holds what it promises. */
+/** deploy/kubernetes: kustomize renders it, the schemas accept it, and it has the rights that the docs name. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -14,35 +14,36 @@ const find = <T extends KubernetesObject>(objects: readonly KubernetesObject[], 
   const found = objects.filter(
     (object) => object.kind === kind && (name ?? object.metadata.name) === object.metadata.name,
   );
-  assert.equal(found.length, 1, `${found.length} of ${kind} ${name ?? ''}`);
+  assert.equal(found.length, 1, `${found.length} objects are ${kind} ${name ?? ''}`);
   return found[0] as T;
 };
 
-/** By a number's bits. */
+/** The components whose bits are set. */
 const combination = (bits: number) => COMPONENTS.filter((_, index) => (bits & (1 << index)) !== 0);
 
 describe('every combination of components', kubectl, () => {
-  const judged = new Map<string, string[]>();
+  /** Object as JSON -> its faults. Most objects are equal in many combinations. */
+  const checked = new Map<string, string[]>();
 
-  const judge = async (bits: number) => {
+  const check = async (bits: number) => {
     const objects = await render(combination(bits));
     const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
-    assert.deepEqual([...new Set(names)], names, 'no two of one name');
+    assert.deepEqual([...new Set(names)], names, 'two objects have the same kind and name');
     for (const object of objects) {
       const text = JSON.stringify(object);
-      const faults = judged.get(text) ?? faultsOf(object);
-      judged.set(text, faults);
+      const faults = checked.get(text) ?? faultsOf(object);
+      checked.set(text, faults);
       assert.deepEqual(faults, [], `${object.kind} ${object.metadata.name} with ${combination(bits).join()}`);
     }
   };
 
-  test('is rendered, and each object is as its schema wants it, without a field too many', async () => {
+  test('is rendered, and each object fits its schema, without unknown fields', async () => {
     let next = 0;
-    const judgeAll = async () => {
-      while (next < 1 << COMPONENTS.length) await judge(next++);
+    const checkAll = async () => {
+      while (next < 1 << COMPONENTS.length) await check(next++);
     };
-    await Promise.all(Array.from({ length: availableParallelism() }, judgeAll));
-    const kinds = new Set(Array.from(judged.keys(), (text) => JSON.parse(text).kind));
+    await Promise.all(Array.from({ length: availableParallelism() }, checkAll));
+    const kinds = new Set(Array.from(checked.keys(), (text) => JSON.parse(text).kind));
     const expected = [
       'ClusterRole',
       'ClusterRoleBinding',
@@ -55,15 +56,15 @@ describe('every combination of components', kubectl, () => {
     assert.deepEqual([...kinds].sort(), [...expected, 'PrometheusRule', 'Service', 'ServiceAccount', 'ServiceMonitor']);
   });
 
-  test('has all that belongs to a namespace in one, and marks all as ours', async () => {
+  test('puts every namespaced object into the namespace of the agent', async () => {
     for (const { kind, metadata } of await render(COMPONENTS)) {
-      const ofCluster = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind);
-      assert.equal(metadata.namespace, ofCluster ? undefined : 'kvm-exit-exporter', `${kind} ${metadata.name}`);
+      const isClusterWide = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind);
+      assert.equal(metadata.namespace, isClusterWide ? undefined : 'kvm-exit-exporter', `${kind} ${metadata.name}`);
     }
   });
 });
 
-test('what is wrong with an object is found: a field too many, one missing, one of another type', () => {
+test('faults of an object are found: an unknown field, a missing one, one of another type', () => {
   const good = readYaml<DaemonSet>('deploy/kubernetes/base/daemonset.yaml');
   const spoil = (change: (pod: Record<string, unknown>) => void): string[] => {
     const labels = { 'app.kubernetes.io/name': 'x' };
@@ -99,7 +100,7 @@ describe('the base', () => {
   const { spec } = readYaml<DaemonSet>('deploy/kubernetes/base/daemonset.yaml').spec.template;
   const [container] = spec.containers;
 
-  test('is neither privileged nor has it any capability, and can write nowhere but to tracefs', () => {
+  test('is unprivileged, has no capability, and can write only to tracefs', () => {
     assert.deepEqual(container.securityContext, {
       runAsUser: 0,
       runAsGroup: 0,
@@ -118,7 +119,7 @@ describe('the base', () => {
     ]);
   });
 
-  test('has no rights in the cluster, and is given no token', kubectl, async () => {
+  test('has no rights in the cluster, and no token', kubectl, async () => {
     const objects = await render([]);
     assert.deepEqual(
       objects.filter(({ kind }) => /Role/.test(kind)),
@@ -133,7 +134,7 @@ describe('the base', () => {
     assert.equal(container.image, `${name}:${version}`);
   });
 
-  test('is asked on the port that it listens on', () => {
+  test('is probed on the port on which it listens', () => {
     const [{ containerPort, name }] = container.ports as [{ containerPort: number; name: string }];
     assert.ok(container.args.includes(`--web.listen-address=:${containerPort}`));
     for (const probe of ['readinessProbe', 'livenessProbe'])
@@ -142,7 +143,7 @@ describe('the base', () => {
 });
 
 describe('the components', kubectl, () => {
-  test('pod-names may list and watch pods, and nothing else', async () => {
+  test('pod-names may only list and watch pods', async () => {
     const objects = await render(['pod-names']);
     assert.deepEqual(find(objects, 'ClusterRole').rules, [
       { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
@@ -157,7 +158,7 @@ describe('the components', kubectl, () => {
     assert.ok(pod.containers[0].env.some((variable) => variable.name === 'K8S_NODE_NAME'));
   });
 
-  test('select the pods of the DaemonSet, by a port that these have', async () => {
+  test('select the pods of the DaemonSet and one of their ports', async () => {
     const objects = await render(COMPONENTS);
     const { labels } = find<DaemonSet>(objects, 'DaemonSet').spec.template.metadata;
     const [{ ports }] = find<DaemonSet>(objects, 'DaemonSet').spec.template.spec.containers;
@@ -192,7 +193,7 @@ describe('the components', kubectl, () => {
     );
   });
 
-  test('prometheus-rule has the shipped rules and alerts', async () => {
+  test('prometheus-rule contains the rules and alerts of deploy/prometheus', async () => {
     const groups = (file: string) => readYaml<{ groups: unknown[] }>(`deploy/prometheus/${file}`).groups;
     const { spec } = find<KubernetesObject & { spec: { groups: unknown[] } }>(
       await render(['prometheus-rule']),
@@ -201,7 +202,7 @@ describe('the components', kubectl, () => {
     assert.deepEqual(spec.groups, [...groups('rules.yml'), ...groups('alerts.yml')]);
   });
 
-  test('dashboards has the shipped dashboards, where the sidecar finds them', async () => {
+  test('dashboards contains the dashboards, with the label that the sidecar selects by', async () => {
     const objects = await render(['dashboards']);
     for (const name of ['fleet', 'vm', 'exporter']) {
       const map = find<KubernetesObject & { data: Record<string, string> }>(objects, 'ConfigMap', `kvm-exits-${name}`);
@@ -212,7 +213,7 @@ describe('the components', kubectl, () => {
     }
   });
 
-  test('kubevirt takes only the nodes that run VMs, and otlp names a collector', async () => {
+  test('kubevirt selects only the nodes that run VMs, and otlp names a collector', async () => {
     const pod = find<DaemonSet>(await render(['kubevirt', 'otlp']), 'DaemonSet').spec.template.spec;
     assert.deepEqual(pod.nodeSelector, { 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' });
     assert.match(

@@ -1,4 +1,4 @@
-/** The systemd unit and its example configuration. Whether systemd takes them as they are meant is asked of systemd-analyze itself. */
+/** The systemd unit, checked by systemd-analyze, and its example configuration. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,21 +22,21 @@ function directive(name: string): string[] {
   return [...UNIT.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value);
 }
 
-/** The unit with a program that is there, as the agent may not be installed where the tests run. */
+/** Writes the unit with an existing program, because the agent may not be installed here; returns its path. */
 function unitFile(): string {
   const file = join(FOLDER, 'kvm-exit-exporter.service');
   writeFileSync(file, UNIT.replace('/usr/local/bin/kvm-exit-exporter', '/bin/true'));
   return file;
 }
 
-test('systemd finds nothing wrong with the unit', SYSTEMD, () => {
+test('systemd-analyze accepts the unit', SYSTEMD, () => {
   const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', unitFile()], {
     encoding: 'utf8',
   });
   assert.deepEqual([status, stdout + stderr], [0, '']);
 });
 
-test('systemd rates the exposure of the service at 1.8 of 10 or less', SYSTEMD, () => {
+test('systemd-analyze rates the exposure of the service at 2 of 10 or less', SYSTEMD, () => {
   const { stdout, stderr } = spawnSync(
     'systemd-analyze',
     ['security', '--offline=true', '--no-pager', '--threshold=100', unitFile()],
@@ -46,14 +46,14 @@ test('systemd rates the exposure of the service at 1.8 of 10 or less', SYSTEMD, 
   assert.ok(Number(level) <= 2, `${level} ${stderr}`);
 });
 
-test('the service has no capability and can write to nothing but tracing instances', () => {
+test('the service has no capability and can write only to tracing instances', () => {
   assert.deepEqual(directive('CapabilityBoundingSet'), ['']);
   assert.deepEqual(directive('AmbientCapabilities'), ['']);
   assert.deepEqual(directive('ProtectSystem'), ['strict']);
   assert.deepEqual(directive('ReadWritePaths'), ['/sys/kernel/tracing/instances']);
 });
 
-test('the service waits for what the program sends (e2e/notify.test.ts), and is reloaded by SIGHUP', () => {
+test('the service uses sd_notify (see e2e/notify.test.ts), and SIGHUP reloads it', () => {
   assert.deepEqual(
     [directive('Type'), directive('NotifyAccess'), directive('WatchdogSec')],
     [['notify'], ['all'], ['60s']],
@@ -61,7 +61,7 @@ test('the service waits for what the program sends (e2e/notify.test.ts), and is 
   assert.deepEqual(directive('ExecReload'), ['/bin/kill -HUP $MAINPID']);
 });
 
-test('the command of the unit is one that the program takes', () => {
+test('the program accepts the command line of the unit', () => {
   const [start = ''] = directive('ExecStart');
   const [program, ...args] = start.split(' ');
   assert.match(program ?? '', /\/kvm-exit-exporter$/);
@@ -70,15 +70,15 @@ test('the command of the unit is one that the program takes', () => {
   assert.equal(parseCommandLine(here, {}).command, 'run');
 });
 
-test('the example is a good configuration that says what the program would do without it', () => {
+test('the example is a valid configuration whose values are the defaults', () => {
   const { get } = parseCommandLine(['run', `--config.file=${CONFIG}`], {});
-  const bare = parseCommandLine(['run'], {});
+  const defaults = parseCommandLine(['run'], {});
   const given = OPTIONS.map(({ flag }): Flag => flag).filter((flag) => flag !== 'config.file');
-  for (const flag of given) assert.deepEqual(get(flag), bare.get(flag), flag);
+  for (const flag of given) assert.deepEqual(get(flag), defaults.get(flag), flag);
   assert.deepEqual(get('web.listen-address'), [{ host: undefined, port: 10586 }]);
 });
 
-test('what the example has as comments can be switched on', () => {
+test('the commented-out lines of the example are valid options', () => {
   const all = readFileSync(CONFIG, 'utf8').replace(/^( *)# ?( *[a-z.-]+:(?: \S+)?)$/gm, '$1$2');
   const file = join(FOLDER, 'config.yml');
   writeFileSync(file, all);

@@ -1,4 +1,4 @@
-/** The pages: links lead somewhere, and what they tell people to type is taken by the program. */
+/** The Markdown pages: their links lead to existing targets, and the program accepts the commands on them. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,10 +14,10 @@ const FLAGS = OPTIONS.flatMap((option: Option): string[] =>
   isToggle(option) ? [option.flag, `no-${option.flag}`] : [option.flag],
 );
 const VARIABLES = OPTIONS.map(({ flag }) => variableOf(flag));
-/** Other programs' options that look like ours. */
+/** Lines with options of other programs that look like those of this one. */
 const PROMETHEUS = /^\s*(prometheus|promtool)\b/;
 
-test('links lead to files that are there, and to headings that they have', () => {
+test('links lead to existing files and headings', () => {
   const links = PAGES.flatMap(linksOf);
   assert.ok(links.length > 50);
   const broken = links.filter(({ path, anchor }) => {
@@ -28,7 +28,7 @@ test('links lead to files that are there, and to headings that they have', () =>
   assert.deepEqual(broken, []);
 });
 
-test('links that lead nowhere are noticed', () => {
+test('links and anchors are found on a page', () => {
   assert.deepEqual(
     linksOf({ path: 'docs/a.md', text: 'see [b](../b.md#c), [d](#e), `[f](g)`, [h](https://i)\n\n    [j](k)' }),
     [
@@ -45,19 +45,19 @@ test('links that lead nowhere are noticed', () => {
 
 test('every page of docs/install is in its index', () => {
   const index = PAGES.filter(({ path }) => path === 'docs/install/README.md').flatMap(linksOf);
-  const there = PAGES.map(({ path }) => path).filter((path) => /^docs\/install\/(?!README)/.test(path));
+  const pagesOfFolder = PAGES.map(({ path }) => path).filter((path) => /^docs\/install\/(?!README)/.test(path));
   assert.deepEqual(
-    there.filter((path) => !index.some((link) => link.path === path)),
+    pagesOfFolder.filter((path) => !index.some((link) => link.path === path)),
     [],
   );
 });
 
-test('options and variables that pages name are real ones', () => {
+test('options and variables that pages name exist', () => {
   const named = PAGES.flatMap((page) =>
     [...codeLinesOf(page), ...inlineCodeOf(page)]
       .filter((line) => !PROMETHEUS.test(line))
       .flatMap((line) => [
-        // Only ours have dots.
+        // Only options of this program contain dots.
         ...[...line.matchAll(/(?<![\w-])--([a-z-]+(?:\.[a-z-]+)+)/g)].map(([, flag = '']) => ({
           page: page.path,
           flag,
@@ -74,17 +74,16 @@ test('options and variables that pages name are real ones', () => {
   assert.deepEqual(wrong, []);
 });
 
-/** What the shell would give the program; undefined: the line does not start it, or leaves something out. */
+const PROGRAM = String.raw`^node build/src/main\.js|^kvm-exit-exporter|^docker run .* kvm-exit-exporter:\d\S*`;
+
+/** The program's arguments on a line of code; undefined if the line does not start the program, or is abridged. */
 function argumentsOf(line: string): string[] | undefined {
-  const [, given] =
-    /(?:^node build\/src\/main\.js|^kvm-exit-exporter|^docker run .* kvm-exit-exporter:\d\S*)(?: +([^#|>&]*))?(?:$|[#|>&])/.exec(
-      line,
-    ) ?? [];
+  const [, given] = new RegExp(`(?:${PROGRAM})(?: +([^#|>&]*))?(?:$|[#|>&])`).exec(line) ?? [];
   if (given === undefined || /\.\.\.|…/.test(given)) return undefined;
   return [...given.matchAll(/(?:'([^']*)'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ''));
 }
 
-test('the command lines on pages are taken by the program', () => {
+test('the program accepts the command lines on pages', () => {
   const commands = PAGES.flatMap((page) =>
     codeLinesOf(page).map((line) => ({ path: page.path, line, args: argumentsOf(line) ?? [] })),
   ).filter(({ args }) => args.length > 0);

@@ -251,7 +251,7 @@ test('Prometheus with certificate and password gets type and help of every metri
     rules: [],
     job: 'good',
     scrape: scrape(good, 'secret'),
-    others: {
+    moreJobs: {
       'wrong password': scrape(good, 'wrong'),
       'no certificate': scrape(undefined, 'secret'),
       'expired certificate': scrape(own.issue('prometheus-old', { days: -1 }), 'secret'),

@@ -1,9 +1,9 @@
-/** The repository's pages, as far as tests look into them. */
+/** Reads the Markdown pages of the repository and finds links, headings and code in them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { ROOT } from './paths.js';
 
-const NOT_OURS = /^(node_modules|build|\.git|test\/fixtures)(\/|$)/;
+const EXCLUDED = /^(node_modules|build|\.git|test\/fixtures)(\/|$)/;
 
 export interface Page {
   /** Relative to the repository. */
@@ -13,19 +13,19 @@ export interface Page {
 
 export interface Link {
   readonly from: string;
-  /** Relative to the repository; the page itself where only an anchor is given. */
+  /** Relative to the repository. For a link with only an anchor, the path of the page itself. */
   readonly path: string;
   readonly anchor: string | undefined;
 }
 
 export function pages(): Page[] {
   return readdirSync(ROOT, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.md') && !NOT_OURS.test(path))
+    .filter((path) => path.endsWith('.md') && !EXCLUDED.test(path))
     .sort()
     .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
 }
 
-/** To files of this repository. Code and links to elsewhere are left out. */
+/** Links to files of this repository. Links in code and links to other hosts are left out. */
 export function linksOf({ path, text }: Page): Link[] {
   const prose = text.replaceAll(/^```[\s\S]*?^```$|^ {4}.*$|`[^`\n]*`/gm, (code) =>
     code.startsWith('`') && !code.startsWith('```') ? 'code' : '',
@@ -39,7 +39,7 @@ export function linksOf({ path, text }: Page): Link[] {
     });
 }
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub gives to the headings of a page. */
 export function anchorsOf({ text }: Page): string[] {
   const headings = text.replaceAll(/^```[\s\S]*?^```$/gm, '').matchAll(/^#+ +(.*)$/gm);
   return [...headings].map(([, heading = '']) =>
@@ -51,13 +51,13 @@ export function anchorsOf({ text }: Page): string[] {
   );
 }
 
-/** Lines of indented code, those that end with a backslash joined with the next one. */
+/** Lines of indented code. A line that ends with a backslash is joined with the next one. */
 export function codeLinesOf({ text }: Page): string[] {
   const lines = text.replaceAll(/\\\n\s*/g, ' ').split('\n');
   return lines.filter((line) => line.startsWith('    ')).map((line) => line.trim());
 }
 
-/** `code` in prose and tables. */
+/** The text between backticks, in prose and tables. */
 export function inlineCodeOf({ text }: Page): string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);
 }

@@ -1,6 +1,7 @@
 /**
- * The image by a real builder, where there is one. buildah runs without a daemon and, with isolation chroot, without namespaces; base images are made of
- * what this machine has, as none can be had from elsewhere. What comes out must be what image.test.ts tries.
+ * The image, built by buildah, which needs no daemon and, with isolation chroot, no namespaces. The base images are
+ * made from programs of this machine, so nothing is downloaded. The result must equal the tree that image.test.ts
+ * tests.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -38,8 +39,8 @@ function build(dockerfile: string, context: string, tag: string, ...args: string
   buildah('bud', ...fixed, `--file=${dockerfile}`, `--tag=localhost/${tag}`, ...args, context);
 }
 
-/** An image of a folder's content. */
-function imageOf(folder: string, tag: string): void {
+/** Makes an image with the content of a folder. */
+function makeImage(folder: string, tag: string): void {
   const dockerfile = join(FOLDER, `${tag}.Dockerfile`);
   writeFileSync(
     dockerfile,
@@ -48,8 +49,8 @@ function imageOf(folder: string, tag: string): void {
   build(dockerfile, folder, tag);
 }
 
-/** Like node:24-trixie-slim, as far as the Dockerfile goes: Node.js, npm, a shell, find. */
-function buildImage(): void {
+/** Makes a base image for the build stages, with what the Dockerfile needs: Node.js, npm, a shell, find. */
+function makeBuildImage(): void {
   const folder = join(FOLDER, 'build');
   addProgram(folder, 'bin/sh', pathOf('sh'));
   for (const program of ['env', 'find']) addProgram(folder, `usr/bin/${program}`, pathOf(program));
@@ -58,16 +59,17 @@ function buildImage(): void {
   cpSync(join(npm, 'npm'), join(folder, 'usr/local/lib/node_modules/npm'), { recursive: true });
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(folder, 'usr/local/bin/npm'));
   mkdirSync(join(folder, 'tmp'));
-  imageOf(folder, 'build');
+  makeImage(folder, 'build');
 }
 
-function runtimeImage(): void {
+function makeRuntimeImage(): void {
   const folder = join(FOLDER, 'runtime');
   addProgram(folder, 'nodejs/bin/node', process.execPath);
-  imageOf(folder, 'runtime');
+  makeImage(folder, 'runtime');
 }
 
-interface Inspected {
+/** The parts of `buildah inspect` that the test checks. */
+interface InspectedConfig {
   readonly User: string;
   readonly Entrypoint: readonly string[];
   readonly Cmd: readonly string[];
@@ -78,9 +80,9 @@ interface Inspected {
   readonly Healthcheck: { readonly Test: readonly string[] };
 }
 
-test('buildah builds the same image that the tests try: files, configuration, twice the same layers', BUILDAH, () => {
-  buildImage();
-  runtimeImage();
+test('buildah builds the tested image, and the same layers when it builds twice', BUILDAH, () => {
+  makeBuildImage();
+  makeRuntimeImage();
   const args = [
     '--build-arg=BUILD=localhost/build',
     '--build-arg=RUNTIME=localhost/runtime',
@@ -97,13 +99,13 @@ test('buildah builds the same image that the tests try: files, configuration, tw
 
   const container = buildah('from', '--pull-never', `--signature-policy=${POLICY}`, 'localhost/one');
   const built = join(buildah('mount', container), 'app');
-  const tried = join(new ImageBuild(FOLDER, DOCKERFILE, { ...process.env, npm_config_offline: 'true' }).tree, 'app');
-  const files = filesOf(tried);
+  const tested = join(new ImageBuild(FOLDER, DOCKERFILE, { ...process.env, npm_config_offline: 'true' }).tree, 'app');
+  const files = filesOf(tested);
   assert.deepEqual(filesOf(built), files);
-  for (const file of files) assert.deepEqual(readFileSync(join(built, file)), readFileSync(join(tried, file)), file);
+  for (const file of files) assert.deepEqual(readFileSync(join(built, file)), readFileSync(join(tested, file)), file);
 });
 
-function assertConfig(config: Inspected): void {
+function assertConfig(config: InspectedConfig): void {
   const expected = configOf(DOCKERFILE);
   assert.deepEqual(
     [

@@ -1,6 +1,6 @@
 /**
- * The Dockerfile by its rules: those of dockerfile-utils as they are, and of hadolint (which cannot be had from a package registry or Debian without
- * a download of its own) those that can apply here, by hand. Each is tried on a Dockerfile that breaks it.
+ * The Dockerfile, checked by dockerfile-utils and by those rules of hadolint that apply to it. hadolint is in no
+ * package registry, so its rules are rewritten here. Each rule is also tested on a Dockerfile that breaks it.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,36 +8,37 @@ import { validate } from 'dockerfile-utils';
 import { DOCKERFILE, type Instruction, instructionsOf, type Stage, stagesOf } from '../../support/image/dockerfile.js';
 
 interface Rule {
-  /** hadolint's number and words. */
+  /** hadolint's number and summary. */
   readonly rule: string;
-  /** What breaks it. */
+  /** The instructions, or other parts, that break the rule. */
   readonly breaks: (
     instructions: readonly Instruction[],
     stages: readonly Stage[],
   ) => readonly (Instruction | string)[];
-  /** A file that does. */
+  /** A Dockerfile that breaks the rule once. */
   readonly bad: string;
 }
 
 const isJson = ({ text }: Instruction) => /^(CMD )?\[".*"\]$/.test(text);
-const of = (instructions: readonly Instruction[], ...keywords: string[]) =>
+const select = (instructions: readonly Instruction[], ...keywords: string[]) =>
   instructions.filter(({ keyword }) => keywords.includes(keyword));
 const hasTag = (image: string) => /@sha256:|:[\w.-]+$/.test(image);
 
 const RULES: readonly Rule[] = [
   {
     rule: 'DL3000 Use absolute WORKDIR',
-    breaks: (all) => of(all, 'WORKDIR').filter(({ text }) => !text.startsWith('/')),
+    breaks: (all) => select(all, 'WORKDIR').filter(({ text }) => !text.startsWith('/')),
     bad: 'FROM a:1\nWORKDIR app',
   },
   {
     rule: 'DL3002 Last USER should not be root',
-    breaks: (_, stages) => of(stages.at(-1)?.instructions ?? [], 'USER').filter(({ text }) => /^(root|0)\b/.test(text)),
+    breaks: (_, stages) =>
+      select(stages.at(-1)?.instructions ?? [], 'USER').filter(({ text }) => /^(root|0)\b/.test(text)),
     bad: 'FROM a:1\nUSER root',
   },
   {
     rule: 'DL3004 Do not use sudo',
-    breaks: (all) => of(all, 'RUN').filter(({ text }) => /\bsudo\b/.test(text)),
+    breaks: (all) => select(all, 'RUN').filter(({ text }) => /\bsudo\b/.test(text)),
     bad: 'FROM a:1\nRUN sudo x',
   },
   {
@@ -47,7 +48,7 @@ const RULES: readonly Rule[] = [
     bad: 'FROM debian',
   },
   {
-    // Of distroless the repository's name has the versions, and there are no other tags.
+    // Distroless has the version in the repository's name, and no tags for versions.
     rule: 'DL3007 Do not use latest',
     breaks: (_, stages) =>
       stages
@@ -57,18 +58,18 @@ const RULES: readonly Rule[] = [
   },
   {
     rule: 'DL3011 Valid UNIX ports',
-    breaks: (all) => of(all, 'EXPOSE').filter(({ words }) => words.some((port) => !(Number(port) <= 65535))),
+    breaks: (all) => select(all, 'EXPOSE').filter(({ words }) => words.some((port) => !(Number(port) <= 65535))),
     bad: 'FROM a:1\nEXPOSE 80000',
   },
   {
     rule: 'DL3016 Pin versions in npm',
-    breaks: (all) => of(all, 'RUN').filter(({ text }) => /\bnpm (install|i)\b/.test(text)),
+    breaks: (all) => select(all, 'RUN').filter(({ text }) => /\bnpm (install|i)\b/.test(text)),
     bad: 'FROM a:1\nRUN npm install express',
   },
-  { rule: 'DL3020 Use COPY instead of ADD', breaks: (all) => of(all, 'ADD'), bad: 'FROM a:1\nADD a /a' },
+  { rule: 'DL3020 Use COPY instead of ADD', breaks: (all) => select(all, 'ADD'), bad: 'FROM a:1\nADD a /a' },
   {
     rule: 'DL3021 COPY of several sources needs a folder',
-    breaks: (all) => of(all, 'COPY').filter(({ words }) => words.length > 2 && !(words.at(-1) ?? '').endsWith('/')),
+    breaks: (all) => select(all, 'COPY').filter(({ words }) => words.length > 2 && !(words.at(-1) ?? '').endsWith('/')),
     bad: 'FROM a:1\nCOPY a b /c',
   },
   {
@@ -76,19 +77,21 @@ const RULES: readonly Rule[] = [
     breaks: (_, stages) =>
       stages.flatMap(({ instructions }, index) => {
         const known = stages.slice(0, index).map(({ name }) => name);
-        return of(instructions, 'COPY').filter(({ flags }) => flags.has('from') && !known.includes(flags.get('from')));
+        return select(instructions, 'COPY').filter(
+          ({ flags }) => flags.has('from') && !known.includes(flags.get('from')),
+        );
       }),
     bad: 'FROM a:1\nCOPY --from=b /x /y',
   },
   {
     rule: 'DL3025 JSON for CMD and ENTRYPOINT',
-    breaks: (all) => of(all, 'CMD', 'ENTRYPOINT', 'HEALTHCHECK').filter((one) => !isJson(one)),
+    breaks: (all) => select(all, 'CMD', 'ENTRYPOINT', 'HEALTHCHECK').filter((one) => !isJson(one)),
     bad: 'FROM a:1\nCMD node main.js',
   },
   {
     rule: 'DL3029 No --platform but $BUILDPLATFORM',
     breaks: (all) =>
-      of(all, 'FROM').filter(({ flags }) => flags.has('platform') && flags.get('platform') !== '$BUILDPLATFORM'),
+      select(all, 'FROM').filter(({ flags }) => flags.has('platform') && flags.get('platform') !== '$BUILDPLATFORM'),
     bad: 'FROM --platform=linux/amd64 a:1',
   },
   {
@@ -96,7 +99,7 @@ const RULES: readonly Rule[] = [
     breaks: (_, stages) =>
       stages.flatMap(({ instructions }) => {
         const first = instructions.findIndex(({ keyword }) => keyword === 'WORKDIR');
-        return of(first < 0 ? instructions : instructions.slice(0, first), 'COPY').filter(
+        return select(first < 0 ? instructions : instructions.slice(0, first), 'COPY').filter(
           ({ words }) => !words.at(-1)?.startsWith('/'),
         );
       }),
@@ -105,14 +108,14 @@ const RULES: readonly Rule[] = [
   {
     rule: 'DL3048 Label keys',
     breaks: (all) =>
-      of(all, 'LABEL').filter(({ text }) =>
+      select(all, 'LABEL').filter(({ text }) =>
         [...text.matchAll(/(\S+)="/g)].some(([, key = '']) => !/^[a-z][a-z0-9.-]*[a-z0-9]$/.test(key)),
       ),
     bad: 'FROM a:1\nLABEL A_b="c"',
   },
   {
     rule: 'DL3057 HEALTHCHECK is there',
-    breaks: (_, stages) => (of(stages.at(-1)?.instructions ?? [], 'HEALTHCHECK').length === 1 ? [] : ['none']),
+    breaks: (_, stages) => (select(stages.at(-1)?.instructions ?? [], 'HEALTHCHECK').length === 1 ? [] : ['none']),
     bad: 'FROM a:1',
   },
   {
@@ -121,19 +124,19 @@ const RULES: readonly Rule[] = [
     bad: 'FROM a:1\nRUN a\nRUN b',
   },
   {
-    // There is no shell option pipefail in sh.
+    // sh has no option pipefail.
     rule: 'DL4006 No pipe without pipefail',
-    breaks: (all) => of(all, 'RUN').filter(({ text }) => /[^|]\|[^|]/.test(text)),
+    breaks: (all) => select(all, 'RUN').filter(({ text }) => /[^|]\|[^|]/.test(text)),
     bad: 'FROM a:1\nRUN a | b',
   },
   {
     rule: 'no RUN in a stage that has no shell',
-    breaks: (_, stages) => of(stages.at(-1)?.instructions ?? [], 'RUN'),
+    breaks: (_, stages) => select(stages.at(-1)?.instructions ?? [], 'RUN'),
     bad: 'FROM a:1\nRUN b',
   },
 ];
 
-/** `# hadolint ignore=DL1,DL2` right above an instruction. */
+/** True if `# hadolint ignore=DL1,DL2` stands on the line above the instruction. */
 function isExcused(rule: string, broken: Instruction | string, text: string): boolean {
   if (typeof broken === 'string') return false;
   const above = text.split('\n')[broken.line - 2] ?? '';
@@ -145,25 +148,25 @@ function isExcused(rule: string, broken: Instruction | string, text: string): bo
   );
 }
 
-function broken({ rule, breaks }: Rule, text: string): readonly (Instruction | string)[] {
+function violations({ rule, breaks }: Rule, text: string): readonly (Instruction | string)[] {
   return breaks(instructionsOf(text), stagesOf(text)).filter((one) => !isExcused(rule, one, text));
 }
 
 for (const rule of RULES) {
   test(rule.rule, () => {
-    assert.deepEqual(broken(rule, DOCKERFILE), []);
-    assert.equal(broken(rule, rule.bad).length, 1, 'the rule notices nothing');
+    assert.deepEqual(violations(rule, DOCKERFILE), []);
+    assert.equal(violations(rule, rule.bad).length, 1, 'the rule does not find its own bad example');
   });
 }
 
-test('what is excused is the root user only, and the line before says why', () => {
+test('the only excuse is for the root user, and the line before gives the reason', () => {
   const lines = DOCKERFILE.split('\n');
   const excuses = lines.flatMap((line, index) => (line.startsWith('# hadolint') ? [[line, lines[index - 1]]] : []));
   assert.equal(excuses.length, 1);
   assert.match(excuses[0]?.join('\n') ?? '', /^# hadolint ignore=DL3002\n# Root, because /);
 });
 
-test('dockerfile-utils finds nothing wrong with it, and does with others', () => {
+test('dockerfile-utils accepts the Dockerfile, and refuses a bad one', () => {
   assert.deepEqual(validate(DOCKERFILE), []);
   assert.equal(validate('FROM a:1\nEXPOSE x\nCOPPY a b').length, 2);
 });

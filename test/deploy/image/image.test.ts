@@ -1,6 +1,6 @@
 /**
- * The container image without a container engine: what .dockerignore lets through, the Dockerfile's stages run line by line, and the tree that
- * comes out, started read-only and without any right.
+ * The container image, tested without a container engine: the build context that .dockerignore leaves, the stages of
+ * the Dockerfile run line by line, and the resulting tree, started read-only and without rights.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -28,7 +28,7 @@ afterEach(endAll);
 const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 const CONFIG = configOf(DOCKERFILE);
 
-/** npm from its cache only: it is full where npm ci was run. Undefined: it is not. */
+/** Builds with npm's cache only, which `npm ci` fills. Undefined if a package is not in the cache. */
 function build(): ImageBuild | undefined {
   try {
     return new ImageBuild(FOLDER, DOCKERFILE, { ...process.env, npm_config_offline: 'true' });
@@ -47,7 +47,7 @@ function tree(): string {
   return BUILT.tree;
 }
 
-test('the builder gets what the Dockerfile copies, and nothing else', () => {
+test('the build context contains exactly what the Dockerfile copies', () => {
   const copied = stagesOf(DOCKERFILE)
     .flatMap(({ instructions }) => instructions)
     .filter(({ keyword, flags }) => keyword === 'COPY' && !flags.has('from'))
@@ -65,17 +65,17 @@ test('the builder gets what the Dockerfile copies, and nothing else', () => {
   assert.ok(files.includes('src/main.ts') && files.includes('deploy/demo/recording/trace_pipe.txt.gz'));
 });
 
-test('secrets, tests and leftovers of builds do not get to the builder', () => {
+test('secrets, tests and leftovers of builds are not in the build context', () => {
   const secrets = ['.env', '.npmrc', 'web.yml', 'server.key', 'src/.env', 'src/web/server.key', 'src/web/ca.pem'];
   const leftovers = ['src/main.js', 'src/main.js.map', 'src/web/.app.ts.swp', 'build/src/main.js', 'src/debug.log'];
-  const others = ['node_modules/express/index.js', 'test/main.ts', '.git/config', 'deploy/kubernetes/secret.yaml'];
+  const unneeded = ['node_modules/express/index.js', 'test/main.ts', '.git/config', 'deploy/kubernetes/secret.yaml'];
   assert.deepEqual(
-    [...secrets, ...leftovers, ...others].filter((path) => !isIgnored(path)),
+    [...secrets, ...leftovers, ...unneeded].filter((path) => !isIgnored(path)),
     [],
   );
 });
 
-test('what is let through is named without wildcards, as not all builders look into folders for these', () => {
+test('exceptions in .dockerignore have no wildcards, because some builders skip the folders of these', () => {
   const exceptions = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
     .split('\n')
     .filter((line) => line.startsWith('!'));
@@ -85,7 +85,7 @@ test('what is let through is named without wildcards, as not all builders look i
   );
 });
 
-test('the image holds the program, its packages, the demonstration and licences', TREE, () => {
+test('the image contains the program, its packages, the demo and licences', TREE, () => {
   assert.deepEqual(readdirSync(tree()), ['app']);
   const app = join(tree(), 'app');
   assert.deepEqual(readdirSync(app).sort(), ['LICENSE', 'build', 'deploy', 'node_modules', 'package.json']);
@@ -101,7 +101,7 @@ test('the image holds the program, its packages, the demonstration and licences'
   for (const [path, { dev = false }] of packages) assert.equal(existsSync(join(app, path, 'package.json')), !dev, path);
 });
 
-test('the program in the image is the one that the tests test', TREE, () => {
+test('the program in the image equals the compiled one', TREE, () => {
   const compiled = join(import.meta.dirname, '../../../src');
   const files = filesOf(join(tree(), 'app/build/src'));
   const sources = contextFiles().filter((file) => file.startsWith('src/'));
@@ -113,12 +113,12 @@ test('the program in the image is the one that the tests test', TREE, () => {
   for (const file of files) assert.equal(code(join(tree(), 'app/build/src', file)), code(join(compiled, file)), file);
 });
 
-test('the files of the image take less than 20 MB', TREE, () => {
+test('the files of the image are smaller than 20 MB in all', TREE, () => {
   const bytes = filesOf(tree()).reduce((sum, file) => sum + lstatSync(join(tree(), file)).size, 0);
   assert.ok(bytes < 20e6, `${bytes}`);
 });
 
-test('the image says what it is', () => {
+test('labels, port, user and entrypoint describe the image', () => {
   const { labels, ports, user, entrypoint } = CONFIG;
   const label = (name: string) => labels[`org.opencontainers.image.${name}`];
   assert.equal(label('version'), PACKAGE.version);
@@ -130,7 +130,7 @@ test('the image says what it is', () => {
   assert.equal(entrypoint.at(-1), '/app/build/src/main.js');
 });
 
-/** The whole tree, content and times. */
+/** Hash over names, modes, sizes and times of all files in a folder. */
 function fingerprint(folder: string): string {
   const hash = createHash('sha256');
   for (const file of filesOf(folder)) {
@@ -143,7 +143,7 @@ function fingerprint(folder: string): string {
 const TRACEFS = '/sys/kernel/tracing';
 let rootFolder: string | undefined;
 
-/** The image's files on top of the base image's. */
+/** A root folder with the files of the image and of its base image. */
 function root(): string {
   if (rootFolder === undefined) {
     rootFolder = join(FOLDER, 'root');
@@ -184,13 +184,13 @@ async function start(args: readonly string[], more: Partial<ContainerOptions> = 
       child.kill(CONFIG.stopSignal as NodeJS.Signals);
       await ended;
       assert.deepEqual([child.exitCode, child.signalCode], [0, null], log);
-      assert.equal(fingerprint(root()), before, 'it has written to its image');
+      assert.equal(fingerprint(root()), before, 'the program has written to its image');
     },
   };
 }
 
-test('the demonstration runs from the image, read-only and without any right, and ends with 0', CONTAINED, async () => {
-  // Loads the packages that are only for OTLP.
+test('the demo runs from the image, read-only and without rights, and exits with 0', CONTAINED, async () => {
+  // OTLP makes the program load the packages that only OTLP needs.
   const receiver = await startReceiver();
   const otlp = [`--otlp.endpoint=http://127.0.0.1:${receiver.port}`, '--otlp.interval=1s'];
   const { child, url, log, isHealthy, stop } = await start(['demo', ...otlp]);
@@ -208,7 +208,7 @@ test('the demonstration runs from the image, read-only and without any right, an
   await stop();
 });
 
-test('the demonstration needs not even to be root, as compose.yaml starts it', CONTAINED, async () => {
+test('the demo runs as an unprivileged user, as compose.yaml starts it', CONTAINED, async () => {
   const { child, url, isHealthy, stop } = await start(['demo'], { uid: 65534 });
   assert.match(readFileSync(`/proc/${child.pid}/status`, 'utf8'), /^Uid:\t65534\t65534\t65534\t65534$/m);
   assert.equal((await fetch(`${url}/metrics`)).status, 200);
@@ -216,7 +216,7 @@ test('the demonstration needs not even to be root, as compose.yaml starts it', C
   await stop();
 });
 
-test('the health check of the image says no once the agent is stuck', CONTAINED, async () => {
+test('the health check of the image fails if the agent is stuck', CONTAINED, async () => {
   const { child, isHealthy } = await start(['demo']);
   child.kill('SIGSTOP');
   const { status, output } = isHealthy();
@@ -227,7 +227,7 @@ test('the health check of the image says no once the agent is stuck', CONTAINED,
 const LIVE = [CONTAINED, needs('tracefs', 'kvm-events')].find(({ skip }) => skip !== false) ?? CONTAINED;
 
 test(
-  "the agent reads this host's trace from the image, given tracefs and nothing else, and leaves nothing",
+  "the agent in the image reads this host's trace with only tracefs mounted, and removes its instance",
   LIVE,
   async () => {
     const name = `kvm-exit-exporter-image-${process.pid}`;
@@ -244,7 +244,7 @@ test(
   },
 );
 
-test('without tracefs it says what is missing, and ends with 2', CONTAINED, async () => {
+test('without tracefs the image says what is missing, and exits with 2', CONTAINED, async () => {
   const child = startContainer(root(), [...CONFIG.entrypoint, ...CONFIG.command], { environment: CONFIG.environment });
   let log = '';
   child.stderr?.on('data', (text) => {
@@ -252,10 +252,10 @@ test('without tracefs it says what is missing, and ends with 2', CONTAINED, asyn
   });
   await once(child, 'close');
   assert.equal(child.exitCode, 2, log);
-  assert.match(log, /^kvm-exit-exporter: tracefs is not mounted and cannot be: /m);
+  assert.match(log, /^kvm-exit-exporter: tracefs is not mounted, and /m);
 });
 
-test('the image works from any folder it is put in', TREE, () => {
+test('the image works in any folder', TREE, () => {
   const { status, stdout } = spawnSync(process.execPath, [join(tree(), 'app/build/src/main.js'), '--version'], {
     cwd: '/',
     env: {},

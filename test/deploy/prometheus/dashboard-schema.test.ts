@@ -1,10 +1,10 @@
-/** The dashboards against the schema that Grafana publishes with its Foundation SDK. */
+/** Checks the dashboards against the schema that Grafana publishes with its Foundation SDK. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DASHBOARDS, panelsOf } from '../../support/prometheus/dashboards.js';
 import { type Literal, typeProblems } from '../../support/prometheus/sdk-types.js';
 
-/** A panel's own settings, by its kind; the schema of a dashboard leaves these open. */
+/** Kind of panel -> the types of its settings, which the schema of a dashboard does not check. */
 const OPTIONS: Readonly<Record<string, { options: string; custom?: string }>> = {
   stat: { options: 'stat.Options' },
   table: { options: 'table.Options', custom: 'table.FieldConfig' },
@@ -12,7 +12,7 @@ const OPTIONS: Readonly<Record<string, { options: string; custom?: string }>> = 
   heatmap: { options: 'heatmap.Options', custom: 'heatmap.FieldConfig' },
 };
 
-interface WholePanel {
+interface PanelSettings {
   readonly type: string;
   readonly title: string;
   readonly options?: unknown;
@@ -25,14 +25,14 @@ test('the dashboards fit the schema of the Foundation SDK', () => {
   for (const dashboard of DASHBOARDS) {
     const { panels: _, ...rest } = JSON.parse(dashboard.text);
     literals.set(dashboard.title, { type: 'dashboard.Dashboard', value: rest });
-    for (const [at, panel] of (panelsOf(dashboard) as readonly WholePanel[]).entries())
+    for (const [at, panel] of (panelsOf(dashboard) as readonly PanelSettings[]).entries())
       addPanel(`${dashboard.title} #${at} ${panel.title}`, panel, literals);
   }
   assert.ok(literals.size > 150);
   assert.deepEqual(typeProblems(literals), []);
 });
 
-function addPanel(name: string, panel: WholePanel, literals: Map<string, Literal>): void {
+function addPanel(name: string, panel: PanelSettings, literals: Map<string, Literal>): void {
   if (panel.type === 'row') return void literals.set(name, { type: 'dashboard.RowPanel', value: panel });
   literals.set(name, { type: 'dashboard.Panel', value: panel });
   const schema = OPTIONS[panel.type];
@@ -44,7 +44,7 @@ function addPanel(name: string, panel: WholePanel, literals: Map<string, Literal
     literals.set(`${name}, query ${at}`, { type: 'prometheus.Dataquery', value: target });
 }
 
-test('the schema refuses what Grafana does not know', () => {
+test('the schema refuses unknown fields and values', () => {
   const wrong: readonly (readonly [string, unknown])[] = [
     ['timeseries.Options', { legend: { displayMode: 'lst', placement: 'bottom', showLegend: true, calcs: [] } }],
     ['dashboard.Dashboard', { schemaVersion: 39, templating: {}, annotations: {}, titel: 'KVM' }],

@@ -1,4 +1,4 @@
-/** The committed dashboards: made by the code, sound for Grafana, and nothing on them without its explanation. */
+/** The committed dashboards: up to date, valid for Grafana, and explained in every panel. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,10 +16,10 @@ const UNITS = new Set(Object.values(createRequire(import.meta.url)('@grafana/gra
 const OWN_DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 for (const [path, content] of generated())
-  test(`${path} is what the code makes`, () =>
-    assert.equal(readFileSync(join(ROOT, path), 'utf8'), content, 'npm run dashboards'));
+  test(`${path} is up to date (if not: npm run dashboards)`, () =>
+    assert.equal(readFileSync(join(ROOT, path), 'utf8'), content));
 
-test('there are three dashboards, each found by its own uid', () => {
+test('there are three dashboards, each with its own uid', () => {
   assert.deepEqual(DASHBOARDS.map(({ uid, title }) => [uid, title]).sort(), [
     ['kvm-exits-exporter', 'KVM exits / Exporter'],
     ['kvm-exits-fleet', 'KVM exits / Fleet'],
@@ -29,9 +29,9 @@ test('there are three dashboards, each found by its own uid', () => {
 
 test('every metric of the catalogue is on a dashboard or in an alert', () => {
   const text = [...generated().values()].join('\n');
-  const unseen = CATALOGUE.filter(({ name }) => !new RegExp(`\\b${name}(_bucket|_sum|_count)?\\b`).test(text));
+  const unused = CATALOGUE.filter(({ name }) => !new RegExp(`\\b${name}(_bucket|_sum|_count)?\\b`).test(text));
   assert.deepEqual(
-    unseen.map(({ name }) => name),
+    unused.map(({ name }) => name),
     [],
   );
 });
@@ -39,14 +39,14 @@ test('every metric of the catalogue is on a dashboard or in an alert', () => {
 for (const dashboard of DASHBOARDS) {
   const { title } = dashboard;
 
-  test(`${title}: is for Grafana's classic schema and not to be edited by hand`, () => {
+  test(`${title}: has Grafana's classic schema and is read-only`, () => {
     assert.ok(dashboard.schemaVersion >= 39);
     assert.equal(dashboard.editable, false);
     assert.ok(dashboard.description.length > 40);
     assert.deepEqual(dashboard.tags, ['kvm-exits']);
-    // No number of one Grafana, no input to ask for: the same file serves sidecar, provisioning and import.
-    const whole = JSON.parse(dashboard.text);
-    for (const key of ['id', 'version', '__inputs', '__requires']) assert.equal(whole[key], undefined, key);
+    // Without these keys the same file serves sidecar, provisioning and import.
+    const json = JSON.parse(dashboard.text);
+    for (const key of ['id', 'version', '__inputs', '__requires']) assert.equal(json[key], undefined, key);
   });
 
   test(`${title}: data source, job and instance are chosen at the top`, () => {
@@ -70,18 +70,18 @@ for (const dashboard of DASHBOARDS) {
     );
     for (const variable of dashboard.templating.list.slice(1)) {
       assert.deepEqual(variable.datasource, OWN_DATASOURCE);
-      assert.equal(variable.refresh, 2, `${variable.name} is not asked again when the time changes`);
+      assert.equal(variable.refresh, 2, `${variable.name} is not refreshed when the time range changes`);
       assert.match(variable.query, /^label_values\(/);
     }
   });
 
-  test(`${title}: every panel has a title of its own, an explanation, a unit and a query`, () => {
+  test(`${title}: every panel has a unique title, a description, a unit and a query`, () => {
     const panels = panelsOf(dashboard);
     assert.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
     assert.equal(new Set(panels.map((panel) => panel.title)).size, panels.length);
     for (const panel of panels) {
-      assert.ok((panel.description ?? '').length > 40, `${panel.title} is not explained`);
-      assert.ok(UNITS.has(panel.fieldConfig.defaults.unit), `${panel.title} has no unit of Grafana's`);
+      assert.ok((panel.description ?? '').length > 40, `${panel.title} has no description`);
+      assert.ok(UNITS.has(panel.fieldConfig.defaults.unit), `${panel.title} has no unit that Grafana knows`);
       for (const { id, value } of panel.fieldConfig.overrides.flatMap(({ properties }) => properties))
         if (id === 'unit') assert.ok(UNITS.has(value), `${panel.title}: ${value}`);
       assert.ok((panel.targets ?? []).length > 0, panel.title);
@@ -99,7 +99,7 @@ for (const dashboard of DASHBOARDS) {
         assert.match(selectors, /instance=~"\$instance"/, where);
       }
       for (const [, window] of target.expr.matchAll(/\[([^\]]*)\]/g)) assert.equal(window, '$__rate_interval', where);
-      // Counters only ever as rates, and metrics never without their selectors.
+      // Every counter is inside a rate(), and every metric has selectors.
       for (const [whole, before, name, after] of target.expr.matchAll(
         /(\w+\()?\b(\w+_(?:total|bucket|sum|count))\b(.?)/g,
       )) {
@@ -116,13 +116,13 @@ for (const dashboard of DASHBOARDS) {
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++)
         for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
           const other = seen.get(`${x},${y}`);
-          assert.equal(other, undefined, `${title} lies on ${other}`);
+          assert.equal(other, undefined, `${title} overlaps ${other}`);
           seen.set(`${x},${y}`, title);
         }
     }
   });
 
-  test(`${title}: links lead to dashboards that there are, and to the runbooks`, () => {
+  test(`${title}: links lead to existing dashboards and to the runbooks`, () => {
     const uids = DASHBOARDS.map(({ uid }) => uid);
     for (const [, uid = ''] of dashboard.text.matchAll(/"\/d\/([^?"]+)/g)) assert.ok(uids.includes(uid), uid);
     const [tagged, runbooks] = dashboard.links;
@@ -131,7 +131,7 @@ for (const dashboard of DASHBOARDS) {
     assert.ok(alert?.annotations.runbook_url?.startsWith(`${runbooks?.url}/`));
   });
 
-  test(`${title}: starts and stops of VMs are marked`, () => {
+  test(`${title}: annotations mark starts and stops of VMs`, () => {
     const { list } = dashboard.annotations;
     assert.deepEqual(
       list.map(({ name }) => name),
@@ -144,7 +144,7 @@ for (const dashboard of DASHBOARDS) {
   });
 }
 
-test('from the fleet a click leads to the VM and to the host', () => {
+test('the fleet dashboard links to the VM and to the agent', () => {
   const fleet = DASHBOARDS.find(({ uid }) => uid === 'kvm-exits-fleet');
   assert.match(
     fleet?.text ?? '',

@@ -1,4 +1,4 @@
-/** Queries that the demonstration cannot answer, answered by promtool from made-up series. */
+/** Queries that have no result in the demo, tested by promtool on synthetic series. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { filled } from '../../support/prometheus/dashboards.js';
 import { needs } from '../../support/requirements.js';
 import { type FedQuery, NOT_IN_DEMO } from './not-in-demo.js';
 
-/** A unit test as promtool reads it; JSON is YAML. */
+/** A unit test for promtool. It is JSON, which is valid YAML. */
 function unitTest({ expr, input, want, unit = 'h' }: FedQuery): string {
   return JSON.stringify({
     evaluation_interval: `1${unit}`,
@@ -33,19 +33,15 @@ function unitTest({ expr, input, want, unit = 'h' }: FedQuery): string {
 }
 
 for (const fed of NOT_IN_DEMO) {
-  test(
-    `${fed.dashboard}: ${fed.query}, though in the demonstration it has no answer: ${fed.why}`,
-    needs('promtool'),
-    () => {
-      const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
-      try {
-        const file = join(folder, 'query.json');
-        writeFileSync(file, unitTest(fed));
-        const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' });
-        assert.equal(status, 0, stdout + stderr);
-      } finally {
-        rmSync(folder, { recursive: true });
-      }
-    },
-  );
+  test(`${fed.dashboard}: ${fed.query}, which has no result in the demo because ${fed.why}`, needs('promtool'), () => {
+    const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
+    try {
+      const file = join(folder, 'query.json');
+      writeFileSync(file, unitTest(fed));
+      const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' });
+      assert.equal(status, 0, stdout + stderr);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 }

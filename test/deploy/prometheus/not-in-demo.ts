@@ -1,25 +1,25 @@
 /**
- * The few queries that the demonstration cannot answer, each with its reason. promtool feeds them instead: input series of 200
- * samples, one an hour, and what the query must give at their end (rates over four hours).
+ * Queries that have no result in the demo, each with its reason. promtool tests them on input series of 200 samples,
+ * one per hour, and compares the result at the end of the series. Rates are over four hours.
  */
 import { DASHBOARDS, targetsOf } from '../../support/prometheus/dashboards.js';
 
 interface Fed {
   readonly dashboard: string;
-  /** Title of a panel and letter of its query, or name of an annotation. */
+  /** The title of a panel and the letter of its query, or the name of an annotation. */
   readonly query: string;
   readonly why: string;
-  /** Of the samples, where it is not an hour. */
+  /** Time between two samples; an hour by default. */
   readonly unit?: 'h' | 'm';
-  /** Series (without the target's own labels, which they all get) -> promtool's notation of its samples. */
+  /** Series, without job and instance, which are added -> its samples in promtool's notation. */
   readonly input: Readonly<Record<string, string>>;
   readonly want: Readonly<Record<string, number>>;
 }
 
-const NO_LOSS = 'the demonstration loses nothing, and only losses are shown';
-const TOO_YOUNG = 'an hour and a week ago there was no demonstration';
+const NO_LOSS = 'the demo loses no event, and the panel shows only losses';
+const TOO_YOUNG = 'the demo is younger than an hour';
 
-/** 2 a second, always. */
+/** A constant rate of 2 per second. */
 const STEADY = { 'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="KVM_EXIT_IO"}': '0+7200x200' };
 const LOST = {
   'kvm_exit_exporter_lost_events_total{source="kernel",cpu="0"}': '0+3600x200',
@@ -30,7 +30,7 @@ const FED: readonly Fed[] = [
   {
     dashboard: 'kvm-exits-exporter',
     query: 'Time of one drain A',
-    why: 'a replay is not drained on a tick',
+    why: 'a replay has no drains',
     input: {
       'kvm_exit_exporter_drains_total{source="kernel"}': '0+36000x200',
       'kvm_exit_exporter_drain_seconds_total{source="kernel"}': '0+18x200',
@@ -58,7 +58,7 @@ const FED: readonly Fed[] = [
   {
     dashboard: 'kvm-exits-exporter',
     query: 'Malformed input A',
-    why: 'its recordings are sound',
+    why: 'its recordings have no malformed input',
     input: { 'kvm_exit_exporter_malformed_total{source="qemu_log",kind="line"}': '0+3600x200' },
     want: { '{instance="host-1",source="qemu_log",kind="line"}': 1 },
   },
@@ -94,7 +94,7 @@ const FED: readonly Fed[] = [
     dashboard: 'kvm-exits-vm',
     query: 'Exits to QEMU by reason, against an hour and a week ago B',
     why: TOO_YOUNG,
-    // 2 a second, and 4 in the last hour: over four hours 2.5, and an hour before 2.
+    // 2 per second, and 4 in the last hour: the rate over four hours is 2.5, and was 2 an hour before.
     input: { 'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="KVM_EXIT_IO"}': '0+7200x199 1447200' },
     want: { '{reason="KVM_EXIT_IO"}': 0.5 },
   },
@@ -102,14 +102,14 @@ const FED: readonly Fed[] = [
     dashboard: 'kvm-exits-vm',
     query: 'Exits to QEMU by reason, against an hour and a week ago C',
     why: TOO_YOUNG,
-    // 1 a second for 100 hours, then 6.
+    // 1 per second for 100 hours, then 6.
     input: { 'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="KVM_EXIT_IO"}': '0+3600x100 381600+21600x99' },
     want: { '{reason="KVM_EXIT_IO"}': 5 },
   },
   ...['kvm-exits-fleet', 'kvm-exits-vm', 'kvm-exits-exporter'].map((dashboard) => ({
     dashboard,
     query: 'VM stops',
-    why: 'its VMs are there for as long as the demonstration is',
+    why: 'its VMs exist as long as the demo runs',
     unit: 'm' as const,
     input: { 'kvm_vm_info{vm="web-1",uuid="u",pid="165",vmm="qemu",demo="false"}': '1x199 stale' },
     want: { '{instance="host-1",vm="web-1",pid="165"}': 1 },
@@ -120,15 +120,15 @@ export interface FedQuery extends Fed {
   readonly expr: string;
 }
 
-/** With the text of the query, as it stands in the dashboard. */
+/** The queries with their PromQL from the dashboard. */
 export const NOT_IN_DEMO: readonly FedQuery[] = FED.map((fed) => {
   const dashboard = DASHBOARDS.find(({ uid }) => uid === fed.dashboard);
-  if (dashboard === undefined) throw new Error(`no dashboard ${fed.dashboard}`);
-  const asked = targetsOf(dashboard).find(({ panel, target }) => `${panel.title} ${target.refId}` === fed.query);
-  const expr = asked?.target.expr ?? dashboard.annotations.list.find(({ name }) => name === fed.query)?.expr;
-  if (expr === undefined) throw new Error(`${fed.dashboard} does not ask ${fed.query}`);
+  if (dashboard === undefined) throw new Error(`no dashboard has the uid ${fed.dashboard}`);
+  const found = targetsOf(dashboard).find(({ panel, target }) => `${panel.title} ${target.refId}` === fed.query);
+  const expr = found?.target.expr ?? dashboard.annotations.list.find(({ name }) => name === fed.query)?.expr;
+  if (expr === undefined) throw new Error(`${fed.dashboard} has no query ${fed.query}`);
   return { ...fed, expr };
 });
 
-/** A baseline takes an hour to come by; the alerts' own tests feed it. */
+/** Recorded series without samples in the demo. A baseline needs an hour; the tests of the alerts cover it. */
 export const RECORDED_NOT_IN_DEMO: readonly string[] = ['vm:kvm_exits_to_qemu:rate5m_median'];

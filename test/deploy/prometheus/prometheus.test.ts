@@ -1,4 +1,4 @@
-/** What Grafana would ask, asked of a real Prometheus that scrapes the demonstration and has the shipped rules. */
+/** Sends Grafana's queries to a real Prometheus that scrapes the demo and loads the rules of deploy/prometheus. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -15,7 +15,7 @@ const PROMETHEUS = needs('prometheus');
 const RULES = ['rules.yml', 'alerts.yml'].map((file) => join(ROOT, 'deploy/prometheus', file));
 const RATE_INTERVAL = '10s';
 const DEADLINE_MS = 40_000;
-/** Only QEMU's own trace knows the device behind an eventfd. */
+/** Labels that may be empty: only QEMU's own trace names the device of an eventfd. */
 const MAY_BE_EMPTY = ['device'];
 
 let demo: DemoAgent;
@@ -32,26 +32,26 @@ after(async () => {
   await demo?.stop();
 });
 
-/** Asks again until `ask` has nothing to complain about. */
+/** Calls `ask` until it returns no complaint. */
 async function eventually(ask: () => Promise<readonly string[]>): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   for (;;) {
     const complaints = await ask();
     if (complaints.length === 0) return;
-    if (Date.now() > deadline) assert.fail(`still after ${DEADLINE_MS} ms:\n${complaints.join('\n')}`);
+    if (Date.now() > deadline) assert.fail(`after ${DEADLINE_MS} ms:\n${complaints.join('\n')}`);
     await sleep(500);
   }
 }
 
-/** What is wrong with the answer to a query that should have one, and with the labels its legend needs. */
-async function complaint(where: string, expr: string, isRange: boolean, legend: string): Promise<string[]> {
+/** Complaints if a query has no finite result, or no series with a label that its legend shows. */
+async function complaintsAbout(where: string, expr: string, isRange: boolean, legend: string): Promise<string[]> {
   const query = filled(expr, { vm: 'web-1', rateInterval: RATE_INTERVAL });
   const found = isRange ? await prometheus.queryRange(query, 20, 1) : await prometheus.query(query);
   const finite = found.filter(({ values }) => values.some(Number.isFinite));
-  if (finite.length === 0) return [`${where}: nothing finite from ${query}`];
+  if (finite.length === 0) return [`${where}: no finite result of ${query}`];
   const missing = [...legend.matchAll(/\{\{(\w+)\}\}/g)]
     .filter(([, label = '']) =>
-      // A label that is empty is not there, for Prometheus.
+      // Prometheus treats an empty label as missing.
       finite.every(({ metric }) => metric[label] === undefined),
     )
     .filter(([, label = '']) => !MAY_BE_EMPTY.includes(label));
@@ -59,12 +59,12 @@ async function complaint(where: string, expr: string, isRange: boolean, legend: 
 }
 
 for (const dashboard of DASHBOARDS) {
-  test(`every query of ${dashboard.title} has an answer, with the labels that its legend shows`, PROMETHEUS, () =>
+  test(`every query of ${dashboard.title} has a result, with the labels that its legend shows`, PROMETHEUS, () =>
     eventually(async () => {
-      const asked = targetsOf(dashboard).filter(({ target }) => !NOT_IN_DEMO.some(({ expr }) => expr === target.expr));
+      const tested = targetsOf(dashboard).filter(({ target }) => !NOT_IN_DEMO.some(({ expr }) => expr === target.expr));
       const complaints = await Promise.all(
-        asked.map(({ panel, target }) =>
-          complaint(`${panel.title} ${target.refId}`, target.expr, target.range === true, target.legendFormat),
+        tested.map(({ panel, target }) =>
+          complaintsAbout(`${panel.title} ${target.refId}`, target.expr, target.range === true, target.legendFormat),
         ),
       );
       return complaints.flat();
@@ -87,20 +87,20 @@ for (const dashboard of DASHBOARDS) {
     }),
   );
 
-  test(`the marks of ${dashboard.title} show VMs that start`, PROMETHEUS, () =>
+  test(`the annotations of ${dashboard.title} mark VMs that start`, PROMETHEUS, () =>
     eventually(async () => {
       const starts = dashboard.annotations.list.filter(({ name }) => name === 'VM starts');
       assert.equal(starts.length, 1);
-      const complaints = starts.map(({ name, expr, textFormat }) => complaint(name, expr, true, textFormat));
+      const complaints = starts.map(({ name, expr, textFormat }) => complaintsAbout(name, expr, true, textFormat));
       return (await Promise.all(complaints)).flat();
     }),
   );
 }
 
-test('type and help of what is scraped are those of the catalogue', PROMETHEUS, () =>
+test('type and help of scraped metrics are those of the catalogue', PROMETHEUS, () =>
   eventually(async () => {
     const metadata = (await prometheus.api('metadata')) as Record<string, { type: string; help: string }[]>;
-    // Prometheus asks for OpenMetrics, which calls a counter's family by its name without _total.
+    // Prometheus scrapes OpenMetrics, in which the name of a counter's family has no _total.
     return CATALOGUE.flatMap(({ name, type, help }) => {
       const family = type === 'counter' ? name.replace(/_total$/, '') : name;
       const [own] = metadata[family] ?? [];
@@ -121,7 +121,7 @@ interface Rules {
   }[];
 }
 
-test('every rule evaluates, every recording has series, and nothing fires on a healthy agent', PROMETHEUS, () =>
+test('every rule evaluates, every recording rule has series, and no alert fires for a healthy agent', PROMETHEUS, () =>
   eventually(async () => {
     const { groups } = (await prometheus.api('rules')) as Rules;
     const rules = groups.flatMap((group) => group.rules);

@@ -1,4 +1,4 @@
-/** Rules, alerts and runbooks: sound for promtool, tested both ways, and complete. */
+/** Rules, alerts and runbooks: valid for promtool, tested to fire and to keep silent, and complete. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,11 +24,9 @@ function promtool(...args: string[]): void {
   assert.equal(status, 0, `promtool ${args.join(' ')}\n${stdout}${stderr}`);
 }
 
-test('promtool finds nothing wrong with the rules', PROMTOOL, () =>
-  promtool('check', 'rules', '--lint=all', '--lint-fatal', ...RULES),
-);
+test('promtool accepts the rules', PROMTOOL, () => promtool('check', 'rules', '--lint=all', '--lint-fatal', ...RULES));
 
-test('promtool finds nothing wrong with a configuration that has them', PROMTOOL, () => {
+test('promtool accepts a configuration with the rules', PROMTOOL, () => {
   const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
   try {
     const file = join(folder, 'prometheus.yml');
@@ -40,11 +38,11 @@ test('promtool finds nothing wrong with a configuration that has them', PROMTOOL
 });
 
 for (const file of TESTS)
-  test(`alerts fire and keep silent as ${file} says`, PROMTOOL, () =>
+  test(`alerts fire and keep silent as ${file} expects`, PROMTOOL, () =>
     promtool('test', 'rules', join(ROOT, 'test/deploy/prometheus', file)),
   );
 
-test('every alert is tested to fire, in its own words, and to keep silent', () => {
+test('every alert is tested to fire, with its annotations, and to keep silent', () => {
   const text = TESTS.map((file) => readFileSync(join(ROOT, 'test/deploy/prometheus', file), 'utf8')).join('\n');
   for (const name of NAMES) {
     assert.match(
@@ -60,31 +58,31 @@ test('every alert is tested to fire, in its own words, and to keep silent', () =
   }
 });
 
-test('every alert says how bad it is, in what words, and where its runbook is', () => {
+test('every alert has a severity, a summary, a description and a runbook', () => {
   assert.ok(ALERTS.length >= 15);
   for (const { alert, labels, annotations, for: pending } of ALERTS) {
     assert.match(labels.severity, /^(critical|warning)$/);
     assert.match(pending, /^\d+[smh]$/);
     assert.ok(annotations.summary.length > 20 && annotations.summary.length < 120, alert);
-    assert.match(annotations.description, /\d/, `${alert} tells no number`);
+    assert.match(annotations.description, /\d/, `the description of ${alert} has no number`);
     assert.equal(annotations.runbook_url, `${RUNBOOKS}/${alert}.md`);
   }
 });
 
-test('every alert has a runbook, and every runbook an alert', () => {
+test('every alert has a runbook, and every runbook has an alert', () => {
   const files = readdirSync(RUNBOOK_FOLDER).map((file) => file.replace(/\.md$/, ''));
   assert.deepEqual(files.sort(), NAMES);
 });
 
 for (const name of NAMES)
-  test(`the runbook of ${name} says what it means, what it does, how to find out and what to do`, () => {
+  test(`the runbook of ${name} has all sections, a dashboard, a query and a command`, () => {
     const text = readFileSync(join(RUNBOOK_FOLDER, `${name}.md`), 'utf8');
     const headings = [...text.matchAll(/^#+ .*$/gm)].map(([heading]) => heading);
     assert.deepEqual(headings, [`# ${name}`, '## Meaning', '## Impact', '## Diagnosis', '## Mitigation']);
     const diagnosis = /## Diagnosis\n(.*)## Mitigation/s.exec(text)?.[1] ?? '';
     assert.match(diagnosis, /kvm-exit-exporter report|`report`/);
     assert.match(diagnosis, /[Dd]ashboard \*KVM exits \/ (Fleet|VM|Exporter)\*|The dashboard/);
-    assert.match(diagnosis, /\w+[({]|count by| == 0/, 'no query');
+    assert.match(diagnosis, /\w+[({]|count by| == 0/, 'the diagnosis has no query');
     for (const [, flag = ''] of text.matchAll(/--(?:no-)?((?:collector|tracefs|path|vm|web|qemu|limit)\.[\w.-]+)/g))
       assert.ok(
         OPTIONS.some((option) => option.flag === flag),
@@ -93,7 +91,7 @@ for (const name of NAMES)
     for (const [, other = ''] of text.matchAll(/\]\((\w+)\.md/g)) assert.ok(NAMES.includes(other), other);
   });
 
-test('a recorded series has a level, a metric and what was done to it, and aggregates keep the labels of the target', () => {
+test('recorded series are named level:metric:operations, and aggregations keep the labels of the target', () => {
   const rules = recordingRules(THRESHOLDS).flatMap(({ rules }) => rules.filter((rule) => 'record' in rule));
   assert.ok(rules.length >= 10);
   for (const { record, expr } of rules) {

@@ -1,6 +1,6 @@
 /**
- * A spike made for real: a guest that is quiet and then does nothing but port I/O, under the live agent, with Prometheus beside
- * it. The rules are the shipped ones, written for a day that lasts seconds.
+ * A real spike: a guest is quiet and then does nothing but port I/O, watched by the live agent and a Prometheus. The
+ * rules are those of deploy/prometheus, with seconds instead of days.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ import { needs } from '../../support/requirements.js';
 const LIVE = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'prometheus');
 
 const FOR_SECONDS = 4;
-/** Factor and floor are the shipped ones; only time runs faster. */
+/** The thresholds of deploy/prometheus with shorter times. */
 const SHORT = {
   ...THRESHOLDS,
   rateWindow: '3s',
@@ -34,7 +34,7 @@ const SHORT = {
     critical: { ...THRESHOLDS.spike.critical, for: '2s' },
   },
 };
-/** A scrape, the window of the rate, two evaluations; and a machine that does other things too. */
+/** Time for a scrape, the window of the rate and two evaluations, on a busy machine. */
 const SLACK_SECONDS = 6;
 
 interface Alert {
@@ -46,7 +46,7 @@ function exitsOf(samples: Samples, vm: string): number {
   return samples.sum('kvm_exits_total', { vm, layer: 'qemu' });
 }
 
-/** VM and severity of the spikes in a state. */
+/** VM and severity of each spike alert in a state. */
 async function spikes(prometheus: Prometheus, state: string): Promise<string[]> {
   const { alerts: all } = (await prometheus.api('alerts')) as { alerts: Alert[] };
   return all
@@ -62,7 +62,7 @@ async function until(what: string, done: () => Promise<boolean>): Promise<void> 
   }
 }
 
-test('a guest that begins to do port I/O fires the alert within its time, and its quiet neighbour does not', {
+test('a guest that starts port I/O fires the alert in time, and its quiet neighbour does not', {
   ...LIVE,
   timeout: 90_000,
 }, async () => {
@@ -80,7 +80,7 @@ test('a guest that begins to do port I/O fires the alert within its time, and it
     ],
   });
   try {
-    // Frozen after its first exits: that is its quiet time.
+    // The guest is stopped after its first exits, which makes its quiet time.
     await agent.scrapeUntil(
       'both guests',
       (samples) => exitsOf(samples, 'spiking') > 100 && exitsOf(samples, 'quiet') > 0,

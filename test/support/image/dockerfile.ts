@@ -1,4 +1,4 @@
-/** The Dockerfile as a builder reads it: stages, instructions, arguments with variables filled in. */
+/** Parses the Dockerfile into stages and instructions, with build arguments filled in. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DockerfileParser, type Instruction as Parsed } from 'dockerfile-ast';
@@ -6,18 +6,18 @@ import { ROOT } from '../paths.js';
 
 export interface Instruction {
   readonly keyword: string;
-  /** `--from=build` as from -> build. */
+  /** `--from=build` becomes from -> build. */
   readonly flags: ReadonlyMap<string, string>;
   /** Words after the flags. */
   readonly words: readonly string[];
-  /** What is after the flags, continued lines joined. */
+  /** Text after the flags, with continued lines joined. */
   readonly text: string;
-  /** Counted from 1. */
+  /** Line number, starting at 1. */
   readonly line: number;
 }
 
 export interface Stage {
-  /** Image that it begins with. */
+  /** The image, or the earlier stage, that the stage starts from. */
   readonly base: string;
   readonly name: string | undefined;
   readonly instructions: readonly Instruction[];
@@ -46,7 +46,7 @@ export function instructionsOf(text: string): Instruction[] {
   return dockerfile.getInstructions().map((parsed) => {
     const line = parsed.getRange().start.line;
     const raw = parsed.getArgumentsContent() ?? '';
-    // ARG NAME in a stage is that of the file's head.
+    // Defaults of ARG stand at the head of the file; `ARG NAME` in a stage repeats them.
     const filled = raw.replaceAll(/\$\{(\w+)\}/g, (all, name: string) => build.get(name) ?? all);
     if (parsed.getKeyword() === 'ARG' && raw.includes('='))
       build.set(raw.slice(0, raw.indexOf('=')), raw.slice(raw.indexOf('=') + 1));
@@ -75,14 +75,14 @@ export function stagesOf(text: string): Stage[] {
   return stages;
 }
 
-/** What the image of the last stage says to an engine. */
+/** The configuration of the image that the last stage makes. */
 export function configOf(text: string): ImageConfig {
   const { instructions = [] } = stagesOf(text).at(-1) ?? {};
-  const of = (keyword: string) => instructions.filter((instruction) => instruction.keyword === keyword);
-  const last = (keyword: string) => of(keyword).at(-1)?.text ?? '';
+  const all = (keyword: string) => instructions.filter((instruction) => instruction.keyword === keyword);
+  const last = (keyword: string) => all(keyword).at(-1)?.text ?? '';
   const pairs = (keyword: string) =>
     Object.fromEntries(
-      of(keyword).flatMap(({ text: given }) =>
+      all(keyword).flatMap(({ text: given }) =>
         [...given.matchAll(/([\w.]+)=(?:"([^"]*)"|(\S+))/g)].map(([, name, quoted, bare]) => [name, quoted ?? bare]),
       ),
     );
@@ -94,6 +94,6 @@ export function configOf(text: string): ImageConfig {
     labels: pairs('LABEL'),
     user: last('USER'),
     stopSignal: last('STOPSIGNAL'),
-    ports: of('EXPOSE').flatMap(({ words }) => words),
+    ports: all('EXPOSE').flatMap(({ words }) => words),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Builds the image's file trees as the Dockerfile says, without an engine: each stage in a folder of its own, RUN lines by the shell in its working
- * directory. What a base image brings (Node.js, npm, find) is this machine's.
+ * Builds the file tree of the image without a container engine: each stage in a folder of its own, and RUN lines by the
+ * shell in its working directory. Programs of the base images (Node.js, npm, find) are those of this machine.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -9,7 +9,7 @@ import dockerignore from '@balena/dockerignore';
 import { ROOT } from '../paths.js';
 import { type Instruction, type Stage, stagesOf } from './dockerfile.js';
 
-/** Below `folder`, relative to it. */
+/** Paths of all files below `folder`, relative to it. */
 export function filesOf(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
@@ -17,14 +17,14 @@ export function filesOf(folder: string): string[] {
     .sort();
 }
 
-/** Whether .dockerignore keeps a path, relative to the repository, from the builder. */
+/** True if .dockerignore excludes the path, which is relative to the repository. */
 export function isIgnored(path: string): boolean {
   return IGNORE.ignores(path);
 }
 
 const IGNORE = dockerignore.default().add(readFileSync(join(ROOT, '.dockerignore'), 'utf8'));
 
-/** What a builder gets of this checkout, whatever lies around in it. */
+/** The build context: the files of this checkout that .dockerignore does not exclude. */
 export function contextFiles(): string[] {
   return filesOf(ROOT).filter((path) => !isIgnored(path));
 }
@@ -36,7 +36,7 @@ export class ImageBuild {
   readonly #roots = new Map<string, string>();
   readonly #environment: NodeJS.ProcessEnv;
 
-  /** @throws what a RUN line printed, where it fails */
+  /** @throws if a RUN line fails, with its output */
   constructor(folder: string, dockerfile: string, environment: NodeJS.ProcessEnv) {
     this.#environment = environment;
     this.#context = mkdtempSync(join(folder, 'context-'));
@@ -62,7 +62,7 @@ export class ImageBuild {
     }
   }
 
-  /** Of a folder its content, of a file the file; into what ends with a slash or is a folder already. */
+  /** Copies the content of a folder, or a file. The file keeps its name if the destination ends with a slash. */
   #copy({ flags, words }: Instruction, root: string, directory: string): void {
     const from = this.#roots.get(flags.get('from') ?? '') ?? this.#context;
     const given = words.at(-1) ?? '';

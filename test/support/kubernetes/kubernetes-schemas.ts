@@ -1,7 +1,7 @@
 /**
- * Whether an object is one that Kubernetes, or the Prometheus Operator, would take: by the validators of kubernetes-models, which are made from
- * their published schemas. These let fields through that they do not know, as an API server does not (kubectl apply --validate=strict). But
- * a validator that knows a field looks at it: so what none has looked at is unknown.
+ * Checks objects against the published schemas of Kubernetes and of the Prometheus Operator, by the validators of the
+ * package kubernetes-models. These ignore unknown fields, which `kubectl apply --validate=strict` refuses. A validator
+ * reads every field that it knows, so a field that was not read is unknown.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -27,7 +27,7 @@ interface Validate {
   errors: readonly { readonly instancePath: string; readonly message?: string; readonly keyword: string }[] | null;
 }
 
-/** API group -> package, and how its schemas are called. */
+/** API group -> package, and prefix of the names of its schemas. */
 const GROUPS: Record<string, readonly [packageName: string, prefix: string]> = {
   '': [CORE, 'IoK8sApiCore'],
   apps: [CORE, 'IoK8sApiApps'],
@@ -36,15 +36,15 @@ const GROUPS: Record<string, readonly [packageName: string, prefix: string]> = {
   'monitoring.coreos.com': [OPERATOR, 'MonitoringCoreosCom'],
 };
 
-/** Empty where there is nothing to find fault with. */
+/** Everything that is wrong with an object; empty if it is valid. */
 export function faultsOf(object: KubernetesObject): string[] {
   const validate = validatorOf(object);
-  const unseen = new Set<string>();
-  const valid = validate(watched(object, '', unseen));
-  const wrong = valid
+  const unread = new Set<string>();
+  const valid = validate(recordReads(object, '', unread));
+  const errors = valid
     ? []
     : (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? error.keyword}`);
-  return [...wrong, ...Array.from(unseen, (path) => `${path} is unknown`)];
+  return [...errors, ...Array.from(unread, (path) => `${path} is unknown`)];
 }
 
 function validatorOf({ apiVersion, kind }: KubernetesObject): Validate {
@@ -55,18 +55,18 @@ function validatorOf({ apiVersion, kind }: KubernetesObject): Validate {
   return require(join(dirname(require.resolve(packageName)), '_schemas', name)).validate;
 }
 
-/** The same value; `unseen` has the paths of all that was not read of it. */
-function watched(value: unknown, path: string, unseen: Set<string>): unknown {
+/** A proxy for the value. `unread` holds the paths of its fields, and loses each path that is read. */
+function recordReads(value: unknown, path: string, unread: Set<string>): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const children = new Map<string, unknown>();
   for (const [key, child] of Object.entries(value)) {
-    unseen.add(`${path}/${key}`);
-    children.set(key, watched(child, `${path}/${key}`, unseen));
+    unread.add(`${path}/${key}`);
+    children.set(key, recordReads(child, `${path}/${key}`, unread));
   }
   return new Proxy(value, {
     get(target, key) {
       if (typeof key !== 'string' || !children.has(key)) return Reflect.get(target, key);
-      unseen.delete(`${path}/${key}`);
+      unread.delete(`${path}/${key}`);
       return children.get(key);
     },
   });

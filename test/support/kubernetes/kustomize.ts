@@ -1,4 +1,4 @@
-/** deploy/kubernetes as `kubectl kustomize` renders it. */
+/** Renders deploy/kubernetes by `kubectl kustomize`. */
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,14 +13,14 @@ const FOLDER = join(ROOT, 'deploy/kubernetes');
 
 export const COMPONENTS = readdirSync(join(FOLDER, 'components')).sort();
 
-/** Components are of kustomize 3.7, which came into kubectl with 1.21; Debian 12's own is 1.20. */
+/** Components need kustomize 3.7, which kubectl contains from 1.21 on. Debian 12 has kubectl 1.20. */
 export function needsKubectl(): { skip: string | false } {
   const { status, stdout } = spawnSync('kubectl', ['version', '--client', '--output=json'], { encoding: 'utf8' });
   const { major, minor } = status === 0 ? JSON.parse(stdout).clientVersion : { major: 0, minor: 0 };
   return skipUnless('kubectl', Number(major) > 1 || Number.parseInt(minor, 10) >= 21);
 }
 
-/** @throws where kubectl refuses it */
+/** @throws if kubectl fails or warns */
 export async function render(components: readonly string[]): Promise<KubernetesObject[]> {
   const folder = mkdtempSync(join(tmpdir(), 'kustomize-'));
   const path = (name: string) => relative(folder, join(FOLDER, name));
@@ -40,12 +40,12 @@ export async function render(components: readonly string[]): Promise<KubernetesO
   }
 }
 
-/** A file of deploy/kubernetes, or of anywhere, as it is. */
+/** @param path relative to the repository */
 export function readYaml<T>(path: string): T {
   return parse(readFileSync(join(ROOT, path), 'utf8'));
 }
 
-/** The DaemonSet of the base, as far as tests look at it. */
+/** The parts of the DaemonSet that tests check. */
 export interface DaemonSet extends KubernetesObject {
   readonly spec: {
     readonly selector?: { readonly matchLabels: Readonly<Record<string, string>> };

@@ -1,4 +1,4 @@
-/** The committed dashboards, as Grafana would read them. */
+/** Reads the committed dashboards: the parts of Grafana's JSON that tests check. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../paths.js';
@@ -75,7 +75,7 @@ export const DASHBOARDS: readonly Dashboard[] = readdirSync(FOLDER)
     return { ...JSON.parse(text), file, text };
   });
 
-/** Without rows. */
+/** The panels without the rows. */
 export function panelsOf(dashboard: Dashboard): Panel[] {
   return dashboard.panels.filter(({ type }) => type !== 'row');
 }
@@ -84,13 +84,13 @@ export function targetsOf(dashboard: Dashboard): { panel: Panel; target: Target 
   return panelsOf(dashboard).flatMap((panel) => (panel.targets ?? []).map((target) => ({ panel, target })));
 }
 
-/** A query as Grafana sends it, with everything chosen, or the one VM. */
+/** A query with its variables filled in: all jobs and instances, and the given VM. */
 export function filled(expr: string, { vm, rateInterval }: { vm: string; rateInterval: string }): string {
   const query = expr
     .replaceAll('$__rate_interval', rateInterval)
     .replaceAll('$job', '.+')
     .replaceAll('$instance', '.+')
     .replaceAll('$vm', vm);
-  if (query.includes('$')) throw new Error(`a variable is left: ${query}`);
+  if (query.includes('$')) throw new Error(`unknown variable in query: ${query}`);
   return query;
 }

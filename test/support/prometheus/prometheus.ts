@@ -1,4 +1,4 @@
-/** A real Prometheus beside the agent. */
+/** Starts and queries a real Prometheus that scrapes the agent. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,24 +10,24 @@ import { freePort } from '../free-port.js';
 
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
-  /** Of a range; of an instant just one. */
+  /** Values of a range query; one value for an instant query. */
   readonly values: readonly number[];
-  /** Which steps of the range they are of: a series may begin late, end early, and have gaps. */
+  /** For each value, the index of its step in the range. A series may start late, end early, and have gaps. */
   readonly steps: readonly number[];
 }
 
 export interface PrometheusOptions {
-  /** host:port of the agent. */
+  /** host:port of the agent */
   readonly target: string;
   /** Paths of rule files. */
   readonly rules: readonly string[];
-  /** How often to scrape and to evaluate. */
+  /** Interval of scrapes and of rule evaluations. */
   readonly interval?: string;
   readonly job?: string;
-  /** More of the scrape configuration: scheme, passwords, certificates. */
+  /** More fields of the scrape configuration: scheme, passwords, certificates. */
   readonly scrape?: Readonly<Record<string, unknown>>;
-  /** More jobs for the same target, by name, with what their scrapes are like. */
-  readonly others?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** More jobs for the same target: name -> fields of the scrape configuration. */
+  readonly moreJobs?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 export class Prometheus {
@@ -73,7 +73,7 @@ export class Prometheus {
       assert.equal(this.#process.exitCode, null, this.#log);
       await sleep(100);
     }
-    assert.fail(`prometheus does not get ready:\n${this.#log}`);
+    assert.fail(`prometheus is not ready after 15 s:\n${this.#log}`);
   }
 
   async stop(): Promise<void> {
@@ -83,7 +83,7 @@ export class Prometheus {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** The `data` of an answer of its API. */
+  /** Calls Prometheus' HTTP API and returns the `data` of the answer. */
   async api(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<unknown> {
     const response = await fetch(`${this.url}/api/v1/${path}?${new URLSearchParams(parameters)}`);
     const body = (await response.json()) as { status: string; error?: string; data: unknown };
@@ -100,7 +100,7 @@ export class Prometheus {
     }));
   }
 
-  /** The last `seconds`, at `step`. */
+  /** A range query over the last `seconds`, one value per `step` seconds. */
   async queryRange(expr: string, seconds: number, step: number): Promise<Series[]> {
     const now = Date.now() / 1000;
     const range = { start: String(now - seconds), end: String(now), step: String(step) };
@@ -113,6 +113,7 @@ export class Prometheus {
   }
 }
 
+/** One series of an answer of the API. */
 interface Answer {
   readonly metric: Record<string, string>;
   readonly value?: readonly [number, string];
@@ -125,9 +126,9 @@ function config({
   interval = '1s',
   job = 'kvm-exit-exporter',
   scrape,
-  others,
+  moreJobs,
 }: PrometheusOptions): string {
-  const jobs = Object.entries({ [job]: scrape ?? {}, ...others }).map(([job_name, more]) => ({
+  const jobs = Object.entries({ [job]: scrape ?? {}, ...moreJobs }).map(([job_name, more]) => ({
     job_name,
     static_configs: [{ targets: [target] }],
     ...more,

@@ -1,9 +1,10 @@
 /**
- * The types of the Grafana Foundation SDK as a schema for dashboards as JSON: what the compiler says of a literal of that type. It knows
- * required and unknown fields, at any depth, and the values of enumerations.
+ * Checks dashboards in JSON against the types of the Grafana Foundation SDK: the TypeScript compiler checks each value
+ * as a literal of its type. It finds missing and unknown fields at any depth, and wrong values of enumerations. JSON
+ * does not fit an enum, so each enum of the SDK becomes a union:
  *
- *   export declare enum SortOrder { Ascending = "asc", ... }      as the SDK has it: no JSON fits that
- *   export type SortOrder = "asc" | ...                           as it is written here
+ *   export declare enum SortOrder { Ascending = "asc", ... }
+ *   export type SortOrder = "asc" | ...
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,11 +22,11 @@ export interface Literal {
   readonly value: unknown;
 }
 
-/** What the compiler finds wrong: lines that begin with the literal's name. */
+/** The compiler's errors, each beginning with the name of its literal. */
 export function typeProblems(literals: ReadonlyMap<string, Literal>): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'sdk-types-'));
   try {
-    // All that the others take from it: any query will do where a dashboard is asked for one.
+    // The only type that other modules import from cog. Queries of a dashboard are not checked here, but one by one.
     mkdirSync(join(folder, 'cog'));
     writeFileSync(join(folder, 'cog/index.d.ts'), 'export type Dataquery = unknown;\n');
     for (const module of MODULES) copyTypes(join(dirname(SDK), module), join(folder, module));
