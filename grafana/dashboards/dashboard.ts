@@ -1,4 +1,6 @@
-/** The common parts of all dashboards: variables, links between dashboards, and annotations where VMs start and stop. */
+/**
+ * The common parts of all dashboards: variables, links between dashboards, and annotations where VMs start and stop.
+ */
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { anyOf, type Matchers, maxBy, series } from '../promql.js';
 import { RUNBOOKS } from '../thresholds.js';
@@ -104,8 +106,8 @@ function variable(name: string, description: string): dashboard.QueryVariableBui
 }
 
 /**
- * Marks in all graphs: a VM has started if its identity did not exist a minute ago. The agent keeps a stopped VM for the
- * grace period, so the mark of its stop is that much too late.
+ * Marks in all graphs: a VM has started if its identity did not exist a minute ago. The agent keeps a stopped VM for
+ * the grace period, so the mark of its stop is that much too late.
  */
 function annotations(ofOneVm: boolean): dashboard.AnnotationQueryBuilder[] {
   const identity = series('kvm_vm_info', ofOneVm ? OF_VM : OF_INSTANCES);

@@ -1,6 +1,8 @@
 import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
 
-/** Fields that the SDK writes for every variable although they do not apply to its kind. Grafana does not write them. */
+/**
+ * Fields that the SDK writes for every variable although they do not apply to its kind. Grafana does not write them.
+ */
 const NOISE = new Set(['auto', 'auto_min', 'auto_count', 'skipUrlSync']);
 
 /** Keys are sorted, so that a diff after an update of the SDK shows only real changes. */
