@@ -13,8 +13,8 @@ import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
-import { Inventory } from '../vm/inventory.js';
-import type { Changes } from '../vm/thread-table.js';
+import { Inventory, type InventoryChanges } from '../vm/inventory.js';
+
 import type { Vm } from '../vm/vm.js';
 import { attributionOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
@@ -117,7 +117,7 @@ export class Agent {
   /** Returns the pause until the next. */
   #tick(): number {
     const nowMs = performance.now();
-    this.#readiness.attempt(() => this.#learn(this.inventory.notice(nowMs)));
+    this.#readiness.attempt(() => this.#learn(this.inventory.checkNewProcesses(nowMs)));
     if (this.#vmWatcher.isWatching) this.#pacer.watching();
     else this.#pacer.idleFor(this.inventory.idleMs(nowMs));
     if (this.#pacer.isDue(performance.now())) this.#drain();
@@ -140,7 +140,7 @@ export class Agent {
 
   /** This process makes a VM just now, whose vCPUs have not run yet. */
   #expect(pid: number): void {
-    this.inventory.expect(pid, performance.now());
+    this.inventory.expectVm(pid, performance.now());
     this.#ticks.wakeNow();
   }
 
@@ -157,8 +157,8 @@ export class Agent {
   }
 
   /** What changed among the VMs, for the counters. */
-  #learn({ started, stopped, forgotten, reusedTids }: Changes): void {
-    for (const tid of reusedTids) this.ledger.endThread(tid);
+  #learn({ started, stopped, forgotten, freedTids }: InventoryChanges): void {
+    for (const tid of freedTids) this.ledger.endThread(tid);
     for (const vm of forgotten) this.#forget(vm);
     for (const vm of stopped) log('info', 'VM stopped', { vm: vm.label, pid: vm.pid });
     for (const vm of started) {

@@ -1,25 +1,24 @@
-/**
- * Threads that somebody asked for and nobody knows (PURE): those waiting to be looked up, and those looked up in vain.
- * Both are bounded; when full, a waiting one is not taken (its next event asks again) and the oldest absent one is forgotten.
- */
-
 export interface PendingLookup {
   readonly tid: number;
-  /** It did what only a vCPU's thread does. */
+  /** True if the thread did what only a vCPU's thread does. */
   ranVcpu: boolean;
-  /** The vCPU that its events name, -1 where they do not. */
+  /** The vCPU that the thread's events name; -1 if they name none. */
   vcpu: number;
 }
 
-interface Absent {
+interface FailedLookup {
   readonly ranVcpu: boolean;
   readonly retryMs: number;
 }
 
+/**
+ * Unknown threads that raised events: those waiting to be looked up, and those whose look-up failed (PURE). Both lists are bounded. If
+ * the first is full, a thread is left out and its next event asks again; if the second is full, its oldest entry is dropped.
+ */
 export class PendingLookups {
-  readonly #waiting = new Map<number, PendingLookup>();
-  /** In the order in which they are to be tried again. */
-  readonly #absent = new Map<number, Absent>();
+  readonly #pending = new Map<number, PendingLookup>();
+  /** In the order in which they may be tried again. */
+  readonly #failed = new Map<number, FailedLookup>();
   readonly #limit: number;
   readonly #retryAfterMs: number;
 
@@ -29,39 +28,39 @@ export class PendingLookups {
   }
 
   add(tid: number, ranVcpu: boolean, vcpu: number): void {
-    const waiting = this.#waiting.get(tid);
-    if (waiting !== undefined) {
-      waiting.ranVcpu ||= ranVcpu;
-      if (vcpu >= 0) waiting.vcpu = vcpu;
+    const pending = this.#pending.get(tid);
+    if (pending !== undefined) {
+      pending.ranVcpu ||= ranVcpu;
+      if (vcpu >= 0) pending.vcpu = vcpu;
       return;
     }
-    const absent = this.#absent.get(tid);
-    // Looked up in vain; that it runs a vCPU would be news worth another look.
-    if (absent !== undefined && (absent.ranVcpu || !ranVcpu)) return;
-    if (this.#waiting.size < this.#limit) this.#waiting.set(tid, { tid, ranVcpu, vcpu });
+    const failed = this.#failed.get(tid);
+    // That a thread runs a vCPU is worth another look-up: then its process is a VM even if no rule knows its program.
+    if (failed !== undefined && (failed.ranVcpu || !ranVcpu)) return;
+    if (this.#pending.size < this.#limit) this.#pending.set(tid, { tid, ranVcpu, vcpu });
   }
 
-  /** At most `count` to look up now; each must come back by {@link absent} or is taken as found. */
+  /** Returns at most `count` threads to look up now. Call {@link fail} for each that is not found. */
   take(count: number, nowMs: number): PendingLookup[] {
-    for (const [tid, { retryMs }] of this.#absent) {
+    for (const [tid, { retryMs }] of this.#failed) {
       if (retryMs > nowMs) break;
-      this.#absent.delete(tid);
+      this.#failed.delete(tid);
     }
     const taken: PendingLookup[] = [];
-    for (const miss of this.#waiting.values()) {
+    for (const lookup of this.#pending.values()) {
       if (taken.length >= count) break;
-      taken.push(miss);
-      this.#waiting.delete(miss.tid);
+      taken.push(lookup);
+      this.#pending.delete(lookup.tid);
     }
     return taken;
   }
 
-  absent(miss: PendingLookup, nowMs: number): void {
-    this.#absent.delete(miss.tid);
-    this.#absent.set(miss.tid, { ranVcpu: miss.ranVcpu, retryMs: nowMs + this.#retryAfterMs });
-    if (this.#absent.size <= this.#limit) return;
-    for (const oldest of this.#absent.keys()) {
-      this.#absent.delete(oldest);
+  fail({ tid, ranVcpu }: PendingLookup, nowMs: number): void {
+    this.#failed.delete(tid);
+    this.#failed.set(tid, { ranVcpu, retryMs: nowMs + this.#retryAfterMs });
+    if (this.#failed.size <= this.#limit) return;
+    for (const oldest of this.#failed.keys()) {
+      this.#failed.delete(oldest);
       return;
     }
   }

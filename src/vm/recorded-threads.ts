@@ -1,43 +1,73 @@
-/**
- * What a recording tells of its threads (PURE): the process they belong to and their name. All that there is where no copy of /proc
- * was saved; in a live /proc it can still tell whose a thread was that has already ended.
- */
+import { identifyVmm, unknownVmm } from './identify/cmdline.js';
 import { vmPidOfKernelThread } from './identify/comm.js';
+import type { ThreadTable } from './thread-table.js';
+import { NO_START, newVm, type Vm } from './vm.js';
+import type { VmTable } from './vm-table.js';
 
 export interface RecordedThread {
   readonly tid: number;
-  /** Its process; for one of the kernel's own threads the VMM it works for. */
+  /** The thread's process; for a kernel thread the VMM that it works for; -1 if the recording does not tell. */
   readonly pid: number;
   readonly comm: string;
 }
 
-/** A recording of a long time may name any number of threads. */
-const LIMIT = 65_536;
+/** A long recording may name any number of threads. */
+const MAX_THREADS = 65_536;
 
+/**
+ * What a trace says about threads: the process and the name (PURE). In a report without a copy of /proc this is all there is; live it
+ * identifies threads that ended before they were looked up. What /proc says wins.
+ */
 export class RecordedThreads {
+  readonly #vms: VmTable;
+  readonly #threads: ThreadTable;
   readonly #byTid = new Map<number, RecordedThread>();
   readonly #byPid = new Map<number, Set<number>>();
 
-  /** `tgid` below 1: the recording does not say. What it said before of the same thread is then kept. */
+  constructor(vms: VmTable, threads: ThreadTable) {
+    this.#vms = vms;
+    this.#threads = threads;
+  }
+
+  /** @param tgid the thread's process; below 1 if the trace does not tell, which leaves what it said before */
   add(tid: number, tgid: number, comm: string): RecordedThread {
-    const owner = vmPidOfKernelThread(comm);
+    const vmPid = vmPidOfKernelThread(comm);
     const before = this.#byTid.get(tid);
-    const pid = owner > 0 ? owner : tgid > 0 ? tgid : (before?.pid ?? -1);
-    const recorded = { tid, pid, comm };
-    if (before === undefined && this.#byTid.size >= LIMIT) return recorded;
+    const pid = vmPid > 0 ? vmPid : tgid > 0 ? tgid : (before?.pid ?? -1);
+    const thread = { tid, pid, comm };
+    if (before === undefined && this.#byTid.size >= MAX_THREADS) return thread;
     if (before !== undefined) this.#byPid.get(before.pid)?.delete(tid);
-    this.#byTid.set(tid, recorded);
+    this.#byTid.set(tid, thread);
     const tids = this.#byPid.get(pid);
     if (tids === undefined) this.#byPid.set(pid, new Set([tid]));
     else tids.add(tid);
-    return recorded;
+    return thread;
   }
 
-  get(tid: number): RecordedThread | undefined {
+  find(tid: number): RecordedThread | undefined {
     return this.#byTid.get(tid);
   }
 
-  of(pid: number): RecordedThread[] {
-    return Array.from(this.#byPid.get(pid) ?? []).flatMap((tid) => this.#byTid.get(tid) ?? []);
+  /** Adds the recorded threads of a running VM's process to the thread table. */
+  joinAll(vm: Vm): void {
+    for (const tid of this.#byPid.get(vm.pid) ?? []) {
+      const thread = this.#byTid.get(tid);
+      if (thread !== undefined) this.join(vm, thread);
+    }
+  }
+
+  join(vm: Vm, { tid, comm }: RecordedThread): void {
+    const known = this.#threads.find(tid);
+    if (known !== undefined && known.startTime !== NO_START) return;
+    this.#threads.see(vm, { tid, startTime: NO_START, comm, innerTid: tid, unlisted: true });
+  }
+
+  /** Starts a VM for a process that is known from the trace only. */
+  startVm(pid: number): void {
+    const comm = this.#byTid.get(pid)?.comm ?? '';
+    const identity = { ...(identifyVmm([comm], comm) ?? unknownVmm(comm)), name: '' };
+    if (this.#vms.runningAt(pid) === undefined) this.#vms.start([newVm(pid, NO_START, identity, {})]);
+    const vm = this.#vms.runningAt(pid);
+    if (vm !== undefined) this.joinAll(vm);
   }
 }

@@ -24,13 +24,13 @@ export class VmCapture {
   /** Looks at processes that started since the last call only, so it is cheap enough to be called between scans. */
   scanNew(): void {
     const nowMs = performance.now();
-    if (this.#inventory.notice(nowMs).started.length > 0) this.#newUntilMs = nowMs + NEW_MS;
+    if (this.#inventory.checkNewProcesses(nowMs).started.length > 0) this.#newUntilMs = nowMs + NEW_MS;
     if (nowMs < this.#newUntilMs) this.#save(nowMs);
   }
 
   #save(nowMs: number): void {
     const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
     for (const { label } of running) this.labels.add(label);
-    this.#copy.update([...running.map(({ pid }) => pid), ...this.#inventory.helpers()], nowMs);
+    this.#copy.update([...running.map(({ pid }) => pid), ...this.#inventory.kernelThreads()], nowMs);
   }
 }

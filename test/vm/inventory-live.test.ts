@@ -51,11 +51,11 @@ test('a VMM of this machine is noticed, its new thread too, and its end', async 
 test('a VMM that has just been started is noticed without a scan', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
-  inventory.notice(0);
+  inventory.checkNewProcesses(0);
   const name = `fresh-${process.pid}`;
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`);
   const pid = child.pid ?? 0;
-  const { started } = inventory.notice(1);
+  const { started } = inventory.checkNewProcesses(1);
   assert.deepEqual(
     // Other VMs may start just now.
     started.filter((vm) => vm.pid === pid).map(({ label }) => label),
@@ -65,7 +65,7 @@ test('a VMM that has just been started is noticed without a scan', async (t) => 
   child.stdin?.write('more\n');
   assert.ok(child.stdout !== null);
   await once(child.stdout, 'data');
-  inventory.notice(2);
+  inventory.checkNewProcesses(2);
   for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
 });
 
@@ -74,29 +74,29 @@ test('a process that is expected to become a VM is looked at until it has', asyn
   inventory.scan(0);
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=expected-${process.pid}`);
   const pid = child.pid ?? 0;
-  assert.deepEqual(inventory.notice(1).started, []);
-  inventory.expect(pid, 2);
+  assert.deepEqual(inventory.checkNewProcesses(1).started, []);
+  inventory.expectVm(pid, 2);
   assert.deepEqual(
-    inventory.notice(3).started.map(({ label }) => label),
+    inventory.checkNewProcesses(3).started.map(({ label }) => label),
     [`expected-${process.pid}`],
   );
 });
 
 test('how long nothing has been started is told', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
-  inventory.notice(0);
+  inventory.checkNewProcesses(0);
   await start(t, 'anything');
-  inventory.notice(5000);
+  inventory.checkNewProcesses(5000);
   assert.equal(inventory.idleMs(5100), 100);
 });
 
 test('a VMM that is started amid a crowd is noticed without a scan', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
-  inventory.notice(0);
+  inventory.checkNewProcesses(0);
   for (let n = 0; n < 50; n++) await once(spawn('/bin/true', { stdio: 'ignore' }), 'exit');
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=amid-${process.pid}`);
-  inventory.notice(1);
+  inventory.checkNewProcesses(1);
   assert.equal(inventory.find(child.pid ?? 0)?.vm.label, `amid-${process.pid}`);
 });
 

@@ -85,7 +85,7 @@ test('the kernel threads of a VM are found by the id in their name, once the VM 
   assert.equal(inventory.find(120)?.vcpu, -1);
   tree.remove(120);
   inventory.scan(2);
-  assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, reusedTids: [120] });
+  assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, freedTids: [120] });
 });
 
 test("Kata's pod is that of its vCPU threads", (t) => {

@@ -64,9 +64,9 @@ const RECORDINGS: readonly { tree: string; threads: readonly [tid: number, vm: s
 for (const { tree, threads } of RECORDINGS) {
   test(`scan finds who is who in ${tree}`, () => {
     const inventory = new Inventory({ procfs: fixture(tree), live: false });
-    const { started, stopped, forgotten, reusedTids } = inventory.scan(0);
+    const { started, stopped, forgotten, freedTids } = inventory.scan(0);
     assert.deepEqual(new Set(started.map(({ label }) => label)), new Set(threads.map(([, vm]) => vm)));
-    assert.deepEqual([stopped, forgotten, reusedTids], [[], [], []]);
+    assert.deepEqual([stopped, forgotten, freedTids], [[], [], []]);
     assert.deepEqual(new Set(inventory.vms()), new Set(started));
     for (const [tid, vm, vcpu] of threads) {
       const thread = inventory.find(tid);
@@ -74,7 +74,7 @@ for (const { tree, threads } of RECORDINGS) {
     }
     assert.equal(inventory.find(1), undefined);
     const later = inventory.scan(1e9);
-    assert.deepEqual(later, { started: [], stopped: [], forgotten: [], reusedTids: [] });
+    assert.deepEqual(later, { started: [], stopped: [], forgotten: [], freedTids: [] });
   });
 }
 
@@ -219,5 +219,5 @@ test('a recorded id that goes to another VM is reported', (t) => {
   inventory.addThread(101, 100, 'CPU 0/KVM');
   inventory.addThread(101, 200, 'CPU 3/KVM');
   assert.deepEqual([inventory.find(101)?.vm.label, inventory.find(101)?.vcpu], ['200', 3]);
-  assert.deepEqual(inventory.scan(0).reusedTids, [101]);
+  assert.deepEqual(inventory.scan(0).freedTids, [101]);
 });

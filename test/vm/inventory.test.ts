@@ -19,7 +19,7 @@ test('a VM starts, stops, is kept for the grace period and forgotten', (t) => {
   assert.equal(web?.stoppedMs, 3000);
   assert.deepEqual(inventory.vms(), [web]);
   assert.equal(inventory.find(101)?.vm, web, 'its last events are still on their way');
-  assert.deepEqual(labels(inventory.scan(13_000)), { ...NOTHING, reusedTids: [100, 101] });
+  assert.deepEqual(labels(inventory.scan(13_000)), { ...NOTHING, freedTids: [100, 101] });
   assert.equal(inventory.find(101), undefined);
   assert.deepEqual(labels(inventory.scan(62_999)), NOTHING);
   assert.deepEqual(labels(inventory.scan(63_000)), { ...NOTHING, forgotten: ['web'] });
@@ -37,7 +37,7 @@ test('the same process id with another start time is another VM', (t) => {
     started: ['web'],
     stopped: ['web'],
     forgotten: ['web'],
-    reusedTids: [100, 101],
+    freedTids: [100, 101],
   });
   const second = inventory.find(101)?.vm;
   assert.notEqual(second, first);
@@ -112,7 +112,7 @@ test('threads come and go', (t) => {
   inventory.scan(2);
   assert.equal(inventory.vcpuCount(web), 1);
   assert.equal(inventory.find(150)?.vcpu, 1, 'still found for a moment');
-  assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, reusedTids: [150] });
+  assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, freedTids: [150] });
   assert.equal(inventory.find(150), undefined);
 });
 
@@ -122,7 +122,7 @@ test('a thread id that goes to another VM is noticed', (t) => {
   inventory.scan(0);
   tree.put(vm(100, 'a', { threads: [] }));
   tree.put(vm(200, 'b', { threads: [{ tid: 101, comm: 'CPU 5/KVM', startTime: 300 }] }));
-  assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, started: ['b'], reusedTids: [101] });
+  assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, started: ['b'], freedTids: [101] });
   assert.deepEqual([inventory.find(101)?.vm.label, inventory.find(101)?.vcpu], ['b', 5]);
 });
 
@@ -133,7 +133,7 @@ test('a thread id used again within a VM is noticed before its turns are over', 
   inventory.scan(1);
   tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'worker', startTime: 999 }] }));
   const reused: number[] = [];
-  for (let scan = 2; scan < 20; scan++) reused.push(...inventory.scan(scan).reusedTids);
+  for (let scan = 2; scan < 20; scan++) reused.push(...inventory.scan(scan).freedTids);
   assert.deepEqual(reused, [101]);
   assert.equal(inventory.find(101)?.vcpu, -1);
 });

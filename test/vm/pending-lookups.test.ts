@@ -24,7 +24,7 @@ test('take hands out so many at a time', () => {
 test('what was looked up in vain is not taken again until its time is over', () => {
   const misses = new PendingLookups(10, 1000);
   misses.add(5, true, -1);
-  for (const miss of misses.take(10, 100)) misses.absent(miss, 100);
+  for (const miss of misses.take(10, 100)) misses.fail(miss, 100);
   misses.add(5, true, -1);
   assert.deepEqual(tids(misses, 10, 1099), []);
   assert.deepEqual(tids(misses, 10, 1100), []);
@@ -35,7 +35,7 @@ test('what was looked up in vain is not taken again until its time is over', () 
 test('that it runs a vCPU is worth another look', () => {
   const misses = new PendingLookups(10, 1000);
   misses.add(5, false, -1);
-  for (const miss of misses.take(10, 0)) misses.absent(miss, 0);
+  for (const miss of misses.take(10, 0)) misses.fail(miss, 0);
   misses.add(5, false, -1);
   assert.deepEqual(tids(misses, 10, 1), []);
   misses.add(5, true, -1);
@@ -50,8 +50,8 @@ test('both kinds are bounded', () => {
     taken.map(({ tid }) => tid),
     [1, 2, 3],
   );
-  for (const miss of taken) misses.absent(miss, 0);
-  misses.absent({ tid: 4, ranVcpu: true, vcpu: -1 }, 0);
+  for (const miss of taken) misses.fail(miss, 0);
+  misses.fail({ tid: 4, ranVcpu: true, vcpu: -1 }, 0);
   for (let tid = 1; tid <= 4; tid++) misses.add(tid, true, -1);
   assert.deepEqual(tids(misses, 100, 1), [1], 'the oldest was forgotten');
 });

@@ -1,7 +1,7 @@
 /** What the tests of the inventory share: a VMM's process, an inventory over a tree, changes by label. */
 import type { TestContext } from 'node:test';
+import type { InventoryChanges } from '../../../src/vm/inventory.js';
 import { Inventory } from '../../../src/vm/inventory.js';
-import type { Changes } from '../../../src/vm/thread-table.js';
 import { type FakeProcess, ProcTree } from './proc-tree.js';
 
 export function vm(pid: number, name: string, more: Partial<FakeProcess> = {}): FakeProcess {
@@ -17,9 +17,9 @@ export function setUp(t: TestContext, graceMs = 60_000): { tree: ProcTree; inven
 }
 
 /** What changed, by labels. */
-export function labels({ started, stopped, forgotten, reusedTids }: Changes): object {
-  const of = (vms: Changes['started']): string[] => vms.map(({ label }) => label);
-  return { started: of(started), stopped: of(stopped), forgotten: of(forgotten), reusedTids: [...reusedTids].sort() };
+export function labels({ started, stopped, forgotten, freedTids }: InventoryChanges): object {
+  const of = (vms: InventoryChanges['started']): string[] => vms.map(({ label }) => label);
+  return { started: of(started), stopped: of(stopped), forgotten: of(forgotten), freedTids: [...freedTids].sort() };
 }
 
-export const NOTHING = { started: [], stopped: [], forgotten: [], reusedTids: [] };
+export const NOTHING = { started: [], stopped: [], forgotten: [], freedTids: [] };

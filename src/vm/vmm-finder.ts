@@ -1,9 +1,8 @@
 /**
- * Which processes are VMMs (HOST, through proc.ts), with as few reads as it can: a process that is none is looked at when new, once more
- * soon after (between fork and exec it still is another program), then in turns, and by its `stat` line only: start time
- * and name tell whether it is still the same program.
+ * Finds out which processes are VMMs (HOST), with as few reads as possible. A process that is no VMM is checked when it is new, once more
+ * soon after (between fork and exec it still is another program), then in turns, and by its `stat` line only: start time and name show
+ * whether it is still the same program.
  */
-
 import * as proc from './host/proc.js';
 import { parseCgroup } from './identify/cgroup.js';
 import { identifyVmm, unknownVmm } from './identify/cmdline.js';
@@ -12,53 +11,58 @@ import { type Mutable, newVm, type Vm } from './vm.js';
 
 export interface NewVm {
   readonly vm: Mutable<Vm>;
-  /** Its parent, 0 where that does not matter. */
+  /** Process id of the parent; 0 if a VM may have any parent. */
   readonly parent: number;
 }
 
-interface Other {
+/** A process that is no VMM. */
+interface OtherProcess {
   readonly startTime: number;
   readonly comm: string;
+  /** True once it was checked twice. */
   settled: boolean;
 }
 
-/** How many of the processes that are no VMM are looked at again in one scan. Each costs some 20 microseconds. */
-const CHECKS_PER_SCAN = 16;
+/** Processes without a VM that are checked again in one scan, at 20 us each. */
+const RECHECKS_PER_SCAN = 16;
 
-export class Processes {
+export class VmmFinder {
   readonly #root: string;
-  readonly #others = new Map<number, Other>();
-  /** The kernel's threads that work for a VM. */
-  readonly #helpers = new Map<number, proc.Stat>();
+  readonly #others = new Map<number, OtherProcess>();
+  /** Kernel threads whose names hold the id of a VMM. */
+  readonly #kernelThreads = new Map<number, proc.Stat>();
   #scans = 0;
+  /** Number of scans in which each process is checked once. */
   #turns = 1;
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(procfs: string) {
+    this.#root = procfs;
   }
 
-  get helpers(): ReadonlyMap<number, proc.Stat> {
-    return this.#helpers;
+  /** Threads of the kernel that work for a VM, by thread id. */
+  get kernelThreads(): ReadonlyMap<number, proc.Stat> {
+    return this.#kernelThreads;
   }
 
-  /** All there are, undefined where the tree can't be read. Each call begins a scan. */
-  ids(): number[] | undefined {
+  /** Begins a scan. Returns the ids of all processes; undefined if /proc cannot be read. */
+  beginScan(): number[] | undefined {
     this.#scans++;
-    this.#turns = Math.max(1, Math.ceil(this.#others.size / CHECKS_PER_SCAN));
+    this.#turns = Math.max(1, Math.ceil(this.#others.size / RECHECKS_PER_SCAN));
     return proc.processIds(this.#root);
   }
 
-  /** Known to be no VMM, and not its turn to be looked at again. */
-  skips(pid: number): boolean {
+  /** True for a process that is known to be no VMM and need not be checked again in this scan. */
+  canSkip(pid: number): boolean {
     return this.#others.get(pid)?.settled === true && (pid + this.#scans) % this.#turns !== 0;
   }
 
-  isStill(vm: Vm): boolean {
+  /** True if the VM's process is still the same. */
+  isStillRunning(vm: Vm): boolean {
     const stat = proc.readStat(this.#root, vm.pid);
     return stat !== undefined && stat.startTime === vm.startTime && !this.#hasEnded(vm.pid, stat);
   }
 
-  /** The VM of a process that had none yet. `ranVcpu`: it is one, whatever its name. */
+  /** The VM of a process that had none so far. `ranVcpu`: a thread of it ran a vCPU, so it is a VM even if no rule knows it. */
   identify(pid: number, ranVcpu: boolean): NewVm | undefined {
     const stat = proc.readStat(this.#root, pid);
     if (stat === undefined) return undefined;
@@ -68,12 +72,12 @@ export class Processes {
       return undefined;
     }
     this.#others.delete(pid);
-    this.#helpers.delete(pid);
+    this.#kernelThreads.delete(pid);
     if (stat.kernel) {
-      if (vmPidOfKernelThread(stat.comm) > 0) this.#helpers.set(pid, stat);
+      if (vmPidOfKernelThread(stat.comm) > 0) this.#kernelThreads.set(pid, stat);
     } else if (!this.#hasEnded(pid, stat) && (ranVcpu || this.#looksLikeVmm(pid, stat))) {
       const process = proc.readProcess(this.#root, pid, stat);
-      if (process === undefined) return undefined; // it is changing just now: next time
+      if (process === undefined) return undefined; // It changed while it was read: the next scan checks it again.
       const vm = vmOf(process, ranVcpu);
       if (vm !== undefined) return { vm, parent: ranVcpu ? 0 : stat.parent };
     }
@@ -83,15 +87,15 @@ export class Processes {
 
   forgetVanished(pids: ReadonlySet<number>): void {
     for (const pid of this.#others.keys()) if (!pids.has(pid)) this.#others.delete(pid);
-    for (const tid of this.#helpers.keys()) if (!pids.has(tid)) this.#helpers.delete(tid);
+    for (const tid of this.#kernelThreads.keys()) if (!pids.has(tid)) this.#kernelThreads.delete(tid);
   }
 
-  /** The first question to each process of the host, so it costs one read only. */
+  /** Asked for every process of the host, so it reads one file only. */
   #looksLikeVmm(pid: number, { comm }: proc.Stat): boolean {
     return identifyVmm(proc.readArgs(this.#root, pid), comm) !== undefined;
   }
 
-  /** A process whose first thread has ended lives on in the others. */
+  /** A process whose main thread has ended lives on in its other threads. */
   #hasEnded(pid: number, stat: proc.Stat): boolean {
     return stat.dead && (proc.threadIds(this.#root, pid)?.length ?? 0) <= 1;
   }
