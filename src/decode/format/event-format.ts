@@ -77,7 +77,7 @@ const MAX_DECLARATION_LENGTH = 200;
 
 /** Parses an event's `format` file. */
 export function parseEventFormat(text: string): EventFormat | FormatProblem {
-  if (text.length > MAX_LENGTH) return { problem: `event format: ${text.length} characters are too many` };
+  if (text.length > MAX_LENGTH) return { problem: `event format: ${text.length} characters, more than ${MAX_LENGTH}` };
   const name = /^name:[ \t]*(\S+)[ \t\r]*$/m.exec(text)?.[1];
   if (name === undefined) return { problem: 'event format: no "name:" line' };
   const id = Number(/^ID:[ \t]*(\d+)[ \t\r]*$/m.exec(text)?.[1]);
@@ -91,7 +91,7 @@ export function parseEventFormat(text: string): EventFormat | FormatProblem {
 
 /** Parses `events/header_page`. */
 export function parsePageHeader(text: string): PageHeader | FormatProblem {
-  if (text.length > MAX_LENGTH) return { problem: `header_page: ${text.length} characters are too many` };
+  if (text.length > MAX_LENGTH) return { problem: `header_page: ${text.length} characters, more than ${MAX_LENGTH}` };
   const fields = parseFields(text);
   if ('problem' in fields) return { problem: `header_page: ${fields.problem}` };
   const timestamp = findField(fields, 'timestamp');

@@ -1,72 +1,74 @@
 import type { PageIndex } from './page-index.js';
 
-/** Threads that are remembered though they are on no page: as many as a large host runs at a time. */
-const MOST_THREADS = 4096;
+/** Threads to remember that are on no page. A large host runs as many at a time. */
+const MAX_THREADS = 4096;
 
 /**
- * The pages of all CPUs that are being read at the same time.
+ * The pages of all CPUs that are read at the same time, one for each CPU.
  *
- *   cpu 0   ├─ 7, 9 ───────────┤          thread 7 is on both: by turns, event by event
+ *   cpu 0   ├─ 7, 9 ───────────┤          thread 7 is on two pages: their events are merged one by one
  *   cpu 1        ├─ 7 ──────────────┤
- *   cpu 2   ├─ 12 ──────────┤             nobody else's: at once, as far as all pages reach
- *                           ▲ horizon
+ *   cpu 2   ├─ 12 ──────────┤             thread 12 is on this page alone: its events up to the horizon
+ *                           ▲ horizon     are delivered at once
  *
- * Events must be delivered in the order in which they happened to each thread, and a thread moves between CPUs. But most stay where they are,
- * at least for the time of a page: then the order among CPUs does not matter, and to bring it about costs as much as to decode.
+ * The events of a thread have to be delivered in the order in which they happened, and a thread moves between CPUs.
+ * Most threads stay on one CPU for the time of a page, though. Then the order among CPUs does not matter; merging the
+ * events of such pages one by one would cost as much as decoding them.
  */
 export class OpenPages {
   readonly #open: PageIndex[] = [];
-  /** Thread -> on how many pages it is. */
-  readonly #pages = new Map<number, number>();
-  #mixed = 0;
-  /** Until the pages change. */
-  #horizonNs = Number.NaN;
+  /** Thread -> the number of open pages that it is on. */
+  readonly #pageCounts = new Map<number, number>();
+  /** Open pages that may concern any thread. */
+  #anyThreadPages = 0;
+  /** The earliest end of an open page; NaN if it has to be computed. */
+  #earliestEndNs = Number.NaN;
 
   open(page: PageIndex): void {
     this.#open.push(page);
-    if (page.mixed) this.#mixed++;
-    for (const tid of page.tids) this.#pages.set(tid, this.#pagesOf(tid) + 1);
+    if (page.anyThread) this.#anyThreadPages++;
+    for (const tid of page.tids) this.#pageCounts.set(tid, this.#pageCountOf(tid) + 1);
     this.#changed();
   }
 
   close(page: PageIndex): void {
-    const place = this.#open.indexOf(page);
-    if (place < 0) return;
-    this.#open[place] = this.#open[this.#open.length - 1] as PageIndex;
+    const index = this.#open.indexOf(page);
+    if (index < 0) return;
+    this.#open[index] = this.#open[this.#open.length - 1] as PageIndex;
     this.#open.pop();
-    if (page.mixed) this.#mixed--;
-    for (const tid of page.tids) this.#pages.set(tid, this.#pagesOf(tid) - 1);
-    if (this.#pages.size > MOST_THREADS) this.#forgetThreads();
+    if (page.anyThread) this.#anyThreadPages--;
+    for (const tid of page.tids) this.#pageCounts.set(tid, this.#pageCountOf(tid) - 1);
+    if (this.#pageCounts.size > MAX_THREADS) this.#forgetThreads();
     this.#changed();
   }
 
-  /** Up to this time the page's events may be delivered without asking for those of others; -Infinity where they may not. */
+  /** The time up to which the page's events can be delivered without merging them with other pages; -Infinity: none. */
   horizonNs(page: PageIndex): number {
-    page.isAlone ??= this.#isAlone(page);
-    if (this.#mixed > 0 || !page.isAlone) return Number.NEGATIVE_INFINITY;
-    if (Number.isNaN(this.#horizonNs)) {
-      this.#horizonNs = Number.POSITIVE_INFINITY;
-      for (const { endNs } of this.#open) if (endNs < this.#horizonNs) this.#horizonNs = endNs;
+    page.isIndependent ??= this.#isIndependent(page);
+    if (this.#anyThreadPages > 0 || !page.isIndependent) return Number.NEGATIVE_INFINITY;
+    if (Number.isNaN(this.#earliestEndNs)) {
+      this.#earliestEndNs = Number.POSITIVE_INFINITY;
+      for (const { endNs } of this.#open) if (endNs < this.#earliestEndNs) this.#earliestEndNs = endNs;
     }
-    return this.#horizonNs;
+    return this.#earliestEndNs;
   }
 
-  #isAlone({ tids }: PageIndex): boolean {
-    for (const tid of tids) if (this.#pagesOf(tid) > 1) return false;
+  #isIndependent({ tids }: PageIndex): boolean {
+    for (const tid of tids) if (this.#pageCountOf(tid) > 1) return false;
     return true;
   }
 
-  #pagesOf(tid: number): number {
-    return this.#pages.get(tid) ?? 0;
+  #pageCountOf(tid: number): number {
+    return this.#pageCounts.get(tid) ?? 0;
   }
 
   #changed(): void {
-    this.#horizonNs = Number.NaN;
-    for (const page of this.#open) page.isAlone = undefined;
+    this.#earliestEndNs = Number.NaN;
+    for (const page of this.#open) page.isIndependent = undefined;
   }
 
-  /** Those that are on no page: not one by one, as most come again with the next page. */
+  /** Forgets all threads that are on no page. Rare, because most of them are on the next page again. */
   #forgetThreads(): void {
-    for (const [tid, pages] of this.#pages) if (pages === 0) this.#pages.delete(tid);
+    for (const [tid, count] of this.#pageCounts) if (count === 0) this.#pageCounts.delete(tid);
   }
 }

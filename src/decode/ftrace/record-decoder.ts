@@ -1,9 +1,3 @@
-/**
- * One record of the ring buffer -> the sink: which event it is, whose, and what it says. Shared by all CPUs of a host.
- *
- * A record's payload begins with the fields that all events have in common; `common_type` is the ID of the event's
- * format file. What follows is read for the events of kvm/events.ts and for markers; all others count as tracepoints. Bound once to the formats of the kernel that wrote the records; nothing is allocated per event here.
- */
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import type { EventFormat, EventFormats, PageHeader } from '../format/event-format.js';
 import type { RecordPage, RecordReader } from '../format/record-reader.js';
@@ -12,7 +6,7 @@ import { MARKER_EVENT, MARKER_NAME, marker } from './marker.js';
 import { OpenPages } from './open-pages.js';
 import type { CommonFields, Records } from './page-index.js';
 
-/** struct trace_entry, include/linux/trace_events.h: where they are when there is no format at all. */
+/** Fields of struct trace_entry (include/linux/trace_events.h). Their offsets are used if there is no format at all. */
 const COMMON_TYPE = { name: 'common_type', offset: 0, size: 2 };
 const COMMON_PID = { name: 'common_pid', offset: 4, size: 4 };
 
@@ -20,25 +14,33 @@ export interface RecordDecoderOptions {
   readonly formats: EventFormats;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
-  /** Whether the trace clock counts nanoseconds; false for `counter`, `x86-tsc`, `uptime`. Default: true. */
+  /** True, the default, if the trace clock counts nanoseconds. False for `counter`, `x86-tsc`, `uptime`. */
   readonly clockNs?: boolean;
 }
 
+/**
+ * Decodes records of the ring buffers of all CPUs and reports them to a sink.
+ *
+ * A record's payload begins with the fields that all events have in common; `common_type` is the ID in the event's
+ * format file. The fields behind them are read for the events of kvm/events.ts and for markers. Any other event counts
+ * as a tracepoint. The decoder is bound once to the formats of the kernel that wrote the records and allocates nothing
+ * per event.
+ */
 export class RecordDecoder {
   readonly pageHeader: PageHeader;
   readonly bigEndian: boolean;
   readonly clockNs: boolean;
   readonly sink: TraceSink;
   readonly commonFields: CommonFields;
-  /** Of all CPUs. */
+  /** The open pages of all CPUs. */
   readonly openPages = new OpenPages();
   readonly #littleEndian: boolean;
   readonly #typeOffset: number;
   readonly #pidOffset: number;
   readonly #commonEnd: number;
-  /** By event ID: id of the tracepoint's name, -1 where no format describes it. */
+  /** Event ID -> id of the tracepoint's name, -1 if no format describes the event. */
   readonly #names = new Int32Array(0x10000).fill(-1);
-  /** By event ID: who reads it. */
+  /** Event ID -> reader of the event's own fields. */
   readonly #readers: (RecordReader | undefined)[];
 
   constructor({ formats, vocabulary, sink, clockNs = true }: RecordDecoderOptions) {
@@ -55,7 +57,7 @@ export class RecordDecoder {
       littleEndian: this.#littleEndian,
       typeOffset: this.#typeOffset,
       pidOffset: this.#pidOffset,
-      // QEMU's markers tell of devices, which all vCPUs of a VM use.
+      // QEMU's markers concern devices, which all vCPUs of a VM use.
       markerId: events.find(({ name }) => name === MARKER_EVENT)?.id ?? -1,
     };
     const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
@@ -68,9 +70,9 @@ export class RecordDecoder {
     }
   }
 
-  /** Report the records `[first, last)` of `page`, in their order. Their times go to the sink as they are. */
+  /** Reports the records `[first, last)` of `page`, in their order. */
   decode(page: RecordPage, { starts, ends, timesNs }: Records, first: number, last: number, cpu: number): void {
-    // Whatever is read for each record stands in a local variable: calls in between make fields be read anew.
+    // Fields used for every record are copied to local variables, because V8 reads a field again after each call.
     const { view } = page;
     const { sink, clockNs } = this;
     const littleEndian = this.#littleEndian;
@@ -105,7 +107,10 @@ export class RecordDecoder {
   }
 }
 
-/** The common fields are the same for all events of a kernel, so the first that has it will do. */
+/**
+ * The offset of a common field. It is the same for all events of a kernel, so the first event that has the field is
+ * used.
+ */
 function commonOffset(events: readonly EventFormat[], common: typeof COMMON_TYPE): number {
   for (const { fields } of events) {
     const field = fields.find(({ name, size }) => name === common.name && size === common.size);

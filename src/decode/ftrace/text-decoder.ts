@@ -1,5 +1,5 @@
 /**
- * ftrace as text: `trace_pipe`, `trace`, `trace-cmd report`, `perf script`, live or saved.
+ * The text forms of ftrace: `trace_pipe`, `trace`, `trace-cmd report` and `perf script`, live or saved.
  *
  *   # tracer: nop                                                                       comment
  *          CPU 0/KVM-7550    (   7544) [000] .....  2575.767: kvm_userspace_exit: reason KVM_EXIT_IO (2)
@@ -7,8 +7,8 @@
  *   CPU:1 [LOST 1472 EVENTS]                                                            trace_pipe, `trace`
  *   CPU:1 [1472 EVENTS DROPPED]                                                         trace-cmd report
  *
- * Source: kernel/trace/trace_output.c and trace.c (Linux 6.18); line headers are read by ftrace-line.ts, the
- * events' own text by kvm/ and marker.ts.
+ * Source: kernel/trace/trace_output.c and trace.c (Linux 6.18). ftrace-line.ts parses the headers of lines; the files
+ * of kvm/ and marker.ts scan the events' own text.
  */
 
 import { latin1 } from '../../trace/names.js';
@@ -34,9 +34,9 @@ export class FtraceTextDecoder {
   readonly #lines: LineSplitter;
   readonly #line = new FtraceLine();
   readonly #marker: number;
-  /** By tracepoint id. */
+  /** Scanners by tracepoint id. */
   readonly #scanners: (TextScanner | undefined)[] = [];
-  /** By tid: what was said of this thread, to say it once. */
+  /** The threads that were reported to the sink, by tid. */
   readonly #threads = new Map<number, SeenThread>();
   #rawLines = 0;
   #bareLines = 0;
@@ -53,10 +53,10 @@ export class FtraceTextDecoder {
     for (const [name, { text }] of EVENT_FORMS)
       this.#scanners[vocabulary.tracepoints.id(name)] = text({ vocabulary, sink });
     this.#lines = new LineSplitter(
-      (bytes, start, end) => this.#decode(bytes, start, end),
+      (bytes, start, end) => this.#decodeLine(bytes, start, end),
       () => sink.malformed('line-too-long'),
       undefined,
-      (bytes, start, end) => this.#decodeLast(bytes, start, end),
+      (bytes, start, end) => this.#decodeLastLine(bytes, start, end),
     );
   }
 
@@ -64,32 +64,32 @@ export class FtraceTextDecoder {
     this.#lines.push(chunk);
   }
 
-  /** The input is over: the rest without a newline is decoded if it is whole. */
+  /** Ends the input. A last line without a line end is decoded if its header is complete. */
   end(): void {
     this.#lines.end();
   }
 
-  /** Lines that the option `raw` left without names and text: `175 0 13163980362 type: 1380`. */
+  /** The number of lines written with the option `raw`, without names and text: `175 0 13163980362 type: 1380`. */
   get rawLines(): number {
     return this.#rawLines;
   }
 
-  /** Lines that the option `nocontext-info` left without thread, CPU and time. */
+  /** The number of lines written with the option `nocontext-info`, without thread, CPU and time. */
   get bareLines(): number {
     return this.#bareLines;
   }
 
-  #decode(bytes: Uint8Array, start: number, end: number): void {
+  #decodeLine(bytes: Uint8Array, start: number, end: number): void {
     if (start === end || bytes[start] === COMMENT) return;
     const line = this.#line;
     if (line.parse(bytes, start, end)) {
-      this.#thread(bytes, line);
-      this.#event(bytes, end, line);
+      this.#reportThread(bytes, line);
+      this.#decodeEvent(bytes, end, line);
     } else if (startsWith(bytes, start, end, CPU_LINE)) {
-      this.#lost(bytes, start, end);
+      this.#reportLoss(bytes, start, end);
     } else if (line.parseBare(bytes, start, end) && this.#isKnown(bytes, line)) {
       this.#bareLines++;
-      this.#event(bytes, end, line);
+      this.#decodeEvent(bytes, end, line);
     } else if (isRaw(bytes, start, end)) {
       this.#rawLines++;
     } else {
@@ -97,23 +97,23 @@ export class FtraceTextDecoder {
     }
   }
 
-  #decodeLast(bytes: Uint8Array, start: number, end: number): void {
+  #decodeLastLine(bytes: Uint8Array, start: number, end: number): void {
     if (start === end || bytes[start] === COMMENT) return;
-    if (this.#line.parse(bytes, start, end)) this.#decode(bytes, start, end);
+    if (this.#line.parse(bytes, start, end)) this.#decodeLine(bytes, start, end);
     else this.#sink.malformed('truncated');
   }
 
-  #event(bytes: Uint8Array, end: number, line: FtraceLine): void {
+  #decodeEvent(bytes: Uint8Array, end: number, line: FtraceLine): void {
     const { tracepoints } = this.#vocabulary;
     let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
-    if (name < 0) name = this.#learn(bytes, end, line);
+    if (name < 0) name = this.#addName(bytes, end, line);
     this.#sink.tracepoint(line.timeNs, line.cpu, line.tid, name);
     const scan = this.#scanners[name];
     if (scan !== undefined && !scan(bytes, end, line)) this.#sink.malformed('arguments');
   }
 
-  /** First sight of an event's name. A symbol that no one knows is a marker if QEMU's text follows. */
-  #learn(bytes: Uint8Array, end: number, line: FtraceLine): number {
+  /** Adds an event name that was not seen before. An unknown name in front of a QEMU event stands for a marker. */
+  #addName(bytes: Uint8Array, end: number, line: FtraceLine): number {
     const { tracepoints } = this.#vocabulary;
     const { eventStart, eventEnd } = line;
     if (!isQemuMarker(bytes, end, line)) return tracepoints.intern(bytes, eventStart, eventEnd);
@@ -121,7 +121,7 @@ export class FtraceTextDecoder {
     return this.#marker;
   }
 
-  #thread(bytes: Uint8Array, line: FtraceLine): void {
+  #reportThread(bytes: Uint8Array, line: FtraceLine): void {
     const seen = this.#threads.get(line.tid);
     const length = line.commEnd - line.commStart;
     if (seen !== undefined && seen.tgid === line.tgid && seen.length === length) {
@@ -135,8 +135,8 @@ export class FtraceTextDecoder {
     this.#sink.thread(line.tid, line.tgid, unnamed ? '' : latin1(bytes, line.commStart, line.commEnd));
   }
 
-  /** `CPU:0 [LOST 7025 EVENTS]`; without a number the kernel does not know how many. */
-  #lost(bytes: Uint8Array, start: number, end: number): void {
+  /** `CPU:0 [LOST 7025 EVENTS]`, or `CPU:0 [LOST EVENTS]` if the kernel does not know the number. */
+  #reportLoss(bytes: Uint8Array, start: number, end: number): void {
     const cpuStart = start + CPU_LINE.length;
     const open = skipSpaces(bytes, skipDigits(bytes, cpuStart, end), end);
     let at = open + 1;
@@ -157,11 +157,12 @@ export class FtraceTextDecoder {
 }
 
 const KVM_PREFIX = ascii('kvm_');
-/** Far more CPUs than a kernel can have: a larger number is damage. */
+/** More CPUs than a kernel can have. A line with a larger number is malformed. */
 const MAX_CPU = 0xffff;
-/** A host has 4 million thread ids at most; a recording that names more than this many is not worth remembering them. */
+/** Limits the memory for thread names. */
 const MAX_THREADS = 65536;
 
+/** Enough of a thread's name to see that it changed. */
 interface SeenThread {
   tgid: number;
   length: number;
@@ -169,6 +170,7 @@ interface SeenThread {
   last: number | undefined;
 }
 
+/** True for a line that was written with the option `raw`. */
 function isRaw(bytes: Uint8Array, start: number, end: number): boolean {
   let at = start;
   for (let field = 0; field < 3; field++) {
@@ -179,7 +181,7 @@ function isRaw(bytes: Uint8Array, start: number, end: number): boolean {
   return startsWith(bytes, at, end, RAW_TYPE);
 }
 
-/** Whether a first chunk reads like one of the text forms above: any line with a header, or the kernel's own heading. */
+/** True if a first chunk looks like one of the text forms: it has a line with a header, or the kernel's own heading. */
 export function looksLikeFtraceText(head: Uint8Array): boolean {
   const line = new FtraceLine();
   let start = 0;
@@ -189,7 +191,7 @@ export function looksLikeFtraceText(head: Uint8Array): boolean {
     if (startsWith(head, start, end, TRACER)) return true;
     if (
       head[start] !== COMMENT &&
-      (line.parse(head, start, end) || isRaw(head, start, end) || isBareExit(head, start, end))
+      (line.parse(head, start, end) || isRaw(head, start, end) || isBareKvmEvent(head, start, end))
     )
       return true;
     if (startsWith(head, start, end, CPU_LINE) && latin1(head, start, end).includes('EVENTS')) return true;
@@ -200,6 +202,7 @@ export function looksLikeFtraceText(head: Uint8Array): boolean {
 
 const TRACER = ascii('# tracer:');
 
-function isBareExit(bytes: Uint8Array, start: number, end: number): boolean {
+/** True for a KVM event that was written with the option `nocontext-info`. */
+function isBareKvmEvent(bytes: Uint8Array, start: number, end: number): boolean {
   return startsWith(bytes, start, end, KVM_PREFIX) && bytes[skipWord(bytes, start, end) - 1] === COLON;
 }
