@@ -8,10 +8,10 @@ import type { QemuCounts } from '../count/qemu/qemu-counts.js';
 import type { QemuBackend } from '../count/qemu-views.js';
 import { QemuLogDecoder } from '../decode/qemu/log-decoder.js';
 import type { TraceEvents } from '../decode/qemu/trace-events.js';
-import { FollowFiles } from '../source/files/follow-files.js';
-import type { InodeReader } from '../source/files/followed-file.js';
-import { logEnd, TailReader } from '../source/files/log-follower.js';
-import { SimpleReader } from '../source/files/simple-follower.js';
+import type { FileFollower } from '../source/files/file-follower.js';
+import { LogFollower, logEnd } from '../source/files/log-follower.js';
+import { PatternFollower } from '../source/files/pattern-follower.js';
+import { SimpleTraceFollower } from '../source/files/simple-trace-follower.js';
 import { findTraceEvents, readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { log } from '../system/log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
@@ -51,7 +51,7 @@ export class QemuFeed {
   readonly #inventory: Inventory;
   readonly #traceEvents: TraceEvents | undefined;
   readonly #knownEvents: ReadonlySet<string> | undefined;
-  readonly #follows: { readonly files: FollowFiles; readonly source: SourceCounts }[] = [];
+  readonly #follows: { readonly files: PatternFollower; readonly source: SourceCounts }[] = [];
   readonly #files = new Map<string, File>();
   #timer: NodeJS.Timeout | undefined;
   #openersMs = Number.NEGATIVE_INFINITY;
@@ -102,13 +102,13 @@ export class QemuFeed {
   #follow(
     backend: QemuBackend,
     patterns: readonly string[],
-    read: (file: File, fd: number, fromEnd: boolean, nowMs: number) => InodeReader,
+    read: (file: File, fd: number, fromEnd: boolean, nowMs: number) => FileFollower,
   ): void {
     if (patterns.length === 0) return;
     const source = this.#ledger.qemuBackend(backend);
-    const files = new FollowFiles({
+    const files = new PatternFollower({
       patterns,
-      read: (path, fd, fromEnd, nowMs) => read(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
+      follow: (path, fd, fromEnd, nowMs) => read(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
       onProblem: (message) => log('warn', `following QEMU's traces (${backend})`, { err: message }),
       onNew: (path) => log('info', `following a QEMU trace (${backend})`, { file: path }),
       onGone: (path) => {
@@ -135,7 +135,7 @@ export class QemuFeed {
     return file;
   }
 
-  #readLog({ counts }: File, fd: number, fromEnd: boolean, nowMs: number): InodeReader {
+  #readLog({ counts }: File, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
     const options = this.#knownEvents ? { knownEvents: this.#knownEvents } : {};
     const decoder = new QemuLogDecoder(this.#ledger.vocabulary, counts, options);
     const bytes = {
@@ -147,10 +147,10 @@ export class QemuFeed {
       end: () => decoder.end(),
       lost: () => counts.lost(-1, UNKNOWN_LOSS),
     };
-    return new TailReader(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
+    return new LogFollower(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
   }
 
-  #readSimple({ path, counts }: File, fd: number, fromEnd: boolean, nowMs: number): InodeReader {
+  #readSimple({ path, counts }: File, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
     const options = {
       vocabulary: this.#ledger.vocabulary,
       sink: counts,
@@ -158,7 +158,7 @@ export class QemuFeed {
       fromEnd,
       onProblem: (problem: string) => log('warn', 'a simple trace that cannot be read', { err: `${path}: ${problem}` }),
     };
-    return new SimpleReader(fd, options, nowMs);
+    return new SimpleTraceFollower(fd, options, nowMs);
   }
 
   #foundTraceEvents(path: string): TraceEvents | undefined {
@@ -200,6 +200,6 @@ export class QemuFeed {
   }
 }
 
-function sayNothingYet(files: FollowFiles): void {
+function sayNothingYet(files: PatternFollower): void {
   if (files.ids().size === 0) log('warn', 'no QEMU trace to follow yet', { err: 'no file matches; waiting for one' });
 }

@@ -74,7 +74,7 @@ test('check sees that a copy of tracefs is not one, and leaves nothing in it', (
   mkdirSync(join(folder, 'events/kvm/kvm_userspace_exit'));
   const { status, lines } = check('--path.tracefs', folder);
   assert.equal(status, 2);
-  assert.match(lines.get('tracefs')?.text ?? '', /not a tracefs that is alive/);
+  assert.match(lines.get('tracefs')?.text ?? '', /not a mounted tracefs/);
   assert.deepEqual(lines.get('kvm events'), { level: 'ok', text: 'kvm_exit, kvm_userspace_exit' });
   assert.match(lines.get('ring buffers')?.text ?? '', /no header_page there.*text is read instead/);
   mkdirSync(join(folder, 'instances'));

@@ -63,7 +63,8 @@ const REQUIRED_RIGHTS: readonly RequiredRight[] = [
   {
     without: 'uid 0',
     prefix: () => ['setpriv', `--reuid=${OTHER_USER}`, `--regid=${OTHER_USER}`, '--clear-groups'],
-    message: 'tracefs is not mounted, or not for this user to see; as root: mount -t tracefs nodev /sys/kernel/tracing',
+    message:
+      'tracefs is not mounted, or this user cannot see it; run as root: mount -t tracefs nodev /sys/kernel/tracing',
   },
   {
     without: 'a writable tracefs',
@@ -78,7 +79,7 @@ const REQUIRED_RIGHTS: readonly RequiredRight[] = [
     without: 'any tracefs',
     prefix: () => inOwnMounts('mount -t tmpfs none /sys/kernel', ...asRoot()),
     message:
-      "tracefs is not mounted and cannot be: mount -t tracefs nodev /sys/kernel/tracing failed; a container needs the host's bound to that place, the kernel CONFIG_TRACING, and lockdown refuses it",
+      "tracefs is not mounted and cannot be: mount -t tracefs nodev /sys/kernel/tracing failed; in a container, mount the host's tracefs there; the kernel needs CONFIG_TRACING, and lockdown refuses tracefs",
   },
   {
     // A folder of another user refuses uid 0 with EACCES, as a security module would.

@@ -7,7 +7,8 @@
  *   2026-11-23T00:55:58.699146Z kvm_run_exit ...              later, for every message (util/log.c); no thread id
  *   2026-11-23T00:55:58.699146Z (11225) kvm_run_exit ...      proposed on the list in 2025
  *
- * Source: scripts/tracetool/backend/log.py, util/log.c. The thread id is the one inside QEMU's pid namespace. Times are UTC.
+ * Source: scripts/tracetool/backend/log.py, util/log.c. The thread id is the one inside QEMU's pid namespace. Times are
+ * UTC.
  */
 import { isDigit, SPACE, skipDigits, startsWith } from '../text/bytes.js';
 

@@ -15,8 +15,8 @@
  *   4  (QEMU 2.9 at the latest) each mapping or record follows a u64: 0 mapping, 1 record; mappings name the numbers,
  *      mostly at the beginning of the file
  * An argument is a u64; a string is a u32 length and its bytes. Event 0xfffffffffffffffe counts dropped events (a u64).
- * Time is the monotonic clock of the host. The arguments of kvm_run_exit are decoded here, those of some other events by
- * event-details.ts; the rest are ignored.
+ * Time is the monotonic clock of the host. The arguments of kvm_run_exit are decoded here, those of some other events
+ * by event-details.ts; the rest are ignored.
  *
  * Refused (see {@link QemuSimpleDecoder.problem}): version 0, unknown versions, big-endian files.
  *

@@ -1,22 +1,24 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { errnoOf } from '../../system/errors.js';
 
 /** Characters that make a part of a path a pattern. */
-const MAGIC = /[*?[]/;
+const WILDCARDS = /[*?[]/;
 
 /**
- * Paths that a shell's pattern names: `*`, `?` and `[a-z]` within each part. As in a shell, a leading dot must be
- * spelled out. A path without a pattern is given as it is, there or not. What can't be listed is told to `onError`.
+ * The paths that match a shell pattern: `*`, `?` and `[a-z]` within each part. As in a shell, a leading dot must be
+ * written out. A path without wildcards is returned as it is, whether it exists or not.
+ * @param onError called for each folder that cannot be listed
  */
 export function expandGlob(pattern: string, onError: (path: string, error: unknown) => void = () => {}): string[] {
   const parts = pattern.split('/');
   let paths = [pattern.startsWith('/') ? '/' : ''];
   for (const part of parts) {
     if (part === '') continue;
-    if (MAGIC.test(part)) paths = paths.flatMap((folder) => matching(folder, part, onError));
+    if (WILDCARDS.test(part)) paths = paths.flatMap((folder) => matching(folder, part, onError));
     else paths = paths.map((folder) => join(folder, part));
   }
-  return MAGIC.test(pattern) ? paths.filter((path) => existsSync(path)) : paths;
+  return WILDCARDS.test(pattern) ? paths.filter((path) => existsSync(path)) : paths;
 }
 
 function matching(folder: string, part: string, onError: (path: string, error: unknown) => void): string[] {
@@ -27,13 +29,12 @@ function matching(folder: string, part: string, onError: (path: string, error: u
       .sort()
       .map((name) => join(folder, name));
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : '';
-    if (code !== 'ENOTDIR') onError(folder, error);
+    if (errnoOf(error) !== 'ENOTDIR') onError(folder, error);
     return [];
   }
 }
 
-/** The pattern for a whole word. */
+/** A regular expression that matches a word if the pattern matches all of it. */
 export function globRegex(pattern: string): RegExp {
   const source = pattern.replaceAll(/\[(!?)([^\]]+)\]|[\s\S]/g, (token, not: string | undefined, set: string) => {
     if (not !== undefined) return `[${not === '' ? '' : '^'}${set.replaceAll(/[\\^[]/g, '\\$&')}]`;

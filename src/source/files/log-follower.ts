@@ -1,55 +1,57 @@
 /**
- * One log file, followed with the `tail` package behind a guard.
+ * Follows one log file with the `tail` package, whose weaknesses it works around.
  *
- * `tail` 2.2.6 alone loses half of a busy log at a rename, throws where the file is missing, stops for good where it
- * vanishes, reads ranges BY NAME (after a rename: of the wrong file), splits lines without a limit, and is woken per
- * write: 64 % of a CPU at 50,000 lines/s. So:
+ * `tail` 2.2.6 alone loses half of a busy log at a rename, throws if the file does not exist, stops for good if it
+ * vanishes, reads ranges BY NAME (after a rename: of the wrong file), splits lines without a limit, and is woken for
+ * each write: 64 % of a CPU at 50,000 lines/s. So:
  *
- *   by name             it gets `/proc/self/fd/N`, our own descriptor: the same file under whatever name, also deleted
- *   woken per write     its watching is switched off; the guard calls its `change()` on a tick: stat, then read what is new
- *   lines               separator null, latin1: chunks of bytes, no half characters; our LineSplitter bounds lines
- *   one range at a time the next is asked for when the last was delivered, so the guard always knows how far it is
- *   a range in vain     read error, or a file truncated meanwhile: that Tail is left, a new one goes on at the known position
- *   truncation          the size fell below what was read: start anew at 0, and say that something may be lost
+ *   name               `tail` gets `/proc/self/fd/N`, our own descriptor: the same file under any name, and when deleted
+ *   wake-ups           its watching is off; the follower calls its `change()` on a timer, after a stat shows new bytes
+ *   lines              no separator, latin1: chunks of bytes without half characters; our LineSplitter bounds lines
+ *   ranges             the next is requested when the last was delivered, so the follower always knows the position
+ *   a failed range     read error, or the file was truncated meanwhile: a new Tail continues at the known position
+ *   truncation         the size is below the position: start again at 0, and report an unknown loss
  *
- * What nobody can see: a file that is truncated and outgrows its old size between two ticks; then the old position is
- * read on. And what is written between a tick and the truncation is lost, whoever reads: under load there is a tick
- * every 10 ms.
+ * Two losses cannot be seen. A file that is truncated and outgrows its old size between two polls is read on at the old
+ * position. Bytes written between a poll and the truncation are lost to every reader; under load there is a poll every
+ * 10 ms.
  *
- * Measured with Node.js 20 on 2 CPUs, 50,000 lines of 66 bytes a second, one write a line
- * (test/source/files/follow-logs.test.ts repeats it): renamed every 1.5 s, 499,852 of 499,852 lines; copytruncate, 729
- * of 274,763 lost, about what `tail` by itself loses; 18 % of a CPU, the decoding with it.
+ * Measured with Node.js 20 on 2 CPUs, 50,000 lines of 66 bytes a second, one write per line (repeated by
+ * test/source/files/follow-logs.test.ts): renamed every 1.5 s, 499,852 of 499,852 lines; copytruncate, 729 of 274,763
+ * lines lost, about as many as `tail` by itself; 18 % of a CPU, decoding included.
  */
 import { fstatSync, readSync } from 'node:fs';
 import { Tail } from 'tail';
-import type { FollowedBytes, InodeReader } from './followed-file.js';
+import type { ByteSink, FileFollower } from './file-follower.js';
 
-/** What `tail` has but its typings do not say. */
-interface TailInside {
+/** Members of `tail` that its type definitions leave out. */
+interface TailInternals {
   currentCursorPos: number;
   change(): void;
 }
 
-/** No data of a range for so long: it will not come. */
+/** After this time without data, a requested range will not come. */
 const STALLED_MS = 3000;
 const NEWLINE = 0x0a;
-const LOOK_BACK = 65536;
+/** How far {@link logEnd} searches for the start of a line. */
+const MAX_LOOK_BACK = 65536;
 
-export class TailReader implements InodeReader {
+export class LogFollower implements FileFollower {
   readonly #fd: number;
-  readonly #bytes: FollowedBytes;
-  #tail: (Tail & TailInside) | undefined;
-  /** Delivered up to here; asked for up to there. */
+  readonly #sink: ByteSink;
+  #tail: (Tail & TailInternals) | undefined;
+  /** End of the bytes that were delivered. */
   #position: number;
-  #asked: number;
+  /** End of the bytes that were requested. */
+  #requested: number;
   #activeMs: number;
   bytesRead = 0;
 
-  constructor(fd: number, position: number, bytes: FollowedBytes, nowMs: number) {
+  constructor(fd: number, position: number, sink: ByteSink, nowMs: number) {
     this.#fd = fd;
-    this.#bytes = bytes;
+    this.#sink = sink;
     this.#position = position;
-    this.#asked = position;
+    this.#requested = position;
     this.#activeMs = nowMs;
   }
 
@@ -58,34 +60,34 @@ export class TailReader implements InodeReader {
   }
 
   get busy(): boolean {
-    return this.#position < this.#asked;
+    return this.#position < this.#requested;
   }
 
   poll(nowMs: number): void {
     const { size } = fstatSync(this.#fd);
-    if (size < this.#asked) this.#startAnew(nowMs);
-    if (this.#position < this.#asked) {
+    if (size < this.#requested) this.#restart(nowMs);
+    if (this.#position < this.#requested) {
       if (nowMs - this.#activeMs < STALLED_MS) return;
-      // Its range had less in it, or this process was held up. Where we are is known, so nothing is lost by asking
-      // again.
-      this.#leave();
+      // The range was shorter than requested, or this process was held up. The position is known, so requesting again
+      // loses nothing.
+      this.#abandonTail();
     }
     if (size === this.#position) return;
-    this.#tail ??= this.#open();
+    this.#tail ??= this.#openTail();
     this.#activeMs = nowMs;
     this.#tail.change();
-    this.#asked = this.#tail.currentCursorPos;
-    // Truncated just before its own look.
-    if (this.#asked < this.#position) this.#startAnew(nowMs);
+    this.#requested = this.#tail.currentCursorPos;
+    // `tail` found the file truncated after our stat.
+    if (this.#requested < this.#position) this.#restart(nowMs);
   }
 
   close(): void {
     this.#tail = undefined;
-    this.#bytes.end();
+    this.#sink.end();
   }
 
-  /** A Tail that is at our position and waits to be asked. What one that was left still reads is ignored. */
-  #open(): Tail & TailInside {
+  /** A Tail at our position that reads when told to. What an abandoned Tail still delivers is ignored. */
+  #openTail(): Tail & TailInternals {
     const path = `/proc/self/fd/${this.#fd}`;
     const tail = new Tail(path, {
       separator: null,
@@ -93,14 +95,14 @@ export class TailReader implements InodeReader {
       follow: false,
       useWatchFile: true,
       fsWatchOptions: { interval: 1 << 30, persistent: false },
-    }) as Tail & TailInside;
+    }) as Tail & TailInternals;
     tail.unwatch();
     tail.currentCursorPos = this.#position;
     tail.on('line', (text: string) => {
       if (tail === this.#tail) this.#deliver(Buffer.from(text, 'latin1'));
     });
     tail.on('error', () => {
-      if (tail === this.#tail) this.#leave();
+      if (tail === this.#tail) this.#abandonTail();
     });
     return tail;
   }
@@ -109,30 +111,27 @@ export class TailReader implements InodeReader {
     this.#position += bytes.length;
     this.bytesRead += bytes.length;
     this.#activeMs = performance.now();
-    this.#bytes.push(bytes);
+    this.#sink.push(bytes);
   }
 
-  #leave(): void {
+  #abandonTail(): void {
     this.#tail = undefined;
-    this.#asked = this.#position;
+    this.#requested = this.#position;
   }
 
-  #startAnew(nowMs: number): void {
+  #restart(nowMs: number): void {
     this.#position = 0;
-    this.#leave();
+    this.#abandonTail();
     this.#activeMs = nowMs;
-    this.#bytes.end();
-    this.#bytes.lost();
+    this.#sink.end();
+    this.#sink.lost();
   }
 }
 
-/**
- * Where to begin a log of which only what comes from now on matters: its end, or where the line that is being written
- * begins.
- */
+/** Position from which lines of a log are new: its end, or the start of a line that is still being written. */
 export function logEnd(fd: number): number {
   const { size } = fstatSync(fd);
-  const from = Math.max(0, size - LOOK_BACK);
+  const from = Math.max(0, size - MAX_LOOK_BACK);
   const last = Buffer.alloc(size - from);
   const length = readSync(fd, last, 0, last.length, from);
   const newline = last.subarray(0, length).lastIndexOf(NEWLINE);

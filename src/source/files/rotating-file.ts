@@ -1,43 +1,43 @@
-/**
- * A file by its name, through rotation: another file may take its place, and whoever writes may go on with the old one
- * for a while.
- */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
-import { AgentError, fileError } from '../../system/errors.js';
-import type { InodeReader } from './followed-file.js';
+import { AgentError, fileError, isGone } from '../../system/errors.js';
+import type { FileFollower } from './file-follower.js';
 
 export interface OpenFile {
   readonly fd: number;
-  /** Device and inode: which file it is, whatever its name. */
+  /** `device:inode`: identifies the file whatever its name. */
   readonly id: string;
-  readonly reader: InodeReader;
+  readonly follower: FileFollower;
 }
 
 export interface RotatingFileOptions {
   readonly path: string;
-  /** What is in the first file already was there before anyone was to count it. */
+  /** True if the content of the first file is not new and does not count. */
   readonly fromEnd: boolean;
-  readonly read: (fd: number, fromEnd: boolean, nowMs: number) => InodeReader;
-  /** Files that are read already, also under another name. */
-  readonly known: Map<string, OpenFile>;
+  readonly follow: (fd: number, fromEnd: boolean, nowMs: number) => FileFollower;
+  /** All open files by id, also those with other paths. Shared, so that no file is read under two names. */
+  readonly openFiles: Map<string, OpenFile>;
 }
 
-/** A file without its name is read on until nothing has come for so long. */
+/** A file that lost its name is closed after this time without new data. */
 const IDLE_MS = 30_000;
-/** As long as nobody writes to the file that took its place, it is kept much longer. */
-const IDLE_WITHOUT_HEIR_MS = 600_000;
+/** The same while the new file of that name is empty: the writer has not switched to it yet. */
+const IDLE_WITHOUT_SUCCESSOR_MS = 600_000;
 const MAX_OLD = 4;
 
+/**
+ * Follows a path through rotation: when another file takes the name, the old file is followed on, because its writer
+ * may not have switched to the new one yet.
+ */
 export class RotatingFile {
   readonly path: string;
   readonly #options: RotatingFileOptions;
   #current: OpenFile | undefined;
   /** Files that had this name before. */
   #old: OpenFile[] = [];
-  #gone = false;
+  #missing = false;
   #fromEnd: boolean;
-  /** The file that has the name now, but is read under another one. */
-  #others = '';
+  /** Id of the file that has the name now but is followed under another name; '' if there is none. */
+  #followedElsewhere = '';
 
   constructor(options: RotatingFileOptions) {
     this.path = options.path;
@@ -45,31 +45,31 @@ export class RotatingFile {
     this.#options = options;
   }
 
-  /** Which file has the name now, as far as it is read. */
+  /** `device:inode` of the file that has the name and is followed here; undefined if there is none. */
   get id(): string | undefined {
     return this.#current?.id;
   }
 
-  /** Nothing under this name, and nothing left to read of what had it. */
+  /** True if no file has this name and no file that had it is still followed. */
   get gone(): boolean {
-    return this.#gone && this.#current === undefined && this.#old.length === 0;
+    return this.#missing && this.#current === undefined && this.#old.length === 0;
   }
 
-  /** Of all that had the name, and are still read. */
+  /** Bytes delivered from all files that had the name and are still followed. */
   get bytesRead(): number {
-    return this.#all().reduce((sum, { reader }) => sum + reader.bytesRead, 0);
+    return this.#all().reduce((sum, { follower }) => sum + follower.bytesRead, 0);
   }
 
   get lastActiveMs(): number {
-    return Math.max(this.#current?.reader.activeMs ?? 0, ...this.#old.map(({ reader }) => reader.activeMs));
+    return Math.max(this.#current?.follower.activeMs ?? 0, ...this.#old.map(({ follower }) => follower.activeMs));
   }
 
-  /** @throws AgentError where the file is there but can't be read */
+  /** @throws AgentError if the file exists but cannot be read */
   poll(nowMs: number, deadlineMs: number): void {
-    // The old first: what they have was written before.
-    for (const { reader } of this.#old) reader.poll(nowMs, deadlineMs);
-    this.#current?.reader.poll(nowMs, deadlineMs);
-    this.#look(nowMs, deadlineMs);
+    // Old files first: their content is older.
+    for (const { follower } of this.#old) follower.poll(nowMs, deadlineMs);
+    this.#current?.follower.poll(nowMs, deadlineMs);
+    this.#checkName(nowMs, deadlineMs);
     this.#closeIdle(nowMs);
   }
 
@@ -83,31 +83,31 @@ export class RotatingFile {
     return this.#current === undefined ? this.#old : [...this.#old, this.#current];
   }
 
-  /** Whether the name means another file by now. */
-  #look(nowMs: number, deadlineMs: number): void {
+  /** Switches to the file that has the name now, if it is another one. */
+  #checkName(nowMs: number, deadlineMs: number): void {
     const stat = statSync(this.path, { throwIfNoEntry: false });
-    this.#gone = stat === undefined;
+    this.#missing = stat === undefined;
     if (stat === undefined) {
       this.#fromEnd = false;
-      this.#retire();
+      this.#retireCurrent();
       return;
     }
-    const id = `${stat.dev}:${stat.ino}`;
-    if (id === this.#current?.id || id === this.#others) return;
-    const back = this.#old.find((file) => file.id === id);
-    // Read under another name already, to its end: rotation brought it here.
-    this.#others = back === undefined && this.#options.known.has(id) ? id : '';
-    if (this.#others !== '') return;
-    this.#retire();
-    if (back === undefined) this.#current = this.#open(nowMs);
+    const id = idOf(stat);
+    if (id === this.#current?.id || id === this.#followedElsewhere) return;
+    const returned = this.#old.find((file) => file.id === id);
+    // Rotation gave this name to a file that is already followed under another name.
+    this.#followedElsewhere = returned === undefined && this.#options.openFiles.has(id) ? id : '';
+    if (this.#followedElsewhere !== '') return;
+    this.#retireCurrent();
+    if (returned === undefined) this.#current = this.#open(nowMs);
     else {
-      this.#old = this.#old.filter((file) => file !== back);
-      this.#current = back;
+      this.#old = this.#old.filter((file) => file !== returned);
+      this.#current = returned;
     }
-    this.#current?.reader.poll(nowMs, deadlineMs);
+    this.#current?.follower.poll(nowMs, deadlineMs);
   }
 
-  #retire(): void {
+  #retireCurrent(): void {
     if (this.#current === undefined) return;
     this.#old.push(this.#current);
     this.#current = undefined;
@@ -116,28 +116,28 @@ export class RotatingFile {
   #open(nowMs: number): OpenFile | undefined {
     let fd: number;
     try {
-      // A pipe that nobody writes to would keep us waiting.
+      // Non-blocking: otherwise opening a pipe that has no writer blocks.
       fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (isGone(error)) return undefined;
       throw fileError(this.path, error);
     }
     const stat = fstatSync(fd);
     if (!stat.isFile()) {
       closeSync(fd);
-      throw new AgentError(`${this.path}: not a regular file, so it can't be followed`);
+      throw new AgentError(`${this.path}: not a regular file, so it cannot be followed`);
     }
-    const file = { fd, id: `${stat.dev}:${stat.ino}`, reader: this.#options.read(fd, this.#fromEnd, nowMs) };
+    const file = { fd, id: idOf(stat), follower: this.#options.follow(fd, this.#fromEnd, nowMs) };
     this.#fromEnd = false;
-    this.#options.known.set(file.id, file);
+    this.#options.openFiles.set(file.id, file);
     return file;
   }
 
   #closeIdle(nowMs: number): void {
     if (this.#old.length === 0) return;
-    const heir = this.#current !== undefined && fstatSync(this.#current.fd).size > 0;
-    const limit = heir || this.#gone ? IDLE_MS : IDLE_WITHOUT_HEIR_MS;
-    const idle = this.#old.filter(({ reader }) => !reader.busy && nowMs - reader.activeMs > limit);
+    const hasSuccessor = this.#current !== undefined && fstatSync(this.#current.fd).size > 0;
+    const limitMs = hasSuccessor || this.#missing ? IDLE_MS : IDLE_WITHOUT_SUCCESSOR_MS;
+    const idle = this.#old.filter(({ follower }) => !follower.busy && nowMs - follower.activeMs > limitMs);
     const tooMany = this.#old.slice(0, Math.max(0, this.#old.length - MAX_OLD));
     for (const file of new Set([...idle, ...tooMany])) {
       this.#close(file);
@@ -145,9 +145,13 @@ export class RotatingFile {
     }
   }
 
-  #close({ fd, id, reader }: OpenFile): void {
-    reader.close();
+  #close({ fd, id, follower }: OpenFile): void {
+    follower.close();
     closeSync(fd);
-    this.#options.known.delete(id);
+    this.#options.openFiles.delete(id);
   }
+}
+
+function idOf({ dev, ino }: { readonly dev: number; readonly ino: number }): string {
+  return `${dev}:${ino}`;
 }

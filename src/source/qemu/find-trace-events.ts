@@ -1,27 +1,25 @@
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseTraceEvents, type TraceEvents } from '../../decode/qemu/trace-events.js';
-import { fileError } from '../../system/errors.js';
+import { readText } from '../../system/files.js';
 
-/** Where QEMU's data files are where its program is not to be seen. */
-const DATA = ['/usr/share/qemu', '/usr/local/share/qemu', '/usr/share/qemu-kvm', '/opt/qemu/share/qemu'];
+/** Folders of QEMU's data files, for processes whose program cannot be located. */
+const DATA_FOLDERS = ['/usr/share/qemu', '/usr/local/share/qemu', '/usr/share/qemu-kvm', '/opt/qemu/share/qemu'];
 
-/** @throws AgentError where it can't be read */
+/** @throws AgentError if the file cannot be read */
 export function readTraceEvents(path: string): TraceEvents {
-  try {
-    return parseTraceEvents(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw fileError(path, error);
-  }
+  return parseTraceEvents(readText(path));
 }
 
 /**
- * The trace-events-all that was installed with the QEMU of a process: beside its program, as that process sees it, else
- * of this host.
+ * Path of the trace-events-all that was installed with the QEMU of a process: beside its program, in the mount
+ * namespace of the process; else in a folder of this host. Undefined if there is none.
  */
 export function findTraceEvents(procfs: string, pid: number | undefined): string | undefined {
   const beside = pid === undefined ? [] : besideProgram(procfs, pid);
-  return [...beside, ...DATA.map((folder) => join(folder, 'trace-events-all'))].find((path) => existsSync(path));
+  return [...beside, ...DATA_FOLDERS.map((folder) => join(folder, 'trace-events-all'))].find((path) =>
+    existsSync(path),
+  );
 }
 
 function besideProgram(procfs: string, pid: number): string[] {

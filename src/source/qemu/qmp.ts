@@ -1,6 +1,6 @@
 /**
- * QEMU's control socket, as far as it takes to switch trace events and to ask who is where. A JSON object a line, both
- * ways:
+ * QEMU's control socket (QMP): the commands that switch trace events, identify the VM and list its devices' addresses.
+ * One JSON object per line, in both directions:
  *
  *   {"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, ...}, "capabilities": ["oob"]}}
  *   > {"execute":"qmp_capabilities"}
@@ -9,24 +9,24 @@
  *   {"return": [{"state": "disabled", "name": "kvm_run_exit", "vcpu": false}]}
  *   {"event": "STOP", ...}, {"error": {"class": "GenericError", "desc": "unknown event \"x\""}}
  *
- * Specified by docs/interop/qmp-spec and qapi/trace.json (2.1 and later). A socket serves one client at a time:
- * libvirt's own is taken.
+ * Specified by docs/interop/qmp-spec and qapi/trace.json (2.1 and later). A socket serves one client at a time, and
+ * libvirt keeps its own socket busy.
  */
 import { createConnection, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
-import { AgentError, fileError } from '../../system/errors.js';
+import { AgentError, errnoOf, fileError } from '../../system/errors.js';
 
 export interface TraceEventState {
   readonly name: string;
-  /** `unavailable`: compiled out. */
+  /** `unavailable`: the event is compiled out. */
   readonly state: 'unavailable' | 'disabled' | 'enabled';
 }
 
-const TIMEOUT_MS = 5000;
-/** The states of all events of a QEMU are some 500 KB in one line. */
+const ANSWER_TIMEOUT_MS = 5000;
+/** Bytes. The states of all events of a QEMU are one line of about 500 KB. */
 const MAX_ANSWER = 16 << 20;
 
-/** Without a word: another client has it, or this QEMU ends. */
+/** QEMU closed the connection without an answer: another client uses the socket, or QEMU is ending. */
 export class ConnectionClosed extends AgentError {}
 
 export class Qmp {
@@ -35,26 +35,27 @@ export class Qmp {
   readonly #lines: Interface;
   readonly #timeoutMs: number;
   #received = 0;
-  #settle: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined;
+  /** The answer that is awaited. */
+  #pending: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined;
   #failure: Error | undefined;
-  /** Lines that came before anyone waited for them. */
+  /** Answers that arrived before they were awaited. */
   readonly #early: Answer[] = [];
 
   private constructor(path: string, timeoutMs: number) {
     this.#path = path;
     this.#timeoutMs = timeoutMs;
     this.#socket = createConnection(path);
-    this.#socket.on('data', (data) => this.#limit(data.length));
+    this.#socket.on('data', (data) => this.#limitAnswer(data.length));
     this.#socket.on('error', (error) => this.#fail(connectError(path, error)));
-    this.#socket.on('close', () => this.#fail(new ConnectionClosed(`${path}: QEMU has closed the connection`)));
+    this.#socket.on('close', () => this.#fail(new ConnectionClosed(`${path}: QEMU closed the connection`)));
     this.#lines = createInterface({ input: this.#socket });
     this.#lines.on('line', (line) => this.#line(line));
-    // Told by the socket already.
+    // Without this listener the error would be thrown; the socket reports it too.
     this.#lines.on('error', () => {});
   }
 
-  /** @throws AgentError that says what is wrong with the socket */
-  static async connect(path: string, timeoutMs = TIMEOUT_MS): Promise<Qmp> {
+  /** @throws AgentError if the socket cannot be used */
+  static async connect(path: string, timeoutMs = ANSWER_TIMEOUT_MS): Promise<Qmp> {
     const qmp = new Qmp(path, timeoutMs);
     try {
       const greeting = await qmp.#answer(
@@ -69,13 +70,10 @@ export class Qmp {
     }
   }
 
-  /**
-   * States of the events whose names match, a pattern with `*` or a name.
-   * @throws AgentError where a name is unknown
-   */
+  /** States of the events that match a name or a pattern with `*`. @throws AgentError if a name is unknown */
   async states(name: string): Promise<TraceEventState[]> {
     const states = await this.#execute('trace-event-get-state', { name });
-    if (!Array.isArray(states)) throw new AgentError(`${this.#path}: an answer that is no list of events`);
+    if (!Array.isArray(states)) throw new AgentError(`${this.#path}: QEMU's answer is not a list of events`);
     return states.filter(isState);
   }
 
@@ -83,22 +81,22 @@ export class Qmp {
     await this.#execute('trace-event-set-state', { name, enable, 'ignore-unavailable': name.includes('*') });
   }
 
-  /** Which VM this is. Without `-uuid` it is all zeros, without `-name` there is none. */
+  /** UUID and name of the VM: all zeros without `-uuid`, '' without `-name`. */
   async identity(): Promise<{ readonly uuid: string; readonly name: string }> {
     const uuid = await this.#execute('query-uuid');
     const name = await this.#execute('query-name');
     return { uuid: textOf(uuid, 'UUID'), name: textOf(name, 'name') };
   }
 
-  /** What the human monitor answers: `info mtree -f`. */
+  /** Answer of the human monitor to a command such as `info mtree -f`. */
   async monitor(commandLine: string): Promise<string> {
     const answer = await this.#execute('human-monitor-command', { 'command-line': commandLine });
-    if (typeof answer !== 'string') throw new AgentError(`${this.#path}: an answer that is no text`);
+    if (typeof answer !== 'string') throw new AgentError(`${this.#path}: QEMU's answer is not text`);
     return answer;
   }
 
   close(): void {
-    this.#settle = undefined;
+    this.#pending = undefined;
     this.#lines.close();
     this.#socket.destroy();
   }
@@ -109,28 +107,28 @@ export class Qmp {
     const answer = await this.#answer(`no answer to ${command}`);
     if ('return' in answer) return answer.return;
     const { error } = answer;
-    const words =
+    const reason =
       typeof error === 'object' && error !== null && 'desc' in error ? String(error.desc) : 'no reason given';
-    throw new AgentError(`${this.#path}: ${command}: ${words}`);
+    throw new AgentError(`${this.#path}: ${command}: ${reason}`);
   }
 
-  #answer(otherwise: string): Promise<Answer> {
+  #answer(timeoutMessage: string): Promise<Answer> {
     const early = this.#early.shift();
     if (early !== undefined) return Promise.resolve(early);
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => this.#fail(new AgentError(`${this.#path}: ${otherwise} (within ${this.#timeoutMs / 1000} s)`)),
+        () => this.#fail(new AgentError(`${this.#path}: ${timeoutMessage} (within ${this.#timeoutMs / 1000} s)`)),
         this.#timeoutMs,
       );
       const done = <T>(settle: (value: T) => void) => {
         return (value: T) => {
           clearTimeout(timer);
-          this.#settle = undefined;
+          this.#pending = undefined;
           settle(value);
         };
       };
-      this.#settle = { resolve: done(resolve), reject: done(reject) };
+      this.#pending = { resolve: done(resolve), reject: done(reject) };
     });
   }
 
@@ -145,19 +143,19 @@ export class Qmp {
       this.#fail(new AgentError(`${this.#path}: not a QMP socket`));
       return;
     }
-    if ('event' in answer) return; // what happens to the VM meanwhile
-    if (this.#settle === undefined) this.#early.push(answer as Answer);
-    else this.#settle.resolve(answer as Answer);
+    if ('event' in answer) return; // QEMU reports a change of the VM's state
+    if (this.#pending === undefined) this.#early.push(answer as Answer);
+    else this.#pending.resolve(answer as Answer);
   }
 
-  #limit(bytes: number): void {
+  #limitAnswer(bytes: number): void {
     this.#received += bytes;
     if (this.#received > MAX_ANSWER) this.#fail(new AgentError(`${this.#path}: not a QMP socket`));
   }
 
   #fail(error: Error): void {
     this.#failure ??= error;
-    this.#settle?.reject(error);
+    this.#pending?.reject(error);
     this.#socket.destroy();
   }
 }
@@ -174,9 +172,9 @@ function isState(value: unknown): value is TraceEventState {
 }
 
 function connectError(path: string, error: Error): AgentError {
-  const code = 'code' in error ? error.code : '';
+  const code = errnoOf(error);
   if (code === 'ECONNREFUSED')
-    return new AgentError(`${path}: nobody listens there; has that QEMU ended?`, { cause: error });
+    return new AgentError(`${path}: no QEMU listens there; it has probably ended`, { cause: error });
   if (code === 'ENOTSOCK') return new AgentError(`${path}: not a socket`);
   return fileError(path, error);
 }

@@ -34,7 +34,7 @@ export interface PageDirectory {
   readonly path: string;
   /** Bytes on disk of all CPUs' pages. */
   readonly size: number;
-  /** By number of the CPU, ascending. */
+  /** In ascending order of the CPUs' numbers. */
   readonly cpus: readonly CpuFile[];
   /** Formats of events; their page size is the size of a sub-buffer. */
   readonly formats: EventFormats;

@@ -37,7 +37,7 @@ function mountTracefs(): Tracefs {
     execFileSync('mount', ['-t', 'tracefs', 'nodev', path], { stdio: 'pipe' });
   } catch (error) {
     throw new AgentError(
-      `tracefs is not mounted, and \`${command}\` failed; in a container, bind-mount the host's tracefs to that path; the kernel needs CONFIG_TRACING; kernel lockdown refuses tracefs`,
+      `tracefs is not mounted and cannot be: ${command} failed; in a container, mount the host's tracefs there; the kernel needs CONFIG_TRACING, and lockdown refuses tracefs`,
       { cause: error },
     );
   }

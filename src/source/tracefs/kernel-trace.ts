@@ -18,7 +18,7 @@ import type { Drained, TraceReader } from './trace-reader.js';
 import { TracingInstance } from './tracing-instance.js';
 
 export interface KernelTraceOptions {
-  /** Where tracefs is mounted. */
+  /** Mount point of tracefs. */
   readonly tracefs: string;
   /** Name of the instance to make. */
   readonly instance: string;

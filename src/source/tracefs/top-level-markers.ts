@@ -1,9 +1,7 @@
 /**
- * QEMU's markers (ftrace backend) where the kernel cannot copy them to our instance (`copy_trace_marker`, from 6.16
- * on): read from the top-level buffer, which takes them away from anyone else who reads it. So only where the user asks
- * for it. What is in the buffer already when this begins is thrown away.
- *
- * Whatever else is in that buffer is nobody's business here: it is read past, and not counted.
+ * Reads QEMU's markers (ftrace backend) from the top-level buffer, for kernels that cannot copy them to our instance
+ * (`copy_trace_marker` exists from 6.16 on). Reading takes them away from every other reader of that buffer, so the user
+ * must ask for it. Markers that are in the buffer at the start are dropped, and so are all other events in it.
  */
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { QemuGate } from '../../trace/qemu-gate.js';
@@ -19,7 +17,7 @@ import { subBufferSize } from './tracefs-files.js';
 export interface TopLevelMarkersOptions {
   readonly tracefs: string;
   readonly reader: ReaderKind;
-  /** Bytes per CPU that it is to have at least. */
+  /** Minimum size of the buffer in bytes per CPU. */
   readonly bufferSize: number;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
@@ -27,27 +25,25 @@ export interface TopLevelMarkersOptions {
 
 export class TopLevelMarkers {
   readonly #reader: TraceReader;
-  readonly #shrink: () => void;
+  readonly #restoreSize: () => void;
 
-  /** @throws AgentError where the buffer can't be opened */
+  /** @throws AgentError if the buffer cannot be opened */
   constructor({ tracefs, reader, bufferSize, vocabulary, sink }: TopLevelMarkersOptions) {
     const markers = new MarkerSink(sink, vocabulary.tracepoints.id('tracing_mark_write'));
-    // Of the other events not even the formats are read.
+    // Only the formats of ftrace's own events are needed: all other events are dropped.
     const decoder = () => new RecordDecoder({ formats: readFormats(tracefs, ['ftrace']), vocabulary, sink: markers });
     this.#reader =
       reader === 'text'
         ? new TextReader(tracefs, vocabulary, markers)
         : new RingBuffers(tracefs, subBufferSize(tracefs), decoder());
-    this.#shrink = enlargeTopLevelBuffer(tracefs, bufferSize);
-    this.drain(performance.now() + PAST_MS, () => performance.now());
+    this.#restoreSize = enlargeTopLevelBuffer(tracefs, bufferSize);
+    this.drain(performance.now() + DISCARD_MS, () => performance.now());
     markers.open = true;
   }
 
-  /**
-   * True where there was more than the time allowed to read. The buffer's clock is not ours to choose: everything is
-   * taken.
-   */
+  /** True if time was up before the buffer was empty. */
   drain(deadlineMs: number, nowMs: () => number): boolean {
+    // Up to any time: the clock of this buffer is not ours, so its stamps cannot be compared with the present time.
     return this.#reader.drain(Number.POSITIVE_INFINITY, deadlineMs, nowMs).behind;
   }
 
@@ -57,16 +53,17 @@ export class TopLevelMarkers {
 
   close(): void {
     this.#reader.close();
-    this.#shrink();
+    this.#restoreSize();
   }
 }
 
-/** How long it may take to throw away what is in the buffer already. */
-const PAST_MS = 1000;
+/** Time limit for dropping what is in the buffer at the start. */
+const DISCARD_MS = 1000;
 
-const NOT_OURS: readonly MalformedKind[] = ['unknown-event', 'line', 'line-too-long'];
+/** Malformed input that the events of other programs in the buffer cause. */
+const FOREIGN: readonly MalformedKind[] = ['unknown-event', 'line', 'line-too-long'];
 
-/** Passes on QEMU's markers alone. */
+/** Passes on QEMU's markers only. */
 class MarkerSink extends QemuGate {
   readonly #sink: TraceSink;
   readonly #marker: number;
@@ -86,6 +83,6 @@ class MarkerSink extends QemuGate {
   }
 
   override malformed(kind: MalformedKind): void {
-    if (!NOT_OURS.includes(kind)) super.malformed(kind);
+    if (!FOREIGN.includes(kind)) super.malformed(kind);
   }
 }

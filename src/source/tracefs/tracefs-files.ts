@@ -78,7 +78,7 @@ function tracefsReason(error: unknown): string {
   return errnoReason(error, {
     EACCES:
       process.getuid?.() === 0
-        ? "permission denied although this is uid 0: AppArmor or SELinux forbids it, or it is not the host's uid 0 (user namespace)"
+        ? `permission denied although this is uid 0: AppArmor or SELinux forbids it, or it is not the host's uid 0 (user namespace)`
         : 'permission denied; run as root (uid 0; no capability is needed)',
     EPERM: 'not permitted; kernel lockdown or a security module (AppArmor, SELinux) refuses it',
     EROFS: 'tracefs is mounted read-only; mount it read-write',

@@ -32,7 +32,7 @@ export interface InstanceOptions {
 
 export class TracingInstance {
   readonly path: string;
-  /** Where tracefs is mounted. The formats of events are there, the same for all instances. */
+  /** Mount point of tracefs. The formats of events are there, the same for all instances. */
   readonly tracefs: string;
   #markers = false;
   #clock: TraceClockName = 'mono';

@@ -86,7 +86,7 @@ test('a socket that is silent, for other things or not there is said to be so', 
   t.after(() => rmSync(folder, { recursive: true }));
   await assert.rejects(Qmp.connect(join(folder, 'none')), /none: no such file/);
   writeFileSync(join(folder, 'file'), '');
-  await assert.rejects(Qmp.connect(join(folder, 'file')), /file: nobody listens there|not a socket/);
+  await assert.rejects(Qmp.connect(join(folder, 'file')), /file: no QEMU listens there|not a socket/);
 });
 
 test('a QEMU that ends meanwhile is noticed at once', async (t) => {

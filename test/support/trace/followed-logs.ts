@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QemuLogDecoder } from '../../../src/decode/qemu/log-decoder.js';
-import { FollowFiles } from '../../../src/source/files/follow-files.js';
-import { logEnd, TailReader } from '../../../src/source/files/log-follower.js';
+import { LogFollower, logEnd } from '../../../src/source/files/log-follower.js';
+import { PatternFollower } from '../../../src/source/files/pattern-follower.js';
 import { UNKNOWN_LOSS } from '../../../src/trace/sink.js';
 import { CountingSink, total } from './counting-sink.js';
 import { newVocabulary } from './vocabulary.js';
@@ -15,7 +15,7 @@ export interface FollowedLogs {
   readonly folder: string;
   readonly sink: CountingSink;
   readonly problems: string[];
-  readonly files: FollowFiles;
+  readonly files: PatternFollower;
   /** Lines that were events. */
   lines(): number;
   scan(): void;
@@ -32,16 +32,16 @@ export function followLogs(t: TestContext, pattern = '*.log', before?: (folder: 
   const vocabulary = newVocabulary();
   const sink = new CountingSink(vocabulary);
   const problems: string[] = [];
-  const files = new FollowFiles({
+  const files = new PatternFollower({
     patterns: [join(folder, pattern)],
-    read: (_path, fd, fromEnd, nowMs) => {
+    follow: (_path, fd, fromEnd, nowMs) => {
       const decoder = new QemuLogDecoder(vocabulary, sink);
       const bytes = {
         push: (chunk: Uint8Array) => decoder.push(chunk),
         end: () => decoder.end(),
         lost: () => sink.lost(-1, UNKNOWN_LOSS),
       };
-      return new TailReader(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
+      return new LogFollower(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
     },
     onProblem: (problem) => problems.push(problem),
   });

@@ -1,9 +1,9 @@
 /**
- * A simple trace of QEMU that grows. QEMU writes blocks when a quarter of its 256 KiB buffer is full: a quiet VM's
- * events come minutes late (`trace-file flush` in its monitor hastens them).
+ * Follows a simple trace of QEMU that grows. QEMU writes when a quarter of its 256 KiB buffer is full, so the events of
+ * a quiet VM come minutes late (`trace-file flush` in QEMU's monitor writes them at once).
  *
- * The numbers of its events are named at the file's beginning, so it is read from there even where only what comes from
- * now on is to be counted. A file that was truncated has a header again, and starts anew.
+ * The start of the file names the numbers of its events, so it is read from the start even if only new events count. A
+ * file that was truncated has a header again and is read from the start.
  */
 import { fstatSync, readSync } from 'node:fs';
 import { QemuSimpleDecoder } from '../../decode/qemu/simple-decoder.js';
@@ -11,35 +11,37 @@ import { FILE_HEADER } from '../../decode/qemu/simple-layout.js';
 import type { TraceEvents } from '../../decode/qemu/trace-events.js';
 import { QemuGate } from '../../trace/qemu-gate.js';
 import { type QemuSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
-import type { InodeReader } from './followed-file.js';
+import type { FileFollower } from './file-follower.js';
 
-export interface SimpleReaderOptions {
+export interface SimpleTraceFollowerOptions {
   readonly vocabulary: Vocabulary;
   readonly sink: QemuSink;
-  /** What the numbers mean in a version that does not name them. Asked for only then. */
+  /** The list that names the events. Called only for a version that does not name them itself. */
   readonly traceEvents: () => TraceEvents | undefined;
-  /** The events that are in the file already happened before anyone was to count them. */
+  /** True if events that are in the file at the start do not count. */
   readonly fromEnd: boolean;
-  /** Nothing of the file can be used, and why. */
+  /** Called with the reason if the file cannot be used. */
   readonly onProblem: (problem: string) => void;
 }
 
-const CHUNK = 1 << 18;
-const chunk = Buffer.allocUnsafeSlow(CHUNK);
+const CHUNK_BYTES = 1 << 18;
+/** Shared by all followers: each chunk is decoded before the next is read. */
+const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
 
-export class SimpleReader implements InodeReader {
+export class SimpleTraceFollower implements FileFollower {
   readonly #fd: number;
-  readonly #options: SimpleReaderOptions;
+  readonly #options: SimpleTraceFollowerOptions;
   readonly #gate: QemuGate;
   #decoder: QemuSimpleDecoder | undefined;
   #position = 0;
+  /** Position from which events count. */
   #countFrom: number;
   #size = 0;
   #activeMs: number;
   #unusable = false;
   bytesRead = 0;
 
-  constructor(fd: number, options: SimpleReaderOptions, nowMs: number) {
+  constructor(fd: number, options: SimpleTraceFollowerOptions, nowMs: number) {
     this.#fd = fd;
     this.#options = options;
     this.#countFrom = options.fromEnd ? fstatSync(fd).size : 0;
@@ -57,10 +59,10 @@ export class SimpleReader implements InodeReader {
 
   poll(nowMs: number, deadlineMs: number): void {
     this.#size = fstatSync(this.#fd).size;
-    if (this.#size < this.#position) this.#startAnew();
+    if (this.#size < this.#position) this.#restart();
     if (this.#unusable || (this.#position === 0 && this.#size < FILE_HEADER)) return;
     while (this.#position < this.#size) {
-      if (!this.#read()) return;
+      if (!this.#decodeChunk()) return;
       this.#activeMs = nowMs;
       if (performance.now() > deadlineMs) return;
     }
@@ -72,13 +74,17 @@ export class SimpleReader implements InodeReader {
     this.#unusable = true;
   }
 
-  /** Decodes a piece; one that ends where counting begins. False: there is none. */
-  #read(): boolean {
-    const before = this.#countFrom - this.#position;
-    const length = readSync(this.#fd, chunk, 0, before > 0 ? Math.min(CHUNK, before) : CHUNK, this.#position);
+  /**
+   * Decodes one chunk, which does not extend over {@link #countFrom}. False if nothing was read or the file cannot be
+   * used.
+   */
+  #decodeChunk(): boolean {
+    const uncounted = this.#countFrom - this.#position;
+    const wanted = uncounted > 0 ? Math.min(CHUNK_BYTES, uncounted) : CHUNK_BYTES;
+    const length = readSync(this.#fd, chunk, 0, wanted, this.#position);
     if (length === 0) return false;
-    this.#decoder ??= this.#newDecoder(chunk.subarray(0, length));
-    this.#gate.open = before <= 0;
+    this.#decoder ??= this.#createDecoder(chunk.subarray(0, length));
+    this.#gate.open = uncounted <= 0;
     this.#position += length;
     this.bytesRead += length;
     this.#decoder.push(chunk.subarray(0, length));
@@ -89,13 +95,13 @@ export class SimpleReader implements InodeReader {
     return false;
   }
 
-  #newDecoder(head: Buffer): QemuSimpleDecoder {
+  #createDecoder(head: Buffer): QemuSimpleDecoder {
     const version = head.length < FILE_HEADER ? 4 : head.readUInt32LE(16);
     const traceEvents = version < 4 ? this.#options.traceEvents() : undefined;
     return new QemuSimpleDecoder(this.#options.vocabulary, this.#gate, traceEvents ? { traceEvents } : {});
   }
 
-  #startAnew(): void {
+  #restart(): void {
     this.#decoder?.end();
     this.#decoder = undefined;
     this.#position = 0;

@@ -1,32 +1,30 @@
-/**
- * All files that some patterns name, followed while they come and go.
- *
- * Files that are there at the start are read from their end, new ones from their beginning. What rotation makes of a
- * file (`vm.log.1`, `vm.log-20261123.gz`) is not a new file, though the pattern may name it.
- */
 import { AgentError, fileError } from '../../system/errors.js';
-import type { InodeReader } from './followed-file.js';
+import type { FileFollower } from './file-follower.js';
 import { expandGlob } from './glob.js';
 import { type OpenFile, RotatingFile } from './rotating-file.js';
 
-export interface FollowFilesOptions {
+export interface PatternFollowerOptions {
   readonly patterns: readonly string[];
-  readonly read: (path: string, fd: number, fromEnd: boolean, nowMs: number) => InodeReader;
-  /** Told once of each thing that can't be read. */
+  readonly follow: (path: string, fd: number, fromEnd: boolean, nowMs: number) => FileFollower;
+  /** Called once for each file or folder that cannot be read. */
   readonly onProblem: (message: string) => void;
   readonly onNew?: (path: string) => void;
-  /** Nothing of it is left to read. */
+  /** Called when a file is gone and has been read completely. */
   readonly onGone?: (path: string) => void;
 }
 
-/** Where much is written: what is written between a look and a truncation is lost. */
-const BUSY_MS = 10;
+/**
+ * Interval between polls of a file under load. Short, because bytes written between a poll and a truncation are lost.
+ */
+const BUSY_INTERVAL_MS = 10;
+/** A file that grew by more than this since its last poll is under load. */
 const BUSY_BYTES = 8192;
-/** A file in which nothing happens is looked at ever more seldom. */
-const ACTIVE_MS = 50;
-const SLOWEST_MS = 400;
-/** More files than descriptors that one may have by default. */
+const ACTIVE_INTERVAL_MS = 50;
+/** The interval for an idle file doubles up to this. */
+const MAX_INTERVAL_MS = 400;
+/** More than the descriptors that a process may have by default. */
 const MAX_FILES = 10_000;
+const MAX_REPORTED = 1000;
 
 interface Followed {
   readonly file: RotatingFile;
@@ -36,20 +34,26 @@ interface Followed {
   problem: string | undefined;
 }
 
-export class FollowFiles {
-  readonly #options: FollowFilesOptions;
+/**
+ * Follows all files that match some patterns, while files come and go.
+ *
+ * Files that exist at the start are followed from their end, later ones from their beginning. A file that rotation
+ * renamed (`vm.log.1`, `vm.log-20261123.gz`) is not a new file, even if a pattern matches it.
+ */
+export class PatternFollower {
+  readonly #options: PatternFollowerOptions;
   readonly #files = new Map<string, Followed>();
-  readonly #known = new Map<string, OpenFile>();
-  readonly #told = new Set<string>();
-  /** Places that could not be listed at the last scan. */
+  readonly #openFiles = new Map<string, OpenFile>();
+  readonly #reported = new Set<string>();
+  /** Number of folders that could not be listed at the last scan. */
   #unlisted = 0;
   #scans = 0;
 
-  constructor(options: FollowFilesOptions) {
+  constructor(options: PatternFollowerOptions) {
     this.#options = options;
   }
 
-  /** At least one file is read, and nothing that is there can't be. */
+  /** True if at least one file is followed and none that exists fails. */
   get up(): boolean {
     const files = [...this.#files.values()];
     return (
@@ -59,30 +63,29 @@ export class FollowFiles {
     );
   }
 
-  /** Path -> device and inode, of the files that are read. */
+  /** `device:inode` by path, of the files that are followed. */
   ids(): Map<string, string> {
     const ids = new Map<string, string>();
     for (const [path, { file }] of this.#files) if (file.id !== undefined) ids.set(path, file.id);
     return ids;
   }
 
-  /** Looks for files that have come or gone. */
+  /** Looks for files that have appeared or disappeared. */
   scan(nowMs: number): void {
     const first = this.#scans++ === 0;
     this.#unlisted = 0;
     const paths = new Set(this.#options.patterns.flatMap((pattern) => expandGlob(pattern, this.#cannotList)));
     for (const path of paths) {
       if (this.#files.has(path) || this.#files.size >= MAX_FILES || this.#isRotated(path, paths)) continue;
-      const { read } = this.#options;
       const file = new RotatingFile({
         path,
         fromEnd: first,
-        known: this.#known,
-        read: (fd, end, ms) => read(path, fd, end, ms),
+        openFiles: this.#openFiles,
+        follow: (fd, fromEnd, ms) => this.#options.follow(path, fd, fromEnd, ms),
       });
-      const followed = { file, intervalMs: ACTIVE_MS, dueMs: nowMs, bytesRead: 0, problem: undefined };
+      const followed = { file, intervalMs: ACTIVE_INTERVAL_MS, dueMs: nowMs, bytesRead: 0, problem: undefined };
       this.#poll(followed, nowMs, nowMs);
-      // A path without a pattern is named, there or not.
+      // A path without wildcards is in `paths` even if it does not exist.
       if (file.gone) continue;
       this.#files.set(path, followed);
       this.#options.onNew?.(path);
@@ -94,9 +97,9 @@ export class FollowFiles {
     }
   }
 
-  /** Reads what is new in the files whose turn it is. Returns when the next one's turn is. */
+  /** Polls the files that are due. Returns when the next one is due. */
   poll(nowMs: number, deadlineMs: number): number {
-    let nextMs = nowMs + SLOWEST_MS;
+    let nextMs = nowMs + MAX_INTERVAL_MS;
     for (const followed of this.#files.values()) {
       if (followed.dueMs <= nowMs) this.#poll(followed, nowMs, deadlineMs);
       nextMs = Math.min(nextMs, followed.dueMs);
@@ -117,33 +120,33 @@ export class FollowFiles {
     } catch (error) {
       const problem = error instanceof AgentError ? error : fileError(file.path, error);
       followed.problem = problem.message;
-      this.#tell(problem.message);
+      this.#report(problem.message);
     }
     const { bytesRead } = file;
-    const news = bytesRead - followed.bytesRead;
+    const newBytes = bytesRead - followed.bytesRead;
     followed.bytesRead = bytesRead;
-    if (news > BUSY_BYTES) followed.intervalMs = BUSY_MS;
-    else if (nowMs - file.lastActiveMs < SLOWEST_MS) followed.intervalMs = ACTIVE_MS;
-    else followed.intervalMs = Math.min(SLOWEST_MS, followed.intervalMs * 2);
+    if (newBytes > BUSY_BYTES) followed.intervalMs = BUSY_INTERVAL_MS;
+    else if (nowMs - file.lastActiveMs < MAX_INTERVAL_MS) followed.intervalMs = ACTIVE_INTERVAL_MS;
+    else followed.intervalMs = Math.min(MAX_INTERVAL_MS, followed.intervalMs * 2);
     followed.dueMs = nowMs + followed.intervalMs;
   }
 
   readonly #cannotList = (path: string, error: unknown): void => {
     this.#unlisted++;
-    this.#tell(fileError(path, error).message);
+    this.#report(fileError(path, error).message);
   };
 
-  /** `vm.log.1`, `vm.log-20261123`, where `vm.log` is followed too; and whatever is packed. */
+  /** True for `vm.log.1` and `vm.log-20261123` if `vm.log` is followed too, and for any packed file. */
   #isRotated(path: string, paths: ReadonlySet<string>): boolean {
     if (/\.(gz|xz|zst|bz2)$/.test(path)) return true;
     const original = path.replace(/(\.\d+|-\d{8}(-\d+)?)$/, '');
     return original !== path && (paths.has(original) || this.#files.has(original));
   }
 
-  #tell(message: string): void {
-    if (this.#told.has(message)) return;
-    if (this.#told.size > 1000) this.#told.clear();
-    this.#told.add(message);
+  #report(message: string): void {
+    if (this.#reported.has(message)) return;
+    if (this.#reported.size > MAX_REPORTED) this.#reported.clear();
+    this.#reported.add(message);
     this.#options.onProblem(message);
   }
 }
