@@ -51,18 +51,19 @@ export function takeSnapshot(sums: LedgerTotals, infos: readonly VmInfo[] = []):
     vms: infos.map((info) => withVcpus(info, vms.get(info.vm))),
     sources: sums.sources.map(({ name, counts }) => sourceState(name, counts)),
     unattributedEvents: [...(vms.get('')?.vcpus.values() ?? [])].reduce(
-      (sum, { kernel }) => sum + layout.total('kvm', kernel) + layout.total('qemu', kernel),
+      (sum, { kernel }) => sum + layout.total('exits', kernel) + layout.total('userspaceExits', kernel),
       0,
     ),
   };
 }
 
 function exits({ vms, vocabulary, layout, kernelCountsAll }: LedgerTotals): ExitRows {
-  const [kvmSlots, qemuSlots] = [layout.slots('kvm'), layout.slots('qemu')];
+  const [kvmSlots, qemuSlots] = [layout.slots('exits'), layout.slots('userspaceExits')];
   const labels: { readonly vm: string; readonly vcpu: string }[] = [];
   const columns = new Columns();
   for (const [vm, { vcpus }] of vms) {
-    const isSeen = kernelCountsAll || [...vcpus.values()].some(({ kernel }) => layout.total('qemu', kernel) > 0);
+    const isSeen =
+      kernelCountsAll || [...vcpus.values()].some(({ kernel }) => layout.total('userspaceExits', kernel) > 0);
     for (const [vcpu, { kernel, qemu }] of vcpus) {
       const index = labels.push({ vm, vcpu }) - 1;
       const add = (layer: Layer, reason: number, count: number) => {

@@ -1,20 +1,22 @@
-/** Counters in typed arrays, indexed by name id. A cell costs 8 bytes and an increment about a nanosecond. */
-
+/** Counters by index, for example the id of a name. An increment takes about a nanosecond. */
 export type Counters = Float64Array;
 
-/** Up to 8 counters stand in the heap itself; any more are memory of their own, for some 300 bytes more. */
-const FIRST_SIZE = 8;
-const MORE = 16;
+/**
+ * V8 keeps up to 64 bytes of an array in its own heap. A longer array has a separate buffer, which costs about 300
+ * bytes more.
+ */
+const INITIAL_LENGTH = 8;
+const GROWTH = 16;
 
 export function newCounters(): Counters {
-  return new Float64Array(FIRST_SIZE);
+  return new Float64Array(INITIAL_LENGTH);
 }
 
-/** `counters`, or a longer copy in which `id` has room. */
-export function withRoomFor(counters: Counters, id: number): Counters {
-  if (id < counters.length) return counters;
-  // Not twice as long each time: there are many, and they hardly ever grow.
-  const longer = new Float64Array(Math.ceil((id + 1) / MORE) * MORE);
+/** `counters` if it has the index, else a longer copy. */
+export function withRoomFor(counters: Counters, index: number): Counters {
+  if (index < counters.length) return counters;
+  // Grows by a constant and not by a factor, because there are many arrays that hardly ever grow.
+  const longer = new Float64Array(Math.ceil((index + 1) / GROWTH) * GROWTH);
   longer.set(counters);
   return longer;
 }
@@ -22,15 +24,18 @@ export function withRoomFor(counters: Counters, id: number): Counters {
 /** Adds `from` to `to`; the result may be a longer array. */
 export function addCounters(to: Counters, from: Counters): Counters {
   const sum = withRoomFor(to, from.length - 1);
-  for (let id = 0; id < from.length; id++) sum[id] = (sum[id] as number) + (from[id] as number);
+  for (let i = 0; i < from.length; i++) sum[i] = (sum[i] as number) + (from[i] as number);
   return sum;
 }
 
-/** The larger of each pair: two views of the same events, each of which can only have missed some. */
+/**
+ * The larger of each pair, for two counts of the same events that can both have missed some; the result may be a longer
+ * array.
+ */
 export function maxCounters(to: Counters, from: Counters): Counters {
-  const most = withRoomFor(to, from.length - 1);
-  for (let id = 0; id < from.length; id++) most[id] = Math.max(most[id] as number, from[id] as number);
-  return most;
+  const max = withRoomFor(to, from.length - 1);
+  for (let i = 0; i < from.length; i++) max[i] = Math.max(max[i] as number, from[i] as number);
+  return max;
 }
 
 export function sumCounters(counters: Counters): number {

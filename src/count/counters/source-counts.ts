@@ -1,22 +1,23 @@
 import { type MalformedKind, UNKNOWN_LOSS } from '../../trace/sink.js';
 import { addCount } from './counters.js';
 
-/** What is counted about a source rather than about VMs. */
+/** Counts about a source itself: its state, its events, and what was lost or malformed. */
 export class SourceCounts {
-  /** Open and read. */
+  /** True while the source is open and being read. */
   up = true;
   /** Events decoded. */
   events = 0;
-  /** Drains of the source, and the time they took. */
+  /** Number of drains: reads of everything that is buffered. */
   drains = 0;
+  /** Time spent in drains. */
   drainSeconds = 0;
-  /** Events known to be lost, by host CPU (-1: not of one CPU). */
+  /** Events known to be lost, by host CPU; -1: CPU unknown. */
   readonly lost = new Map<number, number>();
   /** Gaps of unknown size, by host CPU. */
   readonly unknownGaps = new Map<number, number>();
-  /** Events lost by host CPU as the kernel's own statistics count them, where they are to be had. */
+  /** Events lost by host CPU, by the kernel's own statistics; empty if there are none. */
   overruns: ReadonlyMap<number, number> = new Map();
-  /** Events lost in buffers that are closed, by host CPU: their statistics went with them. */
+  /** Events lost by host CPU in buffers that are closed, and whose statistics are gone. */
   readonly lostInClosedBuffers = new Map<number, number>();
   readonly malformed = new Map<MalformedKind, number>();
 
@@ -25,7 +26,7 @@ export class SourceCounts {
     else addCount(this.lost, cpu, count);
   }
 
-  /** The buffers are closed; those that come next count from 0. */
+  /** Call it when buffers were closed: the statistics of new ones start at 0. */
   endBuffers(): void {
     for (const [cpu, count] of this.overruns) {
       addCount(this.lostInClosedBuffers, cpu, Math.max(count, this.lost.get(cpu) ?? 0));

@@ -1,69 +1,78 @@
-/**
- * Places for what is counted of each vCPU: exits by reason, exits to userspace by reason, and these by what led to them. One table for all
- * vCPUs, so that each has one short array of counts, with room for what happens on this host and no more.
- */
 import { OTHER_ID } from '../../trace/names.js';
 import type { Counters } from '../counters/counters.js';
 
-/** More names than a Names table for reasons holds. */
+/** More than the table of reason names can hold. */
 export const MAX_REASONS = 1024;
-/** Pairs of a hardware and a userspace reason that are told apart; a host has some dozens. What comes later is `other`, of `other`. */
+/**
+ * Pairs of a hardware and a userspace reason that are counted separately; a host has a few dozen. Any more count as
+ * `other`/`other`.
+ */
 const MAX_CAUSES = 2048;
 
-type Kind = 'kvm' | 'qemu' | 'causes';
+/**
+ * The three groups of counters: exits by hardware reason, exits to userspace by reason, and the latter by both reasons.
+ */
+export type CounterKind = 'exits' | 'userspaceExits' | 'causes';
 
 export interface CounterSlot {
+  /** Index of the counter in a vCPU's array. */
   readonly slot: number;
   readonly reason: number;
-  /** Of causes only, else 0. */
+  /** Reason of the userspace exit that `reason` led to; 0 for the other two kinds. */
   readonly userspaceReason: number;
 }
 
+/**
+ * Assigns each counter of a vCPU an index, its slot, when an event needs it for the first time. All vCPUs share one
+ * layout, so each has a single short array with room for what happens on this host.
+ */
 export class CounterLayout {
-  /** By reason; 0: none yet. */
-  readonly kvm = new Int16Array(MAX_REASONS);
-  readonly qemu = new Int16Array(MAX_REASONS);
-  /** By {@link causeIndex}. Large, but hardly any of it is ever touched. */
+  /** Reason -> slot of its exits; 0: not assigned. */
+  readonly exits = new Int16Array(MAX_REASONS);
+  /** Reason -> slot of its userspace exits; 0: not assigned. */
+  readonly userspaceExits = new Int16Array(MAX_REASONS);
+  /** {@link causeIndex} -> slot; 0: not assigned. It has 2 MB, of which hardly any page is ever touched. */
   readonly causes = new Int16Array(MAX_REASONS * MAX_REASONS);
-  readonly #lists: Readonly<Record<Kind, CounterSlot[]>> = { kvm: [], qemu: [], causes: [] };
-  #used = 0;
+  readonly #slots: Readonly<Record<CounterKind, CounterSlot[]>> = { exits: [], userspaceExits: [], causes: [] };
+  #latestSlot = 0;
 
-  kvmSlot(reason: number): number {
-    return this.#slot(this.kvm, 'kvm', reason, 0);
+  exitSlot(reason: number): number {
+    return this.#assign(this.exits, 'exits', reason, 0);
   }
 
-  qemuSlot(reason: number): number {
-    return this.#slot(this.qemu, 'qemu', reason, 0);
+  userspaceExitSlot(reason: number): number {
+    return this.#assign(this.userspaceExits, 'userspaceExits', reason, 0);
   }
 
   causeSlot(userspaceReason: number, reason: number): number {
     const known = this.causes[causeIndex(userspaceReason, reason)] as number;
-    const isFull = this.#lists.causes.length >= MAX_CAUSES;
-    if (known === 0 && isFull) return this.#slot(this.causes, 'causes', OTHER_ID, OTHER_ID);
-    return this.#slot(this.causes, 'causes', reason, userspaceReason);
+    const isFull = this.#slots.causes.length >= MAX_CAUSES;
+    if (known === 0 && isFull) return this.#assign(this.causes, 'causes', OTHER_ID, OTHER_ID);
+    return this.#assign(this.causes, 'causes', reason, userspaceReason);
   }
 
-  /** By userspace reason and reason. */
-  slots(kind: Kind): readonly CounterSlot[] {
-    return this.#lists[kind].sort((a, b) => a.userspaceReason - b.userspaceReason || a.reason - b.reason);
+  /** The assigned slots of a kind, sorted by userspace reason, then reason. */
+  slots(kind: CounterKind): readonly CounterSlot[] {
+    return this.#slots[kind].sort((a, b) => a.userspaceReason - b.userspaceReason || a.reason - b.reason);
   }
 
-  /** All that `cells` have of a kind. */
-  total(kind: Kind, cells: Counters): number {
-    return this.#lists[kind].reduce((sum, { slot }) => sum + (cells[slot] ?? 0), 0);
+  /** Sum of the counters of a kind. */
+  total(kind: CounterKind, counters: Counters): number {
+    return this.#slots[kind].reduce((sum, { slot }) => sum + (counters[slot] ?? 0), 0);
   }
 
-  #slot(table: Int16Array, kind: Kind, reason: number, userspaceReason: number): number {
+  #assign(table: Int16Array, kind: CounterKind, reason: number, userspaceReason: number): number {
     const index = causeIndex(userspaceReason, reason);
     const known = table[index] as number;
     if (known > 0) return known;
-    const slot = ++this.#used;
+    const slot = ++this.#latestSlot;
     table[index] = slot;
-    this.#lists[kind].push({ slot, reason, userspaceReason });
+    this.#slots[kind].push({ slot, reason, userspaceReason });
     return slot;
   }
 }
 
+/** Index of a pair of reasons in {@link CounterLayout.causes}. */
 export function causeIndex(userspaceReason: number, reason: number): number {
   return userspaceReason * MAX_REASONS + reason;
 }

@@ -1,10 +1,13 @@
 import { addHistogram, type DurationHistogram, newHistogram } from '../counters/duration-histogram.js';
 
-/** How long trips took, by reason; undefined where none was paired yet. */
+/** Histograms of exit durations by layer and reason; undefined for a reason without a paired exit. */
 export class ExitDurations {
   readonly kvm: (DurationHistogram | undefined)[] = [];
   readonly qemu: (DurationHistogram | undefined)[] = [];
-  /** Of all vCPUs of one VM, as nobody asks for less: a table for each of them would be most of a large host's memory. */
+  /**
+   * True if all vCPUs of a VM count here. Durations are shown per VM, and separate histograms would dominate a large
+   * host's memory.
+   */
   readonly isShared: boolean;
 
   constructor(isShared = false) {
@@ -18,10 +21,10 @@ export class ExitDurations {
 }
 
 function addAll(to: (DurationHistogram | undefined)[], from: readonly (DurationHistogram | undefined)[]): void {
-  from.forEach((durations, reason) => {
-    if (durations === undefined) return;
-    const own = to[reason] ?? newHistogram();
-    addHistogram(own, durations);
-    to[reason] = own;
+  from.forEach((histogram, reason) => {
+    if (histogram === undefined) return;
+    const sum = to[reason] ?? newHistogram();
+    addHistogram(sum, histogram);
+    to[reason] = sum;
   });
 }

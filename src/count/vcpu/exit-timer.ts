@@ -1,46 +1,57 @@
 import { type DurationHistogram, newHistogram, recordDuration } from '../counters/duration-histogram.js';
 import { ExitDurations } from './exit-durations.js';
 
-const NONE = -1;
+const NO_REASON = -1;
 
 /**
- * Where a vCPU is, and how long its trips away from the guest take:
+ * Follows one vCPU between guest, KVM and userspace, and measures how long it is away from the guest:
  *
  *   guest ─ exit ─► KVM ─ userspaceExit ─► QEMU
  *     ▲              │                      │
  *     └─── entry ────┴──────────────────────┘
  *
- * An exit is paired with the entry that ends it: under layer kvm where KVM handled it; under layer qemu, from the moment KVM_RUN
- * returned, where userspace did. Every other exit is counted as handed on (kvm, to userspace) or unpaired: another exit
- * came before an entry (the vCPU was not let in), the entry was before the exit (a clock that stepped), or events were lost.
+ * An entry ends the exit before it. If KVM handled the exit, its duration counts under layer kvm. If userspace did, the
+ * time since KVM_RUN returned counts under layer qemu. Every exit without such a pair is counted as forwarded (layer
+ * kvm, on its way to userspace) or as unpaired: the next event was another exit (the vCPU did not enter the guest), the
+ * entry is older than the exit (the clock stepped back), or events were lost.
  */
 export class ExitTimer {
-  /** Time of the event that is told next. Not handed from call to call: a number that is no small integer would be an object each time. */
+  /**
+   * Time of the next event. A field and not a parameter, because V8 boxes a double that it passes to a call it does not
+   * inline.
+   */
   nowNs = Number.NaN;
-  /** Once it is known whose vCPU this is: those of the VM, see {@link share}. */
+  /** The VM's durations once {@link useSharedHistogram} was called. */
   durations = new ExitDurations();
-  /** Time away from the guest in KVM, on the way to userspace too; in userspace; and waiting for an idle guest to be woken. */
+  /** Time in KVM, including the way to userspace. */
   kvmNs = 0;
+  /** Time in userspace. */
   qemuNs = 0;
+  /** Time in KVM or userspace in which an idle guest waited to be woken. */
   idleNs = 0;
-  /** Exits that KVM handed on to userspace. */
+  /** Exits that KVM forwarded to userspace. */
   forwarded = 0;
   unpairedKvm = 0;
   unpairedQemu = 0;
-  readonly #idle: Uint8Array;
-  /** The leg it is on: in KVM, in userspace, or (both NONE) in the guest, as far as it is known. */
-  #exitReason = NONE;
-  #userspaceReason = NONE;
-  /** When that leg began, and, while the event is told that ends it, how long it took. */
+  readonly #isIdle: Uint8Array;
+  /**
+   * Reason of the exit that the vCPU is in KVM for. It is in the guest, or its place is unknown, if neither reason is
+   * set.
+   */
+  #exitReason = NO_REASON;
+  /** Reason of the userspace exit that the vCPU is in userspace for. */
+  #userspaceReason = NO_REASON;
+  /** Time of the event that set the reason. */
   #sinceNs = Number.NaN;
-  #tookNs = Number.NaN;
+  /** Duration that the event being processed ends. */
+  #durationNs = Number.NaN;
 
-  /** @param idle by reason: 1 where the time is the guest's own idling (HLT) */
-  constructor(idle: Uint8Array) {
-    this.#idle = idle;
+  /** @param isIdle by reason: 1 if the guest idles during such an exit (HLT) */
+  constructor(isIdle: Uint8Array) {
+    this.#isIdle = isIdle;
   }
 
-  /** The hardware reason of the exit that is open, -1 where there is none. */
+  /** Hardware reason of the open exit, -1 if there is none. */
   get openReason(): number {
     return this.#exitReason;
   }
@@ -52,45 +63,49 @@ export class ExitTimer {
   }
 
   userspaceExit(reason: number): void {
-    this.#tookNs = this.nowNs - this.#sinceNs;
-    if (this.#userspaceReason !== NONE) {
-      // KVM_RUN was entered and returned at once: still the same time in userspace, of the reason before.
+    this.#durationNs = this.nowNs - this.#sinceNs;
+    if (this.#userspaceReason !== NO_REASON) {
+      // Userspace called KVM_RUN, which returned at once: the time until now was spent in userspace, for the reason
+      // before.
       this.unpairedQemu++;
-      this.#spend(this.#userspaceReason, false);
-    } else if (this.#exitReason !== NONE) {
+      this.#addTime(this.#userspaceReason, false);
+    } else if (this.#exitReason !== NO_REASON) {
       this.forwarded++;
-      this.#spend(this.#exitReason, true);
-      this.#exitReason = NONE;
+      this.#addTime(this.#exitReason, true);
+      this.#exitReason = NO_REASON;
     }
     this.#userspaceReason = reason;
     this.#sinceNs = this.nowNs;
   }
 
   entry(): void {
-    this.#tookNs = this.nowNs - this.#sinceNs;
-    // The other way round the clock has stepped.
-    if (!(this.#tookNs >= 0)) return this.abandon();
-    if (this.#userspaceReason !== NONE) this.#pair(this.durations.qemu, this.#userspaceReason, false);
-    else if (this.#exitReason !== NONE) this.#pair(this.durations.kvm, this.#exitReason, true);
-    this.#userspaceReason = NONE;
-    this.#exitReason = NONE;
+    this.#durationNs = this.nowNs - this.#sinceNs;
+    // Negative if the clock stepped back, NaN if the clock does not count time.
+    if (!(this.#durationNs >= 0)) return this.abandon();
+    if (this.#userspaceReason !== NO_REASON) this.#record(this.durations.qemu, this.#userspaceReason, false);
+    else if (this.#exitReason !== NO_REASON) this.#record(this.durations.kvm, this.#exitReason, true);
+    this.#userspaceReason = NO_REASON;
+    this.#exitReason = NO_REASON;
   }
 
-  /** Whatever is open stays unpaired: nobody knows what came after it. */
+  /** Counts the open exit as unpaired, because the event that ended it is unknown. */
   abandon(): void {
-    if (this.#exitReason !== NONE) this.unpairedKvm++;
-    if (this.#userspaceReason !== NONE) this.unpairedQemu++;
-    this.#exitReason = NONE;
-    this.#userspaceReason = NONE;
+    if (this.#exitReason !== NO_REASON) this.unpairedKvm++;
+    if (this.#userspaceReason !== NO_REASON) this.unpairedQemu++;
+    this.#exitReason = NO_REASON;
+    this.#userspaceReason = NO_REASON;
   }
 
-  /** From now on durations are counted there, and what was counted so far is added - unless it is another VM's, which keeps it. */
+  /**
+   * Counts durations in the histograms of the VM from now on. Durations counted so far are added to them, unless they
+   * are those of another VM already, which keeps them.
+   */
   useSharedHistogram(durations: ExitDurations): void {
     if (!this.durations.isShared) durations.add(this.durations);
     this.durations = durations;
   }
 
-  /** Adds what `from` counted; what is open there counts as unpaired. */
+  /** Adds the counts of `from`. Its open exit counts as unpaired. */
   absorb(from: ExitTimer): void {
     from.abandon();
     this.kvmNs += from.kvmNs;
@@ -103,30 +118,31 @@ export class ExitTimer {
     else this.durations.add(from.durations);
   }
 
-  /** Exits that wait for their entry now: none or one. */
+  /** Number of open exits: 0 or 1. */
   get openKvm(): number {
-    return this.#exitReason === NONE ? 0 : 1;
+    return this.#exitReason === NO_REASON ? 0 : 1;
   }
 
+  /** Number of open userspace exits: 0 or 1. */
   get openQemu(): number {
-    return this.#userspaceReason === NONE ? 0 : 1;
+    return this.#userspaceReason === NO_REASON ? 0 : 1;
   }
 
-  #pair(durations: (DurationHistogram | undefined)[], reason: number, inKernel: boolean): void {
-    let own = durations[reason];
-    if (own === undefined) {
-      own = newHistogram();
-      durations[reason] = own;
+  #record(histograms: (DurationHistogram | undefined)[], reason: number, isInKernel: boolean): void {
+    let histogram = histograms[reason];
+    if (histogram === undefined) {
+      histogram = newHistogram();
+      histograms[reason] = histogram;
     }
-    recordDuration(own, this.#tookNs);
-    this.#spend(reason, inKernel);
+    recordDuration(histogram, this.#durationNs);
+    this.#addTime(reason, isInKernel);
   }
 
-  #spend(reason: number, inKernel: boolean): void {
-    const ns = this.#tookNs;
+  #addTime(reason: number, isInKernel: boolean): void {
+    const ns = this.#durationNs;
     if (!(ns > 0)) return;
-    if (this.#idle[reason] === 1) this.idleNs += ns;
-    else if (inKernel) this.kvmNs += ns;
+    if (this.#isIdle[reason] === 1) this.idleNs += ns;
+    else if (isInKernel) this.kvmNs += ns;
     else this.qemuNs += ns;
   }
 }

@@ -3,52 +3,57 @@ import { IoTable, ioKey } from './io-table.js';
 import type { Ioeventfds } from './ioeventfds.js';
 import { isKernelDevice } from './pc-devices.js';
 
-const NONE = -1;
+const NO_ADDRESS = -1;
 const PAGE_BYTES = 4096;
 
 /**
- * Which addresses a vCPU accesses, and which of these accesses went to userspace. The tracepoints tell the access and the way it went apart:
+ * Counts a vCPU's accesses by address and by layer: answered by the kernel, or by userspace. The order of tracepoints
+ * shows the layer:
  *
- *   OUT, MMIO write  kvm_pio / kvm_mmio write, then kvm_userspace_exit if it went to userspace
- *   IN               kvm_userspace_exit if it went there, then, with the answer, kvm_pio read
- *   MMIO read        kvm_mmio unsatisfied-read, which says that userspace is asked, kvm_userspace_exit, kvm_mmio read with the
- *                    answer; or only the last if KVM answered
+ *   OUT, MMIO write  kvm_pio / kvm_mmio write, then kvm_userspace_exit if userspace gets it
+ *   IN               kvm_userspace_exit if userspace answers, then kvm_pio read, with the answer
+ *   MMIO read        if userspace answers: kvm_mmio unsatisfied-read, kvm_userspace_exit, kvm_mmio read, with the
+ *                    answer;
+ *                    if KVM answers: only the last
  *
- * (arch/x86/kvm/x86.c, emulator_pio_in, write_mmio, read_prepare; Linux 6.1 to 6.18)
+ * (arch/x86/kvm/x86.c: emulator_pio_in, write_mmio, read_prepare; Linux 6.1 to 6.18)
  */
 export class IoAccesses {
   readonly table: IoTable;
-  /** Writes that the kernel took at an ioeventfd's address; where those are not known: though it has no device there. */
+  /**
+   * Writes that the kernel took for an ioeventfd. If the VM's ioeventfds are unknown: writes that it took at an address
+   * without a device of its own.
+   */
   kicks = 0;
-  /** Of this VM, as far as QEMU's trace tells. */
+  /** The VM's ioeventfds, if QEMU's trace has shown them. */
   ioeventfds: Ioeventfds | undefined;
-  /** A write whose way the next event tells. */
-  #announced = NONE;
-  /** Its address where {@link #announced} is that of its page. */
-  #announcedAddress = NONE;
-  #announcedMmio = false;
-  /** KVM_RUN returned for an access that is told with its answer. */
-  #answerDue = false;
-  /** The answer that will be told is of an access counted already. */
-  #answerCounted = false;
-  /** Port of the IN that the vCPU left its guest for, as kvm_exit says it. */
-  #inPort = NONE;
+  /** Port or page of the latest write, if no event has shown its layer yet. */
+  #openWrite = NO_ADDRESS;
+  /** Exact address of the open write. */
+  #openWriteAddress = NO_ADDRESS;
+  #isOpenWriteMmio = false;
+  /** True after a userspace exit for a read, until the event with its answer. */
+  #isAnswerDue = false;
+  /** True if the read that the next answer belongs to has been counted already. */
+  #isAnswerCounted = false;
+  /** Port of the IN that kvm_exit reported, until the next exit or entry. */
+  #inPort = NO_ADDRESS;
 
-  /** @param slots addresses to keep apart, see {@link IoTable} */
-  constructor(slots: number | undefined) {
-    this.table = new IoTable(slots);
+  /** @param capacity addresses counted separately, see {@link IoTable} */
+  constructor(capacity: number | undefined) {
+    this.table = new IoTable(capacity);
   }
 
   portIo(write: boolean, port: number): void {
-    if (write) this.#announce(port, port, false);
-    else this.#answer(port, false);
+    if (write) this.#beginWrite(port, port, false);
+    else this.#endRead(port, false);
   }
 
   mmio(access: MmioAccess, gpa: number): void {
     const page = gpa - (gpa % PAGE_BYTES);
-    if (access === MMIO_READ) this.#answer(page, true);
-    else if (access === MMIO_UNSATISFIED_READ) this.#ask(page);
-    else this.#announce(page, gpa, true);
+    if (access === MMIO_READ) this.#endRead(page, true);
+    else if (access === MMIO_UNSATISFIED_READ) this.#beginUserspaceRead(page);
+    else this.#beginWrite(page, gpa, true);
   }
 
   fastMmio(gpa: number): void {
@@ -56,14 +61,14 @@ export class IoAccesses {
     this.table.add(ioKey(true, true, false, gpa - (gpa % PAGE_BYTES)));
   }
 
-  /** KVM_RUN returned with KVM_EXIT_IO or KVM_EXIT_MMIO. */
+  /** kvm_userspace_exit with KVM_EXIT_IO or KVM_EXIT_MMIO. */
   userspaceExit(): void {
-    if (this.#announced === NONE) {
-      this.#answerDue = !this.#answerCounted;
+    if (this.#openWrite === NO_ADDRESS) {
+      this.#isAnswerDue = !this.#isAnswerCounted;
       return;
     }
-    this.table.add(ioKey(this.#announcedMmio, true, true, this.#announced));
-    this.#announced = NONE;
+    this.table.add(ioKey(this.#isOpenWriteMmio, true, true, this.#openWrite));
+    this.#openWrite = NO_ADDRESS;
   }
 
   /** kvm_exit. `inPort`: the port that the guest's IN reads, -1 for any other exit. */
@@ -73,61 +78,61 @@ export class IoAccesses {
   }
 
   /**
-   * Counts an access that no event has settled so far: a write without a userspace exit stayed in the kernel. Call it when the vCPU enters or
-   * leaves its guest, and at the end of a recording.
+   * Counts an access that no event has settled so far: a write without a userspace exit stayed in the kernel. Call it
+   * when the vCPU enters or leaves its guest, and at the end of a recording.
    */
   settleOpenAccess(): void {
-    if (this.#announced !== NONE) this.#keep();
-    // A userspace exit for a read whose kvm_pio never came: kvm_exit has the port.
-    if (this.#answerDue && this.#inPort !== NONE) this.table.add(ioKey(false, false, true, this.#inPort));
-    this.#answerDue = false;
-    this.#answerCounted = false;
-    this.#inPort = NONE;
+    if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
+    // A userspace exit for an IN whose kvm_pio never came: kvm_exit has the port.
+    if (this.#isAnswerDue && this.#inPort !== NO_ADDRESS) this.table.add(ioKey(false, false, true, this.#inPort));
+    this.#isAnswerDue = false;
+    this.#isAnswerCounted = false;
+    this.#inPort = NO_ADDRESS;
   }
 
-  /** Events are missing: what was open is not known any more. */
+  /** Forgets the open access: events were lost, so its layer is unknown. */
   abandon(): void {
-    this.#announced = NONE;
-    this.#answerDue = false;
-    this.#answerCounted = false;
-    this.#inPort = NONE;
+    this.#openWrite = NO_ADDRESS;
+    this.#isAnswerDue = false;
+    this.#isAnswerCounted = false;
+    this.#inPort = NO_ADDRESS;
   }
 
-  /** Adds what `from` counted. */
+  /** Adds the counts of `from`. */
   absorb(from: IoAccesses): void {
     this.kicks += from.kicks;
     this.table.absorb(from.table);
   }
 
-  #announce(address: number, exact: number, mmio: boolean): void {
-    if (this.#announced !== NONE) this.#keep();
-    this.#announced = address;
-    this.#announcedAddress = exact;
-    this.#announcedMmio = mmio;
+  #beginWrite(portOrPage: number, address: number, mmio: boolean): void {
+    if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
+    this.#openWrite = portOrPage;
+    this.#openWriteAddress = address;
+    this.#isOpenWriteMmio = mmio;
   }
 
-  /** Userspace is asked; its answer is not another access. */
-  #ask(page: number): void {
-    if (this.#announced !== NONE) this.#keep();
+  /** Counts a read that userspace answers. The event with the answer is not another access. */
+  #beginUserspaceRead(page: number): void {
+    if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
     this.table.add(ioKey(true, false, true, page));
-    this.#answerCounted = true;
+    this.#isAnswerCounted = true;
   }
 
-  #answer(address: number, mmio: boolean): void {
-    if (this.#announced !== NONE) this.#keep();
-    if (!this.#answerCounted) this.table.add(ioKey(mmio, false, this.#answerDue, address));
-    this.#answerCounted = false;
-    this.#answerDue = false;
+  #endRead(portOrPage: number, mmio: boolean): void {
+    if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
+    if (!this.#isAnswerCounted) this.table.add(ioKey(mmio, false, this.#isAnswerDue, portOrPage));
+    this.#isAnswerCounted = false;
+    this.#isAnswerDue = false;
   }
 
-  #keep(): void {
+  #countKernelWrite(): void {
     if (this.#isKick()) this.kicks++;
-    this.table.add(ioKey(this.#announcedMmio, true, false, this.#announced));
-    this.#announced = NONE;
+    this.table.add(ioKey(this.#isOpenWriteMmio, true, false, this.#openWrite));
+    this.#openWrite = NO_ADDRESS;
   }
 
   #isKick(): boolean {
-    if (this.ioeventfds?.isComplete === true) return this.ioeventfds.has(this.#announcedMmio, this.#announcedAddress);
-    return !isKernelDevice(this.#announcedMmio, this.#announced);
+    if (this.ioeventfds?.isComplete === true) return this.ioeventfds.has(this.#isOpenWriteMmio, this.#openWriteAddress);
+    return !isKernelDevice(this.#isOpenWriteMmio, this.#openWrite);
   }
 }

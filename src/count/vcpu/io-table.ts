@@ -1,23 +1,21 @@
-/**
- * The addresses that one vCPU accesses most, in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi 2005), with exact
- * totals. What is pushed out of the table, or never got far, is in `other`; nothing is lost, nothing counted twice.
- *
- * A key is bus, direction, layer and address in one number, so that looking it up makes no object.
- */
-
 export type Bus = 'pio' | 'mmio';
 export type Direction = 'in' | 'out';
 
-/** Addresses kept of each vCPU unless told otherwise; few access more than some. */
-const SLOTS = 64;
-const FIRST_SLOTS = 8;
+/** Addresses counted separately for each vCPU by default; most vCPUs access fewer. */
+const DEFAULT_CAPACITY = 64;
+const INITIAL_CAPACITY = 8;
+/** Number of kinds: combinations of bus, direction and layer. */
+export const IO_KINDS = 8;
 const MMIO = 4;
 const OUT = 2;
 const QEMU = 1;
 
-/** @param address a port, or the address of an MMIO page */
+/**
+ * Bus, direction, layer and address in one number, so that a look-up allocates nothing.
+ * @param address a port, or the address of an MMIO page
+ */
 export function ioKey(mmio: boolean, out: boolean, qemu: boolean, address: number): number {
-  return address * 8 + (mmio ? MMIO : 0) + (out ? OUT : 0) + (qemu ? QEMU : 0);
+  return address * IO_KINDS + (mmio ? MMIO : 0) + (out ? OUT : 0) + (qemu ? QEMU : 0);
 }
 
 export interface IoAddress {
@@ -28,38 +26,43 @@ export interface IoAddress {
 }
 
 export function decodeIoKey(key: number): IoAddress {
-  const flags = key % 8;
+  const flags = ioKind(key);
   return {
     bus: flags & MMIO ? 'mmio' : 'pio',
     direction: flags & OUT ? 'out' : 'in',
     layer: flags & QEMU ? 'qemu' : 'kvm',
-    address: Math.floor(key / 8),
+    address: Math.floor(key / IO_KINDS),
   };
 }
 
-/** What all addresses of a key's kind are summed under: the key without its address. */
+/** Kind of a key, from 0 to 7: the key without its address. */
 export function ioKind(key: number): number {
-  return key % 8;
+  return key % IO_KINDS;
 }
 
+/**
+ * Accesses of one vCPU by address, in bounded memory: the space-saving algorithm (Metwally, Agrawal, El Abbadi 2005)
+ * with exact totals. Accesses to addresses that are not in the table, or no longer, are in {@link otherCounts}.
+ */
 export class IoTable {
+  /** Key -> index in the arrays. */
   readonly #slots = new Map<number, number>();
-  readonly #limit: number;
+  readonly #capacity: number;
   #keys: Float64Array;
-  /** Since the key came into the table. */
+  /** Accesses since the key entered the table. */
   #counts: Float64Array;
-  /** What space-saving credits a newcomer with: the count of whom it replaced. Empty while nobody was. */
+  /** Count that a key inherited from the key it replaced, by space-saving's rule. Empty until the first replacement. */
   #credits = new Float64Array(0);
-  /** By {@link ioKind}: accesses to addresses that are not in the table. */
-  readonly otherCounts = new Float64Array(8);
+  /** Accesses to addresses that are not in the table, by kind. */
+  readonly otherCounts = new Float64Array(IO_KINDS);
   #latestKey = -1;
   #latestSlot = 0;
 
-  constructor(slots = SLOTS) {
-    this.#limit = slots;
-    const first = Math.min(slots, FIRST_SLOTS);
-    this.#keys = new Float64Array(first);
-    this.#counts = new Float64Array(first);
+  constructor(capacity = DEFAULT_CAPACITY) {
+    this.#capacity = capacity;
+    const length = Math.min(capacity, INITIAL_CAPACITY);
+    this.#keys = new Float64Array(length);
+    this.#counts = new Float64Array(length);
   }
 
   add(key: number): void {
@@ -67,7 +70,7 @@ export class IoTable {
     this.#counts[this.#latestSlot] = (this.#counts[this.#latestSlot] as number) + 1;
   }
 
-  /** Adds what `from` counted. */
+  /** Adds the counts of `from`. */
   absorb(from: IoTable): void {
     for (const [key, count] of from.entries()) {
       this.add(key);
@@ -85,7 +88,7 @@ export class IoTable {
   #select(key: number): void {
     let slot = this.#slots.get(key);
     if (slot === undefined) {
-      slot = this.#slots.size < this.#limit ? this.#nextSlot() : this.#evict();
+      slot = this.#slots.size < this.#capacity ? this.#unusedSlot() : this.#evict();
       this.#slots.set(key, slot);
       this.#keys[slot] = key;
       this.#counts[slot] = 0;
@@ -94,18 +97,18 @@ export class IoTable {
     this.#latestSlot = slot;
   }
 
-  #nextSlot(): number {
+  #unusedSlot(): number {
     const slot = this.#slots.size;
     if (slot < this.#keys.length) return slot;
-    const length = Math.min(this.#limit, this.#keys.length * 2);
+    const length = Math.min(this.#capacity, this.#keys.length * 2);
     this.#keys = longer(this.#keys, length);
     this.#counts = longer(this.#counts, length);
     return slot;
   }
 
-  /** Frees the slot of the least used key and leaves its credit to whoever comes. */
+  /** Removes the least used key. Returns its slot, in which its count stays as a credit for the next key. */
   #evict(): number {
-    if (this.#credits.length === 0) this.#credits = new Float64Array(this.#limit);
+    if (this.#credits.length === 0) this.#credits = new Float64Array(this.#capacity);
     let least = 0;
     let leastCount = Number.POSITIVE_INFINITY;
     for (let slot = 0; slot < this.#keys.length; slot++) {

@@ -1,11 +1,12 @@
+/** Far more than the queues of a VM. */
+const MAX_ADDRESSES = 4096;
+
 /**
- * The addresses at which KVM itself takes a VM's writes for QEMU, as QEMU told KVM to: kvm_set_ioeventfd_mmio, _pio.
- *
- * A table is certain once it holds an address, until it is told of the end of an entry whose beginning it never saw: then QEMU's trace
- * began too late for the table to be whole. (Before it starts a VM, QEMU tries out port 0, and takes that back.)
+ * The addresses at which KVM itself takes a VM's writes for QEMU: ioeventfds, as QEMU's trace events
+ * kvm_set_ioeventfd_mmio and _pio show them.
  */
 export class Ioeventfds {
-  /** Key -> assigned less taken back. Several queues can share an address. */
+  /** Address -> number of assignments minus number of removals. Several queues can share an address. */
   readonly #assigned = new Map<number, number>();
 
   get size(): number {
@@ -16,7 +17,7 @@ export class Ioeventfds {
     this.#change(keyOf(mmio, address), assign ? 1 : -1);
   }
 
-  /** What others saw of the same VM. */
+  /** Adds the assignments and removals that another trace of the same VM showed. */
   absorb(from: Ioeventfds): void {
     for (const [key, count] of from.#assigned) this.#change(key, count);
   }
@@ -25,6 +26,10 @@ export class Ioeventfds {
     return (this.#assigned.get(keyOf(mmio, address)) ?? 0) > 0;
   }
 
+  /**
+   * True if the trace shows all ioeventfds of the VM: it has one, and no removal of one whose assignment came before
+   * the trace began. (Before QEMU starts a VM, it assigns port 0 and removes it again, as a test.)
+   */
   get isComplete(): boolean {
     if (this.#assigned.size === 0) return false;
     for (const count of this.#assigned.values()) if (count < 0) return false;
@@ -34,12 +39,9 @@ export class Ioeventfds {
   #change(key: number, by: number): void {
     const count = (this.#assigned.get(key) ?? 0) + by;
     if (count === 0) this.#assigned.delete(key);
-    else if (this.#assigned.has(key) || this.#assigned.size < MAX_ENTRIES) this.#assigned.set(key, count);
+    else if (this.#assigned.has(key) || this.#assigned.size < MAX_ADDRESSES) this.#assigned.set(key, count);
   }
 }
-
-/** Far more than the queues of a VM. */
-const MAX_ENTRIES = 4096;
 
 function keyOf(mmio: boolean, address: number): number {
   return address * 2 + (mmio ? 1 : 0);

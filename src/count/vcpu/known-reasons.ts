@@ -1,8 +1,11 @@
 import type { Names } from '../../trace/names.js';
 import { CounterLayout, MAX_REASONS } from './counter-layout.js';
 
-/** The guest has nothing to do and says so: the time until it is woken is not lost to it. By the kernel's labels, all architectures. */
-const IDLE = [
+/**
+ * Reasons of exits by which a guest that has nothing to do waits to be woken: the kernel's labels, of all
+ * architectures.
+ */
+const IDLE_REASONS = [
   'hlt',
   'HLT',
   'KVM_EXIT_HLT',
@@ -17,12 +20,12 @@ const IDLE = [
   'Wait state',
 ];
 
-/** Reasons that mean more to the ledger than a label, by their ids. */
+/** Ids of the exit reasons that are more than a label to the counters. */
 export class KnownReasons {
-  /** What led to a userspace exit where no kvm_exit did: the vCPU was not let in. */
+  /** Cause of a userspace exit without a kvm_exit before it: the vCPU did not enter the guest. */
   readonly none: number;
-  /** By id: 1 where the vCPU waits for its guest to have something to do. */
-  readonly idle = new Uint8Array(MAX_REASONS);
+  /** Reason -> 1 if the guest idles during such an exit, else 0. */
+  readonly isIdle = new Uint8Array(MAX_REASONS);
   readonly layout = new CounterLayout();
   readonly #svmIo: number;
   readonly #vmxIo: number;
@@ -35,17 +38,17 @@ export class KnownReasons {
     this.#vmxIo = names.id('IO_INSTRUCTION');
     this.#exitIo = names.id('KVM_EXIT_IO');
     this.#exitMmio = names.id('KVM_EXIT_MMIO');
-    for (const reason of IDLE) this.idle[names.id(reason)] = 1;
+    for (const reason of IDLE_REASONS) this.isIdle[names.id(reason)] = 1;
   }
 
-  /** A userspace exit for an access to a port or to memory that only userspace can answer. */
+  /** True for a userspace exit for port I/O or MMIO. */
   isIo(reason: number): boolean {
     return reason === this.#exitIo || reason === this.#exitMmio;
   }
 
   /**
-   * The port of an IN, -1 for any other exit. In both encodings the port is in bits 31:16 of info1; IN is bit 3 for VMX (SDM vol. 3, table
-   * 28-5, exit qualification for I/O instructions), bit 0 for SVM (APM vol. 2, 15.10.2, EXITINFO1 for IOIO).
+   * Port of an IN, -1 for any other exit. The port is in bits 31:16 of info1. An IN has bit 3 set on VMX (SDM vol. 3,
+   * table 28-5, exit qualification for I/O instructions), bit 0 on SVM (APM vol. 2, 15.10.2, EXITINFO1 for IOIO).
    */
   inPort(reason: number, info1: number): number {
     if (reason !== this.#svmIo && reason !== this.#vmxIo) return -1;

@@ -1,33 +1,35 @@
 /**
- * What answers at the PC's well-known addresses, and which of it KVM can answer itself.
+ * Devices at the well-known addresses of a PC, and which of them KVM can answer for itself.
  *
- * Sources: QEMU 7.2 to 10 (hw/i386/pc.c, hw/isa, hw/acpi/{piix4,ich9}.c, hw/pci-host, hw/nvram/fw_cfg.c, hw/char/debugcon.c),
- * KVM's in-kernel devices in arch/x86/kvm/{i8259,i8254,ioapic,lapic}.c, and the ISA port list of Linux (arch/x86/kernel/setup.c).
- * Where PCI devices are is the firmware's choice: ports from 0xc000 and memory from 0xc0000000 on have no fixed owner.
+ * Sources: QEMU 7.2 to 10 (hw/i386/pc.c, hw/isa, hw/acpi/{piix4,ich9}.c, hw/pci-host, hw/nvram/fw_cfg.c,
+ * hw/char/debugcon.c), KVM's in-kernel devices in arch/x86/kvm/{i8259,i8254,ioapic,lapic}.c, and the ISA port list of
+ * Linux (arch/x86/kernel/setup.c). The firmware chooses the addresses of PCI devices: ports from 0xc000 and memory from
+ * 0xc0000000 on have no fixed device.
  */
 import type { AddressRange, DeviceRanges } from '../../trace/sink.js';
 
-interface Range extends AddressRange {
+interface PcRange extends AddressRange {
   /**
-   * KVM may take a write here though no ioeventfd is there: a device of its own (with kernel_irqchip=on; the split one keeps only the local
-   * APIC), or a write that QEMU lets it collect and hand over later (coalesced: hw/rtc/mc146818rtc.c, hw/pci-host, hw/display/vga.c).
+   * True if KVM may take a write here without an ioeventfd: for a device of its own (with kernel_irqchip=on; the split
+   * one keeps only the local APIC), or to collect it for QEMU (coalesced: hw/rtc/mc146818rtc.c, hw/pci-host,
+   * hw/display/vga.c).
    */
-  readonly kernel?: true;
+  readonly isInKernel?: true;
 }
 
-const PORTS: readonly Range[] = [
+const PC_PORTS: readonly PcRange[] = [
   { first: 0x00, last: 0x0f, device: 'dma1' },
-  { first: 0x20, last: 0x21, device: 'pic1', kernel: true },
-  { first: 0x40, last: 0x43, device: 'pit', kernel: true },
+  { first: 0x20, last: 0x21, device: 'pic1', isInKernel: true },
+  { first: 0x40, last: 0x43, device: 'pit', isInKernel: true },
   { first: 0x60, last: 0x60, device: 'i8042' },
-  { first: 0x61, last: 0x61, device: 'pc_speaker', kernel: true },
+  { first: 0x61, last: 0x61, device: 'pc_speaker', isInKernel: true },
   { first: 0x64, last: 0x64, device: 'i8042' },
-  { first: 0x70, last: 0x70, device: 'rtc', kernel: true },
+  { first: 0x70, last: 0x70, device: 'rtc', isInKernel: true },
   { first: 0x71, last: 0x71, device: 'rtc' },
   { first: 0x80, last: 0x80, device: 'post_code' },
   { first: 0x81, last: 0x8f, device: 'dma_page' },
   { first: 0x92, last: 0x92, device: 'port92' },
-  { first: 0xa0, last: 0xa1, device: 'pic2', kernel: true },
+  { first: 0xa0, last: 0xa1, device: 'pic2', isInKernel: true },
   { first: 0xb2, last: 0xb3, device: 'apm_smi' },
   { first: 0xc0, last: 0xdf, device: 'dma2' },
   { first: 0xe9, last: 0xe9, device: 'debugcon' },
@@ -47,7 +49,7 @@ const PORTS: readonly Range[] = [
   { first: 0x3f7, last: 0x3f7, device: 'floppy' },
   { first: 0x3f8, last: 0x3ff, device: 'serial1' },
   { first: 0x402, last: 0x402, device: 'debugcon' },
-  { first: 0x4d0, last: 0x4d1, device: 'pic_elcr', kernel: true },
+  { first: 0x4d0, last: 0x4d1, device: 'pic_elcr', isInKernel: true },
   { first: 0x501, last: 0x501, device: 'debug_exit' },
   { first: 0x510, last: 0x51b, device: 'fw_cfg' },
   { first: 0x600, last: 0x607, device: 'acpi_pm' },
@@ -61,38 +63,38 @@ const PORTS: readonly Range[] = [
   { first: 0xb008, last: 0xb00b, device: 'acpi_pm_timer' },
   { first: 0xb00c, last: 0xb03f, device: 'acpi_pm' },
   { first: 0xb100, last: 0xb13f, device: 'smbus' },
-  { first: 0xcf8, last: 0xcf8, device: 'pci_config', kernel: true },
+  { first: 0xcf8, last: 0xcf8, device: 'pci_config', isInKernel: true },
   { first: 0xcf9, last: 0xcf9, device: 'reset_control' },
   { first: 0xcfa, last: 0xcff, device: 'pci_config' },
   { first: 0x5658, last: 0x5659, device: 'vmport' },
-].sort((a, b) => a.first - b.first) as Range[];
+].sort((a, b) => a.first - b.first) as PcRange[];
 
-const MEMORY: readonly Range[] = [
-  { first: 0x000a0000, last: 0x000bffff, device: 'vga', kernel: true },
+const PC_MEMORY: readonly PcRange[] = [
+  { first: 0x000a0000, last: 0x000bffff, device: 'vga', isInKernel: true },
   { first: 0xb0000000, last: 0xbfffffff, device: 'pci_mmconfig' },
-  { first: 0xfec00000, last: 0xfec00fff, device: 'ioapic', kernel: true },
+  { first: 0xfec00000, last: 0xfec00fff, device: 'ioapic', isInKernel: true },
   { first: 0xfed00000, last: 0xfed00fff, device: 'hpet' },
   { first: 0xfed1c000, last: 0xfed1ffff, device: 'ich9_rcba' },
   { first: 0xfed40000, last: 0xfed44fff, device: 'tpm' },
-  { first: 0xfee00000, last: 0xfee00fff, device: 'lapic', kernel: true },
+  { first: 0xfee00000, last: 0xfee00fff, device: 'lapic', isInKernel: true },
   { first: 0xffc00000, last: 0xffffffff, device: 'flash' },
 ];
 
 const PAGE_BYTES = 4096;
 
 /**
- * Name of what is at a port or in a page of guest physical memory: as the VM itself says it (`own`), else by custom; '' where nothing is
- * always.
+ * Name of the device at a port or in a page of guest physical memory. `own` are the devices that the VM itself
+ * reported; they override the well-known ones. '' if the device is unknown.
  */
 export function deviceAt(mmio: boolean, address: number, own?: DeviceRanges): string {
-  const ownName = mmio ? ofPage(own?.memory ?? [], address) : find(own?.ports ?? [], address)?.device;
-  return ownName ?? find(mmio ? MEMORY : PORTS, address)?.device ?? '';
+  const ownName = mmio ? mainDeviceOfPage(own?.memory ?? [], address) : findRange(own?.ports ?? [], address)?.device;
+  return ownName ?? findRange(mmio ? PC_MEMORY : PC_PORTS, address)?.device ?? '';
 }
 
-/** The device that has most of a page: a BAR may hold several. */
-function ofPage(ranges: readonly AddressRange[], page: number): string | undefined {
+/** The device that has most of a page, as several can share one. */
+function mainDeviceOfPage(ranges: readonly AddressRange[], page: number): string | undefined {
   const bytes = new Map<string, number>();
-  for (let at = indexOf(ranges, page); at < ranges.length; at++) {
+  for (let at = indexFrom(ranges, page); at < ranges.length; at++) {
     const { first, last, device } = ranges[at] as AddressRange;
     if (first >= page + PAGE_BYTES) break;
     const shared = Math.min(last, page + PAGE_BYTES - 1) - Math.max(first, page) + 1;
@@ -101,18 +103,18 @@ function ofPage(ranges: readonly AddressRange[], page: number): string | undefin
   return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
-/** Whether KVM may take a write there itself, so that staying in the kernel does not mean an ioeventfd. */
+/** True if KVM may take a write at this address without an ioeventfd. */
 export function isKernelDevice(mmio: boolean, address: number): boolean {
-  return find(mmio ? MEMORY : PORTS, address)?.kernel === true;
+  return findRange(mmio ? PC_MEMORY : PC_PORTS, address)?.isInKernel === true;
 }
 
-function find<T extends AddressRange>(ranges: readonly T[], address: number): T | undefined {
-  const range = ranges[indexOf(ranges, address)];
+function findRange<T extends AddressRange>(ranges: readonly T[], address: number): T | undefined {
+  const range = ranges[indexFrom(ranges, address)];
   return range !== undefined && range.first <= address ? range : undefined;
 }
 
-/** The first range that does not end before the address. Binary search: they are sorted and do not overlap. */
-function indexOf(ranges: readonly AddressRange[], address: number): number {
+/** Index of the first range that does not end before the address; the ranges are sorted and do not overlap. */
+function indexFrom(ranges: readonly AddressRange[], address: number): number {
   let low = 0;
   let high = ranges.length;
   while (low < high) {

@@ -5,21 +5,25 @@ import { ExitTimer } from './exit-timer.js';
 import { IoAccesses } from './io-accesses.js';
 import type { KnownReasons } from './known-reasons.js';
 
-/** What is collected in addition to plain counts. Each collector costs a little per event. */
+/** Collectors that are on, in addition to plain counts. Each costs a little per event. */
 export interface Collectors extends CollectorSwitches {
-  /** Addresses that each vCPU keeps apart (default 64). */
+  /** Addresses counted separately for each vCPU (default 64). */
   readonly ioCapacity?: number;
 }
 
-/** One vCPU as one thread runs it. */
+/** Counts of one vCPU, as far as one thread ran it. */
 export class VcpuCounts {
-  /** Negative once the thread is gone and its number means another. */
+  /**
+   * Thread id; a negative number of the ledger's own after the thread has exited, because the kernel may reuse the id.
+   */
   tid: number;
-  /** -1 until an event says it. */
+  /** vCPU number, -1 until an event contains it. */
   vcpu: number;
-  /** Ring of the vCPUs that this thread runs: nearly always just this one, but a VMM may run several on a thread. */
+  /**
+   * Ring of the vCPUs that the thread has run. Nearly always the vCPU itself, but a VMM may run several on one thread.
+   */
   next: VcpuCounts = this;
-  /** guest -> KVM and KVM -> userspace by reason, and what led to the latter, by {@link layout}. */
+  /** Exits, userspace exits and causes of userspace exits; {@link layout} has the slot of each. */
   counts: Counters = newCounters();
   readonly layout: CounterLayout;
   readonly exitTimer: ExitTimer;
@@ -27,7 +31,7 @@ export class VcpuCounts {
   readonly #collectsCauses: boolean;
   readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
-  /** Counts the gaps in the trace, see {@link noteGaps}. */
+  /** Number of gaps in the trace at the latest event. */
   #gaps = 0;
 
   constructor(tid: number, vcpu: number, collectors: Collectors, reasons: KnownReasons) {
@@ -37,11 +41,14 @@ export class VcpuCounts {
     this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.layout = reasons.layout;
-    this.exitTimer = new ExitTimer(reasons.idle);
+    this.exitTimer = new ExitTimer(reasons.isIdle);
     this.io = new IoAccesses(collectors.ioCapacity);
   }
 
-  /** Call before each event with the number of gaps so far: what was open before a gap is not known after it. */
+  /**
+   * Call it before each event with the number of gaps so far. After a gap, an exit that was open before it stays
+   * unpaired.
+   */
   noteGaps(gaps: number): void {
     if (gaps === this.#gaps) return;
     this.#gaps = gaps;
@@ -49,27 +56,27 @@ export class VcpuCounts {
     this.io.abandon();
   }
 
-  /** The time of what follows: of {@link exit}, {@link userspaceExit}, {@link entry}. */
+  /** Time of the next {@link exit}, {@link userspaceExit} or {@link entry}. */
   set nowNs(ns: number) {
     this.exitTimer.nowNs = ns;
   }
 
-  /** @param info1 its low 32 bits */
+  /** @param info1 low 32 bits of kvm_exit's info1 */
   exit(reason: number, info1: number): void {
     const { counts, layout } = this;
-    const slot = layout.kvm[reason] as number;
+    const slot = layout.exits[reason] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
-    else this.#count(layout.kvmSlot(reason));
+    else this.#countInNewSlot(layout.exitSlot(reason));
     this.exitTimer.exit(reason);
     if (this.#collectsIo) this.io.exit(this.#reasons.inPort(reason, info1));
   }
 
   userspaceExit(reason: number): void {
     const { counts, layout } = this;
-    const slot = layout.qemu[reason] as number;
+    const slot = layout.userspaceExits[reason] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
-    else this.#count(layout.qemuSlot(reason));
-    if (this.#collectsCauses) this.#cause(reason);
+    else this.#countInNewSlot(layout.userspaceExitSlot(reason));
+    if (this.#collectsCauses) this.#countCause(reason);
     this.exitTimer.userspaceExit(reason);
     if (this.#collectsIo && this.#reasons.isIo(reason)) this.io.userspaceExit();
   }
@@ -79,24 +86,24 @@ export class VcpuCounts {
     if (this.#collectsIo) this.io.settleOpenAccess();
   }
 
-  /** Adds what `from` counted; what is open in it is left out. */
+  /** Adds the counts of `from`. An exit that is open in `from` counts as unpaired. */
   absorb(from: VcpuCounts): void {
     this.counts = addCounters(this.counts, from.counts);
     this.exitTimer.absorb(from.exitTimer);
     this.io.absorb(from.io);
   }
 
-  #cause(userspaceReason: number): void {
+  #countCause(userspaceReason: number): void {
     const open = this.exitTimer.openReason;
     const reason = open < 0 ? this.#reasons.none : open;
     const { counts, layout } = this;
     const slot = layout.causes[causeIndex(userspaceReason, reason)] as number;
     if (slot > 0 && slot < counts.length) counts[slot] = (counts[slot] as number) + 1;
-    else this.#count(layout.causeSlot(userspaceReason, reason));
+    else this.#countInNewSlot(layout.causeSlot(userspaceReason, reason));
   }
 
-  /** Where it is the first of its kind. */
-  #count(slot: number): void {
+  /** Counts in a slot that the array may be too short for. */
+  #countInNewSlot(slot: number): void {
     if (slot >= this.counts.length) this.counts = withRoomFor(this.counts, slot);
     this.counts[slot] = (this.counts[slot] as number) + 1;
   }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Ledger } from '../../../src/count/ledger.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
-/** Exits of one vCPU that each lead to userspace, for every pair of so many reasons. */
+/** Snapshot after one exit to userspace for every pair of `reasons` hardware and `reasons` userspace reasons. */
 function causesOf(reasons: number) {
   const ledger = new Ledger({ ownerOf: () => ({ vm: { label: 'vm' }, vcpu: '0' }) });
   const counts = ledger.kernelSource('test');
@@ -18,14 +18,14 @@ function causesOf(reasons: number) {
   return takeSnapshot(ledger.totals());
 }
 
-test('every pair of reasons is counted by itself', () => {
+test('every pair of reasons is counted separately', () => {
   const { causes } = causesOf(40);
   assert.equal(causes.length, 1600);
   assert.ok(causes.every(({ count }) => count === 1));
   assert.equal(new Set(causes.map(({ reason, userspaceReason }) => `${reason} ${userspaceReason}`)).size, 1600);
 });
 
-test('of more pairs than any host has, the rest is one: nothing is lost, and exits are counted as ever', () => {
+test('pairs beyond the limit are counted together, and exits are not affected', () => {
   const { causes, exits } = causesOf(60);
   const rest = causes.filter(({ userspaceReason }) => userspaceReason === 'other');
   assert.deepEqual(

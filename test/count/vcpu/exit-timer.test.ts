@@ -14,18 +14,18 @@ const EXIT_IO = 3;
 const EXIT_HLT = 4;
 const IDLE = Uint8Array.from([0, 0, 1, 0, 1]);
 
-/** `kvm reason: count sum` of what was paired. */
+/** Paired exits as `layer reason: count nanoseconds`. */
 function paired(exitTimer: ExitTimer): string[] {
-  const of = (layer: string, durations: ExitDurations['kvm']) =>
+  const format = (layer: string, durations: ExitDurations['kvm']) =>
     durations.flatMap((own, reason) =>
       own === undefined
         ? []
         : [`${layer} ${reason}: ${summarize(own).count} ${Math.round(summarize(own).sumSeconds * 1e9)}`],
     );
-  return [...of('kvm', exitTimer.durations.kvm), ...of('qemu', exitTimer.durations.qemu)];
+  return [...format('kvm', exitTimer.durations.kvm), ...format('qemu', exitTimer.durations.qemu)];
 }
 
-type Step = ['exit' | 'user', number, number] | ['entry', number] | ['drop'];
+type Step = ['exit' | 'user', number, number] | ['entry', number] | ['lost'];
 
 const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTimer>][] = [
   [
@@ -67,7 +67,7 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTime
     { idleNs: 90, kvmNs: 0, qemuNs: 0 },
   ],
   [
-    'a vCPU that is not let in and comes back',
+    'a vCPU that returns to userspace without entering the guest',
     [
       ['exit', 10, IO],
       ['user', 20, EXIT_IO],
@@ -87,8 +87,8 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTime
     ['kvm 1: 1 5'],
     { unpairedKvm: 1 },
   ],
-  ['events lost in between', [['exit', 10, IO], ['drop'], ['entry', 35]], [], { unpairedKvm: 1, kvmNs: 0 }],
-  ['events lost in userspace', [['user', 10, EXIT_IO], ['drop'], ['entry', 35]], [], { unpairedQemu: 1, qemuNs: 0 }],
+  ['events lost in between', [['exit', 10, IO], ['lost'], ['entry', 35]], [], { unpairedKvm: 1, kvmNs: 0 }],
+  ['events lost in userspace', [['user', 10, EXIT_IO], ['lost'], ['entry', 35]], [], { unpairedQemu: 1, qemuNs: 0 }],
   [
     'a clock that stepped back',
     [
@@ -114,7 +114,7 @@ for (const [name, steps, want, rest] of ROWS) {
   test(`ExitTimer measures ${name}`, () => {
     const exitTimer = new ExitTimer(IDLE);
     for (const step of steps) {
-      if (step[0] !== 'drop') exitTimer.nowNs = step[1];
+      if (step[0] !== 'lost') exitTimer.nowNs = step[1];
       if (step[0] === 'exit') exitTimer.exit(step[2]);
       else if (step[0] === 'user') exitTimer.userspaceExit(step[2]);
       else if (step[0] === 'entry') exitTimer.entry();
@@ -125,12 +125,12 @@ for (const [name, steps, want, rest] of ROWS) {
   });
 }
 
-test('every exit is paired, handed on, unpaired or still open', () => {
-  const step = fc.tuple(fc.constantFrom('exit', 'user', 'entry', 'drop'), fc.integer({ min: -5, max: 100 }));
+test('every exit is paired, forwarded, unpaired or still open', () => {
+  const step = fc.tuple(fc.constantFrom('exit', 'user', 'entry', 'lost'), fc.integer({ min: -5, max: 100 }));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const exitTimer = new ExitTimer(IDLE);
-      const seen = { exit: 0, user: 0, entry: 0, drop: 0 };
+      const seen = { exit: 0, user: 0, entry: 0, lost: 0 };
       let now = 0;
       for (const [what, wait] of steps) {
         now += wait;
@@ -154,7 +154,7 @@ test('every exit is paired, handed on, unpaired or still open', () => {
   );
 });
 
-test('nothing is paired across buffers that were closed; a gap that was open in them is over', () => {
+test('nothing is paired across closed buffers, and a gap that was open in them is over', () => {
   const vocabulary = newVocabulary();
   const reasons = new KnownReasons(vocabulary.reasons);
   const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
@@ -162,7 +162,7 @@ test('nothing is paired across buffers that were closed; a gap that was open in 
   const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0, 0);
   const entry = (timeNs: number) => counts.vmEntry(timeNs, 0, 7, 0);
   exit(10);
-  counts.gapAhead(1); // of which the rest is never read
+  counts.gapAhead(1); // and the CPU's further events are never read
   counts.endBuffers();
   entry(1000);
   exit(1010);
@@ -172,7 +172,7 @@ test('nothing is paired across buffers that were closed; a gap that was open in 
   assert.deepEqual(paired(vcpu.exitTimer), [`kvm ${io}: 1 20`]);
 });
 
-test('nothing is paired across a gap, on whatever CPU the events of the vCPU were lost', () => {
+test('nothing is paired across a gap, on whichever CPU events were lost', () => {
   const vocabulary = newVocabulary();
   const reasons = new KnownReasons(vocabulary.reasons);
   const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });

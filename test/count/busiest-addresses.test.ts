@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { BusiestAddresses } from '../../src/count/busiest-addresses.js';
+import { ioKey } from '../../src/count/vcpu/io-table.js';
+
+test('BusiestAddresses shows at most its limit, counts each access once, and none of its figures falls', () => {
+  const rounds = fc.array(
+    fc.array(fc.tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 500 })), { maxLength: 40 }),
+    { maxLength: 12 },
+  );
+  fc.assert(
+    fc.property(rounds, (all) => {
+      const busiest = new BusiestAddresses(20);
+      const counts = new Map<number, number>();
+      let before = new Map<number, number>();
+      let restBefore = 0;
+      for (const round of all) {
+        let happened = 0;
+        for (const [port, times] of round) {
+          const key = ioKey(false, false, true, port);
+          counts.set(key, (counts.get(key) ?? 0) + times);
+          happened += times;
+        }
+        const { series, rest } = busiest.select(counts, new Float64Array(8));
+        const restNow = rest.reduce((sum, count) => sum + count, 0);
+        let shown = restNow - restBefore;
+        for (const [key, count] of series) shown += count - (before.get(key) ?? 0);
+        assert.ok(series.size <= 20);
+        assert.equal(shown, happened);
+        assert.ok(restNow >= restBefore);
+        for (const [key, count] of series) assert.ok(count >= (before.get(key) ?? 0));
+        before = new Map(series);
+        restBefore = restNow;
+      }
+    }),
+  );
+});
+
+test('BusiestAddresses follows a guest that changes its ports, without a jump in the sum of the rest', () => {
+  const busiest = new BusiestAddresses(2);
+  const [boot, disk, net] = [1, 2, 3].map((port) => ioKey(false, false, true, port)) as [number, number, number];
+  const select = (counts: [number, number][]) => {
+    const { series, rest } = busiest.select(new Map(counts), new Float64Array(8));
+    return { series: Object.fromEntries(series), rest: rest[1] };
+  };
+  assert.deepEqual(
+    select([
+      [boot, 5000],
+      [disk, 100],
+    ]),
+    { series: { [boot]: 5000, [disk]: 100 }, rest: 0 },
+  );
+  assert.deepEqual(
+    select([
+      [boot, 5000],
+      [disk, 200],
+      [net, 900],
+    ]),
+    { series: { [disk]: 200, [net]: 900 }, rest: 0 },
+  );
+  assert.deepEqual(
+    select([
+      [boot, 5001],
+      [disk, 300],
+      [net, 1800],
+    ]),
+    { series: { [disk]: 300, [net]: 1800 }, rest: 1 },
+  );
+});
