@@ -252,7 +252,7 @@ test('without tracefs the image says what is missing, and exits with 2', CONTAIN
   });
   await once(child, 'close');
   assert.equal(child.exitCode, 2, log);
-  assert.match(log, /^kvm-exit-exporter: tracefs is not mounted, and /m);
+  assert.match(log, /^kvm-exit-exporter: tracefs is not mounted and cannot be: /m);
 });
 
 test('the image works in any folder', TREE, () => {
