@@ -15,7 +15,7 @@ test(
   LIVE,
   async (t) => {
     const { rows, verdicts, warnings } = await soak(MINUTES);
-    for (const { what, figures } of verdicts) t.diagnostic(`${what}: ${figures}`);
+    for (const { criterion, figures } of verdicts) t.diagnostic(`${criterion}: ${figures}`);
     assert.deepEqual(
       verdicts.filter(({ holds }) => !holds),
       [],

@@ -1,72 +1,93 @@
-/** Whether a soak's figures are flat: its last third against the second. The first is for warming up. */
+/**
+ * Judges whether the measurements of a soak are flat: compares its last third with the second; the first third is the
+ * warm-up.
+ */
 import { median, type Row } from './observe.js';
 
 export interface Verdict {
-  readonly what: string;
+  readonly criterion: string;
   readonly holds: boolean;
   readonly figures: string;
 }
 
 interface Rule {
-  readonly what: string;
-  readonly of: (row: Row) => number;
-  /** Of a third's rows. */
-  readonly sum: (values: readonly number[]) => number;
-  /** How much more, or less, than in the second third is still flat: that share, or so much, whichever is more. */
-  readonly share: number;
-  readonly atLeast: number;
-  /** Less is fine. */
+  readonly criterion: string;
+  readonly read: (row: Row) => number;
+  /** Combines the values of the rows of a third. */
+  readonly combine: (values: readonly number[]) => number;
+  /** Allowed change, as a share of the value in the second third. */
+  readonly allowedShare: number;
+  /** Allowed change, if the share is less than this. */
+  readonly allowedAtLeast: number;
+  /** Only growth counts; a lower value always holds. */
   readonly onlyGrowth?: boolean;
-  readonly show: (value: number) => string;
+  readonly format: (value: number) => string;
 }
 
 const MB = 1e6;
 const inMegabytes = (bytes: number) => `${(bytes / MB).toFixed(1)} MB`;
-const least = (values: readonly number[]) => Math.min(...values);
+const minimum = (values: readonly number[]) => Math.min(...values);
 
-/** V8 compiles and lets a heap grow in its first minutes. */
-const SETTLED_SECONDS = 600;
-/** Three semi-spaces of 16 MiB, which V8 lets go and takes back at its pleasure. */
-const YOUNG_GENERATION = 48 << 20;
+/**
+ * Length of a soak from which on the limits are strict. In its first minutes V8 compiles code and lets the heap grow.
+ */
+const STRICT_FROM_SECONDS = 600;
+/** V8's young generation: three semi-spaces of 16 MiB, which V8 releases and allocates again at any time. */
+const YOUNG_GENERATION_BYTES = 48 << 20;
 
 function rulesFor(seconds: number): readonly Rule[] {
-  const settled = seconds >= SETTLED_SECONDS;
-  const memory = settled ? 0.05 : 0.25;
+  const isStrict = seconds >= STRICT_FROM_SECONDS;
+  const memoryShare = isStrict ? 0.05 : 0.25;
   return [
     {
-      what: 'resident memory',
-      of: ({ residentBytes }) => residentBytes,
-      sum: median,
-      share: memory,
-      atLeast: settled ? 4 * MB : YOUNG_GENERATION,
+      criterion: 'resident memory',
+      read: ({ residentBytes }) => residentBytes,
+      combine: median,
+      allowedShare: memoryShare,
+      allowedAtLeast: isStrict ? 4 * MB : YOUNG_GENERATION_BYTES,
       onlyGrowth: true,
-      show: inMegabytes,
+      format: inMegabytes,
     },
     {
-      what: 'heap after a full collection',
-      of: ({ heapBytes }) => heapBytes,
-      sum: least,
-      share: memory,
-      atLeast: MB,
+      criterion: 'heap after a full garbage collection',
+      read: ({ heapBytes }) => heapBytes,
+      combine: minimum,
+      allowedShare: memoryShare,
+      allowedAtLeast: MB,
       onlyGrowth: true,
-      show: inMegabytes,
+      format: inMegabytes,
     },
-    // A VM that is running now has a log and, for a moment, a QMP connection.
-    { what: 'open handles', of: ({ handles }) => handles, sum: median, share: 0, atLeast: 4, show: String },
-    { what: 'series', of: ({ series }) => series, sum: median, share: 0.1, atLeast: 100, show: String },
+    {
+      criterion: 'open file descriptors',
+      read: ({ fileDescriptors }) => fileDescriptors,
+      combine: median,
+      allowedShare: 0,
+      // A running VM has an open log and, for a moment, a QMP connection.
+      allowedAtLeast: 4,
+      format: String,
+    },
+    {
+      criterion: 'series',
+      read: ({ series }) => series,
+      combine: median,
+      allowedShare: 0.1,
+      allowedAtLeast: 100,
+      format: String,
+    },
   ];
 }
 
 export function judge(rows: readonly Row[]): Verdict[] {
   const third = Math.floor(rows.length / 3);
-  if (third === 0) throw new Error(`${rows.length} rows: too few to compare thirds of them`);
+  if (third === 0) throw new Error(`too few rows to compare thirds of them: ${rows.length}`);
   const [before, after] = [rows.slice(-2 * third, -third), rows.slice(-third)];
-  return rulesFor(rows.at(-1)?.seconds ?? 0).map(({ what, of, sum, share, atLeast, onlyGrowth = false, show }) => {
-    const [was, is] = [sum(before.map(of)), sum(after.map(of))];
-    const allowed = Math.max(was * share, atLeast);
+  return rulesFor(rows.at(-1)?.seconds ?? 0).map((rule) => {
+    const { criterion, read, combine, allowedShare, allowedAtLeast, onlyGrowth = false, format } = rule;
+    const [was, is] = [combine(before.map(read)), combine(after.map(read))];
+    const allowed = Math.max(was * allowedShare, allowedAtLeast);
     const change = onlyGrowth ? is - was : Math.abs(is - was);
-    const tolerance = `${onlyGrowth ? 'at most ' : '± '}${show(allowed)}${onlyGrowth ? ' more' : ''}`;
-    // NaN does not hold.
-    return { what, holds: change <= allowed, figures: `${show(was)}, then ${show(is)} (${tolerance})` };
+    const tolerance = onlyGrowth ? `at most ${format(allowed)} more` : `± ${format(allowed)}`;
+    // NaN, which means that there was nothing to measure, does not hold.
+    return { criterion, holds: change <= allowed, figures: `${format(was)}, then ${format(is)} (${tolerance})` };
   });
 }

@@ -1,43 +1,45 @@
-/** What a soak looks at: each second by a scrape and /proc, put together in rows. */
+/** The measurements of a soak: a scrape and a look at /proc each second, summarized in rows of a minute. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { RunningAgent } from '../support/agent/agent.js';
 import { Samples } from '../support/prometheus/samples.js';
 
-/** Of all VMs here: there may be others on the host, of other tests. */
-export const PREFIX = `soak-${process.pid}-`;
+/** Prefix of the names of this soak's VMs, because other VMs may run on the host. */
+export const VM_PREFIX = `soak-${process.pid}-`;
 
-/** A moment. */
-export interface Look {
+/** The agent at one moment. */
+export interface Observation {
   readonly samples: Samples;
   readonly scrapeMs: number;
   readonly residentBytes: number;
   readonly heapBytes: number;
-  readonly handles: number;
-  /** Of our VMs. */
+  readonly fileDescriptors: number;
+  /** Series of this soak's VMs. */
   readonly series: number;
 }
 
-/** A minute, or what a shorter run has instead. */
+/** Summary of a minute, or of a shorter interval in a short soak. */
 export interface Row {
-  /** Since the start, at its end. */
+  /** Seconds from the start of the soak to the end of this row. */
   readonly seconds: number;
-  /** VMs that were started, and ended by themselves, so far. */
+  /** VMs started so far. */
   readonly vms: number;
   readonly scrapes: number;
   readonly slowestScrapeMs: number;
-  /** Medians. */
+  /** Median. */
   readonly residentBytes: number;
-  readonly handles: number;
+  /** Median. */
+  readonly fileDescriptors: number;
+  /** Median. */
   readonly series: number;
-  /** The least that was seen: what is left where rubbish was just collected. */
+  /** Minimum, which is the size of the heap after a garbage collection. */
   readonly heapBytes: number;
-  /** So far. */
+  /** The next three are totals since the start of the soak. */
   readonly events: number;
   readonly eventsLost: number;
   readonly cpuSeconds: number;
 }
 
-export async function look(agent: RunningAgent): Promise<Look> {
+export async function observe(agent: RunningAgent): Promise<Observation> {
   const startMs = performance.now();
   const text = await (await fetch(agent.url)).text();
   const scrapeMs = performance.now() - startMs;
@@ -49,30 +51,30 @@ export async function look(agent: RunningAgent): Promise<Look> {
     scrapeMs,
     residentBytes: Number(kib) * 1024,
     heapBytes: samples.sum('nodejs_heap_size_used_bytes'),
-    handles: readdirSync(`/proc/${pid}/fd`).length,
-    series: samples.all.filter(({ labels }) => labels.get('vm')?.startsWith(PREFIX)).length,
+    fileDescriptors: readdirSync(`/proc/${pid}/fd`).length,
+    series: samples.all.filter(({ labels }) => labels.get('vm')?.startsWith(VM_PREFIX)).length,
   };
 }
 
-export function rowOf(looks: readonly Look[], seconds: number, vms: number): Row {
-  const last = looks.at(-1)?.samples;
-  const sumOf = (name: string) => last?.sum(name) ?? Number.NaN;
+export function summarize(observations: readonly Observation[], seconds: number, vms: number): Row {
+  const last = observations.at(-1)?.samples;
+  const total = (name: string) => last?.sum(name) ?? Number.NaN;
   return {
     seconds,
     vms,
-    scrapes: looks.length,
-    slowestScrapeMs: Math.max(...looks.map(({ scrapeMs }) => scrapeMs)),
-    residentBytes: median(looks.map(({ residentBytes }) => residentBytes)),
-    handles: median(looks.map(({ handles }) => handles)),
-    series: median(looks.map(({ series }) => series)),
-    heapBytes: Math.min(...looks.map(({ heapBytes }) => heapBytes)),
-    events: sumOf('kvm_exit_exporter_events_total'),
-    eventsLost: sumOf('kvm_exit_exporter_lost_events_total'),
-    cpuSeconds: sumOf('process_cpu_seconds_total'),
+    scrapes: observations.length,
+    slowestScrapeMs: Math.max(...observations.map(({ scrapeMs }) => scrapeMs)),
+    residentBytes: median(observations.map(({ residentBytes }) => residentBytes)),
+    fileDescriptors: median(observations.map(({ fileDescriptors }) => fileDescriptors)),
+    series: median(observations.map(({ series }) => series)),
+    heapBytes: Math.min(...observations.map(({ heapBytes }) => heapBytes)),
+    events: total('kvm_exit_exporter_events_total'),
+    eventsLost: total('kvm_exit_exporter_lost_events_total'),
+    cpuSeconds: total('process_cpu_seconds_total'),
   };
 }
 
-/** NaN of nothing. */
+/** NaN if there are no values. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

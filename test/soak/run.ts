@@ -1,7 +1,9 @@
 /**
- * The agent with everything on, for an hour: `npm run soak -- [minutes] [FILE.json]`. Needs root, KVM, tracefs and QEMU.
+ * The soak as a command: `npm run soak -- [minutes] [FILE.json]`. It takes an hour by default and needs root, KVM,
+ * tracefs and QEMU.
  *
- * Prints a line for each of sixty parts, and in the end Markdown; FILE.json gets all figures. The exit code is 1 where something does not hold.
+ * Prints a line for each of 60 rows and a report in Markdown at the end. FILE.json gets all measurements. The exit code
+ * is 1 if a criterion does not hold, and 2 if the soak could not run.
  */
 import { writeFileSync } from 'node:fs';
 import { endAll } from '../support/end-later.js';
@@ -14,12 +16,14 @@ async function main(): Promise<void> {
   if (skip !== false) throw new Error(skip);
   const [minutesText = '60', file] = process.argv.slice(2);
   const minutes = Number(minutesText);
-  if (!(minutes >= 0.5)) throw new Error(`${minutesText}: expected minutes, at least 0.5`);
-  const report = await soak(minutes, ({ seconds, vms, residentBytes, heapBytes, handles, series, eventsLost }) =>
-    console.error(
-      `${seconds} s: ${vms} VMs, ${(residentBytes / 1e6).toFixed(1)} MB resident, ${(heapBytes / 1e6).toFixed(1)} MB heap, ` +
-        `${handles} handles, ${series} series, ${eventsLost} lost`,
-    ),
+  if (!(minutes >= 0.5)) throw new Error(`expected a number of minutes, at least 0.5, not ${minutesText}`);
+  const report = await soak(
+    minutes,
+    ({ seconds, vms, residentBytes, heapBytes, fileDescriptors, series, eventsLost }) =>
+      console.error(
+        `${seconds} s: ${vms} VMs, ${(residentBytes / 1e6).toFixed(1)} MB resident, ${(heapBytes / 1e6).toFixed(1)} MB heap, ` +
+          `${fileDescriptors} file descriptors, ${series} series, ${eventsLost} events lost`,
+      ),
   );
   console.log(soakTables(report));
   for (const warning of new Set(report.warnings)) console.error(warning);

@@ -1,93 +1,97 @@
 /**
- * A VM that starts every second, does its exits, and ends by itself: the agent must have counted each of them exactly, by the kernel's
- * trace and by QEMU's own log, before its series go.
+ * VMs that each run for about half a second, do a known number of exits and end by themselves. Before its series are
+ * removed, the agent must have counted each of them exactly, both from the kernel's trace and from QEMU's log.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { PREFIX } from './observe.js';
+import { VM_PREFIX } from './observe.js';
 
-const TIMES = 40;
+const WRITES_PER_TICK = 40;
 const TICKS = 5;
-/** They run for half a second and more. */
-const EVERY_MS = 100;
-/** All, and the one that ends the guest. */
-const EXITS = TIMES * TICKS + 1;
-/** On a machine that can't start one each second; they would pile up. */
-const MOST_AT_ONCE = 8;
+const TICK_MS = 100;
+/** Exits of a VM; the last one ends the guest. */
+const EXITS = WRITES_PER_TICK * TICKS + 1;
+/** VMs running at the same time. A slow machine would otherwise start more than end. */
+const MAX_RUNNING = 8;
 
-interface Passing {
+interface ShortLivedVm {
   readonly guest: RunningGuest;
-  /** NaN: it runs. */
+  /** `performance.now()` at its end; NaN while it runs. */
   endedMs: number;
 }
 
-export class PassingVms {
+export class ShortLivedVms {
   started = 0;
+  /** VMs whose counts were exact. */
   exact = 0;
-  /** Over before the agent got round to look whose thread it was: counted without a name, as README.md says. */
+  /** VMs that had ended before the agent looked up their threads, so that their exits are counted without a name. */
   unnamed = 0;
+  /** A message for each VM whose counts were wrong. */
   readonly wrong: string[] = [];
   readonly #folder: string;
-  readonly #patienceMs: number;
-  readonly #vms = new Set<Passing>();
+  readonly #deadlineMs: number;
+  readonly #unchecked = new Set<ShortLivedVm>();
 
-  /** Logs and QMP sockets are in `folder`. A VM must be counted within `patienceMs` of its end. */
-  constructor(folder: string, patienceMs: number) {
+  /** `folder` is for logs and QMP sockets. A VM must be counted within `deadlineMs` of its end. */
+  constructor(folder: string, deadlineMs: number) {
     this.#folder = folder;
-    this.#patienceMs = patienceMs;
+    this.#deadlineMs = deadlineMs;
   }
 
   startOne(): void {
-    const running = [...this.#vms].filter(({ endedMs }) => Number.isNaN(endedMs));
-    if (running.length >= MOST_AT_ONCE) return;
-    const name = `${PREFIX}${String(++this.started).padStart(5, '0')}`;
+    const running = [...this.#unchecked].filter(({ endedMs }) => Number.isNaN(endedMs));
+    if (running.length >= MAX_RUNNING) return;
+    const name = `${VM_PREFIX}${String(++this.started).padStart(5, '0')}`;
     const guest = startGuest({
       name,
-      steps: [{ bursts: { out: 0x80, times: TIMES, everyMs: EVERY_MS, ticks: TICKS } }],
-      extraArgs: tracedArgs(this.#folder, name),
+      steps: [{ bursts: { out: 0x80, times: WRITES_PER_TICK, everyMs: TICK_MS, ticks: TICKS } }],
+      extraArgs: traceArgs(this.#folder, name),
     });
-    const passing: Passing = { guest, endedMs: Number.NaN };
-    this.#vms.add(passing);
+    const vm: ShortLivedVm = { guest, endedMs: Number.NaN };
+    this.#unchecked.add(vm);
     guest.finished().then(
       () => {
-        passing.endedMs = performance.now();
+        vm.endedMs = performance.now();
       },
-      (error: Error) => this.#done(passing, `${name} did not end as it should: ${error.message}`),
+      (error: Error) => this.#finish(vm, `${name} did not end as expected: ${error.message}`),
     );
   }
 
-  /** None is left whose counts were not looked at. */
-  get areDone(): boolean {
-    return this.#vms.size === 0;
+  /** True once all VMs have ended and their counts were checked. */
+  get areAllChecked(): boolean {
+    return this.#unchecked.size === 0;
   }
 
+  /** Checks the counts of the VMs that have ended. */
   check(samples: Samples): void {
-    for (const passing of this.#vms) {
-      const { guest, endedMs } = passing;
+    for (const vm of this.#unchecked) {
+      const { guest, endedMs } = vm;
       if (Number.isNaN(endedMs)) continue;
       const [kernel, log] = countsOf(samples, guest.name);
       if (kernel === EXITS && log === EXITS) {
         this.exact++;
-        this.#done(passing);
-      } else if (performance.now() - endedMs > this.#patienceMs && kernel === 0 && log === EXITS) {
+        this.#finish(vm);
+      } else if (performance.now() - endedMs > this.#deadlineMs && kernel === 0 && log === EXITS) {
         this.unnamed++;
-        this.#done(passing);
-      } else if (performance.now() - endedMs > this.#patienceMs)
-        this.#done(passing, `${guest.name}: ${kernel} exits by the kernel, ${log} by its log, and it did ${EXITS}`);
+        this.#finish(vm);
+      } else if (performance.now() - endedMs > this.#deadlineMs)
+        this.#finish(
+          vm,
+          `${guest.name} did ${EXITS} exits; counted: ${kernel} in the kernel's trace, ${log} in its log`,
+        );
     }
   }
 
-  #done(passing: Passing, wrong?: string): void {
-    this.#vms.delete(passing);
+  #finish(vm: ShortLivedVm, wrong?: string): void {
+    this.#unchecked.delete(vm);
     if (wrong !== undefined) this.wrong.push(wrong);
-    for (const suffix of ['log', 'sock'])
-      rmSync(join(this.#folder, `${passing.guest.name}.${suffix}`), { force: true });
+    for (const suffix of ['log', 'sock']) rmSync(join(this.#folder, `${vm.guest.name}.${suffix}`), { force: true });
   }
 }
 
-/** Exits to userspace by the kernel's trace, and by QEMU's own. */
+/** Port I/O exits of a VM in the kernel's trace, and userspace exits in QEMU's log. */
 export function countsOf(samples: Samples, vm: string): [kernel: number, log: number] {
   return [
     samples.sum('kvm_exits_total', { vm, layer: 'qemu', reason: 'KVM_EXIT_IO' }),
@@ -95,7 +99,8 @@ export function countsOf(samples: Samples, vm: string): [kernel: number, log: nu
   ];
 }
 
-export function tracedArgs(folder: string, name: string): string[] {
+/** QEMU's arguments for a log of its userspace exits, and for a QMP socket. */
+export function traceArgs(folder: string, name: string): string[] {
   return [
     ...['-trace', 'kvm_run_exit', '-D', join(folder, `${name}.log`), '-msg', 'timestamp=on'],
     ...['-qmp', `unix:${join(folder, `${name}.sock`)},server=on,wait=off`],

@@ -1,19 +1,19 @@
-/** A soak's report as Markdown. */
 import { markdownTable } from '../../src/config/help.js';
 import type { SoakReport } from './soak.js';
 
-/** A row for every minute makes a long table; so many show the course. */
-const ROWS = 12;
+/** Rows in the table of measurements: enough to show the course of a soak. */
+const MAX_ROWS = 12;
 
+/** The report of a soak as Markdown tables. */
 export function soakTables({ rows, verdicts }: SoakReport): string {
-  const step = Math.max(1, Math.ceil(rows.length / ROWS));
+  const step = Math.max(1, Math.ceil(rows.length / MAX_ROWS));
   const shown = rows.filter((_, index) => (index + 1) % step === 0 || index === 0);
   const figures = shown.map((row) => [
     (row.seconds / 60).toFixed(row.seconds < 600 ? 1 : 0),
     String(row.vms),
     megabytes(row.residentBytes),
     megabytes(row.heapBytes),
-    String(row.handles),
+    String(row.fileDescriptors),
     String(row.series),
     row.slowestScrapeMs.toFixed(0),
     String(row.events),
@@ -22,11 +22,22 @@ export function soakTables({ rows, verdicts }: SoakReport): string {
   ]);
   return [
     markdownTable(
-      ['judged', 'holds', 'figures'],
-      verdicts.map(({ what, holds, figures }) => [what, holds ? 'yes' : '**no**', figures]),
+      ['criterion', 'holds', 'figures'],
+      verdicts.map(({ criterion, holds, figures }) => [criterion, holds ? 'yes' : '**no**', figures]),
     ),
     markdownTable(
-      ['minute', 'VMs', 'resident MB', 'heap MB', 'handles', 'series', 'slowest scrape ms', 'events', 'lost', 'CPU s'],
+      [
+        'minute',
+        'VMs',
+        'resident MB',
+        'heap MB',
+        'file descriptors',
+        'series',
+        'slowest scrape ms',
+        'events',
+        'lost',
+        'CPU s',
+      ],
       figures,
     ),
   ].join('\n\n');

@@ -1,6 +1,7 @@
 /**
- * The real agent with everything on, for a while: a VM that starts each second and ends, one that stays, logs that are rotated, a scrape a
- * second, OTLP to a receiver. What must not grow is judged in the end, and what is counted must be exact.
+ * Runs the real agent with all sources and outputs for a while: a short-lived VM starts each second, another VM runs
+ * all the time, logs are rotated, the agent is scraped each second and sends OTLP to a receiver. At the end, memory,
+ * file descriptors and series must not have grown, and all counts must be exact.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,51 +12,52 @@ import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { type Receiver, startReceiver } from '../support/prometheus/otlp-receiver.js';
 import type { Samples } from '../support/prometheus/samples.js';
 import { judge, type Verdict } from './judge.js';
-import { type Look, look, PREFIX, type Row, rowOf } from './observe.js';
+import { type Observation, observe, type Row, summarize, VM_PREFIX } from './observe.js';
 import { LINES_PER_SECOND, type RotatedLogs, rotateLogs } from './rotated-logs.js';
-import { countsOf, PassingVms, tracedArgs } from './short-lived-vms.js';
+import { countsOf, ShortLivedVms, traceArgs } from './short-lived-vms.js';
 
 export interface SoakReport {
   readonly minutes: number;
   readonly node: string;
   readonly rows: readonly Row[];
   readonly verdicts: readonly Verdict[];
-  /** What the agent said above `info`. */
+  /** The agent's log lines of the levels warn and error. */
   readonly warnings: readonly string[];
 }
 
-const LOOK_MS = 1000;
-/** On a machine that lets the agent wait for a second now and then. */
-const MOST_UNNAMED = 0.01;
+const OBSERVE_INTERVAL_MS = 1000;
+/** Share of short-lived VMs that may lack a name, for machines that delay the agent by a second now and then. */
+const MAX_UNNAMED_SHARE = 0.01;
 const ROWS = 60;
 /**
- * Has V8 collect all of the agent's rubbish at SIGUSR2: by itself it does so once in half an hour, and what it has not collected looks like growth.
+ * Makes the agent run a full garbage collection at SIGUSR2. By itself V8 does that about once in half an hour, and what
+ * it has not collected looks like growth.
  */
-const COLLECTS = `
+const COLLECT_ON_SIGUSR2 = `
   import { setFlagsFromString } from 'node:v8';
   import { runInNewContext } from 'node:vm';
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc');
   process.on('SIGUSR2', () => collect());`;
-/** Of the VM that stays: 500 exits a second. */
-const STAYING = { out: 0x80, times: 50, everyMs: 100 };
-const STAYS = `${PREFIX}stays`;
+/** The VM that runs all the time does 500 exits a second. */
+const LONG_LIVED_BURSTS = { out: 0x80, times: 50, everyMs: 100 };
+const LONG_LIVED = `${VM_PREFIX}long-lived`;
 
 interface Load {
   readonly agent: RunningAgent;
   readonly receiver: Receiver;
-  readonly staying: RunningGuest;
-  readonly passing: PassingVms;
+  readonly longLived: RunningGuest;
+  readonly shortLived: ShortLivedVms;
   readonly logs: RotatedLogs;
-  requests: number;
+  otlpRequests: number;
 }
 
-/** `onRow` is told each row. */
+/** Runs a soak. Calls `onRow` with each row as soon as it is complete. */
 export async function soak(minutes: number, onRow: (row: Row) => void = () => {}): Promise<SoakReport> {
   const folder = mkdtempSync(join(tmpdir(), 'soak-'));
   try {
     const load = await start(folder, minutes * 60);
-    const rows = await watch(load, minutes * 60_000, onRow);
+    const rows = await observeAll(load, minutes * 60_000, onRow);
     const verdicts = [...judge(rows), ...(await end(load))];
     const warnings = load.agent.log().match(/level=(?:warn|error).*/g) ?? [];
     await load.agent.stop();
@@ -71,7 +73,7 @@ async function start(folder: string, seconds: number): Promise<Load> {
   for (const log of ['renamed.log', 'truncated.log']) writeFileSync(join(folder, log), '');
   const receiver = await startReceiver();
   const agent = await startAgent({
-    prefix: ['env', `NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(COLLECTS)}`],
+    prefix: ['env', `NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(COLLECT_ON_SIGUSR2)}`],
     args: [
       `--qemu.log=${folder}/*.log`,
       `--qemu.qmp=${folder}/*.sock`,
@@ -80,91 +82,99 @@ async function start(folder: string, seconds: number): Promise<Load> {
       '--otlp.interval=5s',
     ],
   });
-  const staying = startGuest({ name: STAYS, steps: [{ bursts: STAYING }], extraArgs: tracedArgs(folder, STAYS) });
+  const longLived = startGuest({
+    name: LONG_LIVED,
+    steps: [{ bursts: LONG_LIVED_BURSTS }],
+    extraArgs: traceArgs(folder, LONG_LIVED),
+  });
   const logs = rotateLogs(folder, seconds);
-  const passing = new PassingVms(folder, graceSeconds * 800);
-  return { agent, receiver, staying, passing, logs, requests: 0 };
+  // A VM must be counted before 80 % of the grace period have passed, because its series are removed then.
+  const shortLived = new ShortLivedVms(folder, graceSeconds * 800);
+  return { agent, receiver, longLived, shortLived, logs, otlpRequests: 0 };
 }
 
-async function watch(load: Load, lengthMs: number, onRow: (row: Row) => void): Promise<Row[]> {
+async function observeAll(load: Load, lengthMs: number, onRow: (row: Row) => void): Promise<Row[]> {
   const startMs = performance.now();
-  const rowMs = Math.max(lengthMs / ROWS, 5 * LOOK_MS);
+  const rowMs = Math.max(lengthMs / ROWS, 5 * OBSERVE_INTERVAL_MS);
   const third = Math.floor(lengthMs / rowMs / 3);
   const rows: Row[] = [];
-  let looks: Look[] = [];
+  let observations: Observation[] = [];
   for (let second = 1; performance.now() - startMs < lengthMs; second++) {
-    load.passing.startOne();
-    const now = await look(load.agent);
-    load.passing.check(now.samples);
-    // All that is held for each request would be held in this process.
-    load.requests += load.receiver.requests.splice(0).length;
-    looks.push(now);
+    load.shortLived.startOne();
+    const now = await observe(load.agent);
+    load.shortLived.check(now.samples);
+    // The requests are removed here, or this process would keep them all in memory.
+    load.otlpRequests += load.receiver.requests.splice(0).length;
+    observations.push(now);
     const seconds = (performance.now() - startMs) / 1000;
     if (seconds * 1000 >= (rows.length + 1) * rowMs) {
-      const row = rowOf(looks, Math.round(seconds), load.passing.started);
+      const row = summarize(observations, Math.round(seconds), load.shortLived.started);
       rows.push(row);
-      // As each third begins, so that they can be compared.
+      // A collection as each third begins makes the thirds comparable.
       if (rows.length % third === 0) load.agent.process.kill('SIGUSR2');
       onRow(row);
-      looks = [];
-      load.logs.clean();
+      observations = [];
+      load.logs.removeRotated();
     }
-    await sleep(Math.max(0, startMs + second * LOOK_MS - performance.now()));
+    await sleep(Math.max(0, startMs + second * OBSERVE_INTERVAL_MS - performance.now()));
   }
   return rows;
 }
 
-/** Ends what is running, and judges the counts. */
-async function end({ agent, staying, passing, logs, requests }: Load): Promise<Verdict[]> {
+/** Ends the VMs and the logs, and judges the counts. */
+async function end({ agent, longLived, shortLived, logs, otlpRequests }: Load): Promise<Verdict[]> {
   const written = await logs.ended();
-  await staying.kill();
-  const ahead = (samples: Samples) => countsOf(samples, STAYS)[0] - staying.writesDone();
+  await longLived.kill();
+  const ahead = (samples: Samples) => countsOf(samples, LONG_LIVED)[0] - longLived.writesDone();
   const lines = (samples: Samples, vm: string) => countsOf(samples, vm)[1];
-  const samples = await settled(agent, (now) => {
-    passing.check(now);
-    return passing.areDone && ahead(now) >= 0 && lines(now, 'renamed') >= written.renamed.lines;
+  const samples = await scrapeUntil(agent, (now) => {
+    shortLived.check(now);
+    return shortLived.areAllChecked && ahead(now) >= 0 && lines(now, 'renamed') >= written.renamed.lines;
   });
   const lost = samples.sum('kvm_exit_exporter_lost_events_total');
-  // Of what is written between the last look and the truncation nobody can know.
-  const late = written.truncated.lines - lines(samples, 'truncated');
-  const verdict = (what: string, holds: boolean, figures: string): Verdict => ({ what, holds, figures });
+  // Lines that are written between the agent's last read and a truncation are gone.
+  const truncated = written.truncated.lines - lines(samples, 'truncated');
+  const verdict = (criterion: string, holds: boolean, figures: string): Verdict => ({ criterion, holds, figures });
   return [
     verdict('no event is lost', lost === 0, `${lost} lost`),
     verdict(
-      'the VM that stays is counted exactly',
-      // It was ended between an exit and its own counting of it, or not.
+      'the VM that runs all the time is counted exactly',
+      // The guest counts a write after its exit, so it may have been killed in between.
       ahead(samples) === 0 || ahead(samples) === 1,
-      `${staying.writesDone()} rounds, ${countsOf(samples, STAYS)[0]} exits counted`,
+      `${longLived.writesDone()} port writes, ${countsOf(samples, LONG_LIVED)[0]} exits counted`,
     ),
     verdict(
-      'the VMs that pass are counted exactly, by the kernel and by their logs',
-      passing.wrong.length === 0 && passing.unnamed <= passing.started * MOST_UNNAMED,
-      [`${passing.exact} of ${passing.started}, ${passing.unnamed} too short-lived for a name`, ...passing.wrong].join(
+      "the short-lived VMs are counted exactly, in the kernel's trace and in their logs",
+      shortLived.wrong.length === 0 && shortLived.unnamed <= shortLived.started * MAX_UNNAMED_SHARE,
+      [`${shortLived.exact} of ${shortLived.started}, ${shortLived.unnamed} without a name`, ...shortLived.wrong].join(
         '; ',
       ),
     ),
     verdict(
-      'a log that is renamed is counted exactly',
+      'a log rotated by renaming is counted exactly',
       lines(samples, 'renamed') === written.renamed.lines,
       `${lines(samples, 'renamed')} of ${written.renamed.lines} lines, ${written.renamed.rotations} renames`,
     ),
     verdict(
-      'a log that is truncated loses half a second at most each time, and nothing is counted twice',
-      late >= 0 && late <= (written.truncated.rotations * LINES_PER_SECOND) / 2,
-      `${late} of ${written.truncated.lines} lines lost, ${written.truncated.rotations} truncations`,
+      'a log rotated by truncating loses at most half a second of lines each time, and no line is counted twice',
+      truncated >= 0 && truncated <= (written.truncated.rotations * LINES_PER_SECOND) / 2,
+      `${truncated} of ${written.truncated.lines} lines lost, ${written.truncated.rotations} truncations`,
     ),
-    verdict('OTLP requests arrive', requests > 0, `${requests}`),
+    verdict('OTLP requests arrive', otlpRequests > 0, `${otlpRequests} requests`),
   ];
 }
 
-const SETTLE_MS = 30_000;
+const FINAL_COUNTS_MS = 30_000;
 
-/** What there is in the end, as it should be or not. */
-async function settled(agent: RunningAgent, done: (samples: Samples) => boolean): Promise<Samples> {
-  const deadlineMs = performance.now() + SETTLE_MS;
+/**
+ * The scrape for which `done` is true, or the last one after half a minute, for the verdicts to show what is wrong with
+ * it.
+ */
+async function scrapeUntil(agent: RunningAgent, done: (samples: Samples) => boolean): Promise<Samples> {
+  const deadlineMs = performance.now() + FINAL_COUNTS_MS;
   for (;;) {
     const samples = await agent.scrape();
     if (done(samples) || performance.now() > deadlineMs) return samples;
-    await sleep(LOOK_MS);
+    await sleep(OBSERVE_INTERVAL_MS);
   }
 }
