@@ -1,6 +1,7 @@
 import type { MalformedKind, QemuSignal, QemuSink } from '../../trace/sink.js';
 import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { SourceCounts } from '../counters/source-counts.js';
+import { PAGE_BYTES } from '../vcpu/io-table.js';
 import { Ioeventfds } from '../vcpu/ioeventfds.js';
 import { QemuSignals } from './qemu-signals.js';
 
@@ -21,7 +22,6 @@ const NOT_COVERED: KernelCoverage = { now: false };
 const MAX_IDS = 4096;
 const MAX_VCPUS = 4096;
 const MAX_REGIONS = 1024;
-const PAGE_BYTES = 4096;
 const FIRST_NO_PORT = 0x10000;
 
 /**

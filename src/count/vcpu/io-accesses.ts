@@ -1,21 +1,20 @@
 import { MMIO_READ, MMIO_UNSATISFIED_READ, type MmioAccess } from '../../trace/sink.js';
-import { IoTable, ioKey } from './io-table.js';
+import { IoTable, ioKey, PAGE_BYTES } from './io-table.js';
 import type { Ioeventfds } from './ioeventfds.js';
 import { isKernelDevice } from './pc-devices.js';
 
 const NO_ADDRESS = -1;
-const PAGE_BYTES = 4096;
 
 /**
  * Counts a vCPU's accesses by address and by layer: answered by the kernel, or by userspace. The order of tracepoints
  * shows the layer:
  *
- *   OUT, MMIO write  kvm_pio / kvm_mmio write, then kvm_userspace_exit if userspace gets it
- *   IN               kvm_userspace_exit if userspace answers, then kvm_pio read, with the answer
- *   MMIO read        if userspace answers: kvm_mmio unsatisfied-read, kvm_userspace_exit, kvm_mmio read, with the
- *                    answer;
- *                    if KVM answers: only the last
+ *   access           answered by KVM       answered by userspace
+ *   OUT, MMIO write  kvm_pio / kvm_mmio    kvm_pio / kvm_mmio, kvm_userspace_exit
+ *   IN               kvm_pio               kvm_userspace_exit, kvm_pio
+ *   MMIO read        kvm_mmio read         kvm_mmio unsatisfied-read, kvm_userspace_exit, kvm_mmio read
  *
+ * For a read, kvm_pio and kvm_mmio come with the answer; for a write, before KVM looks for a device that takes it
  * (arch/x86/kvm/x86.c: emulator_pio_in, write_mmio, read_prepare; Linux 6.1 to 6.18)
  */
 export class IoAccesses {

@@ -1,6 +1,8 @@
 export type Bus = 'pio' | 'mmio';
 export type Direction = 'in' | 'out';
 
+/** MMIO accesses are counted by page of this size. */
+export const PAGE_BYTES = 4096;
 /** Addresses counted separately for each vCPU by default; most vCPUs access fewer. */
 const DEFAULT_CAPACITY = 64;
 const INITIAL_CAPACITY = 8;

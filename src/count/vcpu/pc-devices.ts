@@ -7,6 +7,7 @@
  * 0xc0000000 on have no fixed device.
  */
 import type { AddressRange, DeviceRanges } from '../../trace/sink.js';
+import { PAGE_BYTES } from './io-table.js';
 
 interface PcRange extends AddressRange {
   /**
@@ -79,8 +80,6 @@ const PC_MEMORY: readonly PcRange[] = [
   { first: 0xfee00000, last: 0xfee00fff, device: 'lapic', isInKernel: true },
   { first: 0xffc00000, last: 0xffffffff, device: 'flash' },
 ];
-
-const PAGE_BYTES = 4096;
 
 /**
  * Name of the device at a port or in a page of guest physical memory. `own` are the devices that the VM itself
