@@ -40,7 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'web/metrics': ['expose', 'web/access'],
   web: ['snapshot', 'expose', 'web/metrics', 'web/access'],
   kubernetes: ['count'],
-  config: ['source/tracefs'],
+  config: ['trace', 'source/tracefs'],
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'snapshot'],
   'commands/serving': ['config', 'vm', 'snapshot', 'expose', 'web', 'kubernetes'],
   'commands/check': ['config', 'decode', 'source', 'vm'],

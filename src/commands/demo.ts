@@ -10,63 +10,82 @@ import { openRecordingFile } from '../source/recording/recording-file.js';
 import { type EventClock, type ReplayStart, replayPaced } from '../source/recording/replay-paced.js';
 import { log } from '../system/log.js';
 import { Inventory } from '../vm/inventory.js';
-import { limited } from './serving/limits.js';
-import { exportOverOtlp } from './serving/otlp.js';
-import { webServer } from './serving/serve.js';
+import { exportOverOtlp } from './serving/export-over-otlp.js';
+import { limitSeries } from './serving/limit-series.js';
+import { prepareWebServer } from './serving/web-server.js';
 
-/** Not by import.meta.dirname: a Node.js that is too old for that must get as far as `check`, which says so. */
+/** import.meta.dirname would keep a Node.js that is too old for it from running `check`, which reports that. */
 const RECORDING = fileURLToPath(new URL('../../../deploy/demo/recording', import.meta.url));
-/** The log's wall clock, less the clock of the trace. */
+const VMS = ['web-1', 'legacy-db'];
+const RECORDING_SECONDS = 215;
+/** Time stamp of the first event in the kernel's trace. */
+const TRACE_START_NS = 8_084_401_000;
+/** Difference between the wall clock, which stamps QEMU's logs, and the clock of the kernel's trace. */
 const WALL_CLOCK_OFFSET_NS = 1_795_397_348_017_880_000;
 
 const NOTICE =
-  'This is a demonstration: the figures are a recording of two VMs on another host, replayed again and again. Nothing here is about this machine.';
+  'This is a demonstration: it replays a recording of two VMs on another host, over and over. Nothing here is about this machine.';
 
-/** Replays the bundled recording at its own speed, for ever; the counters go on rising. */
+/** Replays the bundled recording at its own speed, over and over; the counters keep rising. */
 export async function demo(invocation: Invocation): Promise<void> {
   const { get } = invocation;
   const inventory = new Inventory({ procfs: join(RECORDING, 'proc'), live: false });
   inventory.scan(0);
   const vmInfos = vmInfosOf(inventory, { demo: true });
   const ledger = new Ledger(attributionOf(inventory));
-  const { vocabulary } = ledger;
-  const kernel = ledger.kernelSource('demo');
-  const logs = ['web-1', 'legacy-db'].map((vm) => ({ vm, counts: ledger.qemuSource('log', { labelOf: () => vm }) }));
+  const player = new Player(ledger);
 
-  const shownSnapshot = limited(get, () => takeSnapshot(ledger.totals(), vmInfos()));
-  const serve = webServer(invocation, { takeSnapshot: shownSnapshot, notReady: () => undefined, notice: NOTICE });
-  const otlp = await exportOverOtlp(get, shownSnapshot);
+  const takeLimitedSnapshot = limitSeries(get, () => takeSnapshot(ledger.totals(), vmInfos()));
+  const web = { takeSnapshot: takeLimitedSnapshot, notReady: () => undefined, notice: NOTICE };
+  const startWebServer = prepareWebServer(invocation, web);
+  const otlp = await exportOverOtlp(get, takeLimitedSnapshot);
   log('warn', NOTICE);
-  const serving = await serve();
+  const server = await startWebServer();
   try {
-    for (let round = 1; !serving.signal.aborted; round++) {
-      log('info', 'replaying the recording from its start', { round, seconds: 215 });
-      const start = { atMs: performance.now(), timeNs: TRACE_START_NS };
-      const wallClock = { ...start, timeNs: TRACE_START_NS + WALL_CLOCK_OFFSET_NS };
-      const kernelSink = { kernel: () => kernel, qemu: () => kernel.markers };
-      await Promise.all([
-        playFile('trace_pipe.txt.gz', kernelSink, kernel, start),
-        ...logs.map(({ vm, counts }) =>
-          playFile(`${vm}.log.gz`, { ...kernelSink, qemu: () => counts }, counts, wallClock),
-        ),
-      ]);
+    for (let round = 1; !server.signal.aborted; round++) {
+      log('info', 'replaying the recording from its start', { round, seconds: RECORDING_SECONDS });
+      await player.playOnce(server.signal);
     }
   } finally {
-    serving.close();
+    server.close();
     await otlp.stop();
-  }
-
-  async function playFile(file: string, sinks: ReplaySinks, clock: EventClock, start: ReplayStart): Promise<void> {
-    const recording = await openRecordingFile(join(RECORDING, file));
-    await replayPaced(
-      recording,
-      recording.format.createReader(recording.path, sinks, { vocabulary }),
-      clock,
-      start,
-      serving.signal,
-    );
   }
 }
 
-/** Time stamp of the trace's first event. */
-const TRACE_START_NS = 8_084_401_000;
+/** Counts the files of the recording: the kernel's trace, and the log of each VM's QEMU. */
+class Player {
+  readonly #ledger: Ledger;
+  readonly #kernel;
+  readonly #logs;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+    this.#kernel = ledger.kernelSource('demo');
+    this.#logs = VMS.map((vm) => ({ vm, counts: ledger.qemuSource('log', { labelOf: () => vm }) }));
+  }
+
+  async playOnce(signal: AbortSignal): Promise<void> {
+    const kernel = this.#kernel;
+    const sinks = { kernel: () => kernel, qemu: () => kernel.markers };
+    const start = { atMs: performance.now(), timeNs: TRACE_START_NS };
+    const logStart = { ...start, timeNs: TRACE_START_NS + WALL_CLOCK_OFFSET_NS };
+    await Promise.all([
+      this.#playFile('trace_pipe.txt.gz', sinks, kernel, start, signal),
+      ...this.#logs.map(({ vm, counts }) =>
+        this.#playFile(`${vm}.log.gz`, { ...sinks, qemu: () => counts }, counts, logStart, signal),
+      ),
+    ]);
+  }
+
+  async #playFile(
+    file: string,
+    sinks: ReplaySinks,
+    clock: EventClock,
+    start: ReplayStart,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const recording = await openRecordingFile(join(RECORDING, file));
+    const reader = recording.format.createReader(recording.path, sinks, { vocabulary: this.#ledger.vocabulary });
+    await replayPaced(recording, reader, clock, start, signal);
+  }
+}

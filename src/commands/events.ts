@@ -4,13 +4,13 @@ import { globRegex } from '../source/files/glob.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { AgentError } from '../system/errors.js';
 
-/** Prints names of trace events, a line each, as `-trace events=FILE` wants them. */
+/** Prints names of trace events, one per line, as `-trace events=FILE` expects them. */
 export async function events({ get, operands: [path = '', ...more] }: Invocation): Promise<void> {
   if (more.length > 0) throw new AgentError(`events takes one file, but got ${[path, ...more].join(' ')}`);
   const pattern = globRegex(get('pattern'));
   const used = get('used') ? new Set(USED_EVENTS) : undefined;
   const all = readTraceEvents(path).events;
-  if (all.length === 0) throw new AgentError(`${path}: no trace events in it; expected QEMU's trace-events-all`);
+  if (all.length === 0) throw new AgentError(`${path}: holds no trace events; expected QEMU's trace-events-all`);
   const names = all
     .filter(({ name, disabled }) => !disabled && pattern.test(name) && (used?.has(name) ?? true))
     .map(({ name }) => name);

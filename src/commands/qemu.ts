@@ -3,26 +3,26 @@ import { USED_EVENTS } from '../decode/qemu/event-details.js';
 import { Qmp, type TraceEventState } from '../source/qemu/qmp.js';
 import { AgentError } from '../system/errors.js';
 
-const VERBS = ['enable', 'disable', 'status'] as const;
-type Verb = (typeof VERBS)[number];
+const ACTIONS: Readonly<Record<string, (qmp: Qmp, names: readonly string[]) => Promise<TraceEventState[]>>> = {
+  enable: (qmp, names) => switchEvents(qmp, true, names),
+  disable: (qmp, names) => switchEvents(qmp, false, names),
+  status,
+};
 
 /** Switches trace events of a running QEMU, or shows which are on. */
 export async function qemu({ get, operands: [verb = '', ...names] }: Invocation): Promise<void> {
-  if (!isVerb(verb)) throw new AgentError(`qemu ${verb}: expected enable, disable or status`);
+  const act = Object.hasOwn(ACTIONS, verb) ? ACTIONS[verb] : undefined;
+  if (act === undefined) throw new AgentError(`qemu ${verb}: expected enable, disable or status`);
   const qmp = await Qmp.connect(get('qmp'));
   try {
-    const states = await (verb === 'status' ? status(qmp, names) : change(qmp, verb === 'enable', names));
+    const states = await act(qmp, names);
     process.stdout.write(states.map(({ name, state }) => `${state.padEnd(11)}  ${name}\n`).join(''));
   } finally {
     qmp.close();
   }
 }
 
-function isVerb(verb: string): verb is Verb {
-  return VERBS.some((known) => known === verb);
-}
-
-/** Of the events named; where none is, those that are on. */
+/** The states of the named events, or all events that are on if none is named. */
 async function status(qmp: Qmp, names: readonly string[]): Promise<TraceEventState[]> {
   if (names.length > 0) return statesOf(qmp, names);
   const on = (await qmp.states('*')).filter(({ state }) => state === 'enabled');
@@ -30,18 +30,18 @@ async function status(qmp: Qmp, names: readonly string[]): Promise<TraceEventSta
   return on;
 }
 
-async function change(qmp: Qmp, enable: boolean, names: readonly string[]): Promise<TraceEventState[]> {
-  const chosen = names.length > 0 ? names : await understood(qmp);
-  // All of them first: half of what was asked for is worse than nothing.
+async function switchEvents(qmp: Qmp, enable: boolean, names: readonly string[]): Promise<TraceEventState[]> {
+  const chosen = names.length > 0 ? names : await usedEvents(qmp);
+  // Fails if one of them is unknown, before any is switched: a half-done change would be worse than none.
   await statesOf(qmp, chosen);
   for (const name of chosen) await qmp.setState(name, enable);
   return statesOf(qmp, chosen);
 }
 
-/** What this program understands, as far as that QEMU has it. */
-async function understood(qmp: Qmp): Promise<string[]> {
-  const there = new Map((await qmp.states('*')).map(({ name, state }) => [name, state]));
-  return USED_EVENTS.filter((name) => there.has(name) && there.get(name) !== 'unavailable');
+/** The events that this program understands and this QEMU has. */
+async function usedEvents(qmp: Qmp): Promise<string[]> {
+  const states = new Map((await qmp.states('*')).map(({ name, state }) => [name, state]));
+  return USED_EVENTS.filter((name) => states.has(name) && states.get(name) !== 'unavailable');
 }
 
 async function statesOf(qmp: Qmp, names: readonly string[]): Promise<TraceEventState[]> {

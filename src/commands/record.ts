@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { collectorsOf } from '../config/collectors.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { neededEvents } from '../decode/kvm/events.js';
 import { createCaptureDirectory, requireUnused, writeCaptureReadme } from '../source/recording/capture-directory.js';
@@ -10,7 +11,7 @@ import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
 import { log } from '../system/log.js';
 import { VmCapture } from '../vm/vm-capture.js';
-import { collectorsOf } from './run.js';
+
 import { stopSignal } from './serving/stop-signal.js';
 
 /** Longest and shortest time between two looks at the buffers and at new processes. */

@@ -1,41 +1,35 @@
 import { Agent } from '../agent/agent.js';
 import type { AgentOptions } from '../agent/options.js';
+import { collectorsOf } from '../config/collectors.js';
 import type { GetOption } from '../config/options.js';
 import type { Invocation } from '../config/parse-command-line.js';
-import type { Collectors } from '../count/vcpu/vcpu-counts.js';
-import { collectorsWhere } from '../trace/collectors.js';
-import { podWatch } from './serving/kubernetes.js';
-import { limited } from './serving/limits.js';
-import { exportOverOtlp } from './serving/otlp.js';
-import { webServer } from './serving/serve.js';
+import { createPodWatch } from './serving/create-pod-watch.js';
+import { exportOverOtlp } from './serving/export-over-otlp.js';
+import { limitSeries } from './serving/limit-series.js';
+import { prepareWebServer } from './serving/web-server.js';
 
-/** Follows the kernel's trace and serves /metrics, until told to stop. */
+/** Counts the exits of this host's VMs and serves /metrics, until SIGTERM or SIGINT. */
 export async function run(invocation: Invocation): Promise<void> {
   const { get } = invocation;
-  const pods = podWatch(get);
+  const pods = createPodWatch(get);
   const agent = new Agent({ ...agentOptions(get), podOf: pods?.podOf });
   if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
-  const takeSnapshot = limited(get, () => agent.snapshot());
-  const serve = webServer(invocation, { takeSnapshot, notReady: () => agent.notReady });
+  const takeSnapshot = limitSeries(get, () => agent.snapshot());
+  const startWebServer = prepareWebServer(invocation, { takeSnapshot, notReady: () => agent.notReady });
   const otlp = await exportOverOtlp(get, takeSnapshot);
   agent.open();
   try {
-    const serving = await serve();
-    void pods?.run(serving.signal);
+    const server = await startWebServer();
+    void pods?.run(server.signal);
     try {
-      await agent.run(serving.signal, otlp.freeze);
+      await agent.run(server.signal, otlp.freeze);
     } finally {
-      serving.close();
+      server.close();
     }
   } finally {
     agent.close();
     await otlp.stop();
   }
-}
-
-/** Which collectors the options leave on. */
-export function collectorsOf(get: GetOption): Collectors {
-  return collectorsWhere((name) => get(`collector.${name}`));
 }
 
 function agentOptions(get: GetOption): AgentOptions {

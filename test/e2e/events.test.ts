@@ -62,5 +62,5 @@ test('events says what is wrong', (t) => {
   assert.match(failing(`${path}.none`), /no such file/);
   assert.match(failing(path, path), /events takes one file/);
   writeFileSync(path, 'something else\n');
-  assert.match(failing(path), /no trace events in it; expected QEMU's trace-events-all/);
+  assert.match(failing(path), /holds no trace events; expected QEMU's trace-events-all/);
 });

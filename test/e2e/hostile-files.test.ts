@@ -200,7 +200,7 @@ const COMMAND_LINES: [name: string, args: string[], ...messages: RegExp[]][] = [
   [
     'a saved /proc that is none',
     ['report', '--path.procfs=/nowhere', fixture('exact/e6-internal-error/trace_pipe.txt')],
-    /--path\.procfs=\/nowhere: no saved \/proc of a VM in there/,
+    /--path\.procfs=\/nowhere: holds no VM; expected the saved \/proc/,
   ],
   [
     'a list of events that is missing',

@@ -119,9 +119,13 @@ for (const [what, args, words] of [
   [
     'outside of a pod',
     ['--kubernetes.node=a'],
-    /KUBERNETES_SERVICE_HOST is not set, so this is no pod; give --kubernetes/,
+    /KUBERNETES_SERVICE_HOST is not set, so this is not a pod; give --kubernetes/,
   ],
-  ['of no node', ['--kubernetes.api-server=https://[::1]:6443'], /which node is this\? give --kubernetes\.node/],
+  [
+    'of no node',
+    ['--kubernetes.api-server=https://[::1]:6443'],
+    /the name of this node is not known; give --kubernetes\.node/,
+  ],
   [
     'at no address',
     ['--kubernetes.node=a', '--kubernetes.api-server=kube'],

@@ -18,13 +18,13 @@ test('SIGHUP reads the configuration again: the log changes, the rest is said to
 
   writeFileSync(config, 'log.format: json\nlimit.series: 5000\nweb.max-requests: 3\n');
   agent.process.kill('SIGHUP');
-  await agent.until('"msg":"configuration read again","changed":"log.format"}');
-  await agent.until('"msg":"these options take effect with a restart only","options":"web.max-requests,limit.series"}');
+  await agent.until('"msg":"configuration reloaded","changed":"log.format"}');
+  await agent.until('"msg":"these changes need a restart","options":"web.max-requests,limit.series"}');
 
   writeFileSync(config, 'log.format: xml\nlimit.sries: 5\n');
   agent.process.kill('SIGHUP');
   await agent.until(
-    `"msg":"configuration is bad, keeping the one before","err":"${config}:1: log.format=xml: expected logfmt or json; ` +
+    `"msg":"configuration is invalid, keeping the previous one","err":"${config}:1: log.format=xml: expected logfmt or json; ` +
       `${config}:2: unknown option limit.sries; did you mean limit.series?"}`,
   );
 

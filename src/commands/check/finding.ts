@@ -1,10 +1,11 @@
-/** What `check` has to say of one thing. */
+/** What `check` found out about one thing. */
 export interface Finding {
-  /** `FAIL`: `run` can't work so. `warn`: it can, but with less to show. */
+  /** `FAIL`: `run` cannot work. `warn`: it can, but shows less. */
   readonly level: 'ok' | 'warn' | 'FAIL';
-  /** How it is. */
+  /** The thing, where one check looks at many. */
+  readonly what?: string;
   readonly text: string;
-  /** What to do about it. */
+  /** What the user can do about it. */
   readonly remedy?: string;
 }
 

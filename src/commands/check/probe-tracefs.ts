@@ -1,4 +1,4 @@
-/** What the kernel's tracing allows, for `check`. Makes an instance for a moment, under a name of its own; changes nothing else. */
+/** Looks at the kernel's tracing, for `check`. It creates an instance under a name of its own, removes it at once, and changes nothing else. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
@@ -9,12 +9,12 @@ import { AgentError } from '../../system/errors.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 export interface TracefsProbe {
-  /** Undefined where there is none to be had. */
+  /** Undefined if there is no tracefs, and none can be mounted. */
   readonly path: string | undefined;
-  /** What is wrong with it. */
+  /** Why no instance can be created; the message names the remedy. */
   readonly problem: string | undefined;
   readonly copiesMarkers: boolean;
-  /** Takes back what looking did. */
+  /** Unmounts tracefs if the probe mounted it. */
   release(): void;
 }
 
@@ -35,52 +35,54 @@ export function probeTracefs(given: string | undefined): TracefsProbe {
   }
 }
 
-/** The messages of {@link AgentError} name the remedy. */
 export function checkTracefs({ path, problem }: TracefsProbe): Finding {
   if (problem !== undefined) return { level: 'FAIL', text: problem };
   return ok(`${path}: instances can be made and removed`);
 }
 
-const NOT_KNOWN = warn('not known without tracefs', 'see there');
+const UNKNOWN = warn('not known without tracefs', 'see tracefs');
 
 export function checkEvents({ path }: TracefsProbe): Finding {
-  if (path === undefined) return NOT_KNOWN;
-  const there = kvmEvents(path);
-  const needed = ALL_NEEDED_EVENTS.filter((event) => there.includes(event));
-  if (there.length === 0)
+  if (path === undefined) return UNKNOWN;
+  const existing = kvmEvents(path);
+  const needed = ALL_NEEDED_EVENTS.filter((event) => existing.includes(event));
+  if (existing.length === 0)
     return fail(
       `${join(path, 'events/kvm')}: none`,
       'load the kvm module; if it is loaded, this kernel was built without CONFIG_TRACEPOINTS',
     );
   const exits = needed.some((event) => /^kvm_(s390_sie_)?exit$/.test(event));
   if (!needed.includes('kvm_userspace_exit'))
-    return fail('no kvm_userspace_exit, so exits to QEMU are not to be seen', 'a kernel from 2.6.37 on');
+    return fail('no kvm_userspace_exit, so exits to QEMU cannot be seen', 'run Linux 2.6.37 or later');
   if (!exits) return warn(`${needed.join(', ')}; no kvm_exit, so only exits to QEMU are counted`, 'none known');
   return ok(needed.join(', '));
 }
 
 export function checkPages({ path }: TracefsProbe): Finding {
-  if (path === undefined) return NOT_KNOWN;
+  if (path === undefined) return UNKNOWN;
   try {
     const { events, pageHeader } = readFormats(path);
     return ok(`binary: ${events.length} formats understood, pages of ${pageHeader.pageSize} bytes`);
   } catch (error) {
-    return warn(`${messageOf(error)}; text is read instead, which costs much more CPU`, 'report it with this line');
+    return warn(
+      `${messageOf(error)}; text is read instead, which costs much more CPU`,
+      'report it as a bug, with this line',
+    );
   }
 }
 
 export function checkMarkers({ path, problem, copiesMarkers }: TracefsProbe): Finding {
-  if (path === undefined || problem !== undefined) return NOT_KNOWN;
-  if (copiesMarkers) return ok('copy_trace_marker is there, for QEMU with the ftrace backend');
+  if (path === undefined || problem !== undefined) return UNKNOWN;
+  if (copiesMarkers) return ok('copy_trace_marker exists, for QEMU with the ftrace backend');
   return warn(
     'no copy_trace_marker: markers of QEMU (ftrace backend) reach the top-level buffer only',
-    "a newer kernel (6.16 on), or QEMU's log or simple backend",
+    "run Linux 6.16 or later, or use QEMU's log or simple backend",
   );
 }
 
 export function checkHist({ path }: TracefsProbe): Finding {
-  if (path === undefined) return NOT_KNOWN;
-  if (existsSync(join(path, 'events/kvm/kvm_exit/hist'))) return ok('there');
+  if (path === undefined) return UNKNOWN;
+  if (existsSync(join(path, 'events/kvm/kvm_exit/hist'))) return ok('available');
   return ok('not in this kernel (CONFIG_HIST_TRIGGERS); not needed');
 }
 

@@ -1,6 +1,6 @@
 import { log } from '../../system/log.js';
 
-/** Aborted by SIGTERM and SIGINT. A second signal ends the program at once. */
+/** A signal that SIGTERM and SIGINT abort. A second one of them ends the program at once. */
 export function stopSignal(): AbortSignal {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {

@@ -3,8 +3,10 @@ import { serviceManager } from '../../config/service-manager.js';
 import { log } from '../../system/log.js';
 
 /**
- * Tells systemd that we serve, and from then on that we live: the timer is one of the event loop, so a loop that hangs is not heard of any more.
- * Node.js has no datagram sockets of the Unix kind, so systemd's own program sends the messages, which needs NotifyAccess=all.
+ * Notifies systemd that the program serves, and from then on, for the watchdog, that it is alive. A timer of the event loop sends the latter,
+ * so a loop that hangs falls silent and systemd restarts the program.
+ *
+ * Node.js has no Unix datagram sockets, so systemd-notify sends the messages, which requires NotifyAccess=all in the unit.
  */
 export function notifyServing(): void {
   const manager = serviceManager();
@@ -15,9 +17,9 @@ export function notifyServing(): void {
 
 function send(message: string): void {
   const child = spawn('systemd-notify', [message], { stdio: 'ignore' });
-  child.on('error', (error) => log('warn', 'systemd cannot be notified', { message, err: error.message }));
+  child.on('error', (error) => log('warn', 'cannot notify systemd', { message, err: error.message }));
   child.on('exit', (status) => {
-    if (status !== 0) log('warn', 'systemd cannot be notified', { message, status });
+    if (status !== 0) log('warn', 'cannot notify systemd', { message, status });
   });
   child.unref();
 }

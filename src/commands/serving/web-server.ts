@@ -6,39 +6,41 @@ import { VERSION } from '../../system/version.js';
 import { WebConfigFile } from '../../web/access/web-config-file.js';
 import { Listener } from '../../web/listener.js';
 import { webApp } from '../../web/web-app.js';
-import { notifyServing } from './notify.js';
-import { reloadOnHangup } from './reload.js';
+import { notifyServing } from './notify-serving.js';
+import { reloadOnHangup } from './reload-on-hangup.js';
 import { stopSignal } from './stop-signal.js';
 
-export interface Serving {
+export interface WebServer {
   /** Aborted by SIGTERM and SIGINT. */
   readonly signal: AbortSignal;
   close(): void;
 }
 
-export interface Served {
+export interface WebServerOptions {
   readonly takeSnapshot: () => Snapshot;
-  /** Why the agent does not do its work yet; undefined: it does. */
+  /** Reason the agent is not ready, or undefined once it is. */
   readonly notReady: () => string | undefined;
-  /** Said on the landing page, above all else. */
+  /** Shown at the top of the landing page. */
   readonly notice?: string;
 }
 
-/** A web server as the flags want it, ready to be started. @throws AgentError where the web configuration file is bad */
-export function webServer(invocation: Invocation, served: Served): () => Promise<Serving> {
+/**
+ * Prepares a web server as the options describe it, and returns the function that starts it. Signals are handled from now on, so call it
+ * before anything that has to be undone on the host.
+ * @throws AgentError if the web configuration file has mistakes
+ */
+export function prepareWebServer(invocation: Invocation, options: WebServerOptions): () => Promise<WebServer> {
   const { get } = invocation;
   const file = new WebConfigFile(get('web.config.file'));
-  // Before anything else: without these, a signal would end the program at once, and what it has done to the host would stay.
   reloadOnHangup(invocation, file);
   const signal = stopSignal();
+  const { takeSnapshot } = options;
   const telemetryPath = get('web.telemetry-path');
-  const { takeSnapshot } = served;
-  const withoutProcess = get('web.disable-exporter-metrics');
-  const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: !withoutProcess });
   const maxRequests = get('web.max-requests');
-  const app = webApp({ ...served, prometheus, version: VERSION, telemetryPath, maxRequests }, () => file.current);
+  const withProcess = !get('web.disable-exporter-metrics');
+  const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: withProcess });
+  const app = webApp({ ...options, prometheus, version: VERSION, telemetryPath, maxRequests }, () => file.current);
 
-  /** Serves until told to stop. A second signal ends the program at once. */
   return async () => {
     const listeners: Listener[] = [];
     const close = () => {
