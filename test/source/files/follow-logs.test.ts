@@ -19,8 +19,8 @@ import { type FollowedLogs, followLogs } from '../../support/trace/followed-logs
 const LINE = 'kvm_run_exit cpu_index 0, reason 2\n';
 const WRITER = join(import.meta.dirname, '../../support/trace/log-writer.js');
 
-/** Runs the writer beside us, and follows meanwhile. */
-async function write(
+/** Runs the writer in a process of its own and follows its log meanwhile. */
+async function runWriter(
   logs: FollowedLogs,
   ...args: readonly string[]
 ): Promise<{ written: number; rotations: number; cpuSeconds: number }> {
@@ -47,27 +47,27 @@ test('50,000 lines a second for 10 s, renamed every 1.5 s: every line is counted
   timeout: 60_000,
 }, async (t) => {
   const logs = followLogs(t);
-  const { written, rotations, cpuSeconds } = await write(logs, '50000', '10', 'rename', '1500');
+  const { written, rotations, cpuSeconds } = await runWriter(logs, '50000', '10', 'rename', '1500');
   assert.ok(rotations >= 6 && written > 400_000, `${written} lines, ${rotations} rotations`);
   assert.equal(await logs.until(written), written);
   assert.deepEqual([logs.sink.unknownLosses, [...logs.sink.malformedKinds], logs.problems], [0, [], []]);
   t.diagnostic(`${written} lines, ${rotations} rotations, ${((cpuSeconds / 10) * 100).toFixed(1)} % CPU`);
 });
 
-test('copytruncate at 50,000 lines a second: what is lost is little, and said; nothing is counted twice', {
+test('copytruncate at 50,000 lines a second: few lines are lost, the loss is reported, no line is counted twice', {
   timeout: 60_000,
 }, async (t) => {
   const logs = followLogs(t);
-  const { written, rotations } = await write(logs, '50000', '6', 'truncate', '1500');
+  const { written, rotations } = await runWriter(logs, '50000', '6', 'truncate', '1500');
   await logs.run(1000);
   const lost = written - logs.lines();
   t.diagnostic(`${written} lines, ${rotations} truncations, ${lost} lost`);
-  // Between the last look and the truncation: a tick of 50 ms, and what reading takes.
+  // Lines are lost between the last poll and the truncation: 50 ms at most, and the time that reading takes.
   assert.ok(lost >= 0 && lost <= rotations * 50_000 * 0.2, `${lost} of ${written} lost`);
   assert.equal(logs.sink.unknownLosses, rotations);
 });
 
-test('lines that are there at the start are of the past; a line that is being written is not', async (t) => {
+test('lines that exist at the start do not count, but a line that is still being written does', async (t) => {
   const logs = followLogs(t, '*.log', (folder) => {
     writeFileSync(join(folder, 'vm.log'), LINE.repeat(100) + LINE.slice(0, 20));
   });
@@ -77,7 +77,7 @@ test('lines that are there at the start are of the past; a line that is being wr
   assert.equal(await logs.until(6), 6);
 });
 
-test('a new file is read from its beginning, as is one that was missing at the start', async (t) => {
+test('a file that appears later is read from its beginning', async (t) => {
   const logs = followLogs(t, 'vm.log');
   assert.equal(logs.files.up, false);
   writeFileSync(join(logs.folder, 'vm.log'), LINE.repeat(7));
@@ -85,8 +85,8 @@ test('a new file is read from its beginning, as is one that was missing at the s
   assert.equal(logs.files.up, true);
 });
 
-/** What happens to a file between lines, and what may be lost of the lines before. */
-const EVENTS: readonly (readonly [string, (path: string) => void])[] = [
+/** Changes of a file between two writes. */
+const CHANGES: readonly (readonly [string, (path: string) => void])[] = [
   ['vanishes and comes back', (path) => rmSync(path)],
   ['is renamed, and comes back', (path) => renameSync(path, `${path}.1`)],
   [
@@ -106,13 +106,13 @@ const EVENTS: readonly (readonly [string, (path: string) => void])[] = [
   ['is truncated', (path) => truncateSync(path)],
 ];
 
-for (const [what, happen] of EVENTS) {
-  test(`a file that ${what} is followed on`, async (t) => {
+for (const [what, change] of CHANGES) {
+  test(`a file that ${what} is still followed`, async (t) => {
     const logs = followLogs(t);
     const path = join(logs.folder, 'vm.log');
     writeFileSync(path, LINE.repeat(10));
     assert.equal(await logs.until(10), 10);
-    happen(path);
+    change(path);
     await logs.run(300);
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) rmSync(path, { recursive: true });
     appendFileSync(path, LINE.repeat(3));
@@ -122,7 +122,7 @@ for (const [what, happen] of EVENTS) {
   });
 }
 
-test('a writer that goes on with the renamed file is heard, also when the name has a new, empty file', async (t) => {
+test('lines written to the renamed file count, also when the name has a new, empty file', async (t) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
   const file = openSync(path, 'a');
@@ -135,7 +135,7 @@ test('a writer that goes on with the renamed file is heard, also when the name h
   assert.equal(await logs.until(6), 6);
 });
 
-test('what rotation makes is not counted again, though the pattern names it', async (t) => {
+test('files that rotation makes are not counted again, although the pattern matches them', async (t) => {
   const logs = followLogs(t, '*');
   const path = join(logs.folder, 'vm.log');
   writeFileSync(path, LINE.repeat(10));
@@ -147,7 +147,7 @@ test('what rotation makes is not counted again, though the pattern names it', as
   assert.equal(await logs.until(12), 12);
 });
 
-test('characters of several bytes, cut anywhere, do no harm', async (t) => {
+test('characters of several bytes may be cut anywhere', async (t) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
   writeFileSync(path, '');
@@ -163,7 +163,9 @@ test('characters of several bytes, cut anywhere, do no harm', async (t) => {
   assert.deepEqual([...logs.sink.malformedKinds], []);
 });
 
-test('a line without end costs no memory, and the next one counts', { timeout: 60_000 }, async (t: TestContext) => {
+test('a line that never ends takes no memory, and the next line counts', {
+  timeout: 60_000,
+}, async (t: TestContext) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
   writeFileSync(path, '');
@@ -180,7 +182,7 @@ test('a line without end costs no memory, and the next one counts', { timeout: 6
   assert.ok(grown < 48 << 20, `${grown} bytes more`);
 });
 
-test('a burst of a million lines is counted whole', { timeout: 60_000 }, async (t) => {
+test('a burst of a million lines is counted completely', { timeout: 60_000 }, async (t) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
   const chunk = LINE.repeat(10_000);
@@ -189,7 +191,7 @@ test('a burst of a million lines is counted whole', { timeout: 60_000 }, async (
   assert.equal(await logs.until(1_000_000, 30_000), 1_000_000);
 });
 
-test('what is no regular file is refused, once', async (t) => {
+test('a path that is not a regular file is reported once', async (t) => {
   const logs = followLogs(t, '*', (folder) => mkdirSync(join(folder, 'folder')));
   logs.scan();
   await logs.run(200);
@@ -197,10 +199,10 @@ test('what is no regular file is refused, once', async (t) => {
   assert.match(logs.problems[0] ?? '', /folder: not a regular file/);
 });
 
-test('a process that is held up for seconds while it reads loses nothing', async (t) => {
+test('a process that is blocked for seconds while it reads loses nothing', async (t) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
-  // Blocks of tail end in the middle of a line.
+  // Long enough that the blocks that `tail` delivers end within a line.
   writeFileSync(path, LINE.repeat(400_000));
   logs.scan();
   logs.files.poll(performance.now() + 1000, performance.now());

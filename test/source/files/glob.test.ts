@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { expandGlob, globRegex } from '../../../src/source/files/glob.js';
 
-test('patterns name what a shell would name', (t) => {
+test('patterns match the paths that a shell would match', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'glob-'));
   t.after(() => rmSync(folder, { recursive: true }));
   mkdirSync(join(folder, 'a/b'), { recursive: true });

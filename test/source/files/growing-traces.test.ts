@@ -1,4 +1,4 @@
-/** Recordings fed as files that grow in slices of any size give what they give as a whole. */
+/** Recordings that grow slice by slice give the same counts as the whole file. */
 
 import assert from 'node:assert/strict';
 import { appendFileSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { followTraces } from '../../support/trace/followed-traces.js';
 
 interface Expected {
   readonly events: Record<string, number>;
-  /** `cpu0,reason2`. */
+  /** Count by `cpu0,reason2`. */
   readonly kvm_run_exit_by_cpu_reason: Record<string, number>;
 }
 
@@ -57,7 +57,7 @@ const RECORDINGS: readonly (readonly ['log' | 'simple', string, () => Expected])
   ],
 ];
 
-/** Numbers that look random and are the same every time (Lehmer). */
+/** A Lehmer generator: pseudo-random numbers that are the same in every run. */
 function randoms(seed: number): () => number {
   let state = seed;
   return () => {
@@ -68,7 +68,7 @@ function randoms(seed: number): () => number {
 
 async function grow(path: string, content: Buffer, random: () => number): Promise<void> {
   for (let at = 0; at < content.length; ) {
-    // Many small slices, and a few large ones.
+    // Mostly small slices, and a few large ones.
     const size = Math.ceil(random() ** 4 * 16384);
     appendFileSync(path, content.subarray(at, at + size));
     at += size;
@@ -76,7 +76,7 @@ async function grow(path: string, content: Buffer, random: () => number): Promis
   }
 }
 
-describe('a recording that grows in random slices counts as the whole', { concurrency: 8 }, () => {
+describe('a recording that grows in random slices counts the same as the whole', { concurrency: 8 }, () => {
   RECORDINGS.forEach(([kind, path, read], index) => {
     test(path, { timeout: 60_000 }, async (t) => {
       const { events, kvm_run_exit_by_cpu_reason: exits } = read();
@@ -104,10 +104,10 @@ describe('a recording that grows in random slices counts as the whole', { concur
   });
 });
 
-test('of a simple trace that is there at the start only what comes from now on counts, though its names come first', async (t) => {
+test('of a simple trace that exists at the start only new events count, although the names are at its beginning', async (t) => {
   const content = readFixture('qemu-simple/a2-exact-2vcpu/trace-a2');
   const all = readJson<Expected>('qemu-simple/a2-exact-2vcpu/expected.json').events.kvm_run_exit ?? 0;
-  // A record of kvm_run_exit is 48 bytes long with its type; the file ends with some 100 of them.
+  // A record of kvm_run_exit is 48 bytes long with its type; the file ends with about 100 of them.
   const after = 100 * 48;
   const followed = followTraces(t, {
     simple: 'trace-*',
@@ -121,7 +121,7 @@ test('of a simple trace that is there at the start only what comes from now on c
   assert.ok(events >= 99 && events <= 101 && events < all, `${events} events`);
 });
 
-test('a simple trace that starts anew counts on, and says that something may be missing', async (t) => {
+test('a simple trace that is truncated counts on, and reports an unknown loss', async (t) => {
   const content = readFixture('qemu-simple/a2-exact-2vcpu/trace-a2');
   const all = readJson<Expected>('qemu-simple/a2-exact-2vcpu/expected.json').events.kvm_run_exit ?? 0;
   const followed = followTraces(t, { simple: 'trace-*' });
@@ -138,7 +138,7 @@ test('a simple trace that starts anew counts on, and says that something may be 
   );
 });
 
-/** By kind, of all devices; and the devices that were named. */
+/** Signals that QEMU saw, by kind, and the devices that were named. */
 async function signals(t: Parameters<typeof followTraces>[0], kind: 'log' | 'simple', path: string, events: number) {
   const name = kind === 'log' ? 'vm.log' : 'trace-vm';
   const followed = followTraces(t, kind === 'log' ? { log: '*.log' } : { simple: 'trace-*' });
@@ -150,11 +150,14 @@ async function signals(t: Parameters<typeof followTraces>[0], kind: 'log' | 'sim
   return { sums, devices: [...new Set(own.map(({ device }) => device))].sort() };
 }
 
-// 200 reads and the boot sector's are 201 kicks; one more is QEMU's own, when the IOThread takes over (expected.json: virtio_queue_notify).
+/**
+ * Signals of recordings. 200 reads and one of the boot sector are 201 kicks; QEMU itself adds one when the IOThread
+ * takes over (expected.json: virtio_queue_notify).
+ */
 const SIGNALS = [
   ['virtio/kvm-seabios-ioeventfd', 4719, { ioeventfd: 202 }],
   ['virtio/kvm-seabios-no-ioeventfd', 4915, { kick: 201 }],
-  // Of 806 kicks under TCG all came to a thread that is not known to run a vCPU; the IOThread sent 801 interrupts.
+  // Under TCG, all 806 kicks came to a thread that is not known to run a vCPU; the IOThread sent 801 interrupts.
   ['virtio/tcg-linux-iothread', 7254, { ioeventfd: 806, irqfd: 801 }],
 ] as const;
 
@@ -163,7 +166,7 @@ for (const [path, events, expected] of SIGNALS)
     ['log', 'log.txt'],
     ['simple', 'trace-simple'],
   ] as const)
-    test(`${path}/${file}: kicks and interrupts by road and device`, async (t) => {
+    test(`${path}/${file}: kicks and interrupts by kind and device`, async (t) => {
       const { sums, devices } = await signals(t, kind, `${path}/${file}`, events);
       assert.deepEqual(sums, expected);
       assert.deepEqual(devices, ['', 'virtio-blk']);

@@ -11,15 +11,15 @@ const GREETING =
   '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}, "capabilities": ["oob"]}}\r\n';
 const EVENT = '{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "STOP"}\r\n';
 
-/** A QEMU that answers each command with what the test says, and remembers what it was told. */
-async function qemu(
+/** A QEMU that answers each command as the test wants, and keeps the lines that it received. */
+async function startQemu(
   t: TestContext,
   answers: (command: string) => string | undefined,
   greeting = GREETING,
-): Promise<{ path: string; told: string[] }> {
+): Promise<{ path: string; received: string[] }> {
   const folder = mkdtempSync(join(tmpdir(), 'qmp-'));
   const path = join(folder, 'socket');
-  const told: string[] = [];
+  const received: string[] = [];
   const clients = new Set<Socket>();
   const server = createServer((client) => {
     clients.add(client);
@@ -27,7 +27,7 @@ async function qemu(
     client.write(greeting);
     client.on('data', (data) => {
       for (const line of data.toString().trim().split('\n')) {
-        told.push(line);
+        received.push(line);
         const answer = answers(String(JSON.parse(line).execute));
         if (answer !== undefined) client.write(answer);
       }
@@ -41,13 +41,13 @@ async function qemu(
     server.close();
     rmSync(folder, { recursive: true });
   });
-  return { path, told };
+  return { path, received };
 }
 
 const OK = '{"return": {}}\r\n';
 
-test('states are asked for and set, whatever the VM says in between', async (t) => {
-  const { path, told } = await qemu(t, (command) =>
+test('states are queried and set, while QEMU sends events in between', async (t) => {
+  const { path, received } = await startQemu(t, (command) =>
     command === 'trace-event-get-state'
       ? `${EVENT}{"return": [{"vcpu": false, "name": "kvm_run_exit", "state": "disabled"}]}\r\n`
       : `${EVENT}${OK}`,
@@ -59,15 +59,15 @@ test('states are asked for and set, whatever the VM says in between', async (t) 
   );
   await qmp.setState('kvm_run_exit', true);
   qmp.close();
-  assert.deepEqual(told, [
+  assert.deepEqual(received, [
     '{"execute":"qmp_capabilities"}',
     '{"execute":"trace-event-get-state","arguments":{"name":"kvm_run_exit"}}',
     '{"execute":"trace-event-set-state","arguments":{"name":"kvm_run_exit","enable":true,"ignore-unavailable":false}}',
   ]);
 });
 
-test("QEMU's own words are passed on", async (t) => {
-  const { path } = await qemu(t, (command) =>
+test("QEMU's error message is passed on", async (t) => {
+  const { path } = await startQemu(t, (command) =>
     command === 'qmp_capabilities' ? OK : '{"error": {"class": "GenericError", "desc": "unknown event \\"x\\""}}\r\n',
   );
   const qmp = await Qmp.connect(path);
@@ -75,12 +75,12 @@ test("QEMU's own words are passed on", async (t) => {
   qmp.close();
 });
 
-test('a socket that is silent, for other things or not there is said to be so', async (t) => {
-  const silent = await qemu(t, () => undefined, '');
+test('a socket that is silent, not QMP, or missing is reported as such', async (t) => {
+  const silent = await startQemu(t, () => undefined, '');
   await assert.rejects(Qmp.connect(silent.path, 200), /no greeting; the socket may be in use .*within 0.2 s/);
-  const mute = await qemu(t, () => undefined);
+  const mute = await startQemu(t, () => undefined);
   await assert.rejects(Qmp.connect(mute.path, 200), /no answer to qmp_capabilities \(within 0.2 s\)/);
-  const other = await qemu(t, () => OK, '220 mail.example.org ESMTP\r\n');
+  const other = await startQemu(t, () => OK, '220 mail.example.org ESMTP\r\n');
   await assert.rejects(Qmp.connect(other.path), /not a QMP socket/);
   const folder = mkdtempSync(join(tmpdir(), 'qmp-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -89,8 +89,8 @@ test('a socket that is silent, for other things or not there is said to be so', 
   await assert.rejects(Qmp.connect(join(folder, 'file')), /file: no QEMU listens there|not a socket/);
 });
 
-test('a QEMU that ends meanwhile is noticed at once', async (t) => {
-  const { path } = await qemu(t, (command) => (command === 'qmp_capabilities' ? OK : undefined));
+test('closing the connection ends a pending command', async (t) => {
+  const { path } = await startQemu(t, (command) => (command === 'qmp_capabilities' ? OK : undefined));
   const qmp = await Qmp.connect(path);
   const states = qmp.states('*');
   qmp.close();

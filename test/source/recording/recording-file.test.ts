@@ -6,12 +6,12 @@ import { runInNewContext } from 'node:vm';
 import { openRecordingFile } from '../../../src/source/recording/recording-file.js';
 import { fixture } from '../../support/fixtures.js';
 
-test('a recording that waits for its turn keeps nothing of its content in memory', async () => {
+test('an opened recording keeps none of its content in memory', async () => {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const opened = [];
   for (let i = 0; i < 60; i++) opened.push(await openRecordingFile(fixture('svm/two-vms-6.12/trace_pipe.txt')));
-  // What was read is freed some turns of the event loop after it was closed.
+  // Buffers are freed a few turns of the event loop after the file was closed.
   for (let i = 0; i < 5; i++) {
     await sleep(20);
     collect();

@@ -12,7 +12,7 @@ function folderWith(t: TestContext, files: Readonly<Record<string, string>>): st
   return folder;
 }
 
-test('readSavedThreads brings names and processes of threads together', (t) => {
+test('readSavedThreads combines names and processes of threads', (t) => {
   const folder = folderWith(t, {
     saved_cmdlines: '187 CPU 0/KVM\n195 kvm-pit/178\n17 <...>\n',
     saved_tgids: '178 178\n187 178\n',
@@ -25,7 +25,7 @@ test('readSavedThreads brings names and processes of threads together', (t) => {
   ]);
 });
 
-test('readSavedThreads finds nothing where nothing was saved, and skips what is no line of these files', (t) => {
+test('readSavedThreads is empty if nothing was saved, and skips other lines', (t) => {
   assert.deepEqual(readSavedThreads(join(folderWith(t, {}), 'not-there')), []);
   const folder = folderWith(t, { saved_cmdlines: 'x\n-1 y\n\0\n7 \n', saved_tgids: '7 0\n7\n' });
   assert.deepEqual(readSavedThreads(folder), [{ tid: 7, tgid: -1, comm: '' }]);

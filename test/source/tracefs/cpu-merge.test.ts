@@ -17,7 +17,7 @@ class TimesSink extends CountingSink {
   }
 }
 
-/** CPUs with a page each, whose events are at these times. */
+/** A merge of CPUs that have one page each, with events at these times. */
 function mergeCpus(times: readonly (readonly number[])[]) {
   const vocabulary = newVocabulary();
   const formats = readFormats('exact/e2-mix');
@@ -39,7 +39,7 @@ const CASES: readonly { name: string; times: readonly (readonly number[])[] }[] 
   { name: 'none', times: [] },
   { name: 'one', times: [[5, 6, 7]] },
   {
-    name: 'two in turns',
+    name: 'two, alternating',
     times: [
       [1, 3, 5],
       [2, 4, 6],
@@ -54,13 +54,13 @@ const CASES: readonly { name: string; times: readonly (readonly number[])[] }[] 
   },
   { name: 'equal times', times: [[5, 5, 9], [5, 9], [5]] },
   {
-    name: 'many of them',
+    name: 'many',
     times: Array.from({ length: 37 }, (_, cpu) => [((cpu * 7919) % 101) + 1, 200 + ((cpu * 31) % 37), 300]),
   },
 ];
 
 for (const { name, times } of CASES) {
-  test(`CpuMerge brings the events of CPUs in order: ${name}`, () => {
+  test(`CpuMerge delivers events in order of time: ${name}`, () => {
     const { merge, sink } = mergeCpus(times);
     let events = 0;
     while (merge.first !== undefined) {
@@ -73,7 +73,7 @@ for (const { name, times } of CASES) {
   });
 }
 
-test('CpuMerge stops at the time it is given', () => {
+test('CpuMerge stops at the given time', () => {
   const { merge, sink } = mergeCpus([[1, 5], [2, 9], [3]]);
   for (let ran = 1; ran > 0; merge.updateFirst()) ran = merge.runFirst(5);
   assert.deepEqual(sink.times, [1, 2, 3, 5]);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseStats, readSavedOverruns } from '../../../src/source/tracefs/cpu-stats.js';
 
-/** From a recording of Linux 6.18 (ftrace-raw/d3-overrun); `dropped events` made up. */
+/** From a recording of Linux 6.18 (ftrace-raw/d3-overrun), except the count of `dropped events`. */
 const STATS = `entries: 1946
 overrun: 22097
 commit overrun: 0
@@ -16,9 +16,9 @@ dropped events: 3
 read events: 12
 `;
 
-test('parseStats reads what waits, what was read and what was lost', () => {
+test('parseStats reads the counts of waiting, read and lost events', () => {
   assert.deepEqual(parseStats(STATS), { entries: 1946, bytes: 67_508, read: 12, lost: 22_100 });
-  assert.deepEqual(parseStats('nothing of the kind\n'), { entries: 0, bytes: 0, read: 0, lost: 0 });
+  assert.deepEqual(parseStats('other text\n'), { entries: 0, bytes: 0, read: 0, lost: 0 });
 });
 
 test('readSavedOverruns finds stats/cpuN and copies of per_cpu/cpuN/stats', (t) => {

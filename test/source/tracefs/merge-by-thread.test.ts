@@ -1,6 +1,6 @@
 /**
- * Threads that move between CPUs: whatever the pages, each thread's events are delivered in the order in which they happened, although
- * those of others may be delivered out of turn.
+ * Threads that move between CPUs: the events of each thread are delivered in the order in which they happened, however
+ * they are spread over pages. The order between different threads may differ.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -13,29 +13,29 @@ import { PageBuilder, payload } from '../../support/trace/page-builder.js';
 import { readFormats } from '../../support/trace/recorded-formats.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
-/** One event: after the one before it, of any CPU. */
+/** An event, `afterNs` after the previous one on any CPU. */
 interface Event {
   readonly afterNs: number;
   readonly tid: number;
   readonly cpu: number;
 }
 
-interface Told {
+interface Delivered {
   readonly timeNs: number;
   readonly tid: number;
 }
 
-class Listener extends CountingSink {
-  readonly told: Told[] = [];
+class RecordingSink extends CountingSink {
+  readonly delivered: Delivered[] = [];
   readonly gaps: number[] = [];
 
   override tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
     super.tracepoint(timeNs, cpu, tid, name);
-    this.told.push({ timeNs, tid });
+    this.delivered.push({ timeNs, tid });
   }
 
   override lost(): void {
-    this.gaps.push(this.told.length);
+    this.gaps.push(this.delivered.length);
   }
 }
 
@@ -46,20 +46,20 @@ const MARKER = idOf('print');
 const START_NS = 1000;
 
 interface Shape {
-  /** A page ends after so many events. */
+  /** Events per page. */
   readonly perPage: number;
   readonly eventId?: number;
-  /** Page of cpu 0 before which events were lost. */
+  /** Index of the page of CPU 0 before which events were lost. */
   readonly lossBefore?: number;
 }
 
-/** Reads what these events would be as pages. Returns them as they were told, and as they happened. */
+/** Writes the events to pages and merges these. Returns the events as delivered and as they happened. */
 function readMerged(events: readonly Event[], { perPage, eventId = EXIT, lossBefore }: Shape) {
   const vocabulary = newVocabulary();
-  const sink = new Listener(vocabulary);
+  const sink = new RecordingSink(vocabulary);
   const decoder = new RecordDecoder({ formats, vocabulary, sink });
   const merge = new CpuMerge<{ cursor: PageCursor }>(decoder.openPages);
-  const happened: (Told & { cpu: number })[] = [];
+  const happened: (Delivered & { cpu: number })[] = [];
   let nowNs = START_NS;
   for (const { afterNs, tid, cpu } of events) {
     nowNs += afterNs;
@@ -97,10 +97,10 @@ function readMerged(events: readonly Event[], { perPage, eventId = EXIT, lossBef
     if (first.cursor.nextTimeNs === Number.POSITIVE_INFINITY) load(first.cursor);
     merge.updateFirst();
   }
-  return { told: sink.told, gaps: sink.gaps, happened, runs };
+  return { delivered: sink.delivered, gaps: sink.gaps, happened, runs };
 }
 
-/** Threads that stay on a CPU for a while, and then may go to another. */
+/** Threads that stay on a CPU for some events and may then move to another. */
 const LOADS = fc
   .array(
     fc.record({
@@ -112,14 +112,14 @@ const LOADS = fc
   )
   .map((stays) => stays.flatMap(({ tid, cpu, times }) => times.map((afterNs) => ({ afterNs, tid, cpu }))));
 
-test('threads that move between CPUs: all events are told, those of each thread in their order', () => {
+test('threads that move between CPUs: all events are delivered, those of each thread in order', () => {
   fc.assert(
     fc.property(LOADS, fc.integer({ min: 1, max: 30 }), (events, perPage) => {
-      const { told, happened } = readMerged(events, { perPage });
-      assert.equal(told.length, happened.length);
+      const { delivered, happened } = readMerged(events, { perPage });
+      assert.equal(delivered.length, happened.length);
       for (const tid of new Set(events.map((event) => event.tid)))
         assert.deepEqual(
-          told.filter((event) => event.tid === tid).map(({ timeNs }) => timeNs),
+          delivered.filter((event) => event.tid === tid).map(({ timeNs }) => timeNs),
           happened.filter((event) => event.tid === tid).map(({ timeNs }) => timeNs),
         );
     }),
@@ -127,12 +127,12 @@ test('threads that move between CPUs: all events are told, those of each thread 
   );
 });
 
-test('a marker is about other threads too: with one on any page, all events are told in their order', () => {
+test('a marker concerns other threads too: if pages hold markers, all events are delivered in order', () => {
   fc.assert(
     fc.property(LOADS, fc.integer({ min: 1, max: 30 }), (events, perPage) => {
-      const { told, happened } = readMerged(events, { perPage, eventId: MARKER });
+      const { delivered, happened } = readMerged(events, { perPage, eventId: MARKER });
       assert.deepEqual(
-        told.map(({ timeNs }) => timeNs),
+        delivered.map(({ timeNs }) => timeNs),
         happened.map(({ timeNs }) => timeNs),
       );
     }),
@@ -143,17 +143,17 @@ test('a marker is about other threads too: with one on any page, all events are 
 const inTurns = (events: number): Event[] =>
   Array.from({ length: events }, (_, n) => ({ afterNs: 10, tid: 1 + (n % 2), cpu: n % 2 }));
 
-test('threads that stay on their CPUs are not merged: a page at a time', () => {
+test('threads that stay on their CPUs are delivered page by page, without merging', () => {
   const { runs } = readMerged(inTurns(400), { perPage: 50 });
   assert.ok(runs <= 20, `${runs} runs for 8 pages`);
 });
 
-test('before a loss is told of, no other CPU is ahead of it', () => {
-  const { told, gaps } = readMerged(inTurns(400), { perPage: 50, lossBefore: 2 });
+test('a loss is reported before later events of any CPU', () => {
+  const { delivered, gaps } = readMerged(inTurns(400), { perPage: 50, lossBefore: 2 });
   const [gap = Number.NaN] = gaps;
-  // The third page of cpu 0 begins with its event 100: the 200th of all.
-  const lossNs = told[gap]?.timeNs ?? Number.NaN;
+  // The third page of CPU 0 begins with its event 100, which is event 200 of all.
+  const lossNs = delivered[gap]?.timeNs ?? Number.NaN;
   assert.equal(lossNs, START_NS + 10 + 200 * 10);
-  assert.ok(told.slice(0, gap).every(({ timeNs }) => timeNs <= lossNs));
-  assert.ok(told.slice(gap).every(({ timeNs }) => timeNs >= lossNs));
+  assert.ok(delivered.slice(0, gap).every(({ timeNs }) => timeNs <= lossNs));
+  assert.ok(delivered.slice(gap).every(({ timeNs }) => timeNs >= lossNs));
 });

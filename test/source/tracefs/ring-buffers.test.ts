@@ -1,4 +1,6 @@
-/** The buffers of several CPUs as a tree of files that looks like tracefs: CPUs come and go, as no machine does for a test. */
+/**
+ * Ring buffers of several CPUs, in a tree of files that looks like tracefs, so that CPUs can be plugged and unplugged.
+ */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,16 +20,16 @@ const ALL = Number.POSITIVE_INFINITY;
 const formats = readFormats('exact/e2-mix');
 const EXIT = formats.events.find(({ name }) => name === 'kvm_userspace_exit')?.id ?? 0;
 
-class Times extends CountingSink {
-  readonly told: string[] = [];
+class TimesSink extends CountingSink {
+  readonly delivered: string[] = [];
 
   override tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
     super.tracepoint(timeNs, cpu, tid, name);
-    this.told.push(`${timeNs} ${cpu}`);
+    this.delivered.push(`${timeNs} ${cpu}`);
   }
 }
 
-/** Events of these times, and no others on their page. */
+/** A page with events at these times. */
 function page(...timesNs: number[]): Uint8Array {
   let lastNs = timesNs[0] ?? 0;
   const builder = new PageBuilder(BigInt(lastNs));
@@ -50,79 +52,79 @@ function host(t: TestContext) {
   const unplug = (cpu: number) => rmSync(folderOf(cpu), { recursive: true });
   const open = () => {
     const vocabulary = newVocabulary();
-    const sink = new Times(vocabulary);
+    const sink = new TimesSink(vocabulary);
     const decoder = new RecordDecoder({ formats, vocabulary, sink });
     const buffers = new RingBuffers(instance, PAGE_SIZE, decoder);
     t.after(() => buffers.close());
-    return { buffers, told: sink.told };
+    return { buffers, delivered: sink.delivered };
   };
   return { plugIn, write, unplug, open, folderOf };
 }
 
 const drain = (buffers: RingBuffers, untilNs = ALL) => buffers.drain(untilNs, ALL, () => 0);
 
-test('a CPU that is plugged in is read from the next look for CPUs on', (t) => {
+test('a CPU that is plugged in is read after openNewCpus', (t) => {
   const { plugIn, write, open } = host(t);
   plugIn(0, page(1000, 3000));
-  const { buffers, told } = open();
+  const { buffers, delivered } = open();
   drain(buffers);
   plugIn(1, page(4000));
   write(0, page(5000));
   drain(buffers);
-  assert.deepEqual(told.splice(0), ['1000 0', '3000 0', '5000 0']);
+  assert.deepEqual(delivered.splice(0), ['1000 0', '3000 0', '5000 0']);
   buffers.openNewCpus();
   write(0, page(7000));
   write(1, page(6000));
   drain(buffers);
-  assert.deepEqual(told, ['4000 1', '6000 1', '7000 0']);
+  assert.deepEqual(delivered, ['4000 1', '6000 1', '7000 0']);
 });
 
-test('of a CPU that is unplugged all is read that it has written, and the others go on', (t) => {
+test('all events of a CPU that is unplugged are read, and those of the remaining CPUs', (t) => {
   const { plugIn, write, unplug, open } = host(t);
   plugIn(0, page(1000));
   plugIn(1, page(2000));
-  const { buffers, told } = open();
+  const { buffers, delivered } = open();
   drain(buffers);
   write(1, page(3000), page(4000));
   unplug(1);
   buffers.openNewCpus();
   write(0, page(5000));
   drain(buffers);
-  assert.deepEqual(told, ['1000 0', '2000 1', '3000 1', '4000 1', '5000 0']);
+  assert.deepEqual(delivered, ['1000 0', '2000 1', '3000 1', '4000 1', '5000 0']);
 });
 
-test('what is newer than asked for waits, and is brought in order with what comes later from another CPU', (t) => {
+test('events newer than the limit wait for the next drain, which merges them with those of other CPUs', (t) => {
   const { plugIn, write, open } = host(t);
   plugIn(0, page(1000, 5000));
   plugIn(1);
-  const { buffers, told } = open();
+  const { buffers, delivered } = open();
   drain(buffers, 3000);
-  assert.deepEqual(told, ['1000 0']);
+  assert.deepEqual(delivered, ['1000 0']);
   write(1, page(4000));
   drain(buffers, 9000);
-  assert.deepEqual(told, ['1000 0', '4000 1', '5000 0']);
+  assert.deepEqual(delivered, ['1000 0', '4000 1', '5000 0']);
 });
 
-test('where the time is up before the buffers are empty it says so, and the next drain goes on where it was', (t) => {
+test('a drain whose time is up reports it, and the next drain continues', (t) => {
   const { plugIn, open } = host(t);
   const pages = Array.from({ length: 200 }, (_, index) =>
     page(...Array.from({ length: 100 }, (_, event) => 1000 * (100 * index + event + 1))),
   );
   plugIn(0, ...pages);
-  const { buffers, told } = open();
+  const { buffers, delivered } = open();
   const first = buffers.drain(ALL, 1, () => 2);
   assert.equal(first.behind, true);
-  assert.ok(told.length > 0 && told.length < 20_000, `${told.length} events`);
+  assert.ok(delivered.length > 0 && delivered.length < 20_000, `${delivered.length} events`);
   const { behind, mostBytes } = drain(buffers);
   assert.equal(behind, false);
   assert.equal(first.mostBytes + mostBytes, 200 * PAGE_SIZE);
   assert.deepEqual(
-    told,
+    delivered,
     Array.from({ length: 20_000 }, (_, event) => `${1000 * (event + 1)} 0`),
   );
 });
 
-test('a CPU whose buffer can not be opened: those of the others are closed again', (t) => {
+test('if the buffer of a CPU cannot be opened, those of the other CPUs are closed again', (t) => {
   const { plugIn, open, folderOf } = host(t);
   for (const cpu of [0, 1, 2]) plugIn(cpu);
   mkdirSync(folderOf(3));

@@ -5,30 +5,30 @@ import { test } from 'node:test';
 import { clockFor, isStillShared, parseNow, TraceClock } from '../../../src/source/tracefs/trace-clock.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
-test('the clock is one for all CPUs: local only where the kernel trusts a counter that they share', () => {
+test('clockFor chooses local only if the kernel reads it from a counter that all CPUs share', () => {
   assert.equal(clockFor('tsc\n'), 'local');
   assert.equal(clockFor('arch_sys_counter\n'), 'local');
   for (const other of ['kvm-clock\n', 'hpet\n', 'acpi_pm\n', 'hyperv_clocksource_tsc_page\n', ''])
     assert.equal(clockFor(other), 'mono');
 });
 
-test('a clock that is one for all CPUs is so until the kernel trusts its counter no more', () => {
+test('local is shared until the kernel stops trusting its counter', () => {
   assert.ok(isStillShared('local', 'tsc\n'));
   assert.ok(!isStillShared('local', 'hpet\n'));
   assert.ok(isStillShared('mono', 'hpet\n'));
 });
 
-test('what it shows is read as the kernel writes it, and is never later than it is', () => {
+test('parseNow reads nanoseconds, rounded so that they are never too late', () => {
   assert.equal(
     parseNow('entries: 129\noldest event ts:  2577.821372\nnow ts:  2580.051023\ndropped events: 0\n'),
     2_580_051_022_000,
   );
-  // Clocks without a unit, and files of another kind.
+  // Clocks without a unit, and other files.
   assert.equal(parseNow('now ts: 123456\n'), Number.POSITIVE_INFINITY);
   assert.equal(parseNow(''), Number.POSITIVE_INFINITY);
 });
 
-test('the file is asked anew each time', (t) => {
+test('TraceClock reads the file each time', (t) => {
   const instance = temporaryFolder(t, 'clock');
   const stats = join(instance, 'per_cpu/cpu0/stats');
   mkdirSync(join(instance, 'per_cpu/cpu0'), { recursive: true });
@@ -40,6 +40,6 @@ test('the file is asked anew each time', (t) => {
   clock.close();
 });
 
-test('an instance that is not there is one line', () => {
+test('an instance that does not exist is reported in one line', () => {
   assert.throws(() => new TraceClock('/nowhere'), { name: 'AgentError', message: '/nowhere/per_cpu: no such file' });
 });

@@ -1,4 +1,4 @@
-/** Follows logs as the agent does, and counts their lines. */
+/** Follows logs as the agent does, and counts their events. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,16 +16,15 @@ export interface FollowedLogs {
   readonly sink: CountingSink;
   readonly problems: string[];
   readonly files: PatternFollower;
-  /** Lines that were events. */
+  /** Number of lines that were events. */
   lines(): number;
   scan(): void;
-  /** Follows until there are so many lines, or fails to. */
+  /** Follows until there are this many lines, or the time is up. Returns the number of lines. */
   until(lines: number, withinMs?: number): Promise<number>;
-  /** Follows for a while. */
   run(ms: number): Promise<void>;
 }
 
-/** `pattern` is in a folder of its own. */
+/** @param pattern below a temporary folder */
 export function followLogs(t: TestContext, pattern = '*.log', before?: (folder: string) => void): FollowedLogs {
   const folder = mkdtempSync(join(tmpdir(), 'follow-logs-'));
   before?.(folder);
@@ -70,7 +69,7 @@ export function followLogs(t: TestContext, pattern = '*.log', before?: (folder: 
     async until(wanted, withinMs = 10_000) {
       const endMs = performance.now() + withinMs;
       while (lines() < wanted && performance.now() < endMs) await run(100);
-      // One too many would come a moment later.
+      // Waits for lines that should not come.
       await run(200);
       return lines();
     },

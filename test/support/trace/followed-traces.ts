@@ -1,4 +1,4 @@
-/** The followers of QEMU's traces as the agent has them, on a host that a test makes up. */
+/** Follows QEMU's traces as the agent does, with processes that the test defines. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ export interface FollowedTraces {
   readonly inventory: Inventory;
   readonly proc: ProcTree;
   readonly traces: QemuFeed;
-  /** Scans, and waits until so many events of QEMU were counted, or a while. */
+  /** Scans until this many events of QEMU were counted, or 10 s have passed. */
   until(events: number): Promise<Snapshot>;
 }
 
@@ -27,7 +27,7 @@ export interface FollowOptions {
   readonly log?: string;
   readonly simple?: string;
   readonly traceEvents?: string;
-  /** Prepares the folder, and the processes. */
+  /** Prepares the folder and the processes. */
   readonly before?: (folder: string, proc: ProcTree) => void;
 }
 

@@ -1,15 +1,16 @@
 /**
- * Writes a log as QEMU does, one write a line, in a process of its own, while rotating it; line N says cpu_index N % 4, reason 2.
+ * Writes a log as QEMU does, one write per line, and rotates it meanwhile. Line N has cpu_index N % 4 and reason 2.
+ * Run in a process of its own.
  *
  *   node log-writer.js PATH LINES_PER_SECOND SECONDS rename|truncate|none ROTATE_MS
  *
- * Prints how many lines it wrote.
+ * Prints the number of lines written and of rotations.
  */
 import { closeSync, copyFileSync, ftruncateSync, openSync, renameSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** An id that no process can have (PID_MAX_LIMIT is 4,194,304): in an hour of VMs each that is possible comes by. */
-const NOBODY = 4_194_305;
+/** A thread id that cannot exist (PID_MAX_LIMIT is 4,194,304): in an hour of VMs, every possible id is used. */
+const UNUSED_TID = 4_194_305;
 
 const [path = '', rateText = '', secondsText = '', how = '', rotateText = ''] = process.argv.slice(2);
 const rate = Number(rateText);
@@ -25,7 +26,7 @@ let nextRotationMs = startMs + rotateMs;
 for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   const due = Math.floor(((nowMs - startMs) / 1000) * rate);
   for (; written < due; written++)
-    writeSync(file, `${NOBODY}@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
+    writeSync(file, `${UNUSED_TID}@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
   if (how !== 'none' && nowMs >= nextRotationMs) {
     nextRotationMs += rotateMs;
     rotate();
@@ -35,7 +36,7 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
 closeSync(file);
 process.stdout.write(`${written} ${rotations}\n`);
 
-/** As logrotate does, with or without copytruncate. */
+/** Rotates as logrotate does, with or without copytruncate. */
 function rotate(): void {
   rotations++;
   const old = `${path}.${rotations}`;
@@ -45,9 +46,9 @@ function rotate(): void {
     return;
   }
   renameSync(path, old);
-  // For a moment the writer goes on with the old file, and there is none of that name.
+  // The writer still writes to the old file for a moment, while no file has the name.
   for (let i = 0; i < 50; i++, written++)
-    writeSync(file, `${NOBODY}@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
+    writeSync(file, `${UNUSED_TID}@1795395358.699146:kvm_run_exit cpu_index ${written % 4}, reason 2\n`);
   closeSync(file);
   file = openSync(path, 'a');
 }

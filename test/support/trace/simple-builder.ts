@@ -1,5 +1,6 @@
 /**
- * Writes simple traces as QEMU does, from trace/simple.c and not from the decoder: QEMU 1.3 (version 2), 2.0 (3), 7.2 (4).
+ * Writes simple traces as QEMU does. Written after trace/simple.c of QEMU 1.3 (version 2), 2.0 (3) and 7.2 (4), not
+ * after our decoder.
  */
 
 export type SimpleArgument = bigint | number | string;
@@ -15,7 +16,7 @@ export class SimpleBuilder {
     this.#parts.push(header);
   }
 
-  /** st_write_event_mapping. Without it, as for a module loaded later, an event has no name. */
+  /** st_write_event_mapping. An event without a mapping (of a module loaded later) has no name. */
   mapping(id: number, name: string): this {
     const length = Buffer.alloc(4);
     length.writeUInt32LE(name.length);
@@ -32,7 +33,7 @@ export class SimpleBuilder {
     return this.raw(u64s(BigInt(id), BigInt(timeNs)), sizes, body);
   }
 
-  /** What writeout_thread writes when the buffer was full. */
+  /** The record that writeout_thread writes when the buffer was full. */
   dropped(timeNs: number | bigint, pid: number, count: bigint): this {
     return this.event(0xfffffffffffffffen, timeNs, pid, count);
   }
