@@ -1,6 +1,6 @@
-/** Which blocks of src/ have run: V8's own precise coverage, asked through the inspector. */
 import { type Profiler, Session } from 'node:inspector';
 
+/** Records which blocks of src/ have run, with V8's precise coverage through the inspector. */
 export class Coverage {
   readonly #session = new Session();
   readonly #seen = new Set<string>();
@@ -11,14 +11,15 @@ export class Coverage {
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
   }
 
+  /** The number of blocks that have run, counted once for each order of magnitude of runs. */
   get size(): number {
     return this.#seen.size;
   }
 
-  /** Whether a block ran, or ran twice, ten times, a hundred times as often, for the first time since the last call. */
+  /** True if a block ran for the first time since the last call, or reached 2, 11, 101 ... runs for the first time. */
   hasNew(): boolean {
     const before = this.#seen.size;
-    // Answers before it returns: the session is of this very thread.
+    // The callback runs before post() returns, because the session belongs to this thread.
     this.#session.post('Profiler.takePreciseCoverage', (_error, answer) => this.#note(answer.result));
     return this.#seen.size > before;
   }

@@ -1,6 +1,4 @@
-/** Changes to an input, in the manner of other fuzzers: bits, bytes, numbers at their limits, pieces of itself and of others. */
-
-/** Numbers in [0, 1); the same for the same seed, so that a run can be repeated. */
+/** A generator of numbers in [0, 1). The same seed gives the same numbers, so that a run can be repeated. */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -11,8 +9,9 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** No decoder has a limit above. */
-const LONGEST = 20_000;
+/** Longer than every limit of a decoder on the length of its input. */
+const MAX_LENGTH = 20_000;
+/** Numbers at the limits of their types. */
 const LIMITS = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 const WORDS = [
   '\n',
@@ -35,49 +34,52 @@ const WORDS = [
   ',',
 ];
 
-/** One to four changes to a copy. */
-export function mutated(bytes: Uint8Array, other: Uint8Array, random: () => number): Uint8Array {
+/**
+ * A copy with one to four changes: to bits, bytes and numbers, and of pieces that are inserted, repeated or removed.
+ * @param donor another input, which pieces are taken from
+ */
+export function mutated(bytes: Uint8Array, donor: Uint8Array, random: () => number): Uint8Array {
   let changed = Buffer.from(bytes);
   const changes = 1 + Math.floor(random() * 4);
   for (let i = 0; i < changes; i++) {
     const change = CHANGES[Math.floor(random() * CHANGES.length)];
-    if (change !== undefined) changed = change(changed, other, (below) => Math.floor(random() * below));
+    if (change !== undefined) changed = change(changed, donor, (below) => Math.floor(random() * below));
   }
-  return changed.subarray(0, LONGEST);
+  return changed.subarray(0, MAX_LENGTH);
 }
 
-type Change = (bytes: Buffer, other: Uint8Array, below: (limit: number) => number) => Buffer<ArrayBuffer>;
+type Change = (bytes: Buffer, donor: Uint8Array, below: (limit: number) => number) => Buffer<ArrayBuffer>;
 
 const CHANGES: readonly Change[] = [
-  (bytes, _other, below) =>
+  (bytes, _donor, below) =>
     changedCopy(bytes, (own) => {
       const at = below(own.length);
       own.subarray(at, at + 1).fill(below(256));
     }),
-  (bytes, _other, below) =>
+  (bytes, _donor, below) =>
     changedCopy(bytes, (own) => {
       const at = below(own.length);
       own[at] = (own[at] ?? 0) ^ (1 << below(8));
     }),
-  (bytes, _other, below) =>
+  (bytes, _donor, below) =>
     changedCopy(bytes, (own) => {
       const limit = LIMITS[below(LIMITS.length)] ?? 0;
       if (own.length >= 4) own.writeUInt32LE(limit, below(own.length - 3));
     }),
-  (bytes, _other, below) => insert(bytes, below(bytes.length + 1), Buffer.from(WORDS[below(WORDS.length)] ?? '')),
-  (bytes, other, below) => {
-    const from = below(other.length);
-    return insert(bytes, below(bytes.length + 1), other.subarray(from, from + below(400)));
+  (bytes, _donor, below) => insert(bytes, below(bytes.length + 1), Buffer.from(WORDS[below(WORDS.length)] ?? '')),
+  (bytes, donor, below) => {
+    const from = below(donor.length);
+    return insert(bytes, below(bytes.length + 1), donor.subarray(from, from + below(400)));
   },
-  (bytes, _other, below) => {
+  (bytes, _donor, below) => {
     const from = below(bytes.length);
     return insert(bytes, below(bytes.length + 1), bytes.subarray(from, from + below(400)));
   },
-  (bytes, _other, below) => {
+  (bytes, _donor, below) => {
     const at = below(bytes.length + 1);
     return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + below(400))]);
   },
-  (bytes, _other, below) => Buffer.from(bytes.subarray(0, below(bytes.length + 1))),
+  (bytes, _donor, below) => Buffer.from(bytes.subarray(0, below(bytes.length + 1))),
 ];
 
 function changedCopy(bytes: Buffer, change: (own: Buffer) => unknown): Buffer<ArrayBuffer> {

@@ -1,8 +1,8 @@
 /**
  * Coverage-guided fuzzing of all decoders: `npm run fuzz -- [seconds of each target] [seed] [target ...]`.
  *
- * Inputs that reach new code are kept and changed further. What fails, or takes longer than {@link HANG_MS}, is written to
- * fuzz-findings/, to become a fixture with a test; the exit code is 1 then. Which code has run, V8 tells.
+ * Inputs that reach new code are kept and changed further. An input that fails, or takes longer than {@link HANG_MS},
+ * is written to fuzz-findings/ and sets the exit code to 1. Make it a fixture in test/fixtures/fuzz once it is fixed.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -12,9 +12,10 @@ import { ROOT } from '../support/paths.js';
 import { TARGETS } from './targets.js';
 import type { Job, Report } from './worker.js';
 
-/** Thousands of times what an input of this size takes. */
+/** Thousands of times longer than an input of this size takes. */
 const HANG_MS = 10_000;
-const LONGEST = 32_768;
+/** Bytes of the memory for the current input. */
+const MAX_LENGTH = 32_768;
 const FINDINGS = join(ROOT, 'fuzz-findings');
 
 function run(job: Job): Promise<Report> {
@@ -45,7 +46,7 @@ function keep(target: string, input: Uint8Array): string {
 
 const [seconds = '120', seed = '1', ...chosen] = process.argv.slice(2);
 for (const target of chosen.length > 0 ? chosen : TARGETS.keys()) {
-  const shared = { state: new SharedArrayBuffer(8), input: new SharedArrayBuffer(LONGEST) };
+  const shared = { state: new SharedArrayBuffer(8), input: new SharedArrayBuffer(MAX_LENGTH) };
   const { runs, blocks, corpus, failures } = await run({
     target,
     seed: Number(seed),

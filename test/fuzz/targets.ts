@@ -1,7 +1,6 @@
 /**
- * What is fuzzed: every decoder of what others write, each with seeds from the fixtures and what must hold whatever the bytes.
- *
- * A target throws where something does not hold. That it ends soon is looked after by whoever runs it.
+ * The targets of the fuzzer: every parser of input from outside, with seeds from the fixtures and a check of what has
+ * to hold for any input.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -34,14 +33,18 @@ import { newVocabulary } from '../support/trace/vocabulary.js';
 
 export interface Target {
   readonly seeds: () => readonly Uint8Array[];
-  /** `cuts`: parts of the length at which the input is cut into chunks, ascending. */
+  /**
+   * Throws if something does not hold.
+   * @param cuts where to cut the input into chunks, as fractions of its length in ascending order
+   */
   readonly check: (bytes: Uint8Array, cuts: readonly number[]) => void;
 }
 
 const PAGE_SIZE = 4096;
-const SEED = 3000;
-const PAGES = 'virtio/kvm-seabios-ioeventfd';
-const FORMATS = readFormats(PAGES);
+/** Bytes of a seed. */
+const SEED_LENGTH = 3000;
+const PAGE_RECORDING = 'virtio/kvm-seabios-ioeventfd';
+const FORMATS = readFormats(PAGE_RECORDING);
 
 export const TARGETS: ReadonlyMap<string, Target> = new Map([
   [
@@ -57,7 +60,7 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
       check: (bytes, cuts) => {
         const { sink, refused } = checkRecording(FTRACE_TEXT, bytes, cuts);
         if (!refused)
-          assert.equal(accountedLines(sink), spokenLines(bytes), 'lines that are neither counted nor malformed');
+          assert.equal(accountedLines(sink), contentLines(bytes), 'lines that are neither counted nor malformed');
       },
     },
   ],
@@ -70,7 +73,10 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
   ],
   ['qemu-simple', { seeds: () => parts('qemu-simple/a1-seabios-2vcpu/trace-a1'), check: checkSimple }],
   ['pages', { seeds: () => pageSeeds(), check: checkPages }],
-  ['event-format', { seeds: () => texts([...formatTexts(PAGES).values(), headerPage(PAGES)]), check: checkFormat }],
+  [
+    'event-format',
+    { seeds: () => texts([...formatTexts(PAGE_RECORDING).values(), headerPage(PAGE_RECORDING)]), check: checkFormat },
+  ],
   ['trace-events', { seeds: () => texts([TRACE_EVENTS]), check: (bytes) => void parseTraceEvents(latin1(bytes)) }],
   ['process', { seeds: () => procSeeds(), check: checkProcess }],
   ['mtree', { seeds: () => parts('mtree/qemu-7.2-microvm.txt'), check: checkMtree }],
@@ -107,14 +113,14 @@ interface Reading {
 function checkRecording(format: RecordingFormat, bytes: Uint8Array, cuts: readonly number[]): Reading {
   const whole = read(format, [bytes]);
   const cut = read(format, chunksOf(bytes, cuts));
-  assert.equal(cut.refused, whole.refused, 'refused in one piece or in several only');
+  assert.equal(cut.refused, whole.refused, 'refused in one piece but not in several, or the reverse');
   assert.deepEqual(countsOf(cut.sink), countsOf(whole.sink), 'counts depend on how the input is cut');
   return whole;
 }
 
 function checkLog(bytes: Uint8Array, cuts: readonly number[]): void {
   const { sink } = checkRecording(QEMU_LOG, bytes, cuts);
-  assert.ok(total(sink.qemuEvents) <= spokenLines(bytes), 'more events than lines');
+  assert.ok(total(sink.qemuEvents) <= contentLines(bytes), 'more events than lines');
 }
 
 function checkSimple(bytes: Uint8Array, cuts: readonly number[]): void {
@@ -143,7 +149,7 @@ function checkFormat(bytes: Uint8Array): void {
   parsePageHeader(text);
 }
 
-/** Command line (arguments end in NUL), comm and cgroup are given by whoever starts a process. */
+/** Any user can choose the command line (arguments end in NUL), the comm and the cgroup of a process. */
 function checkProcess(bytes: Uint8Array): void {
   const text = Buffer.from(bytes).toString('utf8');
   const args = text.split('\0');
@@ -181,7 +187,7 @@ function checkPods(bytes: Uint8Array): void {
 
 function checkConfig(bytes: Uint8Array): void {
   const { problems } = fromText('config.yml', Buffer.from(bytes).toString('utf8'));
-  for (const problem of problems) assert.match(problem, /^config\.yml/, 'a problem that does not say where');
+  for (const problem of problems) assert.match(problem, /^config\.yml/, 'a problem that does not name the file');
 }
 
 function checkWebConfig(bytes: Uint8Array): void {
@@ -238,8 +244,8 @@ function accountedLines(sink: CountingSink): number {
   return total(sink.tracepoints) + total(sink.lostGaps) + kinds.reduce((a, b) => a + b);
 }
 
-/** Lines that say something: neither empty nor comments. */
-function spokenLines(bytes: Uint8Array): number {
+/** The number of lines that are neither empty nor comments. */
+function contentLines(bytes: Uint8Array): number {
   const lines = latin1(bytes).split('\n');
   return lines.map((line) => line.replace(/\r$/, '')).filter((line) => line !== '' && !line.startsWith('#')).length;
 }
@@ -252,15 +258,15 @@ function texts(all: readonly string[]): Buffer[] {
   return all.map((text) => Buffer.from(text));
 }
 
-/** Beginning, middle and end of a fixture. */
+/** The beginning, the middle and the end of a fixture. */
 function parts(path: string): Uint8Array[] {
   const bytes = readFixture(path);
   const middle = bytes.length >> 1;
-  return [bytes.subarray(0, SEED), bytes.subarray(middle, middle + SEED), bytes.subarray(-SEED)];
+  return [bytes.subarray(0, SEED_LENGTH), bytes.subarray(middle, middle + SEED_LENGTH), bytes.subarray(-SEED_LENGTH)];
 }
 
 function pageSeeds(): Uint8Array[] {
-  const recordings = [PAGES, 'exact/e3-hlt-irqchip-off', 'ftrace-raw/d3-overrun'];
+  const recordings = [PAGE_RECORDING, 'exact/e3-hlt-irqchip-off', 'ftrace-raw/d3-overrun'];
   return recordings.flatMap((name) => {
     const bytes = readFixture(`${name}/cpu0.raw`);
     return [bytes.subarray(0, PAGE_SIZE), bytes.subarray(PAGE_SIZE, 3 * PAGE_SIZE)];

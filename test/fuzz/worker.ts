@@ -1,4 +1,7 @@
-/** Fuzzes one target until its time is over. What it tries is in memory that it shares with its watcher, who reads it if this thread hangs. */
+/**
+ * The thread that fuzzes one target until its time is over. The current input is in memory shared with run.ts, which
+ * saves it if this thread hangs.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Coverage } from './coverage.js';
 import { mutated, randomNumbers } from './mutate.js';
@@ -8,8 +11,9 @@ export interface Job {
   readonly target: string;
   readonly seed: number;
   readonly ms: number;
-  /** Number of the input, then its length. */
+  /** The number of the current input, and its length. */
   readonly state: SharedArrayBuffer;
+  /** The bytes of the current input. */
   readonly input: SharedArrayBuffer;
 }
 
@@ -20,7 +24,7 @@ export interface Report {
   readonly failures: readonly { readonly input: Uint8Array; readonly message: string }[];
 }
 
-const MOST_FAILURES = 10;
+const MAX_FAILURES = 10;
 
 function fuzz({ target: name, seed, ms, state, input }: Job): Report {
   const target = TARGETS.get(name);
@@ -34,7 +38,7 @@ function fuzz({ target: name, seed, ms, state, input }: Job): Report {
   const endMs = performance.now() + ms;
   let runs = 0;
   const seeds = corpus.length;
-  while (performance.now() < endMs && failures.size < MOST_FAILURES) {
+  while (performance.now() < endMs && failures.size < MAX_FAILURES) {
     const seedBytes = corpus[runs];
     const bytes = runs < seeds && seedBytes !== undefined ? seedBytes : mutated(pick(), pick(), random);
     shared.set(bytes.subarray(0, shared.length));

@@ -1,4 +1,7 @@
-/** Whatever happened to a recording: reading it ends, soon and normally, counts what is there, and says what is not. */
+/**
+ * Properties of reading a recording that is cut or damaged: it ends in time and without an exception, counts the events
+ * that are there, and reports the rest as malformed or lost.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -20,7 +23,7 @@ interface Sample {
 
 interface Reading {
   readonly sink: CountingSink;
-  /** The file as a whole can't be used. */
+  /** True if the reader rejected the file as a whole. */
   readonly refused: boolean;
 }
 
@@ -34,7 +37,7 @@ const text = (name: string, path: string, from: number, length: number): Sample 
   };
 };
 
-/** A simple trace, and where its pieces end. */
+/** The ends of the header and of each record of {@link SIMPLE}. */
 const PIECES = [24];
 function simpleTrace(records: number): Buffer {
   const trace = new SimpleBuilder(4);
@@ -59,7 +62,7 @@ const C3 = text('ftrace text', 'ftrace-text/c3-instance-copymarker-tgid/trace_pi
 const SIMPLE: Sample = { name: 'simple trace', format: QEMU_SIMPLE, bytes: simpleTrace(60) };
 const REAL_SIMPLE = readFixture('qemu-simple/a1-seabios-2vcpu/trace-a1');
 
-/** For every way to cut in two. */
+/** Small enough to try every way to cut them in two. */
 const SMALL: Sample[] = [
   { ...C3, bytes: Buffer.concat([C3.bytes.subarray(0, 900), LOST, C3.bytes.subarray(900, 1800)]) },
   text('latency format', 'text-variants/trace_pipe.opt-latency-format.txt', 2000, 900),
@@ -78,7 +81,7 @@ const SAMPLES: Sample[] = [
   { name: 'simple trace of QEMU', format: QEMU_SIMPLE, bytes: REAL_SIMPLE.subarray(0, REAL_SIMPLE.length) },
 ];
 
-/** Far above what a sound decoder needs for these sizes, far below what one needs that looks at everything again and again. */
+/** Far more than a decoder needs that reads its input once, far less than one that reads it again and again. */
 const MAX_MS_PER_MB = 1500;
 
 function read(format: RecordingFormat, chunks: Iterable<Uint8Array>, how: 'whole' | 'cut' = 'whole'): Reading {
@@ -100,11 +103,12 @@ function read(format: RecordingFormat, chunks: Iterable<Uint8Array>, how: 'whole
   }
   assert.ok(performance.now() - startMs < MAX_MS_PER_MB * (1 + length / 1e6), `${length} bytes took too long`);
   for (const counts of mapsOf(sink).values())
-    for (const count of counts.values()) assert.ok(Number.isFinite(count) && count >= 0, 'no number');
+    for (const count of counts.values())
+      assert.ok(Number.isFinite(count) && count >= 0, 'a count that is not a number');
   return { sink, refused };
 }
 
-/** All counts by what they are of. */
+/** All counts of the sink, by the name of its field. */
 function mapsOf(sink: CountingSink): Map<string, Counts> {
   return new Map(Object.entries(sink).filter(([name, value]) => value instanceof Map && name !== 'threads'));
 }
@@ -118,17 +122,17 @@ function complaints(sink: CountingSink): number {
 }
 
 const sample = fc.constantFrom(...SAMPLES);
-/** A place in a sample, as a part of its length: samples differ in length. */
-const place = fc.double({ min: 0, max: 1, noNaN: true });
+/** A position in a sample, as a fraction of its length, because samples differ in length. */
+const fraction = fc.double({ min: 0, max: 1, noNaN: true });
 const at = (bytes: Uint8Array, part: number): number => Math.floor(part * bytes.length);
 
 describe('a recording', () => {
   for (const { name, format, bytes } of SMALL) {
-    it(`(${name}) counts the same wherever it is cut into chunks`, () => {
+    it(`gives the same counts wherever it is cut into chunks: ${name}`, () => {
       const whole = mapsOf(read(format, [bytes]).sink);
       assert.ok(
         [...whole.values()].some((counts) => total(counts) >= 8),
-        'the sample holds too little',
+        'the sample has too few events',
       );
       for (let split = 1; split < bytes.length; split++) {
         const parts = mapsOf(read(format, [bytes.subarray(0, split), bytes.subarray(split)]).sink);
@@ -139,9 +143,9 @@ describe('a recording', () => {
     });
   }
 
-  it('counts the same in chunks of any sizes', () => {
+  it('gives the same counts in chunks of any sizes', () => {
     fc.assert(
-      fc.property(sample, fc.array(place, { maxLength: 30 }), ({ format, bytes }, parts) => {
+      fc.property(sample, fc.array(fraction, { maxLength: 30 }), ({ format, bytes }, parts) => {
         const ends = [...parts.map((part) => at(bytes, part)), bytes.length].sort((a, b) => a - b);
         const chunks = ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
         assert.deepEqual(mapsOf(read(format, chunks).sink), mapsOf(read(format, [bytes]).sink));
@@ -150,7 +154,7 @@ describe('a recording', () => {
     );
   });
 
-  it('is not disturbed when its bytes are overwritten after they were read', () => {
+  it('gives the same counts if its chunks are overwritten after they were read', () => {
     fc.assert(
       fc.property(sample, fc.integer({ min: 1, max: 5000 }), ({ format, bytes }, size) => {
         const buffer = Buffer.alloc(size);
@@ -166,9 +170,9 @@ describe('a recording', () => {
     );
   });
 
-  it('cut short holds no more than the whole, but for a word that was cut', () => {
+  it('gives no more counts if it is cut, except for a word that was cut', () => {
     fc.assert(
-      fc.property(sample, place, ({ format, bytes }, part) => {
+      fc.property(sample, fraction, ({ format, bytes }, part) => {
         const whole = read(format, [bytes]).sink;
         const cut = read(format, [bytes.subarray(0, at(bytes, part))]).sink;
         assert.ok(events(cut) <= events(whole));
@@ -177,7 +181,7 @@ describe('a recording', () => {
           const all = mapsOf(whole).get(kind) ?? new Map<string, number>();
           let more = 0;
           for (const [key, count] of counts) more += Math.max(0, count - (all.get(key) ?? 0));
-          // The last line may end inside a number or name; only a simple trace tells for sure.
+          // The last line may end inside a number or name, which makes another one of it. A simple trace has no lines.
           assert.ok(more <= (format === QEMU_SIMPLE ? 0 : 1), `${more} too many in ${kind}`);
         }
       }),
@@ -185,7 +189,7 @@ describe('a recording', () => {
     );
   });
 
-  it('that the unpacker gave up on says so', () => {
+  it('is reported as truncated if its unpacking failed', () => {
     for (const { format, bytes } of SAMPLES)
       assert.ok((read(format, [bytes], 'cut').sink.malformedKinds.get('truncated') ?? 0) >= 1);
   });
@@ -193,7 +197,7 @@ describe('a recording', () => {
 
 type Damage = (bytes: Buffer) => Buffer;
 
-const flip = fc.array(fc.tuple(place, fc.nat(7)), { minLength: 1, maxLength: 40 }).map(
+const flip = fc.array(fc.tuple(fraction, fc.nat(7)), { minLength: 1, maxLength: 40 }).map(
   (flips): Damage =>
     (bytes) => {
       const damaged = Buffer.from(bytes);
@@ -204,14 +208,14 @@ const flip = fc.array(fc.tuple(place, fc.nat(7)), { minLength: 1, maxLength: 40 
       return damaged;
     },
 );
-const insert = fc.tuple(place, fc.uint8Array({ maxLength: 300 })).map(
+const insert = fc.tuple(fraction, fc.uint8Array({ maxLength: 300 })).map(
   ([part, extra]): Damage =>
     (bytes) => {
       const index = at(bytes, part);
       return Buffer.concat([bytes.subarray(0, index), extra, bytes.subarray(index)]);
     },
 );
-const duplicate = fc.tuple(place, place, fc.nat(3000)).map(
+const duplicate = fc.tuple(fraction, fraction, fc.nat(3000)).map(
   ([from, to, length]): Damage =>
     (bytes) => {
       const slice = bytes.subarray(at(bytes, from), at(bytes, from) + length);
@@ -219,7 +223,7 @@ const duplicate = fc.tuple(place, place, fc.nat(3000)).map(
       return Buffer.concat([bytes.subarray(0, index), slice, bytes.subarray(index)]);
     },
 );
-const remove = fc.tuple(place, fc.nat(3000)).map(
+const remove = fc.tuple(fraction, fc.nat(3000)).map(
   ([part, length]): Damage =>
     (bytes) => {
       const index = at(bytes, part);
@@ -232,8 +236,8 @@ const damage = fc.array(fc.oneof(flip, insert, duplicate, remove), { minLength: 
       steps.reduce((damaged, step) => step(damaged), bytes),
 );
 
-/** Lines that say something: neither empty nor comments. */
-function spokenLines(bytes: Buffer): string[] {
+/** The lines that are neither empty nor comments. */
+function contentLines(bytes: Buffer): string[] {
   const lines = bytes.toString('latin1').split('\n');
   return lines.map((line) => line.replace(/\r$/, '')).filter((line) => line !== '' && !line.startsWith('#'));
 }
@@ -241,8 +245,8 @@ function spokenLines(bytes: Buffer): string[] {
 const ftrace = fc.constantFrom(...SAMPLES.filter(({ format }) => format === FTRACE_TEXT));
 const log = fc.constantFrom(...SAMPLES.filter(({ format }) => format === QEMU_LOG));
 
-describe('damage', () => {
-  it('of any kind never ends the reader, nor lets it find more than fits', () => {
+describe('a damaged recording', () => {
+  it('is read without an exception and has no more events than fit', () => {
     fc.assert(
       fc.property(sample, damage, ({ format, bytes }, apply) => {
         const damaged = apply(bytes);
@@ -254,7 +258,7 @@ describe('damage', () => {
     );
   });
 
-  it('of ftrace text leaves every line an event, a loss or malformed', () => {
+  it('of ftrace text has an event, a loss or a malformed line for every line', () => {
     fc.assert(
       fc.property(ftrace, damage, ({ format, bytes }, apply) => {
         const damaged = apply(bytes);
@@ -262,38 +266,38 @@ describe('damage', () => {
         if (refused) return;
         const kinds = ['line', 'line-too-long', 'truncated'].map((kind) => sink.malformedKinds.get(kind) ?? 0);
         const accounted = total(sink.tracepoints) + total(sink.lostGaps) + kinds.reduce((a, b) => a + b);
-        assert.equal(accounted, spokenLines(damaged).length);
+        assert.equal(accounted, contentLines(damaged).length);
       }),
       { numRuns: 300 },
     );
   });
 
-  it('of a log leaves every line that begins like an event one, or malformed', () => {
+  it('of a log has an event or a malformed line for every line that begins like an event', () => {
     fc.assert(
       fc.property(log, damage, ({ format, bytes }, apply) => {
         const damaged = apply(bytes);
         const { sink } = read(format, [damaged]);
-        const begun = spokenLines(damaged).filter((line) => /^\d+@\d+\.\d+:/.test(line)).length;
+        const begun = contentLines(damaged).filter((line) => /^\d+@\d+\.\d+:/.test(line)).length;
         assert.ok(total(sink.qemuEvents) + total(sink.malformedKinds) >= begun);
-        assert.ok(total(sink.qemuEvents) <= spokenLines(damaged).length);
+        assert.ok(total(sink.qemuEvents) <= contentLines(damaged).length);
       }),
       { numRuns: 300 },
     );
   });
 
-  it('of one bit in a simple trace loses no event in silence', () => {
+  it('of a simple trace with one wrong bit loses no event without reporting it', () => {
     const whole = events(read(QEMU_SIMPLE, [SIMPLE.bytes]).sink);
     for (let place = 0; place < SIMPLE.bytes.length * 8; place++) {
       const [index, bit] = [place >> 3, place & 7];
       const damaged = Buffer.from(SIMPLE.bytes);
       damaged[index] = (damaged[index] ?? 0) ^ (1 << bit);
       const { sink, refused } = read(QEMU_SIMPLE, [damaged]);
-      const told = total(sink.malformedKinds) > 0 || total(sink.lostGaps) > LOSSES;
-      assert.ok(refused || told || events(sink) >= whole, `bit ${bit} of byte ${index}`);
+      const reported = total(sink.malformedKinds) > 0 || total(sink.lostGaps) > LOSSES;
+      assert.ok(refused || reported || events(sink) >= whole, `bit ${bit} of byte ${index}`);
     }
   });
 
-  it('that cuts a simple trace leaves the records before the cut, and tells unless it is between two', () => {
+  it('of a simple trace that is cut has the records before the cut, and reports a cut inside a record', () => {
     for (let length = 0; length <= SIMPLE.bytes.length; length++) {
       const { sink, refused } = read(QEMU_SIMPLE, [SIMPLE.bytes.subarray(0, length)]);
       const pieces = PIECES.filter((end) => end <= length).length;
@@ -304,13 +308,13 @@ describe('damage', () => {
   });
 });
 
-/** Dropped-events records in {@link SIMPLE}. */
+/** The number of records of dropped events in {@link SIMPLE}. */
 const LOSSES = total(read(QEMU_SIMPLE, [SIMPLE.bytes]).sink.lostGaps);
 
 const FORMATS: readonly RecordingFormat[] = [FTRACE_TEXT, QEMU_LOG, QEMU_SIMPLE];
 const format = fc.constantFrom(...FORMATS);
 
-/** What decoders look for, in any order and number. */
+/** Words that decoders look for. */
 const WORDS = [
   ...['[', ']', '(', ')', ' ', '-', ':', ': ', '.', '@', '#', '\n', '\r\n', '\0', '0', '1', '9'.repeat(400), '0x'],
   ...[
@@ -342,8 +346,8 @@ const WORDS = [
   ...['tracing_mark_write: ', '1@1.1:', 'kvm_run_exit cpu_index ', ', reason ', '2026-11-23T00:55:58.1Z ', 'a_b '],
 ];
 
-describe('input that is no recording', () => {
-  it('of random bytes is read to its end', () => {
+describe('input that is not a recording', () => {
+  it('is read to its end: random bytes', () => {
     fc.assert(
       fc.property(format, fc.uint8Array({ maxLength: 5000, size: 'max' }), (name, bytes) => {
         read(name, [bytes]);
@@ -353,7 +357,7 @@ describe('input that is no recording', () => {
     );
   });
 
-  it('of the words that decoders look for is read to its end', () => {
+  it('is read to its end: words that decoders look for', () => {
     fc.assert(
       fc.property(format, fc.array(fc.constantFrom(...WORDS), { maxLength: 300, size: 'max' }), (name, words) => {
         read(name, [Buffer.from(words.join(''), 'latin1')]);
@@ -362,7 +366,7 @@ describe('input that is no recording', () => {
     );
   });
 
-  it('of the same words over and over takes no longer than its length', () => {
+  it('takes time in proportion to its length: the same words over and over', () => {
     const chunk = fc.tuple(format, fc.array(fc.constantFrom(...WORDS), { minLength: 1, maxLength: 3 }));
     const megabyte = ([name, words]: [RecordingFormat, string[]]): void => {
       const pattern = words.join('');
@@ -374,7 +378,7 @@ describe('input that is no recording', () => {
     fc.assert(fc.property(chunk, megabyte), { numRuns: 60 });
   });
 
-  it('of numbers with hundreds of digits gives no infinite counts', () => {
+  it('gives no infinite counts: numbers of hundreds of digits', () => {
     const huge = '9'.repeat(400);
     const header = ` a-${huge} [${huge}] d..1. ${huge}.${huge}: `;
     const lines = [
@@ -392,7 +396,7 @@ describe('input that is no recording', () => {
     for (const counts of mapsOf(sink).values()) assert.doesNotMatch([...counts.keys()].join(), /Infinity|NaN/);
   });
 
-  it('of brackets without an end costs no more than other text', () => {
+  it('takes no longer than other text: brackets without an end', () => {
     for (const pattern of [') [0] ', 'x-1 [0] ', '[', '9', ' ', 'kvm_exit: ', '1@', 'a_b ', 'CPU:1 [', 'ms (+[']) {
       const line = `${pattern.repeat(Math.ceil(60_000 / pattern.length))}\n`;
       const bytes = Buffer.from(line.repeat(40), 'latin1');

@@ -1,4 +1,4 @@
-/** Whatever the bytes: a page decoder ends, does not throw, and finds no more in less. */
+/** Properties that hold for any bytes: the page decoder ends, does not throw, and finds no more events than fit. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -44,8 +44,8 @@ function decode(bytes: Uint8Array, formats = FORMATS, chunkSize = bytes.length):
 
 const recording = fc.constantFrom(...RECORDINGS);
 
-describe('pages', () => {
-  it('of random bytes give at most what fits', () => {
+describe('PageCursor', () => {
+  it('finds no more events than fit in random bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 3 * PAGE_SIZE, size: 'max' }), (bytes) => {
         assert.ok(total(decode(bytes).tracepoints) <= bytes.length / 8);
@@ -53,7 +53,7 @@ describe('pages', () => {
     );
   });
 
-  it('of random records behind a good header give at most what fits', () => {
+  it('finds no more events than fit in random records behind a good header', () => {
     const record = fc.tuple(fc.nat(31), fc.nat(3), fc.uint8Array({ maxLength: 64 }));
     fc.assert(
       fc.property(fc.array(record, { maxLength: 60 }), fc.nat(PAGE_SIZE), (records, commit) => {
@@ -73,7 +73,7 @@ describe('pages', () => {
     );
   });
 
-  it('with flipped bits never end the decoder', () => {
+  it('reads pages with flipped bits', () => {
     const flips = fc.array(fc.tuple(fc.nat(17 * PAGE_SIZE - 1), fc.nat(7)), { minLength: 1, maxLength: 40 });
     fc.assert(
       fc.property(recording, flips, ({ bytes, formats }, places) => {
@@ -86,7 +86,7 @@ describe('pages', () => {
     );
   });
 
-  it('cut short have no event more than the whole', () => {
+  it('finds no more events in a part of a recording than in the whole', () => {
     fc.assert(
       fc.property(recording, fc.nat(17 * PAGE_SIZE), ({ bytes, formats }, length) => {
         const whole = plain(decode(bytes, formats).tracepoints);
@@ -98,7 +98,7 @@ describe('pages', () => {
     );
   });
 
-  it('are the same in chunks of any size', () => {
+  it('finds the same events in chunks of any size', () => {
     fc.assert(
       fc.property(recording, fc.integer({ min: 1, max: 20_000 }), ({ bytes, formats }, chunkSize) => {
         const [whole, chunked] = [decode(bytes, formats), decode(bytes, formats, chunkSize)];
@@ -110,8 +110,8 @@ describe('pages', () => {
   });
 });
 
-describe('format texts', () => {
-  it('damaged give a format or a problem', () => {
+describe('parseEventFormat', () => {
+  it('returns a format or a problem for a damaged format file', () => {
     const cut = fc.tuple(fc.constantFrom(...TEXTS), fc.nat(8000), fc.nat(200), fc.string({ maxLength: 20 }));
     fc.assert(
       fc.property(cut, ([text, at, removed, inserted]) => {
@@ -126,7 +126,7 @@ describe('format texts', () => {
     );
   });
 
-  it('of random characters give a problem', () => {
+  it('returns a problem for random characters', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 300 }), (text) => {
         assert.ok('problem' in parseEventFormat(text));

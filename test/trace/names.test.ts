@@ -7,7 +7,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const intern = (names: Names, text: string): number => names.intern(bytes(text), 0, text.length);
 
 describe('Names', () => {
-  it('gives small dense ids, other first', () => {
+  it('assigns small dense ids, the first to other', () => {
     const names = new Names();
     assert.deepEqual(
       ['a', 'b', 'a', OTHER, 'c'].map((name) => names.id(name)),
@@ -20,7 +20,7 @@ describe('Names', () => {
     assert.equal(names.size, 4);
   });
 
-  it('finds a spelling by its bytes only', () => {
+  it('finds a spelling by its exact bytes', () => {
     const names = new Names();
     const id = intern(names, 'kvm_exit');
     const line = bytes('x kvm_exit: kvm_exi kvm_exit2');
@@ -31,7 +31,7 @@ describe('Names', () => {
     assert.equal(names.text(id), 'kvm_exit');
   });
 
-  it('takes several spellings for one name, and does not mistake them for it', () => {
+  it('accepts several spellings for one name, which are not names themselves', () => {
     const names = new Names();
     const id = names.id('io');
     const spelling = bytes('EXIT_IOIO');
@@ -67,7 +67,7 @@ describe('Names', () => {
     assert.equal(names.size, 4);
   });
 
-  it('remembers no more spellings than four for each name', () => {
+  it('holds at most four spellings for each name of its limit', () => {
     const names = new Names(4);
     const spellings = Array.from({ length: 40 }, (_, index) => bytes(`s${index}`));
     for (const spelling of spellings) names.teach(spelling, 0, spelling.length, 1);
@@ -75,7 +75,7 @@ describe('Names', () => {
     assert.equal(known.length, 16);
   });
 
-  it('calls a name that is too long other, and finds no part of it', () => {
+  it('assigns a name that is too long to other', () => {
     const names = new Names();
     const [fits, long] = ['n'.repeat(128), 'n'.repeat(129)];
     assert.equal(intern(names, long), 0);
@@ -84,7 +84,7 @@ describe('Names', () => {
     assert.equal(intern(names, long), 0);
   });
 
-  it('keeps names apart that are properties of every object', () => {
+  it('accepts names that are properties of every object', () => {
     const names = new Names();
     const words = ['__proto__', 'constructor', 'toString', ''];
     assert.deepEqual(
@@ -97,7 +97,7 @@ describe('Names', () => {
     );
   });
 
-  it('is a table of its own for each set of names, however many there are', () => {
+  it('assigns one id to each name of any set', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.string({ unit: 'binary-ascii', maxLength: 12 }), { maxLength: 600 }), (texts) => {
         const wanted = texts.filter((text) => text !== OTHER);
@@ -118,7 +118,7 @@ describe('Names', () => {
 });
 
 describe('latin1', () => {
-  it('reads a byte as a character, at most as many as a name may have', () => {
+  it('reads a byte as a character, up to the longest name', () => {
     assert.equal(latin1(Uint8Array.from([0x78, 0xe9, 0xff, 0x41]), 1, 4), 'éÿA');
     assert.equal(latin1(new Uint8Array(1000).fill(0x61), 0, 1000).length, 128);
     assert.equal(latin1(Uint8Array.of(1), 0, 0), '');

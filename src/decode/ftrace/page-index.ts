@@ -14,7 +14,7 @@
  *
  *   0      the next word is the payload's length, itself included
  *   1-28   the payload's length in words
- *   29     padding. Nothing follows if the delta is 0. Otherwise a discarded record; its length is in the next word, its
+ *   29     padding. Nothing follows if the delta is 0. Otherwise a discarded record: the next word is its length. Its
  *          delta counts unless it is 1, which marks a record without a delta (rb_event_discard, rb_read_data_buffer)
  *   30     time extend: the next word holds the delta's upper bits
  *   31     absolute time (4.17+), in the form of 30. Its top five bits are missing and taken from the time so far

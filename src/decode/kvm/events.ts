@@ -11,8 +11,8 @@ import { kvmS390SieEnter, kvmS390SieExit } from './kvm-s390-sie.js';
 import { kvmUserspaceExit } from './kvm-userspace-exit.js';
 
 /**
- * All tracepoints of KVM that are decoded. A new one takes a file like the others here, a line in this list and a
- * method of TraceSink. Any other tracepoint is counted by its name alone.
+ * All tracepoints of KVM that are decoded. To add one, write its file after the model of kvm-pio.ts, list it here, and
+ * add a method to TraceSink. Any other tracepoint is counted by its name alone.
  *
  * Left out on purpose:
  * - kvm_nested_vmexit, loongarch's kvm_exit_idle and kvm_exit_cache, riscv's kvm_vcpu_exit: each is a second event for
@@ -39,7 +39,7 @@ export const EVENT_FORMS: ReadonlyMap<string, EventForms> = new Map(
 /** Names of the tracepoints that all collectors together need, on all architectures. A kernel has some of them. */
 export const ALL_NEEDED_EVENTS: readonly string[] = KVM_EVENTS.flatMap(({ names }) => names);
 
-/** Names of the tracepoints to enable. The others stay disabled, so they cost the guests nothing. */
+/** Names of the tracepoints to enable. All other tracepoints stay disabled, so they cost the guests nothing. */
 export function neededEvents(collectors: CollectorSwitches): string[] {
   return KVM_EVENTS.filter(
     ({ neededBy }) => neededBy === 'always' || neededBy.some((collector) => collectors[collector]),

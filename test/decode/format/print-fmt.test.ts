@@ -4,7 +4,7 @@ import { fieldLabels, parseLabelTables } from '../../../src/decode/format/print-
 import { formatTexts } from '../../support/trace/recorded-formats.js';
 
 describe('fieldLabels', () => {
-  it('joins literals in a row', () => {
+  it('joins several literals in a row', () => {
     const labels = fieldLabels(printFmt('svm/two-vms-6.12', 'kvm_userspace_exit'), 'reason');
     assert.equal(labels.size, 31);
     assert.equal(labels.get(0), 'KVM_EXIT_UNKNOWN');
@@ -13,7 +13,7 @@ describe('fieldLabels', () => {
   });
 
   it('finds the table of each field', () => {
-    // arm64, as trace_arm.h expands.
+    // The print fmt of arm64's kvm_exit, expanded from trace_arm.h.
     const text =
       '"%s: HSR_EC: 0x%04x (%s), PC: 0x%016lx", __print_symbolic(REC->ret, {0, "IRQ" }, {2, "TRAP" }), REC->esr_ec, ' +
       '__print_symbolic(REC->esr_ec, { (0x00), "UNKNOWN" }, { ((0x24UL)), "DABT_LOW" }), REC->vcpu_pc';
@@ -29,7 +29,7 @@ describe('fieldLabels', () => {
   });
 });
 
-describe('keys', () => {
+describe('the keys of a table', () => {
   for (const [key, value] of [
     ['7', 7],
     ['0x7b', 0x7b],
@@ -46,7 +46,7 @@ describe('keys', () => {
     ['1 2', undefined],
     [`${'('.repeat(100)}1${')'.repeat(100)}`, undefined],
   ] as const) {
-    it(`reads ${JSON.stringify(key.slice(0, 20))} as ${value === undefined ? 'no constant' : value}`, () => {
+    it(`read ${JSON.stringify(key.slice(0, 20))} as ${value === undefined ? 'no constant' : value}`, () => {
       const [table] = parseLabelTables(`__print_symbolic(REC->x, { ${key}, "name" }, { 99, "after" })`);
       const expected = value === undefined ? [] : [[value, 'name']];
       assert.deepEqual([...(table?.labels ?? [])], [...expected, [99, 'after']]);
@@ -54,7 +54,7 @@ describe('keys', () => {
   }
 });
 
-describe('text that is no print fmt', () => {
+describe('parseLabelTables on damaged text', () => {
   for (const [what, text] of [
     ['nothing', ''],
     ['an open macro', '__print_symbolic('],
@@ -64,18 +64,18 @@ describe('text that is no print fmt', () => {
     ['a flood of open macros', '__print_symbolic(('.repeat(50_000)],
     ['a flood of open entries', '__print_flags(REC->x, {'.repeat(50_000)],
   ] as const) {
-    it(`ends on ${what}`, () => {
+    it(`finds nothing in ${what}`, () => {
       const labels = parseLabelTables(text).reduce((sum, table) => sum + table.labels.size, 0);
       assert.equal(labels, 0);
     });
   }
 
-  it('takes the first name of a key, as the kernel does', () => {
+  it('uses the first name of a key, as the kernel does', () => {
     const [table] = parseLabelTables('__print_symbolic(REC->x, { 1, "first" }, { 1, "second" })');
     assert.equal(table?.labels.get(1), 'first');
   });
 
-  it('reads quotes and brackets inside of names', () => {
+  it('reads quotes and brackets inside names', () => {
     const [table] = parseLabelTables('__print_symbolic(REC->x, { 1, "a \\"b\\" }" }, { 2, "c, d)" })');
     assert.deepEqual(
       [...(table?.labels ?? [])],

@@ -11,7 +11,7 @@ import { newVocabulary } from '../../support/trace/vocabulary.js';
 describe('PageCursor', () => {
   const page = (): Uint8Array => new PageBuilder(10n).event(0, tick()).event(10, tick()).event(10, tick()).build();
 
-  it('stops at the time asked for, which is included', () => {
+  it('delivers the events up to and including the given time', () => {
     const { cursor, calls } = cursorFor();
     assert.equal(cursor.nextTimeNs, Number.POSITIVE_INFINITY);
     cursor.load(page());
@@ -24,7 +24,7 @@ describe('PageCursor', () => {
     assert.equal(calls.length, 3);
   });
 
-  it('delivers what is left before it takes another page', () => {
+  it('delivers the rest of a page before it loads another one', () => {
     const { cursor, calls } = cursorFor();
     cursor.load(page());
     cursor.load(new PageBuilder(100n).event(0, tick()).build());
@@ -32,7 +32,7 @@ describe('PageCursor', () => {
     assert.deepEqual(calls, [at(10), at(20), at(30), at(100)]);
   });
 
-  it('reads pages wherever they stand in memory', () => {
+  it('reads pages at any place in memory', () => {
     for (const offset of [1, 4096, 4099]) {
       const { cursor, calls } = cursorFor();
       const memory = new Uint8Array(3 * 4096).fill(0xff);
@@ -43,7 +43,7 @@ describe('PageCursor', () => {
     }
   });
 
-  it('orders by a clock that does not count time, but passes no time on', () => {
+  it('orders events by a clock that does not count time, but reports no times', () => {
     const { cursor, calls } = cursorFor({}, false);
     cursor.load(page());
     assert.equal(cursor.run(20), 2);
@@ -51,7 +51,7 @@ describe('PageCursor', () => {
     assert.deepEqual(calls, [at(Number.NaN), at(Number.NaN)]);
   });
 
-  it('merges CPUs by time', () => {
+  it('lets a caller merge CPUs by time', () => {
     const read = readEventFormats(headerPageText(), [formatText('tick', TICK, [])]);
     assert.ok('formats' in read);
     const vocabulary = newVocabulary();

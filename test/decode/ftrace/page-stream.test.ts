@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PageStream } from '../../../src/decode/ftrace/page-stream.js';
 
-/** Every page begins with its number; 17 bytes of another page follow. */
+/** Pages filled with their number, counted from 1, and 17 bytes of one more page. */
 function recording(pages: number, pageSize: number): Uint8Array {
   const bytes = new Uint8Array(pages * pageSize + 17);
   for (let page = 0; page <= pages; page++) bytes.fill(page + 1, page * pageSize, (page + 1) * pageSize);
@@ -33,7 +33,7 @@ describe('PageStream', () => {
     }
   }
 
-  it('keeps what was pushed too early', () => {
+  it('keeps a chunk that is pushed before the last one is used up', () => {
     const bytes = recording(3, 4096);
     const stream = new PageStream();
     stream.push(bytes.subarray(0, 5000));
@@ -41,7 +41,7 @@ describe('PageStream', () => {
     assert.deepEqual([stream.next()?.[0], stream.next()?.[0], stream.next()?.[0], stream.next()], [1, 2, 3, undefined]);
   });
 
-  it('has nothing left of a whole number of pages', () => {
+  it('has no rest after a whole number of pages', () => {
     const stream = new PageStream();
     stream.push(new Uint8Array(8192));
     while (stream.next() !== undefined);
@@ -49,7 +49,7 @@ describe('PageStream', () => {
     assert.equal(stream.next(), undefined);
   });
 
-  it('takes a size that is none for 4096', () => {
+  it('replaces an impossible page size by 4096', () => {
     for (const size of [0, -1, 1.5, Number.NaN]) assert.equal(new PageStream(size).pageSize, 4096);
   });
 });

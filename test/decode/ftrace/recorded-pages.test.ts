@@ -1,6 +1,6 @@
 /**
- * Whole recordings: what the pages say must be what other tools counted (expected.json of each recording), the kernel's own
- * statistics and hist triggers.
+ * Decodes the pages of whole recordings. The counts must equal those of other tools (expected.json of each recording),
+ * of the kernel's own statistics and of hist triggers.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -14,11 +14,11 @@ import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 interface Decoded {
   readonly sink: CountingSink;
-  /** By CPU: records delivered, time of the first. */
+  /** For each CPU, the number of records and the time of the first. */
   readonly cpus: readonly { readonly records: number; readonly firstTimeNs: number }[];
 }
 
-/** Decodes the files of all CPUs merged by time. Nothing may be malformed. */
+/** Decodes the files of all CPUs, merged by time. Fails if anything is malformed. */
 function decode(recording: string, files: readonly string[]): Decoded {
   const vocabulary = newVocabulary();
   const sink = new CountingSink(vocabulary);
@@ -51,19 +51,19 @@ function decode(recording: string, files: readonly string[]): Decoded {
 }
 
 type Json = Readonly<Record<string, unknown>>;
-type Counts = Record<string, number>;
+type PlainCounts = Record<string, number>;
 
 function expectedOf(recording: string): Json {
   return JSON.parse(readFixture(`${recording}/expected.json`).toString()) as Json;
 }
 
-function counts(json: Json, ...path: string[]): Counts {
+function counts(json: Json, ...path: string[]): PlainCounts {
   let value: unknown = json;
   for (const key of path) value = (value as Json)[key];
-  return value as Counts;
+  return value as PlainCounts;
 }
 
-/** Kernel's per-CPU statistics: `entries: 9624`. */
+/** The kernel's statistics of each CPU: `entries: 9624`. */
 function statistics(recording: string): { entries: number; overrun: number; oldestSeconds: string }[] {
   const text = readFixture(`${recording}/stats_before_drain.txt`).toString();
   return text
@@ -79,14 +79,14 @@ function statistics(recording: string): { entries: number; overrun: number; olde
 const KVM_EXIT: Readonly<Record<string, string>> = { 2: 'IO', 5: 'HLT', 6: 'MMIO', 17: 'INTERNAL_ERROR' };
 
 /** `7719 reason KVM_EXIT_IO (2)` -> `7719 KVM_EXIT_IO`. */
-function byTid(texts: Counts): Counts {
+function byTid(texts: PlainCounts): PlainCounts {
   return Object.fromEntries(
     Object.entries(texts).map(([text, count]) => [text.replace(/ reason (\S+) \(\d+\)$/, ' $1'), count]),
   );
 }
 
 /** `7719 kvm_run_exit cpu_index 0, reason 2` -> `7719 0 KVM_EXIT_IO`. */
-function runExits(texts: Counts): Counts {
+function runExits(texts: PlainCounts): PlainCounts {
   return Object.fromEntries(
     Object.entries(texts)
       .filter(([text]) => text.includes('kvm_run_exit'))
@@ -97,9 +97,9 @@ function runExits(texts: Counts): Counts {
   );
 }
 
-/** `7719 pio_read at 0x21` -> `in 0x21`, summed over threads. */
-function ports(texts: Counts): Counts {
-  const sums: Counts = {};
+/** `7719 pio_read at 0x21` -> `in 0x21`, added up over threads. */
+function ports(texts: PlainCounts): PlainCounts {
+  const sums: PlainCounts = {};
   for (const [text, count] of Object.entries(texts)) {
     const key = text.replace(/^\d+ pio_read at /, 'in ').replace(/^\d+ pio_write at /, 'out ');
     sums[key] = (sums[key] ?? 0) + count;
@@ -107,8 +107,8 @@ function ports(texts: Counts): Counts {
   return sums;
 }
 
-function withoutSizes(sized: Counts): Counts {
-  const sums: Counts = {};
+function withoutSizes(sized: PlainCounts): PlainCounts {
+  const sums: PlainCounts = {};
   for (const [key, count] of Object.entries(sized)) {
     const port = key.split(' ').slice(0, 2).join(' ');
     sums[port] = (sums[port] ?? 0) + count;
@@ -132,7 +132,7 @@ for (const { recording, text } of COMPLETE) {
     const { sink, cpus } = decode(recording, CPU_FILES);
     const expected = expectedOf(recording);
 
-    it('has every event of the text of the same run', () => {
+    it('has every event that the text of the same run has', () => {
       assert.deepEqual(plain(sink.tracepoints), counts(expected, text, 'events'));
     });
 
@@ -144,11 +144,11 @@ for (const { recording, text } of COMPLETE) {
       assert.deepEqual(plain(sink.qemuRunExits), runExits(counts(expected, text, 'markers_by_tid')));
     });
 
-    it('has the ports', () => {
+    it('has the port accesses', () => {
       assert.deepEqual(withoutSizes(plain(sink.portIos)), ports(counts(expected, text, 'kvm_pio_by_tid_dir_port')));
     });
 
-    it('has as many records per CPU as the kernel says, from the time it says, and no loss', () => {
+    it('agrees with the kernel on the records and the first time of each CPU, and lost nothing', () => {
       const kernel = statistics(recording);
       assert.deepEqual(
         cpus.map(({ records }) => records),
@@ -183,21 +183,21 @@ describe('ftrace-raw/d3-overrun', () => {
     assert.deepEqual(plain(sink.tracepoints), { ...events, tracing_mark_write: print });
   });
 
-  it('says how many were lost, per CPU', () => {
+  it('reports how many events each CPU lost', () => {
     const lost = statistics(recording).map(({ overrun }, cpu) => [String(cpu), overrun]);
     assert.deepEqual(plain(sink.lostEvents), Object.fromEntries(lost));
     assert.deepEqual(plain(sink.lostGaps), { 0: 1, 1: 1 });
     assert.equal(sink.unknownLosses, 0);
   });
 
-  it('accounts for every event that was written: found and lost are what the text instance has', () => {
+  it('accounts for every event: found and lost ones together are those of the text instance', () => {
     const written = counts(expected, 'second_instance_text', 'per_cpu_lines');
     for (const [cpu, { records }] of cpus.entries()) {
       assert.equal(records + (sink.lostEvents.get(String(cpu)) ?? 0), written[`00${cpu}`]);
     }
   });
 
-  it('has the markers that are left', () => {
+  it('has the remaining markers', () => {
     assert.deepEqual(plain(sink.qemuRunExits), runExits(counts(expected, 'trace_cmd', 'markers_by_tid')));
   });
 });
@@ -207,7 +207,7 @@ describe('svm/two-vms-6.12', () => {
   const { sink, cpus } = decode(recording, ['raw/cpu0.raw', 'raw/cpu1.raw']);
 
   it('has the exits that the hist trigger counted, by thread, vCPU and reason', () => {
-    // Codes of the AMD manual, volume 2, appendix C, under the kernel's names.
+    // Exit codes from the AMD manual, volume 2, appendix C, with the kernel's names.
     const names: Record<string, string> = { 0: 'read_cr0', 16: 'write_cr0', 96: 'interrupt', 100: 'vintr' };
     Object.assign(names, { 114: 'cpuid', 120: 'hlt', 123: 'io', 1024: 'npf' });
     const hist = histogram(recording, 'hist_kvm_exit.txt').map(
@@ -221,9 +221,9 @@ describe('svm/two-vms-6.12', () => {
   });
 
   it('has the exits of expected.json, counted in the text, by VM and vCPU', () => {
-    // Thread ids as the hist trigger names them; the VM of each from the recording's README.
+    // The thread ids are from the hist trigger; the recording's README names the VM of each.
     const vms: Record<string, string> = { 187: 'vm-a 0', 188: 'vm-a 1', 186: 'vm-b 0' };
-    const seen: Counts = {};
+    const seen: PlainCounts = {};
     for (const [key, count] of sink.vmExits) {
       const [tid, vcpu, ...reason] = key.split(' ');
       assert.equal(vms[tid ?? '']?.split(' ')[1], vcpu);
@@ -269,13 +269,13 @@ describe('demo, its first 2000 pages', () => {
     });
   }
 
-  it('has the times of the text, within what lies between the two instances (2 us, at most 4.5 ms)', () => {
+  it('has the times of the text, up to the delay between the two instances (2 us, at most 4.5 ms)', () => {
     assert.ok(Math.abs(sink.firstTimeNs / 1e9 - Number(expected.firstTimeSeconds)) < 5e-3);
     assert.ok(Math.abs(sink.lastTimeNs / 1e9 - Number(expected.lastTimeSeconds)) < 5e-3);
   });
 });
 
-/** Rows of a hist trigger: the keys' numbers and the hit count. */
+/** The rows of a hist trigger: the numbers of the key, and the hit count. */
 function histogram(recording: string, file: string): [numbers: bigint[], hits: number][] {
   const rows = readFixture(`${recording}/${file}`)
     .toString()
@@ -286,8 +286,8 @@ function histogram(recording: string, file: string): [numbers: bigint[], hits: n
   ]);
 }
 
-function userspaceHistogram(recording: string): Counts {
-  const sums: Counts = {};
+function userspaceHistogram(recording: string): PlainCounts {
+  const sums: PlainCounts = {};
   for (const [[tid, reason, errno = 0n], hits] of histogram(recording, 'hist_kvm_userspace_exit.txt')) {
     const code = BigInt.asIntN(64, errno);
     const failed = code === -4n ? 'restart' : 'error';

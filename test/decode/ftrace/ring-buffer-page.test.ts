@@ -3,13 +3,13 @@ import { describe, it } from 'node:test';
 import { PageBuilder, type PageShape, payload } from '../../support/trace/page-builder.js';
 import { at, CPU, cursorFor, decodePage, TICK, TID, tick } from '../../support/trace/tick-pages.js';
 
-describe('records', () => {
+describe('records of a page', () => {
   it('have the time of the page and the deltas so far', () => {
     const page = new PageBuilder(1000n).event(0, tick()).event(5, tick()).event(20, tick()).build();
     assert.deepEqual(decodePage(page), [at(1000), at(1005), at(1025)]);
   });
 
-  it('may have a word for their length', () => {
+  it('can have their length in a word of its own', () => {
     const page = new PageBuilder(1000n)
       .longEvent(1, payload(TICK, TID, [], { size: 200 }))
       .event(1, tick())
@@ -17,27 +17,27 @@ describe('records', () => {
     assert.deepEqual(decodePage(page), [at(1001), at(1002)]);
   });
 
-  it('use all 27 bits of the delta', () => {
+  it('have a delta of 27 bits', () => {
     const page = new PageBuilder(0n).event(0x7ffffff, tick()).build();
     assert.deepEqual(decodePage(page), [at(0x7ffffff)]);
   });
 
-  it('come later after a time extend', () => {
+  it('have a time extend added to their time', () => {
     const page = new PageBuilder(1000n).event(0, tick()).timeExtend(5_000_000_000n).event(1, tick()).build();
     assert.deepEqual(decodePage(page), [at(1000), at(5_000_001_001)]);
   });
 
-  it('take an absolute time as it is', () => {
+  it('continue from an absolute time', () => {
     const page = new PageBuilder(1000n).timeStamp(9_000_000_000n).event(3, tick()).event(4, tick()).build();
     assert.deepEqual(decodePage(page), [at(9_000_000_003), at(9_000_000_007)]);
   });
 
-  it('are nothing where they were discarded, but their delta counts', () => {
+  it('are not reported if discarded, but their delta counts', () => {
     const page = new PageBuilder(1000n).event(0, tick()).discarded(50, 24).event(5, tick()).build();
     assert.deepEqual(decodePage(page), [at(1000), at(1055)]);
   });
 
-  it('do not count the delta of 1 that marks a discarded record without one', () => {
+  it('do not count a delta of 1, which marks a discarded record without a delta', () => {
     const page = new PageBuilder(1000n).event(0, tick()).discarded(1, 8).event(5, tick()).build();
     assert.deepEqual(decodePage(page), [at(1000), at(1005)]);
   });
@@ -47,12 +47,12 @@ describe('records', () => {
     assert.deepEqual(decodePage(page), [at(1000)]);
   });
 
-  it('end where the page is still being written', () => {
+  it('end where a page that is still being written ends', () => {
     const page = new PageBuilder(1000n).event(0, tick()).event(5, tick()).build({ commit: 16 });
     assert.deepEqual(decodePage(page), [at(1000)]);
   });
 
-  it('may be none', () => {
+  it('can be absent', () => {
     assert.deepEqual(decodePage(new PageBuilder(1000n).build()), []);
     assert.deepEqual(decodePage(new PageBuilder(1000n).discarded(1, 8).timeExtend(5n).build()), []);
     assert.deepEqual(decodePage(new Uint8Array(0)), []);
@@ -72,7 +72,7 @@ describe('times beyond 59 bits', () => {
     assert.equal(call, at(Number(top + 5_000_000n)));
   });
 
-  it('go on where the absolute time stamp wrapped', () => {
+  it('continue if the absolute time stamp wrapped', () => {
     const late = top + (1n << 59n) - 1000n;
     const [call] = decodePage(
       new PageBuilder(late)
@@ -83,8 +83,8 @@ describe('times beyond 59 bits', () => {
     assert.equal(call, at(Number(top + (1n << 59n) + 4096n)));
   });
 
-  it('do not jump an age ahead when rounding makes a time stamp look older', () => {
-    // As doubles: 129 -> 256, and 256 + 129 -> 512, which is later than 300 -> 256.
+  it('do not jump ahead by 2^59 ns if rounding makes a time stamp look older', () => {
+    // In doubles, 129 becomes 256, and 256 + 129 becomes 512, which is later than 300, which becomes 256.
     const page = new PageBuilder(top + 129n)
       .event(129, tick())
       .timeStamp(top + 300n)
@@ -93,7 +93,7 @@ describe('times beyond 59 bits', () => {
     for (const call of decodePage(page)) assert.ok(Number(call.split(' ')[1]) - Number(top) < 2000, call);
   });
 
-  it('do not lose small steps', () => {
+  it('do not lose small deltas', () => {
     const builder = new PageBuilder(top);
     for (let i = 0; i < 100; i++) builder.event(100, tick());
     const last = decodePage(builder.build()).at(-1) ?? '';
@@ -101,31 +101,31 @@ describe('times beyond 59 bits', () => {
   });
 });
 
-describe('losses', () => {
+describe('lost events', () => {
   const oneEvent = (): PageBuilder => new PageBuilder(1000n).event(0, tick());
 
   for (const [what, page, call] of [
     ['counted', oneEvent().build({ missed: 22097 }), `lost ${CPU} 22097`],
     ['not counted', oneEvent().build({ missed: 'unknown' }), `lost ${CPU} -1`],
     [
-      'not counted, with other bytes behind the data',
+      'not counted, but with bytes behind the data',
       oneEvent().word(5).build({ missed: 'unknown', commit: 16 }),
       `lost ${CPU} -1`,
     ],
-    ['counted as none', oneEvent().build({ missed: 0 }), `lost ${CPU} -1`],
-    ['a count too large to be one', oneEvent().build({ missed: 2 ** 60 }), `lost ${CPU} -1`],
+    ['a count of 0', oneEvent().build({ missed: 0 }), `lost ${CPU} -1`],
+    ['an impossible count', oneEvent().build({ missed: 2 ** 60 }), `lost ${CPU} -1`],
   ] as const) {
     it(`are reported before the events of the page: ${what}`, () => {
       assert.deepEqual(decodePage(page), [call, at(1000)]);
     });
   }
 
-  it('are unknown where the count lies behind the end of what was read', () => {
+  it('are of unknown number if the count is behind the end of the input', () => {
     const page = oneEvent().build({ missed: 5 });
     assert.deepEqual(decodePage(page.subarray(0, 16 + 16 + 4)), [`lost ${CPU} -1`, at(1000)]);
   });
 
-  it('are reported when the first event is due, not when the page is loaded', () => {
+  it('are reported with the first event, not when the page is loaded', () => {
     const { cursor, calls } = cursorFor();
     cursor.load(oneEvent().build({ missed: 9 }));
     cursor.run(999);
@@ -138,7 +138,7 @@ describe('losses', () => {
     assert.deepEqual(decodePage(new PageBuilder(1n).build({ missed: 9 })), [`lost ${CPU} 9`]);
   });
 
-  it('belong to their page only', () => {
+  it('are reported once', () => {
     const { cursor, calls } = cursorFor();
     cursor.load(oneEvent().build({ missed: 9 }));
     cursor.load(oneEvent().build());
@@ -147,7 +147,7 @@ describe('losses', () => {
   });
 });
 
-describe('kernels of other kinds', () => {
+describe('pages of other kernels', () => {
   for (const [what, shape] of [
     ['32 bits', { longSize: 4 }],
     ['big-endian', { bigEndian: true }],
@@ -173,7 +173,7 @@ describe('kernels of other kinds', () => {
     });
   }
 
-  it('are read although header_page promised smaller sub-buffers', () => {
+  it('are read even if larger than header_page says', () => {
     const page = new PageBuilder(1n, { pageSize: 16384 }).longEvent(0, payload(TICK, TID, [], { size: 8000 })).build();
     assert.deepEqual(decodePage(page), [at(1)]);
   });
@@ -186,10 +186,10 @@ describe('pages that contradict themselves', () => {
     ['a record longer than the page', good().word(28).build(), 'page'],
     ['a length word beyond the page', good().word(0).word(50_000).build(), 'page'],
     ['a length word of 4 GiB', good().word(0).word(0xffffffff).build(), 'page'],
-    ['a length of nothing', good().word(0).word(0).event(0, tick()).build(), 'page'],
-    ['a length shorter than itself', good().word(0).word(3).event(0, tick()).build(), 'page'],
+    ['a length of 0', good().word(0).word(0).event(0, tick()).build(), 'page'],
+    ['a length word smaller than itself', good().word(0).word(3).event(0, tick()).build(), 'page'],
     [
-      'a discarded record of no length',
+      'a discarded record of length 0',
       good()
         .word(29 + 64)
         .word(0)
@@ -205,28 +205,28 @@ describe('pages that contradict themselves', () => {
         .build(),
       'page',
     ],
-    ['a time extend cut off', good().word(30).build(), 'page'],
-    ['an absolute time cut off', good().word(31).build(), 'page'],
-    ['data that ends inside of a word', good().build({ commit: 18 }), 'page'],
+    ['a time extend that is cut', good().word(30).build(), 'page'],
+    ['an absolute time that is cut', good().word(31).build(), 'page'],
+    ['data that ends inside a word', good().build({ commit: 18 }), 'page'],
   ] as const) {
-    it(`give what was good before: ${what}`, () => {
+    it(`deliver the records before the fault: ${what}`, () => {
       assert.deepEqual(decodePage(page), [at(1000), `malformed ${kind}`]);
     });
   }
 
-  it('give nothing where the header is wrong', () => {
+  it('deliver nothing if the header is wrong', () => {
     assert.deepEqual(decodePage(good().build({ commit: 5000 })), ['malformed page']);
     assert.deepEqual(decodePage(good().build().subarray(0, 15)), ['malformed truncated']);
   });
 
-  it('give their whole records where the file ends early', () => {
+  it('deliver their complete records if the file ends early', () => {
     const page = good().event(1, tick()).build();
     assert.deepEqual(decodePage(page.subarray(0, 16 + 16 + 10)), [at(1000), 'malformed truncated']);
     assert.deepEqual(decodePage(page.subarray(0, 16 + 16)), [at(1000), 'malformed truncated']);
     assert.deepEqual(decodePage(page.subarray(0, 16)), ['malformed truncated']);
   });
 
-  it('lose a record of an unknown event only', () => {
+  it('lose nothing but a record of an unknown event', () => {
     const page = good()
       .event(1, payload(TICK + 1, TID, []))
       .event(1, tick())
@@ -234,7 +234,7 @@ describe('pages that contradict themselves', () => {
     assert.deepEqual(decodePage(page), [at(1000), 'malformed unknown-event', at(1002)]);
   });
 
-  it('lose a record too short to say whose it is only', () => {
+  it('lose nothing but a record that is too short to name its event', () => {
     const page = good().event(1, new Uint8Array(4)).event(1, tick()).build();
     assert.deepEqual(decodePage(page), [at(1000), 'malformed record', at(1002)]);
   });

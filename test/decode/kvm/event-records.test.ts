@@ -1,47 +1,57 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { payload } from '../../support/trace/page-builder.js';
-import { decodeFields, decodeRecord, idOf, recorded, TID, TIME, WHO } from '../../support/trace/record-calls.js';
+import {
+  decodeFields,
+  decodeRecord,
+  idOf,
+  recordedFormat,
+  TID,
+  TIME,
+  WHERE,
+} from '../../support/trace/record-calls.js';
 
-describe('the way back', () => {
-  it('names the vCPU on x86', () => {
-    const format = recorded('kvm_entry');
-    assert.deepEqual(decodeRecord(format, payload(idOf(format), TID, [[8, 4, 6]], { size: 28 })), [`vmEntry ${WHO} 6`]);
+describe('entries', () => {
+  it('name the vCPU on x86', () => {
+    const format = recordedFormat('kvm_entry');
+    assert.deepEqual(decodeRecord(format, payload(idOf(format), TID, [[8, 4, 6]], { size: 28 })), [
+      `vmEntry ${WHERE} 6`,
+    ]);
   });
 
   for (const event of ['kvm_entry', 'kvm_enter', 'kvm_reenter']) {
-    it(`is an entry without a vCPU too: ${event}`, () => {
-      assert.deepEqual(decodeFields(event, [['unsigned long pc', 8, 8, 0]]), [`vmEntry ${WHO} -1`]);
+    it(`need not name a vCPU: ${event}`, () => {
+      assert.deepEqual(decodeFields(event, [['unsigned long pc', 8, 8, 0]]), [`vmEntry ${WHERE} -1`]);
     });
   }
 });
 
 describe('kvm_userspace_exit', () => {
-  const format = recorded('kvm_userspace_exit');
+  const format = recordedFormat('kvm_userspace_exit');
 
   for (const [reason, errno, label] of [
     [2, 0, 'KVM_EXIT_IO'],
     [6, 0, 'KVM_EXIT_MMIO'],
-    [39, 0, 'KVM_EXIT_MEMORY_FAULT'], // the kernel's own list ends at 30
+    [39, 0, 'KVM_EXIT_MEMORY_FAULT'], // the kernel's own names end at 30
     [44, 0, '44'],
     [2, -4, 'restart'],
     [10, -11, 'error'],
     [39, -14, 'error'],
     [5, 1, 'KVM_EXIT_HLT'],
   ] as const) {
-    it(`says ${label} for reason ${reason}, errno ${errno}`, () => {
+    it(`reports ${label} for reason ${reason}, errno ${errno}`, () => {
       const record = payload(idOf(format), TID, [
         [8, 4, reason],
         [12, 4, errno],
       ]);
-      assert.deepEqual(decodeRecord(format, record), [`userspaceExit ${WHO} ${label}`]);
+      assert.deepEqual(decodeRecord(format, record), [`userspaceExit ${WHERE} ${label}`]);
     });
   }
 });
 
-describe('accesses', () => {
-  it('are port writes and reads', () => {
-    const format = recorded('kvm_pio');
+describe('I/O events', () => {
+  it('report port writes and reads', () => {
+    const format = recordedFormat('kvm_pio');
     const pio = (rw: number): string[] =>
       decodeRecord(
         format,
@@ -56,12 +66,12 @@ describe('accesses', () => {
           { size: 28 },
         ),
       );
-    assert.deepEqual(pio(1), [`portIo ${WHO} true ${0x402} 2`]);
-    assert.deepEqual(pio(0), [`portIo ${WHO} false ${0x402} 2`]);
+    assert.deepEqual(pio(1), [`portIo ${WHERE} true ${0x402} 2`]);
+    assert.deepEqual(pio(0), [`portIo ${WHERE} false ${0x402} 2`]);
   });
 
-  it('are MMIO of three kinds, and no other', () => {
-    const format = recorded('kvm_mmio');
+  it('report three kinds of MMIO access; any other kind is malformed', () => {
+    const format = recordedFormat('kvm_mmio');
     const mmio = (type: number): string[] =>
       decodeRecord(
         format,
@@ -75,19 +85,19 @@ describe('accesses', () => {
           { size: 32 },
         ),
       );
-    for (const type of [0, 1, 2]) assert.deepEqual(mmio(type), [`mmio ${WHO} ${type} ${0xfee000b0}`]);
+    for (const type of [0, 1, 2]) assert.deepEqual(mmio(type), [`mmio ${WHERE} ${type} ${0xfee000b0}`]);
     for (const type of [3, 0xffffffff]) assert.deepEqual(mmio(type), ['malformed record']);
   });
 
-  it('are fast MMIO', () => {
-    const format = recorded('kvm_fast_mmio');
+  it('report fast MMIO', () => {
+    const format = recordedFormat('kvm_fast_mmio');
     const record = payload(idOf(format), TID, [[8, 8, 0x10_fe00_0000n]]);
-    assert.deepEqual(decodeRecord(format, record), [`fastMmio ${WHO} ${0x10_fe00_0000}`]);
+    assert.deepEqual(decodeRecord(format, record), [`fastMmio ${WHERE} ${0x10_fe00_0000}`]);
   });
 });
 
 describe("QEMU's markers", () => {
-  const format = recorded('print', 'exact/e2-mix');
+  const format = recordedFormat('print', 'exact/e2-mix');
 
   for (const [what, text, calls] of [
     [
@@ -96,7 +106,7 @@ describe("QEMU's markers", () => {
       [`qemuEvent ${TIME} ${TID} kvm_run_exit`, `qemuRunExit ${TIME} ${TID} 0 KVM_EXIT_IO`],
     ],
     [
-      'followed by old bytes',
+      'with old bytes behind the NUL',
       'kvm_run_exit cpu_index 1, reason 6\n\0x7',
       [`qemuEvent ${TIME} ${TID} kvm_run_exit`, `qemuRunExit ${TIME} ${TID} 1 KVM_EXIT_MMIO`],
     ],
@@ -107,7 +117,7 @@ describe("QEMU's markers", () => {
     ],
     ['without a NUL', 'load_file name 0x123456', [`qemuEvent ${TIME} ${TID} load_file`]],
     ['empty', '', []],
-    ["someone else's", '!!\n\0', []],
+    ['written by another program', '!!\n\0', []],
   ] as const) {
     it(`are read: ${what}`, () => {
       const record = payload(idOf(format), TID, [[8, 8, 0xffffffff81000000n]], { size: 16 + text.length });
@@ -127,7 +137,7 @@ describe('short records', () => {
     ['kvm_fast_mmio', 16],
   ] as const) {
     it(`count as a tracepoint and as malformed: ${event} of less than ${enough} bytes`, () => {
-      const format = recorded(event);
+      const format = recordedFormat(event);
       for (let size = 8; size < enough; size++) {
         assert.deepEqual(decodeRecord(format, payload(idOf(format), TID, [], { size })), ['malformed record']);
       }
@@ -136,18 +146,18 @@ describe('short records', () => {
   }
 });
 
-describe('everything else', () => {
-  it('is a tracepoint', () => {
+describe('other records', () => {
+  it('count as a tracepoint alone', () => {
     assert.deepEqual(decodeFields('kvm_fpu', [['u32 load', 8, 4, 1]]), []);
   });
 
-  it('is not read where fields are missing', () => {
+  it('are not read if fields are missing', () => {
     for (const event of ['kvm_userspace_exit', 'kvm_pio', 'kvm_mmio', 'kvm_fast_mmio', 'print', 'kvm_s390_sie_exit']) {
       assert.deepEqual(decodeFields(event, [['u32 other', 8, 4, 1]]), [], event);
     }
   });
 
-  it('is not read where a field is no number', () => {
+  it('are not read if a field is not a number', () => {
     const fields = [
       ['u8 reason[4]', 8, 4, 1],
       ['int errno', 12, 4, 0],

@@ -1,43 +1,79 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FtraceTextDecoder } from '../../../src/decode/ftrace/text-decoder.js';
-import { Names } from '../../../src/trace/names.js';
-import type { TraceSink, Vocabulary } from '../../../src/trace/sink.js';
+import { NoOpSink } from '../../../src/trace/no-op-sink.js';
+import type { Vocabulary } from '../../../src/trace/sink.js';
+import { newVocabulary } from '../../support/trace/vocabulary.js';
 
-/** Writes down each call by its own words. */
+/** Writes down each call in a short form. */
+class ShortCallSink extends NoOpSink {
+  readonly calls: string[] = [];
+  readonly #vocabulary: Vocabulary;
+
+  constructor(vocabulary: Vocabulary) {
+    super();
+    this.#vocabulary = vocabulary;
+  }
+
+  override vmExit(
+    _t: number,
+    _c: number,
+    _tid: number,
+    vcpu: number,
+    reason: number,
+    info1: number,
+    info2: number,
+  ): void {
+    this.calls.push(`exit vcpu=${vcpu} ${this.#reason(reason)} ${info1.toString(16)} ${info2.toString(16)}`);
+  }
+  override vmEntry(_t: number, _c: number, _tid: number, vcpu: number): void {
+    this.calls.push(`entry vcpu=${vcpu}`);
+  }
+  override userspaceExit(_t: number, _c: number, _tid: number, reason: number): void {
+    this.calls.push(`userspace ${this.#reason(reason)}`);
+  }
+  override portIo(_t: number, _c: number, _tid: number, write: boolean, port: number, size: number): void {
+    this.calls.push(`pio ${write ? 'out' : 'in'} ${port.toString(16)} ${size}`);
+  }
+  override mmio(_t: number, _c: number, _tid: number, access: number, gpa: number): void {
+    this.calls.push(`mmio ${access} ${gpa.toString(16)}`);
+  }
+  override fastMmio(_t: number, _c: number, _tid: number, gpa: number): void {
+    this.calls.push(`fast ${gpa.toString(16)}`);
+  }
+  override interrupt(_t: number, _c: number, tid: number): void {
+    this.calls.push(`interrupt ${tid}`);
+  }
+  override qemuRunExit(_t: number, id: number, cpu: number, reason: number): void {
+    this.calls.push(`run ${id} cpu=${cpu} ${this.#reason(reason)}`);
+  }
+  override qemuEvent(_t: number, _id: number, event: number): void {
+    this.calls.push(`qemu ${this.#vocabulary.qemuEvents.text(event)}`);
+  }
+  override lost(cpu: number, count: number): void {
+    this.calls.push(`lost ${cpu} ${count}`);
+  }
+  override malformed(kind: string): void {
+    this.calls.push(`malformed ${kind}`);
+  }
+
+  #reason(id: number): string {
+    return this.#vocabulary.reasons.text(id);
+  }
+}
+
 function decode(text: string): string[] {
-  const vocabulary: Vocabulary = { reasons: new Names(), tracepoints: new Names(), qemuEvents: new Names() };
-  const calls: string[] = [];
-  const sink: TraceSink = {
-    thread: () => {},
-    tracepoint: () => {},
-    vmExit: (_t, _c, _tid, vcpu, reason, info1, info2) =>
-      calls.push(`exit vcpu=${vcpu} ${vocabulary.reasons.text(reason)} ${info1.toString(16)} ${info2.toString(16)}`),
-    vmEntry: (_t, _c, _tid, vcpu) => calls.push(`entry vcpu=${vcpu}`),
-    userspaceExit: (_t, _c, _tid, reason) => calls.push(`userspace ${vocabulary.reasons.text(reason)}`),
-    portIo: (_t, _c, _tid, write, port, size) => calls.push(`pio ${write ? 'out' : 'in'} ${port.toString(16)} ${size}`),
-    mmio: (_t, _c, _tid, access, gpa) => calls.push(`mmio ${access} ${gpa.toString(16)}`),
-    fastMmio: (_t, _c, _tid, gpa) => calls.push(`fast ${gpa.toString(16)}`),
-    qemuRunExit: (_t, id, cpu, reason) => calls.push(`run ${id} cpu=${cpu} ${vocabulary.reasons.text(reason)}`),
-    qemuEvent: (_t, _id, event) => calls.push(`qemu ${vocabulary.qemuEvents.text(event)}`),
-    interrupt: (_t, _c, tid) => calls.push(`interrupt ${tid}`),
-    qemuSignal: () => {},
-    qemuDevice: () => {},
-    qemuRegion: () => {},
-    setIoeventfd: () => {},
-    gapAhead: () => {},
-    lost: (cpu, count) => calls.push(`lost ${cpu} ${count}`),
-    malformed: (kind) => calls.push(`malformed ${kind}`),
-  };
+  const vocabulary = newVocabulary();
+  const sink = new ShortCallSink(vocabulary);
   const decoder = new FtraceTextDecoder(vocabulary, sink);
   decoder.push(Buffer.from(text.includes('\n') ? text : `${HEADER}${text}\n`));
   decoder.end();
-  return calls;
+  return sink.calls;
 }
 
 const HEADER = '       CPU 0/KVM-174     [000] d..1.    13.107384: ';
 
-// Texts are as the kernels' TP_printk formats give them, by generation; see the heads of the files in src/decode/kvm.
+// Texts in the formats of the kernels' TP_printk, by generation. The files in src/decode/kvm name their sources.
 const ROWS: [name: string, text: string, want: string | string[]][] = [
   [
     'SVM, 5.10 and later',
@@ -67,7 +103,7 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
     'exit vcpu=0 INVALID_STATE FAILED_VMENTRY 0 0',
   ],
   [
-    'a code that the kernel has no name for',
+    'a code without a name in the kernel',
     'kvm_exit: vcpu 0 reason 0x1234 rip 0x1 info1 0x0 info2 0x0',
     'exit vcpu=0 0x1234 0 0',
   ],
@@ -79,7 +115,7 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ['arm64 trap', 'kvm_exit: TRAP: HSR_EC: 0x0024 (DABT_LOW), PC: 0x0000000040080000', 'exit vcpu=-1 DABT_LOW NaN NaN'],
   ['arm64 interrupt', 'kvm_exit: IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0xffff800008012345', 'exit vcpu=-1 IRQ NaN NaN'],
   [
-    'an arm64 class that the kernel had no name for',
+    'an arm64 class without a name in the kernel',
     'kvm_exit: TRAP: HSR_EC: 0x0012 (0x12), PC: 0x0000000040080000',
     'exit vcpu=-1 HVC32 NaN NaN',
   ],
@@ -101,11 +137,15 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ],
   ['s390 enter', 'kvm_s390_sie_enter: 02[0000000180000000-000000000011a4c0]: entering sie flags 0', 'entry vcpu=2'],
   ['entry before 5.6', 'kvm_entry: vcpu 7', 'entry vcpu=7'],
-  ['entry with immediate exit glued on', 'kvm_entry: vcpu 7, rip 0xfff0[immediate exit]', 'entry vcpu=7'],
+  [
+    'an entry followed by [immediate exit] without a blank',
+    'kvm_entry: vcpu 7, rip 0xfff0[immediate exit]',
+    'entry vcpu=7',
+  ],
   ['entry of arm64', 'kvm_entry: PC: 0x0000000040080000', 'entry vcpu=-1'],
   ['userspace exit', 'kvm_userspace_exit: reason KVM_EXIT_IO (2)', 'userspace KVM_EXIT_IO'],
   [
-    'userspace exit beyond the name table',
+    'a userspace exit without a name in the kernel',
     'kvm_userspace_exit: reason 0x1f (31)',
     'userspace KVM_EXIT_DIRTY_RING_FULL',
   ],
@@ -114,7 +154,7 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ['OUT', 'kvm_pio: pio_write at 0x402 size 2 count 1 val 0x78 ', 'pio out 402 2'],
   ['IN', 'kvm_pio: pio_read at 0x21 size 1 count 1 val 0x0 ', 'pio in 21 1'],
   [
-    'MMIO read that nobody answered yet',
+    'MMIO read that has no answer yet',
     'kvm_mmio: mmio unsatisfied-read len 4 gpa 0xfed000f0 val 0x0',
     'mmio 0 fed000f0',
   ],
@@ -138,20 +178,24 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
     ['run 174 cpu=0 KVM_EXIT_HLT', 'qemu kvm_run_exit'],
   ],
   [
-    'marker by a symbol unknown',
+    'marker under an unknown symbol',
     'vfs_write: kvm_run_exit cpu_index 0, reason 5',
     ['run 174 cpu=0 KVM_EXIT_HLT', 'qemu kvm_run_exit'],
   ],
-  ['loss of a known number', 'CPU:1 [LOST 1472 EVENTS]\n', 'lost 1 1472'],
-  ['loss of unknown number', 'CPU:12 [LOST EVENTS]\n', 'lost 12 -1'],
-  ['loss as trace-cmd says it', 'CPU:1 [1472 EVENTS DROPPED]\n', 'lost 1 1472'],
-  ['an event of no interest', 'kvm_fpu: load', []],
-  ['a nested exit, which kvm_exit has shown', 'kvm_nested_vmexit: vcpu 0 reason npf rip 0x1 info1 0x0 info2 0x0', []],
+  ['a known number of lost events', 'CPU:1 [LOST 1472 EVENTS]\n', 'lost 1 1472'],
+  ['an unknown number of lost events', 'CPU:12 [LOST EVENTS]\n', 'lost 12 -1'],
+  ['lost events in the words of trace-cmd', 'CPU:1 [1472 EVENTS DROPPED]\n', 'lost 1 1472'],
+  ['an event that is counted by its name alone', 'kvm_fpu: load', []],
+  [
+    'a nested exit, which kvm_exit has reported',
+    'kvm_nested_vmexit: vcpu 0 reason npf rip 0x1 info1 0x0 info2 0x0',
+    [],
+  ],
   ['a comment', '# tracer: nop\n', []],
-  ['an exit cut short', 'kvm_exit: vcpu 0 reason npf', 'malformed arguments'],
-  ['an invented format', 'kvm_exit: vcpu 0, reason EXTERNAL_INTERRUPT (1)', 'malformed arguments'],
-  ['a userspace exit cut short', 'kvm_userspace_exit: reason KVM_EXIT_IO (2', 'malformed arguments'],
-  ['no line at all', 'hello\n', 'malformed line'],
+  ['an exit that is cut', 'kvm_exit: vcpu 0 reason npf', 'malformed arguments'],
+  ['a format that no kernel prints', 'kvm_exit: vcpu 0, reason EXTERNAL_INTERRUPT (1)', 'malformed arguments'],
+  ['a userspace exit that is cut', 'kvm_userspace_exit: reason KVM_EXIT_IO (2', 'malformed arguments'],
+  ['a line without a header', 'hello\n', 'malformed line'],
 ];
 
 for (const [name, text, want] of ROWS) {
@@ -162,7 +206,7 @@ for (const [name, text, want] of ROWS) {
   });
 }
 
-test('FtraceTextDecoder names a bare code once a named reason has told whose it is', () => {
+test('FtraceTextDecoder names a code once a reason with a name has shown whether it is of VMX or SVM', () => {
   const line = (reason: string) => `${HEADER}kvm_exit: vcpu 0 reason ${reason} rip 0x1 info1 0x0 info2 0x0\n`;
   assert.deepEqual(decode(line('0xa2') + line('npf') + line('0xa2')), [
     'exit vcpu=0 0xa2 0 0',

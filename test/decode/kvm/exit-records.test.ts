@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { payload } from '../../support/trace/page-builder.js';
-import { decodeFields, decodeRecord, idOf, recorded, TID, WHO } from '../../support/trace/record-calls.js';
+import { decodeFields, decodeRecord, idOf, recordedFormat, TID, WHERE } from '../../support/trace/record-calls.js';
 
 describe('kvm_exit of x86', () => {
-  const format = recorded('kvm_exit');
+  const format = recordedFormat('kvm_exit');
   const exit = (isa: number, reason: number, info1 = 0n): string[] =>
     decodeRecord(
       format,
@@ -23,28 +23,28 @@ describe('kvm_exit of x86', () => {
     [2, 0x400, 'npf'],
     [2, 0xffffffff, 'invalid_guest_state'],
     [2, 0x80000001, 'vmgexit_mmio_read'],
-    [2, 0xa5, 'buslock'], // not in the list of 6.12
+    [2, 0xa5, 'buslock'], // not in the print fmt of 6.12
     [2, 0x7777, '0x7777'],
-    [0, 0x7b, 'io'], // the kernel's text asks for 1 only
+    [0, 0x7b, 'io'], // the kernel's own text tests for 1 only
     [1, 0, 'EXCEPTION_NMI'],
     [1, 30, 'IO_INSTRUCTION'],
     [1, 49, 'EPT_MISCONFIG'],
-    [1, 84, 'MSR_READ_IMM'], // not in the list of 6.12
+    [1, 84, 'MSR_READ_IMM'], // not in the print fmt of 6.12
     [1, 999, '0x3e7'],
     [1, 0x80000021, 'INVALID_STATE FAILED_VMENTRY'],
     [1, 0x0400001e, 'IO_INSTRUCTION 0x4000000'],
     [1, 0x84000021, 'INVALID_STATE FAILED_VMENTRY 0x4000000'],
   ] as const) {
-    it(`says ${label} for ${isa === 1 ? 'VMX' : 'SVM'} 0x${code.toString(16)}`, () => {
-      assert.deepEqual(exit(isa, code), [`vmExit ${WHO} 2 ${label} 0 ${0xfe05b}`]);
+    it(`reports ${label} for ${isa === 1 ? 'VMX' : 'SVM'} 0x${code.toString(16)}`, () => {
+      assert.deepEqual(exit(isa, code), [`vmExit ${WHERE} 2 ${label} 0 ${0xfe05b}`]);
     });
   }
 
-  it('gives info1 and info2 whole', () => {
-    assert.deepEqual(exit(2, 0x400, 0x1_0000_0014n), [`vmExit ${WHO} 2 npf ${0x1_0000_0014} ${0xfe05b}`]);
+  it('reports all 64 bits of info1 and info2', () => {
+    assert.deepEqual(exit(2, 0x400, 0x1_0000_0014n), [`vmExit ${WHERE} 2 npf ${0x1_0000_0014} ${0xfe05b}`]);
   });
 
-  it('reads other places and sizes, as the format says', () => {
+  it('reads fields at the offsets and sizes of the format', () => {
     const calls = decodeFields('kvm_exit', [
       ['u64 exit_reason', 16, 8, 30],
       ['unsigned int guest_rip', 24, 4, 1],
@@ -53,7 +53,7 @@ describe('kvm_exit of x86', () => {
       ['u32 info2', 36, 4, 7],
       ['u16 vcpu_id', 40, 2, 5],
     ]);
-    assert.deepEqual(calls, [`vmExit ${WHO} 5 IO_INSTRUCTION ${0xffffffff} 7`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} 5 IO_INSTRUCTION ${0xffffffff} 7`]);
   });
 
   it('has no vCPU before 5.6', () => {
@@ -63,15 +63,15 @@ describe('kvm_exit of x86', () => {
       ['u64 info1', 16, 8, 1],
       ['u64 info2', 24, 8, 2],
     ]);
-    assert.deepEqual(calls, [`vmExit ${WHO} -1 io 1 2`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} -1 io 1 2`]);
   });
 
-  it('has a bare number where the kernel does not say whose', () => {
+  it('reports a number if the kernel has no isa field', () => {
     const calls = decodeFields('kvm_exit', [['unsigned int exit_reason', 8, 4, 0x7b]]);
-    assert.deepEqual(calls, [`vmExit ${WHO} -1 0x7b NaN NaN`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} -1 0x7b NaN NaN`]);
   });
 
-  it("prefers the running kernel's own names, under the label of today", () => {
+  it("prefers the running kernel's own names, and replaces old names by today's", () => {
     const printFmt =
       '"%s", (REC->isa == 1) ? __print_symbolic(REC->exit_reason, { 7, "PENDING_INTERRUPT" }, { 3, "NEW_NAME" }) : "x"';
     const fields = (code: number) =>
@@ -92,12 +92,12 @@ describe('kvm_exit of other architectures', () => {
   for (const [ret, ec, label] of [
     [2, 0x24, 'DABT_LOW'],
     [2, 0x01, 'WFx'],
-    [2, 0x16, 'HVC64'], // left out of the list above
+    [2, 0x16, 'HVC64'], // not in the list above
     [0, 0, 'IRQ'],
     [0xbadca11, 0, 'HYP_GONE'],
     [3, 0, '0x3'],
   ] as const) {
-    it(`says ${label} for arm64 ${ret}, class ${ec}`, () => {
+    it(`reports ${label} for arm64 ${ret}, class ${ec}`, () => {
       const calls = decodeFields(
         'kvm_exit',
         [
@@ -107,11 +107,12 @@ describe('kvm_exit of other architectures', () => {
         ],
         { printFmt: armPrintFmt },
       );
-      assert.deepEqual(calls, [`vmExit ${WHO} -1 ${label} NaN NaN`]);
+      assert.deepEqual(calls, [`vmExit ${WHERE} -1 ${label} NaN NaN`]);
     });
   }
 
-  // Causes of the privileged specification: 10 ecall from VS, 21 load guest-page fault; interrupt 5 supervisor timer.
+  // From the privileged specification: 10 is an ecall from VS, 21 a load guest-page fault, interrupt 5 the supervisor
+  // timer.
   for (const [scause, size, label] of [
     [10n, 8, /ECALL|SYSCALL/i],
     [21n, 8, /LOAD/i],
@@ -124,7 +125,7 @@ describe('kvm_exit of other architectures', () => {
         ['unsigned long scause', 16, size, scause],
       ]);
       const words = (calls[0] ?? '').split(' ');
-      assert.deepEqual(words.slice(0, 5), `vmExit ${WHO} -1`.split(' '));
+      assert.deepEqual(words.slice(0, 5), `vmExit ${WHERE} -1`.split(' '));
       assert.match(words[5] ?? '', label);
     });
   }
@@ -134,7 +135,7 @@ describe('kvm_exit of other architectures', () => {
       ['unsigned long pc', 8, 8, 0],
       ['unsigned int reason', 16, 4, 0x16],
     ]);
-    assert.deepEqual(calls, [`vmExit ${WHO} -1 0x16 NaN NaN`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} -1 0x16 NaN NaN`]);
   });
 
   it("does not count loongarch's second record of an idle exit", () => {
@@ -150,12 +151,12 @@ describe('kvm_exit of other architectures', () => {
         ['u8 icptcode', 32, 1, 0x18],
       ] as const;
       const calls = decodeFields('kvm_s390_sie_exit', fields, { bigEndian });
-      assert.deepEqual(calls, [`vmExit ${WHO} 11 I/O request NaN NaN`]);
-      assert.deepEqual(decodeFields('kvm_s390_sie_enter', fields.slice(0, 3), { bigEndian }), [`vmEntry ${WHO} 11`]);
+      assert.deepEqual(calls, [`vmExit ${WHERE} 11 I/O request NaN NaN`]);
+      assert.deepEqual(decodeFields('kvm_s390_sie_enter', fields.slice(0, 3), { bigEndian }), [`vmEntry ${WHERE} 11`]);
     });
   }
 
-  it('counts a kvm_exit that it can not read as a tracepoint', () => {
+  it('counts a kvm_exit with unknown fields as a tracepoint alone', () => {
     assert.deepEqual(decodeFields('kvm_exit', [['unsigned long vcpu_pc', 8, 8, 0]]), []);
   });
 });

@@ -9,7 +9,9 @@ import {
 } from '../../../src/decode/reasons/hardware.js';
 import { readFixture } from '../../support/fixtures.js';
 
-/** `{ 0x040 + 6, "UD excp" }` -> [70, 'UD excp'], in the order of the kernel: VMX, SVM, VMX's flags. */
+/**
+ * The names in a print fmt: `{ 0x040 + 6, "UD excp" }` -> [70, 'UD excp']. VMX comes first, then SVM, then VMX's flags.
+ */
 function kernelNames(path: string): { vmx: [number, string][]; svm: [number, string][] } {
   const printFmt = readFixture(path).toString('latin1').split('print fmt:')[1] ?? '';
   const pairs = [...printFmt.matchAll(/\{ ([-+ 0-9a-fx]+), "([^"]+)" \}/g)].map(([, key, name]): [string, string] => [
@@ -83,16 +85,16 @@ for (const [isa, code, label] of LABELS) {
   test(`${isa} ${code} is ${label}`, () => assert.equal(exitReasonLabel(isa, code), label));
 }
 
-test('a riscv cause in parts', () => {
+test('a riscv cause that is given in two parts has a label', () => {
   assert.equal(riscvCauseLabel(true, 9), 'IRQ_S_EXT');
   assert.equal(riscvCauseLabel(true, 12), 'IRQ_S_GEXT');
   assert.equal(riscvCauseLabel(true, 40), 'IRQ_40');
   assert.equal(riscvCauseLabel(false, 23), 'EXC_STORE_GUEST_PAGE_FAULT');
 });
 
-/** Spelling, the kernel's label, what it says about the architecture. */
+/** A spelling, the kernel's label, and the kind of CPU that the label shows. */
 const SPELLINGS: readonly (readonly [string, string, 'vmx' | 'svm' | undefined])[] = [
-  // libtraceevent's kvm plugin
+  // libtraceevent's kvm plugin.
   ['EXIT_IOIO', 'io', 'svm'],
   ['EXIT_NPF', 'npf', 'svm'],
   ['EXIT_CPUID', 'cpuid', undefined],
@@ -109,41 +111,41 @@ const SPELLINGS: readonly (readonly [string, string, 'vmx' | 'svm' | undefined])
   ['EXIT_ERR', 'invalid_guest_state', 'svm'],
   ['PENDING_INTERRUPT', 'INTERRUPT_WINDOW', 'vmx'],
   ['UNKNOWN (77)', '0x4d', undefined],
-  // kvm_stat and bcc
+  // kvm_stat and bcc.
   ['IOIO', 'io', 'svm'],
   ['VINTR', 'vintr', 'svm'],
   ['SVM_EXIT_NPF', 'npf', 'svm'],
   ['EXIT_REASON_HLT', 'HLT', 'vmx'],
   ['EXIT_REASON_MSR_WRITE', 'MSR_WRITE', 'vmx'],
-  // the same word in both lists: upper case is VMX's
+  // The same word in both lists: in upper case it is VMX's.
   ['CPUID', 'CPUID', 'vmx'],
   ['HLT', 'HLT', 'vmx'],
   ['TASK_SWITCH', 'TASK_SWITCH', 'vmx'],
   ['BUS_LOCK', 'BUS_LOCK', 'vmx'],
-  // VMX in Linux 2.6.3x
+  // VMX in Linux 2.6.3x.
   ['apic_access', 'APIC_ACCESS', 'vmx'],
   ['ext_irq', 'EXTERNAL_INTERRUPT', 'vmx'],
   ['rdmsr', 'MSR_READ', 'vmx'],
   ['halt', 'HLT', 'vmx'],
   ['tpr_below_thres', 'TPR_BELOW_THRESHOLD', 'vmx'],
-  // and where that is SVM's word too, it tells nothing
+  // Words that SVM has too show nothing.
   ['cpuid', 'cpuid', undefined],
   ['hypercall', 'hypercall', undefined],
   ['wbinvd', 'wbinvd', undefined],
-  // not known
+  // Unknown.
   ['0x4d', '0x4d', undefined],
   ['UNKNOWN-ISA', 'UNKNOWN-ISA', undefined],
   ['EXIT_NOVEL', 'EXIT_NOVEL', undefined],
   ['TRAP', 'TRAP', undefined],
   ['', '', undefined],
-  // the kernel's own
+  // The kernel's own.
   ['EXCEPTION_NMI FAILED_VMENTRY', 'EXCEPTION_NMI FAILED_VMENTRY', 'vmx'],
   ['PF excp', 'PF excp', 'svm'],
   ['msr', 'msr', 'svm'],
 ];
 
 for (const [spelling, label, isa] of SPELLINGS) {
-  test(`"${spelling}" is ${label} of ${isa ?? 'either'}`, () => {
+  test(`"${spelling}" has the label ${label} of ${isa ?? 'unknown'}`, () => {
     assert.equal(canonicalReason(spelling), label);
     assert.equal(isaOfLabel(canonicalReason(spelling)), isa);
   });

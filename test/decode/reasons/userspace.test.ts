@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import { userspaceReasonLabel } from '../../../src/decode/reasons/userspace.js';
 import { readFixture } from '../../support/fixtures.js';
 
-test('the names are those that the kernel prints, as far as its list goes', () => {
+test('the names are those of the kernel, as far as its list goes', () => {
   const format = readFixture('exact/e2-mix/tracefs/events/kvm/kvm_userspace_exit/format').toString('latin1');
   const pairs = [...format.matchAll(/\{ (\d+), "KVM_EXIT_" "(\w+)" \}/g)];
   assert.ok(pairs.length >= 26, `${pairs.length} names`);
   for (const [, code, name] of pairs) assert.equal(userspaceReasonLabel(Number(code)), `KVM_EXIT_${name}`);
 });
 
-/** include/uapi/linux/kvm.h */
+/** Names of include/uapi/linux/kvm.h that the tracepoint's list lacks. */
 const BEYOND: readonly (readonly [number, string])[] = [
   [31, 'KVM_EXIT_DIRTY_RING_FULL'],
   [32, 'KVM_EXIT_AP_RESET_HOLD'],

@@ -51,7 +51,7 @@ const ROWS: [name: string, line: string, want: Partial<Want>][] = [
     { comm: '<...>' },
   ],
   [
-    'a clock that counts',
+    'a clock that does not count time',
     '       CPU 0/KVM-174     [000] d..1.  41918408616: kvm_entry: vcpu 0, rip 0xfff0',
     { timeNs: Number.NaN },
   ],
@@ -72,7 +72,7 @@ const ROWS: [name: string, line: string, want: Partial<Want>][] = [
     { cpu: 1 },
   ],
   [
-    'four digits of CPUs',
+    'a CPU number of four digits',
     '       CPU 0/KVM-174     [1023] d..1.    13.107384: kvm_entry: vcpu 0, rip 0xfff0',
     { cpu: 1023 },
   ],

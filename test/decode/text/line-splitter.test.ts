@@ -35,13 +35,13 @@ function feed(seen: Seen, ...chunks: readonly string[]): Seen {
 const CASES: readonly (readonly [name: string, chunks: string[], lines: string[], partials: string[]])[] = [
   ['lines of one chunk', ['a\nbc\n'], ['a', 'bc'], []],
   ['empty lines', ['\n\na\n\n'], ['', '', 'a', ''], []],
-  ['a carriage return before the line end is dropped', ['a\r\nb\r\r\n\r\n'], ['a', 'b\r', ''], []],
+  ['a carriage return before the line end', ['a\r\nb\r\r\n\r\n'], ['a', 'b\r', ''], []],
   ['a carriage return and its line end in different chunks', ['a\r', '\nb\n'], ['a', 'b'], []],
-  ['a line over three chunks', ['ab', 'cd', 'ef\ng\n'], ['abcdef', 'g'], []],
-  ['a chunk that is only the line end', ['ab', '\n'], ['ab'], []],
+  ['a line in three chunks', ['ab', 'cd', 'ef\ng\n'], ['abcdef', 'g'], []],
+  ['a chunk that is a line end', ['ab', '\n'], ['ab'], []],
   ['empty chunks', ['', 'a', '', '\n', ''], ['a'], []],
-  ['a last line without a line end is partial', ['a\nbc'], ['a'], ['bc']],
-  ['a partial line over two chunks', ['a\nb', 'c\r'], ['a'], ['bc']],
+  ['a last line without a line end', ['a\nbc'], ['a'], ['bc']],
+  ['a last line without a line end in two chunks', ['a\nb', 'c\r'], ['a'], ['bc']],
 ];
 
 for (const [name, chunks, lines, partials] of CASES) {
@@ -51,7 +51,7 @@ for (const [name, chunks, lines, partials] of CASES) {
   });
 }
 
-test('a line of the greatest length is delivered, one byte more is too long', () => {
+test('a line of the maximum length is delivered, one byte more is too long', () => {
   assert.deepEqual(feed(splitter(4), 'abcd\n').lines, ['abcd']);
   assert.deepEqual(feed(splitter(4), 'abcd\r\n').lines, ['abcd']);
   assert.deepEqual(feed(splitter(4), 'abcd', '\r', '\n').lines, ['abcd']);
@@ -59,35 +59,35 @@ test('a line of the greatest length is delivered, one byte more is too long', ()
   assert.deepEqual([seen.lines, seen.tooLong], [['f'], 1]);
 });
 
-test('a too long line over many chunks is reported once, and decoding resumes behind its end', () => {
+test('a too long line in many chunks is reported once, and the line behind it is delivered', () => {
   const seen = feed(splitter(4), 'abc', 'def', 'ghi', 'jkl\nok\nmnopqr', 's\nyes\n');
   assert.deepEqual([seen.lines, seen.tooLong], [['ok', 'yes'], 2]);
 });
 
-test('a too long line that never ends is no partial line', () => {
+test('a too long line without a line end is not a partial line', () => {
   const seen = feed(splitter(4), 'abcdefgh', 'ijk');
   assert.deepEqual([seen.lines, seen.partials, seen.tooLong], [[], [], 1]);
 });
 
-test('a line wholly inside a chunk is handed out without a copy', () => {
+test('a line inside one chunk is passed on without a copy', () => {
   const chunk = Buffer.from('one\ntwo\nthr');
   const sources: boolean[] = [];
-  const splitterOfOne = new LineSplitter(
+  const inPlace = new LineSplitter(
     (bytes) => sources.push(bytes === chunk),
     () => assert.fail(),
   );
-  splitterOfOne.push(chunk);
+  inPlace.push(chunk);
   assert.deepEqual(sources, [true, true]);
 });
 
-test('after the end it starts anew', () => {
+test('a splitter can be used again after its end', () => {
   const seen = splitter();
   feed(seen, 'a');
   feed(seen, 'b\n');
   assert.deepEqual([seen.lines, seen.partials], [['b'], ['a']]);
 });
 
-test('however the input is cut, the lines are the same', () => {
+test('the lines do not depend on how the input is cut into chunks', () => {
   const text = fc.string({ unit: fc.constantFrom('a', 'b', '\r', '\n'), maxLength: 60 });
   fc.assert(
     fc.property(text, fc.array(fc.nat(60), { maxLength: 6 }), (input, cuts) => {

@@ -1,9 +1,9 @@
-/** A sink that writes down every call as one line, in order: for tests of whole sequences. */
 import type { MalformedKind, TraceSink, Vocabulary } from '../../../src/trace/sink.js';
 
+/** A sink that writes down every call as one line, in order. For tests of whole sequences. */
 export class CallSink implements TraceSink {
   readonly calls: string[] = [];
-  /** CPUs of which a gap was announced, apart: {@link calls} has the `lost` that ends it. */
+  /** The CPUs of the calls of gapAhead, which are not in {@link calls}. */
   readonly gaps: number[] = [];
   readonly #vocabulary: Vocabulary;
 

@@ -1,16 +1,15 @@
-/**
- * A sink that counts what it is told, by readable keys: tests compare its maps with a recording's expected counts.
- *
- * Knows nothing of VMs. For whole sequences (times, order) tests write their own small sink.
- */
 import { NoOpSink } from '../../../src/trace/no-op-sink.js';
 import type { MalformedKind, MmioAccess, Vocabulary } from '../../../src/trace/sink.js';
 import { MMIO_ACCESS } from '../../../src/trace/sink.js';
 
 export type Counts = Map<string, number>;
 
+/**
+ * A sink that counts calls by readable keys. Tests compare its maps with the expected counts of a recording. CallSink
+ * keeps times and order as well.
+ */
 export class CountingSink extends NoOpSink {
-  /** Key: `id cpuIndex reason`, e.g. `8714 0 KVM_EXIT_IO`. */
+  /** Key: `id cpuIndex reason`, such as `8714 0 KVM_EXIT_IO`. */
   readonly qemuRunExits: Counts = new Map();
   /** Key: reason alone. */
   readonly qemuRunExitReasons: Counts = new Map();
@@ -38,18 +37,19 @@ export class CountingSink extends NoOpSink {
   readonly fastMmios: Counts = new Map();
   /** Key: tid. */
   readonly interrupts: Counts = new Map();
-  /** Key: cpu. Value: sum of known counts. */
+  /** Key: cpu. Value: the sum of the known counts. */
   readonly lostEvents: Counts = new Map();
-  /** Key: cpu. Value: number of gaps, known or not. */
+  /** Key: cpu. Value: the number of gaps, of known and unknown size. */
   readonly lostGaps: Counts = new Map();
-  /** Gaps whose size the source did not know. */
+  /** The number of gaps of unknown size. */
   unknownLosses = 0;
   /** Key: kind. */
   readonly malformedKinds: Counts = new Map();
-  /** Key: tid. Value: what was last said about it. */
+  /** Key: tid. Value: the arguments of the last call of thread(). */
   readonly threads = new Map<number, { readonly tgid: number; readonly comm: string }>();
-  /** First and last time that was not NaN, over all events. */
+  /** The first time of all events, without NaN. */
   firstTimeNs = Number.NaN;
+  /** The last time of all events, without NaN. */
   lastTimeNs = Number.NaN;
 
   readonly #vocabulary: Vocabulary;
@@ -60,20 +60,20 @@ export class CountingSink extends NoOpSink {
   }
 
   override interrupt(timeNs: number, _cpu: number, tid: number): void {
-    this.#time(timeNs);
+    this.#noteTime(timeNs);
     this.interrupts.set(String(tid), (this.interrupts.get(String(tid)) ?? 0) + 1);
   }
 
   override qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
     const text = this.#vocabulary.reasons.text(reason);
-    this.#time(timeNs);
+    this.#noteTime(timeNs);
     add(this.qemuRunExits, `${id} ${cpuIndex} ${text}`);
     add(this.qemuRunExitsByCpu, `${cpuIndex} ${text}`);
     add(this.qemuRunExitReasons, text);
   }
 
   override qemuEvent(timeNs: number, _id: number, event: number): void {
-    this.#time(timeNs);
+    this.#noteTime(timeNs);
     add(this.qemuEvents, this.#vocabulary.qemuEvents.text(event));
   }
 
@@ -92,7 +92,7 @@ export class CountingSink extends NoOpSink {
   }
 
   override tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {
-    this.#time(timeNs);
+    this.#noteTime(timeNs);
     add(this.tracepoints, this.#vocabulary.tracepoints.text(name));
   }
 
@@ -124,21 +124,21 @@ export class CountingSink extends NoOpSink {
     add(this.fastMmios, `0x${gpa.toString(16)}`);
   }
 
-  #time(timeNs: number): void {
+  #noteTime(timeNs: number): void {
     if (Number.isNaN(timeNs)) return;
     if (Number.isNaN(this.firstTimeNs)) this.firstTimeNs = timeNs;
     this.lastTimeNs = timeNs;
   }
 }
 
-/** Sum over all keys. */
+/** The sum of all counts. */
 export function total(counts: Counts): number {
   let sum = 0;
   for (const count of counts.values()) sum += count;
   return sum;
 }
 
-/** As a plain object, to compare with JSON. Keys keep their order of appearance; deepEqual does not care. */
+/** The counts as a plain object, to compare them with JSON. */
 export function plain(counts: Counts): Record<string, number> {
   return Object.fromEntries(counts);
 }

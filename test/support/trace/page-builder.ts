@@ -1,18 +1,14 @@
-/**
- * Ring-buffer pages byte by byte, after struct buffer_data_page and struct ring_buffer_event (include/linux/ring_buffer.h,
- * kernel/trace/ring_buffer.c). Shares nothing with the decoder; times are BigInt so that they are what they are.
- */
 export interface PageShape {
   readonly bigEndian?: boolean;
-  /** `long` of the kernel: 8, or 4 on a 32-bit one. */
+  /** Bytes of the kernel's `long`: 8, or 4 on a 32-bit kernel. */
   readonly longSize?: 4 | 8;
   readonly pageSize?: number;
 }
 
 export interface PageEnd {
-  /** Events lost before the page: a number is stored behind the data, 'unknown' is only flagged. */
+  /** Events lost before the page. A number is stored behind the data; 'unknown' sets the flag alone. */
   readonly missed?: number | 'unknown';
-  /** Instead of the length of the data. */
+  /** Replaces the length of the data. */
   readonly commit?: number;
 }
 
@@ -20,6 +16,11 @@ const TYPE_PADDING = 29;
 const TYPE_TIME_EXTEND = 30;
 const TYPE_TIME_STAMP = 31;
 
+/**
+ * Builds ring-buffer pages byte by byte, after struct buffer_data_page and struct ring_buffer_event
+ * (include/linux/ring_buffer.h, kernel/trace/ring_buffer.c). Shares no code with the decoder. Times are BigInt, so they
+ * are exact.
+ */
 export class PageBuilder {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -38,26 +39,26 @@ export class PageBuilder {
     this.#view.setBigUint64(0, timestamp, this.#littleEndian);
   }
 
-  /** An event of up to 112 bytes: its length in words is in the header. */
+  /** Adds an event of up to 112 bytes, whose length in words is in the header. */
   event(delta: number, payload: Uint8Array): this {
     return this.#header(Math.ceil(payload.length / 4), delta).#payload(payload);
   }
 
-  /** An event whose length stands in a word of its own, as for payloads of more than 112 bytes. */
+  /** Adds an event whose length is in a word of its own, as for payloads of more than 112 bytes. */
   longEvent(delta: number, payload: Uint8Array): this {
     return this.#header(0, delta)
       .word(4 + Math.ceil(payload.length / 4) * 4)
       .#payload(payload);
   }
 
-  /** What is left of an event that was taken back: `size` bytes. */
+  /** Adds a discarded event of `size` bytes. */
   discarded(delta: number, size: number): this {
     return this.#header(TYPE_PADDING, delta)
       .word(4 + size)
       .#payload(new Uint8Array(size).fill(0xaa));
   }
 
-  /** Padding without a delta: nothing follows. */
+  /** Adds padding without a delta, which ends the page. */
   end(): this {
     return this.#header(TYPE_PADDING, 0);
   }
@@ -66,7 +67,7 @@ export class PageBuilder {
     return this.#header(TYPE_TIME_EXTEND, Number(delta & 0x7ffffffn)).word(Number(delta >> 27n));
   }
 
-  /** Keeps 59 bits of the time, as the kernel does. */
+  /** Adds an absolute time, of which 59 bits are kept as the kernel does. */
   timeStamp(time: bigint): this {
     return this.#header(TYPE_TIME_STAMP, Number(time & 0x7ffffffn)).word(Number((time >> 27n) & 0xffffffffn));
   }
@@ -84,7 +85,7 @@ export class PageBuilder {
       flags |= 1 << 30;
       this.#long(this.#at, BigInt(missed));
     }
-    // `flags` is negative where bit 31 is set: the sign goes into the upper half, as in the kernel.
+    // `flags` is negative if bit 31 is set, so the sign goes into the upper half, as in the kernel.
     this.#long(8, BigInt(flags) + BigInt(commit));
     return this.#bytes;
   }
@@ -105,10 +106,9 @@ export class PageBuilder {
   }
 }
 
-/** Offset, size in bytes, value. */
 export type PayloadField = readonly [offset: number, size: 1 | 2 | 4 | 8, value: number | bigint];
 
-/** A record's payload: struct trace_entry (type, flags, preempt count, pid), then fields wherever they are. */
+/** The payload of a record: struct trace_entry (type, flags, preempt count, pid) and fields at any offset. */
 export function payload(
   id: number,
   pid: number,
@@ -129,7 +129,7 @@ export function payload(
   return bytes;
 }
 
-/** The text of an event's format file, as f_show() of kernel/trace/trace_events.c writes it. */
+/** The text of an event's format file, in the form of f_show() in kernel/trace/trace_events.c. */
 export function formatText(
   name: string,
   id: number,

@@ -1,4 +1,3 @@
-/** One record -> what the sink hears of it. */
 import assert from 'node:assert/strict';
 import { readEventFormats } from '../../../src/decode/format/event-format.js';
 import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
@@ -10,9 +9,10 @@ import { newVocabulary } from './vocabulary.js';
 export const TID = 42;
 export const TIME = 1000;
 const CPU = 3;
-export const WHO = `${TIME} ${CPU} ${TID}`;
+/** The first arguments of every call for a record: time, CPU and thread. */
+export const WHERE = `${TIME} ${CPU} ${TID}`;
 
-/** What the sink hears of one record, without the leading call for the tracepoint. */
+/** The calls that a record makes on the sink, without the leading call of tracepoint(). */
 export function decodeRecord(format: string, record: Uint8Array, bigEndian = false): string[] {
   const read = readEventFormats(headerPageText(), [format], bigEndian);
   assert.ok('formats' in read);
@@ -20,7 +20,7 @@ export function decodeRecord(format: string, record: Uint8Array, bigEndian = fal
   const vocabulary = newVocabulary();
   const sink = new CallSink(vocabulary);
   const decoder = new RecordDecoder({ formats: read.formats, vocabulary, sink });
-  // The record stands somewhere in memory that is not empty.
+  // The record is in the middle of memory that is not empty.
   const bytes = new Uint8Array(record.length + 64).fill(0xee);
   bytes.set(record, 20);
   const page = { bytes, view: new DataView(bytes.buffer), timeNs: Number.NaN };
@@ -31,11 +31,11 @@ export function decodeRecord(format: string, record: Uint8Array, bigEndian = fal
   };
   decoder.decode(page, records, 0, 1, CPU);
   const name = /^name: (\S+)/.exec(format)?.[1];
-  assert.equal(sink.calls[0], `tracepoint ${WHO} ${name === 'print' ? 'tracing_mark_write' : name}`);
+  assert.equal(sink.calls[0], `tracepoint ${WHERE} ${name === 'print' ? 'tracing_mark_write' : name}`);
   return sink.calls.slice(1);
 }
 
-/** Name, place and size of the fields of a made-up kernel, and the values of one record. */
+/** The calls of a record with these values, from a kernel whose format has these fields. */
 export function decodeFields(
   event: string,
   fields: readonly (readonly [declaration: string, offset: number, size: 1 | 2 | 4 | 8, value: number | bigint])[],
@@ -51,6 +51,7 @@ export function decodeFields(
   return decodeRecord(format, payload(9, TID, values, { bigEndian }), bigEndian);
 }
 
-export const recorded = (event: string, recording = 'svm/two-vms-6.12'): string =>
+/** The text of an event's format file, from a recording. */
+export const recordedFormat = (event: string, recording = 'svm/two-vms-6.12'): string =>
   formatTexts(recording).get(event) ?? '';
 export const idOf = (format: string): number => Number(/^ID: (\d+)/m.exec(format)?.[1]);

@@ -1,4 +1,6 @@
-/** Pages of one made-up event, `tick`, of one CPU and thread: for tests of what surrounds events. */
+/**
+ * Helpers for pages that hold one invented event, `tick`, of one CPU and thread. For tests of everything around events.
+ */
 import assert from 'node:assert/strict';
 import { readEventFormats } from '../../../src/decode/format/event-format.js';
 import { PageCursor } from '../../../src/decode/ftrace/page-cursor.js';
@@ -11,7 +13,7 @@ export const TICK = 7;
 export const CPU = 3;
 export const TID = 42;
 
-/** A cursor that knows one event, `tick`, and the calls that its sink got. */
+/** A cursor that knows the event `tick` alone, and the calls that it makes on its sink. */
 export function cursorFor(shape: PageShape = {}, clockNs = true): { cursor: PageCursor; calls: string[] } {
   const bigEndian = shape.bigEndian ?? false;
   const read = readEventFormats(headerPageText(shape), [formatText('tick', TICK, [['u32 value', 8, 4]])], bigEndian);
@@ -22,11 +24,12 @@ export function cursorFor(shape: PageShape = {}, clockNs = true): { cursor: Page
   return { cursor: new PageCursor(decoder, CPU), calls: sink.calls };
 }
 
+/** The payload of a `tick`. */
 export function tick(bigEndian = false): Uint8Array {
   return payload(TICK, TID, [[8, 4, 1]], { bigEndian });
 }
 
-/** What the page gives: event times and everything else that was said. */
+/** The calls that a page makes on the sink. */
 export function decodePage(page: Uint8Array, shape: PageShape = {}): string[] {
   const { cursor, calls } = cursorFor(shape);
   cursor.load(page);
@@ -35,4 +38,5 @@ export function decodePage(page: Uint8Array, shape: PageShape = {}): string[] {
   return calls;
 }
 
+/** The call of a `tick` at this time. */
 export const at = (time: number | bigint): string => `tracepoint ${time} ${CPU} ${TID} tick`;

@@ -9,9 +9,9 @@ import { type Labels, mentions, parseLabelTables } from '../../format/print-fmt.
 import { exitReasonLabel } from '../../reasons/hardware.js';
 
 export interface KernelLabels {
-  /** By the basic exit reason, the low 16 bits. */
+  /** Names of basic exit reasons, the low 16 bits. */
   readonly vmx: Labels;
-  /** By single bits above those 16. */
+  /** Names of single bits above those 16. */
   readonly vmxFlags: Labels;
   readonly svm: Labels;
 }

@@ -4,7 +4,7 @@ import { kernelLabels } from '../../../../src/decode/kvm/exit/x86-labels.js';
 import { formatTexts } from '../../../support/trace/recorded-formats.js';
 
 const RECORDINGS = [
-  // Entries of the two lists, counted in the format files with a regular expression.
+  // The numbers of entries in the two lists, counted in the format files with a regular expression.
   { kernel: '6.18', recording: 'exact/e2-mix', vmx: 65, svm: 110 },
   { kernel: '6.12', recording: 'svm/two-vms-6.12', vmx: 62, svm: 108 },
   { kernel: '6.1', recording: 'text-variants', vmx: 62, svm: 108 },
@@ -35,7 +35,7 @@ describe('kernelLabels', () => {
     });
   }
 
-  it('takes the tables by the condition, not by their order', () => {
+  it('assigns the tables by the condition on isa, not by their order', () => {
     const labels = kernelLabels(
       '"%s", REC->isa == 2 ? __print_symbolic(REC->exit_reason, { 1, "s" }) : __print_symbolic(REC->exit_reason, { 1, "v" })',
     );
@@ -43,7 +43,7 @@ describe('kernelLabels', () => {
     assert.equal(labels.vmx.get(1), 'v');
   });
 
-  it('has no tables where the kernel does not tell whose they are', () => {
+  it('has no tables if there is no condition on isa', () => {
     const labels = kernelLabels('"reason %s", __print_symbolic(REC->exit_reason, { 1, "x" })');
     assert.equal(labels.vmx.size + labels.svm.size + labels.vmxFlags.size, 0);
   });
