@@ -5,10 +5,10 @@
  * as it is, and most of it would be padding. `per_cpu/cpuN/stats` shows how many bytes wait. The rest is read at the
  * end.
  */
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError } from '../../system/errors.js';
-import { listFolder, readText } from '../../system/files.js';
+import { listFolder, readText, saveFile } from '../../system/files.js';
 import { type CpuStats, parseStats } from '../tracefs/cpu-stats.js';
 import { BufferFile } from '../tracefs/trace-reader.js';
 
@@ -121,12 +121,6 @@ export class PageCapture {
   }
 
   #saveStats(): void {
-    const folder = join(this.#target, 'stats');
-    try {
-      mkdirSync(folder);
-      for (const { name } of this.#cpus.values()) writeFileSync(join(folder, name), this.#statsText(name));
-    } catch (error) {
-      throw fileError(folder, error);
-    }
+    for (const { name } of this.#cpus.values()) saveFile(join(this.#target, 'stats', name), this.#statsText(name));
   }
 }

@@ -6,8 +6,8 @@ import { tryReadText } from '../../system/files.js';
  * Makes the top-level buffer as large as an instance's would be. Unused, it has 7 KiB per CPU, which about a hundred of
  * QEMU's markers fill. Returns a function that restores the size.
  *
- * `buffer_size_kb` reads `7 (expanded: 1408)` before the first use: then the kernel makes it 1408, and now is the first
- * use. It reads `X` if the CPUs' sizes differ.
+ * `buffer_size_kb` reads `7 (expanded: 1408)` if the kernel will enlarge the buffer to 1408 KiB at its first use, which
+ * is now. It reads `X` if the sizes of the CPUs differ; such a buffer is left as it is.
  */
 export function enlargeTopLevelBuffer(tracefs: string, bufferSize: number): () => void {
   const file = join(tracefs, 'buffer_size_kb');

@@ -1,4 +1,4 @@
-/** What the readers of trace buffers share. */
+/** The interface of readers of trace buffers, and the file access that they share. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { fileError, isTransientReadError } from '../../system/errors.js';
 
