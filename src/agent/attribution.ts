@@ -4,13 +4,13 @@ import { vcpuOfComm } from '../vm/identify/comm.js';
 import type { Inventory } from '../vm/inventory.js';
 
 export interface AttributionOptions {
-  /** Names of threads as a recording gives them: of one whose VM nobody knows, the name may still tell the vCPU. */
+  /** Thread names in a recording, by thread id: they tell the vCPU of a thread even if its VM is not known. */
   readonly comms?: ReadonlyMap<number, string>;
-  /** By label of the VM. */
+  /** The devices of the VM with this label; undefined if it was not asked. */
   readonly devicesOf?: (vm: string) => DeviceRanges | undefined;
 }
 
-/** The inventory as the ledger asks for it. */
+/** Answers the questions of the ledger from the inventory. */
 export function attributionOf(
   inventory: Inventory,
   { comms, devicesOf = () => undefined }: AttributionOptions = {},

@@ -1,9 +1,9 @@
 /**
- * Which device answers at which address of which VM: asked of each QEMU over a QMP socket of its own, `info mtree -f`.
+ * Learns which device answers at which address of each VM: asks its QEMU over a QMP socket, `info mtree -f`.
  *
- * The answer changes while firmware and guest place their PCI devices, so a VM is asked again a few times after its start, and then
- * seldom. A socket serves one client at a time: whoever asks lets go at once. One that is busy, or silent, costs a warning and is
- * tried again later; counting never waits for it.
+ * The answer changes while firmware and guest place their PCI devices, so a VM is asked several times after its start,
+ * and then seldom. A socket serves one client at a time, so each question opens and closes a connection. A socket that
+ * is busy, or silent, causes a warning and is tried again later; counting never waits for it.
  */
 import { existsSync } from 'node:fs';
 import { parseMtree } from '../decode/qemu/mtree.js';
@@ -14,16 +14,19 @@ import type { DeviceRanges } from '../trace/sink.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 
-/** Pauses between questions: at a start devices move. The last one from then on. */
+/** Pauses between questions to a VM, from its start; the last one repeats. */
 const PAUSES_MS = [2000, 5000, 10_000, 30_000, 300_000];
 const TIMEOUT_MS = 3000;
 const NO_UUID = /^[0-]*$/;
 
 interface Socket {
+  /** Time of the next question. */
   dueMs: number;
+  /** Number of questions since the VM started. */
   asked: number;
+  /** The problem that was logged last; '' if the last question was answered. */
   problem: string;
-  /** Whose it was at the last answer: another VM is asked from the beginning. */
+  /** The VM that gave the last answer. */
   vm: Vm | undefined;
 }
 
@@ -41,13 +44,13 @@ export class DeviceNames {
     this.#inventory = inventory;
   }
 
-  /** What the VM of this label has said; undefined where it was not asked (yet). */
+  /** The devices of the VM with this label; undefined if it was not asked (yet). */
   readonly of = (label: string): DeviceRanges | undefined => {
     for (const [vm, devices] of this.#devices) if (vm.label === label) return devices;
     return undefined;
   };
 
-  /** Asks, in the background, whoever is due. Call it every few seconds. */
+  /** Asks the VMs that are due, in the background. Call it every few seconds. */
   scan(nowMs: number): void {
     if (this.#patterns.length === 0 || this.#asking !== undefined) return;
     const vms = new Set(this.#inventory.vms());
@@ -72,7 +75,7 @@ export class DeviceNames {
     return [...this.#sockets].filter(([, { dueMs }]) => dueMs <= nowMs);
   }
 
-  /** One after the other: there is no hurry, and each costs its QEMU a moment of its main loop. */
+  /** Asks one VM after the other: there is no hurry, and each question takes a moment of a QEMU's main loop. */
   async #askAll(due: readonly (readonly [string, Socket])[]): Promise<void> {
     for (const [path, socket] of due) {
       if (this.#stopped) return;
@@ -90,12 +93,16 @@ export class DeviceNames {
     }
   }
 
-  /** Whether a pattern has found it, and would not any more. A path that was named in full is missed. */
+  /**
+   * True if a pattern matched the socket, which does not exist any more. A path that the user named in full must exist.
+   */
   #isGone(path: string): boolean {
     return !this.#patterns.includes(path) && !existsSync(path);
   }
 
-  /** Who closes the connection without a word may have ended just now: a second look tells. */
+  /**
+   * A QEMU that closes the connection without an answer may just have ended: a second question shows whether it did.
+   */
   async #askAgain(path: string, socket: Socket): Promise<void> {
     try {
       await this.#ask(path, socket);
@@ -110,10 +117,10 @@ export class DeviceNames {
     try {
       const identity = await qmp.identity();
       const vm = this.#vmOf(identity);
-      // It was started, or ended, a moment ago: it is soon asked again.
+      // The VM has just started or ended: it is asked again soon.
       if (vm === undefined && socket.asked === 0) return;
       if (vm === undefined)
-        throw new Error(`${path}: belongs to no VM known (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
+        throw new Error(`${path}: belongs to no known VM (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
       socket.vm = vm;
       this.#devices.set(vm, parseMtree(await qmp.monitor('info mtree -f')));
     } finally {
@@ -121,7 +128,7 @@ export class DeviceNames {
     }
   }
 
-  /** By uuid, else by name; undefined where several of one name run. */
+  /** The VM with this uuid, else with this name; undefined if several running VMs have the name. */
   #vmOf({ uuid, name }: { readonly uuid: string; readonly name: string }): Vm | undefined {
     const running = this.#inventory.vms().filter((vm) => !hasStopped(vm));
     const byUuid = NO_UUID.test(uuid) ? [] : running.filter((vm) => vm.uuid === uuid);
@@ -136,7 +143,7 @@ function hasStopped(vm: Vm | undefined): boolean {
 
 const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 
-/** Not worth a warning: a QEMU that was killed, or ended itself, leaves its socket behind; or it ends just now. */
+/** True if QEMU has ended, which is not worth a warning: one that was killed leaves its socket behind. */
 function hasEnded(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof Error && 'code' in cause && ENDED.has(String(cause.code));

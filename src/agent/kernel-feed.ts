@@ -1,13 +1,12 @@
 /**
- * What there is to read in tracefs, to the ledger:
+ * Feeds the ledger from tracefs:
  *
- *   instances/kvm-exit-exporter   the kernel's trace, in an instance of our own
- *   the top-level buffer          QEMU's markers, where the user asks for them and the kernel cannot copy them to our instance
+ *   instances/kvm-exit-exporter   the kernel's trace, in a tracing instance of our own
+ *   the top-level buffer          QEMU's markers, if the user asks for them and the kernel cannot copy them to our instance
  *
- * Either may have to be waited for, or be gone all of a sudden: the kvm module is loaded late, somebody unmounts tracefs, switches the events off
- * or reads the top-level buffer just now.
+ * Either may not be available yet, or stop to be: the kvm module is loaded late, tracefs is unmounted, the events are
+ * switched off, or another program reads the top-level buffer.
  */
-
 import type { KernelCounts } from '../count/kernel-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import { neededEvents } from '../decode/kvm/events.js';
@@ -20,29 +19,30 @@ import { UNKNOWN_LOSS } from '../trace/sink.js';
 import type { AgentOptions } from './options.js';
 import type { Readiness } from './readiness.js';
 
-/** A drain that takes longer lets others (scrapes) in between. */
+/** Longest time of one drain: scrapes are answered between drains. */
 const BUDGET_MS = 50;
 
-/** A source of events, with what it counts. */
+/** Creates the counters of a source; `name` is the source's label. */
 type NewSource = (name: string) => KernelCounts;
 
 export class KernelFeed {
   readonly #options: AgentOptions;
   readonly #ledger: Ledger;
   readonly #readiness: Readiness;
-  /** Undefined where that is not asked for. */
+  /** Undefined if the kernel's trace was not asked for. */
   readonly #counts: KernelCounts | undefined;
+  /** Undefined if the top-level buffer was not asked for. */
   readonly #markerCounts: KernelCounts | undefined;
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
   #topLevel: TopLevelMarkers | undefined;
-  /** The kernel copies them to our instance. */
+  /** True if the kernel copies QEMU's markers to our instance. */
   #markersCopied = false;
 
-  constructor(options: AgentOptions, ledger: Ledger, newSource: NewSource, waiting: Readiness) {
+  constructor(options: AgentOptions, ledger: Ledger, newSource: NewSource, readiness: Readiness) {
     this.#options = options;
     this.#ledger = ledger;
-    this.#readiness = waiting;
+    this.#readiness = readiness;
     const source = (name: string) => {
       const counts = newSource(name);
       counts.source.up = false;
@@ -52,14 +52,15 @@ export class KernelFeed {
     if (options.consumeTopLevel) this.#markerCounts = source('qemu_markers');
   }
 
-  /** The exits of VMs are being read, or nobody has asked for them. */
+  /** True if the kernel's trace is being read, or was not asked for. */
   get isReading(): boolean {
     return this.#trace !== undefined || this.#counts === undefined;
   }
 
   /**
-   * Opens what is asked for and not open yet. A host without the kvm module is waited for.
-   * @throws AgentError where the rights or the kernel don't allow it, or somebody uses it; call {@link close} or {@link watch} then
+   * Opens what was asked for and is not open yet. Waits for the kvm module if it is not loaded.
+   * @throws AgentError if the rights or the kernel do not allow it, or another program uses it; call {@link close} or
+   * {@link watch} then
    */
   open(): void {
     if (this.#counts === undefined && this.#markerCounts === undefined) return;
@@ -67,17 +68,17 @@ export class KernelFeed {
     const { path } = this.#tracefs;
     if (this.#counts !== undefined && this.#trace === undefined) this.#openTrace(this.#counts, path);
     if (this.#markerCounts !== undefined) this.#openTopLevel(this.#markerCounts, path);
-    if (this.#isOpen) this.#readiness.over();
+    if (this.#isOpen) this.#readiness.ready();
   }
 
-  /** Looks whether it is all as it should be, and opens what has to be opened anew. @throws AgentError as {@link open} */
+  /** Checks what is open, and reopens it if that is necessary. @throws AgentError as {@link open} */
   watch(): void {
     const ended = this.#trace?.ended;
     if (ended !== undefined) {
       this.drain();
-      this.#readiness.for(ended);
+      this.#readiness.wait(ended);
       this.#closeTraces();
-      // What came since then, nobody knows.
+      // The number of events since then is not known.
       this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
     }
     if (this.#isOpen) return;
@@ -85,9 +86,9 @@ export class KernelFeed {
     this.open();
   }
 
-  /** Leaves the host as it was. @throws AgentError where that can't be */
+  /** Leaves the host as it was. @throws AgentError if that is impossible */
   close(): void {
-    // Our instance is still there, out of reach: to remove it, tracefs must be mounted again.
+    // If tracefs was unmounted, our instance still exists, out of reach: tracefs must be mounted again to remove it.
     if (this.#tracefs?.isMounted() === false) this.#readiness.attempt(() => this.watch());
     try {
       this.#closeTraces();
@@ -97,26 +98,26 @@ export class KernelFeed {
     }
   }
 
-  /** Counts what is there by now. */
+  /** Counts the events that have happened by now. */
   drain(): { readonly mostBytes: number; readonly behind: boolean } {
     const markersBehind = timed(this.#markerCounts, (deadlineMs) => this.#topLevel?.drain(deadlineMs, now));
     const drained = timed(this.#counts, (deadlineMs) => this.#trace?.drain(deadlineMs, now));
     return { mostBytes: drained?.mostBytes ?? 0, behind: drained?.behind === true || markersBehind === true };
   }
 
-  /** Threads seen for the first time. */
+  /** Ids of the threads that raised their first event since the last call. */
   takeNewThreads(): readonly number[] {
     return this.#counts?.takeNewThreads() ?? [];
   }
 
-  /** CPUs can be plugged in. */
+  /** Opens the buffers of CPUs that were plugged in, and reads the buffers' statistics. */
   openNewCpus(): void {
     this.#topLevel?.openNewCpus();
     this.#readOverruns();
     this.#trace?.openNewCpus();
   }
 
-  /** All that is asked for. */
+  /** True if everything that was asked for is open. */
   get #isOpen(): boolean {
     const markers = this.#markerCounts === undefined || this.#topLevel !== undefined || this.#markersCopied;
     return this.isReading && markers;
@@ -134,7 +135,7 @@ export class KernelFeed {
       });
     } catch (error) {
       if (!(error instanceof KvmNotLoaded)) throw error;
-      this.#readiness.for(error.message);
+      this.#readiness.wait(error.message);
       return;
     }
     counts.source.up = true;
@@ -144,7 +145,10 @@ export class KernelFeed {
     log('info', 'reading kernel trace', { instance: instance.path, reader, events: events.join(',') });
   }
 
-  /** Never both: markers that are copied to our instance are read there. It may have been made later than this buffer was opened. */
+  /**
+   * Closes the top-level buffer if markers are copied to our instance, so that none is counted twice; the instance may
+   * be the newer one.
+   */
   #openTopLevel(counts: KernelCounts, tracefs: string): void {
     if (this.#trace?.instance.copiesMarkers === true) {
       if (!this.#markersCopied)
@@ -180,7 +184,7 @@ export class KernelFeed {
 
   #readOverruns(): void {
     const overruns = this.#trace?.overruns();
-    // Where none can be read, those known stay.
+    // If the statistics cannot be read, the ones read before stay.
     if (this.#counts !== undefined && overruns !== undefined && overruns.size > 0)
       this.#counts.source.overruns = overruns;
   }
@@ -190,7 +194,7 @@ function now(): number {
   return performance.now();
 }
 
-/** Drains, and adds the time to what the source tells of itself; undefined where there is nothing to drain. */
+/** Drains, and adds the time to the source's own metrics. Undefined if there is nothing to drain. */
 function timed<T>(counts: KernelCounts | undefined, drain: (deadlineMs: number) => T | undefined): T | undefined {
   const startMs = now();
   const drained = drain(startMs + BUDGET_MS);

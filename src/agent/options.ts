@@ -4,26 +4,31 @@ import type { QemuFeedOptions } from './qemu-feed.js';
 import type { VmInfoOptions } from './vm-infos.js';
 
 export interface AgentOptions {
+  /** Where /proc is mounted. */
   readonly procfs: string;
+  /** Where tracefs is mounted; undefined: it is searched for. */
   readonly tracefs: string | undefined;
+  /** Name of the tracing instance. */
   readonly instance: string;
   /** Bytes per CPU. */
   readonly bufferSize: number;
-  /** `system:event`, `kvm:*`; undefined: those that are needed. */
+  /** Patterns of tracepoints: `system:event`, `kvm:*`. Undefined: those that the collectors need. */
   readonly events: readonly string[] | undefined;
   readonly collectors: Collectors;
-  /** Addresses of each VM that have series of their own. */
+  /** Number of addresses per VM that have series of their own. */
   readonly ioAddresses: number;
   readonly reader: KernelTraceOptions['reader'];
-  /** Read the kernel's trace at all. */
+  /** False: the kernel's trace is not read. */
   readonly kernel: boolean;
-  /** Have QEMU's markers copied to our instance; where that can't be, read them from the top-level buffer. */
+  /** Copies QEMU's markers to our instance, if the kernel can. */
   readonly markers: boolean;
+  /** Reads QEMU's markers from the top-level buffer if the kernel cannot copy them to our instance. */
   readonly consumeTopLevel: boolean;
-  /** Patterns of QMP sockets, to ask VMs for their devices. */
+  /** Patterns of the paths of QMP sockets, over which VMs are asked for their devices. */
   readonly qmp: readonly string[];
   readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents'>;
+  /** How long a stopped VM is kept. */
   readonly graceMs: number;
-  /** What the cluster tells of pods. */
+  /** Looks a pod up by its uid. */
   readonly podOf?: VmInfoOptions['podOf'];
 }

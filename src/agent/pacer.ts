@@ -1,76 +1,80 @@
 /**
- * How often the kernel's buffers are drained: seldom enough to cost little, often enough that they never fill up. In between, ticks
- * look for processes that have just been started, where nobody tells of new VMs.
+ * Decides how often the kernel's buffers are drained: seldom enough to cost little, often enough that they never fill
+ * up. Ticks in between check for processes that have just been started, unless a watcher reports new VMs.
  *
  *   tick ─► due? ─► drain ─► fill of the fullest buffer ─► pause until the next drain
  */
 
-/** Longest pause between drains. Seldom is cheap: each drain finds the caches cold, and asks every CPU. A scrape drains first. */
-const SLOWEST_MS = 500;
-const FASTEST_MS = 10;
-/** Longest pause between ticks: a VM that lives for a moment only must be looked at while it does. */
-const TICK_MS = 100;
-/** The same on a host where nothing has been started for so long: each wake-up takes a quarter of a millisecond of CPU. */
-const QUIET_TICK_MS = 250;
-const QUIET_AFTER_MS = 30_000;
-/** While a VM starts its threads come one by one, and it may end at once. */
-const HURRY_MS = 25;
-const HURRIED_DRAINS = 20;
-/** A buffer fuller than this at a drain: come more often. Half of it: more seldom. */
+/**
+ * Longest pause between drains. Each drain finds the caches cold and asks every CPU, so seldom is cheap. A scrape
+ * drains first.
+ */
+const MAX_DRAIN_PAUSE_MS = 500;
+const MIN_DRAIN_PAUSE_MS = 10;
+/** Longest pause between ticks: even a short-lived VM must be seen while it lives. */
+const MAX_TICK_PAUSE_MS = 100;
+/** The same on a host where nothing was started for {@link IDLE_AFTER_MS}: each wake-up takes 250 us of CPU. */
+const IDLE_TICK_PAUSE_MS = 250;
+const IDLE_AFTER_MS = 30_000;
+/** Longest pause between drains while a VM starts: its threads start one by one, and it may end at once. */
+const START_PAUSE_MS = 25;
+const START_DRAINS = 20;
+/** Fill of a buffer above which the pause gets shorter. Below half of it the pause gets longer. */
 const HIGH_WATER = 1 / 8;
 
 export class Pacer {
   readonly #bufferSize: number;
-  #pauseMs = FASTEST_MS;
-  #hurried = 0;
-  #tickMs = TICK_MS;
-  #lastMs = Number.NEGATIVE_INFINITY;
+  #drainPauseMs = MIN_DRAIN_PAUSE_MS;
+  /** Number of drains that still follow each other closely. */
+  #startDrains = 0;
+  #tickPauseMs = MAX_TICK_PAUSE_MS;
+  #lastDrainMs = Number.NEGATIVE_INFINITY;
 
-  /** @param bufferSize bytes of a CPU's buffer */
+  /** @param bufferSize bytes of one CPU's buffer */
   constructor(bufferSize: number) {
     this.#bufferSize = bufferSize;
   }
 
-  /** Until the next tick. */
+  /** Milliseconds until the next tick. */
   get pauseMs(): number {
-    return this.#lastMs === Number.NEGATIVE_INFINITY ? 0 : Math.min(this.#tickMs, this.#drainPauseMs);
+    return this.#lastDrainMs === Number.NEGATIVE_INFINITY ? 0 : Math.min(this.#tickPauseMs, this.#currentDrainPauseMs);
   }
 
-  /** Whether it is time for a drain. @param nowMs of performance.now() */
+  /** True if it is time for a drain. @param nowMs of performance.now() */
   isDue(nowMs: number): boolean {
     // Half a tick too early is better than half a tick too late.
-    return nowMs - this.#lastMs >= this.#drainPauseMs - this.pauseMs / 2;
+    return nowMs - this.#lastDrainMs >= this.#currentDrainPauseMs - this.pauseMs / 2;
   }
 
   /**
-   * A drain is over.
-   * @param mostBytes what it has read of the fullest buffer
-   * @param behind there is more to read than it had time for: the next one is due at once
+   * Call it after each drain.
+   * @param mostBytes bytes read from the fullest buffer
+   * @param behind true if time ran out before everything was read: then the next drain is due at once
    */
   drained(mostBytes: number, behind: boolean, nowMs: number): void {
-    this.#lastMs = behind ? Number.NEGATIVE_INFINITY : nowMs;
-    if (this.#hurried > 0) this.#hurried--;
+    this.#lastDrainMs = behind ? Number.NEGATIVE_INFINITY : nowMs;
+    if (this.#startDrains > 0) this.#startDrains--;
     const fill = mostBytes / this.#bufferSize;
-    if (fill > HIGH_WATER) this.#pauseMs = Math.max(FASTEST_MS, this.#pauseMs / 2);
-    else if (fill < HIGH_WATER / 2) this.#pauseMs = Math.min(SLOWEST_MS, this.#pauseMs * 1.25);
+    if (fill > HIGH_WATER) this.#drainPauseMs = Math.max(MIN_DRAIN_PAUSE_MS, this.#drainPauseMs / 2);
+    else if (fill < HIGH_WATER / 2) this.#drainPauseMs = Math.min(MAX_DRAIN_PAUSE_MS, this.#drainPauseMs * 1.25);
   }
 
-  /** Somebody tells of new VMs at once: ticks need not look for them. */
+  /** A watcher reports new VMs at once, so ticks need not check for them. */
   watching(): void {
-    this.#tickMs = SLOWEST_MS;
+    this.#tickPauseMs = MAX_DRAIN_PAUSE_MS;
   }
 
-  /** Nobody does. For so long nothing has been started on this host. */
+  /** Ticks must check for new VMs. Nothing was started on this host for `ms`. */
   idleFor(ms: number): void {
-    this.#tickMs = ms >= QUIET_AFTER_MS ? QUIET_TICK_MS : TICK_MS;
+    this.#tickPauseMs = ms >= IDLE_AFTER_MS ? IDLE_TICK_PAUSE_MS : MAX_TICK_PAUSE_MS;
   }
 
-  /** A VM has started. */
+  /** A VM has started: the next drains follow each other closely. */
   wakeSoon(): void {
-    this.#hurried = HURRIED_DRAINS;
+    this.#startDrains = START_DRAINS;
   }
 
-  get #drainPauseMs(): number {
-    return this.#hurried > 0 ? Math.min(HURRY_MS, this.#pauseMs) : this.#pauseMs;
+  get #currentDrainPauseMs(): number {
+    return this.#startDrains > 0 ? Math.min(START_PAUSE_MS, this.#drainPauseMs) : this.#drainPauseMs;
   }
 }

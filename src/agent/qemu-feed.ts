@@ -1,7 +1,3 @@
-/**
- * QEMU's own traces, followed live: logs and simple traces, to the ledger.
- */
-
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import type { QemuCounts } from '../count/qemu/qemu-counts.js';
@@ -21,30 +17,37 @@ import type { Vm } from '../vm/vm.js';
 import { pidOfFileName, QemuFileOwner } from './qemu-file-owner.js';
 
 export interface QemuFeedOptions {
-  /** Patterns of paths. */
+  /** Patterns of the paths of logs. */
   readonly logs: readonly string[];
+  /** Patterns of the paths of simple traces. */
   readonly simples: readonly string[];
-  /** A trace-events-all: tells a log's events from other lines, and names those of old simple traces. */
+  /**
+   * Path of a `trace-events-all`, which tells a log's events from its other lines and names the events of old simple
+   * traces.
+   */
   readonly traceEvents: string | undefined;
   readonly procfs: string;
-  /** How long the counts of a file stay whose VM nobody knew, once it is gone. */
+  /** How long the counts of a deleted file are kept. */
   readonly graceMs: number;
 }
 
-/** A new file, or a VM that wakes up, is noticed so soon. */
-const SLOWEST_POLL_MS = 400;
-/** Reading simple traces may take so long at a time. */
+/** Longest pause between polls: a new file, or a VM that wakes up, is noticed within this time. */
+const MAX_PAUSE_MS = 400;
+/** Longest time of reading at once. */
 const BUDGET_MS = 20;
-const OPENERS_MS = 5000;
+/** Pause between searches for the processes that have files open. */
+const OPENERS_PAUSE_MS = 5000;
 
-interface File {
+interface TraceFile {
   readonly path: string;
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
   readonly owner: QemuFileOwner;
+  /** Time at which the file was deleted and read to its end; NaN while it exists. */
   goneMs: number;
 }
 
+/** Feeds the ledger from QEMU's own traces, logs and simple traces, which it follows live. */
 export class QemuFeed {
   readonly #options: QemuFeedOptions;
   readonly #ledger: Ledger;
@@ -52,11 +55,12 @@ export class QemuFeed {
   readonly #traceEvents: TraceEvents | undefined;
   readonly #knownEvents: ReadonlySet<string> | undefined;
   readonly #follows: { readonly files: PatternFollower; readonly source: SourceCounts }[] = [];
-  readonly #files = new Map<string, File>();
+  /** The files by backend and path. */
+  readonly #files = new Map<string, TraceFile>();
   #timer: NodeJS.Timeout | undefined;
-  #openersMs = Number.NEGATIVE_INFINITY;
+  #lastOpenersMs = Number.NEGATIVE_INFINITY;
 
-  /** @throws AgentError where the list of events can't be read */
+  /** @throws AgentError if the list of events cannot be read */
   constructor(options: QemuFeedOptions, ledger: Ledger, inventory: Inventory) {
     this.#options = options;
     this.#ledger = ledger;
@@ -67,10 +71,10 @@ export class QemuFeed {
     this.#follow('simple', options.simples, (file, fd, fromEnd, nowMs) => this.#readSimple(file, fd, fromEnd, nowMs));
   }
 
-  /** Begins to follow; events from now on count. */
+  /** Begins to follow. In files that exist already, only events from now on count. */
   start(): void {
-    this.scan();
-    for (const { files, source } of this.#follows) if (!source.up) sayNothingYet(files);
+    this.scan(performance.now());
+    for (const { files, source } of this.#follows) if (!source.up) warnIfEmpty(files);
     this.#poll();
   }
 
@@ -80,21 +84,22 @@ export class QemuFeed {
     for (const { files } of this.#follows) files.close();
   }
 
-  /** Files come and go, and so do VMs. */
-  scan(): void {
-    const nowMs = performance.now();
+  /** Finds new and deleted files, and the VMs that they belong to. */
+  scan(nowMs: number): void {
     for (const { files, source } of this.#follows) {
       files.scan(nowMs);
       source.up = files.up;
     }
-    if (nowMs - this.#openersMs >= OPENERS_MS) this.#findOpeners(nowMs);
-    for (const file of this.#files.values()) this.#dropIfOver(file, nowMs);
+    if (nowMs - this.#lastOpenersMs >= OPENERS_PAUSE_MS) this.#findOpeners(nowMs);
+    for (const file of this.#files.values()) this.#dropIfGone(file, nowMs);
   }
 
+  /** The ledger has dropped what the VM counted. */
   forget(vm: Vm): void {
     for (const { owner } of this.#files.values()) owner.forget(vm);
   }
 
+  /** A VM has started, perhaps again: it may go on writing to the file of its earlier life. */
   restarted(vm: Vm): void {
     for (const { owner } of this.#files.values()) owner.restarted(vm);
   }
@@ -102,15 +107,15 @@ export class QemuFeed {
   #follow(
     backend: QemuBackend,
     patterns: readonly string[],
-    read: (file: File, fd: number, fromEnd: boolean, nowMs: number) => FileFollower,
+    open: (file: TraceFile, fd: number, fromEnd: boolean, nowMs: number) => FileFollower,
   ): void {
     if (patterns.length === 0) return;
     const source = this.#ledger.qemuBackend(backend);
     const files = new PatternFollower({
       patterns,
-      follow: (path, fd, fromEnd, nowMs) => read(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
-      onProblem: (message) => log('warn', `following QEMU's traces (${backend})`, { err: message }),
-      onNew: (path) => log('info', `following a QEMU trace (${backend})`, { file: path }),
+      follow: (path, fd, fromEnd, nowMs) => open(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
+      onProblem: (message) => log('warn', `cannot follow QEMU's traces (${backend})`, { err: message }),
+      onNew: (path) => log('info', `following a QEMU trace (${backend})`, { path }),
       onGone: (path) => {
         const file = this.#files.get(`${backend}:${path}`);
         if (file !== undefined) file.goneMs = performance.now();
@@ -119,8 +124,8 @@ export class QemuFeed {
     this.#follows.push({ files, source });
   }
 
-  /** One for all files that have a name in turns. */
-  #fileAt(path: string, backend: QemuBackend, source: SourceCounts): File {
+  /** One entry per path, whichever file has that path. */
+  #fileAt(path: string, backend: QemuBackend, source: SourceCounts): TraceFile {
     const key = `${backend}:${path}`;
     const known = this.#files.get(key);
     if (known !== undefined) {
@@ -131,11 +136,11 @@ export class QemuFeed {
     const counts = this.#ledger.qemuSource(backend, owner, source);
     const file = { path, backend, counts, owner, goneMs: Number.NaN };
     this.#files.set(key, file);
-    this.#openersMs = Number.NEGATIVE_INFINITY;
+    this.#lastOpenersMs = Number.NEGATIVE_INFINITY;
     return file;
   }
 
-  #readLog({ counts }: File, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
+  #readLog({ counts }: TraceFile, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
     const options = this.#knownEvents ? { knownEvents: this.#knownEvents } : {};
     const decoder = new QemuLogDecoder(this.#ledger.vocabulary, counts, options);
     const bytes = {
@@ -150,27 +155,27 @@ export class QemuFeed {
     return new LogFollower(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
   }
 
-  #readSimple({ path, counts }: File, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
+  #readSimple({ path, counts }: TraceFile, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
     const options = {
       vocabulary: this.#ledger.vocabulary,
       sink: counts,
-      traceEvents: () => this.#traceEvents ?? this.#foundTraceEvents(path),
+      traceEvents: () => this.#traceEvents ?? this.#findTraceEvents(path),
       fromEnd,
-      onProblem: (problem: string) => log('warn', 'a simple trace that cannot be read', { err: `${path}: ${problem}` }),
+      onProblem: (problem: string) => log('warn', 'cannot read a simple trace', { err: `${path}: ${problem}` }),
     };
     return new SimpleTraceFollower(fd, options, nowMs);
   }
 
-  #foundTraceEvents(path: string): TraceEvents | undefined {
+  #findTraceEvents(path: string): TraceEvents | undefined {
     const found = findTraceEvents(this.#options.procfs, pidOfFileName(path));
     if (found === undefined) return undefined;
-    log('info', 'names of events in an old simple trace', { file: path, from: found });
+    log('info', "reading the names of an old simple trace's events", { path, from: found });
     return readTraceEvents(found);
   }
 
   #poll(): void {
     clearTimeout(this.#timer);
-    let nextMs = performance.now() + SLOWEST_POLL_MS;
+    let nextMs = performance.now() + MAX_PAUSE_MS;
     for (const { files, source } of this.#follows) {
       const startMs = performance.now();
       nextMs = Math.min(nextMs, files.poll(startMs, startMs + BUDGET_MS));
@@ -179,9 +184,9 @@ export class QemuFeed {
     this.#timer = setTimeout(() => this.#poll(), Math.max(1, nextMs - performance.now()));
   }
 
-  /** Only where nothing better tells whose a file is. */
+  /** Finds the process that has a file open, for files whose events belong to no known VM. */
   #findOpeners(nowMs: number): void {
-    this.#openersMs = nowMs;
+    this.#lastOpenersMs = nowMs;
     const unknown = new Set([...this.#files.values()].filter(({ owner }) => owner.isUnknown).map(({ path }) => path));
     if (unknown.size === 0) return;
     const ids = new Map(this.#follows.flatMap(({ files }) => [...files.ids()].filter(([path]) => unknown.has(path))));
@@ -193,13 +198,13 @@ export class QemuFeed {
     }
   }
 
-  #dropIfOver({ path, backend, counts, goneMs }: File, nowMs: number): void {
+  #dropIfGone({ path, backend, counts, goneMs }: TraceFile, nowMs: number): void {
     if (!(nowMs - goneMs > this.#options.graceMs)) return;
     this.#ledger.dropQemuSource(counts);
     this.#files.delete(`${backend}:${path}`);
   }
 }
 
-function sayNothingYet(files: PatternFollower): void {
+function warnIfEmpty(files: PatternFollower): void {
   if (files.ids().size === 0) log('warn', 'no QEMU trace to follow yet', { err: 'no file matches; waiting for one' });
 }

@@ -1,15 +1,16 @@
 /**
- * The VM that the events in a trace file of QEMU belong to; one rule, live and in reports. Each event carries an id: a thread in a log, a
- * process in a simple trace, 0 in a log whose lines have no prefix. Evidence, the strongest first:
+ * The VM that the events in a trace file of QEMU belong to; one rule, live and in reports. Each event carries an id: a
+ * thread in a log, a process in a simple trace, 0 in a log whose lines have no prefix. Evidence, the strongest first:
  *
  *   1. the id is a thread of a known VM, counted on the host or in the VM's own pid namespace
  *   2. the process of a known VM has the file open (live only)
  *   3. the file is named after a known VM: libvirt's `vm-a.log`, QEMU's `trace-7042`
  *   4. another id in the file belongs to a known VM: a file has one writer
- *   5. no known VM: the label is the process id, as for a VM without a name, or the name of the file where no process is known
+ *   5. no known VM: the label is the process id, as for a VM without a name, or the name of the file where no process
+ *      is known
  *
- * What 1 to 3 found stays with the id until the VM is forgotten, even if better evidence turns up: counts must not move from one VM to
- * another.
+ * What 1 to 3 found stays with the id until the VM is forgotten, even if better evidence turns up: counts must not move
+ * from one VM to another.
  */
 import { basename } from 'node:path';
 import type { QemuBackend, QemuOwner } from '../count/qemu-views.js';
@@ -65,7 +66,9 @@ export class QemuFileOwner implements QemuOwner {
     for (const [id, owner] of this.#found) if (owner.vm === vm) this.#found.delete(id);
   }
 
-  /** A VM that was started again goes on writing to its file: events without an id belong to its new life from now on. */
+  /**
+   * A VM that was started again goes on writing to its file: events without an id belong to its new life from now on.
+   */
   restarted(vm: Vm): void {
     if (this.#found.get(NO_ID)?.vm.label === vm.label) this.#found.set(NO_ID, { vm, isVcpu: false });
   }

@@ -1,31 +1,36 @@
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
 
-/** What is waited for: it is tried again and again, and said once. */
+/**
+ * The reason why the agent cannot do all of its work yet. Each new reason is logged once, however often the work is
+ * tried again.
+ */
 export class Readiness {
   #reason = '';
 
-  /** '' where nothing is waited for. */
+  /** '' if the agent waits for nothing. */
   get reason(): string {
     return this.#reason;
   }
 
-  for(reason: string): void {
+  wait(reason: string): void {
     if (this.#reason !== reason) log('warn', 'waiting', { err: reason });
     this.#reason = reason;
   }
 
-  over(): void {
+  ready(): void {
     this.#reason = '';
   }
 
-  /** Does what may not be possible now. @throws what is a bug */
+  /**
+   * Runs `work`; if it throws an AgentError, that is what the agent waits for. @throws any other error, which is a bug
+   */
   attempt(work: () => void): void {
     try {
       work();
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      this.for(error.message);
+      this.wait(error.message);
     }
   }
 }

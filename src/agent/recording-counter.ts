@@ -90,8 +90,8 @@ export class RecordingCounter {
   }
 
   /**
-   * Adds the names and processes that the kernel noted of the threads that no /proc knows. The notes also hold threads that ended long
-   * before, so the rest is left out.
+   * Adds the names and processes that the kernel noted of the threads that no /proc knows. The notes also hold threads
+   * that ended long before, so the rest is left out.
    */
   #addSavedThreads(tracefs: string, unknown: readonly number[]): void {
     const saved = new Map(readSavedThreads(tracefs).map((thread) => [thread.tid, thread]));

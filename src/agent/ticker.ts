@@ -1,45 +1,48 @@
-/** Does something again and again. Whoever waits for the event loop gets it in between, also where the pause is 0. */
+/**
+ * Runs work again and again, with a pause after each run. Other work of the event loop runs in between, even if the
+ * pause is 0.
+ */
 export class Ticker {
   readonly #work: () => number;
-  #again: (() => void) | undefined;
+  #tick: (() => void) | undefined;
 
-  /** @param work returns the pause after it, in milliseconds */
+  /** @param work returns the pause after this run, in milliseconds */
   constructor(work: () => number) {
     this.#work = work;
   }
 
   /**
-   * Until the signal comes.
+   * Runs the work until the signal is aborted.
    * @throws what the work throws
    */
   run(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const end = () => {
-        this.#again = undefined;
+        this.#tick = undefined;
         clearTimeout(timer);
         resolve();
       };
-      const again = () => {
+      const tick = () => {
         clearTimeout(timer);
         try {
           const pauseMs = this.#work();
-          if (!signal.aborted) timer = setTimeout(again, pauseMs);
+          if (!signal.aborted) timer = setTimeout(tick, pauseMs);
         } catch (error) {
-          this.#again = undefined;
+          this.#tick = undefined;
           signal.removeEventListener('abort', end);
           reject(error);
         }
       };
       if (signal.aborted) return end();
       signal.addEventListener('abort', end, { once: true });
-      this.#again = again;
-      again();
+      this.#tick = tick;
+      tick();
     });
   }
 
-  /** Ends the pause, while it runs. */
+  /** Ends the current pause; does nothing if the ticker is not running. */
   wakeNow(): void {
-    this.#again?.();
+    this.#tick?.();
   }
 }

@@ -3,7 +3,7 @@ import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 
 export interface VmInfoOptions {
-  /** True where the VMs are those of the demo's recording. */
+  /** True if the VMs are those of the demo's recording. */
   readonly demo?: boolean;
   /** Looks a pod up by its uid. */
   readonly podOf?: ((uid: string) => PodName | undefined) | undefined;

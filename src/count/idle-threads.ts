@@ -6,8 +6,8 @@ interface Deeds {
 }
 
 /**
- * Threads that nobody knows. In the course of days there may be any number of them, of VMs that lived for a moment and of others whom
- * interrupts hit: so those that do no more are told apart.
+ * Threads that nobody knows. In the course of days there may be any number of them, of VMs that lived for a moment and
+ * of others whom interrupts hit: so those that do no more are told apart.
  */
 export class IdleThreads {
   /** What each had done, and since when it has done no more. */

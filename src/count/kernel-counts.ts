@@ -31,7 +31,10 @@ export class KernelCounts implements TraceSink {
   readonly #collectors: Collectors;
   readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
-  /** Whose event was the latest, by host CPU (modulo their number here): nearly always the next one is of the same thread. */
+  /**
+   * Whose event was the latest, by host CPU (modulo their number here): nearly always the next one is of the same
+   * thread.
+   */
   readonly #latest: (VcpuCounts | undefined)[] = Array.from({ length: LATEST }, () => undefined);
   #newThreads: number[] = [];
   /** Begins and ends of gaps so far. */

@@ -38,10 +38,10 @@ interface Named<Counts> {
 /**
  * The counters of all sources, and the rule that brings them together: nothing is counted twice.
  *
- * `kvm_userspace_exit` (kernel) and `kvm_run_exit` (QEMU) show the same transition. In recordings the kernel counts for a VM that its
- * trace shows; for any other, QEMU does. Live, the kernel counts for all VMs while its trace runs ({@link kernelCountsAll}), and QEMU
- * while it does not: each exit is counted when it is seen, by one of them, so that a counter never falls when they take turns.
- * Where several backends of QEMU tell of one VM: qemu-views.ts.
+ * `kvm_userspace_exit` (kernel) and `kvm_run_exit` (QEMU) show the same transition. In recordings the kernel counts for
+ * a VM that its trace shows; for any other, QEMU does. Live, the kernel counts for all VMs while its trace runs ({@link
+ * kernelCountsAll}), and QEMU while it does not: each exit is counted when it is seen, by one of them, so that a
+ * counter never falls when they take turns. Where several backends of QEMU tell of one VM: qemu-views.ts.
  */
 export class Ledger {
   readonly vocabulary: Vocabulary = {
@@ -121,7 +121,10 @@ export class Ledger {
     for (const { counts } of this.#kernel) yield* counts.vcpus();
   }
 
-  /** Threads that ran a vCPU, by a kernel trace or by QEMU's markers in it; possibly several times. Synthetic ids are among them. */
+  /**
+   * Threads that ran a vCPU, by a kernel trace or by QEMU's markers in it; possibly several times. Synthetic ids are
+   * among them.
+   */
   *vcpuThreadIds(): IterableIterator<number> {
     for (const { counts } of this.#kernel) {
       for (const { tid } of counts.vcpus()) yield tid;
@@ -130,8 +133,9 @@ export class Ledger {
   }
 
   /**
-   * Records the owner of every thread that has events, while the threads still live. Returns the threads that ran a vCPU and belong to
-   * no known VM. Other unknown threads are not worth a look-up: any process can write a marker or send an interrupt.
+   * Records the owner of every thread that has events, while the threads still live. Returns the threads that ran a
+   * vCPU and belong to no known VM. Other unknown threads are not worth a look-up: any process can write a marker or
+   * send an interrupt.
    */
   resolveOwners(): number[] {
     const unknown = this.#owners.resolve(this.vcpuThreadIds());

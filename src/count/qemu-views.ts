@@ -1,6 +1,6 @@
 /**
- * QEMU's own traces brought together by VM. Files of one backend follow each other (rotation) and are added up; where several
- * backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
+ * QEMU's own traces brought together by VM. Files of one backend follow each other (rotation) and are added up; where
+ * several backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
  */
 import { addCounters, type Counters, maxCounters, newCounters } from './counters/counters.js';
 import type { QemuCounts } from './qemu/qemu-counts.js';

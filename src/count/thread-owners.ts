@@ -9,8 +9,8 @@ export interface Attribution {
 }
 
 /**
- * A VM as far as the counters need to know it: one object per life of a VM, compared by reference, and its label. `Vm` of
- * src/vm/vm.ts is one. Declared here so that this room depends on `trace` only and its tests need no inventory.
+ * A VM as far as the counters need to know it: one object per life of a VM, compared by reference, and its label. `Vm`
+ * of src/vm/vm.ts is one. Declared here so that this room depends on `trace` only and its tests need no inventory.
  */
 export interface VmIdentity {
   /** Value of the metric label `vm`; never changes. */
@@ -30,8 +30,8 @@ const UNKNOWN_ENDED = 0;
 /**
  * Maps thread ids to VMs and remembers the answers, so that a thread keeps its VM after it has ended.
  *
- * When a thread ends, its counts move to a synthetic negative id, because the kernel may reuse the thread id. All ended threads of
- * one VM that ran the same vCPU (or none) share one synthetic id.
+ * When a thread ends, its counts move to a synthetic negative id, because the kernel may reuse the thread id. All ended
+ * threads of one VM that ran the same vCPU (or none) share one synthetic id.
  */
 export class ThreadOwners {
   readonly #attribution: Attribution;
@@ -51,7 +51,9 @@ export class ThreadOwners {
     return unknown;
   }
 
-  /** Asks again until the thread's vCPU is known: a thread may get its name, or its VM be found, after its first event. */
+  /**
+   * Asks again until the thread's vCPU is known: a thread may get its name, or its VM be found, after its first event.
+   */
   ownerOf(tid: number): ThreadOwner {
     const recorded = this.#recorded.get(tid);
     if (recorded !== undefined && (recorded.vcpu !== '' || tid <= 0)) return recorded;

@@ -2,14 +2,15 @@
  * Knows which thread belongs to which VM and vCPU (HOST), kept up to date from /proc, live or saved.
  *
  * - `find` is one Map look-up. A thread that it does not know is reported by `requestLookup`.
- * - `resolvePending` looks up a few of the requested threads; one that is not found is not looked up again for {@link RETRY_MS}.
+ * - `resolvePending` looks up a few of the requested threads; one that is not found is not looked up again for 10 s.
  * - `checkNewProcesses` checks processes that have just been started.
- * - `scan` checks everything; see vmm-finder.ts for what it leaves out. VMMs are checked each time, their threads when new, once more in
- *   the scan after that, then in turns. A VMM that takes the place of a process between two turns is found by its first event.
- * - A process that no rule knows becomes a VM when it is seen to run a vCPU (`requestLookup(tid, true)`). Other processes raise kvm
- *   events too (an interrupt handler, memory reclaim) and do not become VMs.
- * - A child of a VMM that looks like its parent is no second VM: it is about to become another program, or it is one of crosvm's
- *   device processes.
+ * - `scan` checks everything; see vmm-finder.ts for what it leaves out. VMMs are checked each time, their threads when
+ *   new, once more in the scan after that, then in turns. A VMM that takes the place of a process between two turns is
+ *   found by its first event.
+ * - A process that no rule knows becomes a VM when it is seen to run a vCPU (`requestLookup(tid, true)`). Other
+ *   processes raise kvm events too (an interrupt handler, memory reclaim) and do not become VMs.
+ * - A child of a VMM that looks like its parent is no second VM: it is about to become another program, or it is one of
+ *   crosvm's device processes.
  * - A trace's own list of threads (`addThread`) fills in what /proc does not have.
  */
 import * as proc from './host/proc.js';
@@ -36,11 +37,15 @@ export interface InventoryOptions {
 
 /** What changed since the last call that returned changes. */
 export interface InventoryChanges extends VmChanges {
-  /** Thread ids that no longer mean the thread they meant, because it ended or because the kernel gave the id to another thread. */
+  /**
+   * Thread ids that no longer mean the thread they meant, because it ended or because the kernel gave the id to another
+   * thread.
+   */
   readonly freedTids: readonly number[];
 }
 
 const GRACE_MS = 5 * 60_000;
+/** Pause before a thread that was not found is looked up again. */
 const RETRY_MS = 10_000;
 const MAX_PENDING = 8192;
 const LOOKUPS_PER_CALL = 32;
@@ -94,8 +99,8 @@ export class Inventory {
   }
 
   /**
-   * The thread with this id on the host, else the live thread with this id in its VM's own pid namespace; in process `pid` (an id of the
-   * host) or, if that is undefined, in any. Undefined if the threads of several VMs have the id.
+   * The thread with this id on the host, else the live thread with this id in its VM's own pid namespace; in process
+   * `pid` (an id of the host) or, if that is undefined, in any. Undefined if the threads of several VMs have the id.
    */
   byNamespacedTid(pid: number | undefined, tid: number): Thread | undefined {
     return this.#threads.findNamespaced(pid, tid);
@@ -134,7 +139,10 @@ export class Inventory {
     return this.#takeChanges();
   }
 
-  /** Checks processes that have just been started: cheap enough to be called often, so that even a short-lived VM is found. */
+  /**
+   * Checks processes that have just been started: cheap enough to be called often, so that even a short-lived VM is
+   * found.
+   */
   checkNewProcesses(nowMs: number): InventoryChanges {
     this.#checkAll(
       this.#newProcesses.find(nowMs).map((pid) => [pid, false]),
@@ -193,7 +201,9 @@ export class Inventory {
     if (started.length > 0) this.#vms.start(started.map(({ vm }) => vm));
   }
 
-  /** A VM that is restarted at once would find its label taken by its own earlier life, whose end no scan has seen yet. */
+  /**
+   * A VM that is restarted at once would find its label taken by its own earlier life, whose end no scan has seen yet.
+   */
   #stopNamesakes(found: readonly NewVm[], nowMs: number): void {
     const names = new Set(found.map(({ vm }) => vm.name));
     for (const vm of this.#vms.running())

@@ -1,11 +1,12 @@
 /**
- * Finds processes that have just been started (HOST). If nothing was started, this costs one small read: the last id that the kernel gave
- * out, the last number in /proc/loadavg (Documentation/filesystems/proc.rst, fs/proc/loadavg.c):
+ * Finds processes that have just been started (HOST). If nothing was started, this costs one small read: the last id
+ * that the kernel gave out, the last number in /proc/loadavg (Documentation/filesystems/proc.rst, fs/proc/loadavg.c):
  *
  *   0.40 0.64 0.77 1/91 30251
  *
- * Threads take ids too. A process is returned for {@link NEW_MS}: between fork and exec it still is another program, and its threads start
- * one by one. If very many are started at once, the newest are returned; the next scan finds the rest.
+ * Threads take ids too. A process is returned for {@link NEW_MS}: between fork and exec it still is another program,
+ * and its threads start one by one. If very many are started at once, the newest are returned; the next scan finds the
+ * rest.
  */
 import * as proc from './host/proc.js';
 

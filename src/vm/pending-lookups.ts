@@ -12,8 +12,9 @@ interface FailedLookup {
 }
 
 /**
- * Unknown threads that raised events: those waiting to be looked up, and those whose look-up failed (PURE). Both lists are bounded. If
- * the first is full, a thread is left out and its next event asks again; if the second is full, its oldest entry is dropped.
+ * Unknown threads that raised events: those waiting to be looked up, and those whose look-up failed (PURE). Both lists
+ * are bounded. If the first is full, a thread is left out and its next event asks again; if the second is full, its
+ * oldest entry is dropped.
  */
 export class PendingLookups {
   readonly #pending = new Map<number, PendingLookup>();

@@ -15,8 +15,8 @@ export interface RecordedThread {
 const MAX_THREADS = 65_536;
 
 /**
- * What a trace says about threads: the process and the name (PURE). In a report without a copy of /proc this is all there is; live it
- * identifies threads that ended before they were looked up. What /proc says wins.
+ * What a trace says about threads: the process and the name (PURE). In a report without a copy of /proc this is all
+ * there is; live it identifies threads that ended before they were looked up. What /proc says wins.
  */
 export class RecordedThreads {
   readonly #vms: VmTable;

@@ -42,7 +42,8 @@ export class ThreadScanner {
     for (const [tid, { comm, startTime }] of found) {
       const known = this.#threads.find(tid);
       if (known?.startTime === startTime && !known.hasEnded) continue;
-      // The name holds the VMM's id as the VMM sees it. A thread that is older than the VM belongs to an earlier process with that id.
+      // The name holds the VMM's id as the VMM sees it. A thread that is older than the VM belongs to an earlier
+      // process with that id.
       const vm = this.#threads.findNamespaced(undefined, vmPidOfKernelThread(comm))?.vm;
       if (vm === undefined || !this.#vms.isRunning(vm) || vm.startTime > startTime) continue;
       this.#threads.see(vm, { tid, startTime, comm, innerTid: tid, unlisted: true });

@@ -20,8 +20,8 @@ export class ThreadTable {
   }
 
   /**
-   * The thread with this id on the host, else the live thread with this id in its VM's own pid namespace; in process `pid` (an id of
-   * the host) or, if that is undefined, in any. Undefined if the threads of several VMs have the id.
+   * The thread with this id on the host, else the live thread with this id in its VM's own pid namespace; in process
+   * `pid` (an id of the host) or, if that is undefined, in any. Undefined if the threads of several VMs have the id.
    */
   findNamespaced(pid: number | undefined, tid: number): ThreadRecord | undefined {
     const onHost = this.#byTid.get(tid);

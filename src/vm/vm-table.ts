@@ -3,13 +3,16 @@ import { byStart, labelOf, type Mutable, type Vm } from './vm.js';
 export interface VmChanges {
   readonly started: readonly Vm[];
   readonly stopped: readonly Vm[];
-  /** Stopped VMs whose grace period is over, or whose label a new VM has taken: what was counted for them can be dropped. */
+  /**
+   * Stopped VMs whose grace period is over, or whose label a new VM has taken: what was counted for them can be
+   * dropped.
+   */
   readonly forgotten: readonly Vm[];
 }
 
 /**
- * The VMs that run, and those that stopped within the grace period (PURE: the inventory fills it in). Collects what changes until
- * `takeChanges` is called.
+ * The VMs that run, and those that stopped within the grace period (PURE: the inventory fills it in). Collects what
+ * changes until `takeChanges` is called.
  */
 export class VmTable {
   readonly #running = new Map<number, Mutable<Vm>>();
@@ -36,7 +39,10 @@ export class VmTable {
     return this.#all;
   }
 
-  /** Takes all VMs that were found at one time, so that VMs with the same name get their labels in the order of their start. */
+  /**
+   * Takes all VMs that were found at one time, so that VMs with the same name get their labels in the order of their
+   * start.
+   */
   start(vms: readonly Mutable<Vm>[]): void {
     const taken = new Set(this.running().map(({ label }) => label));
     for (const vm of [...vms].sort(byStart)) {
@@ -60,7 +66,9 @@ export class VmTable {
     this.#all = undefined;
   }
 
-  /** Sets a pod that was found after the start: the process of Kata is not in its pod's cgroup, its vCPU threads are. */
+  /**
+   * Sets a pod that was found after the start: the process of Kata is not in its pod's cgroup, its vCPU threads are.
+   */
   setPod(vm: Vm, podUid: string): void {
     const running = this.#running.get(vm.pid);
     if (running === vm) running.podUid = podUid;

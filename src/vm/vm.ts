@@ -1,10 +1,10 @@
 /**
  * What a VM and its threads are (PURE).
  *
- * A VM is one life of one VMM process: (pid, start time). Started again it is another VM.
- * Its label, the value of the `vm` metric label, is its name and never changes. While a VM of that name lives, the next one
- * is called `<name> (<pid>)`: two VMs stay two series. After the first has stopped the name is free again, so that a restarted VM
- * goes on with its label, also while the stopped one is still kept.
+ * A VM is one life of one VMM process: (pid, start time). Started again it is another VM. Its label, the value of the
+ * `vm` metric label, is its name and never changes. While a VM of that name lives, the next one is called `<name>
+ * (<pid>)`: two VMs stay two series. After the first has stopped the name is free again, so that a restarted VM goes on
+ * with its label, also while the stopped one is still kept.
  */
 import type { CgroupFacts } from './identify/cgroup.js';
 import type { VmmIdentity } from './identify/cmdline.js';

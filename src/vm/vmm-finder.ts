@@ -1,7 +1,7 @@
 /**
- * Finds out which processes are VMMs (HOST), with as few reads as possible. A process that is no VMM is checked when it is new, once more
- * soon after (between fork and exec it still is another program), then in turns, and by its `stat` line only: start time and name show
- * whether it is still the same program.
+ * Finds out which processes are VMMs (HOST), with as few reads as possible. A process that is no VMM is checked when it
+ * is new, once more soon after (between fork and exec it still is another program), then in turns, and by its `stat`
+ * line only: start time and name show whether it is still the same program.
  */
 import * as proc from './host/proc.js';
 import { parseCgroup } from './identify/cgroup.js';
@@ -62,7 +62,10 @@ export class VmmFinder {
     return stat !== undefined && stat.startTime === vm.startTime && !this.#hasEnded(vm.pid, stat);
   }
 
-  /** The VM of a process that had none so far. `ranVcpu`: a thread of it ran a vCPU, so it is a VM even if no rule knows it. */
+  /**
+   * The VM of a process that had none so far. `ranVcpu`: a thread of it ran a vCPU, so it is a VM even if no rule knows
+   * it.
+   */
   identify(pid: number, ranVcpu: boolean): NewVm | undefined {
     const stat = proc.readStat(this.#root, pid);
     if (stat === undefined) return undefined;

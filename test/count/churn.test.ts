@@ -1,4 +1,6 @@
-/** A day of VMs that come and go, in seconds: what the ledger remembers must depend on what lives, not on what has been. */
+/**
+ * A day of VMs that come and go, in seconds: what the ledger remembers must depend on what lives, not on what has been.
+ */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

@@ -1,4 +1,6 @@
-/** Nothing is counted twice: what several sources say of one VM, brought together. Expected figures are counted by hand. */
+/**
+ * Nothing is counted twice: what several sources say of one VM, brought together. Expected figures are counted by hand.
+ */
 
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';

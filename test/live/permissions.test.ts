@@ -135,7 +135,7 @@ test('logs of another user need CAP_DAC_READ_SEARCH and nothing more', LIVE, asy
   const option = `--qemu.log=${createForeignLog('foreign.log', 0o600)}`;
   const refused = await startAgent({ args: [option], prefix: asRoot() });
   assertDocumented('permission denied; read it as root, or give this user the right to read it', refused.log());
-  assertDocumented("following QEMU's traces (log)", refused.log());
+  assertDocumented("cannot follow QEMU's traces (log)", refused.log());
   await refused.stop();
   const allowed = await startAgent({ args: [option], prefix: asRoot('dac_read_search') });
   assert.doesNotMatch(allowed.log(), /permission denied/);

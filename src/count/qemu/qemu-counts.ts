@@ -11,7 +11,9 @@ export interface KernelCoverage {
 }
 
 export interface QemuCountsOptions {
-  /** While the kernel's trace covers all VMs, kvm_run_exit is only a cross-check: it counts as an event, not as an exit. */
+  /**
+   * While the kernel's trace covers all VMs, kvm_run_exit is only a cross-check: it counts as an event, not as an exit.
+   */
   readonly coverage?: KernelCoverage;
   /** Of several files together. */
   readonly source?: SourceCounts;
@@ -25,8 +27,8 @@ const MAX_REGIONS = 1024;
 const FIRST_NO_PORT = 0x10000;
 
 /**
- * What QEMU's trace said: of one file, or by the markers of one kernel trace. Kept by the id that each event carries (a thread, a
- * process or 0), because whose it is may be learned later.
+ * What QEMU's trace said: of one file, or by the markers of one kernel trace. Kept by the id that each event carries (a
+ * thread, a process or 0), because whose it is may be learned later.
  */
 export class QemuCounts implements QemuSink {
   readonly source: SourceCounts;

@@ -16,10 +16,10 @@ const MAX_ANNOUNCED = 16;
 /**
  * Kicks and interrupts of virtio devices as QEMU's callbacks see them, by the id that the events carry and by device.
  *
- * virtio_queue_notify says that there was a kick. It was an exit where virtio_pci_notify_write announced it, just before and by the same id,
- * or where a vCPU's thread ran it, which is not known here; else an ioeventfd brought it.
- * A QEMU with virtio_notify_irqfd_deferred_fn (8.3+) tells of each interrupt twice and then merges some: from the first of these
- * events on, only they count.
+ * virtio_queue_notify says that there was a kick. It was an exit where virtio_pci_notify_write announced it, just
+ * before and by the same id, or where a vCPU's thread ran it, which is not known here; else an ioeventfd brought it. A
+ * QEMU with virtio_notify_irqfd_deferred_fn (8.3+) tells of each interrupt twice and then merges some: from the first
+ * of these events on, only they count.
  */
 export class QemuSignals {
   /** id -> device -> counts by kind. */

@@ -1,7 +1,7 @@
 /**
- * KVM's own list of vCPU threads (HOST): `/sys/kernel/debug/kvm/<pid>-<fd>/vcpu<N>/pid` holds `187\n`, the host's id of the
- * thread that last ran the vCPU (virt/kvm/kvm_main.c; seen on Linux 6.1 and 6.12). Helps where threads have no names.
- * N is KVM's vcpu_id. 0 means that no thread has run it yet.
+ * KVM's own list of vCPU threads (HOST): `/sys/kernel/debug/kvm/<pid>-<fd>/vcpu<N>/pid` holds `187\n`, the host's id of
+ * the thread that last ran the vCPU (virt/kvm/kvm_main.c; seen on Linux 6.1 and 6.12). Helps where threads have no
+ * names. N is KVM's vcpu_id. 0 means that no thread has run it yet.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Which process has a file open (HOST): the links in /proc/PID/fd. They are for root and the process' own user to see; where they are denied
- * there is no answer.
+ * Which process has a file open (HOST): the links in /proc/PID/fd. They are for root and the process' own user to see;
+ * where they are denied there is no answer.
  */
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -9,8 +9,8 @@ import { basename, join } from 'node:path';
 const MAX_FDS = 4096;
 
 /**
- * Device and inode -> process, for those of `files` (path -> device and inode) that one of the processes has open. Links are compared by
- * their last part first: asking what they point to costs more, and may wait for a server.
+ * Device and inode -> process, for those of `files` (path -> device and inode) that one of the processes has open.
+ * Links are compared by their last part first: asking what they point to costs more, and may wait for a server.
  */
 export function findOpeners(
   procfs: string,

@@ -1,8 +1,8 @@
 /**
  * Saves what /proc says of some processes and their threads (HOST), in the form that the inventory reads as `procfs`.
  *
- * A thread is saved when it is first seen, and again for {@link NEW_MS}: threads get their names a moment after they start. What has
- * vanished stays as it was saved.
+ * A thread is saved when it is first seen, and again for {@link NEW_MS}: threads get their names a moment after they
+ * start. What has vanished stays as it was saved.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

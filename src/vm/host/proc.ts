@@ -1,14 +1,16 @@
 /**
  * Reads what /proc says about processes and threads (HOST), also in a saved copy of it.
  *
- * Every file is read whole and once. Processes vanish at any time, so "not there", "no longer there" and "not permitted" are
- * all `undefined`, never an error. Only what can't be read for want of file descriptors is one (AgentError): it must not pass for a process
- * that is gone. `/proc/PID/stat` (Documentation/filesystems/proc.rst, table 1-4) is one line:
+ * Every file is read whole and once. Processes vanish at any time, so "not there", "no longer there" and "not
+ * permitted" are all `undefined`, never an error. Only what can't be read for want of file descriptors is one
+ * (AgentError): it must not pass for a process that is gone. `/proc/PID/stat` (Documentation/filesystems/proc.rst,
+ * table 1-4) is one line:
  *
  *   7520 (CPU 0/KVM) S 7510 7504 3387 0 -1 138412352 … 257366 …
  *
- * The name may hold blanks and brackets: fields are counted from the LAST `)`. Used: state (3), parent (4),
- * flags (9), start time in clock ticks since boot (22). A saved copy has only `/proc/PID/task/TID` of a thread, a live /proc also answers `/proc/TID`.
+ * The name may hold blanks and brackets: fields are counted from the LAST `)`. Used: state (3), parent (4), flags (9),
+ * start time in clock ticks since boot (22). A saved copy has only `/proc/PID/task/TID` of a thread, a live /proc also
+ * answers `/proc/TID`.
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';

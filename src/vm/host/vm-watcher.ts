@@ -3,8 +3,8 @@
  *
  *   /sys/kernel/debug/kvm/187-11     process 187, its file 11: kvm_create_vm_debugfs, virt/kvm/kvm_main.c (Linux 4.8 to 6.18)
  *
- * So nobody has to look for new processes ten times a second. Where it can't be done - no debugfs, as in a container, no right, kvm not
- * loaded - it is tried again at each `renew`.
+ * So nobody has to look for new processes ten times a second. Where it can't be done - no debugfs, as in a container,
+ * no right, kvm not loaded - it is tried again at each `renew`.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 

@@ -7,12 +7,13 @@
  *   0::/qemu.slice/100.scope
  *
  * Pod: `pod<uid>` below `kubepods` (cgroupfs driver) or `…kubepods…-pod<uid with _>.slice` (systemd driver); a static
- * pod's uid is 32 hex digits. Container: `<64 hex digits>`, alone or as `cri-containerd-`, `crio-`, `docker-`, `libpod-…scope`;
- * a containerd set up for the wrong driver joins pod and container with colons. Kata: `kata_<id>`, `/kata_overhead/<id>` (no
- * pod: only its vCPU threads are in the pod's group). libvirt: systemd scope, or `/machine/qemu-3-vm-a.libvirt-qemu`; libvirt
- * shortens names here, so the command line goes first. Proxmox: `/qemu.slice/<id>.scope`.
- * Seen from a container, whose group is `/`, others' paths begin with `/..` and need not name `kubepods` (cgroup_namespaces(7)).
- * What is nested deepest wins (Kubernetes in Docker). Ignored: QoS class, `crio-conmon-…` (the container's monitor).
+ * pod's uid is 32 hex digits. Container: `<64 hex digits>`, alone or as `cri-containerd-`, `crio-`, `docker-`,
+ * `libpod-…scope`; a containerd set up for the wrong driver joins pod and container with colons. Kata: `kata_<id>`,
+ * `/kata_overhead/<id>` (no pod: only its vCPU threads are in the pod's group). libvirt: systemd scope, or
+ * `/machine/qemu-3-vm-a.libvirt-qemu`; libvirt shortens names here, so the command line goes first. Proxmox:
+ * `/qemu.slice/<id>.scope`. Seen from a container, whose group is `/`, others' paths begin with `/..` and need not name
+ * `kubepods` (cgroup_namespaces(7)). What is nested deepest wins (Kubernetes in Docker). Ignored: QoS class,
+ * `crio-conmon-…` (the container's monitor).
  */
 
 export interface CgroupFacts {

@@ -14,8 +14,8 @@
  * that people use. crosvm: `run --name`, else `--socket`. kvmtool: `run --name`. StratoVirt takes QEMU's options.
  *
  * Not a VM: a QEMU with `-machine none` (libvirt asking what it can do), the clean-up twin of QEMU's async-teardown and
- * crosvm's device processes (both share the VMM's command line), `jailer`, wrappers such as `sudo qemu-kvm …`.
- * Ignored: the name that OpenStack's users gave (not on the command line), QEMU configuration files.
+ * crosvm's device processes (both share the VMM's command line), `jailer`, wrappers such as `sudo qemu-kvm …`. Ignored:
+ * the name that OpenStack's users gave (not on the command line), QEMU configuration files.
  */
 
 export interface VmmIdentity {
@@ -62,7 +62,8 @@ export function identifyVmm(args: readonly string[], comm: string, inPod = false
 
 /** For a process that runs vCPUs although {@link identifyVmm} does not know it. */
 export function unknownVmm(comm: string, args: readonly string[] = []): VmmIdentity {
-  // Kata's Rust runtime has its VMM, Dragonball, inside the shim: `containerd-shim-kata-v2 -namespace k8s.io … -id 3908…`.
+  // Kata's Rust runtime has its VMM, Dragonball, inside the shim: `containerd-shim-kata-v2 -namespace k8s.io … -id
+  // 3908…`.
   const sandbox = /^containerd-shim-kata/.test(baseName(args[0] ?? '')) ? option(args, '-id') : '';
   if (sandbox !== '') return { vmm: 'dragonball', name: `sandbox-${sandbox}`, uuid: '', sandbox };
   return { vmm: comm === '' ? 'unknown' : comm, name: '', uuid: '' };
@@ -83,7 +84,9 @@ function qemu(args: readonly string[], inPod: boolean): VmmIdentity | undefined 
   };
 }
 
-/** KubeVirt calls its domains `<namespace>_<vmi>`; Kubernetes' own names can't hold `_`. Others may call a VM so too. */
+/**
+ * KubeVirt calls its domains `<namespace>_<vmi>`; Kubernetes' own names can't hold `_`. Others may call a VM so too.
+ */
 function kubevirt(args: readonly string[], name: string, inPod: boolean): { namespace?: string; vmi?: string } {
   const match = /^([a-z0-9-]+)_([a-z0-9.-]+)$/.exec(name);
   if (match?.[1] === undefined || match[2] === undefined) return {};

@@ -83,7 +83,7 @@ describe('a recording that grows in random slices counts the same as the whole',
       const name = kind === 'log' ? 'vm.log' : 'trace-vm';
       const followed = followTraces(t, kind === 'log' ? { log: '*.log' } : { simple: 'trace-*' });
       writeFileSync(join(followed.folder, name), '');
-      followed.traces.scan();
+      followed.traces.scan(performance.now());
       await grow(join(followed.folder, name), readFixture(path), randoms(index + 1));
       assert.ok((takeSnapshot(followed.ledger.totals()).sources[0]?.events ?? 0) > 0, 'nothing was read while it grew');
       const all = Object.values(events).reduce((sum, count) => sum + count, 0);

@@ -56,7 +56,7 @@ export function followTraces(t: TestContext, { log, simple, traceEvents, before 
       const endMs = performance.now() + 10_000;
       for (;;) {
         inventory.scan(performance.now());
-        traces.scan();
+        traces.scan(performance.now());
         ledger.resolveOwners();
         await sleep(100);
         const snapshot = takeSnapshot(ledger.totals());
