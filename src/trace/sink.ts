@@ -111,8 +111,7 @@ export interface TraceSink extends QemuSink {
   fastMmio(timeNs: number, cpu: number, tid: number, gpa: number): void;
 }
 
-/** kvm_mmio's words for the kinds of access, indexed by KVM_TRACE_MMIO_* (include/trace/events/kvm.h). */
-export const MMIO_ACCESS = ['unsatisfied-read', 'read', 'write'] as const;
+/** Kinds of access by kvm_mmio, numbered as KVM_TRACE_MMIO_* (include/trace/events/kvm.h). */
 export const MMIO_UNSATISFIED_READ = 0;
 export const MMIO_READ = 1;
 export const MMIO_WRITE = 2;

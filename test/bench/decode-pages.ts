@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { Names } from '../../src/trace/names.js';
+import { NoOpSink } from '../../src/trace/no-op-sink.js';
 import type { TraceSink, Vocabulary } from '../../src/trace/sink.js';
 import { readFixture } from '../support/fixtures.js';
 import { readFormats } from '../support/trace/recorded-formats.js';
@@ -23,48 +24,42 @@ const RECORDINGS = [
 ];
 
 /** Does nothing, but is not free: the calls are made, numbers are passed. */
-class NoSink implements TraceSink {
+class NoSink extends NoOpSink {
   last = 0;
-  qemuRunExit(_timeNs: number, _id: number, _cpuIndex: number, reason: number): void {
+  override qemuRunExit(_timeNs: number, _id: number, _cpuIndex: number, reason: number): void {
     this.last = reason;
   }
-  qemuEvent(_timeNs: number, _id: number, event: number): void {
+  override qemuEvent(_timeNs: number, _id: number, event: number): void {
     this.last = event;
   }
-  qemuSignal(): void {}
-  qemuDevice(): void {}
-  qemuRegion(): void {}
-  setIoeventfd(): void {}
-  gapAhead(_cpu: number): void {}
-  interrupt(_timeNs: number, _cpu: number, _tid: number): void {}
-  lost(cpu: number): void {
+  override lost(cpu: number): void {
     this.last = cpu;
   }
-  malformed(): void {
+  override malformed(): void {
     this.last = -1;
   }
-  thread(tid: number): void {
+  override thread(tid: number): void {
     this.last = tid;
   }
-  tracepoint(_timeNs: number, _cpu: number, _tid: number, name: number): void {
+  override tracepoint(_timeNs: number, _cpu: number, _tid: number, name: number): void {
     this.last = name;
   }
-  vmExit(_timeNs: number, _cpu: number, _tid: number, _vcpu: number, reason: number): void {
+  override vmExit(_timeNs: number, _cpu: number, _tid: number, _vcpu: number, reason: number): void {
     this.last = reason;
   }
-  vmEntry(_timeNs: number, cpu: number): void {
+  override vmEntry(_timeNs: number, cpu: number): void {
     this.last = cpu;
   }
-  userspaceExit(_timeNs: number, _cpu: number, _tid: number, reason: number): void {
+  override userspaceExit(_timeNs: number, _cpu: number, _tid: number, reason: number): void {
     this.last = reason;
   }
-  portIo(_timeNs: number, _cpu: number, _tid: number, _write: boolean, port: number): void {
+  override portIo(_timeNs: number, _cpu: number, _tid: number, _write: boolean, port: number): void {
     this.last = port;
   }
-  mmio(_timeNs: number, _cpu: number, _tid: number, access: number): void {
+  override mmio(_timeNs: number, _cpu: number, _tid: number, access: number): void {
     this.last = access;
   }
-  fastMmio(_timeNs: number, cpu: number): void {
+  override fastMmio(_timeNs: number, cpu: number): void {
     this.last = cpu;
   }
 }

@@ -137,7 +137,7 @@ export function readEventFormats(
   return { formats: { pageHeader, events, bigEndian }, problems };
 }
 
-export function findField(fields: readonly EventField[], name: string): EventField | undefined {
+function findField(fields: readonly EventField[], name: string): EventField | undefined {
   return fields.find((field) => field.name === name);
 }
 
