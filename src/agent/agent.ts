@@ -144,7 +144,7 @@ export class Agent {
     this.#ticker.wakeNow();
   }
 
-  /** Does what is too slow for a tick. The three steps are independent: one that fails must not stop the others. */
+  /** Does what is too slow for a tick. The three steps are independent, so a failure of one must not stop the next. */
   #scan(): void {
     this.#vmWatcher.renew();
     this.#readiness.attempt(() => this.#scanVms(performance.now()));

@@ -2,7 +2,7 @@
  * Feeds the ledger from tracefs:
  *
  *   instances/kvm-exit-exporter   the kernel's trace, in a tracing instance of our own
- *   the top-level buffer          QEMU's markers, if the user asks for them and the kernel cannot copy them to our instance
+ *   the top-level buffer          QEMU's markers, if the user asks for them and the kernel cannot copy them to it
  *
  * Either may not be available yet, or stop to be: the kvm module is loaded late, tracefs is unmounted, the events are
  * switched off, or another program reads the top-level buffer.

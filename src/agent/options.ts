@@ -4,9 +4,9 @@ import type { QemuFeedOptions } from './qemu-feed.js';
 import type { VmInfoOptions } from './vm-infos.js';
 
 export interface AgentOptions {
-  /** Where /proc is mounted. */
+  /** Mount point of /proc. */
   readonly procfs: string;
-  /** Where tracefs is mounted; undefined: it is searched for. */
+  /** Mount point of tracefs; if undefined, it is searched for. */
   readonly tracefs: string | undefined;
   /** Name of the tracing instance. */
   readonly instance: string;

@@ -125,7 +125,7 @@ export class Inventory {
   scan(nowMs: number): InventoryChanges {
     const pids = this.#vmmFinder.beginScan();
     this.#threadScanner.beginScan();
-    // If /proc cannot be read, processes cannot be told from processes that have ended.
+    // If /proc cannot be read, it is not known which processes still run.
     if (pids !== undefined) {
       const isDue = (pid: number) => this.#vms.runningAt(pid) !== undefined || !this.#vmmFinder.canSkip(pid);
       const found = pids.filter(isDue).flatMap((pid) => this.#check(pid, false, nowMs) ?? []);

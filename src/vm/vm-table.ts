@@ -48,7 +48,7 @@ export class VmTable {
     for (const vm of [...vms].sort(byStart)) {
       vm.label = labelOf(vm.name, vm.pid, taken);
       taken.add(vm.label);
-      // Two VMs with one label could not be told apart.
+      // A stopped VM makes room for a running one with its label: their series would be the same.
       this.#forget(this.#stopped.filter((old) => old.label === vm.label));
       this.#running.set(vm.pid, vm);
       this.#changes.started.push(vm);

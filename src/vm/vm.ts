@@ -1,53 +1,54 @@
 /**
- * What a VM and its threads are (PURE).
+ * A VM and its threads (PURE).
  *
- * A VM is one life of one VMM process: (pid, start time). Started again it is another VM. Its label, the value of the
- * `vm` metric label, is its name and never changes. While a VM of that name lives, the next one is called `<name>
- * (<pid>)`: two VMs stay two series. After the first has stopped the name is free again, so that a restarted VM goes on
- * with its label, also while the stopped one is still kept.
+ * A VM is one life of a VMM's process, identified by process id and start time; a VM that is restarted is another
+ * `Vm`. Its label, the value of the metric label `vm`, is its name and never changes. While a VM with that name runs,
+ * the next one is labelled `<name> (<pid>)`, so that two VMs stay two series. After the first has stopped its label is
+ * free again: a restarted VM continues the series of its earlier life.
  */
 import type { CgroupFacts } from './identify/cgroup.js';
 import type { VmmIdentity } from './identify/cmdline.js';
 
 export interface Vm {
-  /** What its owner calls it, else its uuid, else the process id. */
+  /** Name on the command line, else the uuid, else libvirt's name, else the process id. */
   readonly name: string;
   /** Value of the metric label `vm`. */
   readonly label: string;
   readonly pid: number;
-  /** Of the process, in clock ticks since boot; {@link NO_START} where only a recording tells of it. */
+  /** Start of the process, in clock ticks since boot; {@link NO_START} if only a trace names the process. */
   readonly startTime: number;
   readonly vmm: string;
-  // Each '' where there is none.
+  // The following are '' if they are not known.
   readonly uuid: string;
-  /** Proxmox' number. */
+  /** Number of the VM in Proxmox. */
   readonly vmId: string;
   readonly podUid: string;
   readonly containerId: string;
-  /** KubeVirt. */
+  /** Namespace of the VirtualMachineInstance in KubeVirt. */
   readonly namespace: string;
+  /** Name of the VirtualMachineInstance in KubeVirt. */
   readonly vmi: string;
-  /** Kata. */
+  /** Id of the sandbox in Kata. */
   readonly sandbox: string;
-  /** When it was seen to be gone, by the clock of `scan(nowMs)`; NaN while it runs. */
+  /** Time of the scan that found the VM stopped; NaN while it runs. */
   readonly stoppedMs: number;
 }
 
 export interface Thread {
   readonly tid: number;
-  /** In clock ticks since boot; {@link NO_START} where only a recording tells of it. */
+  /** Clock ticks since boot; {@link NO_START} if only a trace names the thread. */
   readonly startTime: number;
   readonly vm: Vm;
-  /** -1: not a vCPU, or not known (yet). */
+  /** -1 if the thread runs no vCPU, or if its vCPU is not known (yet). */
   readonly vcpu: number;
 }
 
-/** Start time of what no /proc tells of. */
+/** Start time of processes and threads that /proc does not know. */
 export const NO_START = -1;
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** `name` of a VM before it is labelled, see {@link labelOf}. */
+/** Creates a VM with its name as its label; {@link labelOf} chooses the final one. */
 export function newVm(pid: number, startTime: number, identity: VmmIdentity, cgroup: CgroupFacts): Mutable<Vm> {
   const name = identity.name || identity.uuid || cgroup.libvirtScope || String(pid);
   return {
@@ -72,7 +73,7 @@ export function byStart(a: Vm, b: Vm): number {
   return a.startTime - b.startTime || a.pid - b.pid;
 }
 
-/** The label for a new VM, given those of the VMs that live. */
+/** The label of a new VM, given the labels of the running VMs. */
 export function labelOf(name: string, pid: number, taken: ReadonlySet<string>): string {
   let label = name;
   while (taken.has(label)) label = `${label} (${pid})`;

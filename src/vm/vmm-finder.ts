@@ -16,7 +16,7 @@ export interface NewVm {
 }
 
 /** A process that is no VMM. */
-interface OtherProcess {
+interface NonVmm {
   readonly startTime: number;
   readonly comm: string;
   /** True once it was checked twice. */
@@ -28,7 +28,7 @@ const RECHECKS_PER_SCAN = 16;
 
 export class VmmFinder {
   readonly #root: string;
-  readonly #others = new Map<number, OtherProcess>();
+  readonly #nonVmms = new Map<number, NonVmm>();
   /** Kernel threads whose names hold the id of a VMM. */
   readonly #kernelThreads = new Map<number, proc.Stat>();
   #scans = 0;
@@ -47,13 +47,13 @@ export class VmmFinder {
   /** Begins a scan. Returns the ids of all processes; undefined if /proc cannot be read. */
   beginScan(): number[] | undefined {
     this.#scans++;
-    this.#turns = Math.max(1, Math.ceil(this.#others.size / RECHECKS_PER_SCAN));
+    this.#turns = Math.max(1, Math.ceil(this.#nonVmms.size / RECHECKS_PER_SCAN));
     return proc.processIds(this.#root);
   }
 
   /** True for a process that is known to be no VMM and need not be checked again in this scan. */
   canSkip(pid: number): boolean {
-    return this.#others.get(pid)?.settled === true && (pid + this.#scans) % this.#turns !== 0;
+    return this.#nonVmms.get(pid)?.settled === true && (pid + this.#scans) % this.#turns !== 0;
   }
 
   /** True if the VM's process is still the same. */
@@ -69,12 +69,12 @@ export class VmmFinder {
   identify(pid: number, ranVcpu: boolean): NewVm | undefined {
     const stat = proc.readStat(this.#root, pid);
     if (stat === undefined) return undefined;
-    const known = this.#others.get(pid);
+    const known = this.#nonVmms.get(pid);
     if (known !== undefined && known.startTime === stat.startTime && known.comm === stat.comm && !ranVcpu) {
       known.settled = true;
       return undefined;
     }
-    this.#others.delete(pid);
+    this.#nonVmms.delete(pid);
     this.#kernelThreads.delete(pid);
     if (stat.kernel) {
       if (vmPidOfKernelThread(stat.comm) > 0) this.#kernelThreads.set(pid, stat);
@@ -84,12 +84,12 @@ export class VmmFinder {
       const vm = vmOf(process, ranVcpu);
       if (vm !== undefined) return { vm, parent: ranVcpu ? 0 : stat.parent };
     }
-    this.#others.set(pid, { startTime: stat.startTime, comm: stat.comm, settled: false });
+    this.#nonVmms.set(pid, { startTime: stat.startTime, comm: stat.comm, settled: false });
     return undefined;
   }
 
   forgetVanished(pids: ReadonlySet<number>): void {
-    for (const pid of this.#others.keys()) if (!pids.has(pid)) this.#others.delete(pid);
+    for (const pid of this.#nonVmms.keys()) if (!pids.has(pid)) this.#nonVmms.delete(pid);
     for (const tid of this.#kernelThreads.keys()) if (!pids.has(tid)) this.#kernelThreads.delete(tid);
   }
 

@@ -1,16 +1,18 @@
 /**
- * Which process has a file open (HOST): the links in /proc/PID/fd. They are for root and the process' own user to see;
- * where they are denied there is no answer.
+ * Finds the process that has a file open (HOST): the links in /proc/PID/fd. Only root and the process's own user may
+ * read them.
  */
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { tryFileId, tryListFolder } from '../../system/files.js';
 
-/** A VMM has a few hundred; one that leaks them may have any number. */
+/** A VMM has a few hundred open files; one that leaks them may have any number. */
 const MAX_FDS = 4096;
 
 /**
- * Device and inode -> process, for those of `files` (path -> device and inode) that one of the processes has open.
- * Links are compared by their last part first: asking what they point to costs more, and may wait for a server.
+ * Returns file id (device and inode) -> process, for the files that one of the processes has open. Compares the last
+ * part of a link first: asking for the file behind a link costs more, and may wait for a file server.
+ * @param files path -> file id
  */
 export function findOpeners(
   procfs: string,
@@ -21,23 +23,14 @@ export function findOpeners(
   const names = new Set(Array.from(files.keys(), (path) => basename(path)));
   const openers = new Map<string, number>();
   for (const pid of pids) {
-    for (const fd of openFds(procfs, pid)) {
-      const id = names.has(targetName(fd)) ? fileId(fd) : undefined;
+    const folder = join(procfs, String(pid), 'fd');
+    for (const entry of tryListFolder(folder).slice(0, MAX_FDS)) {
+      const fd = join(folder, entry);
+      const id = names.has(targetName(fd)) ? tryFileId(fd) : undefined;
       if (id !== undefined && ids.has(id) && !openers.has(id)) openers.set(id, pid);
     }
   }
   return openers;
-}
-
-function openFds(procfs: string, pid: number): string[] {
-  const folder = join(procfs, String(pid), 'fd');
-  try {
-    return readdirSync(folder)
-      .slice(0, MAX_FDS)
-      .map((fd) => join(folder, fd));
-  } catch {
-    return [];
-  }
 }
 
 function targetName(fd: string): string {
@@ -45,14 +38,5 @@ function targetName(fd: string): string {
     return basename(readlinkSync(fd));
   } catch {
     return '';
-  }
-}
-
-function fileId(fd: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(fd);
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
   }
 }

@@ -1,10 +1,11 @@
 /**
- * VMs at the moment KVM makes them (HOST): each gets a folder in debugfs, and inotify tells of it.
+ * Reports VMs at the moment KVM creates them (HOST): each gets a folder in debugfs, which inotify reports.
  *
- *   /sys/kernel/debug/kvm/187-11     process 187, its file 11: kvm_create_vm_debugfs, virt/kvm/kvm_main.c (Linux 4.8 to 6.18)
+ *   /sys/kernel/debug/kvm/187-11     process 187, file descriptor 11 (kvm_create_vm_debugfs, virt/kvm/kvm_main.c,
+ *                                    Linux 4.8 to 6.18)
  *
- * So nobody has to look for new processes ten times a second. Where it can't be done - no debugfs, as in a container,
- * no right, kvm not loaded - it is tried again at each `renew`.
+ * This saves checking for new processes ten times a second. It is impossible without debugfs (as in a container),
+ * without the right to read it, or before the kvm module is loaded: each `renew` tries again.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 
@@ -12,21 +13,21 @@ export class VmWatcher {
   readonly #folder: string;
   readonly #onVm: (pid: number) => void;
   #watcher: FSWatcher | undefined;
-  /** Of the folder watched: kvm may be loaded anew. */
+  /** Inode of the watched folder: it changes when the kvm module is loaded again. */
   #inode = 0;
 
-  /** @param onVm called with the id of a process that makes a VM; also when the VM goes */
+  /** @param onVm called with the id of a process when KVM creates a VM for it, and when the VM is destroyed */
   constructor(folder: string, onVm: (pid: number) => void) {
     this.#folder = folder;
     this.#onVm = onVm;
   }
 
-  /** Whether new VMs are told. */
+  /** True if new VMs are reported. */
   get isWatching(): boolean {
     return this.#watcher !== undefined;
   }
 
-  /** Watches the folder that is there now. */
+  /** Watches the folder that exists now. */
   renew(): void {
     try {
       const inode = statSync(this.#folder).ino;
@@ -39,7 +40,7 @@ export class VmWatcher {
       this.#watcher.on('error', () => this.close());
       this.#inode = inode;
     } catch {
-      this.close(); // not there, not permitted, or too many watches: processes are looked for instead
+      this.close(); // The folder is missing or hidden from this user, or there are too many watches.
     }
   }
 

@@ -1,19 +1,24 @@
 /**
- * What /proc/PID/cgroup says about a process (PURE). One line per hierarchy, `0::PATH` alone with cgroup v2:
+ * Reads what /proc/PID/cgroup says about a process (PURE). It has one line per hierarchy; with cgroup v2 only
+ * `0::PATH`:
  *
  *   0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1b5c…_….slice/cri-containerd-9f2c….scope
  *   4:memory:/kubepods/burstable/pod1b5c2c4e-…/9f2c…
  *   0::/machine.slice/machine-qemu\x2d3\x2dvm\x2da.scope/libvirt/emulator
  *   0::/qemu.slice/100.scope
  *
- * Pod: `pod<uid>` below `kubepods` (cgroupfs driver) or `…kubepods…-pod<uid with _>.slice` (systemd driver); a static
- * pod's uid is 32 hex digits. Container: `<64 hex digits>`, alone or as `cri-containerd-`, `crio-`, `docker-`,
- * `libpod-…scope`; a containerd set up for the wrong driver joins pod and container with colons. Kata: `kata_<id>`,
- * `/kata_overhead/<id>` (no pod: only its vCPU threads are in the pod's group). libvirt: systemd scope, or
- * `/machine/qemu-3-vm-a.libvirt-qemu`; libvirt shortens names here, so the command line goes first. Proxmox:
- * `/qemu.slice/<id>.scope`. Seen from a container, whose group is `/`, others' paths begin with `/..` and need not name
- * `kubepods` (cgroup_namespaces(7)). What is nested deepest wins (Kubernetes in Docker). Ignored: QoS class,
- * `crio-conmon-…` (the container's monitor).
+ * - Kubernetes pod: `pod<uid>` below `kubepods` (cgroupfs driver), or `…kubepods…-pod<uid with _>.slice` (systemd
+ *   driver). The uid of a static pod is 32 hex digits.
+ * - Container: `<64 hex digits>`, alone or as `cri-containerd-`, `crio-`, `docker-`, `libpod-…scope`. A containerd set
+ *   up for the wrong driver joins pod and container with colons.
+ * - Kata: `kata_<id>`, or `/kata_overhead/<id>`, which names no pod: only the vCPU threads are in the pod's group.
+ * - libvirt: a systemd scope, or `/machine/qemu-3-vm-a.libvirt-qemu`. libvirt shortens names here, so the command line
+ *   is the better source.
+ * - Proxmox: `/qemu.slice/<id>.scope`.
+ *
+ * Seen from a container, whose own group is `/`, paths of other groups begin with `/..` and need not name `kubepods`
+ * (cgroup_namespaces(7)). The innermost pod or container wins (Kubernetes in Docker). The QoS class and
+ * `crio-conmon-…`, the container's monitor, are ignored.
  */
 
 export interface CgroupFacts {
@@ -21,9 +26,7 @@ export interface CgroupFacts {
   readonly containerId?: string;
   /** Name of the libvirt domain, possibly shortened. */
   readonly libvirtScope?: string;
-  /** libvirt's number of the running domain. */
-  readonly libvirtId?: number;
-  /** Proxmox' number of the VM. */
+  /** Number of the VM in Proxmox. */
   readonly vmId?: string;
 }
 
@@ -41,7 +44,7 @@ export function parseCgroup(text: string): CgroupFacts {
   const facts: Facts = {};
   for (const line of text.split('\n')) {
     const path = pathOf(line);
-    // Hierarchies of v1 may differ; each fact is taken from the first that has it.
+    // The hierarchies of cgroup v1 may differ: each fact is taken from the first one that has it.
     if (path.length > 1) Object.assign(facts, { ...factsOfPath(path), ...facts });
   }
   return facts;
@@ -71,7 +74,7 @@ function factsOfPath(path: string): Facts {
 
 function containerOf(segment: string, parent: string): string | undefined {
   if (segment === 'kata_overhead') return undefined;
-  // Below it stands the sandbox' id, or the whole path of the pod again.
+  // Below kata_overhead is the id of the sandbox, or the whole path of the pod again.
   if (parent === 'kata_overhead' && segment !== 'kubepods') return segment;
   return CONTAINER.exec(segment)?.[1] ?? KATA.exec(segment)?.[1];
 }
@@ -79,15 +82,14 @@ function containerOf(segment: string, parent: string): string | undefined {
 function addDomain(facts: Facts, segment: string, parent: string): void {
   const scope = LIBVIRT_SCOPE.exec(segment)?.[1] ?? LIBVIRT_PLAIN.exec(segment)?.[1];
   if (scope !== undefined) {
-    const domain = /^qemu-(?:(\d+)-)?(.+)$/.exec(unescapeUnit(scope));
-    facts.libvirtScope = domain?.[2] ?? scope;
-    if (domain?.[1] !== undefined) facts.libvirtId = Number(domain[1]);
+    const domain = /^qemu-(?:\d+-)?(.+)$/.exec(unescapeUnit(scope));
+    facts.libvirtScope = domain?.[1] ?? scope;
   }
   const proxmox = parent === 'qemu.slice' ? PROXMOX.exec(segment)?.[1] : undefined;
   if (proxmox !== undefined) facts.vmId = proxmox;
 }
 
-/** systemd writes bytes that a unit's name can't hold as `\x2d`; a run of them may be one character of UTF-8. */
+/** systemd writes bytes that a unit's name cannot hold as `\x2d`; several in a row may be one character of UTF-8. */
 function unescapeUnit(name: string): string {
   return name.replace(/(?:\\x[0-9a-f]{2})+/g, (run) => {
     const bytes = run.split('\\x').slice(1);

@@ -1,36 +1,38 @@
 /**
- * Which VM a process runs, from its command line (PURE). Samples, one argument per blank:
+ * Identifies the VM that a process runs from its command line (PURE). Samples, arguments separated by blanks:
  *
- *   /usr/libexec/qemu-kvm -name guest=default_testvm,debug-threads=on … -uuid 0e44… -smbios type=1,manufacturer=KubeVirt,…
+ *   /usr/libexec/qemu-kvm -name guest=default_testvm,debug-threads=on … -uuid 0e44… -smbios …,manufacturer=KubeVirt
  *   /usr/bin/kvm -id 102 -name web01,debug-threads=on … -smbios type=1,uuid=4644…           (Proxmox)
  *   /opt/kata/bin/qemu-system-x86_64 -name sandbox-3908… -uuid fa53… … -qmp unix:/run/vc/vm/3908…/qmp.sock
  *   /firecracker --id myvm --api-sock /run/firecracker.socket
  *   cloud-hypervisor --api-socket /run/vc/vm/3908…/clh-api.sock
  *   lkvm run --name myvm …
  *
- * QEMU's options: `-x` and `--x` are the same, the last one wins, a comma inside a value is doubled, the first word of
- * `-name` without a key is the guest's name (qemu-options.hx). Firecracker (src/firecracker/src/main.rs): `--id`, by
- * default `anonymous-instance`, which names nothing. cloud-hypervisor has no name option: its API socket is the handle
- * that people use. crosvm: `run --name`, else `--socket`. kvmtool: `run --name`. StratoVirt takes QEMU's options.
+ * - QEMU: `-x` and `--x` are the same option, the last one wins, a comma inside a value is doubled, the first word of
+ *   `-name` without a key is the guest's name (qemu-options.hx). StratoVirt takes QEMU's options.
+ * - Firecracker (src/firecracker/src/main.rs): `--id`, by default `anonymous-instance`, which names nothing.
+ * - cloud-hypervisor has no option for a name; people use its API socket as the handle.
+ * - crosvm: `run --name`, else `--socket`. kvmtool: `run --name`.
  *
- * Not a VM: a QEMU with `-machine none` (libvirt asking what it can do), the clean-up twin of QEMU's async-teardown and
+ * Not a VM: a QEMU with `-machine none` (libvirt asks what it can do), the clean-up twin of QEMU's async-teardown and
  * crosvm's device processes (both share the VMM's command line), `jailer`, wrappers such as `sudo qemu-kvm …`. Ignored:
- * the name that OpenStack's users gave (not on the command line), QEMU configuration files.
+ * names given by users of OpenStack (they are not on the command line), QEMU's configuration files.
  */
 
 export interface VmmIdentity {
-  /** `qemu`, `firecracker` …; the process's own name where it is none we know. */
+  /** `qemu`, `firecracker` …; the name of the process if no rule knows it. */
   readonly vmm: string;
-  /** '' where the command line names none. */
+  /** '' if the command line names none. */
   readonly name: string;
-  /** '' where the command line has none. */
+  /** '' if the command line has none. */
   readonly uuid: string;
-  /** Proxmox' number of the VM. */
+  /** Number of the VM in Proxmox. */
   readonly vmId?: string;
-  /** KubeVirt. */
+  /** Namespace of the VirtualMachineInstance in KubeVirt. */
   readonly namespace?: string;
+  /** Name of the VirtualMachineInstance in KubeVirt. */
   readonly vmi?: string;
-  /** Kata: the sandbox' id. */
+  /** Id of the sandbox in Kata. */
   readonly sandbox?: string;
 }
 
@@ -46,8 +48,9 @@ const VMMS: readonly { program: RegExp; comm?: RegExp; identify: Identify }[] = 
 ];
 
 /**
- * The VM of a process, undefined where it is no VMM. `inPod`: its cgroup is that of a Kubernetes pod.
- * `comm` (what `ps` calls it) counts where the command line was given another program name (`exec -a`).
+ * Returns the VM of a process; undefined if the process is no VMM.
+ * @param comm the name that `ps` shows; it counts if the command line has another program name (`exec -a`)
+ * @param inPod true if the process is in the cgroup of a Kubernetes pod
  */
 export function identifyVmm(args: readonly string[], comm: string, inPod = false): VmmIdentity | undefined {
   const first = args[0];
@@ -60,10 +63,9 @@ export function identifyVmm(args: readonly string[], comm: string, inPod = false
   return undefined;
 }
 
-/** For a process that runs vCPUs although {@link identifyVmm} does not know it. */
+/** Returns the VM of a process that runs vCPUs although {@link identifyVmm} does not know it. */
 export function unknownVmm(comm: string, args: readonly string[] = []): VmmIdentity {
-  // Kata's Rust runtime has its VMM, Dragonball, inside the shim: `containerd-shim-kata-v2 -namespace k8s.io … -id
-  // 3908…`.
+  // The shim of Kata's Rust runtime is the VMM, Dragonball: `containerd-shim-kata-v2 -namespace k8s.io … -id 3908…`.
   const sandbox = /^containerd-shim-kata/.test(baseName(args[0] ?? '')) ? option(args, '-id') : '';
   if (sandbox !== '') return { vmm: 'dragonball', name: `sandbox-${sandbox}`, uuid: '', sandbox };
   return { vmm: comm === '' ? 'unknown' : comm, name: '', uuid: '' };
@@ -85,7 +87,7 @@ function qemu(args: readonly string[], inPod: boolean): VmmIdentity | undefined 
 }
 
 /**
- * KubeVirt calls its domains `<namespace>_<vmi>`; Kubernetes' own names can't hold `_`. Others may call a VM so too.
+ * KubeVirt names its domains `<namespace>_<vmi>`; names in Kubernetes have no `_`. Other VMs may have such a name too.
  */
 function kubevirt(args: readonly string[], name: string, inPod: boolean): { namespace?: string; vmi?: string } {
   const match = /^([a-z0-9-]+)_([a-z0-9.-]+)$/.exec(name);
@@ -94,7 +96,9 @@ function kubevirt(args: readonly string[], name: string, inPod: boolean): { name
   return evident ? { namespace: match[1], vmi: match[2] } : {};
 }
 
-/** Kata calls its VMs `sandbox-<id>`, mostly with 64 hex digits; other ids count where Kata's paths are there too. */
+/**
+ * Kata names its VMs `sandbox-<id>`, mostly with 64 hex digits; another id counts if the arguments hold a path of Kata.
+ */
 function kata(args: readonly string[], name: string): { sandbox?: string } {
   const sandbox = /^sandbox-(.+)$/.exec(name)?.[1];
   if (sandbox === undefined) return {};
@@ -130,7 +134,7 @@ function named(vmm: string, identity: VmmIdentity | undefined): VmmIdentity | un
   return identity === undefined ? undefined : { ...identity, vmm };
 }
 
-/** Value of the last of these options, written `-x value` or `-x=value`; '' where there is none. */
+/** Value of the last of these options, written `-x value` or `-x=value`; '' if there is none. */
 function option(args: readonly string[], ...names: readonly string[]): string {
   let value = '';
   for (const [index, arg] of args.entries()) {
@@ -141,7 +145,7 @@ function option(args: readonly string[], ...names: readonly string[]): string {
   return value;
 }
 
-/** `a,key=b,,c` -> implied: `a`, key: `b,c`. */
+/** Splits a value of QEMU: `a,key=b,,c` is `a` under the key `implied`, and `b,c` under `key`. */
 function qemuOptions(text: string, implied: string): Map<string, string> {
   const options = new Map<string, string>();
   for (const [index, part] of text.replaceAll(',,', '\0').split(',').entries()) {
@@ -162,7 +166,7 @@ function uuidOf(text: string): string {
   return /^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$/i.test(text) ? text.toLowerCase() : '';
 }
 
-/** `/run/vms/web1.sock` -> `web1`; a name that every VM may have gives its folder's: `/run/vms/web1/api.sock`. */
+/** Returns `web1` for `/run/vms/web1.sock`, and for `/run/vms/web1/api.sock`, whose file name every VM may have. */
 function nameOfSocket(option: string): string {
   const path = /^(?:path=)?([^,]*)/.exec(option)?.[1] ?? '';
   if (/^fd=/.test(path)) return '';

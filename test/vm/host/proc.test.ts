@@ -8,10 +8,10 @@ import {
   processIds,
   readProcess,
   readStat,
+  readThreadCgroup,
   readThreadStat,
   tgidOf,
   threadIds,
-  threadsOf,
 } from '../../../src/vm/host/proc.js';
 import { ProcTree } from '../../support/agent/proc-tree.js';
 import { fixture } from '../../support/fixtures.js';
@@ -32,7 +32,7 @@ for (const comm of NAMES) {
 const BROKEN = ['', '10', '10 (a', '10 a) S', '10 (a) S 1 2', ')(', `10 (a) S ${'0 '.repeat(18)}x 0`];
 
 for (const text of BROKEN) {
-  test(`parseStat takes ${JSON.stringify(text.slice(0, 12))} for nothing`, () => {
+  test(`parseStat rejects ${JSON.stringify(text.slice(0, 12))}`, () => {
     assert.equal(parseStat(text), undefined);
   });
 }
@@ -46,17 +46,16 @@ test('readProcess reads a recorded VMM', () => {
   assert.equal(process.args.length, 32);
   assert.match(process.args.at(-1) ?? '', /\/c1-top-notgid-all\/vm-a\.log$/);
   assert.match(process.cgroup, /^9:name=systemd:\/\n[\s\S]*\n0::\/\n$/);
-  assert.deepEqual(process.nsPids, [7514]);
 });
 
-test('readProcess tells the threads of the kernel', () => {
+test('readProcess marks kernel threads', () => {
   const process = readProcess(C1, 7524);
   assert.equal(process?.kernel, true);
   assert.equal(process?.comm, 'kvm-pit/7514');
   assert.deepEqual(process?.args, []);
 });
 
-test('readProcess keeps empty arguments and those without an end', (t) => {
+test('readProcess keeps empty arguments, and arguments without a NUL at the end', (t) => {
   const tree = new ProcTree(t);
   tree.put({ pid: 10, args: ['a', '', 'b', ''] });
   assert.deepEqual(readProcess(tree.root, 10)?.args, ['a', '', 'b', '']);
@@ -64,40 +63,39 @@ test('readProcess keeps empty arguments and those without an end', (t) => {
   assert.deepEqual(readProcess(tree.root, 10)?.args, ['nginx: worker process']);
 });
 
-test('readProcess lists the ids in all namespaces', (t) => {
+test('innermostTid returns the id in the innermost pid namespace', (t) => {
   const tree = new ProcTree(t);
   tree.put({ pid: 43110, ids: [43110, 99, 72], threads: [{ tid: 43120, ids: [43120, 105, 80] }] });
-  assert.deepEqual(readProcess(tree.root, 43110)?.nsPids, [43110, 99, 72]);
+  assert.equal(innermostTid(tree.root, 43110, 43110), 72);
   assert.equal(innermostTid(tree.root, 43110, 43120), 80);
   assert.equal(innermostTid(tree.root, 43110, 5), 5);
 });
 
-test('readProcess does not mix two processes of one id', (t) => {
+test('readProcess does not mix two processes with the same id', (t) => {
   const tree = new ProcTree(t);
   tree.put({ pid: 10, comm: 'old', startTime: 1, args: ['old'] });
   const before = readStat(tree.root, 10);
   tree.put({ pid: 10, comm: 'new', startTime: 2, args: ['new'] });
   assert.equal(readProcess(tree.root, 10, before), undefined);
   tree.put({ pid: 10, comm: 'exec', startTime: 1, args: ['exec'] });
-  assert.equal(readProcess(tree.root, 10, before), undefined, 'became another program');
+  assert.equal(readProcess(tree.root, 10, before), undefined, 'the process became another program');
   tree.remove(10);
-  assert.equal(readProcess(tree.root, 10, before), undefined, 'vanished');
+  assert.equal(readProcess(tree.root, 10, before), undefined, 'the process vanished');
 });
 
-test('what is not there is undefined', (t) => {
+test('processes and threads that do not exist are undefined', (t) => {
   const tree = new ProcTree(t);
   tree.put({ pid: 10, threads: [{ tid: 11 }] });
   assert.equal(readProcess(tree.root, 9), undefined);
   assert.equal(readStat(tree.root, 9), undefined);
-  assert.equal(threadsOf(tree.root, 9), undefined);
   assert.equal(threadIds(tree.root, 9), undefined);
   assert.equal(readThreadStat(tree.root, 10, 12), undefined);
   assert.equal(tgidOf(tree.root, 11), undefined);
   assert.equal(processIds(join(tree.root, 'nowhere')), undefined);
 });
 
-test('threadsOf lists the recorded threads', () => {
-  const names = new Map(threadsOf(SVM, 178)?.map(({ tid, comm }) => [tid, comm]));
+test('readThreadStat reads the recorded threads', () => {
+  const names = new Map(threadIds(SVM, 178)?.map((tid) => [tid, readThreadStat(SVM, 178, tid)?.comm]));
   assert.deepEqual(
     new Map([...names].sort(([a], [b]) => a - b)),
     new Map([
@@ -111,15 +109,12 @@ test('threadsOf lists the recorded threads', () => {
   );
 });
 
-test("threadsOf reads each thread's own cgroup and leaves out those that have just ended", (t) => {
+test("readThreadCgroup reads each thread's own cgroup", (t) => {
   const tree = new ProcTree(t);
   tree.put({ pid: 10, cgroup: '0::/kata_overhead/b1\n', threads: [{ tid: 11, cgroup: '0::/pod\n' }, { tid: 12 }] });
-  rmSync(join(tree.root, '10/task/12/stat'));
-  const threads = threadsOf(tree.root, 10)?.map(({ tid, cgroup }) => [tid, cgroup]);
-  assert.deepEqual(threads?.sort(), [
-    [10, '0::/kata_overhead/b1\n'],
-    [11, '0::/pod\n'],
-  ]);
+  rmSync(join(tree.root, '10/task/12'), { recursive: true });
+  const cgroups = [10, 11, 12].map((tid) => readThreadCgroup(tree.root, 10, tid));
+  assert.deepEqual(cgroups, ['0::/kata_overhead/b1\n', '0::/pod\n', '']);
 });
 
 test('tgidOf answers for main threads of a saved copy', () => {
@@ -131,7 +126,7 @@ test('the live /proc knows this process', () => {
   const self = readProcess('/proc', process.pid);
   assert.equal(self?.args[0], process.argv0);
   assert.equal(self?.parent, process.ppid);
-  assert.equal(self?.nsPids[0], process.pid);
+  assert.equal(self?.pid, process.pid);
   assert.ok(processIds('/proc')?.includes(process.pid));
   const other = threadIds('/proc', process.pid)?.find((tid) => tid !== process.pid);
   assert.ok(other !== undefined, 'Node has threads');

@@ -89,19 +89,19 @@ const CASES: readonly [name: string, text: string, facts: CgroupFacts][] = [
   [
     'libvirt with systemd',
     '0::/machine.slice/machine-qemu\\x2d3\\x2dvm\\x2da.scope/libvirt/emulator\n',
-    { libvirtScope: 'vm-a', libvirtId: 3 },
+    { libvirtScope: 'vm-a' },
   ],
   [
     'OpenStack', // kernel log of a nova host
     '5:cpu,cpuacct:/machine.slice/machine-qemu\\x2d1\\x2dinstance\\x2d0000001d.scope/emulator\n',
-    { libvirtScope: 'instance-0000001d', libvirtId: 1 },
+    { libvirtScope: 'instance-0000001d' },
   ],
   [
     'libvirt keeps dots, and escapes bytes of UTF-8',
     '0::/machine.slice/machine-qemu\\x2d2\\x2dubuntu20.04\\x2d\\xc3\\xbc.scope\n',
-    { libvirtScope: 'ubuntu20.04-ü', libvirtId: 2 },
+    { libvirtScope: 'ubuntu20.04-ü' },
   ],
-  ['libvirt without systemd', '0::/machine/qemu-7-web.libvirt-qemu/vcpu0\n', { libvirtScope: 'web', libvirtId: 7 }],
+  ['libvirt without systemd', '0::/machine/qemu-7-web.libvirt-qemu/vcpu0\n', { libvirtScope: 'web' }],
   ['Proxmox', '0::/qemu.slice/100.scope\n', { vmId: '100' }],
   ['a user at the terminal', '0::/user.slice/user-1000.slice/session-1.scope\n', {}],
   ['podlike names outside of Kubernetes', `0::/system.slice/pod${UID}\n`, {}],
