@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { withGeneratedBlock } from '../../docs/tools/generated-block.js';
 import { generatedDocs } from '../../docs/tools/generated-docs.js';
@@ -76,3 +76,48 @@ test('a logarithmic axis refuses values that are not above 0', () => {
   const axis = { label: '', log: true };
   assert.throws(() => plot('', '', [{ title: '', x: axis, y: axis, lines: [line] }]), /above 0/);
 });
+
+const SOURCES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.ts'),
+);
+
+test('docs/architecture.md has a line for every folder of src', () => {
+  const page = read('docs/architecture.md');
+  const folders = new Set(SOURCES.filter((file) => file.includes('/')).map((file) => dirname(join('src', file))));
+  assert.deepEqual(
+    [...folders].filter((folder) => !page.includes(`\n| \`${folder}\` | `)),
+    [],
+  );
+});
+
+for (const path of ['docs/architecture.md', 'CONTRIBUTING.md']) {
+  const page = read(path);
+
+  test(`files and folders that ${path} names exist`, () => {
+    const named = [...page.matchAll(/\b(?:src|test|grafana|docs|deploy)\/[\w./-]*\w/g)].map(([name]) => name);
+    assert.ok(named.length > 10);
+    assert.deepEqual(
+      named.filter((name) => !existsSync(join(ROOT, name))),
+      [],
+    );
+  });
+
+  test(`functions that ${path} names exist`, () => {
+    const code = SOURCES.map((file) => read(join('src', file)));
+    const methods = [...page.matchAll(/`([A-Z]\w+)\.(\w+)\(\)`/g)].filter(
+      ([, type, method]) =>
+        !code.some(
+          (text) =>
+            new RegExp(`^export (?:class|interface) ${type}\\b`, 'm').test(text) &&
+            new RegExp(`^ {2}(?:async )?\\*?${method}\\(`, 'm').test(text),
+        ),
+    );
+    const functions = [...page.matchAll(/`([a-z]\w+)\(\)`/g)].filter(
+      ([, name]) => !code.some((text) => new RegExp(`\\bfunction\\*? ${name}\\(`).test(text)),
+    );
+    assert.deepEqual(
+      [...methods, ...functions].map(([name]) => name),
+      [],
+    );
+  });
+}
