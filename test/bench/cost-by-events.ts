@@ -1,23 +1,29 @@
 /**
- * What the agent costs at each rate of events: `node build/test/bench/cost-curve.js [rounds] [FILE.json]` as root, on a host
- * without other VMs.
+ * The agent's CPU time by the rate of events: `node build/test/bench/cost-by-events.js [rounds] [FILE.json]` as root,
+ * on a host without other VMs.
  *
- * One agent, warmed up by guests at full speed; then half a minute each of no guest, of guests that sleep between bursts of exits, more and more of
- * them, and of guests without a pause. CPU is that of the whole process, kernel side included, with everything on and a scrape every 15 s. The
- * rate is that of all events that it got. Medians of the rounds (of lost: the worst).
+ * One agent is warmed up by guests at full speed. Then it is measured for half a minute each with no guest, with guests
+ * that halt between bursts of exits, at increasing rates, and with guests that never halt. All collectors are on, and
+ * it is scraped every 15 s. CPU time is that of the whole process, including its time in the kernel. The results are
+ * medians of the rounds, but for lost events the maximum.
  */
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endAll } from '../support/end-later.js';
 import { startGuest } from '../support/guest/start-guest.js';
+import { median } from '../support/median.js';
 import { needs } from '../support/requirements.js';
-import { startWarm, type Warm } from './tools/agent-tool.js';
-import { type Cost, SETTLE_MS } from './tools/measure.js';
+import { startWarmAgent } from './tools/agent-tool.js';
+import { type Cost, describeMachine, SETTLE_MS } from './tools/measure.js';
 
 const TICK_MS = 10;
-/** Exits a second that are asked for: of one guest, unless two are said; undefined: without a pause. */
-const STEPS: readonly { readonly guests: number; readonly exitsPerSecond?: number }[] = [
+interface Load {
+  readonly guests: number;
+  /** Port writes per second of each guest; undefined: as many as it can. */
+  readonly exitsPerSecond?: number;
+}
+
+const LOADS: readonly Load[] = [
   { guests: 0 },
   ...[500, 1000, 2000, 5000, 10_000, 20_000].map((exitsPerSecond) => ({ guests: 1, exitsPerSecond })),
   { guests: 2, exitsPerSecond: 20_000 },
@@ -28,20 +34,20 @@ const STEPS: readonly { readonly guests: number; readonly exitsPerSecond?: numbe
 interface Point {
   readonly guests: number;
   readonly eventsPerSecond: number;
-  /** CPU seconds a second. */
+  /** CPU seconds per second. */
   readonly cpuShare: number;
-  /** Null where there are no events. */
+  /** Null if there are no events. */
   readonly nsPerEvent: number | null;
   readonly lost: number;
 }
 
-type Step = (typeof STEPS)[number];
-const FULL_SPEED: Step = { guests: 2 };
+const FULL_SPEED: Load = { guests: 2 };
 
-async function underLoad<T>({ guests: count, exitsPerSecond }: Step, look: () => Promise<T>): Promise<T> {
+/** Calls `measure` while guests run. */
+async function underLoad<T>({ guests: count, exitsPerSecond }: Load, measure: () => Promise<T>): Promise<T> {
   const guests = Array.from({ length: count }, (_, index) =>
     startGuest({
-      name: `curve-${index}`,
+      name: `bench-${index}`,
       steps: [
         exitsPerSecond === undefined
           ? { forever: { out: 0x80 } }
@@ -51,34 +57,35 @@ async function underLoad<T>({ guests: count, exitsPerSecond }: Step, look: () =>
   );
   try {
     await sleep(SETTLE_MS);
-    return await look();
+    return await measure();
   } finally {
     for (const guest of guests) await guest.kill();
   }
 }
 
 function pointOf(guests: number, runs: readonly Cost[]): Point {
-  const median = (of: (run: Cost) => number) => runs.map(of).sort((a, b) => a - b)[runs.length >> 1] ?? Number.NaN;
-  const nsPerEvent = median((run) => run.nsPerEvent);
+  const medianOf = (read: (run: Cost) => number) => median(runs.map(read));
+  const nsPerEvent = medianOf((run) => run.nsPerEvent);
   return {
     guests,
-    eventsPerSecond: Math.round(median((run) => run.eventsPerSecond)),
-    cpuShare: Number(median(({ cpuShare }) => cpuShare).toFixed(5)),
+    eventsPerSecond: Math.round(medianOf((run) => run.eventsPerSecond)),
+    cpuShare: Number(medianOf(({ cpuShare }) => cpuShare).toFixed(5)),
     nsPerEvent: Number.isFinite(nsPerEvent) ? Number(nsPerEvent.toFixed(1)) : null,
     lost: Math.max(...runs.map(({ lost }) => lost)),
   };
 }
 
-async function curve(rounds: number): Promise<Point[]> {
-  const agent: Warm = await underLoad(FULL_SPEED, () => startWarm([]));
-  const runs = STEPS.map((): Cost[] => []);
+async function measureAll(rounds: number): Promise<Point[]> {
+  const agent = await underLoad(FULL_SPEED, () => startWarmAgent([]));
+  const runs = LOADS.map((): Cost[] => []);
   for (let round = 0; round < rounds; round++)
-    for (const [index, step] of STEPS.entries()) runs[index]?.push(await underLoad(step, agent.cost));
-  return STEPS.map(({ guests }, index) => pointOf(guests, runs[index] ?? []));
+    for (const [index, load] of LOADS.entries()) runs[index]?.push(await underLoad(load, agent.measureCost));
+  return LOADS.map(({ guests }, index) => pointOf(guests, runs[index] ?? []));
 }
 
 function print(points: readonly Point[]): void {
-  console.log('| guests | events/s | CPU % | ns/event | lost |\n|--:|--:|--:|--:|--:|');
+  console.log("The agent's CPU time by the rate of events\n");
+  console.log('| guests | events/s | CPU % of one core | CPU ns per event | events lost |\n|--:|--:|--:|--:|--:|');
   for (const { guests, eventsPerSecond, cpuShare, nsPerEvent, lost } of points)
     console.log(`| ${[guests, eventsPerSecond, (cpuShare * 100).toFixed(2), nsPerEvent ?? '-', lost].join(' | ')} |`);
 }
@@ -88,10 +95,9 @@ const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu');
 if (skip !== false) console.log(skip);
 else
   try {
-    const points = await curve(Number(rounds));
+    const points = await measureAll(Number(rounds));
     print(points);
-    const machine = { cpus: availableParallelism(), kernel: release(), node: process.version };
-    const report = { machine, rounds: Number(rounds), points };
+    const report = { machine: describeMachine(), rounds: Number(rounds), points };
     if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
   } finally {
     await endAll();

@@ -1,12 +1,13 @@
 /**
- * A host of many VMs: `node build/test/bench/scale.js [FILE.json]`. Each size has a process of its own.
+ * Cost of many VMs on a host: `node build/test/bench/cost-by-series.js [FILE.json]`. Needs no guests and no rights.
  *
- * Ring-buffer pages of 1,000 VMs x 8 vCPUs x 20 reasons (and of fewer VMs), made byte by byte, go the whole way: decoded, counted, limited
- * as by default, written as text; then fewer VMs whose exits have durations, too. Of the series those of kvm_exits_total are named; the rest comes on top of them.
+ * Synthetic ring-buffer pages of up to 1,000 VMs x 8 vCPUs x 20 exit reasons are decoded, counted, limited as by
+ * default and written as text; then those of fewer VMs, whose exits also have durations. Each size is measured in a
+ * process of its own.
  *
- *   drained   CPU per event, all threads in turn: the worst for any cache
- *   scrape    from the snapshot to the last byte, the median of some
- *   resident  the whole process afterwards, and the most it ever was
+ *   CPU per event       decoding and counting; the threads take turns, which is the worst case for caches
+ *   time of a scrape    from the snapshot to the last byte; the median of five
+ *   resident memory     of the whole process, at the end and at its peak
  */
 
 import { execFileSync } from 'node:child_process';
@@ -22,6 +23,7 @@ import type { VmInfo } from '../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { ExpositionWriter } from '../../src/web/metrics/exposition-writer.js';
 import { vmInfo } from '../support/agent/vm-info.js';
+import { median } from '../support/median.js';
 import { formatText, headerPageText, PageBuilder, payload } from '../support/trace/page-builder.js';
 
 const SIZES: readonly Size[] = [
@@ -32,13 +34,15 @@ const VCPUS = 8;
 const REASONS = 20;
 const PASSES = 3;
 const SCRAPES = 5;
-/** Room for the data of a page, and what one record takes of it at most. */
-const [PAGE_DATA, RECORD] = [4080, 32];
+/** Bytes for records in a page. */
+const PAGE_DATA_BYTES = 4080;
+/** Upper limit of the size of a record. */
+const RECORD_BYTES = 32;
 
 const EXIT = 1;
 const USERSPACE_EXIT = 2;
 const ENTRY = 3;
-/** A dozen exits that KVM handles, and eight that reach userspace. */
+/** Reasons that KVM handles. The remaining ones reach userspace. */
 const KVM_REASONS = 12;
 
 const names = Array.from({ length: KVM_REASONS }, (_, reason) => `{ ${reason}, "EXIT_REASON_${reason}" }`).join(', ');
@@ -63,42 +67,41 @@ const FORMATS = [
 
 interface Size {
   readonly vms: number;
-  /** With entries: all exits have their durations, which makes three times as many series. */
+  /** The pages contain entries, so that each exit has a duration. That makes three times as many series. */
   readonly durations: boolean;
 }
 
-interface Figures extends Size {
+interface Measurement extends Size {
   readonly series: number;
   readonly exitSeries: number;
   readonly nsPerEvent: number;
   readonly events: number;
-  readonly eventsLost: number;
   readonly textMs: number;
   readonly openMetricsMs: number;
   readonly textBytes: number;
   readonly residentBytes: number;
-  readonly mostResidentBytes: number;
+  readonly maxResidentBytes: number;
 }
 
-/** Every thread exits once for each reason, all threads in turn. */
+/** Pages in which every thread exits once for each reason. The threads take turns. */
 function* pagesOf({ vms, durations }: Size, pass: number): Generator<Uint8Array, void, undefined> {
   let timeNs = 1_000_000_000n + BigInt(pass) * 60_000_000_000n;
   let page = new PageBuilder(timeNs);
   let used = 0;
   for (let reason = 0; reason < REASONS; reason++)
     for (let tid = FIRST_TID; tid < FIRST_TID + vms * VCPUS; tid++) {
-      if (used + 2 * RECORD + 8 > PAGE_DATA) {
+      if (used + 2 * (RECORD_BYTES + 4) > PAGE_DATA_BYTES) {
         yield page.build();
         page = new PageBuilder(timeNs);
         used = 0;
       }
       timeNs += 500n;
       page.event(500, reason < KVM_REASONS ? exit(tid, reason) : userspaceExit(tid, reason - KVM_REASONS));
-      used += RECORD + 4;
+      used += RECORD_BYTES + 4;
       if (!durations) continue;
       page.event(500, payload(ENTRY, tid, [[8, 4, (tid - FIRST_TID) % VCPUS]]));
       timeNs += 500n;
-      used += RECORD + 4;
+      used += RECORD_BYTES + 4;
     }
   yield page.build();
 }
@@ -120,7 +123,7 @@ function userspaceExit(tid: number, reason: number): Uint8Array {
   ]);
 }
 
-async function measure(size: Size): Promise<Figures> {
+async function measure(size: Size): Promise<Measurement> {
   const { vms } = size;
   const infos = vmInfos(vms);
   const ledger = newLedger(infos);
@@ -144,23 +147,22 @@ async function measure(size: Size): Promise<Figures> {
   const writer = new ExpositionWriter(new PrometheusView({ takeSnapshot: limitedSnapshot, version: 'bench' }));
   const text = await scrape(writer, PROMETHEUS_TEXT);
   const openMetrics = await scrape(writer, OPENMETRICS);
-  const { series, exits, sources } = limitedSnapshot();
+  const { series, exits } = limitedSnapshot();
   const expected = vms * VCPUS * REASONS;
-  if (exits.length !== expected) throw new Error(`${exits.length} series of exits, ${expected} were made`);
+  if (exits.length !== expected) throw new Error(`expected ${expected} series of kvm_exits_total, got ${exits.length}`);
   const events = [...exits].reduce((sum, { count }) => sum + count, 0);
-  if (events !== expected * PASSES) throw new Error(`${events} exits counted, ${expected * PASSES} were made`);
+  if (events !== expected * PASSES) throw new Error(`expected ${expected * PASSES} exits, counted ${events}`);
   return {
     ...size,
     series: series?.count ?? 0,
     exitSeries: exits.length,
     nsPerEvent: (cpuUs * 1000) / events,
     events,
-    eventsLost: sources.length === 1 ? expected * PASSES - events : Number.NaN,
     textMs: text.ms,
     openMetricsMs: openMetrics.ms,
     textBytes: text.bytes,
     residentBytes: process.memoryUsage().rss,
-    mostResidentBytes: process.resourceUsage().maxRSS * 1024,
+    maxResidentBytes: process.resourceUsage().maxRSS * 1024,
   };
 }
 
@@ -195,26 +197,32 @@ async function scrape(writer: ExpositionWriter, format: TextFormat): Promise<{ m
     bytes = exposition.plain.reduce((sum, { length }) => sum + length, 0);
     exposition.done();
   }
-  return { ms: times.sort((a, b) => a - b)[SCRAPES >> 1] ?? Number.NaN, bytes };
+  return { ms: median(times), bytes };
 }
 
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
+
 function measureAll(file: string | undefined): void {
-  const sizes = SIZES.map((size): Figures => {
-    const figures: Figures = JSON.parse(
+  console.log('Cost of many VMs on a host: 8 vCPUs per VM, 20 exit reasons per vCPU');
+  const sizes = SIZES.map((size): Measurement => {
+    const measurement: Measurement = JSON.parse(
       execFileSync(process.execPath, [import.meta.filename, JSON.stringify(size)], { encoding: 'utf8' }),
     );
-    const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
-    console.log(
-      [
-        `${figures.vms} VMs${figures.durations ? ' with durations' : ''}: ${figures.exitSeries} series of exits, ${figures.series} in all`,
-        `${figures.nsPerEvent.toFixed(0)} ns/event, ${figures.eventsLost} lost`,
-        `scrape ${figures.textMs.toFixed(0)} ms, OpenMetrics ${figures.openMetricsMs.toFixed(0)} ms, ${mb(figures.textBytes)}`,
-        `resident ${mb(figures.residentBytes)}, at most ${mb(figures.mostResidentBytes)}`,
-      ].join('; '),
-    );
-    return figures;
+    console.log(`  ${describe(measurement)}`);
+    return measurement;
   });
   if (file !== undefined) writeFileSync(file, `${JSON.stringify({ node: process.version, sizes }, null, 2)}\n`);
+}
+
+function describe(measurement: Measurement): string {
+  const { vms, durations, series, exitSeries, nsPerEvent } = measurement;
+  const { textMs, openMetricsMs, textBytes, residentBytes, maxResidentBytes } = measurement;
+  return [
+    `${vms} VMs ${durations ? 'with' : 'without'} durations: ${series} series, ${exitSeries} of them kvm_exits_total`,
+    `${nsPerEvent.toFixed(0)} ns of CPU per event`,
+    `scrape in ${textMs.toFixed(0)} ms (OpenMetrics ${openMetricsMs.toFixed(0)} ms), ${megabytes(textBytes)} of text`,
+    `resident memory ${megabytes(residentBytes)}, at most ${megabytes(maxResidentBytes)}`,
+  ].join('; ');
 }
 
 const [argument] = process.argv.slice(2);

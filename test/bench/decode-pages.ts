@@ -1,9 +1,10 @@
 /**
- * Nanoseconds per event of the page decoder: `node build/test/bench/decode-pages.js`.
+ * The page decoder's CPU time per event: `node build/test/bench/decode-pages.js`. Needs no guests and no rights.
  *
- * Whole recordings are decoded again and again, CPU by CPU or merged by time, with a sink that does nothing (the decoder
- * alone) and with one that counts into typed arrays as a ledger does. Each case has a process of its own, as the agent
- * has one kind of sink. CPU time of the process, best and median of the rounds: machines are noisy.
+ * Whole recordings are decoded repeatedly: CPU by CPU or merged by time, into a sink that only stores a value (the
+ * decoder alone) or into one that counts in typed arrays, as the ledger does. Each case runs in a process of its own,
+ * because the agent has one kind of sink, too. The results are the CPU time of the process, as the best and the median
+ * of 15 rounds.
  */
 import { execFileSync } from 'node:child_process';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
@@ -12,6 +13,7 @@ import { Names } from '../../src/trace/names.js';
 import { NoOpSink } from '../../src/trace/no-op-sink.js';
 import type { TraceSink, Vocabulary } from '../../src/trace/sink.js';
 import { readFixture } from '../support/fixtures.js';
+import { median } from '../support/median.js';
 import { readFormats } from '../support/trace/recorded-formats.js';
 
 const ROUNDS = 15;
@@ -23,8 +25,8 @@ const RECORDINGS = [
   { name: 'ftrace-raw/d1-drained-after', files: ['cpu0.raw', 'cpu1.raw'], pageSize: 4096 },
 ];
 
-/** Does nothing, but is not free: the calls are made, numbers are passed. */
-class NoSink extends NoOpSink {
+/** Stores one argument of each call, so that V8 cannot optimize the calls away. */
+class StoringSink extends NoOpSink {
   last = 0;
   override qemuRunExit(_timeNs: number, _id: number, _cpuIndex: number, reason: number): void {
     this.last = reason;
@@ -64,9 +66,16 @@ class NoSink extends NoOpSink {
   }
 }
 
-/** One look-up by thread, counters and times in typed arrays. */
-class CountingLedger extends NoSink {
-  readonly #threads = new Map<number, { readonly counts: Float64Array; leftAtNs: number; outsideNs: number }>();
+interface ThreadCounts {
+  readonly counts: Float64Array;
+  /** Time of the last exit on the trace clock; 0 while in the guest. */
+  exitNs: number;
+  outsideNs: number;
+}
+
+/** Counts as the ledger does: a look-up by thread, then counters and times in typed arrays. */
+class CountingSink extends StoringSink {
+  readonly #threads = new Map<number, ThreadCounts>();
   readonly #tracepoints = new Float64Array(1024);
 
   override tracepoint(_timeNs: number, _cpu: number, _tid: number, name: number): void {
@@ -76,37 +85,38 @@ class CountingLedger extends NoSink {
   override vmExit(timeNs: number, _cpu: number, tid: number, _vcpu: number, reason: number): void {
     const thread = this.#thread(tid);
     thread.counts[reason] = (thread.counts[reason] as number) + 1;
-    thread.leftAtNs = timeNs;
+    thread.exitNs = timeNs;
   }
 
   override vmEntry(timeNs: number, _cpu: number, tid = 0): void {
     const thread = this.#thread(tid);
-    if (thread.leftAtNs > 0) thread.outsideNs += timeNs - thread.leftAtNs;
-    thread.leftAtNs = 0;
+    if (thread.exitNs > 0) thread.outsideNs += timeNs - thread.exitNs;
+    thread.exitNs = 0;
   }
 
   override userspaceExit(timeNs: number, _cpu: number, tid: number, reason: number): void {
     const thread = this.#thread(tid);
     thread.counts[reason] = (thread.counts[reason] as number) + 1;
-    thread.leftAtNs = timeNs;
+    thread.exitNs = timeNs;
   }
 
-  #thread(tid: number): { readonly counts: Float64Array; leftAtNs: number; outsideNs: number } {
+  #thread(tid: number): ThreadCounts {
     const known = this.#threads.get(tid);
     if (known !== undefined) return known;
-    const thread = { counts: new Float64Array(1024), leftAtNs: 0, outsideNs: 0 };
+    const thread = { counts: new Float64Array(1024), exitNs: 0, outsideNs: 0 };
     this.#threads.set(tid, thread);
     return thread;
   }
 }
 
-interface Figures {
+interface Result {
+  /** Events in the recording. */
   readonly events: number;
-  readonly best: number;
-  readonly median: number;
+  readonly bestNs: number;
+  readonly medianNs: number;
 }
 
-function measure(recording: (typeof RECORDINGS)[number], makeSink: () => TraceSink, merged: boolean): Figures {
+function measure(recording: (typeof RECORDINGS)[number], makeSink: () => TraceSink, merged: boolean): Result {
   const vocabulary: Vocabulary = { reasons: new Names(), tracepoints: new Names(), qemuEvents: new Names() };
   const decoder = new RecordDecoder({ formats: readFormats(recording.name), vocabulary, sink: makeSink() });
   const cpus = recording.files.map((file, cpu) => ({
@@ -115,16 +125,15 @@ function measure(recording: (typeof RECORDINGS)[number], makeSink: () => TraceSi
   }));
   const pass = merged ? runMerged : runOneByOne;
   const events = pass(cpus);
-  const figures: number[] = [];
+  const nsPerEvent: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const passes = Math.max(1, Math.round(EVENTS_PER_ROUND / events));
     const start = process.cpuUsage();
     for (let i = 0; i < passes; i++) pass(cpus);
     const { user, system } = process.cpuUsage(start);
-    figures.push(((user + system) * 1000) / (passes * events));
+    nsPerEvent.push(((user + system) * 1000) / (passes * events));
   }
-  figures.sort((a, b) => a - b);
-  return { events, best: figures[0] ?? Number.NaN, median: figures[ROUNDS >> 1] ?? Number.NaN };
+  return { events, bestNs: Math.min(...nsPerEvent), medianNs: median(nsPerEvent) };
 }
 
 interface Cpu {
@@ -143,7 +152,7 @@ function runOneByOne(cpus: readonly Cpu[]): number {
   return events;
 }
 
-/** In the order of time, as the agent does. */
+/** Merges the pages of the CPUs by time, as the agent does. */
 function runMerged(cpus: readonly Cpu[]): number {
   const next = cpus.map(() => 0);
   let events = 0;
@@ -173,22 +182,35 @@ function split(bytes: Uint8Array, pageSize: number): Uint8Array[] {
 }
 
 const SINKS: ReadonlyMap<string, () => TraceSink> = new Map<string, () => TraceSink>([
-  ['none', () => new NoSink()],
-  ['counting', () => new CountingLedger()],
+  ['decode', () => new StoringSink()],
+  ['decode and count', () => new CountingSink()],
 ]);
-const ORDERS = ['per cpu', 'merged'];
+const ORDERS = ['CPU by CPU', 'merged'];
 
 function runCase([recordingName, sinkName, order]: readonly string[]): void {
   const recording = RECORDINGS.find(({ name }) => name === recordingName);
   const makeSink = SINKS.get(sinkName ?? '');
-  if (recording === undefined || makeSink === undefined) throw new Error(`no such case: ${recordingName} ${sinkName}`);
-  const { events, best, median } = measure(recording, makeSink, order === 'merged');
-  const words = [recording.name.padEnd(28), String(events).padStart(8), `  ${sinkName?.padEnd(9)}`, order?.padEnd(7)];
-  console.log([...words, best.toFixed(1).padStart(15), median.toFixed(1).padStart(8)].join(' '));
+  if (recording === undefined || makeSink === undefined)
+    throw new Error(`there is no case ${recordingName} ${sinkName}`);
+  const { events, bestNs, medianNs } = measure(recording, makeSink, order === 'merged');
+  console.log(
+    tableRow(recordingName ?? '', String(events), sinkName ?? '', order ?? '', bestNs.toFixed(1), medianNs.toFixed(1)),
+  );
 }
 
+const tableRow = (recording: string, events: string, work: string, order: string, best: string, middle: string) =>
+  [
+    recording.padEnd(28),
+    events.padStart(8),
+    ` ${work.padEnd(17)}`,
+    order.padEnd(10),
+    best.padStart(8),
+    middle.padStart(8),
+  ].join(' ');
+
 function runAllCases(): void {
-  console.log('recording                      events   sink      order    best ns/event   median');
+  console.log('CPU time per event of the page decoder, in nanoseconds');
+  console.log(tableRow('recording', 'events', 'work', 'order', 'best', 'median'));
   for (const { name } of RECORDINGS) {
     for (const sink of SINKS.keys()) {
       for (const order of ORDERS) {

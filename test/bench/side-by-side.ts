@@ -1,40 +1,44 @@
 /**
- * What tracing costs, side by side: `node build/test/bench/side-by-side.js [rounds] [seconds] [FILE.json]` as root, on a host without other VMs.
+ * The cost of tracing, tool by tool: `node build/test/bench/side-by-side.js [rounds] [seconds] [FILE.json]` as root, on
+ * a host without other VMs.
  *
- * Two guests leave for QEMU as fast as they can, watched by each tool in turn.
+ * Two guests exit to QEMU as fast as they can while one tool after another traces them.
  *
- *   exits/s   of both guests, as they count themselves in their memory
- *   ratio     of them to those without the tool, which is put on and taken away every other second, as machines have moods:
- *             what the tracepoints cost the vCPUs, and what the tool takes of the CPUs that all share. The file has each round's
- *   ns/event  CPU of the tool's processes, kernel side included, per event that it got. Those that run on and on are measured for half a
- *             minute once they are warm, with two scrapes; those that have work to do at their end from start to end, which is some
- *   at ends   of that for what they take for no time at all: it is less per event in longer runs
- *   lost      events that it did not get
+ *   exits/s         exits of both guests, which they count in their memory
+ *   of untraced     the same as a share of the exits without the tool. The tool is attached and detached every other
+ *                   second, because the speed of a machine changes. What is missing to 1 is the cost of the tracepoints
+ *                   and the CPU time that the tool takes from the guests. FILE.json has the share of each round
+ *   ns per event    CPU time of the tool's processes, including the kernel side, per event that it got. Tools that run
+ *                   all the time are measured for half a minute after a warm-up, with two scrapes. Tools that process
+ *                   events when they end are measured from start to end, for the given number of seconds
+ *   start and end   the part of that which such a tool needs even if it traces for no time
+ *   lost            events that the tool did not get
  *
- * Medians of the rounds (of lost: the worst). The tools take turns in each round, so that a noisy while hits all of them.
+ * The results are medians of the rounds, but for lost events the maximum. In each round all tools take their turn, so
+ * that a slow phase of the machine affects all of them.
  */
 import { writeFileSync } from 'node:fs';
-import { availableParallelism, release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endAll } from '../support/end-later.js';
 import { startGuest } from '../support/guest/start-guest.js';
+import { median } from '../support/median.js';
 import { agentTool } from './tools/agent-tool.js';
-import { type Load, NO_COST, type Run, type Tool } from './tools/measure.js';
-import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd, unread } from './tools/other-tools.js';
+import { describeMachine, type Load, NO_COST, type Run, type Tool } from './tools/measure.js';
+import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd, unreadBuffers } from './tools/other-tools.js';
 
-const LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
+const BOTH_LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);
-/** Its time goes to the kernel, whose code is there. */
+/** The text reader spends its time in the kernel, whose code needs no warm-up. */
 const TEXT_WARM_UP_S = 10;
 
 const UNTRACED = 'nothing';
 
 const TOOLS: ReadonlyMap<string, Tool> = new Map([
-  ['kvm-exit-exporter, counts only', agentTool([LAYERS, ...COUNTS_ONLY])],
-  ['kvm-exit-exporter, both layers and entries', agentTool([LAYERS])],
+  ['kvm-exit-exporter, counts only', agentTool([BOTH_LAYERS, ...COUNTS_ONLY])],
+  ['kvm-exit-exporter, both layers and entries', agentTool([BOTH_LAYERS])],
   ['kvm-exit-exporter, everything', agentTool([])],
-  ['kvm-exit-exporter, from text', agentTool([LAYERS, '--tracefs.reader=text'], TEXT_WARM_UP_S)],
-  ["the kernel's buffers, unread", unread],
+  ['kvm-exit-exporter, from text', agentTool([BOTH_LAYERS, '--tracefs.reader=text'], TEXT_WARM_UP_S)],
+  ["the kernel's buffers, unread", unreadBuffers],
   ['perf stat', perfStat],
   ['bpftrace', bpftrace],
   ['perf record', perfRecord],
@@ -45,9 +49,9 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map([
 interface Row {
   readonly tool: string;
   readonly exitsPerSecond: number;
-  /** Of the guests' exits without any tool. */
+  /** Exits as a share of those without the tool. */
   readonly ratio: number;
-  /** The same of each round, the least first. */
+  /** The same for each round, in ascending order. */
   readonly ratios: readonly number[];
   readonly cpuPercent: number;
   readonly nsPerEvent: number | null;
@@ -63,7 +67,7 @@ async function compare(rounds: number, ms: number): Promise<readonly Row[]> {
   await sleep(1000);
   for (let round = 0; round < rounds; round++)
     for (const [name, tool] of TOOLS) {
-      const run = failed.has(name) ? undefined : await attempt(name, tool, { guests, ms }, failed);
+      const run = failed.has(name) ? undefined : await runTool(name, tool, { guests, ms }, failed);
       if (run === undefined) continue;
       runs.set(name, [...(runs.get(name) ?? []), run]);
       console.error(`round ${round + 1}: ${JSON.stringify(rowOf(name, [run]))}`);
@@ -75,28 +79,29 @@ async function compare(rounds: number, ms: number): Promise<readonly Row[]> {
   return Array.from([[UNTRACED, untraced] as const, ...runs], ([name, own]) => rowOf(name, own));
 }
 
-async function attempt(name: string, tool: Tool, load: Load, failed: Set<string>): Promise<Run | undefined> {
+/** Runs a tool. A tool that fails is reported, and left out from then on. */
+async function runTool(name: string, tool: Tool, load: Load, failed: Set<string>): Promise<Run | undefined> {
   try {
     return await tool(load);
   } catch (error) {
     failed.add(name);
-    console.log(`${name}: does not work here: ${error instanceof Error ? error.message : String(error)}`);
+    console.log(`${name} does not work on this machine: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
 }
 
 function rowOf(tool: string, runs: readonly Run[]): Row {
-  const exitsPerSecond = median(runs, (run) => run.exitsPerSecond);
-  const nsPerEvent = median(runs, (run) => run.nsPerEvent);
+  const medianOf = (read: (run: Run) => number) => median(runs.map(read));
+  const nsPerEvent = medianOf((run) => run.nsPerEvent);
   return {
     tool,
-    exitsPerSecond: Math.round(exitsPerSecond),
-    ratio: rounded(median(runs, ratioOf)),
+    exitsPerSecond: Math.round(medianOf((run) => run.exitsPerSecond)),
+    ratio: rounded(medianOf(ratioOf)),
     ratios: runs.map((run) => rounded(ratioOf(run))).sort((a, b) => a - b),
-    cpuPercent: Number((100 * median(runs, ({ cpuShare }) => cpuShare)).toFixed(1)),
+    cpuPercent: Number((100 * medianOf(({ cpuShare }) => cpuShare)).toFixed(1)),
     nsPerEvent: Number.isNaN(nsPerEvent) ? null : Number(nsPerEvent.toFixed(1)),
-    startAndEndNsPerEvent: Math.round(median(runs, (run) => run.startAndEndNsPerEvent)),
-    eventsPerSecond: Math.round(median(runs, (run) => run.eventsPerSecond)),
+    startAndEndNsPerEvent: Math.round(medianOf((run) => run.startAndEndNsPerEvent)),
+    eventsPerSecond: Math.round(medianOf((run) => run.eventsPerSecond)),
     lost: Math.max(...runs.map(({ lost }) => lost)),
   };
 }
@@ -109,13 +114,11 @@ function rounded(ratio: number): number {
   return Number(ratio.toFixed(4));
 }
 
-function median(runs: readonly Run[], of: (run: Run) => number): number {
-  const sorted = runs.map(of).sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
-}
-
 function print(rows: readonly Row[]): void {
-  console.log('| tool | exits/s | ratio | CPU % | events/s | ns/event | at ends | lost |');
+  console.log('The cost of tracing, tool by tool: two guests that exit to QEMU as fast as they can\n');
+  console.log(
+    '| tool | exits/s | of untraced | CPU % | events/s | CPU ns per event | of it at start and end | events lost |',
+  );
   console.log('|---|--:|--:|--:|--:|--:|--:|--:|');
   for (const row of rows) {
     const { tool, exitsPerSecond, cpuPercent, eventsPerSecond, startAndEndNsPerEvent, lost } = row;
@@ -128,9 +131,15 @@ const [rounds = '5', seconds = '8', file] = process.argv.slice(2);
 try {
   const rows = await compare(Number(rounds), Number(seconds) * 1000);
   print(rows);
-  const machine = { cpus: availableParallelism(), kernel: release().replace(/-.*/, ''), node: process.version };
   const date = new Date().toISOString().slice(0, 10);
-  const report = { date, machine, rounds: Number(rounds), secondsEach: Number(seconds), events: EVENTS, rows };
+  const report = {
+    date,
+    machine: describeMachine(),
+    rounds: Number(rounds),
+    secondsEach: Number(seconds),
+    events: EVENTS,
+    rows,
+  };
   if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 } finally {
   await endAll();

@@ -2,7 +2,8 @@
  * Judges whether the measurements of a soak are flat: compares its last third with the second; the first third is the
  * warm-up.
  */
-import { median, type Row } from './observe.js';
+import { median } from '../support/median.js';
+import type { Row } from './observe.js';
 
 export interface Verdict {
   readonly criterion: string;

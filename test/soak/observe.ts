@@ -1,6 +1,7 @@
 /** The measurements of a soak: a scrape and a look at /proc each second, summarized in rows of a minute. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { RunningAgent } from '../support/agent/agent.js';
+import { median } from '../support/median.js';
 import { Samples } from '../support/prometheus/samples.js';
 
 /** Prefix of the names of this soak's VMs, because other VMs may run on the host. */
@@ -72,9 +73,4 @@ export function summarize(observations: readonly Observation[], seconds: number,
     eventsLost: total('kvm_exit_exporter_lost_events_total'),
     cpuSeconds: total('process_cpu_seconds_total'),
   };
-}
-
-/** NaN if there are no values. */
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

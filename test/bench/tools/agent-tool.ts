@@ -1,41 +1,53 @@
-/** This program, scraped as often as Prometheus does by default. */
+/** This program as a tool to measure, scraped as often as Prometheus does by default. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent/agent.js';
-import { alternate, type Cost, costOf, SETTLE_MS, type Switch, switchOf, type Tool } from './measure.js';
+import {
+  type Attachable,
+  attachable,
+  type Cost,
+  measureCost,
+  measureSlowdown,
+  SETTLE_MS,
+  type Tool,
+} from './measure.js';
 
-/** The agent's code is compiled meanwhile, several times: what counts is what it costs all day. Scrapes too, so there are many. */
+/**
+ * Seconds of warm-up, with a scrape in each. V8 compiles the agent's code several times meanwhile, and the agent's cost
+ * over a day is that of the final code.
+ */
 const WARM_UP_S = 80;
-/** Then as Prometheus scrapes by default. The looks at the beginning and the end are scrapes as well. */
-const SCRAPES = 2;
-const SCRAPE_MS = 15_000;
+/** Intervals to measure. The agent is scraped at the start and at the end of each. */
+const INTERVALS = 2;
+/** Prometheus' default scrape interval. */
+const SCRAPE_INTERVAL_MS = 15_000;
 
-/** Started once and kept, at rest between its rounds. */
+/** The agent with these arguments. It is started once and stopped (SIGSTOP) between its rounds. */
 export function agentTool(args: readonly string[], warmUpS = WARM_UP_S): Tool {
-  let started: Promise<Warm> | undefined;
+  let started: Promise<WarmAgent> | undefined;
   return async (load) => {
-    started ??= startWarm(args, warmUpS).then(async (warm) => {
-      await warm.onAndOff.off();
-      return warm;
+    started ??= startWarmAgent(args, warmUpS).then(async (agent) => {
+      await agent.tracing.detach();
+      return agent;
     });
-    const { cost, onAndOff } = await started;
-    // The turns are its warm-up: it has been at rest, and some of its memory may be gone.
-    const slowdown = await alternate(load, onAndOff);
-    await onAndOff.on();
+    const { measureCost, tracing } = await started;
+    // Measuring the slowdown also warms the agent up again: while it was stopped, its memory may have been swapped out.
+    const slowdown = await measureSlowdown(load, tracing);
+    await tracing.attach();
     await sleep(SETTLE_MS);
-    const own = await cost();
-    await onAndOff.off();
-    return { ...slowdown, ...own };
+    const cost = await measureCost();
+    await tracing.detach();
+    return { ...slowdown, ...cost };
   };
 }
 
-export interface Warm {
-  readonly onAndOff: Switch;
-  /** Looks on for half a minute. */
-  cost(): Promise<Cost>;
+export interface WarmAgent {
+  readonly tracing: Attachable;
+  /** Measures the agent for half a minute. */
+  measureCost(): Promise<Cost>;
 }
 
-/** Started and compiled under whatever load there is; on. */
-export async function startWarm(args: readonly string[], warmUpS = WARM_UP_S): Promise<Warm> {
+/** Starts an agent and warms it up under the load that there is. It is attached then. */
+export async function startWarmAgent(args: readonly string[], warmUpS = WARM_UP_S): Promise<WarmAgent> {
   const agent = await startAgent({ args });
   const counts = async () => {
     const samples = await agent.scrape();
@@ -49,12 +61,12 @@ export async function startWarm(args: readonly string[], warmUpS = WARM_UP_S): P
     await counts();
   }
   const pid = agent.process.pid ?? 0;
-  const cost = () =>
-    costOf(pid, counts, async () => {
-      for (let scrape = 1; scrape <= SCRAPES; scrape++) {
-        await sleep(SCRAPE_MS);
-        if (scrape < SCRAPES) await counts();
+  const measure = () =>
+    measureCost(pid, counts, async () => {
+      for (let interval = 1; interval <= INTERVALS; interval++) {
+        await sleep(SCRAPE_INTERVAL_MS);
+        if (interval < INTERVALS) await counts();
       }
     });
-  return { onAndOff: switchOf(agent.instance, pid), cost };
+  return { tracing: attachable(agent.instance, pid), measureCost: measure };
 }

@@ -1,37 +1,45 @@
-/** What one tool costs while it watches the guests: how it is measured, whatever the tool. */
+/** How the cost of a tracing tool is measured, whatever the tool is. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TRACEFS } from '../../support/agent/agent.js';
 import type { RunningGuest } from '../../support/guest/start-guest.js';
 
-/** USER_HZ: the unit of /proc/PID/stat. */
+/** USER_HZ, the unit of times in /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;
 
-/** How often a tool is put on and taken away, and how long each is looked at. */
+/** How often a tool is attached and detached in a round. */
 const TURNS = 20;
+/** How long the guests' exits are counted in each state. */
 const TURN_MS = 1000;
-/** Before each look: who has just been woken has things to catch up with, which it would not have if it had been on all day. */
+/**
+ * Wait before each measurement: a tool that was just woken up has a backlog, which it would not have if it had run all
+ * day.
+ */
 export const SETTLE_MS = 250;
 
 export interface Load {
   readonly guests: readonly RunningGuest[];
+  /** How long to measure. */
   readonly ms: number;
 }
 
-/** What a tool costs the guests: exits per second of all of them, as they count themselves. */
+/** The cost to the guests: exits per second of all of them, as they count themselves. */
 export interface Slowdown {
+  /** With the tool attached. */
   readonly exitsPerSecond: number;
+  /** Without it. */
   readonly untraced: number;
 }
 
-/** What it costs itself. */
+/** The cost of the tool's own processes. */
 export interface Cost {
-  /** CPU seconds of the tool per second. */
+  /** CPU seconds per second. */
   readonly cpuShare: number;
-  /** CPU of the tool per event that it got; NaN where it gets none, or does its work in the kernel on the guests' time. */
+  /** CPU time per event that the tool got; NaN if it gets none, or if it works in the kernel on the guests' time. */
   readonly nsPerEvent: number;
-  /** What of that is its start and its end, which take as long without any event; 0 for those that run on and on. */
+  /** The part of that which is spent on starting and ending, even without events; 0 for tools that run all the time. */
   readonly startAndEndNsPerEvent: number;
   readonly eventsPerSecond: number;
   readonly lost: number;
@@ -49,55 +57,55 @@ export const NO_COST: Cost = {
 
 export type Tool = (load: Load) => Promise<Run>;
 
-/** What puts a tool on, and takes it away without a trace. */
-export interface Switch {
-  on(): Promise<void>;
-  off(): Promise<void>;
+/** A tool that can be attached, and detached so that it costs nothing. */
+export interface Attachable {
+  attach(): Promise<void>;
+  detach(): Promise<void>;
 }
 
-/** It must be off, and is off again then. */
-export async function alternate({ guests }: Load, { on, off }: Switch): Promise<Slowdown> {
+/** Compares the guests' exits with and without the tool. It must be detached, and is detached afterwards. */
+export async function measureSlowdown({ guests }: Load, { attach, detach }: Attachable): Promise<Slowdown> {
   const rate = async () => {
     await sleep(SETTLE_MS);
     const before = { exits: exitsOf(guests), at: performance.now() };
     await sleep(TURN_MS);
     return ((exitsOf(guests) - before.exits) * 1000) / (performance.now() - before.at);
   };
-  const without = [await rate()];
-  const watched: number[] = [];
+  const untraced = [await rate()];
+  const traced: number[] = [];
   for (let turn = 0; turn < TURNS; turn++) {
-    await on();
-    watched.push(await rate());
-    await off();
-    without.push(await rate());
+    await attach();
+    traced.push(await rate());
+    await detach();
+    untraced.push(await rate());
   }
-  return { exitsPerSecond: mean(watched), untraced: mean(without) };
+  return { exitsPerSecond: mean(traced), untraced: mean(untraced) };
 }
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** So far. */
+/** Totals since the start of a tool. */
 export interface Counts {
   readonly events: number;
   readonly lost: number;
 }
 
-/** Looks at the beginning and at the end of a while: for tools that run on and on, once they are warm. */
-export async function costOf(
+/** Measures a tool that runs all the time and is warmed up, from before `wait` until after it. */
+export async function measureCost(
   pid: number,
   counts: () => Promise<Counts>,
-  meanwhile: () => Promise<unknown>,
+  wait: () => Promise<unknown>,
 ): Promise<Cost> {
-  const look = async () => ({
+  const observe = async () => ({
     ...(await counts()),
     cpu: cpuSeconds(pid),
     at: performance.now() / 1000,
   });
-  const before = await look();
-  await meanwhile();
-  const after = await look();
+  const before = await observe();
+  await wait();
+  const after = await observe();
   const seconds = after.at - before.at;
   const cpu = after.cpu - before.cpu;
   const events = after.events - before.events;
@@ -110,22 +118,26 @@ export async function costOf(
   };
 }
 
-/** Events of an instance and the process that reads them, if any: both rest while it is off, so that it takes no time at all. */
-export function switchOf(instance: string, pid?: number): Switch {
+/**
+ * A tracing instance, and the process that reads it, if any. While it is detached, its events are off and the process
+ * is stopped.
+ */
+export function attachable(instance: string, pid?: number): Attachable {
   const file = join(TRACEFS, 'instances', instance, 'set_event');
   const events = readFileSync(file, 'utf8').trim().split('\n');
   return {
-    async on() {
+    async attach() {
       for (const event of events) appendFileSync(file, event);
       if (pid !== undefined) process.kill(pid, 'SIGCONT');
     },
-    async off() {
+    async detach() {
       writeFileSync(file, '');
       if (pid !== undefined) process.kill(pid, 'SIGSTOP');
     },
   };
 }
 
+/** Exits of all guests so far, as they count themselves. */
 export function exitsOf(guests: readonly RunningGuest[]): number {
   return guests.reduce((sum, guest) => sum + guest.writesDone(), 0);
 }
@@ -134,9 +146,14 @@ function cpuSeconds(pid: number): number {
   return cpuOf(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 }
 
-/** User and system time of a process and of its children that ended: fields 14 to 17 of its stat. */
+/** CPU seconds from the text of /proc/PID/stat: fields 14 to 17, of the process and of its children that have ended. */
 export function cpuOf(stat: string): number {
   const [, rest = ''] = /\) (.*)/.exec(stat) ?? [];
   const ticks = rest.split(' ').slice(11, 15).map(Number);
   return ticks.reduce((sum, time) => sum + time, 0) / TICKS_PER_SECOND;
+}
+
+/** What a report says about the machine that it was measured on. */
+export function describeMachine() {
+  return { cpus: availableParallelism(), kernel: release().replace(/-.*/, ''), node: process.version };
 }

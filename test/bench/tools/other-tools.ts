@@ -1,64 +1,64 @@
-/** What people use today, on the same events: perf, bpftrace, trace-cmd, and reading trace_pipe. */
+/**
+ * The tools that this program is compared with, on the same events: perf, bpftrace, trace-cmd, and reading trace_pipe.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TRACEFS, uniqueInstance } from '../../support/agent/agent.js';
+import { ringBufferStats } from '../../support/guest/ring-buffers.js';
 import {
-  alternate,
+  type Attachable,
+  attachable,
   type Cost,
-  costOf,
   cpuOf,
   exitsOf,
   type Load,
+  measureCost,
+  measureSlowdown,
   NO_COST,
   type Run,
-  type Switch,
-  switchOf,
   type Tool,
 } from './measure.js';
 
-/** Both layers, and entries. */
+/** Tracepoints that all tools record: exits, entries and userspace exits. */
 export const EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit'];
 const BUFFER_KIB = 16 << 10;
 
-/** What the kernel's ring buffers cost the guests, before anybody reads them: no reader of ftrace can cost less. */
-export const unread: Tool = (load) =>
+/**
+ * A tracing instance without a reader: the cost of the kernel's ring buffers to the guests. No reader of ftrace can
+ * cost less.
+ */
+export const unreadBuffers: Tool = (load) =>
   withInstance(async (name) => {
-    const onAndOff = switchOf(name);
-    await onAndOff.off();
-    return { ...NO_COST, ...(await alternate(load, onAndOff)) };
+    const tracing = attachable(name);
+    await tracing.detach();
+    return { ...NO_COST, ...(await measureSlowdown(load, tracing)) };
   });
 
 export const catTracePipe: Tool = (load) =>
   withInstance(async (name, instance) => {
     const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
     const pid = child.pid ?? 0;
-    const counts = async () => ({ events: ofStats(instance, 'read events'), lost: ofStats(instance, 'overrun') });
+    const counts = async () => {
+      const { read, lost } = ringBufferStats(name);
+      return { events: read, lost };
+    };
     try {
       await sleep(1000);
-      const cost = await costOf(pid, counts, () => sleep(load.ms));
-      const onAndOff = switchOf(name, pid);
-      await onAndOff.off();
-      const slowdown = await alternate(load, onAndOff);
+      const cost = await measureCost(pid, counts, () => sleep(load.ms));
+      const tracing = attachable(name, pid);
+      await tracing.detach();
+      const slowdown = await measureSlowdown(load, tracing);
       return { ...cost, ...slowdown, lost: (await counts()).lost };
     } finally {
       await kill(child);
     }
   });
 
-/** Its events are on. */
+/** Calls `use` with a tracing instance whose events are on. */
 async function withInstance<T>(use: (name: string, path: string) => Promise<T>): Promise<T> {
   const name = uniqueInstance();
   const path = join(TRACEFS, 'instances', name);
@@ -72,29 +72,25 @@ async function withInstance<T>(use: (name: string, path: string) => Promise<T>):
   }
 }
 
-function ofStats(instance: string, name: string): number {
-  return readdirSync(join(instance, 'per_cpu')).reduce((sum, cpu) => {
-    const stats = readFileSync(join(instance, 'per_cpu', cpu, 'stats'), 'utf8');
-    return sum + Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(stats)?.[1] ?? 0);
-  }, 0);
-}
-
 async function kill(child: ChildProcess): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGKILL');
   await ended;
 }
 
-/** Counts in the kernel, on the time of whoever raises the event: its cost shows in the guests' exits only. */
-export const perfStat: Tool = (load) => fromStartToEnd(load, ({ work }) => `perf stat -a ${PERF_EVENTS} -- ${work}`);
+/**
+ * `perf stat` counts in the kernel, in the context of the vCPU that raises the event, so its cost shows only in the
+ * guests' exits.
+ */
+export const perfStat: Tool = (load) => runFromStartToEnd(load, ({ work }) => `perf stat -a ${PERF_EVENTS} -- ${work}`);
 
-/** To a file in memory, if there is such a place. */
+/** `perf record` to a file in memory, if /dev/shm exists. */
 export const perfRecord: Tool = (load) =>
-  fromStartToEnd(load, ({ folder, work }) => `perf record -a ${PERF_EVENTS} -o ${folder}/perf.data -- ${work}`);
+  runFromStartToEnd(load, ({ folder, work }) => `perf record -a ${PERF_EVENTS} -o ${folder}/perf.data -- ${work}`);
 
-/** By thread and reason, as this program counts; also in the kernel. */
+/** bpftrace that counts by thread and reason, as this program does, but in the kernel. */
 export const bpftrace: Tool = (load) =>
-  fromStartToEnd(load, ({ work }) => `bpftrace -c '${work}' -e '${BPFTRACE}' 2>&1`);
+  runFromStartToEnd(load, ({ work }) => `bpftrace -c '${work}' -e '${BPFTRACE}' 2>&1`);
 
 const BPFTRACE = [
   'tracepoint:kvm:kvm_exit { @kvm[tid, args->exit_reason] = count(); }',
@@ -102,41 +98,45 @@ const BPFTRACE = [
   'tracepoint:kvm:kvm_userspace_exit { @qemu[tid, args->reason] = count(); }',
 ].join(' ');
 
-/** It wants to change the host's ftrace, which not every host allows. */
+/** `trace-cmd record`, which changes the top-level settings of ftrace; not every host allows that. */
 export const traceCmd: Tool = (load) =>
-  fromStartToEnd(load, ({ folder, work }) => `trace-cmd record ${PERF_EVENTS} -o ${folder}/trace.dat ${work} 2>&1`);
+  runFromStartToEnd(load, ({ folder, work }) => `trace-cmd record ${PERF_EVENTS} -o ${folder}/trace.dat ${work} 2>&1`);
 
 const PERF_EVENTS = EVENTS.map((event) => `-e kvm:${event}`).join(' ');
 
-interface Place {
-  /** For its files. */
+interface Workload {
+  /** Folder for the files of the tool. */
   readonly folder: string;
-  /** The command to watch: says when it runs, and ends with its input. */
+  /** Command that the tool starts and traces. It prints a line when it runs, and ends when its input is closed. */
   readonly work: string;
 }
 
-/** These have work to do at their start and end: measured as a whole, and once more for no time at all. */
-async function fromStartToEnd(load: Load, command: (place: Place) => string): Promise<Run> {
+/**
+ * Runs a tool that has work to do at its start and end. It is measured as a whole, and once more while it traces for no
+ * time.
+ */
+async function runFromStartToEnd(load: Load, command: (workload: Workload) => string): Promise<Run> {
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'side-by-side-'));
   const script = join(folder, 'work.sh');
   writeFileSync(script, 'echo on\nread line\n');
   const line = command({ folder, work: `/bin/sh ${script}` });
   try {
     const end = await start(line);
-    const forNothing = await end();
-    const cost = costOfWhole(await watchWhole(load, line), forNothing.cpu);
-    return { ...cost, ...(await alternate(load, switchOfCommand(line))) };
+    const emptyRun = await end();
+    const cost = costOfRun(await runFor(load, line), emptyRun.cpu);
+    return { ...cost, ...(await measureSlowdown(load, attachableCommand(line))) };
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-interface Whole extends Ended {
+interface WholeRun extends Ended {
+  /** Exits of the guests meanwhile. */
   readonly exits: number;
   readonly seconds: number;
 }
 
-async function watchWhole({ guests, ms }: Load, line: string): Promise<Whole> {
+async function runFor({ guests, ms }: Load, line: string): Promise<WholeRun> {
   const end = await start(line);
   const before = { exits: exitsOf(guests), at: performance.now() };
   await sleep(ms);
@@ -145,37 +145,38 @@ async function watchWhole({ guests, ms }: Load, line: string): Promise<Whole> {
   return { exits, seconds, ...(await end()) };
 }
 
-/** Who counts in the kernel says no number of events, so these are the guests' exits. */
-function costOfWhole({ cpu, samples, exits, seconds }: Whole, cpuForNothing: number): Cost {
+/** Tools that count in the kernel do not report a number of events, so for them the guests' exits are used. */
+function costOfRun({ cpu, samples, exits, seconds }: WholeRun, emptyRunCpu: number): Cost {
   const events = samples ?? exits;
   return {
     cpuShare: cpu / seconds,
     nsPerEvent: samples === undefined ? Number.NaN : (cpu * 1e9) / samples,
-    startAndEndNsPerEvent: samples === undefined ? 0 : (Math.min(cpu, cpuForNothing) * 1e9) / samples,
+    startAndEndNsPerEvent: samples === undefined ? 0 : (Math.min(cpu, emptyRunCpu) * 1e9) / samples,
     eventsPerSecond: events / seconds,
     lost: Math.max(0, exits - events),
   };
 }
 
-function switchOfCommand(line: string): Switch {
+function attachableCommand(line: string): Attachable {
   let end: () => Promise<unknown>;
   return {
-    async on() {
+    async attach() {
       end = await start(line);
     },
-    async off() {
+    async detach() {
       await end();
     },
   };
 }
 
 interface Ended {
-  /** Seconds, from its start to its end. */
+  /** CPU seconds from its start to its end. */
   readonly cpu: number;
+  /** Events that the tool says it has recorded, if it does. */
   readonly samples: number | undefined;
 }
 
-/** Resolves once it watches, to what ends it. */
+/** Starts a tool and waits until it traces. Returns a function that ends it. */
 async function start(command: string): Promise<() => Promise<Ended>> {
   const child = spawn('sh', ['-c', `${command}; cat /proc/$$/stat`]);
   let [stdout, stderr] = ['', ''];
