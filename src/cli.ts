@@ -14,8 +14,8 @@ import { setLog } from './system/log.js';
 import { VERSION } from './system/version.js';
 
 /**
- * Raise V8's inlining budget, so that decoding and counting an event compile into one function. With the default (920 bytes of bytecode)
- * the doubles that are passed between functions are boxed, which costs 20 % more CPU, and garbage.
+ * Raise V8's inlining budget, so that decoding and counting an event compile into one function. With the default (920
+ * bytes of bytecode) the doubles that are passed between functions are boxed, which costs 20 % more CPU, and garbage.
  */
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 

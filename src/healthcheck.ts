@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /**
- * HEALTHCHECK of the container image, which has neither a shell nor curl: exit code 0 if the agent answers, else 1 and the reason.
+ * HEALTHCHECK of the container image, which has neither a shell nor curl: exit code 0 if the agent answers, else 1 and
+ * the reason.
  *
- * It finds out where the agent listens from the same options as `run`: variables and --config.file apply to both, flags have to be
- * repeated. It sends no password and verifies no certificate: an agent that asks for them is alive.
+ * It finds out where the agent listens from the same options as `run`: variables and --config.file apply to both, flags
+ * have to be repeated. It sends no password and verifies no certificate: an agent that asks for them is alive.
  */
 import { request } from 'node:http';
 import { connect } from 'node:tls';
@@ -33,7 +34,10 @@ function tryHttp(address: Address): Promise<Problem> {
   });
 }
 
-/** A completed handshake counts as an answer, and so does an alert, which a server that requires client certificates sends. */
+/**
+ * A completed handshake counts as an answer, and so does an alert, which a server that requires client certificates
+ * sends.
+ */
 function tryTls(address: Address): Promise<Problem> {
   return new Promise((resolve) => {
     const socket = connect({ ...address, rejectUnauthorized: false, timeout: TIMEOUT_MS }, () => resolve(undefined));

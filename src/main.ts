@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * Checks the open-file limit before it imports the program: loading opens about a hundred files at once, and with too few descriptors
- * Node's loader fails with a misleading "cannot find package". Keep this file free of other static imports.
+ * Checks the open-file limit before it imports the program: loading opens about a hundred files at once, and with too
+ * few descriptors Node's loader fails with a misleading "cannot find package". Keep this file free of other static
+ * imports.
  */
 import { MIN_OPEN_FILES, openFileLimit } from './system/open-file-limit.js';
 

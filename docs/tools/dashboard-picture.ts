@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDemo } from '../../test/support/agent/demo-agent.js';
+import { startDemo } from '../../test/support/agent/start-demo.js';
 import { ROOT } from '../../test/support/paths.js';
 import { DASHBOARDS, filled, type Panel, panelsOf } from '../../test/support/prometheus/dashboards.js';
 import { Prometheus, type Series } from '../../test/support/prometheus/prometheus.js';

@@ -7,7 +7,9 @@ export interface ClusterEnvironment {
   readonly node: string | undefined;
 }
 
-/** Kubelet sets KUBERNETES_SERVICE_HOST and _PORT; the manifest in deploy/kubernetes sets K8S_NODE_NAME (spec.nodeName). */
+/**
+ * Kubelet sets KUBERNETES_SERVICE_HOST and _PORT; the manifest in deploy/kubernetes sets K8S_NODE_NAME (spec.nodeName).
+ */
 export function clusterEnvironment(environment: Environment = process.env): ClusterEnvironment {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port, K8S_NODE_NAME: node } = environment;
   const authority = `${host?.includes(':') ? `[${host}]` : host}:${port || '443'}`;

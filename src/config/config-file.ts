@@ -6,7 +6,8 @@
  *     io: true
  *     io.addresses: 50
  *
- * Every scalar stays the text that it is in the file (YAML's failsafe schema): the option's type says what `10` or `true` means.
+ * Every scalar stays the text that it is in the file (YAML's failsafe schema): the option's type says what `10` or
+ * `true` means.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { unknownName } from '../system/did-you-mean.js';

@@ -4,7 +4,7 @@ import type { Option } from './options.js';
 export class ConfigLayer {
   /** Flag -> every value given, in order. */
   readonly values = new Map<string, unknown[]>();
-  /** What is wrong, a line for each mistake. */
+  /** Mistakes, one line each. */
   readonly problems: string[] = [];
 
   /** @param where the option as the user wrote it, for messages: `--log.level`, `config.yml:3: log.level` */

@@ -8,8 +8,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export const VARIABLE_PREFIX = 'KVM_EXIT_EXPORTER_';
 
 /**
- * Variables with our prefix that are not options: Kubernetes sets those of every service in each pod, and a service may be called
- * kvm-exit-exporter; `_REQUIRE` belongs to the tests.
+ * Variables with our prefix that are not options: Kubernetes sets those of every service in each pod, and a service may
+ * be called kvm-exit-exporter; `_REQUIRE` belongs to the tests.
  */
 const FOREIGN =
   /^KVM_EXIT_EXPORTER_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?|REQUIRE)$/;

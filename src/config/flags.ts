@@ -25,7 +25,7 @@ export function fromFlags(command: Command, words: readonly string[]): CommandLi
       const flags = options.map(({ flag }) => `--${flag}`);
       layer.problems.push(`${unknownName('option', token.rawName, flags)} (--help lists them)`);
     } else if (isToggle(option)) {
-      // parseArgs takes the word after an option that it does not know for its value: only --collector.io=false has one.
+      // parseArgs takes the next word for the value of an option that it does not know. A toggle has one after = only.
       const value = token.inlineValue === true ? token.value : 'true';
       layer.add(option, negated ? (NEGATED[value] ?? value) : value, token.rawName);
     } else layer.add(option, token.value ?? '', token.rawName);

@@ -1,4 +1,7 @@
-/** Every option, once: flags, environment variables, the keys of the file, --help and the options table in the docs derive from this list. */
+/**
+ * Every option, once: flags, environment variables, the keys of the file, --help and the options table in the docs
+ * derive from this list.
+ */
 import { READER_KINDS } from '../source/tracefs/reader-kinds.js';
 import { LOG_FORMATS, LOG_LEVELS } from '../system/log.js';
 import type { Command, CommandName } from './commands.js';
@@ -349,7 +352,10 @@ type ValueOf<E> = E extends { readonly type: OptionType<infer T> } ? T : never;
 
 type HasValue = { readonly default: string } | { readonly required: true };
 
-/** The type of an option's value: a list if it may be given more than once; possibly undefined or empty if it has no default. */
+/**
+ * The type of an option's value: a list if it may be given more than once; possibly undefined or empty if it has no
+ * default.
+ */
 export type OptionValue<F extends Flag> =
   Entry<F> extends { readonly multiple: true }
     ? Entry<F> extends HasValue

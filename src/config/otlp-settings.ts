@@ -2,8 +2,9 @@
  * The settings of OTLP export, from our options and the standard OTEL_* variables; an option overrides its variable.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ and .../protocol/exporter/ (1.49)
  *
- * This file reads OTEL_SDK_DISABLED, OTEL_METRICS_EXPORTER and OTEL_METRIC_EXPORT_* itself, because the part of the SDK that does is not
- * used. The exporter reads headers, compression and certificates, but ignores what it does not understand, so they are checked here.
+ * This file reads OTEL_SDK_DISABLED, OTEL_METRICS_EXPORTER and OTEL_METRIC_EXPORT_* itself, because the part of the SDK
+ * that does is not used. The exporter reads headers, compression and certificates, but ignores what it does not
+ * understand, so they are checked here.
  */
 import { accessSync, constants } from 'node:fs';
 import { AgentError, fileError } from '../system/errors.js';
@@ -15,7 +16,7 @@ export interface OtlpSettings {
   readonly url: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** What is sent as differences since the last export instead of totals since the start. */
+  /** True for points that are sent as differences since the last export, not as totals since the start. */
   readonly delta: { readonly sums: boolean; readonly histograms: boolean };
 }
 
@@ -31,7 +32,10 @@ const DELTA: Readonly<Record<(typeof TEMPORALITIES)[number], OtlpSettings['delta
   lowmemory: { sums: false, histograms: true },
 };
 
-/** Undefined if neither options nor variables ask for OTLP. @throws AgentError that names every mistake, one per line */
+/**
+ * Undefined if neither options nor variables ask for OTLP.
+ * @throws AgentError that names every mistake, one per line
+ */
 export function otlpSettings(get: GetOption, environment: Environment = process.env): OtlpSettings | undefined {
   const otel = new OtelVariables(environment);
   const exporters = otel.read('OTEL_METRICS_EXPORTER', EXPORTERS);
@@ -109,7 +113,10 @@ class OtelVariables {
   }
 }
 
-/** The URL for metrics. The variable for metrics alone is used as it is; the path is appended to the option and the shared variable. */
+/**
+ * The URL for metrics. The variable for metrics alone is used as it is; the path is appended to the option and the
+ * shared variable.
+ */
 function endpointOf(option: URL | undefined, otel: OtelVariables): string | undefined {
   if (option !== undefined) return withMetricsPath(option);
   const name = otel.variableFor('ENDPOINT');

@@ -8,8 +8,8 @@ export function unknownName(what: string, given: string, known: readonly string[
 }
 
 /**
- * The shortest known word that starts with `given`, else the one that takes the fewest edits to reach; undefined if even that one differs in
- * more than a third of the letters.
+ * The shortest known word that starts with `given`, else the one that takes the fewest edits to reach; undefined if
+ * even that one differs in more than a third of the letters.
  */
 export function nearest(given: string, known: readonly string[]): string | undefined {
   const longer = known.filter((word) => word.startsWith(given)).sort((a, b) => a.length - b.length)[0];

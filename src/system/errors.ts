@@ -1,4 +1,7 @@
-/** A problem that the user can solve: its message says what failed, why, and what to do. Everything else that is thrown is a bug. */
+/**
+ * A problem that the user can solve: its message says what failed, why, and what to do. Everything else that is thrown
+ * is a bug.
+ */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
 }
@@ -13,26 +16,32 @@ export function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-/** The file or process does not exist (any more): reading /proc/PID of a process that has ended gives ENOENT or ESRCH. */
+/**
+ * The file or process does not exist (any more): reading /proc/PID of a process that has ended gives ENOENT or ESRCH.
+ */
 export function isGone(error: unknown): boolean {
   return GONE.has(errnoOf(error));
 }
 
-/** This process or this host has too many files open. Nothing is known about the file then, not even whether it exists. */
+/**
+ * This process or this host has too many files open. Nothing is known about the file then, not even whether it exists.
+ */
 export function isOutOfFiles(error: unknown): boolean {
   return OUT_OF_FILES.has(errnoOf(error));
 }
 
 /**
- * A ring buffer has nothing to deliver at this moment: it is empty (EAGAIN), or the kernel has no memory for the spare sub-buffer that a
- * read swaps in (ENOMEM; tracing_buffers_read, kernel/trace/trace.c). The events stay in the buffer; a later read returns them, or they
- * are overwritten and counted as lost.
+ * A ring buffer has nothing to deliver at this moment: it is empty (EAGAIN), or the kernel has no memory for the spare
+ * sub-buffer that a read swaps in (ENOMEM; tracing_buffers_read, kernel/trace/trace.c). The events stay in the buffer;
+ * a later read returns them, or they are overwritten and counted as lost.
  */
 export function isTransientReadError(error: unknown): boolean {
   return TRANSIENT.has(errnoOf(error));
 }
 
-/** Why the system refused: the caller's `reasons` by error code, else the general ones, else the error's own message. */
+/**
+ * Why the system refused: the caller's `reasons` by error code, else the general ones, else the error's own message.
+ */
 export function errnoReason(error: unknown, reasons: Readonly<Record<string, string>> = {}): string {
   const code = errnoOf(error);
   return reasons[code] ?? REASONS[code] ?? (error instanceof Error ? error.message : String(error));

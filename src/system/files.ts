@@ -1,7 +1,8 @@
 /**
- * Small files and folders, read whole. Functions whose names begin with `try` answer "nothing" if the file cannot be read, whatever the
- * reason; the others throw an AgentError that names the file. Code that must tell a file that is gone from one that cannot be opened now
- * (too many open files) reads by itself and asks `isGone` and `isOutOfFiles` of errors.ts.
+ * Small files and folders, read whole. Functions whose names begin with `try` answer "nothing" if the file cannot be
+ * read, whatever the reason; the rest throw an AgentError that names the file. Code that must tell a file that is
+ * gone from one that cannot be opened now (too many open files) reads by itself and asks `isGone` and `isOutOfFiles` of
+ * errors.ts.
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -1,4 +1,7 @@
-/** Log lines on stderr: `time=2026-11-23T03:50:00.000Z level=info msg=serving url=http://localhost:10586/metrics`, or the same as JSON. */
+/**
+ * Log lines on stderr: `time=2026-11-23T03:50:00.000Z level=info msg=serving url=http://localhost:10586/metrics`, or
+ * the same as JSON.
+ */
 
 /** From the least to the most severe. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;

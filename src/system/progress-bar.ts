@@ -1,4 +1,4 @@
-/** A bar on a terminal's stderr, for work that takes longer than a second. */
+/** A progress bar on stderr, if that is a terminal and the work takes longer than a second. */
 export class ProgressBar {
   readonly #total: number;
   readonly #startMs = performance.now();
@@ -19,7 +19,7 @@ export class ProgressBar {
     process.stderr.write(`\r[${'#'.repeat(filled)}${'.'.repeat(40 - filled)}] ${Math.round(part * 100)} %`);
   }
 
-  /** Leaves no trace of the bar. */
+  /** Erases the bar. */
   clear(): void {
     if (this.#shownMs > 0) process.stderr.write('\r\x1b[K');
     this.#shownMs = 0;

@@ -82,20 +82,20 @@ test('every option can be set by a flag, a variable and the file', () => {
 const FILES: readonly { name: string; yaml: string; want: Partial<Record<Flag, unknown>> }[] = [
   { name: 'nested', yaml: 'web:\n  listen-address: ":1"\n', want: { 'web.listen-address': [port(1)] } },
   { name: 'with dots', yaml: 'web.listen-address: ":1"\n', want: { 'web.listen-address': [port(1)] } },
-  { name: 'half and half', yaml: 'web:\n  config.file: /w\n', want: { 'web.config.file': '/w' } },
+  { name: 'partly nested', yaml: 'web:\n  config.file: /w\n', want: { 'web.config.file': '/w' } },
   {
     name: 'as a list',
     yaml: 'web.listen-address: [":1", "[::1]:2"]\n',
     want: { 'web.listen-address': [port(1), { host: '::1', port: 2 }] },
   },
   {
-    name: 'an option that others begin with',
+    name: 'whose names are prefixes of longer ones',
     yaml: 'collector:\n  io: false\n  io.addresses: 5\n',
     want: { 'collector.io': false, 'collector.io.addresses': 5 },
   },
-  { name: 'numbers as they are written', yaml: 'limit.series: 0100\n', want: { 'limit.series': 100 } },
-  { name: 'nothing at all', yaml: '', want: { 'log.level': 'info' } },
-  { name: 'comments only', yaml: '# nothing\n', want: { 'log.level': 'info' } },
+  { name: 'with leading zeros', yaml: 'limit.series: 0100\n', want: { 'limit.series': 100 } },
+  { name: 'or be empty', yaml: '', want: { 'log.level': 'info' } },
+  { name: 'or comments only', yaml: '# nothing\n', want: { 'log.level': 'info' } },
 ];
 for (const { name, yaml, want } of FILES)
   test(`a file may hold options ${name}`, () => {

@@ -1,4 +1,4 @@
-/** `check` on hosts made of folders. */
+/** `check` on hosts that are made of folders. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ interface Line {
   readonly text: string;
 }
 
-/** By what each line is about; the VMs by their names. */
+/** Runs `check` and returns its lines by their subject; those of VMs by the name of the VM. */
 function check(...args: string[]): { status: number | null; lines: Map<string, Line>; order: string[] } {
   const { status, stdout, stderr } = runAgent('check', ...args);
   assert.equal(stderr, '');
@@ -41,7 +41,7 @@ function emptyFolder(t: TestContext): string {
   return path;
 }
 
-test('check says one line about each thing, and fails where run can do nothing', (t) => {
+test('check prints one line for each thing, and fails if run cannot work', (t) => {
   const folder = emptyFolder(t);
   const { status, lines, order } = check('--path.tracefs', folder, '--path.procfs', folder);
   assert.equal(status, 2);
@@ -68,7 +68,7 @@ test('check says one line about each thing, and fails where run can do nothing',
   assert.match(lines.get('VMs')?.text ?? '', /^none is running/);
 });
 
-test('check sees that a copy of tracefs is not one, and leaves nothing in it', (t) => {
+test('check recognises a copy of tracefs, and leaves nothing in it', (t) => {
   const folder = emptyFolder(t);
   mkdirSync(join(folder, 'events/kvm/kvm_exit'), { recursive: true });
   mkdirSync(join(folder, 'events/kvm/kvm_userspace_exit'));
@@ -82,7 +82,7 @@ test('check sees that a copy of tracefs is not one, and leaves nothing in it', (
   assert.deepEqual(readdirSync(join(folder, 'instances')), []);
 });
 
-test('check says what a kernel without the kvm module, or without kvm_exit, lacks', (t) => {
+test('check reports a kernel without the kvm module, or without kvm_exit', (t) => {
   const folder = emptyFolder(t);
   mkdirSync(join(folder, 'events'));
   assert.match(check('--path.tracefs', folder).lines.get('kvm events')?.text ?? '', /none: load the kvm module/);
@@ -92,7 +92,7 @@ test('check says what a kernel without the kvm module, or without kvm_exit, lack
   assert.match(found.text, /no kvm_exit, so only exits to QEMU/);
 });
 
-test('check names the VMs, their vCPUs and what trace backends their QEMU has', (t) => {
+test('check lists the VMs, their vCPUs and the trace backends of their QEMU', (t) => {
   const tree = new ProcTree(t);
   tree.put(vm(100, 'log-only'));
   writeFileSync(join(tree.root, '100/exe'), '\0%d@%zu.%06zu:kvm_run_exit cpu_index %d, reason %d\n\0');

@@ -1,4 +1,4 @@
-/** What exits cost and what causes them, against perf's own report, an independent calculation, and what the guests did. */
+/** Durations and causes of exits, against perf's own report, an independent calculation, and the guests' sources. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -9,8 +9,9 @@ import { fixture, readFixture, readJson } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
 import { type ReferenceCosts, referenceCosts } from '../support/trace/reference-costs.js';
 
-/** Half of perf's last printed digit: 0.005 us; and text has whole microseconds at both ends of a time. */
+/** Microseconds: half of the last digit that perf prints. */
 const PERF_US = 0.005;
+/** Microseconds: the text has whole ones at both ends of a duration. */
 const TEXT_US = 1;
 
 interface PerfRow {
@@ -33,16 +34,16 @@ function near(got: number, want: number, within: number, what: string): void {
   assert.ok(Math.abs(got - want) <= within, `${what}: ${got}, expected ${want} within ${within}`);
 }
 
-test('durations by reason are those of perf kvm stat', () => {
+test('durations by reason equal those of perf kvm stat', () => {
   const { durations } = reportOf(fixture('perf/perf-script.txt'));
   const rows = perfRows('perf-report.vmexit.txt');
   assert.deepEqual(durations.map(({ reason }) => reason).sort(), rows.map(({ name }) => name).sort());
   for (const { name, samples, minUs, maxUs, meanUs } of rows) {
     const own = durations.find(({ reason }) => reason === name);
     assert.equal(own?.count, samples, name);
-    near(own?.minSeconds * 1e6, minUs, TEXT_US, `least ${name}`);
+    near(own?.minSeconds * 1e6, minUs, TEXT_US, `shortest ${name}`);
     near(own?.maxSeconds * 1e6, maxUs, TEXT_US, `longest ${name}`);
-    // Each time is off by less than a microsecond, and on average by none: rounding of both ends is even.
+    // Each duration is off by less than a microsecond, and by zero on average: both ends are rounded alike.
     near(
       own?.sumSeconds * 1e6,
       samples * meanUs,
@@ -52,18 +53,18 @@ test('durations by reason are those of perf kvm stat', () => {
   }
 });
 
-test('ports are those of perf kvm stat', () => {
+test('ports equal those of perf kvm stat', () => {
   const { io } = reportOf(fixture('perf/perf-script.txt'));
   const got = io
     .filter(({ bus }) => bus === 'pio')
     .map(({ address, direction, count }) => [`${address}:P${direction.toUpperCase()}`, count]);
   const want = perfRows('perf-report.ioport.txt').map(({ name, samples }) => [name, samples]);
-  // The last write to 0x604 switches the VM off: it never comes back, and perf counts what has come back.
+  // The last write to 0x604 powers the VM off. perf counts an exit at the next entry, which never comes.
   const open = { '0x604:POUT': 2 };
   assert.deepEqual(Object.fromEntries(got), { ...Object.fromEntries(want), ...open });
 });
 
-test('MMIO pages are those of perf kvm stat', () => {
+test('MMIO pages equal those of perf kvm stat', () => {
   const { io } = reportOf(fixture('perf/perf-script.txt'));
   const want: Record<string, number> = {};
   for (const { name, samples } of perfRows('perf-report.mmio.txt')) {
@@ -75,7 +76,7 @@ test('MMIO pages are those of perf kvm stat', () => {
     .filter(({ bus }) => bus === 'mmio')
     .map(({ address, direction, count }) => [`${address} ${direction}`, count]);
   const all = Object.fromEntries(got) as Record<string, number>;
-  // perf takes an access as handled when it sees its end; the last of a page can be open when the recording ends.
+  // perf counts an access when it sees its end, and the recording may stop before the last end.
   for (const [page, samples] of Object.entries(want)) near(all[page] ?? 0, samples, 1, page);
   assert.deepEqual(Object.keys(all).sort(), Object.keys(want).sort());
 });
@@ -96,7 +97,7 @@ const RUNS = [
 ] as const;
 
 for (const { name, text, args, vcpus } of RUNS) {
-  test(`costs of ${name} are those of an independent calculation`, () => {
+  test(`costs of ${name} equal those of an independent calculation`, () => {
     const got = reportOf(...args);
     const want = referenceCosts(text().toString('latin1'));
     const vmOf = (tid: string) => (vcpus as Record<string, readonly [string, string]>)[tid]?.[0] ?? `? ${tid}`;
@@ -145,7 +146,7 @@ function assertDurations({ durations }: ReportData, want: ReferenceCosts, vmOf: 
     const own = wanted.get(`${vm} ${layer} ${reason}`);
     assert.equal(count, own?.count, `${vm} ${layer} ${reason}`);
     near(sumSeconds * 1e6, own?.totalUs ?? Number.NaN, 0.5, `total ${vm} ${layer} ${reason}`);
-    near(minSeconds * 1e6, own?.minUs ?? Number.NaN, 0.01, `least ${vm} ${layer} ${reason}`);
+    near(minSeconds * 1e6, own?.minUs ?? Number.NaN, 0.01, `shortest ${vm} ${layer} ${reason}`);
     near(maxSeconds * 1e6, own?.maxUs ?? Number.NaN, 0.01, `longest ${vm} ${layer} ${reason}`);
     assert.ok(minSeconds >= 0);
   }
@@ -166,7 +167,7 @@ function byKey(pairs: readonly (readonly [string, number])[]): Record<string, nu
   return sums;
 }
 
-test('raw pages and text of one run cost the same', () => {
+test('pages and text of one run give the same costs', () => {
   const run = 'svm/two-vms-6.12';
   const text = reportOf('--path.procfs', fixture(`${run}/proc`), fixture(`${run}/trace_pipe.txt`));
   const pages = reportOf('--path.procfs', fixture(`${run}/proc`), fixture(`${run}/raw`));
@@ -184,7 +185,7 @@ test('raw pages and text of one run cost the same', () => {
 });
 
 for (const run of ['e2-mix', 'e3-hlt-irqchip-off']) {
-  test(`the ports of ${run} are what the guest's source says`, () => {
+  test(`the ports of ${run} equal those in the guest's source`, () => {
     const { text } = readJson<{ text: { kvm_pio_by_tid_dir_port: Record<string, number> } }>(
       `exact/${run}/expected.json`,
     );
@@ -196,7 +197,7 @@ for (const run of ['e2-mix', 'e3-hlt-irqchip-off']) {
     const { io } = reportOf(fixture(`exact/${run}/trace_pipe.txt`));
     const pio = io.filter(({ bus }) => bus === 'pio');
     assert.deepEqual(byKey(pio.map(({ direction, address, count }) => [`${direction} ${address}`, count])), want);
-    // With the irqchip in the kernel, the PIC at 0x21 is the one port that QEMU is not asked for.
+    // With the irqchip in the kernel, KVM itself answers for one port, the PIC's at 0x21.
     const kernel = run === 'e2-mix' ? [['0x21', 'pic1']] : [];
     assert.deepEqual(
       pio.filter(({ layer }) => layer === 'kvm').map(({ address, device }) => [address, device]),
@@ -205,7 +206,7 @@ for (const run of ['e2-mix', 'e3-hlt-irqchip-off']) {
   });
 }
 
-test('kicks are ioeventfd signals where there is an ioeventfd, and exits that reach QEMU where there is none', () => {
+test('kicks are ioeventfd signals with an ioeventfd, and exits to QEMU without', () => {
   const kicks = ({ eventfds }: ReportData) =>
     eventfds
       .filter(({ kind, seenBy }) => kind === 'ioeventfd' && seenBy === 'kvm')
@@ -219,13 +220,13 @@ test('kicks are ioeventfd signals where there is an ioeventfd, and exits that re
   assert.equal(mmioExits(off) - mmioExits(on), 201);
 });
 
-test('interrupts from outside the vCPUs are irqfd signals', () => {
+test('interrupts from outside the vCPU threads are irqfd signals', () => {
   const { eventfds } = reportOf(
     '--path.procfs',
     `${ROOT}/deploy/demo/recording/proc`,
     `${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`,
   );
-  // As many as virtio_notify_irqfd in QEMU's log of the same run.
+  // The number of virtio_notify_irqfd events in QEMU's log of the same run.
   assert.deepEqual(
     eventfds.filter(({ kind }) => kind === 'irqfd').map(({ vm, count }) => [vm, count]),
     [['web-1', 1503]],

@@ -1,4 +1,4 @@
-/** The demonstration as a newcomer meets it. */
+/** The `demo` command, as a new user runs it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -23,14 +23,14 @@ class Demo {
     });
   }
 
-  /** Where it serves, as its log says. */
+  /** URL of the metrics, from the log. */
   async url(): Promise<string> {
     for (let tries = 0; tries < 200; tries++) {
       const url = /url=(http:\/\/\S+)/.exec(this.log)?.[1];
       if (url !== undefined) return url;
       await sleep(50);
     }
-    throw new Error(`it does not serve: ${this.log}`);
+    throw new Error(`demo does not serve: ${this.log}`);
   }
 }
 
@@ -51,7 +51,7 @@ function sums(families: Map<string, Family>, name: string, label: string): Map<s
   return found;
 }
 
-test('demo serves counters that rise, and says that it is a demonstration', async (t) => {
+test('demo serves counters that rise, and states that it is a demonstration', async (t) => {
   const demo = new Demo(t, '127.0.0.1:0');
   const url = await demo.url();
   assert.match(url, /^http:\/\/127\.0\.0\.1:[1-9]\d*\/metrics$/);
@@ -86,21 +86,21 @@ test('demo serves counters that rise, and says that it is a demonstration', asyn
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`${signal} ends demo at once and quietly, also while a client is connected`, async (t) => {
+  test(`${signal} ends demo at once and without messages, even while a client is connected`, async (t) => {
     const demo = new Demo(t, '127.0.0.1:0');
     const url = await demo.url();
-    // Node's fetch keeps its connection open.
+    // fetch keeps its connection open.
     await (await fetch(url)).text();
     const startMs = performance.now();
     demo.process.kill(signal);
     assert.deepEqual(await demo.ended, { status: 0, signal: null });
-    assert.ok(performance.now() - startMs < 2000, 'it took too long');
+    assert.ok(performance.now() - startMs < 2000, 'demo took too long to end');
     assert.doesNotMatch(demo.log, /Error|^\s+at /m);
-    await assert.rejects(fetch(url), 'it still serves');
+    await assert.rejects(fetch(url), 'demo still serves');
   });
 }
 
-test('demo says where it cannot listen, in a line', async (t) => {
+test('demo reports in one line that it cannot listen', async (t) => {
   const other = createServer();
   await new Promise<void>((resolve) => {
     other.listen(0, '127.0.0.1', resolve);

@@ -6,8 +6,8 @@ import { type TestContext, test } from 'node:test';
 import { runAgent } from '../support/agent/run-agent.js';
 import { readFixture } from '../support/fixtures.js';
 
-/** trace-events-all of QEMU 7.2, as installed. */
-function list(t: TestContext): string {
+/** Path of the trace-events-all that QEMU 7.2 installs. */
+function traceEventsFile(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'events-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'trace-events-all');
@@ -17,26 +17,26 @@ function list(t: TestContext): string {
 
 const lines = (text: string) => text.trimEnd().split('\n');
 
-test('events prints all names but those that are compiled out', (t) => {
-  const { status, stdout } = runAgent('events', list(t));
+test('events prints all names except those that are compiled out', (t) => {
+  const { status, stdout } = runAgent('events', traceEventsFile(t));
   const names = lines(stdout);
   const text = readFixture('qemu-simple/trace-events-all').toString();
-  // Some have properties before their names: `vcpu guest_cpu_enter(void)`.
+  // Some events have properties before their names: `vcpu guest_cpu_enter(void)`.
   const disabled = text.split('\n').filter((line) => /^disable (\w+ )*\w+\(/.test(line)).length;
   const written = text.split('\n').filter((line) => /^(\w+ )*\w+\(/.test(line)).length - disabled;
   assert.deepEqual([status, names.length, disabled > 0], [0, written, true]);
   assert.ok(names.includes('kvm_run_exit') && !names.includes('qxl_interface_set_mm_time'));
 });
 
-test('events --pattern prints those that match', (t) => {
-  assert.deepEqual(lines(runAgent('events', '--pattern', 'kvm_set_ioeventfd_*', list(t)).stdout), [
+test('events --pattern prints matching names', (t) => {
+  assert.deepEqual(lines(runAgent('events', '--pattern', 'kvm_set_ioeventfd_*', traceEventsFile(t)).stdout), [
     'kvm_set_ioeventfd_mmio',
     'kvm_set_ioeventfd_pio',
   ]);
 });
 
-test('events --used prints what this program understands, as far as that QEMU has it', (t) => {
-  assert.deepEqual(lines(runAgent('events', '--used', list(t)).stdout).sort(), [
+test('events --used prints the events that this program understands and the file lists', (t) => {
+  assert.deepEqual(lines(runAgent('events', '--used', traceEventsFile(t)).stdout).sort(), [
     'kvm_irqchip_add_msi_route',
     'kvm_run_exit',
     'kvm_set_ioeventfd_mmio',
@@ -51,8 +51,8 @@ test('events --used prints what this program understands, as far as that QEMU ha
   ]);
 });
 
-test('events says what is wrong', (t) => {
-  const path = list(t);
+test('events reports in one line why it prints nothing', (t) => {
+  const path = traceEventsFile(t);
   const failing = (...args: string[]) => {
     const { status, stderr } = runAgent('events', ...args);
     assert.equal(status, 2);

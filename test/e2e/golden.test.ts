@@ -1,6 +1,7 @@
 /**
- * What the program exposes for recordings, line by line. The counts themselves are checked against independent sources elsewhere
- * (captures.test.ts, pages.test.ts); here every name, label, help text and order is pinned: a change of any is seen in review.
+ * The exact metrics text for some recordings, so that a review sees every change of a name, label, help text or order.
+ * The counts are checked against independent sources in file-recordings.test.ts and page-recordings.test.ts. To accept
+ * changes:
  *
  *   UPDATE_GOLDEN=1 node --test build/test/e2e/golden.test.js
  */
@@ -19,7 +20,7 @@ const FOLDER = mkdtempSync(join(tmpdir(), 'golden-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 afterEach(endAll);
 
-/** Samples that differ each time: of the process itself, of times it took, of the version. Their help and type are compared all the same. */
+/** Samples that differ from run to run. Their help and type are compared nevertheless. */
 const VOLATILE =
   /^(?:process_|nodejs_|kvm_exit_exporter_(?:build_info|scrape_seconds|drains_total|drain_seconds_total))/;
 
@@ -40,7 +41,7 @@ function golden(name: string, text: string): string {
   return readFileSync(path, 'utf8');
 }
 
-test('report of a recording of two VMs, as Prometheus text', () => {
+test('report --format=prometheus of a recording of two VMs', () => {
   const { status, stdout, stderr } = runAgent('report', '--format=prometheus', fixture('svm/two-vms-6.12'));
   assert.equal(status, 0, stderr);
   assert.equal(stable(stdout), golden('two-vms.txt', stable(stdout)));
@@ -57,7 +58,7 @@ for (const { name, accept, type } of [
   test(`a scrape of an agent that has read a QEMU log: ${name}`, async () => {
     const log = join(FOLDER, 'vm-1.log');
     writeFileSync(log, '');
-    // A host without VMs, whatever runs on this one.
+    // An empty /proc, so that no VM of this host is found.
     const proc = `--path.procfs=${mkdtempSync(join(FOLDER, 'proc-'))}`;
     const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', proc, `--qemu.log=${log}`]);
     const text = readFixture('virtio/kvm-seabios-ioeventfd/log.txt');

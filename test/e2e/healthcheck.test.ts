@@ -1,4 +1,4 @@
-/** The container's HEALTHCHECK against agents that are well, guarded, stuck and gone. */
+/** The container's HEALTHCHECK against agents that are healthy, protected, stopped and gone. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { needs } from '../support/requirements.js';
 
 const OPENSSL = needs('openssl');
 const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');
-/** Of "secret". */
+/** bcrypt hash of "secret". */
 const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'healthcheck-'));
@@ -25,7 +25,7 @@ after(() => {
   if (authority !== undefined) rmSync(authority.folder, { recursive: true });
 });
 
-/** Exit code and what it says. */
+/** Exit code and stderr. */
 async function healthcheck(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
@@ -34,19 +34,19 @@ async function healthcheck(
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...environment },
   });
-  let said = '';
+  let stderr = '';
   child.stderr.on('data', (text) => {
-    said += text;
+    stderr += text;
   });
   await once(child, 'close');
-  return [child.exitCode, said];
+  return [child.exitCode, stderr];
 }
 
 function addressOf({ port }: WebAgent): string {
   return `--web.listen-address=:${port}`;
 }
 
-/** `web.yml` with a server's certificate in it, and more. */
+/** A web configuration file with a server certificate and the lines in `more`. */
 function webConfig(name: string, more: string): string {
   assert.ok(authority !== undefined);
   authority.issue('server');
@@ -55,37 +55,37 @@ function webConfig(name: string, more: string): string {
   return `--web.config.file=${file}`;
 }
 
-test('an agent that serves is healthy; the same check says no once it has ended', async () => {
+test('an agent is healthy while it serves, and not after it has ended', async () => {
   const agent = await WebAgent.start();
   assert.deepEqual(await healthcheck([addressOf(agent)]), [0, '']);
   agent.process.kill('SIGTERM');
   await once(agent.process, 'close');
-  const [code, said] = await healthcheck([addressOf(agent)]);
+  const [code, stderr] = await healthcheck([addressOf(agent)]);
   assert.equal(code, 1);
-  assert.match(said, /^not healthy: .*ECONNREFUSED/);
+  assert.match(stderr, /^not healthy: .*ECONNREFUSED/);
 });
 
-test('where it listens can be said by the variable that the agent takes', async () => {
+test('the address comes from the variable that the agent takes', async () => {
   const agent = await WebAgent.start();
   const variable = { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: `0.0.0.0:${agent.port}` };
   assert.deepEqual(await healthcheck([], variable), [0, '']);
-  const nobody = { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: `127.0.0.1:${await freePort()}` };
-  assert.equal((await healthcheck([], nobody))[0], 1);
+  const unused = { KVM_EXIT_EXPORTER_WEB_LISTEN_ADDRESS: `127.0.0.1:${await freePort()}` };
+  assert.equal((await healthcheck([], unused))[0], 1);
 });
 
-test('where it listens can be said by the configuration file that the agent has', async () => {
+test('the address comes from the configuration file that the agent takes', async () => {
   const agent = await WebAgent.start();
   const file = join(FOLDER, 'config.yml');
   writeFileSync(file, `web:\n  listen-address: [':${agent.port}']\n`);
   assert.deepEqual(await healthcheck([], { KVM_EXIT_EXPORTER_CONFIG_FILE: file }), [0, '']);
 });
 
-test('an agent that is stuck is not healthy', async () => {
+test('an agent that hangs is not healthy', async () => {
   const agent = await WebAgent.start();
-  // The kernel still takes connections for it.
+  // The kernel still accepts connections for the stopped process.
   agent.process.kill('SIGSTOP');
-  const [code, said] = await healthcheck([addressOf(agent)]);
-  assert.deepEqual([code, said], [1, 'not healthy: no answer within 4000 ms\n']);
+  const [code, stderr] = await healthcheck([addressOf(agent)]);
+  assert.deepEqual([code, stderr], [1, 'not healthy: no answer within 4000 ms\n']);
 });
 
 for (const [name, more] of [
@@ -94,7 +94,7 @@ for (const [name, more] of [
   ['client certificates', '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n'],
   ['client certificates over TLS 1.2', '  client_auth_type: RequireAnyClientCert\n  max_version: TLS12\n'],
 ] as const) {
-  test(`it needs no secret where the agent wants ${name}`, OPENSSL, async () => {
+  test(`needs no secret for an agent with ${name}`, OPENSSL, async () => {
     const file = webConfig(`${name}.yml`, more);
     const agent = await WebAgent.start(file);
     assert.match(agent.url, /^https:/);
@@ -102,14 +102,14 @@ for (const [name, more] of [
   });
 }
 
-test('an agent with TLS that is stuck is not healthy', OPENSSL, async () => {
+test('an agent with TLS that hangs is not healthy', OPENSSL, async () => {
   const file = webConfig('stuck.yml', '');
   const agent = await WebAgent.start(file);
   agent.process.kill('SIGSTOP');
   assert.equal((await healthcheck([addressOf(agent), file]))[0], 1);
 });
 
-test('a web configuration without TLS is asked in plain', OPENSSL, async () => {
+test('an agent with a web configuration without TLS is asked over plain HTTP', OPENSSL, async () => {
   assert.ok(authority !== undefined);
   const path = join(authority.folder, 'plain.yml');
   writeFileSync(path, `basic_auth_users:\n  prometheus: ${HASH}\n`);
@@ -119,8 +119,8 @@ test('a web configuration without TLS is asked in plain', OPENSSL, async () => {
   assert.deepEqual(await healthcheck([addressOf(agent), file]), [0, '']);
 });
 
-test('a bad option is told, as by the agent itself', async () => {
-  const [code, said] = await healthcheck(['--web.listen-addres=:1']);
+test('an unknown option is reported as the agent reports it', async () => {
+  const [code, stderr] = await healthcheck(['--web.listen-addres=:1']);
   assert.equal(code, 1);
-  assert.match(said, /^not healthy: .*--web\.listen-addres/);
+  assert.match(stderr, /^not healthy: .*--web\.listen-addres/);
 });

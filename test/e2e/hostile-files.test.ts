@@ -1,4 +1,4 @@
-/** What people give to the program by mistake, and what is damaged: one clear line for each problem, and no stack trace. */
+/** Damaged files and wrong arguments: the program reports one clear line for each problem, without a stack trace. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,14 +19,14 @@ chmodSync(FOLDER, 0o755);
 const TEXT = readFixture('exact/e6-internal-error/trace_pipe.txt');
 const LOG = readFixture('exact/e6-internal-error/log.txt');
 
-/** A file of this content, by its name. */
+/** Writes a file and returns its path. */
 function file(name: string, content: string | Uint8Array): string {
   const path = join(FOLDER, name);
   writeFileSync(path, content);
   return path;
 }
 
-/** Bytes that look random, the same each time. */
+/** Pseudo-random bytes, equal in each run. */
 function noise(length: number): Buffer {
   const bytes = Buffer.alloc(length);
   let state = 12345;
@@ -49,7 +49,7 @@ function folder(): string {
   return path;
 }
 
-/** As {@link runAgent}, but it ends after a while in any case. */
+/** {@link runAgent} with a time-out. */
 function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: 'utf8',
@@ -59,15 +59,15 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
   return { status, stdout, stderr };
 }
 
-/** Ends with 2, prints nothing, and says this, a line each. */
-function complains(args: readonly string[], ...lines: readonly RegExp[]): void {
+/** Asserts exit code 2, an empty stdout, and these lines on stderr. */
+function assertRefused(args: readonly string[], ...lines: readonly RegExp[]): void {
   const { status, stdout, stderr } = run(...args);
-  const said = stderr.split('\n');
-  assert.equal(said.pop(), '', `the last line has no end: ${stderr}`);
-  assert.equal(said.length, lines.length, stderr);
+  const written = stderr.split('\n');
+  assert.equal(written.pop(), '', `the last line has no newline: ${stderr}`);
+  assert.equal(written.length, lines.length, stderr);
   for (const [index, line] of lines.entries()) {
-    assert.match(said[index] ?? '', /^kvm-exit-exporter: /);
-    assert.match(said[index] ?? '', line);
+    assert.match(written[index] ?? '', /^kvm-exit-exporter: /);
+    assert.match(written[index] ?? '', line);
   }
   assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
 }
@@ -152,12 +152,12 @@ function damaged(bytes: Buffer, index: number): Buffer {
 }
 
 describe('one line and exit code 2 for', () => {
-  for (const [name, path, message] of UNUSABLE) it(name, () => complains(['report', path()], message));
+  for (const [name, path, message] of UNUSABLE) it(name, () => assertRefused(['report', path()], message));
 
   it('each of several unusable files', () => {
     const good = file('good.txt', TEXT);
     const [empty, random] = [file('empty2', ''), file('random2', noise(5000))];
-    complains(
+    assertRefused(
       ['report', good, empty, join(FOLDER, 'nowhere'), random],
       /empty2: is empty$/,
       /nowhere: no such file$/,
@@ -166,19 +166,19 @@ describe('one line and exit code 2 for', () => {
   });
 });
 
-const asNobody = { uid: 65534, gid: 65534 };
+const UNPRIVILEGED = { uid: 65534, gid: 65534 };
 const isRoot = process.getuid?.() === 0;
-/** A checkout below /root can't be run by others. */
-const nobodyCanRun = isRoot && spawnSync(process.execPath, [MAIN, '--version'], asNobody).status === 0;
+/** A checkout below /root cannot be run by other users. */
+const isRunnableByAll = isRoot && spawnSync(process.execPath, [MAIN, '--version'], UNPRIVILEGED).status === 0;
 
-it('one line and exit code 2 for a file that may not be read', {
-  skip: isRoot && !nobodyCanRun ? 'root may read everything, and other users may not run the program here' : false,
+it('one line and exit code 2 for a file without read permission', {
+  skip: isRoot && !isRunnableByAll ? 'root may read everything, and other users may not run the program here' : false,
 }, () => {
   const path = file('secret', TEXT);
   chmodSync(path, 0o000);
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'report', path], {
     encoding: 'utf8',
-    ...(isRoot ? asNobody : {}),
+    ...(isRoot ? UNPRIVILEGED : {}),
   });
   assert.match(stderr, /^kvm-exit-exporter: .*secret: permission denied; [^\n]*\n$/);
   assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
@@ -186,50 +186,50 @@ it('one line and exit code 2 for a file that may not be read', {
 
 const COMMAND_LINES: [name: string, args: string[], ...messages: RegExp[]][] = [
   ['an unknown command', ['reprot', 'x'], /unknown command reprot; did you mean report\?/],
-  ['an unknown command like no other', ['xyzzyxyzzy'], /unknown command xyzzyxyzzy \(--help lists them\)$/],
+  ['a command that is unlike every known one', ['xyzzyxyzzy'], /unknown command xyzzyxyzzy \(--help lists them\)$/],
   ['an unknown option', ['report', '--fromat=json', 'x'], /unknown option --fromat; did you mean --format\?/],
   ['an option of another command', ['report', '--web.listen-address=:1', 'x'], /unknown option --web\.listen-address/],
   ['a missing value', ['report', 'x', '--format'], /--format needs a value: table\|json\|csv\|prometheus$/],
   ['an empty value', ['report', '--path.procfs=', 'x'], /--path\.procfs needs a value: DIR$/],
   [
-    'a value that is none of those known',
+    'a value that is not one of the choices',
     ['report', '--format=yaml', 'x'],
     /--format=yaml: expected table, json, csv or prometheus$/,
   ],
   ['no file', ['report'], /report needs PATH\.\.\.$/],
   [
-    'a saved /proc that is none',
+    'a saved /proc that holds no VM',
     ['report', '--path.procfs=/nowhere', fixture('exact/e6-internal-error/trace_pipe.txt')],
     /--path\.procfs=\/nowhere: holds no VM; expected the saved \/proc/,
   ],
   [
-    'a list of events that is missing',
+    'a missing trace-events-all',
     ['report', '--qemu.trace-events=/nowhere', fixture('exact/e6-internal-error/trace_pipe.txt')],
     /\/nowhere: no such file$/,
   ],
   [
-    'all problems of a command line',
+    'each problem of a command line',
     ['report', '--fromat=json', '--color', '--path.procfs='],
     /--fromat/,
     /--color/,
     /--path\.procfs/,
     /needs PATH/,
   ],
-  ['a port that is none', ['demo', '--web.listen-address=:99999'], /--web\.listen-address=:99999: expected/],
+  ['an invalid port', ['demo', '--web.listen-address=:99999'], /--web\.listen-address=:99999: expected/],
 ];
 
 describe('one line for each problem and exit code 2 for', () => {
   for (const [name, args, ...messages] of COMMAND_LINES)
     it(name, () => {
-      if (args[0] !== 'demo') return complains(args, ...messages);
+      if (args[0] !== 'demo') return assertRefused(args, ...messages);
       const { status, stderr } = run(...args);
       assert.equal(status, 2);
       assert.match(stderr.trimEnd().split('\n').at(-1) ?? '', messages[0] ?? /x/);
     });
 });
 
-/** The report of a file that is not whole but can be read. */
-function readable(path: string): ReportData {
+/** The report of a file that is damaged but can be read in part. */
+function reportOfDamaged(path: string): ReportData {
   const { status, stdout, stderr } = run('report', '--format=json', path);
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
   return JSON.parse(stdout);
@@ -240,11 +240,11 @@ function exits({ exits }: ReportData): number {
 }
 
 const LONG_LINE = `${'x'.repeat(1_000_000)}\n`;
-const WHOLE_TEXT = exits(readable(file('whole.txt', TEXT)));
-const WHOLE_LOG = exits(readable(file('whole.log', LOG)));
+const WHOLE_TEXT = exits(reportOfDamaged(file('whole.txt', TEXT)));
+const WHOLE_LOG = exits(reportOfDamaged(file('whole.log', LOG)));
 const BIG = readFixture('svm/two-vms-6.12/trace_pipe.txt');
 
-/** Where the second half of the lines begins. */
+/** Offset of the first line in the second half. */
 function middle(bytes: Buffer): number {
   return bytes.indexOf(10, bytes.length / 2) + 1;
 }
@@ -253,56 +253,62 @@ function inTheMiddle(bytes: Buffer, extra: string): Buffer {
   return Buffer.concat([bytes.subarray(0, middle(bytes)), Buffer.from(extra), bytes.subarray(middle(bytes))]);
 }
 
-describe('what can be read is counted, and the rest told, of', () => {
+describe('what can be read is counted, and the rest reported as malformed, in', () => {
   it('a gzip file that ends early', () => {
     const packed = gzipSync(BIG);
-    const report = readable(file('cut.gz', packed.subarray(0, packed.length >> 1)));
+    const report = reportOfDamaged(file('cut.gz', packed.subarray(0, packed.length >> 1)));
     assert.ok(exits(report) > 1000);
-    assert.ok(exits(report) < exits(readable(file('all.gz', packed))));
+    assert.ok(exits(report) < exits(reportOfDamaged(file('all.gz', packed))));
     assert.ok((report.malformed.truncated ?? 0) >= 1);
   });
 
   it('a gzip file damaged in the middle', () => {
     const packed = gzipSync(BIG);
-    const report = readable(file('damaged.gz', damaged(packed, packed.length >> 1)));
+    const report = reportOfDamaged(file('damaged.gz', damaged(packed, packed.length >> 1)));
     assert.ok(exits(report) > 1000);
     assert.ok((report.malformed.truncated ?? 0) >= 1);
   });
 
-  it('a gzip file with more behind its end', () => {
-    assert.equal(exits(readable(file('more.gz', Buffer.concat([gzipSync(TEXT), Buffer.alloc(100)])))), WHOLE_TEXT);
+  it('a gzip file with more bytes after its end', () => {
+    assert.equal(
+      exits(reportOfDamaged(file('more.gz', Buffer.concat([gzipSync(TEXT), Buffer.alloc(100)])))),
+      WHOLE_TEXT,
+    );
   });
 
-  it('two gzip files, one behind the other', () => {
+  it('two gzip files, concatenated', () => {
     const [first, second] = [TEXT.subarray(0, middle(TEXT)), TEXT.subarray(middle(TEXT))];
-    assert.equal(exits(readable(file('two.gz', Buffer.concat([gzipSync(first), gzipSync(second)])))), WHOLE_TEXT);
+    assert.equal(
+      exits(reportOfDamaged(file('two.gz', Buffer.concat([gzipSync(first), gzipSync(second)])))),
+      WHOLE_TEXT,
+    );
   });
 
   it('text with a line of a megabyte', () => {
-    const report = readable(file('long.txt', inTheMiddle(TEXT, LONG_LINE)));
+    const report = reportOfDamaged(file('long.txt', inTheMiddle(TEXT, LONG_LINE)));
     assert.equal(exits(report), WHOLE_TEXT);
     assert.deepEqual(report.malformed, { 'line-too-long': 1 });
   });
 
   it('a log with a line of a megabyte', () => {
-    const report = readable(file('long.log', inTheMiddle(LOG, LONG_LINE)));
+    const report = reportOfDamaged(file('long.log', inTheMiddle(LOG, LONG_LINE)));
     assert.equal(exits(report), WHOLE_LOG);
     assert.deepEqual(report.malformed, { 'line-too-long': 1 });
   });
 
   it('text that ends inside a line', () => {
-    const report = readable(file('cut.txt', TEXT.subarray(0, middle(TEXT) + 30)));
+    const report = reportOfDamaged(file('cut.txt', TEXT.subarray(0, middle(TEXT) + 30)));
     assert.deepEqual(report.malformed, { truncated: 1 });
     assert.ok(exits(report) > 0);
   });
 
-  it('text with other lines in it', () => {
-    const report = readable(file('other.txt', inTheMiddle(TEXT, `${noise(3000).toString('latin1')}\n`)));
+  it('text with foreign lines in it', () => {
+    const report = reportOfDamaged(file('other.txt', inTheMiddle(TEXT, `${noise(3000).toString('latin1')}\n`)));
     assert.equal(exits(report), WHOLE_TEXT);
     assert.ok((report.malformed.line ?? 0) >= 1);
   });
 
-  it('the headings of an empty trace', () => {
+  it('the header of an empty trace', () => {
     const { status, stdout, stderr } = run(
       'report',
       file('heading.txt', '# tracer: nop\n#\n# entries-in-buffer/entries-written: 0/0\n'),
@@ -312,14 +318,14 @@ describe('what can be read is counted, and the rest told, of', () => {
   });
 });
 
-it('a name with line breaks and escape sequences in it does not rearrange the table', () => {
+it('control characters in a name do not reach the terminal', () => {
   const line = '  CPU 0/KVM-1001  [000] d..1.  1.000000: kvm_exit: vcpu 0 reason \x1b[2Jx\ry rip 0x1\n';
   const { stdout } = run('report', file('escape.txt', line));
   assert.match(stdout, /x/);
   assert.doesNotMatch(stdout, /[^\P{Cc}\n]/u);
 });
 
-it('a reader that has seen enough is no error', async () => {
+it('a reader that closes the pipe early is not an error', async () => {
   for (const format of ['table', 'json', 'csv', 'prometheus']) {
     const agent = spawn(process.execPath, [MAIN, 'report', '--format', format, file('enough.txt', BIG)]);
     let stderr = '';
@@ -332,7 +338,7 @@ it('a reader that has seen enough is no error', async () => {
   }
 });
 
-it('a full disk is told', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, () => {
+it('a full disk is reported', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, () => {
   const full = openSync('/dev/full', 'w');
   const { status, stderr } = spawnSync(process.execPath, [MAIN, 'report', file('disk.txt', TEXT)], {
     encoding: 'utf8',
@@ -343,7 +349,7 @@ it('a full disk is told', { skip: existsSync('/dev/full') ? false : 'needs /dev/
   assert.equal(status, 2);
 });
 
-it('help and version are no errors', () => {
+it('help and version succeed', () => {
   for (const args of [['--help'], ['help'], ['report', '--help'], ['--version']]) {
     const { status, stdout, stderr } = runAgent(...args);
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });

@@ -1,4 +1,7 @@
-/** The program under the load of many scrapers and of clients that mean harm. Its events come from a QEMU log, which needs no rights. */
+/**
+ * The program under the load of many scrapers and of hostile clients. Its events come from a QEMU log, which needs no
+ * root.
+ */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -20,8 +23,8 @@ const REASONS = 30;
 const SCRAPES = 50;
 const ROUNDS = 3;
 const MORE_LINES = 20_000;
-/** An exposition of 100,000 series is 8 MB; one for each of the scrapes would be 400 MB. */
-const MOST_GROWTH = 250 << 20;
+/** The text of 100,000 series is 8 MB; one for each scrape would be 400 MB. */
+const MAX_GROWTH = 250 << 20;
 
 const LINES = Array.from({ length: VCPUS * REASONS }, (_, i) => line(Math.floor(i / REASONS), i % REASONS)).join('');
 
@@ -54,7 +57,7 @@ function textOf({ headers, body }: Answer): string {
 }
 
 async function untilCounted(url: string, events: number): Promise<Samples> {
-  // Without reading all of it, which takes longer than to write it.
+  // One match instead of parsing all samples, which would take longer than writing them.
   const counted = async () =>
     Number(/^qemu_trace_events_total.* (\d+)$/m.exec(textOf(await fetchMetrics(url, 'gzip')))?.[1]);
   for (let tries = 0; !((await counted()) >= events); tries++) {
@@ -64,18 +67,18 @@ async function untilCounted(url: string, events: number): Promise<Samples> {
   return scrape(url);
 }
 
-/** Peak of its resident memory so far, in bytes. */
+/** Peak resident memory so far, in bytes. */
 function peakMemory({ process: { pid } }: WebAgent): number {
   return 1024 * Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
-/** Asks for its health again and again, until told to stop. */
+/** Requests /-/healthy in a loop until `stop` is called. */
 function healthChecks(url: string): { stop: () => Promise<(number | string)[]>; slowestMs: () => number } {
   const answers: (number | string)[] = [];
-  let going = true;
+  let isRunning = true;
   let slowestMs = 0;
   const done = (async () => {
-    while (going) {
+    while (isRunning) {
       const startMs = performance.now();
       answers.push(await statusOf(`${url}/-/healthy`, { timeout: 10_000 }));
       slowestMs = Math.max(slowestMs, performance.now() - startMs);
@@ -85,14 +88,14 @@ function healthChecks(url: string): { stop: () => Promise<(number | string)[]>; 
   return {
     slowestMs: () => slowestMs,
     async stop() {
-      going = false;
+      isRunning = false;
       await done;
       return answers;
     },
   };
 }
 
-test('fifty scrapes at once of more than 100,000 series: memory is bounded, no event is lost, health is answered', async (t) => {
+test('fifty concurrent scrapes of 100,000 series: memory is bounded, no event is lost, health checks succeed', async (t) => {
   const { agent, log } = await startRun(
     '--web.max-requests=0',
     '--limit.series=1000000',
@@ -127,7 +130,7 @@ test('fifty scrapes at once of more than 100,000 series: memory is bounded, no e
   t.diagnostic(`${answers.length} health checks, the slowest took ${Math.round(health.slowestMs())} ms`);
   const grown = peakMemory(agent) - memory;
   t.diagnostic(`${Math.round(memory / 2 ** 20)} MiB with one scrape, ${Math.round(grown / 2 ** 20)} more with fifty`);
-  assert.ok(grown < MOST_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more than with one scrape`);
+  assert.ok(grown < MAX_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more than with one scrape`);
 
   const end = await untilCounted(agent.url, VCPUS * REASONS + written);
   assert.equal(end.sum('qemu_trace_events_total'), VCPUS * REASONS + written);
@@ -135,7 +138,7 @@ test('fifty scrapes at once of more than 100,000 series: memory is bounded, no e
   assert.equal(end.sum('kvm_exit_exporter_lost_events_total') + end.sum('kvm_exit_exporter_unknown_gaps_total'), 0);
 });
 
-test('scrapers that ask and do not read are cut off before they cost much memory', async (t) => {
+test('scrapers that do not read the answer are cut off before they cost much memory', async (t) => {
   const { agent, log } = await startRun('--limit.series=1000000', '--limit.series-per-vm=1000000');
   appendFileSync(log, LINES);
   await untilCounted(agent.url, VCPUS * REASONS);
@@ -150,16 +153,16 @@ test('scrapers that ask and do not read are cut off before they cost much memory
     socket.on('error', () => {});
     sockets.push(socket);
     socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
-    // The first bytes, and no more: each of them has an exposition of its own.
+    // Reads the first bytes only, so that each scraper has an exposition of its own.
     await new Promise((resolve) => socket.once('readable', resolve));
   }
   const grown = peakMemory(agent) - memory;
-  t.diagnostic(`${Math.round(grown / 2 ** 20)} MiB more with ${sockets.length} who do not read`);
-  assert.ok(grown < MOST_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more`);
+  t.diagnostic(`${Math.round(grown / 2 ** 20)} MiB more with ${sockets.length} scrapers that do not read`);
+  assert.ok(grown < MAX_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more`);
   assert.equal(await statusOf(`${agent.url}/metrics`), 200);
 });
 
-test('scrapes beyond the limit get 503 and are told when to come again', async () => {
+test('scrapes beyond the limit get 503 and Retry-After', async () => {
   const { agent, log } = await startRun(
     '--web.max-requests=2',
     '--limit.series=1000000',
@@ -175,7 +178,7 @@ test('scrapes beyond the limit get 503 and are told when to come again', async (
   assert.equal(await statusOf(`${agent.url}/metrics`), 200);
 });
 
-/** What comes back until the other end closes the connection. */
+/** The first line that is received before the other end closes the connection. */
 async function answerTo(socket: Socket): Promise<string> {
   let text = '';
   socket.on('data', (data) => {
@@ -186,7 +189,7 @@ async function answerTo(socket: Socket): Promise<string> {
   return text.split('\r\n')[0] ?? '';
 }
 
-test('a thousand connections that send their requests byte by byte keep nobody out, and are cut off', async () => {
+test('a thousand connections that send their requests byte by byte block no scrape, and are cut off', async () => {
   const { agent } = await startRun();
   const open = () => {
     const socket = connect(agent.port, '127.0.0.1');
@@ -207,7 +210,7 @@ test('a thousand connections that send their requests byte by byte keep nobody o
       assert.equal(await statusOf(`${agent.url}/metrics`), 200);
       await sleep(200);
     }
-    // The last of them is cut off for its slowness, when the time for headers is over.
+    // The last one is cut off when the time for headers is over.
     assert.match((await Promise.all(ends)).at(-1) ?? '', /^HTTP\/1\.1 408 |^$/);
     assert.deepEqual(
       (await health.stop()).filter((status) => status !== 200),
@@ -220,7 +223,7 @@ test('a thousand connections that send their requests byte by byte keep nobody o
   }
 });
 
-test('headers of 10 MB, lines without an end, bodies and rubbish are answered and cut off', async () => {
+test('headers of 10 MB, endless lines, bodies and garbage are answered and cut off', async () => {
   const { agent } = await startRun();
   const memory = peakMemory(agent);
   const send = async (pieces: Iterable<string | Buffer>): Promise<string> => {

@@ -1,4 +1,4 @@
-/** What systemd would hear, received by a socket as systemd has one. */
+/** Notifications to systemd, received by a socket like systemd's. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,9 @@ const FOLDER = mkdtempSync(join(tmpdir(), 'notify-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 afterEach(endAll);
 
-/** Node.js has no such sockets. What comes with a message (the barrier's descriptor) is closed unseen, as systemd does in the end. */
+/**
+ * Node.js has no Unix datagram sockets. Descriptors sent along with a message (the barrier) are closed, as by systemd.
+ */
 const RECEIVER = `
 import socket, sys
 receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -40,26 +42,30 @@ async function receive(path: string): Promise<() => string> {
   return () => text;
 }
 
-test('systemd hears that the program is ready when it serves, and from then on that it lives', {
+test('systemd is notified when the program serves, and from then on that it is alive', {
   skip: needs('systemd-notify', 'python3').skip,
 }, async () => {
   const socket = join(FOLDER, 'notify');
-  const heard = await receive(socket);
+  const received = await receive(socket);
   const agent = await WebAgent.startCommand('demo', [], { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '400000' });
-  for (let tries = 0; tries < 150 && (heard().match(/^WATCHDOG=1$/gm)?.length ?? 0) < 3; tries++) await sleep(100);
-  const messages = heard()
+  for (let tries = 0; tries < 150 && (received().match(/^WATCHDOG=1$/gm)?.length ?? 0) < 3; tries++) await sleep(100);
+  const messages = received()
     .split('\n')
     .filter((line) => /^(?:READY|WATCHDOG)=/.test(line));
   assert.deepEqual(messages.slice(0, 4), ['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
-  assert.doesNotMatch(agent.log, /cannot be notified/);
+  assert.doesNotMatch(agent.log, /cannot notify systemd/);
 });
 
 for (const [name, environment, want] of [
-  ['nobody asks', {}, undefined],
-  ['only readiness is asked for', { NOTIFY_SOCKET: '/s' }, { watchdogMs: undefined }],
+  ['nothing is set', {}, undefined],
+  ['there is no watchdog', { NOTIFY_SOCKET: '/s' }, { watchdogMs: undefined }],
   ['the watchdog is on', { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '60000000' }, { watchdogMs: 60_000 }],
-  ['it is ours', { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '1000', WATCHDOG_PID: '7' }, { watchdogMs: 1 }],
-  ["it is another's", { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '1000', WATCHDOG_PID: '8' }, { watchdogMs: undefined }],
-  ['it is rubbish', { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: 'soon' }, { watchdogMs: undefined }],
+  ['it watches this process', { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '1000', WATCHDOG_PID: '7' }, { watchdogMs: 1 }],
+  [
+    'it watches another process',
+    { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: '1000', WATCHDOG_PID: '8' },
+    { watchdogMs: undefined },
+  ],
+  ['its period is not a number', { NOTIFY_SOCKET: '/s', WATCHDOG_USEC: 'soon' }, { watchdogMs: undefined }],
 ] as const)
-  test(`what systemd asks for where ${name}`, () => assert.deepEqual(serviceManager(environment, 7), want));
+  test(`what systemd expects if ${name}`, () => assert.deepEqual(serviceManager(environment, 7), want));

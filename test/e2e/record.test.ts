@@ -1,4 +1,4 @@
-/** What `record` refuses before it touches the kernel. How it records is tested live. */
+/** Arguments that `record` refuses before it touches the kernel. Recording itself is tested in test/live. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ function folder(t: TestContext): string {
 const REFUSED: readonly { what: string; args: (dir: string) => string[]; says: RegExp }[] = [
   { what: 'no directory', args: () => [], says: /record needs --output=DIR \(-o DIR\)/ },
   { what: '-o without a value', args: () => ['-o'], says: /-o needs a value: DIR/ },
-  { what: 'a directory that holds something', args: (dir) => ['-o', dir], says: /is not empty; give a directory/ },
+  { what: 'a directory that is not empty', args: (dir) => ['-o', dir], says: /is not empty; give a directory/ },
   { what: 'a file', args: (dir) => ['-o', join(dir, 'x')], says: /x: / },
   {
     what: 'a duration without a unit',
@@ -23,7 +23,7 @@ const REFUSED: readonly { what: string; args: (dir: string) => string[]; says: R
     says: /--duration=10: expected/,
   },
   {
-    what: 'a directory that is no tracefs',
+    what: 'a directory that is not a tracefs',
     args: (dir) => ['-o', join(dir, 'new'), '--path.tracefs', dir],
     says: /no tracefs there/,
   },

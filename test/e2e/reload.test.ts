@@ -1,4 +1,7 @@
-/** SIGHUP: what can be reloaded is, what can't is said, and what is bad changes nothing. */
+/**
+ * SIGHUP applies what can be reloaded, reports what needs a restart, and keeps the configuration if the file has
+ * mistakes.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +14,7 @@ const FOLDER = mkdtempSync(join(tmpdir(), 'reload-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 afterEach(endAll);
 
-test('SIGHUP reads the configuration again: the log changes, the rest is said to need a restart', async () => {
+test('SIGHUP reloads the configuration: the log changes, the rest is reported to need a restart', async () => {
   const config = join(FOLDER, 'config.yml');
   writeFileSync(config, 'log.format: logfmt\n');
   const agent = await WebAgent.start(`--config.file=${config}`);
@@ -35,7 +38,7 @@ test('SIGHUP reads the configuration again: the log changes, the rest is said to
   assert.equal(agent.process.exitCode, null);
 });
 
-test('SIGHUP reads the web configuration again, also where there is no other', async () => {
+test('SIGHUP reloads the web configuration, even without --config.file', async () => {
   const config = join(FOLDER, 'web.yml');
   writeFileSync(config, 'http_server_config: {headers: {X-Frame-Options: deny}}\n');
   const agent = await WebAgent.start(`--web.config.file=${config}`);

@@ -1,4 +1,4 @@
-/** TLS, client certificates and passwords, as a scraper meets them. */
+/** TLS, client certificates and passwords, from the side of the scraper. */
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,34 +15,34 @@ import { needs } from '../support/requirements.js';
 
 const OPENSSL = needs('openssl');
 
-/** Of "secret" and of "other", by the C library's crypt (perl -e 'print crypt(...)'). */
+/** bcrypt hash of "secret", made by the C library's crypt (perl -e 'print crypt(...)'). */
 const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
 const authority = OPENSSL.skip === false ? new CertificateAuthority() : undefined;
-const stranger = OPENSSL.skip === false ? new CertificateAuthority('another authority') : undefined;
+const otherAuthority = OPENSSL.skip === false ? new CertificateAuthority('another authority') : undefined;
 afterEach(endAll);
 after(() => {
-  for (const made of [authority, stranger]) if (made !== undefined) rmSync(made.folder, { recursive: true });
+  for (const each of [authority, otherAuthority]) if (each !== undefined) rmSync(each.folder, { recursive: true });
 });
 
-function made(): { own: CertificateAuthority; other: CertificateAuthority; server: Certificate } {
-  assert.ok(authority !== undefined && stranger !== undefined);
-  return { own: authority, other: stranger, server: authority.issue('server') };
+function authorities(): { own: CertificateAuthority; other: CertificateAuthority; server: Certificate } {
+  assert.ok(authority !== undefined && otherAuthority !== undefined);
+  return { own: authority, other: otherAuthority, server: authority.issue('server') };
 }
 
-/** Of "secret", and slow to check: a quarter of a second. */
+/** bcrypt hash of "secret" that takes a quarter of a second to check. */
 const SLOW_HASH = '$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW';
 
 let files = 0;
 /** A web configuration file in the authority's folder, so that names of certificates need no path. */
 function webConfig(text: string): string {
-  const file = join(made().own.folder, `web-${++files}.yml`);
+  const file = join(authorities().own.folder, `web-${++files}.yml`);
   writeFileSync(file, text);
   return file;
 }
 
-/** At once, as whoever writes configurations should. */
-function replace(file: string, text: string): void {
+/** Replaces a file atomically. */
+function replaceFile(file: string, text: string): void {
   writeFileSync(`${file}.new`, text);
   renameSync(`${file}.new`, file);
 }
@@ -50,8 +50,8 @@ function replace(file: string, text: string): void {
 const TLS = 'tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n';
 const USERS = `basic_auth_users:\n  prometheus: ${HASH}\n`;
 
-test('with TLS and passwords only who has both gets an answer, on every path', OPENSSL, async () => {
-  const { own } = made();
+test('with TLS and passwords every path requires both', OPENSSL, async () => {
+  const { own } = authorities();
   const agent = await WebAgent.start(`--web.config.file=${webConfig(TLS + USERS)}`);
   const ca = own.ca.cert;
   assert.match(agent.url, /^https:/);
@@ -59,27 +59,27 @@ test('with TLS and passwords only who has both gets an answer, on every path', O
     const right = path === '/nowhere' ? 404 : 200;
     assert.equal(await statusOf(agent.url + path, { ca, auth: 'prometheus:secret' }), right, path);
     assert.equal(await statusOf(agent.url + path, { ca, auth: 'prometheus:wrong' }), 401, path);
-    assert.equal(await statusOf(agent.url + path, { ca, auth: 'nobody:secret' }), 401, path);
+    assert.equal(await statusOf(agent.url + path, { ca, auth: 'stranger:secret' }), 401, path);
     assert.equal(await statusOf(agent.url + path, { ca }), 401, path);
   }
   assert.match(String(await statusOf(`${agent.url.replace('https', 'http')}/metrics`)), /^(ECONNRESET|EPIPE|HPE_\w+)$/);
   assert.equal(await statusOf(`${agent.url}/metrics`), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
 
-test('who gives up while the password is checked takes no place from others', OPENSSL, async () => {
+test('a client that disconnects while its password is checked does not use up a request slot', OPENSSL, async () => {
   const agent = await WebAgent.start(
     `--web.config.file=${webConfig(`basic_auth_users:\n  prometheus: ${SLOW_HASH}\n`)}`,
     '--web.max-requests=2',
   );
   const url = `${agent.url}/metrics`;
   const auth = 'prometheus:secret';
-  const hasty = Array.from({ length: 3 }, () => statusOf(url, { auth, signal: AbortSignal.timeout(60) }));
-  assert.deepEqual(await Promise.all(hasty), ['ABORT_ERR', 'ABORT_ERR', 'ABORT_ERR']);
+  const abandoned = Array.from({ length: 3 }, () => statusOf(url, { auth, signal: AbortSignal.timeout(60) }));
+  assert.deepEqual(await Promise.all(abandoned), ['ABORT_ERR', 'ABORT_ERR', 'ABORT_ERR']);
   for (let request = 0; request < 3; request++) assert.equal(await statusOf(url, { auth }), 200);
 });
 
-test('client certificates: valid ones only', OPENSSL, async () => {
-  const { own, other } = made();
+test('only valid client certificates are accepted', OPENSSL, async () => {
+  const { own, other } = authorities();
   const tls = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
   const agent = await WebAgent.start(`--web.config.file=${webConfig(tls)}`);
   const ask = (identity?: Certificate) =>
@@ -88,8 +88,8 @@ test('client certificates: valid ones only', OPENSSL, async () => {
   for (const [who, identity] of [
     ['none', undefined],
     ['expired', own.issue('expired', { days: -1 })],
-    ['of an authority unknown', other.issue('unknown')],
-    ['signed by itself', other.ca],
+    ['of an unknown authority', other.issue('unknown')],
+    ['self-signed', other.ca],
   ] as const)
     assert.match(String(await ask(identity)), /^(ECONNRESET|EPIPE|ERR_SSL_\w+)$/, who);
   assert.equal(await ask(own.issue('client-2')), 200);
@@ -111,7 +111,7 @@ for (const { type, sans = '', want } of [
   },
 ])
   test(`client_auth_type ${type} ${sans}`, OPENSSL, async () => {
-    const { own, other } = made();
+    const { own, other } = authorities();
     const list = sans === '' ? '' : `  client_allowed_sans: [${sans}]\n`;
     const agent = await WebAgent.start(
       `--web.config.file=${webConfig(`${TLS}  client_ca_file: ca.crt\n  client_auth_type: ${type}\n${list}`)}`,
@@ -129,8 +129,8 @@ for (const { type, sans = '', want } of [
     assert.deepEqual(got, want);
   });
 
-test('versions and ciphers are those of the file', OPENSSL, async () => {
-  const { own } = made();
+test('TLS versions and ciphers follow the file', OPENSSL, async () => {
+  const { own } = authorities();
   const tls = `${TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n  curve_preferences: [CurveP384]\n`;
   const agent = await WebAgent.start(`--web.config.file=${webConfig(tls)}`);
   const socket = connect({ port: agent.port, host: '127.0.0.1', ca: own.ca.cert });
@@ -144,8 +144,8 @@ test('versions and ciphers are those of the file', OPENSSL, async () => {
   assert.notEqual(await statusOf(`${agent.url}/`, { ca: own.ca.cert, minVersion: 'TLSv1.3' }), 200);
 });
 
-test('a bad file keeps the program from starting, with one clear line each', OPENSSL, () => {
-  const { own } = made();
+test('each mistake in the file stops the program at the start, with one clear line', OPENSSL, () => {
+  const { own } = authorities();
   own.issue('elsewhere');
   writeFileSync(join(own.folder, 'not.pem'), 'hello\n');
   for (const [text, want] of [
@@ -175,66 +175,70 @@ test('a bad file keeps the program from starting, with one clear line each', OPE
   }
 });
 
-test('a change holds from the next connection on, a bad one changes nothing and is said', OPENSSL, async () => {
-  const { own } = made();
-  const file = webConfig(TLS + USERS);
-  const agent = await WebAgent.start(`--web.config.file=${file}`);
-  const ca = own.ca.cert;
-  const ask = (auth: string) => statusOf(`${agent.url}/metrics`, { ca, auth });
-  assert.equal(await ask('prometheus:secret'), 200);
+test(
+  'a change applies from the next connection on; an invalid file changes nothing and is reported',
+  OPENSSL,
+  async () => {
+    const { own } = authorities();
+    const file = webConfig(TLS + USERS);
+    const agent = await WebAgent.start(`--web.config.file=${file}`);
+    const ca = own.ca.cert;
+    const ask = (auth: string) => statusOf(`${agent.url}/metrics`, { ca, auth });
+    assert.equal(await ask('prometheus:secret'), 200);
 
-  replace(file, TLS.replace('server.crt', 'missing.crt') + USERS);
-  assert.equal(await ask('prometheus:secret'), 200);
-  assert.match(
-    agent.log,
-    /level=error msg="web configuration is invalid, keeping the previous one" err="\S+missing\.crt: no such file"/,
-  );
-  assert.equal(agent.log.match(/configuration is invalid/g)?.length, 1);
+    replaceFile(file, TLS.replace('server.crt', 'missing.crt') + USERS);
+    assert.equal(await ask('prometheus:secret'), 200);
+    assert.match(
+      agent.log,
+      /level=error msg="web configuration is invalid, keeping the previous one" err="\S+missing\.crt: no such file"/,
+    );
+    assert.equal(agent.log.match(/configuration is invalid/g)?.length, 1);
 
-  // As a file is for a moment that an editor just writes.
-  writeFileSync(file, '');
-  assert.equal(await ask('prometheus:wrong'), 401);
-  assert.match(agent.log, /has neither TLS nor passwords any more/);
+    // A file is empty for a moment while an editor writes it.
+    writeFileSync(file, '');
+    assert.equal(await ask('prometheus:wrong'), 401);
+    assert.match(agent.log, /has neither TLS nor passwords any more/);
 
-  replace(file, TLS + USERS.replace('prometheus', 'grafana'));
-  assert.deepEqual([await ask('prometheus:secret'), await ask('grafana:secret')], [401, 200]);
+    replaceFile(file, TLS + USERS.replace('prometheus', 'grafana'));
+    assert.deepEqual([await ask('prometheus:secret'), await ask('grafana:secret')], [401, 200]);
 
-  const serial = () =>
-    new Promise<string>((resolve, reject) => {
-      const socket = connect({ port: agent.port, host: '127.0.0.1', ca }, () => {
-        resolve(socket.getPeerCertificate().serialNumber);
-        socket.destroy();
-      }).once('error', reject);
-    });
-  const before = await serial();
-  own.issue('server');
-  assert.notEqual(await serial(), before, 'a renewed certificate is not served');
+    const serial = () =>
+      new Promise<string>((resolve, reject) => {
+        const socket = connect({ port: agent.port, host: '127.0.0.1', ca }, () => {
+          resolve(socket.getPeerCertificate().serialNumber);
+          socket.destroy();
+        }).once('error', reject);
+      });
+    const before = await serial();
+    own.issue('server');
+    assert.notEqual(await serial(), before, 'a renewed certificate is not served');
 
-  replace(file, `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`);
-  await statusOf(`${agent.url}/metrics`, { ca });
-  await agent.until('serving with changed TLS settings');
-  assert.notEqual(await statusOf(`${agent.url}/metrics`, { ca }), 200, 'no client certificate is asked for');
-  const { cert, key } = own.issue('client');
-  assert.equal(await statusOf(`${agent.url}/metrics`, { ca, cert, key }), 200);
+    replaceFile(file, `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`);
+    await statusOf(`${agent.url}/metrics`, { ca });
+    await agent.until('serving with changed TLS settings');
+    assert.notEqual(await statusOf(`${agent.url}/metrics`, { ca }), 200, 'no client certificate is asked for');
+    const { cert, key } = own.issue('client');
+    assert.equal(await statusOf(`${agent.url}/metrics`, { ca, cert, key }), 200);
 
-  replace(file, USERS);
-  const plain = `http://127.0.0.1:${agent.port}/metrics`;
-  let status = await statusOf(plain, { auth: 'prometheus:secret' });
-  // It closes the port and opens it anew.
-  for (let tries = 0; status !== 200 && tries < 50; tries++) {
-    await sleep(200);
-    status = await statusOf(plain, { auth: 'prometheus:secret' });
-  }
-  assert.equal(status, 200);
-  assert.equal(await statusOf(plain), 401);
-  rmSync(file);
-  assert.equal(await statusOf(plain), 401, 'without its file the door is open');
-});
+    replaceFile(file, USERS);
+    const plain = `http://127.0.0.1:${agent.port}/metrics`;
+    let status = await statusOf(plain, { auth: 'prometheus:secret' });
+    // The agent closes the port and opens it again.
+    for (let tries = 0; status !== 200 && tries < 50; tries++) {
+      await sleep(200);
+      status = await statusOf(plain, { auth: 'prometheus:secret' });
+    }
+    assert.equal(status, 200);
+    assert.equal(await statusOf(plain), 401);
+    rmSync(file);
+    assert.equal(await statusOf(plain), 401, 'without the file no password is required');
+  },
+);
 
-test('Prometheus with certificate and password gets type and help of every metric; without one of them it gets nothing', {
+test('Prometheus needs both certificate and password, and then gets type and help of every metric', {
   skip: OPENSSL.skip || needs('prometheus').skip,
 }, async (t) => {
-  const { own, other } = made();
+  const { own, other } = authorities();
   const clients = `${TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n`;
   const agent = await WebAgent.start(`--web.config.file=${webConfig(clients + USERS)}`);
   const scrape = (identity: Certificate | undefined, password: string, scheme = 'https') => ({

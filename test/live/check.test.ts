@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { tracingInstances } from '../support/agent/agent.js';
 import { runAgent } from '../support/agent/run-agent.js';
+import { tracingInstances } from '../support/agent/start-agent.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
-import { type AgentOptions, type RunningAgent, startAgent } from '../support/agent/agent.js';
+import { type RunningAgent, type StartOptions, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startPerfStat } from '../support/guest/perf-stat.js';
@@ -101,7 +101,7 @@ test('perf stat counts the same number of exits', liveTest('perf'), async () => 
   await agent.stop();
 });
 
-const VARIANTS: readonly (AgentOptions & { readonly name: string })[] = [
+const VARIANTS: readonly (StartOptions & { readonly name: string })[] = [
   { name: 'with the text reader', args: ['--tracefs.reader=text'] },
   { name: 'with all tracepoints of KVM enabled', args: ['--tracefs.events=kvm:*'] },
   { name: 'with ring buffers of 1 MiB', args: ['--tracefs.buffer-size=1MiB'] },

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../support/agent/agent.js';
+import { startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits } from '../support/guest/agent-checks.js';
 import { liveTest, numberFromEnvironment } from '../support/guest/live-test.js';

@@ -4,7 +4,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../support/agent/agent.js';
+import {
+  type RunningAgent,
+  startAgent,
+  TRACEFS,
+  tracingInstances,
+  uniqueInstance,
+} from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits, isReadingTracefs, PORT_WRITES, waitForLog } from '../support/guest/agent-checks.js';
 import type { Step } from '../support/guest/firmware.js';

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/agent.js';
+import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';

@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
-import { startAgent, uniqueInstance } from '../support/agent/agent.js';
+import { startAgent, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { waitForLog } from '../support/guest/agent-checks.js';
 import { startGuest } from '../support/guest/start-guest.js';

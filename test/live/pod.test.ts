@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tracingInstances } from '../support/agent/agent.js';
+import { tracingInstances } from '../support/agent/start-agent.js';
 import { endAll, endLater } from '../support/end-later.js';
 import { ioExits } from '../support/guest/agent-checks.js';
 import { addRuntime, pathOf, startContainer } from '../support/guest/container.js';

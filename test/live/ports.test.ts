@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { startAgent } from '../support/agent/agent.js';
+import { startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits, waitForLog } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';

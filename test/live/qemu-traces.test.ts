@@ -11,7 +11,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent, TRACEFS } from '../support/agent/agent.js';
+import { type RunningAgent, startAgent, TRACEFS } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { type GuestOptions, startGuest } from '../support/guest/start-guest.js';

@@ -8,7 +8,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, TRACEFS, uniqueInstance } from '../support/agent/agent.js';
+import { startAgent, TRACEFS, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
@@ -100,7 +100,7 @@ function agentCounts(samples: Samples): Map<string, number> {
 }
 
 async function compare(): Promise<boolean> {
-  const agent = await startAgent({ patienceMs: PATIENCE_MS });
+  const agent = await startAgent({ timeoutMs: PATIENCE_MS });
   const instance = join(TRACEFS, 'instances', uniqueInstance());
   mkdirSync(instance);
   for (const { event, keys } of [EXITS, USERSPACE_EXITS])

@@ -1,6 +1,6 @@
 /** The measurements of a soak: a scrape and a look at /proc each second, summarized in rows of a minute. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { RunningAgent } from '../support/agent/agent.js';
+import type { RunningAgent } from '../support/agent/start-agent.js';
 import { median } from '../support/median.js';
 import { Samples } from '../support/prometheus/samples.js';
 

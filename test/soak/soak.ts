@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent } from '../support/agent/agent.js';
+import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { type Receiver, startReceiver } from '../support/prometheus/otlp-receiver.js';
 import type { Samples } from '../support/prometheus/samples.js';

@@ -1,4 +1,7 @@
-/** Looks at the kernel's tracing, for `check`. It creates an instance under a name of its own, removes it at once, and changes nothing else. */
+/**
+ * Looks at the kernel's tracing, for `check`. It creates an instance under a name of its own, removes it at once, and
+ * changes nothing else.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';

@@ -45,10 +45,13 @@ function checkVm(vm: Vm, vcpus: number, backendsByBinary: BackendsByBinary): Fin
   return ok(`${text}, trace backends: ${backends.length === 0 ? 'none' : backends.join(', ')}`);
 }
 
-/** The trace backends of QEMU binaries. Many VMs run the same binary, and reading one takes a moment, so each is read once. */
+/**
+ * The trace backends of QEMU binaries. Many VMs run the same binary, and reading one takes a moment, so each is read
+ * once.
+ */
 class BackendsByBinary {
   readonly #procfs: string;
-  /** By {@link tryFileId} of the binary. */
+  /** Backends, keyed by {@link tryFileId} of the binary. */
   readonly #known = new Map<string, readonly string[] | undefined>();
 
   constructor(procfs: string) {
@@ -65,7 +68,9 @@ class BackendsByBinary {
   }
 }
 
-/** The events that carry the number of the vCPU: on x86 there are some, on arm64, riscv and loongarch there are none. */
+/**
+ * The events that carry the number of the vCPU: on x86 there are some, on arm64, riscv and loongarch there are none.
+ */
 function eventsWithVcpu(tracefs: string): string[] {
   let events: readonly EventFormat[];
   try {

@@ -8,7 +8,10 @@ import { log } from '../../system/log.js';
 import { VERSION } from '../../system/version.js';
 import { parseCgroup } from '../../vm/identify/cgroup.js';
 
-/** How long the program still runs after a last export that did not finish: the request itself may hang for the receiver's time-out. */
+/**
+ * How long the program still runs after a last export that did not finish: the request itself may hang for the
+ * receiver's time-out.
+ */
 const EXIT_DELAY_MS = 100;
 
 /** Starts exporting if options or OTEL_* variables ask for it. @throws AgentError if these have mistakes */
@@ -33,7 +36,10 @@ export async function exportOverOtlp(get: GetOption, takeSnapshot: () => Snapsho
   };
 }
 
-/** Id of the container that this program runs in, '' outside containers. In a cgroup namespace only the runtime's mounts show it. */
+/**
+ * Id of the container that this program runs in, '' outside containers. In a cgroup namespace only the runtime's mounts
+ * show it.
+ */
 function ownContainerId(): string {
   const mounts = tryReadText('/proc/self/mountinfo') ?? '';
   const mounted = /\/(?:containers|sandboxes|overlay-containers)\/([0-9a-f]{64})\//.exec(mounts)?.[1];

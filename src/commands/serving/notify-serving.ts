@@ -3,10 +3,11 @@ import { serviceManager } from '../../config/service-manager.js';
 import { log } from '../../system/log.js';
 
 /**
- * Notifies systemd that the program serves, and from then on, for the watchdog, that it is alive. A timer of the event loop sends the latter,
- * so a loop that hangs falls silent and systemd restarts the program.
+ * Notifies systemd that the program serves, and from then on, for the watchdog, that it is alive. A timer of the event
+ * loop sends the latter, so a loop that hangs falls silent and systemd restarts the program.
  *
- * Node.js has no Unix datagram sockets, so systemd-notify sends the messages, which requires NotifyAccess=all in the unit.
+ * Node.js has no Unix datagram sockets, so systemd-notify sends the messages, which requires NotifyAccess=all in the
+ * unit.
  */
 export function notifyServing(): void {
   const manager = serviceManager();

@@ -25,8 +25,8 @@ export interface WebServerOptions {
 }
 
 /**
- * Prepares a web server as the options describe it, and returns the function that starts it. Signals are handled from now on, so call it
- * before anything that has to be undone on the host.
+ * Prepares a web server as the options describe it, and returns the function that starts it. Signals are handled from
+ * now on, so call it before anything that has to be undone on the host.
  * @throws AgentError if the web configuration file has mistakes
  */
 export function prepareWebServer(invocation: Invocation, options: WebServerOptions): () => Promise<WebServer> {

@@ -1,6 +1,6 @@
 /** This program as a tool to measure, scraped as often as Prometheus does by default. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../../support/agent/agent.js';
+import { startAgent } from '../../support/agent/start-agent.js';
 import {
   type Attachable,
   attachable,

@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TRACEFS } from '../../support/agent/agent.js';
+import { TRACEFS } from '../../support/agent/start-agent.js';
 import type { RunningGuest } from '../../support/guest/start-guest.js';
 
 /** USER_HZ, the unit of times in /proc/PID/stat. */

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TRACEFS, uniqueInstance } from '../../support/agent/agent.js';
+import { TRACEFS, uniqueInstance } from '../../support/agent/start-agent.js';
 import { ringBufferStats } from '../../support/guest/ring-buffers.js';
 import {
   type Attachable,

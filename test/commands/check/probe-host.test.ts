@@ -15,7 +15,7 @@ import {
 
 type Files = Readonly<Record<string, string>>;
 
-/** A host made of these files: `proc/1/comm`, `sys/module/kvm/x` ... */
+/** A host that is made of these files: `proc/1/comm`, `sys/module/kvm/x` ... */
 function host(t: TestContext, files: Files): HostPaths {
   const root = mkdtempSync(join(tmpdir(), 'host-'));
   t.after(() => rmSync(root, { recursive: true, force: true }));
@@ -43,10 +43,16 @@ const CASES: readonly {
     level: 'ok',
     says: /^kvm, kvm_amd;/,
   },
-  { name: 'kvm of another', check: checkKvm, files: { 'sys/module/kvm/x': '' }, level: 'warn', says: /no .*dev\/kvm/ },
+  {
+    name: 'kvm without /dev/kvm',
+    check: checkKvm,
+    files: { 'sys/module/kvm/x': '' },
+    level: 'warn',
+    says: /no .*dev\/kvm/,
+  },
   { name: 'no lockdown', check: checkLockdown, files: {}, level: 'ok', says: /none/ },
   {
-    name: 'lockdown that hurts nobody',
+    name: 'lockdown that allows tracefs',
     check: checkLockdown,
     files: { 'sys/kernel/security/lockdown': 'none [integrity] confidentiality\n' },
     level: 'ok',
@@ -76,14 +82,14 @@ const CASES: readonly {
     says: /hidepid=invisible.*remount,gid/,
   },
   {
-    name: 'a /proc that hides nothing from us',
+    name: 'a /proc that hides processes from other users only',
     check: checkProc,
     files: { ...INIT, 'proc/self/mounts': 'proc ROOT/proc proc rw,hidepid=2 0 0\n' },
     level: 'ok',
     says: /own/,
   },
   {
-    name: 'command lines of others',
+    name: 'unreadable command lines',
     check: checkProc,
     files: { 'proc/1/comm': 'systemd\n', 'proc/2/comm': 'kthreadd\n' },
     level: 'warn',
@@ -102,13 +108,13 @@ for (const { name, check, files, level, says } of CASES) {
   });
 }
 
-test('check knows which Node.js will do', () => {
+test('check knows the oldest Node.js that works', () => {
   assert.equal(checkNode('v20.0.0').level, 'ok');
   assert.equal(checkNode('v24.1.2').level, 'ok');
   assert.equal(checkNode('v18.20.8').level, 'FAIL');
 });
 
-test('check says that root needs no capability, and that others need tracefs to be theirs', () => {
+test('check reports that root needs no capability, and that other users need tracefs mounted for them', () => {
   assert.deepEqual(checkUser(0, 'CapEff:\t0000000000000000\n'), {
     level: 'ok',
     text: 'uid 0, no capabilities; none is needed',

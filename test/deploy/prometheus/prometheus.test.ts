@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
-import { type DemoAgent, startDemo } from '../../support/agent/demo-agent.js';
+import { type DemoAgent, startDemo } from '../../support/agent/start-demo.js';
 import { ROOT } from '../../support/paths.js';
 import { DASHBOARDS, filled, targetsOf } from '../../support/prometheus/dashboards.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';

@@ -12,7 +12,7 @@ import { alerts } from '../../../grafana/rules/alerts.js';
 import { recorded, recordingRules } from '../../../grafana/rules/recording-rules.js';
 import { ruleFile } from '../../../grafana/rules/rule-files.js';
 import { THRESHOLDS } from '../../../grafana/thresholds.js';
-import { startAgent } from '../../support/agent/agent.js';
+import { startAgent } from '../../support/agent/start-agent.js';
 import { startGuest } from '../../support/guest/start-guest.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';
 import type { Samples } from '../../support/prometheus/samples.js';

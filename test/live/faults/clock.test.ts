@@ -8,7 +8,7 @@ import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent, TRACEFS } from '../../support/agent/agent.js';
+import { startAgent, TRACEFS } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { assertCountsExactly, ioExits, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';
 import { liveTest } from '../../support/guest/live-test.js';

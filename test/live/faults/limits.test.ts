@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runAgentToEnd, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
+import { runAgentToEnd, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { assertCountsExactly, ioExits, isReadingTracefs } from '../../support/guest/agent-checks.js';
 import { liveTest } from '../../support/guest/live-test.js';

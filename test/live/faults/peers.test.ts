@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startAgent } from '../../support/agent/agent.js';
+import { startAgent } from '../../support/agent/start-agent.js';
 import { endAll, endLater } from '../../support/end-later.js';
 import { freePort } from '../../support/free-port.js';
 import { assertCountsExactly, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';

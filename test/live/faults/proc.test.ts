@@ -4,8 +4,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, unlinkSync, writeFi
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeInstance, startAgent } from '../../support/agent/agent.js';
 import { reportOf } from '../../support/agent/run-agent.js';
+import { removeInstance, startAgent } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { assertCountsExactly, ioExits, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';
 import { runShortLivedGuests, startProcessChurn } from '../../support/guest/churn.js';

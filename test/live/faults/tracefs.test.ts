@@ -4,7 +4,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { removeInstance, startAgent, TRACEFS, tracingInstances, uniqueInstance } from '../../support/agent/agent.js';
+import {
+  removeInstance,
+  startAgent,
+  TRACEFS,
+  tracingInstances,
+  uniqueInstance,
+} from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import {
   assertCountsExactly,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, removeInstance } from '../agent/agent.js';
+import { type RunningAgent, removeInstance } from '../agent/start-agent.js';
 import type { Samples } from '../prometheus/samples.js';
 import { startGuest } from './start-guest.js';
 

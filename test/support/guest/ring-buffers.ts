@@ -1,7 +1,7 @@
 /** The kernel's own account of a tracing instance: what was written to its ring buffers. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TRACEFS } from '../agent/agent.js';
+import { TRACEFS } from '../agent/start-agent.js';
 
 /** Sums over all CPUs. */
 export interface RingBufferStats {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { uniqueInstance } from '../agent/agent.js';
+import { uniqueInstance } from '../agent/start-agent.js';
 import { endLater } from '../end-later.js';
 import { MAIN } from '../paths.js';
 import { killAndRemoveInstance } from './agent-checks.js';

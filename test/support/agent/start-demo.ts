@@ -1,4 +1,4 @@
-/** `demo`, started as users do. */
+/** Starts `demo`, as users do. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MAIN } from '../paths.js';
 
 export interface DemoAgent {
-  /** host:port */
+  /** `host:port` */
   readonly address: string;
   stop(): Promise<void>;
 }

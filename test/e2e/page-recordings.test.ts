@@ -1,4 +1,7 @@
-/** `report DIR` on saved ring-buffer pages of real recordings. What is expected was counted by others: see test/fixtures/README.md. */
+/**
+ * `report DIR` on saved pages of real recordings, against counts made by independent tools: see
+ * test/fixtures/README.md.
+ */
 import assert from 'node:assert/strict';
 import {
   cpSync,
@@ -39,12 +42,12 @@ function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0);
 }
 
-/** What a text and the pages of one run must both say. */
-function essence({ exits, tracepoints, qemu_events, lost, malformed }: ReportData): object {
+/** The part of a report that must be equal for the text and the pages of one run. */
+function comparable({ exits, tracepoints, qemu_events, lost, malformed }: ReportData): object {
   return { exits, tracepoints, qemu_events, lost, malformed };
 }
 
-/** `11376 reason restart (4)` -> `restart`, summed over threads. */
+/** Counts by `restart` from counts by `11376 reason restart (4)`: summed over threads. */
 function byReason(exits: Counts): Counts {
   const sums: Counts = {};
   for (const [text, count] of Object.entries(exits)) {
@@ -83,10 +86,10 @@ const TEXT_OF_SAME_RUN: readonly { recording: string; text: string; procfs?: str
 ];
 
 for (const { recording, text, procfs } of TEXT_OF_SAME_RUN) {
-  test(`report finds in the pages of ${recording} what it finds in the text of the same run`, () => {
+  test(`report gives the same for the pages and the text of ${recording}`, () => {
     const names = procfs === undefined ? [] : ['--path.procfs', fixture(`${recording}/${procfs}`)];
     const pages = reportOf(fixture(recording));
-    assert.deepEqual(essence(pages), essence(reportOf(...names, fixture(`${recording}/${text}`))));
+    assert.deepEqual(comparable(pages), comparable(reportOf(...names, fixture(`${recording}/${text}`))));
     assert.ok(sum(pages.exits.map(({ count }) => count)) > 20);
   });
 }
@@ -101,7 +104,7 @@ test(`report counts ${D1} as trace-cmd and the text instance did`, () => {
   assert.deepEqual(got.malformed, {});
 });
 
-test(`report of ${D3}: what is there and what was lost are what the kernel wrote`, () => {
+test(`report of ${D3}: events read and events lost add up to what the kernel wrote`, () => {
   const want = readJson<Expectation>(`${D3}/expected.json`);
   const got = reportOf(fixture(D3));
   const { print = 0, ...events } = want.trace_cmd.events;
@@ -117,7 +120,7 @@ test(`report of ${D3}: what is there and what was lost are what the kernel wrote
 });
 
 for (const run of ['e2-mix', 'e3-hlt-irqchip-off', 'e6-internal-error']) {
-  test(`report finds in the pages of exact/${run} what the guest's source says`, () => {
+  test(`report of the pages of exact/${run} equals what the guest's source does`, () => {
     const want = readJson<Expectation>(`exact/${run}/expected.json`);
     const got = reportOf(fixture(`exact/${run}`));
     assert.deepEqual(got.tracepoints, want.text.events);
@@ -136,7 +139,7 @@ test(`report counts ${SVM} by VM, vCPU, layer and reason, packed or not`, (t) =>
     rmSync(join(folder, `raw/${cpu}.raw.gz`));
   }
   assert.deepEqual(reportOf(folder).exits, want.exits);
-  // A directory of pages only, its tracefs beside it.
+  // A directory with pages only; its tracefs is beside it.
   assert.deepEqual(reportOf('--path.procfs', fixture(`${SVM}/proc`), join(folder, 'raw')).exits, want.exits);
 });
 
@@ -149,12 +152,12 @@ test('report takes names from --path.procfs, formats from --path.tracefs', (t) =
   assert.deepEqual(reportOf(...options, pages).exits, readJson<ReportData>(`${SVM}/expected.json`).exits);
 });
 
-/** vm/vcpu of each exit, once. */
+/** `vm/vcpu` of all exits, each once. */
 function vcpus({ exits }: ReportData): string[] {
   return [...new Set(exits.map(({ vm, vcpu }) => `${vm}/${vcpu}`))];
 }
 
-test('report takes processes and vCPUs from saved_tgids and saved_cmdlines where there is no /proc', (t) => {
+test('report takes processes and vCPUs from saved_tgids and saved_cmdlines if there is no /proc', (t) => {
   const folder = copyOf(t, D1);
   rmSync(join(folder, 'fixture'), { recursive: true });
   assert.deepEqual(vcpus(reportOf(folder)), ['7713/0', '7713/1', '7714/0']);
@@ -162,7 +165,7 @@ test('report takes processes and vCPUs from saved_tgids and saved_cmdlines where
   assert.deepEqual(vcpus(reportOf(folder)), ['/0', '/1']);
 });
 
-test('report takes processes from --path.tracefs for a text that does not have them', (t) => {
+test('report takes processes from --path.tracefs for a text without them', (t) => {
   const recording = 'ftrace-text/c1-top-notgid-all';
   const text = fixture(`${recording}/trace_pipe.txt`);
   assert.deepEqual(vcpus(reportOf(text)), ['/0', '/1']);
@@ -175,13 +178,13 @@ test('report takes processes from --path.tracefs for a text that does not have t
   assert.deepEqual(vcpus(reportOf('--path.tracefs', tracefs, text)), ['7514/0', '7514/1', '7515/0']);
 });
 
-/** kvm_userspace_exit with errno 0 and KVM_EXIT_IO, of thread 11376, as that kernel's format lays it out. */
+/** kvm_userspace_exit with errno 0 and KVM_EXIT_IO of thread 11376, in the layout of that kernel. */
 const USERSPACE_EXIT = payload(42, 11_376, [
   [8, 4, 2],
   [12, 4, 0],
 ]);
 
-test('report reads sub-buffers of the size that buffer_subbuf_size_kb says, and merges what is in them', (t) => {
+test('report reads sub-buffers of the size in buffer_subbuf_size_kb, and merges their events', (t) => {
   const folder = copyOf(t, 'exact/e2-mix');
   writeFileSync(join(folder, 'tracefs/buffer_subbuf_size_kb'), '64\n');
   rmSync(join(folder, 'cpu0.raw.gz'));
@@ -202,7 +205,7 @@ test('report reads sub-buffers of the size that buffer_subbuf_size_kb says, and 
   assert.deepEqual(cut.malformed, { truncated: 1 });
 });
 
-test('report reads what a big-endian machine recorded, as byte_order says', (t) => {
+test('report reads the pages of a big-endian machine, if byte_order says so', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'pages-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const bigEndian = true;
@@ -230,7 +233,7 @@ test('report reads what a big-endian machine recorded, as byte_order says', (t) 
   assert.deepEqual(exitsByReason(reportOf(folder)), { KVM_EXIT_IO: 100 });
 });
 
-test('report adds what saved statistics say was lost behind the last page', (t) => {
+test('report adds the events that the saved statistics count as lost after the last page', (t) => {
   const folder = copyOf(t, D3);
   mkdirSync(join(folder, 'stats'));
   const stats = (overrun: number) => `entries: 0\noverrun: ${overrun}\ncommit overrun: 0\ndropped events: 3\n`;
@@ -240,7 +243,7 @@ test('report adds what saved statistics say was lost behind the last page', (t) 
   assert.deepEqual(reportOf(folder).lost, { events: 22_200 + 26_324, unknown_gaps: 0 });
 });
 
-test('report reads a file that was cut as far as it goes', (t) => {
+test('report reads a truncated file up to its end', (t) => {
   const folder = copyOf(t, D1);
   const pages = readFixture(`${D1}/cpu1.raw`);
   rmSync(join(folder, 'cpu1.raw.gz'));
@@ -256,7 +259,7 @@ test('report reads a file that was cut as far as it goes', (t) => {
   }
 });
 
-test('report reads a packed file that was cut as far as it can be unpacked', (t) => {
+test('report reads a truncated packed file as far as it can be unpacked', (t) => {
   const folder = copyOf(t, D1);
   const packed = readFileSync(join(folder, 'cpu1.raw.gz'));
   writeFileSync(join(folder, 'cpu1.raw.gz'), packed.subarray(0, packed.length / 2));
@@ -265,7 +268,7 @@ test('report reads a packed file that was cut as far as it can be unpacked', (t)
   assert.ok(sum(Object.values(got.tracepoints)) > 9_624);
 });
 
-test('report makes nothing of records whose common fields the format puts outside of them', (t) => {
+test('report counts records as malformed if their format puts common fields outside of them', (t) => {
   const folder = copyOf(t, D1);
   const events = join(folder, 'tracefs/events');
   for (const format of readdirSync(events, { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -279,7 +282,7 @@ test('report makes nothing of records whose common fields the format puts outsid
   assert.ok(sum(Object.values(got.malformed)) > 0);
 });
 
-test('report pairs nothing in clocks that do not count nanoseconds, and counts all the same', (t) => {
+test('report counts without durations if the clock does not count nanoseconds', (t) => {
   const folder = copyOf(t, SVM);
   writeFileSync(join(folder, 'tracefs/trace_clock'), 'local global [counter] mono x86-tsc\n');
   assert.deepEqual(reportOf(folder).exits, readJson<ReportData>(`${SVM}/expected.json`).exits);
@@ -309,7 +312,7 @@ const REFUSED: readonly { what: string; arrange(folder: string): string[]; says:
     says: /tracefs: no formats in its events\//,
   },
   {
-    what: 'a header_page that says nothing',
+    what: 'a header_page without fields',
     arrange: (folder) => {
       writeFileSync(join(folder, 'tracefs/events/header_page'), 'nothing\n');
       return [folder];
@@ -317,7 +320,7 @@ const REFUSED: readonly { what: string; arrange(folder: string): string[]; says:
     says: /events: header_page: needs the fields/,
   },
   {
-    what: 'a CPU that is a link to nowhere',
+    what: 'a CPU that is a broken link',
     arrange: (folder) => {
       rmSync(join(folder, 'cpu1.raw.gz'));
       symlinkSync('nowhere', join(folder, 'cpu1.raw.gz'));

@@ -1,4 +1,4 @@
-/** The whole program on real recordings. What is expected was counted by others: see test/fixtures/README.md. */
+/** The whole program on real recordings, against counts made by independent tools: see test/fixtures/README.md. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReportData } from '../../src/expose/report/report.js';
@@ -28,7 +28,7 @@ const REASON_NUMBERS: Record<string, string> = {
   KVM_EXIT_INTERNAL_ERROR: '17',
 };
 
-/** Exits to userspace in the words of the expectations: `cpu0,reason2`. */
+/** Exits to userspace, keyed as in the expectations: `cpu0,reason2`. */
 function byCpuReason({ exits }: ReportData): Counts {
   const qemu = exits.filter(({ layer, reason }) => layer === 'qemu' && reason.startsWith('KVM_EXIT'));
   return Object.fromEntries(
@@ -36,7 +36,7 @@ function byCpuReason({ exits }: ReportData): Counts {
   );
 }
 
-/** QEMU's simpletrace reader lists its dropped-events records as an event; for us they are loss. */
+/** QEMU's simpletrace reader lists dropped-events records as an event; the report counts them as loss. */
 function withoutDropped({ dropped: _, ...events }: Counts): Counts {
   return events;
 }
@@ -58,7 +58,7 @@ for (const { name, proc, expected } of BY_VM) {
   });
 }
 
-test('report counts the demonstration as hist triggers did', () => {
+test('report counts the demo recording as the hist triggers of its host did', () => {
   const want = readJson<ReportData & { hist_total_kvm: number }>('demo/expected.json');
   const recording = `${ROOT}/deploy/demo/recording`;
   const got = reportOf('--path.procfs', `${recording}/proc`, `${recording}/trace_pipe.txt.gz`);
@@ -66,14 +66,14 @@ test('report counts the demonstration as hist triggers did', () => {
   assert.deepEqual(got.tracepoints, want.tracepoints);
 });
 
-test('report counts what a recording has and names what it lost', () => {
+test('report counts the events of a recording, and those that it lost', () => {
   const { text } = readJson<{ text: TextExpectation }>('ftrace-text/c5-lost/expected.json');
   const got = reportOf(fixture('ftrace-text/c5-lost/trace_pipe.txt'));
   assert.deepEqual(got.tracepoints, text.events);
   assert.deepEqual(got.lost, { events: text.lost_total, unknown_gaps: 0 });
 });
 
-test('report takes VM and vCPU from the recording where there is no /proc', () => {
+test('report takes VM and vCPU from the recording if there is no /proc', () => {
   const vcpus = (data: ReportData) => [...new Set(data.exits.map(({ vm, vcpu }) => `${vm}/${vcpu}`))];
   assert.deepEqual(vcpus(reportOf(fixture('ftrace-text/c3-instance-copymarker-tgid/trace_pipe.txt'))), [
     '7544/0',
@@ -90,7 +90,7 @@ for (const run of ['e2-mix', 'e3-hlt-irqchip-off', 'e6-internal-error']) {
     text: TextExpectation;
   }>(`exact/${run}/expected.json`);
   for (const file of ['trace_pipe.txt', 'log.txt', 'trace-simple']) {
-    test(`report finds in ${file} of ${run} what the guest's source says`, () => {
+    test(`report of ${file} of ${run} equals what the guest's source does`, () => {
       const got = reportOf(fixture(`exact/${run}/${file}`));
       assert.deepEqual(
         byCpuReason(got),
@@ -131,7 +131,7 @@ for (const file of LOGS) {
   });
 }
 
-test('report adds up the files of a rotated log', () => {
+test('report sums the files of a rotated log', () => {
   const got = reportOf(...['log.1', 'log.2', 'log.3'].map((file) => fixture(`qemu-log/b5-rotated/${file}`)));
   const want = ['1', '2', '3'].map(
     (n) => readJson<QemuExpectation>(`qemu-log/b5-rotated/expected-log.${n}.json`).events.kvm_run_exit ?? 0,
@@ -195,7 +195,7 @@ for (const [file, want] of Object.entries(VARIANTS)) {
   });
 }
 
-// The one run that all variants show begins with the same 300 events; these options keep no oracle's layout.
+// All variants are of one run, so they begin with the same 300 events. No other tool reads the layout of these two.
 for (const file of ['trace_pipe.opt-latency-format.txt', 'trace_pipe.opt-nocontext-info.txt']) {
   test(`report reads text-variants/${file}`, () => {
     assert.deepEqual(
@@ -205,7 +205,7 @@ for (const file of ['trace_pipe.opt-latency-format.txt', 'trace_pipe.opt-noconte
   });
 }
 
-test('report says what to do where the recording leaves out the names', () => {
+test('report says what to do if the recording was made without event names', () => {
   for (const file of ['trace.opt-raw.txt', 'trace_pipe.opt-raw.txt']) {
     const { status, stderr } = runAgent('report', fixture(`text-variants/${file}`));
     assert.equal(status, 2);
@@ -222,7 +222,7 @@ test('report reads perf script', () => {
   const got: Counts = {};
   for (const { reason, count } of reportOf(fixture('perf/perf-script.txt')).exits)
     got[reason] = (got[reason] ?? 0) + count;
-  // perf counts an exit when it sees the entry after it.
+  // perf counts an exit only when it sees the next entry, so the last exit of each vCPU may be missing.
   for (const [reason, count] of Object.entries<number>(want))
     assert.ok(Math.abs((got[reason] ?? 0) - count) <= 2, `${reason}: ${got[reason]} and perf ${count}`);
   assert.ok(Object.keys(want).length > 5);

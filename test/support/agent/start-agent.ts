@@ -1,4 +1,4 @@
-/** The compiled program as users start it, live on this host. */
+/** Starts the compiled program on this host, as users do. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,37 +9,37 @@ import { MAIN } from '../paths.js';
 import { Samples } from '../prometheus/samples.js';
 
 export const TRACEFS = '/sys/kernel/tracing';
-const START_MS = 15_000;
+const START_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
 
-export interface AgentOptions {
-  /** Tracing instance; {@link uniqueInstance} makes one up. */
+export interface StartOptions {
+  /** Name of the tracing instance; default: a unique one. */
   readonly instance?: string;
   readonly args?: readonly string[];
-  /** What starts the program: `setpriv --bounding-set=-all`. */
+  /** Command that runs the program, such as `setpriv --bounding-set=-all`. */
   readonly prefix?: readonly string[];
-  /** How long it may take to start; default: {@link START_MS}. */
-  readonly patienceMs?: number;
+  /** How long the start may take; default: {@link START_TIMEOUT_MS}. */
+  readonly timeoutMs?: number;
 }
 
 export interface RunningAgent {
   readonly instance: string;
   readonly process: ChildProcess;
   readonly url: string;
-  /** What it has said so far. */
+  /** The log so far. */
   log(): string;
   scrape(): Promise<Samples>;
-  /** Scrapes until `done` says so, and fails with `what` where it never does. */
+  /** Scrapes until `done` is true; fails with `what` after `withinMs`. */
   scrapeUntil(what: string, done: (samples: Samples) => boolean, withinMs?: number): Promise<Samples>;
-  /** SIGTERM: it must end with 0 and leave no instance behind. */
+  /** Sends SIGTERM; the agent must end with exit code 0 and leave no instance behind. */
   stop(): Promise<void>;
-  /** SIGKILL, which leaves its instance behind. */
+  /** Sends SIGKILL, which leaves the instance behind. */
   kill(): Promise<void>;
 }
 
 let instances = 0;
 
-/** A name that no other test uses, so that they can run at the same time. */
+/** A name that no other test uses, so that tests can run in parallel. */
 export function uniqueInstance(): string {
   return `kvm-exit-exporter-test-${process.pid}-${++instances}`;
 }
@@ -53,8 +53,8 @@ export async function startAgent({
   instance = uniqueInstance(),
   args = [],
   prefix = [],
-  patienceMs = START_MS,
-}: AgentOptions = {}): Promise<RunningAgent> {
+  timeoutMs = START_TIMEOUT_MS,
+}: StartOptions = {}): Promise<RunningAgent> {
   const child = spawnAgent(prefix, ['--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`, ...args]);
   let log = '';
   child.stderr?.on('data', (text) => {
@@ -69,7 +69,7 @@ export async function startAgent({
     await kill();
     removeInstance(instance);
   });
-  const url = await waitForUrl(child, patienceMs, () => log);
+  const url = await waitForUrl(child, timeoutMs, () => log);
   const scrape = async () => new Samples(await (await fetch(url)).text());
   return {
     instance,
@@ -97,7 +97,7 @@ export async function startAgent({
   };
 }
 
-/** Whether there was one. */
+/** False if there is no such instance. */
 export function removeInstance(name: string): boolean {
   const path = `${TRACEFS}/instances/${name}`;
   if (!existsSync(path)) return false;
@@ -110,8 +110,8 @@ function spawnAgent(prefix: readonly string[], args: readonly string[]): ChildPr
   return spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-async function waitForUrl(child: ChildProcess, patienceMs: number, log: () => string): Promise<string> {
-  const deadline = Date.now() + patienceMs;
+async function waitForUrl(child: ChildProcess, timeoutMs: number, log: () => string): Promise<string> {
+  const deadline = Date.now() + timeoutMs;
   for (;;) {
     const url = /msg=serving url=(\S+)/.exec(log())?.[1];
     if (url !== undefined) return url;
@@ -130,7 +130,7 @@ function dump({ all }: Samples): string {
     .join('\n');
 }
 
-/** Runs the program until it ends by itself: for what it refuses. */
+/** Runs the program until it ends by itself, as it does if it refuses its arguments. */
 export async function runAgentToEnd(
   args: readonly string[],
   prefix: readonly string[] = [],
@@ -140,7 +140,7 @@ export async function runAgentToEnd(
   child.stderr?.on('data', (text) => {
     stderr += text;
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), START_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);
   await once(child, 'close');
   clearTimeout(timer);
   return { code: child.exitCode, stderr };

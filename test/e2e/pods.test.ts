@@ -1,4 +1,4 @@
-/** The program on a node of a cluster: whose pod each VM is in, and what a silent API server costs. */
+/** The program on a node of a cluster: the pod of each VM, and an API server that does not answer. */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,10 @@ const POD_CGROUP = (uid: string) =>
 const LAUNCHER = { name: 'virt-launcher-web-x2k9p', namespace: 'tenant', uid: UID, vmi: 'web' };
 const KATA_POD = { name: 'untrusted-7d9f', namespace: 'build', uid: KATA_UID };
 
-/** A host with a VM of KubeVirt, one of Kata whose vCPU threads alone are in the pod's group, and a plain one; each has a log of QEMU. */
+/**
+ * A host with a VM of KubeVirt, one of Kata, and a plain one; each has a QEMU log. Only the vCPU threads of Kata's VM
+ * are in the pod's cgroup.
+ */
 function host(t: TestContext): { procfs: string; logs: string } {
   const tree = new ProcTree(t);
   const logs = mkdtempSync(join(tmpdir(), 'logs-'));
@@ -75,7 +78,7 @@ function identities(samples: Samples): Record<string, readonly string[]> {
 
 const KATA_VM = `sandbox-${SANDBOX}`;
 
-test('each VM has its pod: what the host tells at once, what the API server knows when it has answered', async (t) => {
+test('each VM has its pod: from the host at once, from the API server after it has answered', async (t) => {
   const api = await FakeApiServer.start();
   api.put(LAUNCHER);
   api.put(KATA_POD);
@@ -95,11 +98,11 @@ test('each VM has its pod: what the host tells at once, what the API server know
   assert.deepEqual(identities(await scrape()), identities(samples), 'a VM keeps its pod as long as it is shown');
 });
 
-test('an API server that says nothing holds up neither counting nor scraping', async (t) => {
+test('an API server that does not answer delays neither counting nor scraping', async (t) => {
   const api = await FakeApiServer.start();
   api.override = () => true;
   const { log, scrape } = await start(t, api);
-  await api.until('the question', () => api.requests.length === 1);
+  await api.until('the request', () => api.requests.length === 1);
   let samples = await scrape();
   for (let tries = 0; samples.sum('kvm_exits_total', { vm: 'tenant_web' }) === 0; tries++) {
     assert.ok(tries < 200, 'the exits of the log are not counted');
@@ -117,22 +120,22 @@ test('an API server that says nothing holds up neither counting nor scraping', a
 
 for (const [what, args, words] of [
   [
-    'outside of a pod',
+    'outside a pod',
     ['--kubernetes.node=a'],
     /KUBERNETES_SERVICE_HOST is not set, so this is not a pod; give --kubernetes/,
   ],
   [
-    'of no node',
+    'without a node',
     ['--kubernetes.api-server=https://[::1]:6443'],
     /the name of this node is not known; give --kubernetes\.node/,
   ],
   [
-    'at no address',
+    'with an invalid address',
     ['--kubernetes.node=a', '--kubernetes.api-server=kube'],
     /kubernetes\.api-server=kube: expected a URL/,
   ],
 ] as const)
-  test(`a look-up ${what} is refused at the start`, () => {
+  test(`--kubernetes ${what} is refused at the start`, () => {
     const { status, stderr } = runAgent('run', '--no-collector.kernel', '--qemu.log=/nowhere', '--kubernetes', ...args);
     assert.equal(status, 2);
     assert.match(stderr, words);
