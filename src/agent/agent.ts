@@ -7,7 +7,8 @@
  *   /proc ─► inventory ─────────────┘ owner of each thread
  */
 import { Ledger } from '../count/ledger.js';
-import type { Snapshot, VmInfo } from '../snapshot/snapshot.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import type { VmInfo } from '../snapshot/tables/vms.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';

@@ -1,4 +1,4 @@
-import type { VmInfo } from '../snapshot/snapshot.js';
+import type { VmInfo } from '../snapshot/tables/vms.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 

@@ -1,8 +1,14 @@
 import { ioKind } from './vcpu/io-table.js';
 
-/** An address replaces another only if its count rose this many times as much, so that series do not alternate with every scrape. */
+/**
+ * An address replaces another only if its count rose this many times as much, so that series do not alternate with
+ * every scrape.
+ */
 const MIN_RATIO = 2;
-/** An address replaces another only with this share of all accesses since the previous call: in a scan of ports none is the busiest. */
+/**
+ * An address replaces another only with this share of all accesses since the previous call: in a scan of ports none is
+ * the busiest.
+ */
 const MIN_SHARE = 0.01;
 
 export interface AddressCounts {
@@ -15,12 +21,15 @@ export interface AddressCounts {
 /**
  * Chooses the addresses of a VM that get series of their own; the accesses to all other addresses are summed by kind.
  *
- * Every access is in exactly one figure, and no figure decreases: an address that gets a series starts it at 0, because its earlier
- * accesses are already part of the sum. An address that loses its series takes that series' count along, so that the sum does not jump.
+ * Every access is in exactly one figure, and no figure decreases: an address that gets a series starts it at 0, because
+ * its earlier accesses are already part of the sum. An address that loses its series takes that series' count along, so
+ * that the sum does not jump.
  */
 export class BusiestAddresses {
   readonly #limit: number;
-  /** Key of an address with a series -> the part of its count that belongs to the sum, from before it had the series. */
+  /**
+   * Key of an address with a series -> the part of its count that belongs to the sum, from before it had the series.
+   */
   readonly #countBefore = new Map<number, number>();
   /** Accesses that were exposed by series which have ended, by kind. */
   readonly #endedSeries = new Float64Array(8);

@@ -14,8 +14,8 @@ export interface LedgerTotals {
   /** Label of the VM -> what was counted for it; under '' what threads of no known VM did. */
   readonly vms: ReadonlyMap<string, VmTotals>;
   /**
-   * True if a live kernel trace has counted the exits of all VMs for at least part of the time. QEMU's own counts of exits then belong to
-   * the rest of the time.
+   * True if a live kernel trace has counted the exits of all VMs for at least part of the time. QEMU's own counts of
+   * exits then belong to the rest of the time.
    */
   readonly kernelCountsAll: boolean;
   /** Hits by id of the tracepoint. */

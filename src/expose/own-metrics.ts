@@ -5,7 +5,8 @@ const MISNAMED = ['nodejs_active_resources_total', 'nodejs_active_handles_total'
 
 /** The agent's own process: CPU, memory, event loop, garbage collection. */
 export function registerProcessMetrics(registry: Registry): void {
-  // How often the event loop is woken to measure its delay: the default, 10 ms, costs more than all else of an idle agent.
+  // How often the event loop is woken to measure its delay: the default, 10 ms, costs more than all else of an idle
+  // agent.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
 }

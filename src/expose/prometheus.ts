@@ -1,6 +1,7 @@
 import { Gauge, Registry } from 'prom-client';
 import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
-import { CATALOGUE, type HistogramMetric, type Metric, type NumberMetric } from '../snapshot/catalogue.js';
+import { CATALOGUE } from '../snapshot/catalogue.js';
+import type { HistogramMetric, Metric, NumberMetric } from '../snapshot/metric.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { registerBuildInfo, registerProcessMetrics } from './own-metrics.js';
 import { escapedLabel, number, PROMETHEUS_TEXT, type TextFormat } from './text-format.js';
@@ -8,16 +9,16 @@ import { escapedLabel, number, PROMETHEUS_TEXT, type TextFormat } from './text-f
 export interface PrometheusOptions {
   readonly takeSnapshot: () => Snapshot;
   readonly version: string;
-  /** Also process_* and nodejs_*; default: yes. */
+  /** Include process_* and nodejs_*; default: true. */
   readonly process?: boolean;
 }
 
-/** Length of a piece, in characters. */
-const PIECE = 1 << 16;
+/** Characters after which a piece of an exposition is handed over. */
+const PIECE_LENGTH = 1 << 16;
 
 /**
- * A snapshot as text for Prometheus. The catalogue's metrics are written here, straight from the snapshot; those of the process come from
- * prom-client.
+ * Writes snapshots as text for Prometheus. The catalogue's metrics are written straight from the snapshot; the metrics
+ * of the agent's own process come from prom-client.
  */
 export class PrometheusView {
   readonly #registry = new Registry();
@@ -29,37 +30,40 @@ export class PrometheusView {
     registerBuildInfo(this.#registry, version);
     this.#scrapeSeconds = new Gauge({
       name: 'kvm_exit_exporter_scrape_seconds',
-      help: 'Time it took to write the previous exposition.',
+      help: 'Seconds of wall-clock time that it took to write the previous exposition.',
       registers: [this.#registry],
     });
     if (process) registerProcessMetrics(this.#registry);
   }
 
-  /** The exposition, of one moment, in one piece. */
+  /** Returns the whole exposition. */
   async render(format: TextFormat = PROMETHEUS_TEXT): Promise<string> {
     const pieces: string[] = [];
     for await (const piece of this.pieces(format)) pieces.push(piece);
     return pieces.join('');
   }
 
-  /** The same piece by piece, so that others get the event loop in between. All show the moment at which the first is asked for. */
+  /**
+   * Yields the exposition piece by piece, so that other work gets the event loop in between. All pieces show the moment
+   * at which the first one is asked for.
+   */
   async *pieces(format: TextFormat): AsyncGenerator<string, void, undefined> {
-    const own: readonly OwnMetric[] = await this.#registry.getMetricsAsJSON();
+    const ownMetrics: readonly OwnMetric[] = await this.#registry.getMetricsAsJSON();
     const startMs = performance.now();
     const snapshot = this.#takeSnapshot();
-    for (const metric of CATALOGUE) yield* family(metric, snapshot, format);
-    yield `${own.map((metric) => ownFamily(metric, format)).join('')}${format.end}`;
+    for (const metric of CATALOGUE) yield* familyPieces(metric, snapshot, format);
+    yield `${ownMetrics.map((metric) => ownFamily(metric, format)).join('')}${format.end}`;
     this.#scrapeSeconds.set((performance.now() - startMs) / 1000);
   }
 }
 
-function* family(metric: Metric, snapshot: Snapshot, format: TextFormat): Generator<string, void, undefined> {
+function* familyPieces(metric: Metric, snapshot: Snapshot, format: TextFormat): Generator<string, void, undefined> {
   let text = format.head(metric);
   const lines =
     metric.type === 'histogram' ? histogramLines(metric, snapshot, format) : numberLines(metric, snapshot, format);
   for (const line of lines) {
     text += line;
-    if (text.length < PIECE) continue;
+    if (text.length < PIECE_LENGTH) continue;
     yield text;
     text = '';
   }
@@ -72,9 +76,9 @@ function* numberLines(
   format: TextFormat,
 ): Generator<string, void, undefined> {
   const name = format.sampleName(metric);
-  const starts = labelStarts(metric.labels);
+  const writer = new LabelWriter(metric.labels);
   for (const [labels, value] of metric.read(snapshot))
-    yield `${name}${braced(joined(starts, labels))} ${number(value)}\n`;
+    yield `${name}${inBraces(writer.write(labels))} ${number(value)}\n`;
 }
 
 function* histogramLines(
@@ -83,54 +87,76 @@ function* histogramLines(
   format: TextFormat,
 ): Generator<string, void, undefined> {
   const { name } = metric;
-  const starts = labelStarts(metric.labels);
+  const writer = new LabelWriter(metric.labels);
   const edges = BUCKET_SECONDS.map((edge) => `,le="${format.le(edge)}"} `);
   for (const [labels, { count, sumSeconds, buckets }] of metric.read(snapshot)) {
-    const own = joined(starts, labels);
+    const own = writer.write(labels);
     let text = '';
     for (let i = 0; i < edges.length; i++) text += `${name}_bucket{${own}${edges[i]}${buckets[i]}\n`;
-    yield `${text}${name}_bucket{${own},le="+Inf"} ${count}\n${name}_sum{${own}} ${number(sumSeconds)}\n${name}_count{${own}} ${count}\n`;
+    yield [
+      text,
+      `${name}_bucket{${own},le="+Inf"} ${count}\n`,
+      `${name}_sum{${own}} ${number(sumSeconds)}\n`,
+      `${name}_count{${own}} ${count}\n`,
+    ].join('');
   }
 }
 
-/** What stands before each value: `vm="`, `",vcpu="` ... */
-function labelStarts(labels: readonly string[]): string[] {
-  return labels.map((label, index) => `${index === 0 ? '' : '",'}${label}="`);
+/**
+ * Writes the labels of one metric's samples. Consecutive samples have most values in common, which are escaped once.
+ */
+class LabelWriter {
+  /** The text before each value: `vm="`, `",vcpu="` ... */
+  readonly #starts: readonly string[];
+  /** The values written last, and their text. */
+  readonly #values: string[] = [];
+  readonly #texts: string[] = [];
+
+  constructor(names: readonly string[]) {
+    this.#starts = names.map((name, index) => `${index === 0 ? '' : '",'}${name}="`);
+  }
+
+  /** Returns `vm="a",vcpu="0"`; '' for a metric without labels. */
+  write(values: readonly string[]): string {
+    let text = '';
+    for (let i = 0; i < this.#starts.length; i++) {
+      const value = values[i] ?? '';
+      if (value !== this.#values[i]) {
+        this.#values[i] = value;
+        this.#texts[i] = `${this.#starts[i]}${escapedLabel(value)}`;
+      }
+      text += this.#texts[i];
+    }
+    return text === '' ? '' : `${text}"`;
+  }
 }
 
-function joined(starts: readonly string[], values: readonly string[]): string {
-  let text = '';
-  for (let i = 0; i < starts.length; i++) text += `${starts[i]}${escapedLabel(values[i] ?? '')}`;
-  return text === '' ? '' : `${text}"`;
-}
-
-function braced(labels: string): string {
+function inBraces(labels: string): string {
   return labels === '' ? '' : `{${labels}}`;
 }
 
-/** As prom-client has it. */
+/** A metric as prom-client's registry gives it. */
 interface OwnMetric {
   readonly name: string;
   readonly help: string;
-  /** A number by its typings, a word in fact. */
+  /** A number according to prom-client's types, but in fact a word. */
   readonly type: unknown;
   readonly values: readonly {
     readonly value: number;
     readonly labels: Partial<Record<string, string | number>>;
-    /** Of the parts of a histogram. */
+    /** Name of the sample in a histogram or summary. */
     readonly metricName?: string;
   }[];
 }
 
-/** A few dozen lines in all. */
 function ownFamily({ name, help, type, values }: OwnMetric, format: TextFormat): string {
   const family = { name, help, type: String(type) };
   const lines = values.map(({ metricName, labels, value }) => {
-    const words = Object.entries(labels).map(([label, word]) =>
-      label === 'le' && typeof word === 'number' ? format.le(word) : String(word),
+    const labelValues = Object.entries(labels).map(([label, labelValue]) =>
+      label === 'le' && typeof labelValue === 'number' ? format.le(labelValue) : String(labelValue),
     );
     const sample = family.type === 'counter' ? format.sampleName(family) : (metricName ?? name);
-    return `${sample}${braced(joined(labelStarts(Object.keys(labels)), words))} ${number(value)}\n`;
+    return `${sample}${inBraces(new LabelWriter(Object.keys(labels)).write(labelValues))} ${number(value)}\n`;
   });
   return `${format.head(family)}${lines.join('')}`;
 }

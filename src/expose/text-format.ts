@@ -7,12 +7,14 @@
  *   kvm_exits_total{vm="a"} 5                 kvm_exits_total{vm="a"} 5
  *                                             # EOF
  *
- * https://prometheus.io/docs/instrumenting/exposition_formats/ and https://prometheus.io/docs/specs/om/open_metrics_spec/. OpenMetrics calls a counter's
- * family by its name without _total, escapes quotes in help texts, knows units, and wants `le` to be a float: 1.0. No _created lines: when a counter began
- * is not known of all of them, and what is not known is better not said. No exemplars: nothing here has a trace id.
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ and
+ * https://prometheus.io/docs/specs/om/open_metrics_spec/. OpenMetrics calls a counter's family by its name without
+ * _total, escapes quotes in help texts, knows units, and wants `le` to be a float: 1.0. No _created lines: when a
+ * counter began is not known of all of them, and what is not known is better not said. No exemplars: nothing here has a
+ * trace id.
  *
- * Written here rather than by prom-client because that takes 5 to 10 times as long (test/bench/scrape-cost.ts), and because once asked for OpenMetrics it strips
- * _total from its metrics for ever (15.1.3, also 0.16.1 of its successor).
+ * Written here rather than by prom-client because that takes 5 to 10 times as long (test/bench/scrape-cost.ts), and
+ * because once asked for OpenMetrics it strips _total from its metrics for ever (15.1.3, also 0.16.1 of its successor).
  */
 export interface Family {
   readonly name: string;
@@ -76,8 +78,8 @@ export function number(value: number): string {
 }
 
 /**
- * As Go's %g: 5e-07, not 5e-7. Labels are compared letter by letter, and Prometheus 3 writes every `le` so; here it is the same in both formats and
- * for every version.
+ * As Go's %g: 5e-07, not 5e-7. Labels are compared letter by letter, and Prometheus 3 writes every `le` so; here it is
+ * the same in both formats and for every version.
  */
 function goFloat(value: number): string {
   if (!Number.isFinite(value)) return number(value);

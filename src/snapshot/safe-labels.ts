@@ -1,71 +1,80 @@
-/**
- * Values of labels from outside - names of VMs, devices and events - made safe, here for all views: valid Unicode, no control characters,
- * not too long. A value that had to be changed gets a mark of what it was, `~` and 8 hex digits, so that two of them stay two.
- */
-import { ExitRows } from './exit-rows.js';
-import { FAMILIES, type Family, type RowOf, rowsOf, VM_FIELDS, type VmField } from './families.js';
 import type { Snapshot } from './snapshot.js';
+import { ExitRows } from './tables/exit-rows.js';
+import type { Rows } from './tables/row-table.js';
+import { type RowOf, rowsOf, rowsOfEachTable, TABLES, type TableName, type TableOf } from './tables.js';
 
+/**
+ * Makes every label value safe to show, for all views alike: valid Unicode, no control characters, bounded length.
+ * Values come from outside: names of VMs, pods, devices, events. A value that had to be changed ends with `~` and 8 hex
+ * digits of a hash of the original, so that different values stay different.
+ */
 export class SafeLabels {
-  readonly #length: number;
-  /** Value -> the same made safe: of this snapshot, and of the one before. A name may hold on to the whole command line that it is a part of. */
+  readonly #maxLength: number;
+  /**
+   * Value -> safe value, for the values of this snapshot and of the previous one. Older values are dropped, because a
+   * name may be a slice of a whole command line and keep it in memory.
+   */
   #known = new Map<string, string>();
-  #before: ReadonlyMap<string, string> = new Map();
+  #previous: ReadonlyMap<string, string> = new Map();
 
-  /** @param length of the longest value, in UTF-16 units */
-  constructor(length: number) {
-    this.#length = Math.max(length, MARK_LENGTH);
+  /** @param maxLength in UTF-16 units */
+  constructor(maxLength: number) {
+    this.#maxLength = Math.max(maxLength, MARK_LENGTH);
   }
 
   apply(snapshot: Snapshot): Snapshot {
-    this.#before = this.#known;
+    this.#previous = this.#known;
     this.#known = new Map();
-    const safe: Partial<Snapshot> = {};
-    for (const field of VM_FIELDS) this.#applyTo(field, snapshot, safe);
-    const tracepoints = snapshot.tracepoints.map((row) => this.#row(row, ['name']));
-    return { ...snapshot, ...safe, tracepoints };
+    return {
+      ...snapshot,
+      ...rowsOfEachTable((name) => this.#safeRows(name, rowsOf(snapshot, name))),
+      tracepoints: snapshot.tracepoints.map((row) => this.#safeRow(row, ['name'])),
+    };
   }
 
-  #applyTo<K extends VmField>(field: K, snapshot: Snapshot, safe: Partial<Snapshot>): void {
-    const rows = rowsOf(snapshot, field);
-    const { labels }: Family<RowOf<K>> = FAMILIES[field];
-    const changed =
-      rows instanceof ExitRows
-        ? rows.relabelled((label) => this.#value(label))
-        : rows.map((row) => this.#row(row, labels));
-    Object.assign(safe, { [field]: changed });
+  #safeRows<Name extends TableName>(name: Name, rows: Rows<RowOf<Name>>): Rows<RowOf<Name>> {
+    if (rows instanceof ExitRows) {
+      // Each label is stored once here, not once a row.
+      const safe: Rows<RowOf<TableName>> = rows.relabelled((label) => this.#safe(label));
+      return safe as Rows<RowOf<Name>>;
+    }
+    const { columns }: TableOf<Name> = TABLES[name];
+    return rows.map((row) => this.#safeRow(row, columns));
   }
 
-  /** The same object where nothing has to be changed, which is nearly always. */
-  #row<Row extends object>(row: Row, labels: readonly (keyof Row & string)[]): Row {
+  /** Returns the same object if nothing had to be changed, which is nearly always so. */
+  #safeRow<Row extends object>(row: Row, columns: readonly (keyof Row & string)[]): Row {
     let result = row;
-    for (const label of labels) {
-      const value = String(row[label]);
-      const safe = this.#value(value);
-      if (safe !== value) result = { ...result, [label]: safe };
+    for (const column of columns) {
+      const value = String(row[column]);
+      const safe = this.#safe(value);
+      if (safe !== value) result = { ...result, [column]: safe };
     }
     return result;
   }
 
-  #value(value: string): string {
+  #safe(value: string): string {
     const known = this.#known.get(value);
     if (known !== undefined) return known;
-    const safe = this.#before.get(value) ?? safeValue(value, this.#length);
+    const safe = this.#previous.get(value) ?? safeValue(value, this.#maxLength);
     this.#known.set(value, safe);
     return safe;
   }
 }
 
 const MARK_LENGTH = 9;
-/** Control characters; halves of a character, of which no UTF-8 can be made; what turns the direction of text around. */
+/**
+ * Control characters, unpaired surrogates (which UTF-8 cannot express), line separators and marks that change the
+ * direction of text.
+ */
 const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
-export function safeValue(value: string, length: number): string {
+export function safeValue(value: string, maxLength: number): string {
   const clean = value.replace(UNSAFE, '\u{fffd}');
-  if (clean === value && value.length <= length) return value;
+  if (clean === value && value.length <= maxLength) return value;
   const mark = `~${hash(value).toString(16).padStart(8, '0')}`;
-  // Not in the middle of a character.
-  const cut = clean.slice(0, length - MARK_LENGTH).replace(/[\ud800-\udbff]$/, '');
+  // A cut in the middle of a character would leave the first half of a surrogate pair.
+  const cut = clean.slice(0, maxLength - MARK_LENGTH).replace(/[\ud800-\udbff]$/, '');
   return `${cut}${mark}`;
 }
 

@@ -1,47 +1,71 @@
-/**
- * Keeps the number of series in bounds, for all views alike. What finds no room is summed, never lost:
- *
- * - A VM with more series than it may have: what it has so far stays; what comes later is summed in series of the same VM (`other`).
- * - No room left in all: new VMs, and what known VMs do that is new, are summed in series of a VM `other`.
- *
- * Who is in stays in, and who is out stays out as long as its VM is there, even if there is room again: a sum that something leaves
- * falls, and whoever looks at its rate takes that for a restart. For the same reason, what a VM that is gone left in `other` stays there.
- */
-import { CATALOGUE } from './catalogue.js';
-import { FAMILIES, type Family, keyOf, OTHER, type RowOf, rowsOf, VM_FIELDS, type VmField } from './families.js';
+import { OTHER } from '../trace/names.js';
+import { HOST_METRICS } from './host-metrics.js';
+import { OtherTotals } from './other-totals.js';
 import { SafeLabels } from './safe-labels.js';
-import type { Rows, Snapshot } from './snapshot.js';
-import { Sums } from './sums.js';
+import type { Snapshot } from './snapshot.js';
+import type { Rows } from './tables/row-table.js';
+import {
+  type RowOf,
+  rowsOfEachTable,
+  TABLE_NAMES,
+  TABLES,
+  type TableName,
+  type TableOf,
+  type TableRows,
+} from './tables.js';
 
 export interface SeriesLimits {
+  /** Series of all VMs and of the host together. */
   readonly series: number;
   readonly seriesPerVm: number;
+  /** Longest label value, in UTF-16 units. */
   readonly labelLength: number;
 }
 
 export const DEFAULT_LIMITS: SeriesLimits = { series: 200_000, seriesPerVm: 2000, labelLength: 128 };
 
-/** A VM that may not have all the series that it would. */
-interface Limited {
-  readonly by: 'series' | 'series_per_vm';
-  /** Keys of the rows that it has. */
-  readonly rows: Set<string>;
-  /** Series that it may add in the snapshot in which it is limited. */
+/** A VM that may not have a series for each of its rows. */
+interface LimitedVm {
+  /**
+   * The limit that the VM exceeds. `series_per_vm`: its rows are summed under its own name; `series`: under the VM
+   * `other`.
+   */
+  readonly limit: 'series' | 'series_per_vm';
+  /** Keys of the rows that keep their series. */
+  readonly admitted: Set<string>;
+  /** Series that may still be admitted in the snapshot in which the VM is limited; 0 from the next snapshot on. */
   room: number;
-  /** Series that it would have besides. */
+  /** Series that its summed rows would make, in the latest snapshot. */
   refused: number;
 }
 
-type ShownRows = { -readonly [K in VmField]?: RowOf<K>[] };
+/** Calls a function for each row of each table, where the type of the row depends on the table. */
+type RowVisitor = <Name extends TableName>(name: Name, row: RowOf<Name>, table: TableOf<Name>) => void;
 
+/** The tables in the order in which their rows are admitted. */
+const ADMISSION_ORDER = [...TABLE_NAMES].reverse();
+
+/**
+ * Keeps the number of series within limits, for all views alike. Rows that find no room are summed, never dropped:
+ *
+ * - A VM with too many series keeps those that it has; rows that appear later are summed in `other` rows of the same
+ *   VM.
+ * - When all series together are too many, new VMs, and new rows of known VMs, are summed in the rows of a VM called
+ *   `other`.
+ *
+ * Admission is sticky: a row with a series keeps it, and a summed row stays summed as long as its VM exists, even when
+ * there is room again. Moving a row out of a sum would make the sum decrease, which `rate()` reads as a counter reset.
+ * For the same reason the contribution of a VM to the VM `other` stays after the VM has disappeared.
+ */
 export class SeriesLimiter {
   readonly #limits: SeriesLimits;
   readonly #safeLabels: SafeLabels;
-  readonly #limited = new Map<string, Limited>();
-  /** What VMs put into the series of the VM `other`. */
-  readonly #shared = new Sums();
+  readonly #limitedVms = new Map<string, LimitedVm>();
+  /** The rows of the VM `other`. */
+  readonly #otherVm = new OtherTotals();
+  /** Series refused since the start, by limit. */
   readonly #refusals = { series: 0, series_per_vm: 0 };
-  /** What was shown last. */
+  /** The latest result, and the number of its series by VM. */
   #shown: Snapshot | undefined;
   #shownSizes: ReadonlyMap<string, number> = new Map();
 
@@ -50,155 +74,159 @@ export class SeriesLimiter {
     this.#safeLabels = new SafeLabels(limits.labelLength);
   }
 
-  /** The snapshot as it may be shown. */
+  /** Returns the snapshot as it may be shown. */
   apply(snapshot: Snapshot): Snapshot {
     const safe = this.#safeLabels.apply(snapshot);
-    const sizes = sizesOf(safe);
-    for (const vm of this.#limited.keys()) if (!sizes.has(vm)) this.#limited.delete(vm);
+    const sizes = sizesByVm(safe);
+    for (const vm of this.#limitedVms.keys()) if (!sizes.has(vm)) this.#limitedVms.delete(vm);
     this.#limitVms(safe, sizes);
-    const rows = this.#limited.size > 0 || this.#shared.size > 0 ? this.#select(safe) : undefined;
-    const shown = rows === undefined ? safe : { ...safe, ...rows };
+    const isLimited = this.#limitedVms.size > 0 || !this.#otherVm.isEmpty;
+    const shown = isLimited ? { ...safe, ...this.#limitRows(safe) } : safe;
     this.#shown = shown;
-    this.#shownSizes = rows === undefined ? sizes : sizesOf(shown);
+    this.#shownSizes = isLimited ? sizesByVm(shown) : sizes;
     const limited = { ...this.#refusals };
-    const own = othersOf({ ...shown, series: { count: 0, limited } });
-    return { ...shown, series: { count: sum(this.#shownSizes.values()) + own, limited } };
+    return { ...shown, series: { count: sum(this.#shownSizes.values()) + hostSeries(shown), limited } };
   }
 
+  /** Decides which further VMs are limited. */
   #limitVms(snapshot: Snapshot, sizes: ReadonlyMap<string, number>): void {
     const { series, seriesPerVm } = this.#limits;
     for (const [vm, size] of sizes) {
-      if (size * 2 < seriesPerVm || this.#limited.has(vm)) continue;
-      const room = seriesPerVm - summedSize(snapshot, (row) => row.vm === vm);
+      if (size * 2 < seriesPerVm || this.#limitedVms.has(vm)) continue;
+      const room = seriesPerVm - mergedSize(snapshot, (row) => row.vm === vm);
       if (size > room) this.#limit(vm, 'series_per_vm', room);
     }
-    const fixed = othersOf({ ...snapshot, series: { count: 0, limited: { series: 0, series_per_vm: 0 } } });
-    if ((sum(sizes.values()) + fixed) * 2 < series) return;
+    const ofHost = hostSeries(snapshot);
+    if ((sum(sizes.values()) + ofHost) * 2 < series) return;
     const shownOf = (vm: string, size: number) => Math.min(size, this.#shownSizes.get(vm) ?? 0);
     const growing = [...sizes].filter(([vm, size]) => {
-      // Those that were limited before have no more to come.
-      const ownRoom = this.#limited.get(vm)?.room ?? 1;
+      // A VM that was limited in an earlier snapshot gets no further series.
+      const ownRoom = this.#limitedVms.get(vm)?.room ?? 1;
       return ownRoom > 0 && Math.min(size, seriesPerVm) > shownOf(vm, size);
     });
-    // To sum up all rows takes longer than all else here, and hardly ever is there anything new.
-    let room = growing.length === 0 ? 0 : series - fixed - summedSize(snapshot, () => true);
+    // Merging all rows takes longer than the rest of this class, and there is rarely a VM that grows.
+    let room = growing.length === 0 ? 0 : series - ofHost - mergedSize(snapshot, () => true);
     for (const [vm, size] of sizes) room -= shownOf(vm, size);
     for (const [vm, size] of growing) {
       const more = Math.min(size, seriesPerVm) - shownOf(vm, size);
       if (more <= room) room -= more;
       else this.#limit(vm, 'series', 0);
     }
-    // Its series and the sums would be the same.
-    if (this.#limited.size > 0 && sizes.has(OTHER) && !this.#limited.has(OTHER)) this.#limit(OTHER, 'series', 0);
+    // The series of a VM that is really called `other` would be those of the sums.
+    if (this.#limitedVms.size > 0 && sizes.has(OTHER) && !this.#limitedVms.has(OTHER)) this.#limit(OTHER, 'series', 0);
   }
 
-  #limit(vm: string, by: Limited['by'], room: number): void {
-    const rows = new Set<string>();
+  #limit(vm: string, limit: LimitedVm['limit'], room: number): void {
+    const admitted = new Set<string>();
     let size = 0;
     if (this.#shown !== undefined && vm !== OTHER)
-      forEachRow(this.#shown, (field, row, family) => {
+      forEachRow(this.#shown, (name, row, table) => {
         if (row.vm !== vm) return;
-        rows.add(`${field}\0${keyOf(family, row)}`);
-        size += family.series;
+        admitted.add(`${name}\0${table.keyOf(row)}`);
+        size += table.seriesPerRow;
       });
-    this.#limited.set(vm, { by, rows, room: room - size, refused: this.#limited.get(vm)?.refused ?? 0 });
+    this.#limitedVms.set(vm, {
+      limit,
+      admitted,
+      room: room - size,
+      refused: this.#limitedVms.get(vm)?.refused ?? 0,
+    });
   }
 
-  /** Sorts all rows into those that are shown and those that are summed. */
-  #select(snapshot: Snapshot): ShownRows {
-    const shown: ShownRows = {};
-    const own = new Sums();
-    const refused = new Map<Limited, number>();
-    this.#shared.begin();
-    for (const field of VM_FIELDS) {
-      const kept = this.#selectOf(field, rowsOf(snapshot, field), own, refused);
-      Object.assign(shown, { [field]: kept });
+  /** Separates the rows that keep their series from those that are summed. */
+  #limitRows(snapshot: Snapshot): TableRows {
+    const otherRows = new OtherTotals();
+    const refused = new Map<LimitedVm, number>();
+    this.#otherVm.begin();
+    const admitted: Partial<Record<TableName, unknown>> = {};
+    for (const name of ADMISSION_ORDER) admitted[name] = this.#admittedRows(name, snapshot[name], otherRows, refused);
+    this.#otherVm.end();
+    for (const vm of this.#limitedVms.values()) {
+      const now = refused.get(vm) ?? 0;
+      this.#refusals[vm.limit] += Math.max(0, now - vm.refused);
+      vm.refused = now;
+      vm.room = 0;
     }
-    this.#shared.end();
-    for (const sums of [own, this.#shared])
-      for (const field of VM_FIELDS) Object.assign(shown, { [field]: [...(shown[field] ?? []), ...sums.rows(field)] });
-    for (const limited of this.#limited.values()) {
-      const now = refused.get(limited) ?? 0;
-      this.#refusals[limited.by] += Math.max(0, now - limited.refused);
-      limited.refused = now;
-      limited.room = 0;
-    }
-    return shown;
+    return rowsOfEachTable((name) => [
+      ...(admitted as TableRows)[name],
+      ...otherRows.rows(name),
+      ...this.#otherVm.rows(name),
+    ]);
   }
 
-  #selectOf<K extends VmField>(
-    field: K,
-    rows: Rows<RowOf<K>>,
-    own: Sums,
-    refused: Map<Limited, number>,
-  ): readonly RowOf<K>[] {
-    const family: Family<RowOf<K>> = FAMILIES[field];
+  #admittedRows<Name extends TableName>(
+    name: Name,
+    rows: Rows<RowOf<Name>>,
+    otherRows: OtherTotals,
+    refused: Map<LimitedVm, number>,
+  ): readonly RowOf<Name>[] {
+    const table: TableOf<Name> = TABLES[name];
     return rows.filter((row) => {
-      const limited = this.#limited.get(row.vm);
-      if (limited === undefined || isIn(limited, field, row, family)) return true;
-      refused.set(limited, (refused.get(limited) ?? 0) + family.series);
-      const sums = limited.by === 'series' ? this.#shared : own;
-      const vm = limited.by === 'series' ? OTHER : row.vm;
-      sums.add(field, row.vm, { ...row, ...family.other, vm });
+      const vm = this.#limitedVms.get(row.vm);
+      if (vm === undefined) return true;
+      const isOwnOther = vm.limit === 'series_per_vm';
+      const other = table.asOther(row, isOwnOther ? row.vm : OTHER);
+      const isUnlimited = isOwnOther && table.isUnlimited(row);
+      const key = table.keyOf(row);
+      // A row that has the labels of its `other` row is a part of that sum.
+      if (isOwnOther && key === table.keyOf(other)) {
+        if (isUnlimited) return true;
+      } else if (admits(vm, `${name}\0${key}`, table.seriesPerRow, isUnlimited)) return true;
+      refused.set(vm, (refused.get(vm) ?? 0) + table.seriesPerRow);
+      (isOwnOther ? otherRows : this.#otherVm).add(name, row.vm, other);
       return false;
     });
   }
 }
 
-function isIn<K extends VmField>(limited: Limited, field: K, row: RowOf<K>, family: Family<RowOf<K>>): boolean {
-  const key = `${field}\0${keyOf(family, row)}`;
-  // The sum itself: what it has so far is a part of it.
-  if (limited.by === 'series_per_vm' && key === `${field}\0${keyOf(family, { ...row, ...family.other })}`)
-    return family.always?.(row) === true;
-  if (limited.rows.has(key)) return true;
-  const isFree = limited.by === 'series_per_vm' && family.always?.(row) === true;
-  if (!isFree && limited.room < family.series) return false;
-  limited.room -= family.series;
-  limited.rows.add(key);
+function admits(vm: LimitedVm, key: string, series: number, isUnlimited: boolean): boolean {
+  if (vm.admitted.has(key)) return true;
+  if (!isUnlimited && vm.room < series) return false;
+  vm.room -= series;
+  vm.admitted.add(key);
   return true;
 }
 
-function forEachRow(
-  snapshot: Snapshot,
-  see: <K extends VmField>(field: K, row: RowOf<K>, family: Family<RowOf<K>>) => void,
-): void {
-  const each = <K extends VmField>(field: K) => {
-    for (const row of rowsOf(snapshot, field)) see(field, row, FAMILIES[field]);
+function forEachRow(snapshot: Snapshot, visit: RowVisitor): void {
+  const visitTable = <Name extends TableName>(name: Name, rows: Rows<RowOf<Name>>) => {
+    const table: TableOf<Name> = TABLES[name];
+    for (const row of rows) visit(name, row, table);
   };
-  for (const field of VM_FIELDS) each(field);
+  for (const name of TABLE_NAMES) visitTable(name, snapshot[name]);
 }
 
-/** Series by VM. */
-function sizesOf(snapshot: Snapshot): Map<string, number> {
+/** VM -> series of its rows. */
+function sizesByVm(snapshot: Snapshot): Map<string, number> {
   const sizes = new Map<string, number>();
-  forEachRow(snapshot, (_field, { vm }, { series }) => {
-    sizes.set(vm, (sizes.get(vm) ?? 0) + series);
+  forEachRow(snapshot, (_name, { vm }, { seriesPerRow }) => {
+    sizes.set(vm, (sizes.get(vm) ?? 0) + seriesPerRow);
   });
   return sizes;
 }
 
-/** How many series some rows would be if all were summed, into series of one VM. */
-function summedSize(snapshot: Snapshot, which: (row: { readonly vm: string }) => boolean): number {
+/** The number of series that the chosen rows would make if all of them were summed in the rows of one VM. */
+function mergedSize(snapshot: Snapshot, isChosen: (row: { readonly vm: string }) => boolean): number {
   const keys = new Set<string>();
   let size = 0;
-  forEachRow(snapshot, (field, row, family) => {
-    if (!which(row)) return;
-    const key = `${field}\0${keyOf(family, { ...row, ...family.other, vm: OTHER })}`;
-    if (!keys.has(key)) size += family.series;
+  forEachRow(snapshot, (name, row, table) => {
+    if (!isChosen(row)) return;
+    const key = `${name}\0${table.keyOf(table.asOther(row, OTHER))}`;
+    if (!keys.has(key)) size += table.seriesPerRow;
     keys.add(key);
   });
   return size;
 }
 
-/** Series that are of no VM. They are few: sources, CPUs, tracepoints. */
-function othersOf(snapshot: Snapshot): number {
-  let all = 0;
-  for (const metric of CATALOGUE) if (!metric.labels.includes('vm')) for (const _ of metric.read(snapshot)) all++;
-  return all;
+/** Series that belong to no VM, those about the limits included. */
+function hostSeries(snapshot: Snapshot): number {
+  const withLimits = { ...snapshot, series: { count: 0, limited: { series: 0, series_per_vm: 0 } } };
+  let count = 0;
+  for (const { read } of HOST_METRICS) for (const _ of read(withLimits)) count++;
+  return count;
 }
 
 function sum(numbers: Iterable<number>): number {
-  let all = 0;
-  for (const number of numbers) all += number;
-  return all;
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
 }

@@ -19,7 +19,7 @@ import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
 import { OPENMETRICS, PROMETHEUS_TEXT, type TextFormat } from '../../src/expose/text-format.js';
 import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter.js';
-import type { VmInfo } from '../../src/snapshot/snapshot.js';
+import type { VmInfo } from '../../src/snapshot/tables/vms.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { ExpositionWriter } from '../../src/web/metrics/exposition-writer.js';
 import { vmInfo } from '../support/agent/vm-info.js';

@@ -9,7 +9,8 @@ import { runInNewContext } from 'node:vm';
 import { Ledger } from '../../src/count/ledger.js';
 import type { Attribution, ThreadOwner, VmIdentity } from '../../src/count/thread-owners.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
-import type { Snapshot, VmInfo } from '../../src/snapshot/snapshot.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
+import type { VmInfo } from '../../src/snapshot/tables/vms.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
@@ -180,7 +181,7 @@ describe('a day of VMs that come and go', () => {
       unknown.filter(({ layer }) => layer === 'qemu').reduce((sum, { count }) => sum + count, 0),
       100,
     );
-    const strangers = snapshot.eventfds.find(({ vm, kind }) => vm === '' && kind === 'irqfd');
+    const strangers = [...snapshot.eventfds].find(({ vm, kind }) => vm === '' && kind === 'irqfd');
     assert.equal(strangers?.count, 100);
     const tids = new Set([...host.ledger.vcpus()].map(({ tid }) => tid));
     // Those of the last minute, and one for all before.
@@ -190,7 +191,7 @@ describe('a day of VMs that come and go', () => {
   it('keeps what a VM did by threads that have ended', () => {
     const host = new Host();
     for (let i = 0; i < ALIVE; i++) host.step();
-    const interrupts = host.snapshot().eventfds.find(({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd');
+    const interrupts = [...host.snapshot().eventfds].find(({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd');
     assert.equal(interrupts?.count, ALIVE);
   });
 });

@@ -288,7 +288,7 @@ test('names beyond what the tables hold are counted as other, and the totals sta
   const sum = (counts: readonly { count: number }[]): number => counts.reduce((total, row) => total + row.count, 0);
   const snapshot = takeSnapshot(ledger.totals());
   const layer = (name: string) => snapshot.exits.filter((exit) => exit.layer === name);
-  for (const counts of [layer('kvm'), layer('qemu'), snapshot.tracepoints, snapshot.qemuEvents]) {
+  for (const counts of [layer('kvm'), layer('qemu'), snapshot.tracepoints, [...snapshot.qemuEvents]]) {
     assert.equal(sum(counts), count);
     assert.ok(counts.length < count, 'nothing was limited');
   }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Columns, ExitRows } from '../../src/snapshot/exit-rows.js';
-import type { ExitCount } from '../../src/snapshot/snapshot.js';
+import { ExitColumns, type ExitCount, ExitRows } from '../../src/snapshot/tables/exit-rows.js';
 
 const VCPUS = [
   { vm: 'a', vcpu: '0' },
@@ -24,7 +23,7 @@ const added = fc.array(
 test('rows come out as they were put in, however often they are read', () => {
   fc.assert(
     fc.property(added, (rows) => {
-      const columns = new Columns();
+      const columns = new ExitColumns();
       for (const { vcpu, layer, reason, count } of rows) columns.add(vcpu, layer, reason, count);
       const exits = new ExitRows(VCPUS, REASONS, columns);
       const want = rows.map(({ vcpu, layer, reason, count }) => ({
@@ -47,7 +46,7 @@ test('rows come out as they were put in, however often they are read', () => {
 });
 
 test('other labels change the labels and nothing else', () => {
-  const columns = new Columns();
+  const columns = new ExitColumns();
   columns.add(2, 'qemu', 1, 5);
   const exits = new ExitRows(VCPUS, REASONS, columns);
   const louder: ExitCount[] = [{ vm: 'B', vcpu: '', layer: 'qemu', reason: 'IO', count: 5 }];

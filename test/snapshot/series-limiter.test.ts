@@ -7,7 +7,8 @@ import { PrometheusView } from '../../src/expose/prometheus.js';
 import { CATALOGUE } from '../../src/snapshot/catalogue.js';
 import { safeValue } from '../../src/snapshot/safe-labels.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
-import type { ExitCount, Snapshot } from '../../src/snapshot/snapshot.js';
+import type { Snapshot } from '../../src/snapshot/snapshot.js';
+import type { ExitCount } from '../../src/snapshot/tables/exit-rows.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 import { type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
@@ -175,7 +176,7 @@ describe('a VM with too many series', () => {
     const snapshot = snapshotOf({ big: { vcpus: 500, reasons: 40 } });
     const named = {
       ...snapshot,
-      durations: snapshot.durations.map((row, index) => (index === 0 ? { ...row, reason: 'other' } : row)),
+      durations: [...snapshot.durations].map((row, index) => (index === 0 ? { ...row, reason: 'other' } : row)),
     };
     const samples = await shown(new SeriesLimiter(LIMITS).apply(named));
     assert.deepEqual(totals(samples), totals(await shown(named)));

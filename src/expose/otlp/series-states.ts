@@ -1,5 +1,5 @@
 import type { HrTime } from '@opentelemetry/api';
-import type { HistogramSample } from '../../snapshot/catalogue.js';
+import type { HistogramSample } from '../../snapshot/metric.js';
 
 /** State of a series that is kept between collections. */
 export interface SeriesState {

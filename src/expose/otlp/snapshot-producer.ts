@@ -18,7 +18,8 @@ import {
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
 import { BUCKET_SECONDS } from '../../count/counters/duration-histogram.js';
-import { CATALOGUE, type HistogramSample, type Metric, type NumberMetric } from '../../snapshot/catalogue.js';
+import { CATALOGUE } from '../../snapshot/catalogue.js';
+import type { HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { type Collection, type SeriesState, SeriesStates, type Total } from './series-states.js';
 

@@ -1,66 +1,66 @@
-/** A snapshot for people and scripts: table, JSON, CSV. */
-import type {
-  CauseCount,
-  EventfdCount,
-  ExitCount,
-  ExitDuration,
-  IoCount,
-  OutsideTime,
-  Rows,
-  Snapshot,
-} from '../../snapshot/snapshot.js';
-import { costTables } from './costs.js';
-import { amount, percent, table } from './table.js';
+import type { Snapshot } from '../../snapshot/snapshot.js';
+import type { ExitCount } from '../../snapshot/tables/exit-rows.js';
+import type { Rows } from '../../snapshot/tables/row-table.js';
+import { type RowOf, rowsOf, TABLE_NAMES, type TableName } from '../../snapshot/tables.js';
+import { costTables } from './cost-tables.js';
+import { amount, compareText, percent, textTable, vmCell } from './text-table.js';
 
-export interface ReportData {
-  readonly exits: readonly ExitCount[];
+type RowLists = { readonly [Name in TableName]: readonly RowOf<Name>[] };
+
+/** The content of a JSON report: the rows of every table, and sums over all VMs and sources. */
+export interface ReportData extends RowLists, Problems {
   readonly tracepoints: Record<string, number>;
   readonly qemu_events: Record<string, number>;
-  readonly lost: { readonly events: number; readonly unknown_gaps: number };
-  readonly malformed: Record<string, number>;
-  readonly durations: readonly ExitDuration[];
-  readonly outside: readonly OutsideTime[];
-  readonly causes: readonly CauseCount[];
-  readonly io: readonly IoCount[];
-  readonly eventfds: readonly EventfdCount[];
 }
 
-export function reportData(snapshot: Snapshot): ReportData {
-  const lost = snapshot.sources.flatMap((source) => source.lost);
+/** What is missing in the recording, or could not be read. */
+interface Problems {
+  readonly lost: { readonly events: number; readonly unknown_gaps: number };
+  /** Kind -> pieces of input. */
+  readonly malformed: Record<string, number>;
+}
+
+function reportData(snapshot: Snapshot): ReportData {
+  // TypeScript cannot follow the name of a table through Object.fromEntries().
+  const rows = Object.fromEntries(
+    TABLE_NAMES.map((name) => [name, [...rowsOf(snapshot, name)]]),
+  ) as unknown as RowLists;
   return {
+    ...rows,
     exits: sortedExits(snapshot.exits),
-    tracepoints: sums(snapshot.tracepoints.map(({ name, count }) => [name, count])),
-    qemu_events: sums(snapshot.qemuEvents.map(({ event, count }) => [event, count])),
+    eventfds: rows.eventfds.filter(({ count }) => count > 0),
+    tracepoints: sumsByName(snapshot.tracepoints.map(({ name, count }) => [name, count])),
+    qemu_events: sumsByName(snapshot.qemuEvents.map(({ event, count }) => [event, count])),
+    ...problemsOf(snapshot),
+  };
+}
+
+function problemsOf({ sources }: Snapshot): Problems {
+  const lost = sources.flatMap((source) => source.lost);
+  return {
     lost: {
       events: lost.reduce((sum, { events }) => sum + events, 0),
       unknown_gaps: lost.reduce((sum, { unknownGaps }) => sum + unknownGaps, 0),
     },
-    durations: snapshot.durations,
-    outside: snapshot.outside,
-    causes: snapshot.causes,
-    io: snapshot.io,
-    eventfds: snapshot.eventfds.filter(({ count }) => count > 0),
-    malformed: sums(snapshot.sources.flatMap(({ malformed }) => malformed.map(({ kind, count }) => [kind, count]))),
+    malformed: sumsByName(sources.flatMap(({ malformed }) => malformed.map(({ kind, count }) => [kind, count]))),
   };
 }
 
+/** Prints a snapshot as JSON, in one line. */
 export function reportJson(snapshot: Snapshot): string {
   return `${JSON.stringify(reportData(snapshot))}\n`;
 }
 
-export function reportCsv(snapshot: Snapshot): string {
-  const rows = sortedExits(snapshot.exits).map(({ vm, vcpu, layer, reason, count }) => [
-    vm,
-    vcpu,
-    layer,
-    reason,
-    String(count),
-  ]);
-  return [['vm', 'vcpu', 'layer', 'reason', 'count'], ...rows].map((row) => `${row.map(quoted).join(',')}\n`).join('');
+/** Prints the exits of a snapshot as CSV. */
+export function reportCsv({ exits }: Snapshot): string {
+  const rows = sortedExits(exits).map(({ vm, vcpu, layer, reason, count }) => [vm, vcpu, layer, reason, String(count)]);
+  return [['vm', 'vcpu', 'layer', 'reason', 'count'], ...rows]
+    .map((row) => `${row.map(csvField).join(',')}\n`)
+    .join('');
 }
 
 /** RFC 4180. */
-function quoted(value: string): string {
+function csvField(value: string): string {
   return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }
 
@@ -75,72 +75,72 @@ function quoted(value: string): string {
 export function reportTable(snapshot: Snapshot): string {
   const exits = sortedExits(snapshot.exits);
   if (exits.length === 0) return `No exits in this recording.\n${footer(snapshot)}`;
-  const byVcpu = group(exits, ({ vm, vcpu }) => [vm === '' ? '(unknown)' : vm, vcpu]);
-  const summary = byVcpu.map(({ key, kvm, qemu }) => [...key, amount(kvm), amount(qemu), share(kvm, qemu)]);
-  const vms = group(exits, ({ vm }) => [vm === '' ? '(unknown)' : vm]);
-  const all = vms.length > 1 ? group(exits, () => ['all']) : [];
-  const totals = [...(byVcpu.length > vms.length ? vms : []), ...all].map(({ key, kvm, qemu }) => [
-    ...key,
-    'all',
-    amount(kvm),
-    amount(qemu),
-    share(kvm, qemu),
-  ]);
+  const byVcpu = sumBy(exits, ({ vm, vcpu }) => [vmCell(vm), vcpu]);
+  const byVm = sumBy(exits, ({ vm }) => [vmCell(vm)]);
+  const all = byVm.length > 1 ? sumBy(exits, () => ['all']) : [];
+  const totals = [...(byVcpu.length > byVm.length ? byVm : []), ...all];
+  const cells = ({ key, kvm, qemu }: LayerSums) => [...key, amount(kvm), amount(qemu), shareCell(kvm, qemu)];
   return [
     `${answer(snapshot)}\n`,
-    table(['VM', 'vCPU', 'exits to KVM', 'exits to QEMU', 'reaching QEMU'], [...summary, ...totals], 2),
-    table(['VM', 'layer', 'reason', 'exits', 'share of layer'], reasons(exits), 3),
+    textTable(
+      ['VM', 'vCPU', 'exits to KVM', 'exits to QEMU', 'reaching QEMU'],
+      [...byVcpu.map(cells), ...totals.map((sums) => cells({ ...sums, key: [...sums.key, 'all'] }))],
+      2,
+    ),
+    textTable(['VM', 'layer', 'reason', 'exits', 'share of layer'], reasonRows(exits), 3),
     ...costTables(snapshot),
     footer(snapshot),
   ].join('\n');
 }
 
 function answer({ exits }: Snapshot): string {
-  const [all = { kvm: 0, qemu: 0 }] = group(exits, () => []);
+  const [all = { kvm: 0, qemu: 0 }] = sumBy(exits, () => []);
   if (all.kvm === 0)
-    return `${amount(all.qemu)} exits reached QEMU; how many VM exits there were is not in here (no kvm_exit).`;
+    return `${amount(all.qemu)} exits reached QEMU; how many VM exits there were is not in this recording (no kvm_exit).`;
   if (all.qemu === 0)
-    return `${amount(all.kvm)} VM exits; how many of them reached QEMU is not in here (no kvm_userspace_exit, no kvm_run_exit).`;
-  return `${share(all.kvm, all.qemu)} of ${amount(all.kvm)} VM exits went on to QEMU.`;
+    return `${amount(all.kvm)} VM exits; how many of them reached QEMU is not in this recording (no kvm_userspace_exit, no kvm_run_exit).`;
+  return `${shareCell(all.kvm, all.qemu)} of ${amount(all.kvm)} VM exits went on to QEMU.`;
 }
 
-/** By VM and layer, the most frequent reason first. */
-function reasons(exits: readonly ExitCount[]): string[][] {
+/** Rows by VM and layer, the most frequent reason first. */
+function reasonRows(exits: readonly ExitCount[]): string[][] {
   const layers = new Map(
-    group(exits, ({ vm, layer }) => [vm, layer]).map((sum) => [sum.key.join('\0'), sum.kvm + sum.qemu]),
+    sumBy(exits, ({ vm, layer }) => [vm, layer]).map(({ key, kvm, qemu }) => [key.join('\0'), kvm + qemu]),
   );
-  return group(exits, ({ vm, layer, reason }) => [vm, layer, reason])
-    .sort((a, b) => compare(a.key[0], b.key[0]) || compare(a.key[1], b.key[1]) || b.kvm + b.qemu - a.kvm - a.qemu)
-    .map(({ key: [vm = '', layer = '', reason = ''], kvm, qemu }) => {
-      const whole = layers.get([vm, layer].join('\0')) ?? 0;
-      return [vm === '' ? '(unknown)' : vm, layer, reason, amount(kvm + qemu), percent((kvm + qemu) / whole)];
+  return sumBy(exits, ({ vm, layer, reason }) => [vm, layer, reason])
+    .map(({ key: [vm = '', layer = '', reason = ''], kvm, qemu }) => ({ vm, layer, reason, count: kvm + qemu }))
+    .sort((a, b) => compareText(a.vm, b.vm) || compareText(a.layer, b.layer) || b.count - a.count)
+    .map(({ vm, layer, reason, count }) => {
+      const ofLayer = layers.get([vm, layer].join('\0')) ?? 0;
+      return [vmCell(vm), layer, reason, amount(count), percent(count / ofLayer)];
     });
 }
 
-interface LayerSum {
+/** Exits by layer of all rows with the same key. */
+interface LayerSums {
   readonly key: readonly string[];
   kvm: number;
   qemu: number;
 }
 
-function group(exits: Iterable<ExitCount>, keyOf: (exit: ExitCount) => string[]): LayerSum[] {
-  const groups = new Map<string, LayerSum>();
+function sumBy(exits: Iterable<ExitCount>, keyOf: (exit: ExitCount) => string[]): LayerSums[] {
+  const groups = new Map<string, LayerSums>();
   for (const exit of exits) {
     const key = keyOf(exit);
-    const sum = groups.get(key.join('\0')) ?? { key, kvm: 0, qemu: 0 };
-    sum[exit.layer] += exit.count;
-    groups.set(key.join('\0'), sum);
+    const sums = groups.get(key.join('\0')) ?? { key, kvm: 0, qemu: 0 };
+    sums[exit.layer] += exit.count;
+    groups.set(key.join('\0'), sums);
   }
   return [...groups.values()];
 }
 
-/** Without kvm_exit in the recording there is nothing to take a share of. */
-function share(kvm: number, qemu: number): string {
+/** `-` for a recording without kvm_exit, in which there is nothing to take a share of. */
+function shareCell(kvm: number, qemu: number): string {
   return kvm === 0 ? '-' : percent(qemu / kvm);
 }
 
 function footer(snapshot: Snapshot): string {
-  const { lost, malformed } = reportData(snapshot);
+  const { lost, malformed } = problemsOf(snapshot);
   const lines: string[] = [];
   if (lost.events > 0)
     lines.push(`Lost: ${amount(lost.events)} events are missing in the recording; the figures above are too low.`);
@@ -153,20 +153,15 @@ function footer(snapshot: Snapshot): string {
 function sortedExits(exits: Rows<ExitCount>): ExitCount[] {
   return [...exits].sort(
     (a, b) =>
-      compare(a.vm, b.vm) ||
+      compareText(a.vm, b.vm) ||
       a.vcpu.localeCompare(b.vcpu, 'en', { numeric: true }) ||
-      compare(a.layer, b.layer) ||
-      compare(a.reason, b.reason),
+      compareText(a.layer, b.layer) ||
+      compareText(a.reason, b.reason),
   );
 }
 
-function compare(a = '', b = ''): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
-}
-
-function sums(counts: readonly (readonly [string, number])[]): Record<string, number> {
-  const result = new Map<string, number>();
-  for (const [name, count] of counts) result.set(name, (result.get(name) ?? 0) + count);
-  return Object.fromEntries([...result].sort(([a], [b]) => compare(a, b)));
+function sumsByName(counts: readonly (readonly [name: string, count: number])[]): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const [name, count] of counts) sums.set(name, (sums.get(name) ?? 0) + count);
+  return Object.fromEntries([...sums].sort(([a], [b]) => compareText(a, b)));
 }

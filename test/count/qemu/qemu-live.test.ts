@@ -34,7 +34,7 @@ function qemuExits(ledger: Ledger): number {
 }
 
 function runExits(ledger: Ledger): number {
-  return takeSnapshot(ledger.totals()).qemuEvents.reduce((sum, { count }) => sum + count, 0);
+  return [...takeSnapshot(ledger.totals()).qemuEvents].reduce((sum, { count }) => sum + count, 0);
 }
 
 test('with a live kernel trace the kernel counts for all VMs, and the log is a cross-check', () => {

@@ -21,7 +21,7 @@ function causesOf(reasons: number) {
 test('every pair of reasons is counted separately', () => {
   const { causes } = causesOf(40);
   assert.equal(causes.length, 1600);
-  assert.ok(causes.every(({ count }) => count === 1));
+  assert.ok([...causes].every(({ count }) => count === 1));
   assert.equal(new Set(causes.map(({ reason, userspaceReason }) => `${reason} ${userspaceReason}`)).size, 1600);
 });
 
@@ -33,7 +33,7 @@ test('pairs beyond the limit are counted together, and exits are not affected', 
     ['other'],
   );
   assert.equal(
-    causes.reduce((sum, { count }) => sum + count, 0),
+    [...causes].reduce((sum, { count }) => sum + count, 0),
     3600,
   );
   assert.ok(causes.length > 2000 && causes.length < 3600, `${causes.length} pairs`);

@@ -1,19 +1,7 @@
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
+import { rowsOfEachTable } from '../../../src/snapshot/tables.js';
 
 /** A snapshot in which nothing was counted, to be filled by tests. */
 export function emptySnapshot(): Snapshot {
-  return {
-    exits: [],
-    durations: [],
-    unpaired: [],
-    outside: [],
-    causes: [],
-    io: [],
-    eventfds: [],
-    tracepoints: [],
-    qemuEvents: [],
-    vms: [],
-    sources: [],
-    unattributedEvents: 0,
-  };
+  return { ...rowsOfEachTable(() => []), tracepoints: [], sources: [], unattributedEvents: 0 };
 }

@@ -1,4 +1,4 @@
-import type { VmInfo } from '../../../src/snapshot/snapshot.js';
+import type { VmInfo } from '../../../src/snapshot/tables/vms.js';
 
 /** A VM of which only the given columns are known. */
 export function vmInfo(known: Partial<VmInfo> & Pick<VmInfo, 'vm'>): VmInfo {

@@ -1,0 +1,54 @@
+import { CAUSES } from './tables/causes.js';
+import { DURATIONS } from './tables/durations.js';
+import { EVENTFDS } from './tables/eventfds.js';
+import { EXITS } from './tables/exits.js';
+import { IO } from './tables/io.js';
+import { OUTSIDE } from './tables/outside.js';
+import { QEMU_EVENTS } from './tables/qemu-events.js';
+import type { Rows, RowTable } from './tables/row-table.js';
+import { UNPAIRED } from './tables/unpaired.js';
+import { type TotalsWithVms, VMS } from './tables/vms.js';
+
+const LIST = {
+  exits: EXITS,
+  outside: OUTSIDE,
+  io: IO,
+  causes: CAUSES,
+  durations: DURATIONS,
+  eventfds: EVENTFDS,
+  qemuEvents: QEMU_EVENTS,
+  unpaired: UNPAIRED,
+  vms: VMS,
+};
+
+export type TableName = keyof typeof LIST;
+
+/** Name of a table -> its row. */
+type RowTypes = {
+  readonly [Name in TableName]: (typeof LIST)[Name] extends RowTable<infer Row, never> ? Row : never;
+};
+
+export type RowOf<Name extends TableName> = RowTypes[Name];
+
+export type TableOf<Name extends TableName> = RowTable<RowOf<Name>, TotalsWithVms>;
+
+/**
+ * Every kind of row that belongs to a VM, under its name in a snapshot, from the most rows per VM to the fewest. Where
+ * series are limited, the last tables get room first, so that many vCPUs do not push out what exists once per VM.
+ */
+export const TABLES: { readonly [Name in TableName]: TableOf<Name> } = LIST;
+
+// Object.keys() does not know that LIST has no further keys.
+export const TABLE_NAMES = Object.keys(LIST) as readonly TableName[];
+
+/** The rows of every table. */
+export type TableRows = { readonly [Name in TableName]: Rows<RowOf<Name>> };
+
+export function rowsOf<Name extends TableName>(tables: TableRows, name: Name): Rows<RowOf<Name>> {
+  return tables[name];
+}
+
+/** Collects the rows that a function returns for each table. */
+export function rowsOfEachTable(makeRows: <Name extends TableName>(name: Name) => Rows<RowOf<Name>>): TableRows {
+  return Object.fromEntries(TABLE_NAMES.map((name) => [name, makeRows(name)])) as TableRows;
+}

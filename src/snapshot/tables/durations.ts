@@ -1,0 +1,60 @@
+import { BUCKET_SECONDS, type DurationSummary, summarize } from '../../count/counters/duration-histogram.js';
+import type { Layer } from './layer.js';
+import { kept, merged, RowTable, type VmRow } from './row-table.js';
+
+/** Durations of the exits that were paired with the entry that ended them. */
+export interface ExitDuration extends VmRow, DurationSummary {
+  readonly layer: Layer;
+  readonly reason: string;
+}
+
+/** How long exits took, by layer and reason. */
+export const DURATIONS = new RowTable<ExitDuration>({
+  rows: ({ collectors, vms, vocabulary }) => {
+    if (!collectors.duration) return [];
+    return [...vms].flatMap(([vm, { durations }]) =>
+      (['kvm', 'qemu'] as const).flatMap((layer) =>
+        durations[layer].flatMap((histogram, reason) =>
+          histogram === undefined
+            ? []
+            : [{ vm, layer, reason: vocabulary.reasons.text(reason), ...summarize(histogram) }],
+        ),
+      ),
+    );
+  },
+  labels: { layer: kept('layer'), reason: merged('reason') },
+  add: addDurations,
+  metrics: [
+    {
+      name: 'kvm_exit_duration_seconds',
+      type: 'histogram',
+      help:
+        'Seconds from an exit to the next entry into the guest, waiting for a host CPU included. layer="kvm": exits that KVM handled ' +
+        'itself. layer="qemu": from the return of KVM_RUN to the entry, without the time in KVM before it. ' +
+        'Exits of an idle guest are in, under reasons of their own (HLT); exits without a known entry are not ' +
+        '(kvm_exit_exporter_unpaired_exits_total).',
+      otel: { name: 'kvm.exit.duration', unit: 's' },
+      value: (duration) => duration,
+    },
+  ],
+});
+
+function addDurations(a: ExitDuration, b: ExitDuration): ExitDuration {
+  const count = a.count + b.count;
+  const buckets = a.buckets.map((value, index) => value + (b.buckets[index] ?? 0));
+  const maxSeconds = Math.max(a.maxSeconds, b.maxSeconds);
+  // Only the exported buckets of the sum are known, so a quantile is the upper edge of the bucket that it is in: never
+  // too low.
+  const quantile = (q: number) =>
+    Math.min(maxSeconds, BUCKET_SECONDS[buckets.findIndex((value) => value >= q * count)] ?? maxSeconds);
+  return {
+    ...a,
+    count,
+    sumSeconds: a.sumSeconds + b.sumSeconds,
+    minSeconds: Math.min(a.minSeconds, b.minSeconds),
+    maxSeconds,
+    p50Seconds: quantile(0.5),
+    p99Seconds: quantile(0.99),
+    buckets,
+  };
+}

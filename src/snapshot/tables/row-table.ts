@@ -1,0 +1,172 @@
+import { BUCKET_SECONDS, type DurationSummary } from '../../count/counters/duration-histogram.js';
+import type { LedgerTotals } from '../../count/ledger-totals.js';
+import { OTHER } from '../../trace/names.js';
+
+/** Figures of one VM. Text columns are labels, all other columns are figures. */
+export interface VmRow {
+  /** Label of the VM, '' for threads of no known VM. */
+  readonly vm: string;
+}
+
+/** The parts of an array that callers may use. A table with very many rows makes each row when it is read. */
+export interface Rows<Row> extends Iterable<Row> {
+  readonly length: number;
+  map<T>(toValue: (row: Row) => T): readonly T[];
+  filter(keep: (row: Row) => boolean): readonly Row[];
+}
+
+/** The columns of a row that hold text, `vm` excepted. */
+export type TextColumn<Row> = Exclude<
+  { [Column in keyof Row & string]: Row[Column] extends string ? Column : never }[keyof Row & string],
+  'vm'
+>;
+
+export interface Label {
+  /** Name in Prometheus. */
+  readonly name: string;
+  /** Value in a row that sums other rows; undefined if such a row keeps the value of the rows that it sums. */
+  readonly inOther: string | undefined;
+}
+
+/** A label that an `other` row keeps: there is one `other` row for each of its values. */
+export function kept(name: string): Label & { readonly inOther: undefined } {
+  return { name, inOther: undefined };
+}
+
+/** A label that is `other` in an `other` row. */
+export function merged(name: string): Label {
+  return { name, inOther: OTHER };
+}
+
+/** A label that is empty in an `other` row. */
+export function cleared(name: string): Label {
+  return { name, inOther: '' };
+}
+
+/** A column with a closed set of values has no value `other`, so its label can only be kept. */
+type LabelFor<Value> = string extends Value ? Label : ReturnType<typeof kept>;
+
+export interface MetricDescription {
+  readonly name: string;
+  readonly help: string;
+  /** Name and unit over OTLP. A collector that converts them to Prometheus yields `name` again. */
+  readonly otel: { readonly name: string; readonly unit: string };
+}
+
+/** A point of a histogram: cumulative counts up to each of {@link BUCKET_SECONDS}. */
+export type HistogramValue = Pick<DurationSummary, 'count' | 'sumSeconds' | 'buckets'>;
+
+/**
+ * A metric with one series for each row, or, with `split`, one for each row and value of a label that is not a column.
+ */
+export type RowMetric<Row> = MetricDescription & {
+  /** The columns whose labels the metric has after `vm`; default: all. */
+  readonly columns?: readonly TextColumn<Row>[];
+} & (
+    | { readonly type: 'counter' | 'gauge'; readonly value: (row: Row) => number }
+    | { readonly type: 'counter' | 'gauge'; readonly split: SplitLabel<Row> }
+    | { readonly type: 'histogram'; readonly value: (row: Row) => HistogramValue }
+  );
+
+export interface SplitLabel<Row> {
+  readonly label: string;
+  /** Value of the label -> value of the series. */
+  readonly values: Readonly<Record<string, (row: Row) => number>>;
+}
+
+export interface RowTableOptions<Row extends VmRow, Input> {
+  /** Makes the rows from what was counted. */
+  readonly rows: (input: Input) => Rows<Row>;
+  /**
+   * The label of each text column, in the order in which metrics have them. The first label of every metric is `vm`.
+   */
+  readonly labels: { readonly [Column in TextColumn<Row>]: LabelFor<Row[Column]> };
+  /** Returns a row with the labels of `a` and the figures of both. */
+  readonly add: (a: Row, b: Row) => Row;
+  /** True for the few rows that a VM has however many series it may have. */
+  readonly isUnlimited?: (row: Row) => boolean;
+  readonly metrics: readonly RowMetric<Row>[];
+}
+
+/** Buckets, `+Inf`, sum and count. */
+const SERIES_OF_HISTOGRAM = BUCKET_SECONDS.length + 3;
+
+/**
+ * One kind of row: how its rows are made, which labels they have, how rows add up, and the metrics made from them.
+ *
+ * The rest is derived. Label values are cleaned, rows compared and `other` rows emptied by the same list of labels, and
+ * the compiler asks for a label for every text column, so none can be forgotten.
+ */
+export class RowTable<Row extends VmRow, Input = LedgerTotals> {
+  readonly rows: (input: Input) => Rows<Row>;
+  readonly metrics: readonly RowMetric<Row>[];
+  readonly add: (a: Row, b: Row) => Row;
+  readonly isUnlimited: (row: Row) => boolean;
+  /** All text columns, `vm` first: together they identify a row. */
+  readonly columns: readonly (keyof Row & string)[];
+  /** Series of /metrics that each row makes. */
+  readonly seriesPerRow: number;
+  readonly #labels: { readonly [Column in TextColumn<Row>]: Label };
+  readonly #labelsOfOther: Partial<Row>;
+
+  constructor({ rows, labels, add, isUnlimited = () => false, metrics }: RowTableOptions<Row, Input>) {
+    this.rows = rows;
+    this.metrics = metrics;
+    this.add = add;
+    this.isUnlimited = isUnlimited;
+    this.seriesPerRow = metrics.reduce((sum, metric) => sum + seriesOf(metric), 0);
+    this.#labels = labels;
+    // The keys are those of the type: a text column without a label, or a label without a column, does not compile.
+    const columns = Object.keys(labels) as TextColumn<Row>[];
+    this.columns = ['vm', ...columns];
+    const changed = columns.filter((column) => this.#labels[column].inOther !== undefined);
+    this.#labelsOfOther = Object.fromEntries(
+      changed.map((column) => [column, this.#labels[column].inOther]),
+    ) as Partial<Row>;
+  }
+
+  /** Identifies a row among the rows of its table. */
+  keyOf(row: Row): string {
+    let key = '';
+    for (const column of this.columns) key += `${row[column]}\0`;
+    return key;
+  }
+
+  /** The row with the labels of the `other` row that it is summed into. */
+  asOther(row: Row, vm: string): Row {
+    return { ...row, ...this.#labelsOfOther, vm };
+  }
+
+  /** A figure that decreases only when the counters behind the row restart; undefined if the table has no counters. */
+  counted(row: Row): number | undefined {
+    let sum: number | undefined;
+    for (const metric of this.metrics)
+      if (metric.type !== 'gauge') for (const value of valuesOf(metric, row)) sum = (sum ?? 0) + value;
+    return sum;
+  }
+
+  columnsOf({ columns }: RowMetric<Row>): readonly (keyof Row & string)[] {
+    return columns === undefined ? this.columns : ['vm', ...columns];
+  }
+
+  labelNamesOf(metric: RowMetric<Row>): string[] {
+    const columns = metric.columns ?? (this.columns.slice(1) as TextColumn<Row>[]);
+    const names = columns.map((column) => this.#labels[column].name);
+    return ['vm', ...names, ...('split' in metric ? [metric.split.label] : [])];
+  }
+}
+
+function seriesOf<Row>(metric: RowMetric<Row>): number {
+  if ('split' in metric) return Object.keys(metric.split.values).length;
+  return metric.type === 'histogram' ? SERIES_OF_HISTOGRAM : 1;
+}
+
+function valuesOf<Row>(metric: RowMetric<Row>, row: Row): number[] {
+  if ('split' in metric) return Object.values(metric.split.values).map((value) => value(row));
+  return [metric.type === 'histogram' ? metric.value(row).count : metric.value(row)];
+}
+
+/** Adds up rows whose only figure is a count. */
+export function addCounts<Row extends { readonly count: number }>(a: Row, b: Row): Row {
+  return { ...a, count: a.count + b.count };
+}
