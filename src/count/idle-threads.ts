@@ -1,30 +1,33 @@
-const QUIET_MS = 60_000;
+const IDLE_MS = 60_000;
 
-interface Deeds {
-  readonly done: number;
+interface LastEvent {
+  /** Number of events so far. */
+  readonly events: number;
+  /** Time at which that number was seen first. */
   readonly sinceMs: number;
 }
 
 /**
- * Threads that nobody knows. In the course of days there may be any number of them, of VMs that lived for a moment and
- * of others whom interrupts hit: so those that do no more are told apart.
+ * Finds idle threads among those of no known VM. Such threads accumulate over days (short-lived VMs, processes that an
+ * interrupt happened to hit), so the ledger merges the idle ones into one.
  */
 export class IdleThreads {
-  /** What each had done, and since when it has done no more. */
-  #deeds: ReadonlyMap<number, Deeds> = new Map();
+  #lastEvents: ReadonlyMap<number, LastEvent> = new Map();
 
-  /** Which of these have done nothing for a minute. `done`: all there are, with what each has done so far. */
-  quiet(done: ReadonlyMap<number, number>, nowMs: number): number[] {
-    const before = this.#deeds;
-    const deeds = new Map<number, Deeds>();
-    const quiet: number[] = [];
-    for (const [tid, count] of done) {
-      const last = before.get(tid);
-      const sinceMs = last?.done === count ? last.sinceMs : nowMs;
-      if (nowMs - sinceMs >= QUIET_MS) quiet.push(tid);
-      else deeds.set(tid, { done: count, sinceMs });
+  /**
+   * Returns the threads that have had no event for a minute.
+   * @param eventsByTid all threads of no known VM, with the number of their events so far
+   */
+  find(eventsByTid: ReadonlyMap<number, number>, nowMs: number): number[] {
+    const lastEvents = new Map<number, LastEvent>();
+    const idle: number[] = [];
+    for (const [tid, events] of eventsByTid) {
+      const last = this.#lastEvents.get(tid);
+      const sinceMs = last?.events === events ? last.sinceMs : nowMs;
+      if (nowMs - sinceMs >= IDLE_MS) idle.push(tid);
+      else lastEvents.set(tid, { events, sinceMs });
     }
-    this.#deeds = deeds;
-    return quiet;
+    this.#lastEvents = lastEvents;
+    return idle;
   }
 }

@@ -5,7 +5,7 @@ import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
 import type { KnownReasons } from './vcpu/known-reasons.js';
 import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 
-/** Told of each thread that a recording names; attribution may want to know. */
+/** Called with each thread that a trace names. */
 export type ThreadListener = (tid: number, tgid: number, comm: string) => void;
 
 export interface KernelCountsOptions {
@@ -15,14 +15,16 @@ export interface KernelCountsOptions {
   readonly coverage?: KernelCoverage;
 }
 
-/** A power of two. */
-const LATEST = 64;
+/** Number of host CPUs whose latest thread is remembered; CPUs beyond it share entries. A power of two. */
+const LATEST_ENTRIES = 64;
 
-/** What one kernel trace said, by thread: whose thread it is, is asked when somebody looks. */
+/**
+ * Counts the events of one kernel trace by thread. Which VM a thread belongs to is asked for when a snapshot is taken.
+ */
 export class KernelCounts implements TraceSink {
   readonly source = new SourceCounts();
   readonly markers: QemuCounts;
-  /** Tracepoint hits by name. */
+  /** Hits by id of the tracepoint. */
   hits: Counters = newCounters();
   /** Time of the latest event on the trace's clock. */
   lastTimeNs = 0;
@@ -31,17 +33,14 @@ export class KernelCounts implements TraceSink {
   readonly #collectors: Collectors;
   readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
-  /**
-   * Whose event was the latest, by host CPU (modulo their number here): nearly always the next one is of the same
-   * thread.
-   */
-  readonly #latest: (VcpuCounts | undefined)[] = Array.from({ length: LATEST }, () => undefined);
+  /** The vCPU of the latest event of each host CPU: nearly always the next event is of the same thread. */
+  readonly #latest: (VcpuCounts | undefined)[] = Array.from({ length: LATEST_ENTRIES }, () => undefined);
   #newThreads: number[] = [];
-  /** Begins and ends of gaps so far. */
+  /** Number of times that a gap in the trace began or ended. */
   #gaps = 0;
-  /** CPUs of which events are missing just now: meanwhile no exit can be paired, whatever CPU it is seen on. */
+  /** Number of CPUs whose events are missing at this moment. Until that ends, no exit of any CPU can be paired. */
   #openGaps = 0;
-  /** By thread: interrupts that it injected without being a vCPU. */
+  /** Thread id -> interrupts that the thread injected (kvm_msi_set_irq). */
   readonly interrupts = new Map<number, number>();
 
   constructor({ collectors, reasons, onThread = () => {}, coverage }: KernelCountsOptions) {
@@ -62,24 +61,24 @@ export class KernelCounts implements TraceSink {
     }
   }
 
-  /** Threads seen for the first time since the last call. */
+  /** Returns the threads that had their first event since the last call. */
   takeNewThreads(): readonly number[] {
     const tids = this.#newThreads;
     if (tids.length > 0) this.#newThreads = [];
     return tids;
   }
 
-  /** What thread `tid` did is from now on under the number `other`, together with what is there already. */
-  rename(tid: number, other: number): void {
-    const first = this.#threads.get(tid);
-    const interrupts = this.interrupts.get(tid);
-    this.forget(tid);
-    if (interrupts !== undefined) addCount(this.interrupts, other, interrupts);
+  /** Adds the counts of thread `from` to those of `to`, and drops `from`. */
+  moveCounts(from: number, to: number): void {
+    const first = this.#threads.get(from);
+    const interrupts = this.interrupts.get(from);
+    this.forget(from);
+    if (interrupts !== undefined) addCount(this.interrupts, to, interrupts);
     if (first === undefined) return;
     let counts = first;
     do {
       const next = counts.next;
-      this.#ofVcpu(0, other, counts.vcpu).absorb(counts);
+      this.#ofVcpu(0, to, counts.vcpu).absorb(counts);
       counts = next;
     } while (counts !== first);
   }
@@ -179,7 +178,7 @@ export class KernelCounts implements TraceSink {
     this.source.addLost(cpu, count);
   }
 
-  /** The buffers are closed: what comes next is not paired with what was, and gaps that were open in them are over. */
+  /** The buffers were closed: no exit before is paired with an entry after, and gaps in the buffers have ended. */
   endBuffers(): void {
     this.#openGaps = 0;
     this.#gaps++;
@@ -195,9 +194,9 @@ export class KernelCounts implements TraceSink {
     return this.#gaps;
   }
 
-  /** The vCPU that a thread ran last: what an event without a vCPU is about. */
+  /** The vCPU that a thread ran last: events that name no vCPU belong to it. */
   #ofThread(cpu: number, tid: number): VcpuCounts {
-    const latest = this.#latest[cpu & (LATEST - 1)];
+    const latest = this.#latest[cpu & (LATEST_ENTRIES - 1)];
     if (latest !== undefined && latest.tid === tid) return latest;
     let counts = this.#threads.get(tid);
     if (counts === undefined) {
@@ -205,7 +204,7 @@ export class KernelCounts implements TraceSink {
       this.#threads.set(tid, counts);
       this.#newThreads.push(tid);
     }
-    this.#latest[cpu & (LATEST - 1)] = counts;
+    this.#latest[cpu & (LATEST_ENTRIES - 1)] = counts;
     return counts;
   }
 
@@ -233,7 +232,7 @@ export class KernelCounts implements TraceSink {
     return counts;
   }
 
-  /** What the thread was known as. Seldom: threads end, or run another vCPU. */
+  /** Call it when a thread ended or runs another vCPU, which is rare. */
   #dropLatest(tid: number): void {
     for (const [cpu, counts] of this.#latest.entries()) if (counts?.tid === tid) this.#latest[cpu] = undefined;
   }

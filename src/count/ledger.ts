@@ -24,7 +24,7 @@ import { VmTotals } from './vm-totals.js';
 
 export interface LedgerOptions {
   readonly collectors?: Collectors;
-  /** Addresses of each VM that have series of their own. */
+  /** Number of addresses per VM that have series of their own. */
   readonly ioAddresses?: number;
 }
 
@@ -36,12 +36,12 @@ interface Named<Counts> {
 }
 
 /**
- * The counters of all sources, and the rule that brings them together: nothing is counted twice.
+ * The counters of all sources, and the rule that combines them: nothing is counted twice.
  *
- * `kvm_userspace_exit` (kernel) and `kvm_run_exit` (QEMU) show the same transition. In recordings the kernel counts for
- * a VM that its trace shows; for any other, QEMU does. Live, the kernel counts for all VMs while its trace runs ({@link
- * kernelCountsAll}), and QEMU while it does not: each exit is counted when it is seen, by one of them, so that a
- * counter never falls when they take turns. Where several backends of QEMU tell of one VM: qemu-views.ts.
+ * `kvm_userspace_exit` (kernel) and `kvm_run_exit` (QEMU) show the same transition. In a recording the kernel's count
+ * is used for a VM that occurs in its trace, QEMU's count for any other VM. Live, the kernel counts for all VMs while
+ * its trace is read (`kernelCountsAll`), and QEMU at other times: each exit is counted once, when it happens, so no
+ * counter decreases when the one takes over from the other. qemu-views.ts combines the backends of QEMU.
  */
 export class Ledger {
   readonly vocabulary: Vocabulary = {
@@ -55,12 +55,13 @@ export class Ledger {
   readonly #ioAddresses: number;
   readonly #kernel: Named<KernelCounts>[] = [];
   #qemu: QemuView[] = [];
-  /** Of backends whose files come and go, and of what counts nothing of VMs. */
-  readonly #backends = new Map<string, SourceCounts>();
+  /** Counts about sources that are shown even without a file (backends of QEMU), or that count no events of VMs. */
+  readonly #otherSources = new Map<string, SourceCounts>();
+  /** Whether the kernel counts the userspace exits of all VMs, now and at any time so far. */
   readonly #coverage = { now: false, ever: false };
   readonly #owners: ThreadOwners;
   readonly #idleThreads = new IdleThreads();
-  /** By VM: which of its addresses are shown. */
+  /** Label of the VM -> the addresses that have series of their own. */
   readonly #busiest = new Map<string, BusiestAddresses>();
   /** One histogram per VM: its vCPUs share it. */
   readonly #durations = new WeakMap<VmIdentity, ExitDurations>();
@@ -72,7 +73,7 @@ export class Ledger {
     this.#ioAddresses = ioAddresses;
   }
 
-  /** Counters for a kernel trace. `name` is the label of the source's own metrics. */
+  /** Creates the counters for a kernel trace. `name` is the label of the source's own metrics. */
   kernelSource(name: string, onThread?: ThreadListener): KernelCounts {
     const coverage = this.#coverage;
     const counts = new KernelCounts({ collectors: this.collectors, reasons: this.#reasons, onThread, coverage });
@@ -80,51 +81,48 @@ export class Ledger {
     return counts;
   }
 
-  /** A live kernel trace counts the exits to userspace of every VM, from now on or no longer. */
+  /** Set to true while a live kernel trace counts the userspace exits of every VM. */
   set kernelCountsAll(now: boolean) {
     this.#coverage.now = now;
     this.#coverage.ever ||= now;
   }
 
-  /** Counters for a trace file of QEMU. */
+  /** Creates the counters for a trace file of QEMU. */
   qemuSource(backend: QemuBackend, owner: QemuOwner, source = new SourceCounts()): QemuCounts {
     const counts = new QemuCounts({ coverage: this.#coverage, source });
     this.#qemu.push({ backend, counts, owner });
     return counts;
   }
 
-  /** What is counted of all files of one backend: there also while there is no file. */
+  /** Counts about all files of a backend together; they exist even without a file. */
   qemuBackend(backend: QemuBackend): SourceCounts {
     const name = `qemu_${backend}`;
-    const counts = this.#backends.get(name) ?? new SourceCounts();
-    this.#backends.set(name, counts);
+    const counts = this.#otherSources.get(name) ?? new SourceCounts();
+    this.#otherSources.set(name, counts);
     return counts;
   }
 
-  /** A source of something else than events of VMs. */
+  /** Adds a source that counts no events of VMs. */
   addSource(name: string, counts: SourceCounts): void {
-    this.#backends.set(name, counts);
+    this.#otherSources.set(name, counts);
   }
 
-  /** The file is gone, and so is what it counted. */
+  /** Drops a file and everything that was counted from it. */
   dropQemuSource(counts: QemuCounts): void {
     this.#qemu = this.#qemu.filter((view) => view.counts !== counts);
   }
 
-  /** The traces are over: what was announced and not heard of again stayed in the kernel. */
+  /** Call it at the end of a recording: accesses whose outcome is still open stayed in the kernel. */
   settle(): void {
     for (const { io } of this.vcpus()) io.settleOpenAccess();
   }
 
-  /** Every vCPU that a kernel trace has shown, by thread. */
+  /** The counts of every vCPU in the kernel traces; those of a vCPU that ran on several threads are separate. */
   *vcpus(): IterableIterator<VcpuCounts> {
     for (const { counts } of this.#kernel) yield* counts.vcpus();
   }
 
-  /**
-   * Threads that ran a vCPU, by a kernel trace or by QEMU's markers in it; possibly several times. Synthetic ids are
-   * among them.
-   */
+  /** Ids of the threads that ran a vCPU, some of them several times; also the synthetic ids of ended threads. */
   *vcpuThreadIds(): IterableIterator<number> {
     for (const { counts } of this.#kernel) {
       for (const { tid } of counts.vcpus()) yield tid;
@@ -140,25 +138,25 @@ export class Ledger {
   resolveOwners(): number[] {
     const unknown = this.#owners.resolve(this.vcpuThreadIds());
     this.#owners.resolve(this.#otherThreadIds());
-    // Each file remembers the VMs that it finds.
+    // Each owner remembers its answers.
     for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner.labelOf(id);
     this.#shareIoeventfds();
     if (this.collectors.duration) this.#shareDurations();
     return unknown;
   }
 
-  /** The thread is gone and its number may come again: what it did stays its VM's. */
+  /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
   endThread(tid: number): void {
     const id = this.#owners.end(tid);
     for (const { counts } of this.#kernel) {
-      counts.rename(tid, id);
-      counts.markers.rename(tid, id);
+      counts.moveCounts(tid, id);
+      counts.markers.moveCounts(tid, id);
     }
   }
 
-  /** Threads that nobody knows and that do no more are kept as one. */
+  /** Merges the counts of threads of no known VM that have been idle for a minute. Call it after `resolveOwners`. */
   mergeIdleThreads(nowMs: number): void {
-    for (const tid of this.#idleThreads.quiet(this.#doneByUnknownThreads(), nowMs)) this.endThread(tid);
+    for (const tid of this.#idleThreads.find(this.#eventsOfUnknownThreads(), nowMs)) this.endThread(tid);
   }
 
   /** Drops everything that the VM counted. */
@@ -198,15 +196,15 @@ export class Ledger {
     }
   }
 
-  #doneByUnknownThreads(): Map<number, number> {
-    const done = new Map<number, number>();
+  #eventsOfUnknownThreads(): Map<number, number> {
+    const events = new Map<number, number>();
     const isUnknown = (tid: number) => tid > 0 && this.#owners.vmOf(tid) === undefined;
     for (const { counts } of this.#kernel) {
-      for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(done, vcpu.tid, sumCounters(vcpu.counts));
-      for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(done, tid, interrupts);
-      for (const [tid, events] of counts.markers.events) if (isUnknown(tid)) addCount(done, tid, sumCounters(events));
+      for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
+      for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(events, tid, interrupts);
+      for (const [tid, own] of counts.markers.events) if (isUnknown(tid)) addCount(events, tid, sumCounters(own));
     }
-    return done;
+    return events;
   }
 
   #busiestOf(vm: string): BusiestAddresses {
@@ -220,18 +218,18 @@ export class Ledger {
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) {
         const owner = this.#owners.ownerOf(vcpu.tid);
-        sumOf(vms, labelOf(owner)).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
+        totalsOf(vms, labelOf(owner)).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
       }
       for (const [tid, interrupts] of counts.interrupts) {
         const owner = this.#owners.ownerOf(tid);
-        if (owner.vcpu === '') sumOf(vms, labelOf(owner)).interrupts += interrupts;
+        if (owner.vcpu === '') totalsOf(vms, labelOf(owner)).interrupts += interrupts;
       }
     }
-    addQemuViews(this.#qemuViews(), (label) => sumOf(vms, label));
+    addQemuViews(this.#qemuViews(), (label) => totalsOf(vms, label));
     return vms;
   }
 
-  /** Markers in a kernel trace and files of QEMU alike. */
+  /** QEMU's markers in the kernel traces, and its trace files. */
   #qemuViews(): QemuView[] {
     const owner: QemuOwner = {
       labelOf: (tid) => labelOf(this.#owners.ownerOf(tid)),
@@ -241,16 +239,16 @@ export class Ledger {
     return [...markers, ...this.#qemu];
   }
 
-  /** Each once, though several files may share one. */
+  /** Each source once: several files may share one. */
   #sources(): { readonly name: string; readonly counts: SourceCounts }[] {
     const names = new Map<SourceCounts, string>();
     for (const { name, counts } of this.#kernel) names.set(counts.source, name);
-    for (const [name, counts] of this.#backends) names.set(counts, name);
+    for (const [name, counts] of this.#otherSources) names.set(counts, name);
     for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
     return Array.from(names, ([counts, name]) => ({ name, counts }));
   }
 
-  /** All vCPUs of a VM count into one table, once it is known whose they are. */
+  /** Has the vCPUs of each known VM count into one histogram. */
   #shareDurations(): void {
     for (const { tid, exitTimer } of this.vcpus()) {
       const vm = this.#owners.vmOf(tid);
@@ -261,7 +259,7 @@ export class Ledger {
     }
   }
 
-  /** Lets every vCPU know which writes are kicks. */
+  /** Gives every vCPU the ioeventfds of its VM, which tell kicks from other writes. */
   #shareIoeventfds(): void {
     const views = this.#qemuViews();
     if (views.every(({ counts }) => counts.ioeventfds.size === 0)) return;
@@ -270,16 +268,16 @@ export class Ledger {
   }
 }
 
-/** Threads of no known VM are counted under the label ''. */
+/** The label is '' for threads of no known VM. */
 function labelOf({ vm }: ThreadOwner): string {
   return vm?.label ?? '';
 }
 
-function sumOf(vms: Map<string, VmTotals>, label: string): VmTotals {
-  let sum = vms.get(label);
-  if (sum === undefined) {
-    sum = new VmTotals();
-    vms.set(label, sum);
+function totalsOf(vms: Map<string, VmTotals>, label: string): VmTotals {
+  let totals = vms.get(label);
+  if (totals === undefined) {
+    totals = new VmTotals();
+    vms.set(label, totals);
   }
-  return sum;
+  return totals;
 }

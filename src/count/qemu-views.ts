@@ -1,6 +1,6 @@
 /**
- * QEMU's own traces brought together by VM. Files of one backend follow each other (rotation) and are added up; where
- * several backends tell of one VM, each figure is the largest told: a backend can miss events, but never invent one.
+ * Combines QEMU's own traces by VM. Files of one backend follow each other (rotation), so their counts are added up. If
+ * several backends have traced one VM, the largest count is right: a backend can miss events, but never invent one.
  */
 import { addCounters, type Counters, maxCounters, newCounters } from './counters/counters.js';
 import type { QemuCounts } from './qemu/qemu-counts.js';
@@ -22,47 +22,52 @@ export interface QemuOwner {
   isVcpu?(id: number): boolean;
 }
 
+/** A trace of QEMU as one backend wrote it. */
 export interface QemuView {
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
   readonly owner: QemuOwner;
 }
 
-type Vms = (vm: string) => VmTotals;
+/** Returns the totals of the VM with this label. */
+type TotalsOf = (label: string) => VmTotals;
 
 const BACKENDS: readonly QemuBackend[] = ['ftrace', 'log', 'simple'];
 
-/** Adds what QEMU says of exits, signals and names to the sums of its VMs. */
-export function addQemuViews(views: readonly QemuView[], vms: Vms): void {
+/** Adds QEMU's exits, signals and names of memory regions to the totals of its VMs. */
+export function addQemuViews(views: readonly QemuView[], totalsOf: TotalsOf): void {
   for (const backend of BACKENDS) {
     const own = views.filter((view) => view.backend === backend);
-    addRunExits(own, vms);
-    addSignals(own, vms);
+    addRunExits(own, totalsOf);
+    addSignals(own, totalsOf);
   }
   for (const { counts, owner } of views)
     for (const [id, regions] of counts.regions) {
-      const names = vms(owner.labelOf(id)).regionNames;
+      const names = totalsOf(owner.labelOf(id)).regionNames;
       for (const [address, name] of regions) if (!names.has(address)) names.set(address, name);
     }
 }
 
-/** By VM: every event by name. */
+/** Label of the VM -> events by id of the QEMU event. */
 export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Counters> {
   const byVm = new Map<string, Counters>();
   for (const backend of BACKENDS) {
     const own = new Map<string, Counters>();
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
-      for (const [id, cells] of counts.events) {
+      for (const [id, counters] of counts.events) {
         const vm = owner.labelOf(id);
-        own.set(vm, addCounters(own.get(vm) ?? newCounters(), cells));
+        own.set(vm, addCounters(own.get(vm) ?? newCounters(), counters));
       }
     }
-    for (const [vm, cells] of own) byVm.set(vm, maxCounters(byVm.get(vm) ?? newCounters(), cells));
+    for (const [vm, counters] of own) byVm.set(vm, maxCounters(byVm.get(vm) ?? newCounters(), counters));
   }
   return byVm;
 }
 
-/** By VM: the addresses at which KVM takes writes for QEMU. Of one backend: told twice they would not be taken back. */
+/**
+ * Label of the VM -> addresses at which KVM takes writes for QEMU. From one backend only: an ioeventfd that two
+ * backends assign would be taken back once.
+ */
 export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventfds> {
   const byVm = new Map<string, Ioeventfds>();
   for (const backend of BACKENDS) {
@@ -81,47 +86,49 @@ export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventf
 }
 
 /** Adds up what one backend says of each vCPU, then takes the larger of that and what the other backends said. */
-function addRunExits(views: readonly QemuView[], vms: Vms): void {
+function addRunExits(views: readonly QemuView[], totalsOf: TotalsOf): void {
   const own = new Map<VcpuTotals, Counters>();
   for (const { counts, owner } of views) {
     for (const [id, byCpu] of counts.runExits) {
-      const vm = vms(owner.labelOf(id));
-      for (const [cpuIndex, cells] of byCpu) {
+      const vm = totalsOf(owner.labelOf(id));
+      for (const [cpuIndex, counters] of byCpu) {
         const sum = vm.vcpu(cpuIndex < 0 ? '' : String(cpuIndex));
-        own.set(sum, addCounters(own.get(sum) ?? newCounters(), cells));
+        own.set(sum, addCounters(own.get(sum) ?? newCounters(), counters));
       }
     }
   }
-  for (const [sum, cells] of own) sum.qemu = maxCounters(sum.qemu, cells);
+  for (const [sum, counters] of own) sum.qemu = maxCounters(sum.qemu, counters);
 }
 
-function addSignals(views: readonly QemuView[], vms: Vms): void {
+function addSignals(views: readonly QemuView[], totalsOf: TotalsOf): void {
   const own = new Map<VmTotals, Map<string, Float64Array>>();
   for (const { counts, owner } of views) {
     for (const [id, devices] of counts.signals.counts) {
-      const vm = vms(owner.labelOf(id));
+      const vm = totalsOf(owner.labelOf(id));
       const sums = own.get(vm) ?? new Map<string, Float64Array>();
       own.set(vm, sums);
       const vcpu = owner.isVcpu?.(id) === true;
-      for (const [device, cells] of devices) addCells(sums, device, vcpu ? asExits(cells) : cells);
+      for (const [device, counters] of devices) addDevice(sums, device, vcpu ? asExits(counters) : counters);
     }
   }
   for (const [vm, devices] of own)
-    for (const [device, cells] of devices)
+    for (const [device, counters] of devices)
       vm.qemuSignals.set(
         device,
-        maxCounters(vm.qemuSignals.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells),
+        maxCounters(vm.qemuSignals.get(device) ?? new Float64Array(SIGNAL_KINDS.length), counters),
       );
 }
 
-/** A vCPU's own thread takes a kick only where KVM_RUN returned for it. */
-function asExits(cells: Float64Array): Float64Array {
-  const exits = cells.slice();
-  exits[KICK_BY_EXIT] = (cells[KICK_BY_EXIT] as number) + (cells[KICK_BY_IOEVENTFD] as number);
+/**
+ * Counts kicks by ioeventfd as kicks by exit: a vCPU's own thread handles a kick only after KVM_RUN returned for it.
+ */
+function asExits(counters: Float64Array): Float64Array {
+  const exits = counters.slice();
+  exits[KICK_BY_EXIT] = (counters[KICK_BY_EXIT] as number) + (counters[KICK_BY_IOEVENTFD] as number);
   exits[KICK_BY_IOEVENTFD] = 0;
   return exits;
 }
 
-function addCells(sums: Map<string, Float64Array>, device: string, cells: Float64Array): void {
-  sums.set(device, addCounters(sums.get(device) ?? new Float64Array(SIGNAL_KINDS.length), cells));
+function addDevice(sums: Map<string, Float64Array>, device: string, counters: Float64Array): void {
+  sums.set(device, addCounters(sums.get(device) ?? new Float64Array(SIGNAL_KINDS.length), counters));
 }

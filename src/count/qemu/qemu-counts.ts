@@ -5,41 +5,42 @@ import { PAGE_BYTES } from '../vcpu/io-table.js';
 import { Ioeventfds } from '../vcpu/ioeventfds.js';
 import { QemuSignals } from './qemu-signals.js';
 
-/** Whether a live kernel trace counts the exits to userspace of every VM. */
 export interface KernelCoverage {
+  /** True while a live kernel trace counts the userspace exits of every VM. */
   readonly now: boolean;
 }
 
 export interface QemuCountsOptions {
   /**
-   * While the kernel's trace covers all VMs, kvm_run_exit is only a cross-check: it counts as an event, not as an exit.
+   * While the kernel covers all VMs, kvm_run_exit is only a cross-check: it counts as an event, not as an exit.
    */
   readonly coverage?: KernelCoverage;
-  /** Of several files together. */
+  /** Counts about the source, which several files may share. */
   readonly source?: SourceCounts;
 }
 
 const NOT_COVERED: KernelCoverage = { now: false };
-/** Ids of one trace that are told apart, and vCPUs of one id: all others are one. */
+/** Ids of one trace that are counted separately; further ids are counted together. */
 const MAX_IDS = 4096;
+/** The same for the vCPUs of one id. */
 const MAX_VCPUS = 4096;
 const MAX_REGIONS = 1024;
-const FIRST_NO_PORT = 0x10000;
+const FIRST_MMIO_ADDRESS = 0x10000;
 
 /**
- * What QEMU's trace said: of one file, or by the markers of one kernel trace. Kept by the id that each event carries (a
- * thread, a process or 0), because whose it is may be learned later.
+ * Counts the events of one trace of QEMU: a file, or the markers in a kernel trace. Counts are kept by the id that each
+ * event carries (a thread, a process or 0), because the VM that it belongs to may be found later.
  */
 export class QemuCounts implements QemuSink {
   readonly source: SourceCounts;
-  /** Time of the latest event on the trace's own clock. */
+  /** Time of the latest event on the trace's clock. */
   lastTimeNs = 0;
   /** id -> QEMU's cpu_index -> returns of KVM_RUN by reason. */
   readonly runExits = new Map<number, Map<number, Counters>>();
-  /** id -> events by name. */
+  /** id -> events by id of the QEMU event. */
   readonly events = new Map<number, Counters>();
   readonly signals = new QemuSignals();
-  /** id -> addresses that KVM takes for it. */
+  /** id -> addresses at which KVM takes writes for QEMU. */
   readonly ioeventfds = new Map<number, Ioeventfds>();
   /** id -> port, or address of an MMIO page -> QEMU's name of what is there. */
   readonly regions = new Map<number, Map<number, string>>();
@@ -72,7 +73,7 @@ export class QemuCounts implements QemuSink {
 
   qemuRegion(id: number, address: number, name: string): void {
     const regions = child(this.regions, this.#bounded(id));
-    const at = address < FIRST_NO_PORT ? address : address - (address % PAGE_BYTES);
+    const at = address < FIRST_MMIO_ADDRESS ? address : address - (address % PAGE_BYTES);
     if (!regions.has(at) && regions.size < MAX_REGIONS) regions.set(at, name);
   }
 
@@ -91,20 +92,21 @@ export class QemuCounts implements QemuSink {
     this.source.addMalformed(kind);
   }
 
-  /** Everything of `id` is now of `other`: a thread's number was given to another thread. */
-  rename(id: number, other: number): void {
-    for (const [cpuIndex, cells] of this.runExits.get(id) ?? []) merge(child(this.runExits, other), cpuIndex, cells);
-    const events = this.events.get(id);
-    if (events !== undefined) merge(this.events, other, events);
-    const ioeventfds = this.ioeventfds.get(id);
+  /** Adds the counts of `from` to those of `to`, and drops `from`. */
+  moveCounts(from: number, to: number): void {
+    for (const [cpuIndex, counters] of this.runExits.get(from) ?? [])
+      merge(child(this.runExits, to), cpuIndex, counters);
+    const events = this.events.get(from);
+    if (events !== undefined) merge(this.events, to, events);
+    const ioeventfds = this.ioeventfds.get(from);
     if (ioeventfds !== undefined) {
-      const others = this.ioeventfds.get(other) ?? new Ioeventfds();
-      others.absorb(ioeventfds);
-      this.ioeventfds.set(other, others);
+      const sum = this.ioeventfds.get(to) ?? new Ioeventfds();
+      sum.absorb(ioeventfds);
+      this.ioeventfds.set(to, sum);
     }
-    for (const [address, name] of this.regions.get(id) ?? []) child(this.regions, other).set(address, name);
-    this.signals.rename(id, other);
-    this.forget(id);
+    for (const [address, name] of this.regions.get(from) ?? []) child(this.regions, to).set(address, name);
+    this.signals.moveCounts(from, to);
+    this.forget(from);
   }
 
   forget(id: number): void {
@@ -115,23 +117,23 @@ export class QemuCounts implements QemuSink {
     this.regions.delete(id);
   }
 
-  /** A log may name any number of threads. */
+  /** Returns the id to count under. It is bounded because a log may name any number of threads. */
   #bounded(id: number): number {
     return this.events.has(id) || this.events.size < MAX_IDS ? id : 0;
   }
 }
 
 function count(map: Map<number, Counters>, key: number, id: number): void {
-  let cells = map.get(key);
-  if (cells === undefined || id >= cells.length) {
-    cells = withRoomFor(cells ?? newCounters(), id);
-    map.set(key, cells);
+  let counters = map.get(key);
+  if (counters === undefined || id >= counters.length) {
+    counters = withRoomFor(counters ?? newCounters(), id);
+    map.set(key, counters);
   }
-  cells[id] = (cells[id] as number) + 1;
+  counters[id] = (counters[id] as number) + 1;
 }
 
-function merge(map: Map<number, Counters>, key: number, cells: Counters): void {
-  map.set(key, addCounters(map.get(key) ?? newCounters(), cells));
+function merge(map: Map<number, Counters>, key: number, counters: Counters): void {
+  map.set(key, addCounters(map.get(key) ?? newCounters(), counters));
 }
 
 function child<T>(map: Map<number, Map<number, T>>, key: number): Map<number, T> {

@@ -7,27 +7,32 @@ export const KICK_BY_EXIT = 1;
 export const INTERRUPT_BY_IRQFD = 2;
 export const INTERRUPT_BY_QEMU = 3;
 
-/** Devices of one id that are told apart; of one trace, whose names are kept. */
+/** Devices of one id that are counted separately. */
 const MAX_DEVICES = 64;
+/** Devices of one trace whose names are kept. */
 const MAX_NAMES = 1024;
-/** Exits announced whose kick was not seen: a device that is broken takes none. */
+/** Announced exits that are still without a kick: a broken device takes no kicks. */
 const MAX_ANNOUNCED = 16;
 
 /**
- * Kicks and interrupts of virtio devices as QEMU's callbacks see them, by the id that the events carry and by device.
+ * Counts kicks and interrupts of virtio devices as QEMU's callbacks see them, by the id in the events and by device.
  *
- * virtio_queue_notify says that there was a kick. It was an exit where virtio_pci_notify_write announced it, just
- * before and by the same id, or where a vCPU's thread ran it, which is not known here; else an ioeventfd brought it. A
- * QEMU with virtio_notify_irqfd_deferred_fn (8.3+) tells of each interrupt twice and then merges some: from the first
- * of these events on, only they count.
+ * - virtio_queue_notify is a kick. It was an exit if virtio_pci_notify_write with the same id came just before it, or
+ *   if a vCPU's thread ran it (qemu-views.ts knows the threads); otherwise it came by ioeventfd.
+ * - virtio_notify_irqfd is an interrupt by irqfd. QEMU 8.3 and later also has virtio_notify_irqfd_deferred_fn: it
+ *   reports each interrupt by both events and then merges some, so from the first deferred event on only these are
+ *   counted.
  */
 export class QemuSignals {
   /** id -> device -> counts by kind. */
   readonly counts = new Map<number, Map<string, Float64Array>>();
+  /** Pointer to the device -> its name. */
   readonly #names = new Map<number, string>();
-  /** id -> device it spoke of last. */
+  /** id -> device that its latest event was about. */
   readonly #latest = new Map<number, number>();
+  /** id -> exits announced by virtio_pci_notify_write whose kick has not come yet. */
   readonly #announced = new Map<number, number>();
+  /** True once a virtio_notify_irqfd_deferred_fn was seen. */
   #deferred = false;
 
   signal(id: number, signal: QemuSignal, device: number): void {
@@ -38,7 +43,7 @@ export class QemuSignals {
     if (signal === IRQFD_NOTIFY && this.#deferred) return;
     if (signal === IRQFD_DEFERRED && !this.#deferred) {
       this.#deferred = true;
-      // Its virtio_notify_irqfd was counted, if that event is on.
+      // If virtio_notify_irqfd is traced, the one for this interrupt was counted before.
       if (this.#hasIrqfds(id)) return;
     }
     this.#add(id, this.#kindOf(id, signal), device);
@@ -59,14 +64,15 @@ export class QemuSignals {
     this.#announced.delete(id);
   }
 
-  rename(id: number, other: number): void {
-    for (const [device, counts] of this.counts.get(id) ?? []) {
-      const own = this.#cells(other, device);
+  /** Adds the counts of `from` to those of `to`, and drops `from`. */
+  moveCounts(from: number, to: number): void {
+    for (const [device, counts] of this.counts.get(from) ?? []) {
+      const own = this.#countsOf(to, device);
       counts.forEach((count, kind) => {
         own[kind] = (own[kind] as number) + count;
       });
     }
-    this.forget(id);
+    this.forget(from);
   }
 
   #kindOf(id: number, signal: QemuSignal): number {
@@ -85,22 +91,22 @@ export class QemuSignals {
   }
 
   #add(id: number, kind: number, device: number): void {
-    const cells = this.#cells(id, this.#names.get(device) ?? '');
-    cells[kind] = (cells[kind] as number) + 1;
+    const counts = this.#countsOf(id, this.#names.get(device) ?? '');
+    counts[kind] = (counts[kind] as number) + 1;
   }
 
-  #cells(id: number, device: string): Float64Array {
+  #countsOf(id: number, device: string): Float64Array {
     let devices = this.counts.get(id);
     if (devices === undefined) {
       devices = new Map();
       this.counts.set(id, devices);
     }
     const name = devices.has(device) || devices.size < MAX_DEVICES ? device : '';
-    let cells = devices.get(name);
-    if (cells === undefined) {
-      cells = new Float64Array(SIGNAL_KINDS.length);
-      devices.set(name, cells);
+    let counts = devices.get(name);
+    if (counts === undefined) {
+      counts = new Float64Array(SIGNAL_KINDS.length);
+      devices.set(name, counts);
     }
-    return cells;
+    return counts;
   }
 }
