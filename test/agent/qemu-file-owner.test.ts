@@ -1,4 +1,4 @@
-/** Whose a trace file of QEMU is. */
+/** The VM that the events in a trace file of QEMU belong to. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { QemuFileOwner } from '../../src/agent/qemu-file-owner.js';
@@ -7,7 +7,7 @@ import { ProcTree } from '../support/agent/proc-tree.js';
 
 const QEMU = ['/usr/bin/qemu-system-x86_64', '-name'];
 
-/** vm-a and vm-b on the host; vm-c and vm-d each in a container, where both call their threads 7 and 9. */
+/** vm-a and vm-b run on the host, vm-c and vm-d each in a container where their threads have the ids 7 and 9. */
 function host(t: TestContext): { proc: ProcTree; inventory: Inventory } {
   const proc = new ProcTree(t);
   for (const [index, name] of ['vm-a', 'vm-b', 'vm-c', 'vm-d'].entries()) {
@@ -37,13 +37,13 @@ const CASES: readonly (readonly [
   vcpu: boolean,
 ])[] = [
   ['a thread of the host', '/x/any.log', undefined, 2001, 'vm-b', true],
-  ['a thread of the host goes before the name of the file', '/x/vm-a.log', undefined, 2000, 'vm-b', false],
-  ['a thread in the pid namespace of who has the file open', '/x/any.log', 4000, 9, 'vm-d', true],
-  ['a number that two have: the name of the file', '/x/vm-c.log', undefined, 9, 'vm-c', false],
-  ['no thread: who has the file open', '/x/vm-a.log', 2000, 0, 'vm-b', false],
-  ['no thread: libvirt names the file', '/var/log/libvirt/qemu/vm-a.log', undefined, 0, 'vm-a', false],
+  ['a thread of the host wins over the name of the file', '/x/vm-a.log', undefined, 2000, 'vm-b', false],
+  ['a thread in the pid namespace of the process that has the file open', '/x/any.log', 4000, 9, 'vm-d', true],
+  ['an id that two VMs have: the name of the file', '/x/vm-c.log', undefined, 9, 'vm-c', false],
+  ['no thread: the process that has the file open', '/x/vm-a.log', 2000, 0, 'vm-b', false],
+  ['no thread: the name that libvirt gave the file', '/var/log/libvirt/qemu/vm-a.log', undefined, 0, 'vm-a', false],
   [
-    'a thread that nobody knows: libvirt names the file',
+    'an unknown thread: the name that libvirt gave the file',
     '/var/log/libvirt/qemu/vm-a.log',
     undefined,
     77,
@@ -51,8 +51,8 @@ const CASES: readonly (readonly [
     false,
   ],
   ['the process in the name of a simple trace', '/x/trace-3000', undefined, 0, 'vm-c', false],
-  ['nobody: the name of the file', '/x/elsewhere.log', undefined, 0, 'elsewhere', false],
-  ['nobody: the process in the name', '/x/trace-99', undefined, 99, '99', false],
+  ['no known VM: the name of the file', '/x/elsewhere.log', undefined, 0, 'elsewhere', false],
+  ['no known VM: the process in the name of the file', '/x/trace-99', undefined, 99, '99', false],
 ];
 
 for (const [what, path, opener, id, vm, isVcpu] of CASES)
@@ -62,7 +62,7 @@ for (const [what, path, opener, id, vm, isVcpu] of CASES)
     assert.deepEqual([owner.labelOf(id), owner.isVcpu(id)], [vm, isVcpu]);
   });
 
-test('a VM that has ended keeps what it counted until it is forgotten; the next life of its name goes on with the file', (t) => {
+test('a stopped VM keeps its ids until it is forgotten; when it is restarted, events without an id are its new life', (t) => {
   const { proc, inventory } = host(t);
   const owner = new QemuFileOwner(inventory, '/x/vm-a.log', 'log');
   assert.equal(owner.labelOf(0), 'vm-a');
@@ -85,7 +85,7 @@ test('an unknown thread belongs to the VM of the other threads in its file', (t)
   assert.equal(owner.labelOf(77), 'vm-b');
 });
 
-test('the ids of a simple trace are processes: they run no vCPU, and an unknown one is called by its number', (t) => {
+test('the ids of a simple trace are processes: they run no vCPU, and an unknown one is labelled with its process id', (t) => {
   const { inventory } = host(t);
   const labels = [1000, 99].map((pid) => new QemuFileOwner(inventory, '/x/any', 'simple').labelOf(pid));
   assert.deepEqual(labels, ['vm-a', '99']);

@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Ticker } from '../../src/agent/ticker.js';
 
-test('a repetition goes on until it is told to stop', async () => {
+test('the work runs until the signal is aborted', async () => {
   const stop = new AbortController();
   let times = 0;
-  const ticks = new Ticker(() => {
+  const ticker = new Ticker(() => {
     if (++times === 3) stop.abort();
     return 0;
   });
-  await ticks.run(stop.signal);
+  await ticker.run(stop.signal);
   assert.equal(times, 3);
-  await new Ticker(() => assert.fail('told to stop before it began')).run(stop.signal);
+  await new Ticker(() => assert.fail('the signal was aborted before the start')).run(stop.signal);
 });
 
-test('a repetition ends with the error of what it does', async () => {
+test('an error of the work ends the ticker', async () => {
   const { signal } = new AbortController();
   const failing = new Ticker(() => {
     throw new Error('gone');
@@ -22,19 +22,19 @@ test('a repetition ends with the error of what it does', async () => {
   await assert.rejects(failing.run(signal), /gone/);
 });
 
-test('a pause of a repetition is ended by haste, before and after there is none', async () => {
+test('wakeNow ends a pause; it does nothing before the start and after the end', async () => {
   const stop = new AbortController();
   let times = 0;
-  const ticks = new Ticker(() => {
+  const ticker = new Ticker(() => {
     if (++times === 3) stop.abort();
     return 3_600_000;
   });
-  ticks.wakeNow();
+  ticker.wakeNow();
   assert.equal(times, 0);
-  const ended = ticks.run(stop.signal);
-  ticks.wakeNow();
-  ticks.wakeNow();
+  const ended = ticker.run(stop.signal);
+  ticker.wakeNow();
+  ticker.wakeNow();
   await ended;
-  ticks.wakeNow();
+  ticker.wakeNow();
   assert.equal(times, 3);
 });

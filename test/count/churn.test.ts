@@ -1,6 +1,4 @@
-/**
- * A day of VMs that come and go, in seconds: what the ledger remembers must depend on what lives, not on what has been.
- */
+/** A day of VMs that start and stop, in seconds: memory must depend on the VMs that run, not on those that have run. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -17,9 +15,9 @@ import { vmInfo } from '../support/agent/vm-info.js';
 
 const UNKNOWN: ThreadOwner = { vm: undefined, vcpu: '' };
 const VCPUS = 4;
-/** VMs that live at a time. */
-const ALIVE = 20;
-/** pid_max of a host: numbers come again. */
+/** VMs that run at a time. */
+const RUNNING = 20;
+/** pid_max of the host: thread ids are reused. */
 const PID_MAX = 32_768;
 
 interface Vm {
@@ -28,7 +26,7 @@ interface Vm {
   readonly tids: readonly number[];
 }
 
-/** A host on which VMs start and stop, and the ledger that follows it. */
+/** A host on which VMs start and stop, and the ledger that counts its events. */
 class Host {
   readonly #threads = new Map<number, ThreadOwner>();
   readonly #vms: Vm[] = [];
@@ -55,7 +53,7 @@ class Host {
     );
   }
 
-  /** A VM starts, runs, and the oldest is stopped and forgotten. Its worker threads come and go meanwhile. */
+  /** Starts a VM, runs all VMs, then stops and forgets the oldest one, whose worker thread has started and ended. */
   step(): void {
     const vm = `vm-${this.#names++}`;
     const identity = { label: vm };
@@ -70,11 +68,11 @@ class Host {
     for (const { tids: all } of this.#vms)
       for (const [vcpu, tid] of all.entries()) if (vcpu < VCPUS) this.#run(tid, vcpu);
     this.#work(this.#vms[0]);
-    this.#strangers();
+    this.#runUnknownThreads();
     this.#kernel.takeNewThreads();
     this.ledger.resolveOwners();
     this.ledger.mergeIdleThreads(this.timeNs / 1e6);
-    if (this.#vms.length > ALIVE) this.#stop();
+    if (this.#vms.length > RUNNING) this.#stop();
   }
 
   #run(tid: number, vcpu: number): void {
@@ -90,7 +88,7 @@ class Host {
     }
   }
 
-  /** A thread of the VM's pool injects an interrupt and ends. */
+  /** A worker thread of the VM injects an interrupt and ends. */
   #work(vm: Vm | undefined): void {
     if (vm === undefined) return;
     const tid = this.#newTid();
@@ -101,11 +99,11 @@ class Host {
     this.ledger.endThread(tid);
   }
 
-  /** A VM that is over before anybody can look at it, and a process that an interrupt happens to hit. */
-  #strangers(): void {
+  /** A VM that ends before its threads are looked up, and a process that an interrupt happens to hit. */
+  #runUnknownThreads(): void {
     this.#run(this.#newTid(), 0);
     this.#kernel.interrupt(this.timeNs, 0, this.#newTid());
-    // Five seconds later.
+    // The next step is five seconds later.
     this.timeNs += 5e9;
   }
 
@@ -134,8 +132,8 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
 }
 
-describe('a day of VMs that come and go', () => {
-  it('leaves no trace in memory', () => {
+describe('a day of VMs that start and stop', () => {
+  it('leaves no memory in use', () => {
     const host = new Host();
     const limiter = new SeriesLimiter();
     const rounds = (count: number) => {
@@ -146,16 +144,16 @@ describe('a day of VMs that come and go', () => {
     };
     rounds(1000);
     const early = heapBytes();
-    // 17,280 in all: one every five seconds of a day.
+    // 17,280 VMs in all: one every five seconds of a day.
     rounds(16_280);
     const late = heapBytes();
     assert.ok(late - early < 1 << 20, `${early} bytes after an hour and a half, ${late} after a day`);
   });
 
-  it('does not hold on to command lines that names were a part of', () => {
+  it('does not keep the command lines that VM names were cut from', () => {
     const limiter = new SeriesLimiter();
     const show = (n: number) => {
-      // To V8, a part of a string is a view of all of it.
+      // In V8 a part of a string keeps the whole string alive.
       const vm = Buffer.alloc(100_000, `instance-${String(n).padStart(8, '0')} `)
         .toString('latin1')
         .slice(0, 17);
@@ -168,7 +166,7 @@ describe('a day of VMs that come and go', () => {
     assert.ok(late - early < 2 << 20, `${late - early} bytes more`);
   });
 
-  it('keeps what strangers did, as one', () => {
+  it('keeps the counts of unknown threads, merged into one', () => {
     const host = new Host();
     for (let i = 0; i < 100; i++) host.step();
     const snapshot = host.snapshot();
@@ -181,17 +179,17 @@ describe('a day of VMs that come and go', () => {
       unknown.filter(({ layer }) => layer === 'qemu').reduce((sum, { count }) => sum + count, 0),
       100,
     );
-    const strangers = [...snapshot.eventfds].find(({ vm, kind }) => vm === '' && kind === 'irqfd');
-    assert.equal(strangers?.count, 100);
+    const unknownInterrupts = [...snapshot.eventfds].find(({ vm, kind }) => vm === '' && kind === 'irqfd');
+    assert.equal(unknownInterrupts?.count, 100);
     const tids = new Set([...host.ledger.vcpus()].map(({ tid }) => tid));
-    // Those of the last minute, and one for all before.
-    assert.ok(tids.size < (ALIVE + 1) * VCPUS + 20, `${tids.size} threads`);
+    // Unknown threads of the last minute, and one for all before them.
+    assert.ok(tids.size < (RUNNING + 1) * VCPUS + 20, `${tids.size} threads`);
   });
 
-  it('keeps what a VM did by threads that have ended', () => {
+  it('keeps the counts of threads that have ended', () => {
     const host = new Host();
-    for (let i = 0; i < ALIVE; i++) host.step();
+    for (let i = 0; i < RUNNING; i++) host.step();
     const interrupts = [...host.snapshot().eventfds].find(({ vm, kind }) => vm === 'vm-0' && kind === 'irqfd');
-    assert.equal(interrupts?.count, ALIVE);
+    assert.equal(interrupts?.count, RUNNING);
   });
 });

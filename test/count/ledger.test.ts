@@ -1,6 +1,4 @@
-/**
- * Nothing is counted twice: what several sources say of one VM, brought together. Expected figures are counted by hand.
- */
+/** Nothing is counted twice when several sources report one VM. Expected counts were made by hand. */
 
 import assert from 'node:assert/strict';
 import { describe, it, test } from 'node:test';
@@ -15,7 +13,10 @@ import { ProcTree } from '../support/agent/proc-tree.js';
 
 const [VM_A, VM_B] = [{ label: 'vm-a' }, { label: 'vm-b' }];
 
-/** Threads 10x are vm-a's, 20x vm-b's: 100 and 200 the process, 101 vCPU 0, 102 vCPU 1. Others nobody knows. */
+/**
+ * Threads 10x belong to vm-a, 20x to vm-b: 100 and 200 are the processes, 101 runs vCPU 0, 102 vCPU 1. The rest is
+ * unknown.
+ */
 const OWNERS: Attribution = {
   ownerOf(tid): ThreadOwner {
     const vm = new Map([
@@ -32,14 +33,14 @@ function exitsOf(ledger: Ledger): Record<string, number> {
     `${exit.vm} ${exit.vcpu} ${exit.layer} ${exit.reason}`,
     exit.count,
   ]);
-  assert.equal(new Set(rows.map(([key]) => key)).size, rows.length, 'a series twice');
+  assert.equal(new Set(rows.map(([key]) => key)).size, rows.length, 'a series occurs twice');
   return Object.fromEntries(rows);
 }
 
 const IO = 'KVM_EXIT_IO';
 const MMIO = 'KVM_EXIT_MMIO';
 
-/** One source of the same story, told to the ledger. */
+/** Feeds the ledger what one source reports. */
 type Source = (ledger: Ledger) => void;
 
 const kernel =
@@ -54,7 +55,7 @@ const kernel =
     }
   };
 
-/** Tids for log and markers, a pid for simple. */
+/** A trace file of QEMU. Ids are thread ids in a log, a process id in a simple trace. */
 const qemu =
   (
     backend: 'log' | 'simple',
@@ -79,7 +80,7 @@ const markers =
     }
   };
 
-const STORY = [
+const RUNS = [
   [101, 0, IO],
   [101, 0, IO],
   [102, 1, MMIO],
@@ -91,12 +92,12 @@ const KERNEL = kernel([
   [102, 1, 'npf', MMIO],
   [102, 1, 'interrupt', 'restart'],
 ]);
-const MARKERS = markers(STORY);
-const LOG = qemu('log', 'vm-a', STORY);
+const MARKERS = markers(RUNS);
+const LOG = qemu('log', 'vm-a', RUNS);
 const SIMPLE = qemu(
   'simple',
   'vm-a',
-  STORY.map(([, cpu, reason]) => [100, cpu, reason] as const),
+  RUNS.map(([, cpu, reason]) => [100, cpu, reason] as const),
 );
 
 const KVM_LAYER = { 'vm-a 0 kvm io': 2, 'vm-a 0 kvm hlt': 1, 'vm-a 1 kvm npf': 1, 'vm-a 1 kvm interrupt': 1 };
@@ -132,7 +133,7 @@ const ROWS: { name: string; sources: Source[]; want: Record<string, number> }[] 
     want: { 'vm-a 0 kvm npf': 1, 'vm-a 0 qemu error': 1 },
   },
   {
-    name: 'the kernel, which missed some, and a log',
+    name: 'the kernel, which missed some exits, and a log',
     sources: [kernel([[101, 0, 'io', IO]]), LOG],
     want: { 'vm-a 0 kvm io': 1, [`vm-a 0 qemu ${IO}`]: 1 },
   },
@@ -142,12 +143,12 @@ const ROWS: { name: string; sources: Source[]; want: Record<string, number> }[] 
     want: { [`vm-a 0 qemu ${IO}`]: 3, [`vm-a 1 qemu ${MMIO}`]: 1, [`vm-a 1 qemu ${IO}`]: 1 },
   },
   {
-    name: 'a rotated log and a simple trace that missed some',
+    name: 'a rotated log and a simple trace that missed some exits',
     sources: [LOG, qemu('log', 'vm-a', [[101, 0, IO]]), SIMPLE],
     want: { [`vm-a 0 qemu ${IO}`]: 3, [`vm-a 1 qemu ${MMIO}`]: 1 },
   },
   {
-    name: 'a log and a simple trace that each missed some',
+    name: 'a log and a simple trace that each missed some exits',
     sources: [
       qemu('log', 'vm-a', [[101, 0, IO]]),
       qemu('simple', 'vm-a', [
@@ -164,7 +165,7 @@ const ROWS: { name: string; sources: Source[]; want: Record<string, number> }[] 
     want: { ...ALL, 'vm-a 0 kvm io': 3, [`vm-a 0 qemu ${IO}`]: 3 },
   },
   {
-    name: 'threads that nobody knows',
+    name: 'unknown threads',
     sources: [
       kernel([
         [7, 0, 'io', IO],
@@ -175,7 +176,7 @@ const ROWS: { name: string; sources: Source[]; want: Record<string, number> }[] 
     want: { ' 0 kvm io': 1, [` 0 qemu ${IO}`]: 1, '  kvm hlt': 2 },
   },
   {
-    name: 'a log of a VM while the kernel shows only threads that nobody knows',
+    name: 'a log of a VM, and unknown threads in the kernel trace',
     sources: [kernel([[7, 0, 'io', IO]]), LOG],
     want: { ' 0 kvm io': 1, [` 0 qemu ${IO}`]: 1, ...QEMU_LAYER },
   },
@@ -188,7 +189,7 @@ function orders<T>(items: readonly T[]): T[][] {
   );
 }
 
-describe('each transition is counted once by', () => {
+describe('each transition is counted once from', () => {
   for (const { name, sources, want } of ROWS) {
     it(`${name}, in any order`, () => {
       for (const order of orders(sources)) {
@@ -200,13 +201,13 @@ describe('each transition is counted once by', () => {
   }
 });
 
-test("QEMU's own count is kept as a cross-check, once, whichever of its backends told it", () => {
+test("QEMU's own count is kept as a cross-check, once, however many of its backends report it", () => {
   const ledger = new Ledger(OWNERS);
   for (const source of [KERNEL, MARKERS, LOG, SIMPLE]) source(ledger);
   assert.deepEqual(takeSnapshot(ledger.totals()).qemuEvents, [{ vm: 'vm-a', event: 'kvm_run_exit', count: 3 }]);
 });
 
-test('exits of threads that nobody knows are counted as unattributed', () => {
+test('exits of unknown threads are counted as unattributed', () => {
   const ledger = new Ledger(OWNERS);
   kernel([
     [7, 0, 'io', IO],
@@ -216,7 +217,7 @@ test('exits of threads that nobody knows are counted as unattributed', () => {
   assert.equal(takeSnapshot(ledger.totals()).unattributedEvents, 3);
 });
 
-test('a thread that runs two vCPUs in turn keeps them apart, in both layers', () => {
+test('the vCPUs that one thread runs in turn are counted separately, in both layers', () => {
   const ledger = new Ledger(OWNERS);
   kernel([
     [7, 0, 'io', IO],
@@ -237,7 +238,7 @@ test('a thread that runs two vCPUs in turn keeps them apart, in both layers', ()
   });
 });
 
-test('an exit to userspace before the first event that names the vCPU is that vCPU’s', () => {
+test('a userspace exit before the first event that names the vCPU belongs to that vCPU', () => {
   const ledger = new Ledger(OWNERS);
   const source = ledger.kernelSource('ftrace');
   const { reasons } = ledger.vocabulary;
@@ -248,14 +249,14 @@ test('an exit to userspace before the first event that names the vCPU is that vC
   assert.deepEqual(exitsOf(ledger), { ' 3 qemu KVM_EXIT_INTR': 1, ' 3 kvm io': 1 });
 });
 
-test('a vCPU that only the thread’s name tells goes with the one that events tell', () => {
+test('a vCPU number from the thread name and one from events are the same vCPU', () => {
   const ledger = new Ledger(OWNERS);
   kernel([[101, -1, 'io', IO]])(ledger);
   kernel([[101, 0, 'io', IO]])(ledger);
   assert.deepEqual(exitsOf(ledger), { 'vm-a 0 kvm io': 2, [`vm-a 0 qemu ${IO}`]: 2 });
 });
 
-test('two VMs of the same name stay two', (t) => {
+test('two VMs with the same name are counted separately', (t) => {
   const tree = new ProcTree(t);
   tree.put(vm(100, 'web'));
   tree.put(vm(200, 'web'));
@@ -274,7 +275,7 @@ test('two VMs of the same name stay two', (t) => {
   );
 });
 
-test('names beyond what the tables hold are counted as other, and the totals stay exact', () => {
+test('names beyond the capacity of the tables are counted as other, and the totals stay exact', () => {
   const ledger = new Ledger(OWNERS);
   const source = ledger.kernelSource('ftrace');
   const { reasons, tracepoints, qemuEvents } = ledger.vocabulary;
@@ -290,13 +291,13 @@ test('names beyond what the tables hold are counted as other, and the totals sta
   const layer = (name: string) => snapshot.exits.filter((exit) => exit.layer === name);
   for (const counts of [layer('kvm'), layer('qemu'), snapshot.tracepoints, [...snapshot.qemuEvents]]) {
     assert.equal(sum(counts), count);
-    assert.ok(counts.length < count, 'nothing was limited');
+    assert.ok(counts.length < count, 'no names were dropped');
   }
   const other = snapshot.exits.filter(({ reason }) => reason === 'other');
   assert.equal(sum(other), 2 * count - (snapshot.exits.length - other.length));
 });
 
-test('what a thread did stays its VM’s when its number goes to another', () => {
+test('the counts of an ended thread stay with its VM when its id is reused', () => {
   const ledger = new Ledger(OWNERS);
   kernel([[101, 0, 'io', IO]])(ledger);
   takeSnapshot(ledger.totals());
@@ -305,7 +306,7 @@ test('what a thread did stays its VM’s when its number goes to another', () =>
   assert.deepEqual(exitsOf(ledger), { 'vm-a 0 kvm io': 2, [`vm-a 0 qemu ${IO}`]: 2 });
 });
 
-test('losses are summed up by source and CPU; a gap of unknown size is told apart', () => {
+test('losses are added up by source and CPU; gaps of unknown size are counted separately', () => {
   const ledger = new Ledger(OWNERS);
   const source = ledger.kernelSource('ftrace');
   source.lost(1, 10);
@@ -322,7 +323,7 @@ test('losses are summed up by source and CPU; a gap of unknown size is told apar
   assert.deepEqual(state?.malformed, [{ kind: 'line', count: 2 }]);
 });
 
-test('what was lost stays counted when the buffers are made anew, whose statistics begin at 0', () => {
+test('losses stay counted when new buffers, whose statistics begin at 0, replace the old ones', () => {
   const ledger = new Ledger(OWNERS);
   const counts = ledger.kernelSource('ftrace');
   const lost = () => takeSnapshot(ledger.totals()).sources[0]?.lost.map(({ cpu, events }) => [cpu, events]);

@@ -1,4 +1,4 @@
-/** The inventory over the /proc of this machine. The VMMs are Node processes under another program name. */
+/** The inventory of this machine's own /proc. The VMMs are Node processes with the program name of a VMM. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,10 +6,11 @@ import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../src/vm/inventory.js';
 
-/** Says `up`, then a worker thread for each line that it gets. */
+/** Prints `up`, then starts a worker thread for each line that it reads. */
 const SCRIPT = `
   const { Worker } = require('node:worker_threads');
-  process.stdin.on('data', () => new Worker('setInterval(()=>{},1e9)', { eval: true }).on('online', () => console.log('worker')));
+  const startWorker = () => new Worker('setInterval(()=>{},1e9)', { eval: true });
+  process.stdin.on('data', () => startWorker().on('online', () => console.log('worker')));
   console.log('up');`;
 
 async function start(t: TestContext, argv0: string, ...args: string[]): Promise<ChildProcess> {
@@ -22,7 +23,7 @@ async function start(t: TestContext, argv0: string, ...args: string[]): Promise<
 
 const tasks = (pid: number): number[] => readdirSync(`/proc/${pid}/task`).map(Number);
 
-test('a VMM of this machine is noticed, its new thread too, and its end', async (t) => {
+test('a scan finds a VMM of this machine, its new threads and its end', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
   const name = `live-${process.pid}`;
@@ -48,7 +49,7 @@ test('a VMM of this machine is noticed, its new thread too, and its end', async 
   assert.equal(inventory.find(pid), undefined);
 });
 
-test('a VMM that has just been started is noticed without a scan', async (t) => {
+test('a VMM that has just been started is found without a scan', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
   inventory.checkNewProcesses(0);
@@ -57,7 +58,7 @@ test('a VMM that has just been started is noticed without a scan', async (t) => 
   const pid = child.pid ?? 0;
   const { started } = inventory.checkNewProcesses(1);
   assert.deepEqual(
-    // Other VMs may start just now.
+    // Other VMs may start at the same time.
     started.filter((vm) => vm.pid === pid).map(({ label }) => label),
     [name],
   );
@@ -69,7 +70,7 @@ test('a VMM that has just been started is noticed without a scan', async (t) => 
   for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
 });
 
-test('a process that is expected to become a VM is looked at until it has', async (t) => {
+test('a process that is expected to become a VM is checked until it is one', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=expected-${process.pid}`);
@@ -82,7 +83,7 @@ test('a process that is expected to become a VM is looked at until it has', asyn
   );
 });
 
-test('how long nothing has been started is told', async (t) => {
+test('idleMs is the time since the last process was started', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.checkNewProcesses(0);
   await start(t, 'anything');
@@ -90,7 +91,7 @@ test('how long nothing has been started is told', async (t) => {
   assert.equal(inventory.idleMs(5100), 100);
 });
 
-test('a VMM that is started amid a crowd is noticed without a scan', async (t) => {
+test('a VMM that is started among many other processes is found without a scan', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   inventory.scan(0);
   inventory.checkNewProcesses(0);
@@ -100,7 +101,7 @@ test('a VMM that is started amid a crowd is noticed without a scan', async (t) =
   assert.equal(inventory.find(child.pid ?? 0)?.vm.label, `amid-${process.pid}`);
 });
 
-test('a thread of an unknown program that runs a vCPU is found by its own id', async (t) => {
+test('a thread of an unknown program that runs a vCPU is found by its thread id', async (t) => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   const child = await start(t, 'my-vmm');
   const pid = child.pid ?? 0;
@@ -116,7 +117,7 @@ test('a thread of an unknown program that runs a vCPU is found by its own id', a
   assert.equal(inventory.find(pid)?.tid, pid);
 });
 
-test('scanning goes on while processes come and go', async () => {
+test('a scan works while processes start and end', async () => {
   const inventory = new Inventory({ procfs: '/proc', live: true });
   const children = Array.from({ length: 30 }, () => spawn('/bin/true', { stdio: 'ignore' }));
   const ends = children.map((child) => once(child, 'exit'));

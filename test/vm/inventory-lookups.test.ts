@@ -1,4 +1,4 @@
-/** Threads that are asked for, and those that are found by more than the list of a process' threads. */
+/** Threads whose look-up was requested, and threads that are not in the list of their VM's process. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { labels, NOTHING, setUp, vm } from '../support/agent/inventory-tree.js';
@@ -6,7 +6,7 @@ import type { FakeProcess } from '../support/agent/proc-tree.js';
 
 const UID = 'dc380811-8168-4a9e-9b4a-56ded1b6fe9c';
 
-test('a miss finds the thread, its VM and the other threads of it', (t) => {
+test('a look-up finds the thread, its VM and the other threads of the VM', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web'));
   tree.answerForThread(100, 101);
@@ -18,7 +18,7 @@ test('a miss finds the thread, its VM and the other threads of it', (t) => {
   assert.deepEqual(labels(inventory.resolvePending(1)), NOTHING);
 });
 
-test('VMs of one name found by misses are labelled in the order of their start', (t) => {
+test('VMs with one name that look-ups find are labelled in the order of their start', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web', { startTime: 20 }));
   tree.put(vm(200, 'web', { startTime: 10 }));
@@ -28,7 +28,7 @@ test('VMs of one name found by misses are labelled in the order of their start',
   assert.deepEqual([inventory.find(100)?.vm.label, inventory.find(200)?.vm.label], ['web (100)', 'web']);
 });
 
-test('a miss in vain is tried again after ten seconds', (t) => {
+test('a failed look-up is repeated after ten seconds', (t) => {
   const { tree, inventory } = setUp(t);
   inventory.requestLookup(100, true);
   inventory.resolvePending(0);
@@ -40,7 +40,7 @@ test('a miss in vain is tried again after ten seconds', (t) => {
   assert.deepEqual(labels(inventory.resolvePending(10_001)), { ...NOTHING, started: ['web'] });
 });
 
-test('misses are looked up a few at a time', (t) => {
+test('a call looks up a few threads only', (t) => {
   const { tree, inventory } = setUp(t);
   for (let pid = 1000; pid < 1100; pid++) {
     tree.put(vm(pid, `vm-${pid}`, { threads: [] }));
@@ -61,19 +61,19 @@ test('an unknown program becomes a VM when it runs a vCPU, and only then', (t) =
   inventory.scan(0);
   inventory.requestLookup(101, false);
   inventory.requestLookup(200, false);
-  inventory.requestLookup(300, true); // can't be, but must not become one
+  inventory.requestLookup(300, true); // impossible, but it must not become a VM
   assert.deepEqual(labels(inventory.resolvePending(1)), NOTHING);
   inventory.requestLookup(101, true);
   assert.deepEqual(labels(inventory.resolvePending(2)), { ...NOTHING, started: ['100'] });
   assert.equal(inventory.find(101)?.vm.vmm, 'uhyve');
-  assert.deepEqual(labels(inventory.scan(3)), NOTHING, 'and it stays one');
+  assert.deepEqual(labels(inventory.scan(3)), NOTHING, 'it stays a VM');
 });
 
-test('the kernel threads of a VM are found by the id in their name, once the VM is there', (t) => {
+test('the kernel threads of a VM are found by the id in their names, once the VM is known', (t) => {
   const { tree, inventory } = setUp(t);
-  tree.put({ pid: 90, comm: 'kvm-pit/100', kernel: true, startTime: 50 }); // of an older VM with this id
+  tree.put({ pid: 90, comm: 'kvm-pit/100', kernel: true, startTime: 50 }); // of an older VM that had this id
   tree.put({ pid: 120, comm: 'kvm-pit/100', kernel: true, startTime: 105 });
-  tree.put({ pid: 121, comm: 'vhost-101', kernel: true, startTime: 106 }); // made by a thread of it
+  tree.put({ pid: 121, comm: 'vhost-101', kernel: true, startTime: 106 }); // created by a thread of the VM
   tree.put({ pid: 122, comm: 'kvm-pit/100', args: ['evil'], startTime: 107 });
   inventory.scan(0);
   tree.put(vm(100, 'a'));
@@ -88,7 +88,7 @@ test('the kernel threads of a VM are found by the id in their name, once the VM 
   assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, freedTids: [120] });
 });
 
-test("Kata's pod is that of its vCPU threads", (t) => {
+test('the pod of a Kata VM is the pod of its vCPU threads', (t) => {
   const { tree, inventory } = setUp(t);
   const sandbox = 'fa7f0ec4fbcbb70c69565a5b2d269926e04ec5601dff59235199d6e60198e95c';
   const process = (cgroup: string): FakeProcess => ({
@@ -96,7 +96,7 @@ test("Kata's pod is that of its vCPU threads", (t) => {
     cgroup: `0::/kata_overhead/${sandbox}\n`,
     threads: [{ tid: 101, comm: 'CPU 0/KVM', startTime: 101, cgroup }],
   });
-  tree.put(process(`0::/kata_overhead/${sandbox}\n`)); // not moved yet
+  tree.put(process(`0::/kata_overhead/${sandbox}\n`)); // the thread has not been moved yet
   inventory.scan(0);
   const kata = inventory.find(101)?.vm;
   assert.deepEqual([kata?.podUid, kata?.containerId, kata?.sandbox], ['', sandbox, sandbox]);
@@ -105,7 +105,7 @@ test("Kata's pod is that of its vCPU threads", (t) => {
   assert.equal(kata?.podUid, UID);
 });
 
-test('KubeVirt is known by the pod that it is in', (t) => {
+test('a VM of KubeVirt is recognised by its pod', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'shop_web-1', { cgroup: `0::/kubepods/pod${UID}/x\n` }));
   inventory.scan(0);
@@ -113,7 +113,7 @@ test('KubeVirt is known by the pod that it is in', (t) => {
   assert.deepEqual([namespace, vmi, podUid, label], ['shop', 'web-1', UID, 'shop_web-1']);
 });
 
-test("a thread is found by its id in its VM's own namespace", (t) => {
+test("a thread is found by its id in its VM's own pid namespace", (t) => {
   const { tree, inventory } = setUp(t);
   const inPod = (pid: number, name: string, inner: number): FakeProcess => ({
     ...vm(pid, name),
@@ -128,21 +128,22 @@ test("a thread is found by its id in its VM's own namespace", (t) => {
   inventory.scan(0);
   const label = (pid: number | undefined, tid: number): string | undefined =>
     inventory.byNamespacedTid(pid, tid)?.vm.label;
-  assert.equal(label(undefined, 98), 'host', 'the id on the host goes first, c has a 98 too');
+  assert.equal(label(undefined, 98), 'host', 'the id on the host wins, although c has a thread 98 too');
   assert.equal(label(3000, 98), 'c');
-  assert.equal(label(undefined, 80), undefined, 'a and b have one');
+  assert.equal(label(undefined, 80), undefined, 'both a and b have such a thread');
   assert.equal(label(1000, 80), 'a');
   assert.equal(label(2000, 80), 'b');
   assert.equal(inventory.byNamespacedTid(2000, 80)?.tid, 2001);
   assert.equal(label(2000, 2001), 'b');
   assert.equal(label(undefined, 90), 'c');
   assert.equal(label(1000, 90), undefined);
-  assert.equal(inventory.find(500)?.vm.label, 'c', 'the name of kvm-pit has the inner id');
+  assert.equal(inventory.find(500)?.vm.label, 'c', 'the name of kvm-pit holds the inner id');
   tree.remove(1000);
   inventory.scan(1);
-  assert.equal(label(undefined, 80), 'b', 'a is gone');
+  assert.equal(label(undefined, 80), 'b', 'a has stopped');
 });
-test('of several threads of one process one that runs a vCPU is enough', (t) => {
+
+test('one thread that runs a vCPU makes its process a VM', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put({ pid: 100, comm: 'uhyve', args: ['uhyve'], threads: [{ tid: 101 }, { tid: 102 }] });
   for (const tid of [101, 102]) tree.answerForThread(100, tid);

@@ -62,7 +62,7 @@ const RECORDINGS: readonly { tree: string; threads: readonly [tid: number, vm: s
 ];
 
 for (const { tree, threads } of RECORDINGS) {
-  test(`scan finds who is who in ${tree}`, () => {
+  test(`a scan finds the VMs, threads and vCPUs in ${tree}`, () => {
     const inventory = new Inventory({ procfs: fixture(tree), live: false });
     const { started, stopped, forgotten, freedTids } = inventory.scan(0);
     assert.deepEqual(new Set(started.map(({ label }) => label)), new Set(threads.map(([, vm]) => vm)));
@@ -78,7 +78,7 @@ for (const { tree, threads } of RECORDINGS) {
   });
 }
 
-test('a VM has the facts of its command line', () => {
+test('a VM has the properties on its command line', () => {
   const inventory = new Inventory({ procfs: fixture('svm/two-vms-6.12/proc'), live: false });
   inventory.scan(0);
   const vm = inventory.find(188)?.vm;
@@ -102,7 +102,7 @@ test('a VM has the facts of its command line', () => {
   assert.equal(inventory.find(187)?.startTime !== undefined, true);
 });
 
-test('debugfs tells the vCPUs of threads without names', (t) => {
+test('debugfs has the vCPU numbers of threads without names', (t) => {
   const tree = new ProcTree(t);
   const args = ['qemu-system-x86_64', '-name', 'vm-a'];
   tree.put({ pid: 178, comm: 'qemu-system-x86', args, threads: [{ tid: 187 }, { tid: 188 }, { tid: 190 }] });
@@ -115,13 +115,13 @@ test('debugfs tells the vCPUs of threads without names', (t) => {
   );
 });
 
-test('a thread that only the recording knows joins its VM of the saved tree', () => {
+test('a thread that only the recording names joins its VM in the saved /proc', () => {
   const inventory = new Inventory({ procfs: fixture('svm/two-vms-6.12/proc'), live: false });
-  inventory.addThread(194, -1, 'kvm-pit/179'); // before and after the scan
+  inventory.addThread(194, -1, 'kvm-pit/179'); // named before the scan, the others after it
   inventory.scan(0);
   inventory.addThread(195, -1, 'kvm-pit/178');
   inventory.addThread(300, 178, 'worker');
-  inventory.addThread(188, 999, 'CPU 7/KVM'); // /proc knows better
+  inventory.addThread(188, 999, 'CPU 7/KVM'); // what /proc says wins
   inventory.addThread(42, 42, 'bash');
   assert.deepEqual(
     [194, 195, 300].map((tid) => inventory.find(tid)?.vm.label),
@@ -133,14 +133,14 @@ test('a thread that only the recording knows joins its VM of the saved tree', ()
 });
 
 /** ftrace-text/c3-instance-copymarker-tgid, without its /proc. */
-test('without a tree a VM is called by its process id', (t) => {
+test('without a saved /proc a VM is named after its process id', (t) => {
   const inventory = new Inventory({ procfs: join(new ProcTree(t).root, 'nowhere'), live: false });
   inventory.addThread(7545, 7545, 'qemu-system-x86');
   inventory.addThread(7550, 7544, 'CPU 0/KVM');
   inventory.addThread(7551, -1, '<...>');
   inventory.addThread(7551, 7544, 'CPU 1/KVM');
   inventory.addThread(7552, 7545, 'CPU 0/KVM');
-  inventory.addThread(7552, -1, 'CPU 0/KVM'); // said once is enough
+  inventory.addThread(7552, -1, 'CPU 0/KVM'); // the process need not be repeated
   inventory.addThread(7553, 7553, 'kvm-pit/7544');
   inventory.addThread(7560, 7560, 'bash');
   inventory.addThread(0, 0, '<idle>');
@@ -163,7 +163,7 @@ test('without a tree a VM is called by its process id', (t) => {
   assert.equal(inventory.find(7560), undefined);
 });
 
-test('without a tree a nameless thread that runs a vCPU makes its process a VM', (t) => {
+test('without a saved /proc, a thread without a name that runs a vCPU makes its process a VM', (t) => {
   const inventory = new Inventory({ procfs: join(new ProcTree(t).root, 'nowhere'), live: false });
   inventory.addThread(101, 100, 'qemu-system-x86');
   inventory.addThread(201, 200, 'bash');
@@ -181,14 +181,14 @@ test('without a tree a nameless thread that runs a vCPU makes its process a VM',
   assert.equal(inventory.find(301), undefined);
 });
 
-test('what a recording said of a thread it need not say again', (t) => {
+test('the process that a recording gave for a thread is remembered', (t) => {
   const inventory = new Inventory({ procfs: join(new ProcTree(t).root, 'nowhere'), live: false });
   inventory.addThread(101, 100, '<...>');
   inventory.addThread(101, -1, 'CPU 2/KVM');
   assert.deepEqual([inventory.find(101)?.vm.label, inventory.find(101)?.vcpu], ['100', 2]);
 });
 
-test('a VM of the recording whose process was not saved stays beside those of the tree', () => {
+test('a VM whose process was not saved is kept beside those in the saved /proc', () => {
   const inventory = new Inventory({ procfs: fixture('svm/two-vms-6.12/proc'), live: false });
   inventory.addThread(901, 900, 'CPU 0/KVM');
   inventory.scan(0);
@@ -197,7 +197,7 @@ test('a VM of the recording whose process was not saved stays beside those of th
   assert.equal(inventory.vms().length, 3);
 });
 
-test('the saved tree goes before what the recording said earlier', () => {
+test('the saved /proc overrides what the recording said before', () => {
   const inventory = new Inventory({ procfs: fixture('svm/two-vms-6.12/proc'), live: false });
   inventory.addThread(187, 178, 'CPU 0/KVM');
   inventory.addThread(195, -1, 'kvm-pit/178');
@@ -214,7 +214,7 @@ test('the saved tree goes before what the recording said earlier', () => {
   );
 });
 
-test('a recorded id that goes to another VM is reported', (t) => {
+test('a thread id that the recording gives to another VM is reported as freed', (t) => {
   const inventory = new Inventory({ procfs: join(new ProcTree(t).root, 'nowhere'), live: false });
   inventory.addThread(101, 100, 'CPU 0/KVM');
   inventory.addThread(101, 200, 'CPU 3/KVM');

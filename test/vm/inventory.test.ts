@@ -1,4 +1,4 @@
-/** The inventory over a /proc that changes: built trees, each change followed by a scan. */
+/** The inventory of a /proc that changes: the tests build the tree and scan it after each change. */
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ test('a VM starts, stops, is kept for the grace period and forgotten', (t) => {
   assert.deepEqual(labels(inventory.scan(3000)), { ...NOTHING, stopped: ['web'] });
   assert.equal(web?.stoppedMs, 3000);
   assert.deepEqual(inventory.vms(), [web]);
-  assert.equal(inventory.find(101)?.vm, web, 'its last events are still on their way');
+  assert.equal(inventory.find(101)?.vm, web, 'its last events may still be in the buffers');
   assert.deepEqual(labels(inventory.scan(13_000)), { ...NOTHING, freedTids: [100, 101] });
   assert.equal(inventory.find(101), undefined);
   assert.deepEqual(labels(inventory.scan(62_999)), NOTHING);
@@ -42,13 +42,13 @@ test('the same process id with another start time is another VM', (t) => {
   const second = inventory.find(101)?.vm;
   assert.notEqual(second, first);
   assert.equal(second?.startTime, 777);
-  assert.equal(second?.label, 'web', 'the name was free again');
+  assert.equal(second?.label, 'web', 'the label was free again');
   tree.put({ pid: 100, comm: 'bash', args: ['bash'], startTime: 888 });
   assert.deepEqual(labels(inventory.scan(2)), { ...NOTHING, stopped: ['web'] });
   assert.deepEqual(inventory.vms(), [second]);
 });
 
-test('a VM that starts again before a scan has seen its end gets its name', (t) => {
+test('a VM that is restarted before a scan has seen its end keeps its label', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web', { startTime: 10 }));
   inventory.scan(0);
@@ -65,7 +65,7 @@ test('a VM that starts again before a scan has seen its end gets its name', (t) 
   assert.equal(inventory.find(201)?.vm.pid, 200);
 });
 
-test('living VMs of one name are told apart, the later one by its process id', (t) => {
+test('of two running VMs with one name, the later one has its process id in its label', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(300, 'web', { startTime: 10 }));
   tree.put(vm(100, 'web', { startTime: 20 }));
@@ -78,13 +78,13 @@ test('living VMs of one name are told apart, the later one by its process id', (
   );
   tree.remove(300);
   inventory.scan(1);
-  assert.equal(inventory.find(200)?.vm.label, 'web (200)', 'labels stay');
+  assert.equal(inventory.find(200)?.vm.label, 'web (200)', 'labels never change');
   tree.put(vm(500, 'web', { startTime: 30 }));
   inventory.scan(2);
   assert.equal(inventory.find(500)?.vm.label, 'web');
 });
 
-test('VMs without a name are called by their uuid, libvirt scope or process id', (t) => {
+test('a VM without a name is named after its uuid, libvirt scope or process id', (t) => {
   const { tree, inventory } = setUp(t);
   const uuid = '0e44be5a-ff12-52fb-9413-07b52f3593c3';
   tree.put(vm(100, '', { args: ['qemu-kvm', '-uuid', uuid] }));
@@ -97,7 +97,7 @@ test('VMs without a name are called by their uuid, libvirt scope or process id',
   );
 });
 
-test('threads come and go', (t) => {
+test('threads start and end', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web'));
   inventory.scan(0);
@@ -111,12 +111,12 @@ test('threads come and go', (t) => {
   tree.put(vm(100, 'web', { threads: [cpu0] }));
   inventory.scan(2);
   assert.equal(inventory.vcpuCount(web), 1);
-  assert.equal(inventory.find(150)?.vcpu, 1, 'still found for a moment');
+  assert.equal(inventory.find(150)?.vcpu, 1, 'it is still found for a while');
   assert.deepEqual(labels(inventory.scan(20_000)), { ...NOTHING, freedTids: [150] });
   assert.equal(inventory.find(150), undefined);
 });
 
-test('a thread id that goes to another VM is noticed', (t) => {
+test('a thread id that is reused by another VM is reported as freed', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a'));
   inventory.scan(0);
@@ -126,7 +126,7 @@ test('a thread id that goes to another VM is noticed', (t) => {
   assert.deepEqual([inventory.find(101)?.vm.label, inventory.find(101)?.vcpu], ['b', 5]);
 });
 
-test('a thread id used again within a VM is noticed before its turns are over', (t) => {
+test('a thread id that is reused within a VM is reported within sixteen scans', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a'));
   inventory.scan(0);
@@ -138,7 +138,7 @@ test('a thread id used again within a VM is noticed before its turns are over', 
   assert.equal(inventory.find(101)?.vcpu, -1);
 });
 
-test('a thread that gets its name late is seen once it has it', (t) => {
+test('a thread that gets its name late is read again', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'qemu-system-x86' }] }));
   inventory.scan(0);
@@ -148,7 +148,7 @@ test('a thread that gets its name late is seen once it has it', (t) => {
   assert.equal(inventory.find(101)?.vcpu, 2);
 });
 
-test('what an event says of its vCPU goes before the name, also before the thread is known', (t) => {
+test('the vCPU number of an event overrides the thread name, even if the thread is found later', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a'));
   inventory.scan(0);
@@ -162,7 +162,7 @@ test('what an event says of its vCPU goes before the name, also before the threa
   assert.equal(inventory.find(201)?.vcpu, 8);
 });
 
-test('a process becomes a VMM by exec, or after it was forked from another program', (t) => {
+test('a process becomes a VMM by exec', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put({ pid: 100, comm: 'libvirtd', args: ['libvirtd'], startTime: 100 });
   inventory.scan(0);
@@ -170,7 +170,7 @@ test('a process becomes a VMM by exec, or after it was forked from another progr
   assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, started: ['web'] });
 });
 
-test('a child that still looks like its VMM is no second VM', (t) => {
+test('a child process that still looks like its VMM is no second VM', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web'));
   tree.put(vm(200, 'web', { parent: 100 }));
@@ -179,7 +179,7 @@ test('a child that still looks like its VMM is no second VM', (t) => {
   assert.deepEqual(labels(inventory.scan(1)), NOTHING);
 });
 
-test('a zombie has stopped, a process whose first thread ended has not', (t) => {
+test('a zombie has stopped; a process whose main thread has ended has not', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a'));
   tree.put(vm(200, 'b'));
@@ -190,7 +190,7 @@ test('a zombie has stopped, a process whose first thread ended has not', (t) => 
   assert.deepEqual(labels(inventory.scan(2)), NOTHING);
 });
 
-test('without an answer from /proc nothing is taken for gone', (t) => {
+test('no VM is stopped because /proc cannot be read', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a'));
   inventory.scan(0);
@@ -199,7 +199,7 @@ test('without an answer from /proc nothing is taken for gone', (t) => {
   assert.equal(inventory.vms().length, 1);
 });
 
-test('what vanishes while it is read is left out', (t) => {
+test('a process that ends while it is read is left out', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a'));
   tree.put(vm(200, 'b'));

@@ -1,4 +1,6 @@
-/** The rule of one count, live: who counts may change while the counters go on. Figures are counted by hand. */
+/**
+ * Each exit is counted once, live: by the kernel or by QEMU, which may take turns. Expected counts were made by hand.
+ */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -48,7 +50,7 @@ test('with a live kernel trace the kernel counts for all VMs, and the log is a c
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [3, 5]);
 });
 
-test('no counter falls and nothing counts twice when the kernel takes over from the log, or the log from the kernel', () => {
+test('no counter decreases and nothing is counted twice when kernel and log take over from each other', () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
@@ -74,7 +76,7 @@ test('no counter falls and nothing counts twice when the kernel takes over from 
   assert.equal(runExits(ledger), 118);
 });
 
-test('several backends of one VM count once, also as events', () => {
+test('exits and events that several backends report are counted once', () => {
   const ledger = new Ledger(OWNERS);
   const owner = { labelOf: () => 'vm-a' };
   run(ledger, ledger.qemuSource('log', owner), 10);
@@ -83,7 +85,7 @@ test('several backends of one VM count once, also as events', () => {
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [12, 12]);
 });
 
-test('files of one backend share the metrics of their source', () => {
+test('the files of one backend share the metrics of their source', () => {
   const ledger = new Ledger(OWNERS);
   const source = ledger.qemuBackend('log');
   assert.deepEqual(
@@ -101,7 +103,7 @@ test('files of one backend share the metrics of their source', () => {
   assert.equal(qemuExits(ledger), 4);
 });
 
-test('what a VM counted goes when it is forgotten; other VMs in the same file stay', () => {
+test('forgetting a VM drops its counts and keeps those of other VMs in the same file', () => {
   const ledger = new Ledger(OWNERS);
   const vmOf = (id: number) => (id === 101 ? VM_A : undefined);
   const log = ledger.qemuSource('log', { labelOf: (id) => (id === 101 ? 'vm-a' : 'vm-b'), vmOf });
@@ -132,7 +134,7 @@ function signal(
   }
 }
 
-test('a kick is by ioeventfd, unless a write announced it or a vCPU thread took it', () => {
+test('a kick came by ioeventfd unless a write announced it or a vCPU thread handled it', () => {
   const ledger = new Ledger(OWNERS);
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a', isVcpu: (id) => id === 101 });
   signal(ledger, log, 100, QUEUE_NOTIFY, QUEUE_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY);
@@ -140,7 +142,7 @@ test('a kick is by ioeventfd, unless a write announced it or a vCPU thread took 
   assert.deepEqual(signals(ledger), { 'ioeventfd ': 2, 'kick ': 3 });
 });
 
-test('interrupts by irqfd count once where QEMU tells of each twice and merges some', () => {
+test('interrupts by irqfd are counted once if QEMU reports each twice and merges some', () => {
   const ledger = new Ledger(OWNERS);
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   signal(
@@ -158,7 +160,7 @@ test('interrupts by irqfd count once where QEMU tells of each twice and merges s
   assert.deepEqual(signals(ledger), { 'irqfd ': 2, 'interrupt ': 1 });
 });
 
-test('a device is named by its own events, or by the MSI route that follows its status', () => {
+test('a device gets its name from its own events, or from the MSI route after its status', () => {
   const ledger = new Ledger(OWNERS);
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   signal(ledger, log, 100, QUEUE_NOTIFY);
@@ -185,11 +187,11 @@ function kernelKicks(ledger: Ledger): number {
   return own.reduce((sum, { count }) => sum + count, 0);
 }
 
-test("QEMU's table of ioeventfds tells kicks from other writes that stay in the kernel", () => {
+test("QEMU's table of ioeventfds separates kicks from other writes that stay in the kernel", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
-  // Without the table any write counts where the kernel has no device.
+  // Without the table, every write counts at whose address the kernel has no device.
   keptWrite(ledger, kernel, 0xfebf_b000);
   keptWrite(ledger, kernel, 0xfebd_0000);
   ledger.resolveOwners();
@@ -201,14 +203,14 @@ test("QEMU's table of ioeventfds tells kicks from other writes that stay in the 
   keptWrite(ledger, kernel, 0xfebf_b000); // the same page, but no queue's address
   keptWrite(ledger, kernel, 0xfebd_0000); // another device's, whose writes QEMU lets KVM collect
   assert.equal(kernelKicks(ledger), 3);
-  // Taken away what was never given: the table has holes, so it decides nothing.
+  // An ioeventfd is taken back that was never assigned: the table is incomplete, so it is not used.
   log.setIoeventfd(100, true, 0xfebf_c000, false);
   ledger.resolveOwners();
   keptWrite(ledger, kernel, 0xfebf_d000);
   assert.equal(kernelKicks(ledger), 4);
 });
 
-test("QEMU's names of memory regions name devices where nothing else does", () => {
+test("QEMU's names of memory regions name devices that have no other name", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
@@ -224,7 +226,7 @@ test("QEMU's names of memory regions name devices where nothing else does", () =
   );
 });
 
-test('a log with any number of thread ids does not grow without bounds', () => {
+test('counts of a log with very many thread ids are bounded', () => {
   const ledger = new Ledger(OWNERS);
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
   for (let id = 1; id <= 20_000; id++) run(ledger, log, 1, id);

@@ -1,9 +1,10 @@
-/** What the tests of the inventory share: a VMM's process, an inventory over a tree, changes by label. */
+/** Shared by the tests of the inventory. */
 import type { TestContext } from 'node:test';
 import type { InventoryChanges } from '../../../src/vm/inventory.js';
 import { Inventory } from '../../../src/vm/inventory.js';
 import { type FakeProcess, ProcTree } from './proc-tree.js';
 
+/** A process of QEMU with one vCPU thread. */
 export function vm(pid: number, name: string, more: Partial<FakeProcess> = {}): FakeProcess {
   const startTime = more.startTime ?? pid;
   const threads = [{ tid: pid + 1, comm: 'CPU 0/KVM', startTime: startTime + 1 }];
@@ -16,7 +17,7 @@ export function setUp(t: TestContext, graceMs = 60_000): { tree: ProcTree; inven
   return { tree, inventory: new Inventory({ procfs: tree.root, live: true, graceMs }) };
 }
 
-/** What changed, by labels. */
+/** The changes, with labels instead of VMs. */
 export function labels({ started, stopped, forgotten, freedTids }: InventoryChanges): object {
   const of = (vms: InventoryChanges['started']): string[] => vms.map(({ label }) => label);
   return { started: of(started), stopped: of(stopped), forgotten: of(forgotten), freedTids: [...freedTids].sort() };

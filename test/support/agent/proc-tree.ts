@@ -1,4 +1,4 @@
-/** Builds small /proc trees in a temporary folder, in the format of Documentation/filesystems/proc.rst. */
+/** A small /proc tree in a temporary folder, in the format of Documentation/filesystems/proc.rst. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ export interface FakeTask {
   comm?: string;
   startTime?: number;
   cgroup?: string;
-  /** NSpid; by default the thread is in the host's namespace. */
+  /** Ids from the host's pid namespace inwards (NSpid); by default only the host's. */
   ids?: readonly number[];
 }
 
@@ -30,7 +30,7 @@ export class ProcTree {
     t.after(() => rmSync(this.root, { recursive: true, force: true }));
   }
 
-  /** Writes the whole process anew: threads that are not named vanish. */
+  /** Writes a process, which replaces one with the same id and all its threads. */
   put(process: FakeProcess): void {
     const { pid, args = [], threads = [] } = process;
     const folder = join(this.root, String(pid));
@@ -48,7 +48,7 @@ export class ProcTree {
     rmSync(join(this.root, String(pid)), { recursive: true, force: true });
   }
 
-  /** Live /proc answers for a thread's own id too, although listing it shows processes only: needs `put` before. */
+  /** Makes the tree answer for a thread's own id, as a live /proc does. Call it after `put`. */
   answerForThread(pid: number, tid: number): void {
     const folder = join(this.root, String(tid));
     mkdirSync(folder, { recursive: true });

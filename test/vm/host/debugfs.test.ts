@@ -15,7 +15,7 @@ test('readDebugfsVcpus reads a recorded tree', () => {
   ]);
 });
 
-test('readDebugfsVcpus leaves out what is not there or makes no sense', (t) => {
+test('readDebugfsVcpus leaves out entries that are missing or malformed', (t) => {
   const root = mkdtempSync(join(tmpdir(), 'debugfs-'));
   t.after(() => rmSync(root, { recursive: true }));
   const put = (folder: string, pid?: string): void => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { findOpeners } from '../../../src/vm/host/open-files.js';
 
-test('the process that has a file open is found, also by another name; one that has gone is not missed', (t) => {
+test('findOpeners finds the process that has a file open, also after a rename, and skips processes that ended', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'open-files-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'vm.log');
@@ -21,7 +21,7 @@ test('the process that has a file open is found, also by another name; one that 
     [path, id(path)],
     [other, id(other)],
   ]);
-  // 999999999 can't be a process.
+  // No process has the id 999999999.
   assert.deepEqual(findOpeners('/proc', [999_999_999, process.pid], files), new Map([[id(path), process.pid]]));
   assert.deepEqual(findOpeners('/proc', [process.pid], new Map([[other, id(other)]])), new Map());
   renameSync(path, join(folder, 'vm.log.1'));

@@ -16,7 +16,7 @@ function setUp(t: TestContext): { tree: ProcTree; target: string; copy: ProcCopy
   return { tree, target, copy: new ProcCopy(tree.root, target) };
 }
 
-/** vm/vcpu of these threads in the copy. */
+/** `vm/vcpu` of these threads, as the inventory reads them from the copy. */
 function found(target: string, ...tids: number[]): string[] {
   const inventory = new Inventory({ procfs: target, live: false });
   inventory.scan(0);
@@ -26,7 +26,7 @@ function found(target: string, ...tids: number[]): string[] {
   });
 }
 
-test('ProcCopy saves what the inventory needs to know a VM and its vCPUs, and only of the processes asked for', (t) => {
+test('ProcCopy saves what the inventory needs to find VMs and vCPUs, for the given processes only', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
   tree.put(vm(200, 'b'));
@@ -34,7 +34,7 @@ test('ProcCopy saves what the inventory needs to know a VM and its vCPUs, and on
   assert.deepEqual(found(target, 100, 101, 200), ['a/-1', 'a/0', 'undefined/undefined']);
 });
 
-test('ProcCopy keeps what it saved of a process that has ended', (t) => {
+test('ProcCopy keeps the files of a process that has ended', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
   copy.update([100], 0);
@@ -43,7 +43,7 @@ test('ProcCopy keeps what it saved of a process that has ended', (t) => {
   assert.deepEqual(found(target, 101), ['a/0']);
 });
 
-test('ProcCopy looks again for a while, as threads get their names a moment after they start', (t) => {
+test('ProcCopy saves a new thread again for a while: it gets its name a moment after its start', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'qemu-system-x86', startTime: 101 }] }));
   copy.update([100], 0);
@@ -53,10 +53,10 @@ test('ProcCopy looks again for a while, as threads get their names a moment afte
   assert.deepEqual(found(target, 101), ['a/0']);
   tree.put(vm(100, 'b'));
   copy.update([100], 60_000);
-  assert.deepEqual(found(target, 101), ['a/0'], 'known for long');
+  assert.deepEqual(found(target, 101), ['a/0'], 'the thread is not new any more');
 });
 
-test('ProcCopy keeps the command line of a VM that has ended, and that nobody has reaped yet', (t) => {
+test('ProcCopy keeps the command line of a process that has become a zombie', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'a'));
   copy.update([100], 0);
@@ -75,7 +75,7 @@ test('ProcCopy saves vCPUs that are plugged in later', (t) => {
   assert.deepEqual(found(target, 101, 102), ['a/0', 'a/1']);
 });
 
-test('ProcCopy does not mix a process with another one that got its id', (t) => {
+test('ProcCopy does not mix a process with the next one that has its id', (t) => {
   const { tree, target, copy } = setUp(t);
   tree.put(vm(100, 'first'));
   copy.update([100], 0);
@@ -85,7 +85,7 @@ test('ProcCopy does not mix a process with another one that got its id', (t) => 
   assert.match(readFileSync(join(target, '100/cmdline'), 'utf8'), /first/);
 });
 
-test('ProcCopy says where it cannot write', {
+test('ProcCopy fails with the path that it cannot write', {
   skip: process.getuid?.() === 0 ? 'root can write anywhere' : false,
 }, (t) => {
   const { tree, target, copy } = setUp(t);

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmWatcher } from '../../../src/vm/host/vm-watcher.js';
 
-/** A folder such as KVM's in debugfs, and who is told of what is made in it. */
+/** A folder like KVM's in debugfs, a watcher of it, and the processes that the watcher reports. */
 function watched(t: TestContext) {
   const folder = join(mkdtempSync(join(tmpdir(), 'watcher-')), 'kvm');
   const pids: number[] = [];
@@ -15,30 +15,30 @@ function watched(t: TestContext) {
     watcher.close();
     rmSync(join(folder, '..'), { recursive: true });
   });
-  const told = async (pid: number) => {
+  const reported = async (pid: number) => {
     for (let waits = 0; !pids.includes(pid); waits++) {
-      assert.ok(waits < 200, `${pid} is not told: ${pids}`);
+      assert.ok(waits < 200, `${pid} was not reported, only ${pids}`);
       await sleep(10);
     }
   };
-  return { folder, watcher, pids, told };
+  return { folder, watcher, pids, reported };
 }
 
-test('a VM is told when KVM makes its folder; other files are not', async (t) => {
-  const { folder, watcher, pids, told } = watched(t);
+test('a VM is reported when KVM creates its folder; other folders are not', async (t) => {
+  const { folder, watcher, pids, reported } = watched(t);
   mkdirSync(folder);
   watcher.renew();
   assert.ok(watcher.isWatching);
   mkdirSync(join(folder, 'exits'));
   mkdirSync(join(folder, '187-11'));
-  await told(187);
+  await reported(187);
   mkdirSync(join(folder, '188-9'));
-  await told(188);
+  await reported(188);
   assert.deepEqual(new Set(pids), new Set([187, 188]));
 });
 
-test('a folder that is not there is watched once it is; a new one in its place too', async (t) => {
-  const { folder, watcher, told } = watched(t);
+test('renew starts watching a folder that was created, or created again, since the last call', async (t) => {
+  const { folder, watcher, reported } = watched(t);
   watcher.renew();
   assert.ok(!watcher.isWatching);
   mkdirSync(folder);
@@ -50,10 +50,10 @@ test('a folder that is not there is watched once it is; a new one in its place t
   mkdirSync(folder);
   watcher.renew();
   mkdirSync(join(folder, '300-8'));
-  await told(300);
+  await reported(300);
 });
 
-test('nothing is told any more once it is closed', async (t) => {
+test('a closed watcher reports nothing', async (t) => {
   const { folder, watcher, pids } = watched(t);
   mkdirSync(folder);
   watcher.renew();

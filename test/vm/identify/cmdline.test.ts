@@ -80,7 +80,7 @@ const CASES: readonly Case[] = [
     is: { vmm: 'qemu', name: 'sandbox-b1', uuid: '5208064f-95bb-4351-aba8-526fead35624', sandbox: 'b1' },
   },
   {
-    name: 'somebody else calls a VM sandbox-1',
+    name: 'a VM of another program with the name sandbox-1',
     line: 'qemu-system-x86_64 | -name | guest=sandbox-1',
     is: { vmm: 'qemu', name: 'sandbox-1', uuid: '' },
   },
@@ -107,7 +107,7 @@ const CASES: readonly Case[] = [
   },
   { name: 'QEMU: -name at the very end', line: 'kvm | -m | 1G | -name', is: { vmm: 'qemu', name: '', uuid: '' } },
   {
-    name: 'QEMU: the command line of its guest is not its own',
+    name: 'QEMU: options inside the command line of its guest do not count',
     line: 'qemu-system-x86_64 | -append | -name guest=evil -uuid x | -name | good',
     is: { vmm: 'qemu', name: 'good', uuid: '' },
   },
@@ -128,7 +128,7 @@ const CASES: readonly Case[] = [
     is: { vmm: 'firecracker', name: 'vm1', uuid: '' },
   },
   {
-    name: 'Firecracker with the id that all have', // DEFAULT_INSTANCE_ID
+    name: 'Firecracker with the default id', // DEFAULT_INSTANCE_ID
     line: 'firecracker | --id | anonymous-instance | --api-sock | /tmp/fc-web.sock',
     is: { vmm: 'firecracker', name: 'fc-web', uuid: '' },
   },
@@ -154,12 +154,12 @@ const CASES: readonly Case[] = [
     is: { vmm: 'cloud-hypervisor', name: 'web1', uuid: '' },
   },
   {
-    name: 'cloud-hypervisor, a socket of all',
+    name: 'cloud-hypervisor with a socket name that every VM may have',
     line: './cloud-hypervisor | --api-socket | /tmp/cloud-hypervisor.sock',
     is: { vmm: 'cloud-hypervisor', name: '', uuid: '' },
   },
   {
-    name: 'cloud-hypervisor, a socket from libvirt',
+    name: 'cloud-hypervisor with a socket passed by libvirt',
     line: 'cloud-hypervisor | --api-socket | fd=5',
     is: { vmm: 'cloud-hypervisor', name: '', uuid: '' },
   },

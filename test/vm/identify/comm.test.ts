@@ -50,6 +50,6 @@ const KERNEL_THREADS: readonly [comm: string, pid: number][] = [
   ['', -1],
 ];
 
-test('vmPidOfKernelThread reads whom a kernel thread works for', () => {
+test('vmPidOfKernelThread reads the VMM that a kernel thread works for', () => {
   for (const [comm, pid] of KERNEL_THREADS) assert.equal(vmPidOfKernelThread(comm), pid, comm);
 });
