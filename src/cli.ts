@@ -19,7 +19,7 @@ import { VERSION } from './system/version.js';
  */
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 
-const COMMANDS: Readonly<Record<CommandName, (invocation: Invocation) => Promise<void>>> = {
+const IMPLEMENTATIONS: Readonly<Record<CommandName, (invocation: Invocation) => Promise<void>>> = {
   run,
   report,
   record,
@@ -35,7 +35,7 @@ async function main(argv: readonly string[]): Promise<void> {
   setLog({ level: get('log.level'), format: get('log.format') });
   if (command === 'help') process.stdout.write(helpText(operands[0]));
   else if (command === 'version') process.stdout.write(`kvm-exit-exporter ${VERSION}\n`);
-  else await COMMANDS[command](invocation);
+  else await IMPLEMENTATIONS[command](invocation);
 }
 
 // A reader that closes the pipe early (head, less) is not an error.

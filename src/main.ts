@@ -9,7 +9,7 @@ import { MIN_OPEN_FILES, openFileLimit } from './system/open-file-limit.js';
 const limit = openFileLimit();
 if (limit < MIN_OPEN_FILES) {
   process.stderr.write(
-    `kvm-exit-exporter: the limit of open files is ${limit}, but at least ${MIN_OPEN_FILES} are needed; raise it with ulimit -n\n`,
+    `kvm-exit-exporter: too many open files: ${MIN_OPEN_FILES} are needed, ${limit} are allowed; raise the limit with ulimit -n\n`,
   );
   process.exitCode = 2;
 } else await import('./cli.js');

@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { parseMtree } from '../decode/qemu/mtree.js';
 import { expandGlob } from '../source/files/glob.js';
 import { ConnectionClosed, Qmp } from '../source/qemu/qmp.js';
+import { errnoOf } from '../system/errors.js';
 import { log } from '../system/log.js';
 import type { DeviceRanges } from '../trace/sink.js';
 import type { Inventory } from '../vm/inventory.js';
@@ -146,7 +147,7 @@ const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE
 /** True if QEMU has ended, which is not worth a warning: one that was killed leaves its socket behind. */
 function hasEnded(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && ENDED.has(String(cause.code));
+  return ENDED.has(errnoOf(cause));
 }
 
 function startOver(socket: Socket, nowMs: number): void {

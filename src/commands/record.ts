@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { collectorsOf } from '../config/collectors.js';
+import { chosenCollectors } from '../config/chosen-collectors.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { neededEvents } from '../decode/kvm/events.js';
 import { createCaptureDirectory, requireUnused, writeCaptureReadme } from '../source/recording/capture-directory.js';
@@ -29,7 +29,7 @@ export async function record(invocation: Invocation): Promise<void> {
   const signal = stopSignal();
   const tracefs = findTracefs(get('path.tracefs'));
   try {
-    const events = selectEvents(tracefs.path, get('tracefs.events'), neededEvents(collectorsOf(get)));
+    const events = selectEvents(tracefs.path, get('tracefs.events'), neededEvents(chosenCollectors(get)));
     const [name, bufferSize] = [get('tracefs.instance'), get('tracefs.buffer-size')];
     const instance = TracingInstance.make(tracefs.path, { name, bufferSize });
     try {

@@ -1,6 +1,6 @@
 import { Agent } from '../agent/agent.js';
 import type { AgentOptions } from '../agent/options.js';
-import { collectorsOf } from '../config/collectors.js';
+import { chosenCollectors } from '../config/chosen-collectors.js';
 import type { GetOption } from '../config/options.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { createPodWatch } from './serving/create-pod-watch.js';
@@ -39,7 +39,7 @@ function agentOptions(get: GetOption): AgentOptions {
     instance: get('tracefs.instance'),
     bufferSize: get('tracefs.buffer-size'),
     events: get('tracefs.events'),
-    collectors: collectorsOf(get),
+    collectors: chosenCollectors(get),
     ioAddresses: get('collector.io.addresses'),
     reader: get('tracefs.reader'),
     kernel: get('collector.kernel'),

@@ -20,9 +20,9 @@ import { OPTIONS, type Option } from './options.js';
 const MAX_LENGTH = 1 << 20;
 const FLAGS: readonly string[] = OPTIONS.map(({ flag }) => flag);
 
-export function fromFile(path: string): ConfigLayer {
+export function readConfigFile(path: string): ConfigLayer {
   try {
-    return fromText(path, readText(path));
+    return parseConfigFile(path, readText(path));
   } catch (error) {
     if (!(error instanceof AgentError)) throw error;
     const layer = new ConfigLayer();
@@ -32,7 +32,7 @@ export function fromFile(path: string): ConfigLayer {
 }
 
 /** The options in `text`, the content of the file `path`. */
-export function fromText(path: string, text: string): ConfigLayer {
+export function parseConfigFile(path: string, text: string): ConfigLayer {
   const layer = new ConfigLayer();
   if (text.length > MAX_LENGTH) layer.problems.push(`${path}: larger than ${MAX_LENGTH} bytes; is it the right file?`);
   else new FileReader(path, layer).read(text);

@@ -19,7 +19,7 @@ export function variableOf(flag: string): string {
 }
 
 /** An empty variable counts as not set. Commas separate the values of an option that may be given more than once. */
-export function fromEnvironment(environment: Environment): ConfigLayer {
+export function readEnvironment(environment: Environment): ConfigLayer {
   const layer = new ConfigLayer();
   const options = new Map(OPTIONS.map((option: Option) => [variableOf(option.flag), option]));
   for (const [name, value] of Object.entries(environment)) {

@@ -71,7 +71,7 @@ export function secondsBetween(min: string, max: string): OptionType<number> {
 }
 
 /** `kvm:kvm_exit,kvm:*`; `kvm_exit` is short for `kvm:kvm_exit`. */
-export const events: OptionType<readonly string[]> = {
+export const tracepoints: OptionType<readonly string[]> = {
   placeholder: 'SYSTEM:EVENT,...',
   expected: 'SYSTEM:EVENT,... such as kvm:kvm_exit or kvm:*',
   read(text) {

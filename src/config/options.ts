@@ -9,7 +9,6 @@ import {
   bytes,
   choices,
   count,
-  events,
   instanceName,
   listenAddress,
   type OptionType,
@@ -17,6 +16,7 @@ import {
   secondsBetween,
   text,
   toggle,
+  tracepoints,
   url,
   urlPath,
 } from './option-types.js';
@@ -89,7 +89,7 @@ export const OPTIONS = [
   },
   {
     flag: 'tracefs.events',
-    type: events,
+    type: tracepoints,
     help: 'Tracepoints to enable instead of those that the collectors need, such as kvm:* for all of KVM.',
     commands: ['run', 'record'],
   },

@@ -2,11 +2,11 @@
 import { unknownName } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
 import { COMMANDS, type Command, type CommandName } from './commands.js';
-import { fromFile } from './config-file.js';
+import { readConfigFile } from './config-file.js';
 import type { ConfigLayer } from './config-layer.js';
-import { type Environment, fromEnvironment } from './environment.js';
-import { fromFlags } from './flags.js';
+import { type Environment, readEnvironment } from './environment.js';
 import { type Flag, type GetOption, OPTIONS, type Option, type OptionValue, optionsOf } from './options.js';
+import { parseFlags } from './parse-flags.js';
 
 export interface Invocation {
   readonly command: CommandName | 'help' | 'version';
@@ -31,8 +31,8 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   if (argv.includes('--version')) return { ...help([]), command: 'version' };
   const command = commandNamed(isCommand ? first : 'run');
   if (argv.includes('--help') || argv.includes('-h')) return help(isCommand ? [command.name] : []);
-  const { layer, operands } = fromFlags(command, isCommand ? argv.slice(1) : argv);
-  const layers = withFile(command, [layer, fromEnvironment(environment)]);
+  const { layer, operands } = parseFlags(command, isCommand ? argv.slice(1) : argv);
+  const layers = withFile(command, [layer, readEnvironment(environment)]);
   const problems = [...layers.flatMap((each) => each.problems), ...missing(command, layers)];
   if (problems.length > 0) throw new AgentError(problems.join('\n'));
   return { command: command.name, get: getterOf(layers, command.name), operands, argv, reread };
@@ -49,7 +49,7 @@ function commandNamed(given: string): Command & { readonly name: CommandName } {
 function withFile(command: Command, layers: readonly ConfigLayer[]): readonly ConfigLayer[] {
   if (optionsOf(command).every(({ flag }) => flag !== 'config.file')) return layers;
   const path = valuesIn(layers, 'config.file')?.at(-1);
-  return typeof path === 'string' ? [...layers, fromFile(path)] : layers;
+  return typeof path === 'string' ? [...layers, readConfigFile(path)] : layers;
 }
 
 function missing(command: Command, layers: readonly ConfigLayer[]): string[] {

@@ -5,10 +5,10 @@
  * A pod gets a folder with `token`, which kubelet renews about hourly, and `ca.crt` (Kubernetes, "Accessing the API
  * from within a Pod"). Both files are read for each request.
  */
-import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { AgentError, fileError } from '../system/errors.js';
+import { AgentError } from '../system/errors.js';
+import { readText } from '../system/files.js';
 import { parseStatus } from './pod.js';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -79,12 +79,12 @@ export class ApiClient {
 
   #request(url: URL, accept: string, signal: AbortSignal): Promise<IncomingMessage> {
     const isSecure = url.protocol === 'https:';
-    const authorization = isSecure ? { Authorization: `Bearer ${readFile(this.#tokenFile).trim()}` } : {};
+    const authorization = isSecure ? { Authorization: `Bearer ${readText(this.#tokenFile).trim()}` } : {};
     const options = {
       headers: { Accept: accept, 'User-Agent': 'kvm-exit-exporter', ...authorization },
       agent: false,
       signal,
-      ...(isSecure && { ca: readFile(this.#caFile) }),
+      ...(isSecure && { ca: readText(this.#caFile) }),
     } as const;
     return new Promise((resolve, reject) => {
       const request = isSecure ? requestHttps(url, options) : requestHttp(url, options);
@@ -114,14 +114,6 @@ const REMEDIES: Record<number, (tokenFile: string) => string> = {
   401: (tokenFile) => `; the token in ${tokenFile} is not accepted`,
   403: () => '; allow the service account to list and watch pods, as deploy/kubernetes does',
 };
-
-function readFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(path, error);
-  }
-}
 
 /** Undefined if the text is not JSON. */
 export function parseJson(text: string): unknown {

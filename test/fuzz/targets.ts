@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromText } from '../../src/config/config-file.js';
+import { parseConfigFile } from '../../src/config/config-file.js';
 import { parseEventFormat, parsePageHeader } from '../../src/decode/format/event-format.js';
 import { fieldLabels } from '../../src/decode/format/print-fmt.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
@@ -186,7 +186,7 @@ function checkPods(bytes: Uint8Array): void {
 }
 
 function checkConfig(bytes: Uint8Array): void {
-  const { problems } = fromText('config.yml', Buffer.from(bytes).toString('utf8'));
+  const { problems } = parseConfigFile('config.yml', Buffer.from(bytes).toString('utf8'));
   for (const problem of problems) assert.match(problem, /^config\.yml/, 'a problem that does not name the file');
 }
 

@@ -13,6 +13,7 @@ import {
   type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
 import type { Snapshot } from '../../snapshot/snapshot.js';
+import { errnoOf } from '../../system/errors.js';
 import { log } from '../../system/log.js';
 import { ExportLog } from './export-log.js';
 import { type AgentIdentity, resourceOf } from './resource.js';
@@ -94,7 +95,7 @@ const SUCCESS = 0;
  */
 function reasonOf(error: Error | undefined): string {
   if (error === undefined) return 'no reason given';
-  const code = 'code' in error ? String(error.code) : '';
+  const code = errnoOf(error);
   return [code, error.message].filter((word) => word !== '').join(' ') || error.name;
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
-import { fileError } from '../../system/errors.js';
+import { statSync } from 'node:fs';
+import { readText } from '../../system/files.js';
 
 /** Reads files and notices when they change later. */
 export class WatchedFiles {
@@ -9,11 +9,7 @@ export class WatchedFiles {
   /** @throws AgentError if the file cannot be read; it is watched all the same, because it may appear later */
   read(path: string): string {
     this.#identities.set(path, identityOf(path));
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      throw fileError(path, error);
-    }
+    return readText(path);
   }
 
   /** Costs one stat per file. */

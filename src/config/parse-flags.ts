@@ -11,7 +11,7 @@ export interface CommandLine {
 }
 
 /** Options and operands from the words after a command's name. */
-export function fromFlags(command: Command, words: readonly string[]): CommandLine {
+export function parseFlags(command: Command, words: readonly string[]): CommandLine {
   const options = optionsOf(command);
   const layer = new ConfigLayer();
   const operands: string[] = [];

@@ -1,7 +1,7 @@
 import { type CollectorSwitches, collectorsWhere } from '../trace/collectors.js';
 import type { GetOption } from './options.js';
 
-/** The collectors that the options switch on. */
-export function collectorsOf(get: GetOption): CollectorSwitches {
+/** The switches of all collectors, as the options set them. */
+export function chosenCollectors(get: GetOption): CollectorSwitches {
   return collectorsWhere((name) => get(`collector.${name}`));
 }
