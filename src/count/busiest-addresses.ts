@@ -43,14 +43,14 @@ export class BusiestAddresses {
 
   /**
    * @param counts accesses by key, of every address that is kept
-   * @param others accesses by kind, to addresses that are not kept any more
+   * @param evicted accesses by kind, to addresses that are not kept any more
    */
-  select(counts: ReadonlyMap<number, number>, others: Float64Array): AddressCounts {
+  select(counts: ReadonlyMap<number, number>, evicted: Float64Array): AddressCounts {
     for (const key of this.#countBefore.keys())
       if ((counts.get(key) ?? 0) < (this.#previous.get(key) ?? 0)) this.#endSeries(key);
     this.#startSeries(counts);
     this.#previous = new Map(counts);
-    return this.#split(counts, others);
+    return this.#split(counts, evicted);
   }
 
   #startSeries(counts: ReadonlyMap<number, number>): void {
@@ -79,9 +79,9 @@ export class BusiestAddresses {
     this.#countBefore.delete(key);
   }
 
-  #split(counts: ReadonlyMap<number, number>, others: Float64Array): AddressCounts {
+  #split(counts: ReadonlyMap<number, number>, evicted: Float64Array): AddressCounts {
     const series = new Map<number, number>();
-    const rest = others.map((count, kind) => count - (this.#endedSeries[kind] as number));
+    const rest = evicted.map((count, kind) => count - (this.#endedSeries[kind] as number));
     for (const [key, count] of counts) {
       const before = this.#countBefore.get(key);
       const own = before === undefined ? 0 : count - before;

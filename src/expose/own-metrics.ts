@@ -1,12 +1,12 @@
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
 
-/** Of prom-client's defaults these say `_total` of gauges, which promtool rightly dislikes. */
+/** Default metrics of prom-client that are gauges with names of counters; `promtool check metrics` rejects those. */
 const MISNAMED = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total'];
 
-/** The agent's own process: CPU, memory, event loop, garbage collection. */
+/** Registers metrics of the agent's own process: CPU, memory, event loop, garbage collection. */
 export function registerProcessMetrics(registry: Registry): void {
-  // How often the event loop is woken to measure its delay: the default, 10 ms, costs more than all else of an idle
-  // agent.
+  // Milliseconds between measurements of the event loop's delay. The default of 10 costs more CPU than everything else
+  // in an idle agent.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
 }

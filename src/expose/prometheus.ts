@@ -4,7 +4,7 @@ import { CATALOGUE } from '../snapshot/catalogue.js';
 import type { HistogramMetric, Metric, NumberMetric } from '../snapshot/metric.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { registerBuildInfo, registerProcessMetrics } from './own-metrics.js';
-import { escapedLabel, number, PROMETHEUS_TEXT, type TextFormat } from './text-format.js';
+import { escapeLabelValue, formatNumber, PROMETHEUS_TEXT, type TextFormat } from './text-format.js';
 
 export interface PrometheusOptions {
   readonly takeSnapshot: () => Snapshot;
@@ -78,7 +78,7 @@ function* numberLines(
   const name = format.sampleName(metric);
   const writer = new LabelWriter(metric.labels);
   for (const [labels, value] of metric.read(snapshot))
-    yield `${name}${inBraces(writer.write(labels))} ${number(value)}\n`;
+    yield `${name}${inBraces(writer.write(labels))} ${formatNumber(value)}\n`;
 }
 
 function* histogramLines(
@@ -96,7 +96,7 @@ function* histogramLines(
     yield [
       text,
       `${name}_bucket{${own},le="+Inf"} ${count}\n`,
-      `${name}_sum{${own}} ${number(sumSeconds)}\n`,
+      `${name}_sum{${own}} ${formatNumber(sumSeconds)}\n`,
       `${name}_count{${own}} ${count}\n`,
     ].join('');
   }
@@ -123,7 +123,7 @@ class LabelWriter {
       const value = values[i] ?? '';
       if (value !== this.#values[i]) {
         this.#values[i] = value;
-        this.#texts[i] = `${this.#starts[i]}${escapedLabel(value)}`;
+        this.#texts[i] = `${this.#starts[i]}${escapeLabelValue(value)}`;
       }
       text += this.#texts[i];
     }
@@ -156,7 +156,7 @@ function ownFamily({ name, help, type, values }: OwnMetric, format: TextFormat):
       label === 'le' && typeof labelValue === 'number' ? format.le(labelValue) : String(labelValue),
     );
     const sample = family.type === 'counter' ? format.sampleName(family) : (metricName ?? name);
-    return `${sample}${inBraces(new LabelWriter(Object.keys(labels)).write(labelValues))} ${number(value)}\n`;
+    return `${sample}${inBraces(new LabelWriter(Object.keys(labels)).write(labelValues))} ${formatNumber(value)}\n`;
   });
   return `${format.head(family)}${lines.join('')}`;
 }

@@ -1,4 +1,4 @@
-/** Both formats of one recording, read by two parsers of our own. */
+/** Both formats of one snapshot, each read by its own parser. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PrometheusView } from '../../src/expose/prometheus.js';
@@ -32,7 +32,7 @@ const SNAPSHOT = {
 
 const view = () => new PrometheusView({ takeSnapshot: () => SNAPSHOT, version: '1.2.3' });
 
-test('OpenMetrics has the families of the catalogue: counters without _total, units where the name has one', async () => {
+test('OpenMetrics has the families of the catalogue, counters without _total and with the unit that the name ends with', async () => {
   const families = parseOpenMetrics(await view().render(OPENMETRICS));
   for (const { name, type, help } of CATALOGUE) {
     const base = type === 'counter' ? name.slice(0, -'_total'.length) : name;
@@ -64,7 +64,7 @@ test('both formats have the same series with the same values', async () => {
   assert.deepEqual(open.filter(isOurs), text.filter(isOurs));
 });
 
-test('a scrape in OpenMetrics leaves the names of the text format as they are', async () => {
+test('a scrape in OpenMetrics does not change the names in the text format', async () => {
   const ours = view();
   await ours.render(OPENMETRICS);
   const names = [...parseMetrics(await ours.render(PROMETHEUS_TEXT)).keys()];
@@ -72,7 +72,7 @@ test('a scrape in OpenMetrics leaves the names of the text format as they are', 
   assert.ok(names.includes('process_cpu_seconds_total'));
 });
 
-test('buckets are called as Prometheus 3 calls them, in both formats', async () => {
+test('buckets have the labels that Prometheus 3 gives them, in both formats', async () => {
   const want = [
     '5e-07',
     '2e-06',
@@ -99,7 +99,7 @@ test('buckets are called as Prometheus 3 calls them, in both formats', async () 
   }
 });
 
-test('metrics of the process can be left out, those of the exporter stay', async () => {
+test('metrics of the process can be left out', async () => {
   const text = await new PrometheusView({ takeSnapshot: () => SNAPSHOT, version: '1', process: false }).render();
   const names = [...parseMetrics(text).keys()];
   assert.deepEqual(
@@ -109,7 +109,7 @@ test('metrics of the process can be left out, those of the exporter stay', async
   assert.ok(names.includes('kvm_exit_exporter_build_info'));
 });
 
-test('numbers that are none are written as the formats want them', () => {
+test('edges of buckets are written as each format requires', () => {
   for (const format of [PROMETHEUS_TEXT, OPENMETRICS]) {
     assert.equal(format.le(Number.POSITIVE_INFINITY), '+Inf');
     assert.equal(format.le(2e22), '2e+22');
@@ -117,7 +117,7 @@ test('numbers that are none are written as the formats want them', () => {
   assert.deepEqual([PROMETHEUS_TEXT.le(5), OPENMETRICS.le(5)], ['5', '5.0']);
 });
 
-test('the parser of these tests refuses what breaks a rule', () => {
+test('the OpenMetrics parser of these tests rejects invalid text', () => {
   const broken = [
     'a 1\n# EOF\n',
     '# TYPE a counter\na 1\n# EOF\n',

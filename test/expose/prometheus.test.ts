@@ -1,4 +1,4 @@
-/** The text exposition, read back by a parser of our own (support/metrics-text.ts) and by promtool. */
+/** The text format, read by support/prometheus/metrics-text.ts and by promtool. */
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -18,7 +18,7 @@ import { MAIN } from '../support/paths.js';
 import { type Family, type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
 import { skipUnless } from '../support/requirements.js';
 
-/** Names that people could give; how they reach us: as an argument of QEMU, where a comma is doubled. */
+/** Names that a user could give a VM. They arrive as an argument of QEMU, in which a comma is doubled. */
 const NAMES = [
   'quote " in "the" middle',
   'back\\slash \\n \\" \\',
@@ -30,7 +30,7 @@ const NAMES = [
 
 const FIRST_PID = 1000;
 
-/** A recording in which the VM of each process exits as often as its place in the list says. */
+/** A recording in which the VM of the first name has one exit, that of the second name two, and so on. */
 function setUp(t: TestContext, cmdlineOf: (name: string) => Buffer): { root: string; recording: string } {
   const tree = new ProcTree(t);
   const lines: string[] = [];
@@ -62,7 +62,7 @@ function samples(families: Map<string, Family>, name: string): readonly MetricSa
   return families.get(name)?.samples ?? [];
 }
 
-test('names with quotes, backslashes, line breaks and letters of any script come out as they are', (t) => {
+test('names with quotes, backslashes, line breaks and letters of any script survive', (t) => {
   const { root, recording } = setUp(t, (name) => qemuCmdline(Buffer.from(name.replaceAll(',', ',,'))));
   const families = metricsOf('--path.procfs', root, recording);
   assert.deepEqual(
@@ -75,7 +75,7 @@ test('names with quotes, backslashes, line breaks and letters of any script come
   );
 });
 
-test('bytes that are no UTF-8 become replacement characters, so that the exposition stays UTF-8', (t) => {
+test('bytes that are not UTF-8 become replacement characters, so that the exposition is UTF-8', (t) => {
   const { root, recording } = setUp(t, (name) =>
     qemuCmdline(Buffer.concat([Buffer.from([0xff, 0xc3, 0x28, 0xed, 0xa0, 0x80]), Buffer.from(String(name.length))])),
   );
@@ -91,7 +91,7 @@ test('bytes that are no UTF-8 become replacement characters, so that the exposit
   for (const vm of vms) assert.match(vm, /^\ufffd+\(\ufffd+\d+(?: \(\d+\))?$/u);
 });
 
-test('words of a damaged recording are escaped too', (t) => {
+test('words of a damaged recording are escaped', (t) => {
   const { root } = setUp(t, (name) => qemuCmdline(Buffer.from(name.replaceAll(',', ',,'))));
   const recording = join(root, 'damaged.txt');
   const header = Buffer.from('  CPU 0/KVM-1001  [000] d..1.  1.000000: ');
@@ -115,7 +115,7 @@ const RECORDED = [
   fixture('qemu-log/b2-timestamp/log.txt'),
 ];
 
-/** Of the process, of Node.js and of the build: not counted from snapshots. */
+/** Metrics of the process, of Node.js and of the build, which do not come from snapshots. */
 const OWN = /^(?:process_|nodejs_|kvm_exit_exporter_(?:build_info|scrape_seconds)$)/;
 
 test('metrics are those of the catalogue, each with its help, type and labels', () => {
@@ -137,7 +137,7 @@ test('metrics are those of the catalogue, each with its help, type and labels', 
   }
 });
 
-test('the exposition has the figures of the JSON report', () => {
+test('the exposition has the counts of the JSON report', () => {
   const { stdout } = runAgent('report', '--format', 'json', ...RECORDED);
   const want = JSON.parse(stdout);
   const key = (labels: ReadonlyMap<string, string>): string => [...labels.values()].join('|');
@@ -154,7 +154,7 @@ test('the exposition has the figures of the JSON report', () => {
   assert.ok(want.exits.length > 10);
 });
 
-test('two scrapes at once each show one moment', async (t) => {
+test('each of several concurrent scrapes shows one moment', async (t) => {
   const tree = new ProcTree(t);
   const ledger = new Ledger(attributionOf(new Inventory({ procfs: tree.root, live: false })));
   const source = ledger.kernelSource('ftrace');
@@ -188,7 +188,7 @@ test('promtool check metrics finds nothing', skipUnless('promtool', promtool), (
   }
 });
 
-test('the parser of these tests refuses what breaks a rule', () => {
+test('the parser of these tests rejects invalid text', () => {
   const broken = [
     'a 1',
     'a{x="1} 1\n',

@@ -10,7 +10,7 @@ const VCPUS = [
 ];
 const REASONS = ['other', 'io', 'KVM_EXIT_IO'];
 
-const added = fc.array(
+const addedRows = fc.array(
   fc.record({
     vcpu: fc.nat({ max: VCPUS.length - 1 }),
     layer: fc.constantFrom('kvm' as const, 'qemu' as const),
@@ -20,9 +20,9 @@ const added = fc.array(
   { maxLength: 1000, size: 'max' },
 );
 
-test('rows come out as they were put in, however often they are read', () => {
+test('ExitRows yields the rows that were added, each time it is read', () => {
   fc.assert(
-    fc.property(added, (rows) => {
+    fc.property(addedRows, (rows) => {
       const columns = new ExitColumns();
       for (const { vcpu, layer, reason, count } of rows) columns.add(vcpu, layer, reason, count);
       const exits = new ExitRows(VCPUS, REASONS, columns);
@@ -45,11 +45,11 @@ test('rows come out as they were put in, however often they are read', () => {
   );
 });
 
-test('other labels change the labels and nothing else', () => {
+test('relabelled() changes the labels and nothing else', () => {
   const columns = new ExitColumns();
   columns.add(2, 'qemu', 1, 5);
   const exits = new ExitRows(VCPUS, REASONS, columns);
-  const louder: ExitCount[] = [{ vm: 'B', vcpu: '', layer: 'qemu', reason: 'IO', count: 5 }];
-  assert.deepEqual([...exits.relabelled((label) => label.toUpperCase())], louder);
+  const upperCase: ExitCount[] = [{ vm: 'B', vcpu: '', layer: 'qemu', reason: 'IO', count: 5 }];
+  assert.deepEqual([...exits.relabelled((label) => label.toUpperCase())], upperCase);
   assert.deepEqual([...exits], [{ vm: 'b', vcpu: '', layer: 'qemu', reason: 'io', count: 5 }]);
 });

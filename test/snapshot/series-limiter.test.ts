@@ -1,4 +1,4 @@
-/** The limits on series, over snapshots made by hand and over those of a ledger; sums are added up here, from what went in. */
+/** Limits on series. The expected sums are added up from the snapshots before they are limited. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -21,7 +21,7 @@ interface Guest {
   readonly count?: number;
 }
 
-/** Of each VM: exits by vCPU and reason, as many as `count` each, with their durations, causes, ports and times. */
+/** A snapshot in which each VM has `count` exits per vCPU and reason, with their durations, causes, ports and times. */
 function snapshotOf(guests: Record<string, Guest>): Snapshot {
   const each = <T>(rows: (vm: string, guest: Required<Guest>) => T[]): T[] =>
     Object.entries(guests).flatMap(([vm, guest]) => rows(vm, { reasons: 4, count: 10, ...guest }));
@@ -73,7 +73,7 @@ function names(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 }
 
-/** As Prometheus would read it; a series twice is an error of the reader. */
+/** The samples that Prometheus would read. The parser throws if a series occurs twice. */
 async function shown(snapshot: Snapshot): Promise<MetricSample[]> {
   const families = parseMetrics(
     await new PrometheusView({ takeSnapshot: () => snapshot, version: '0', process: false }).render(),
@@ -81,8 +81,8 @@ async function shown(snapshot: Snapshot): Promise<MetricSample[]> {
   return CATALOGUE.flatMap(({ name }) => families.get(name)?.samples ?? []);
 }
 
-/** By metric: all its series together. */
-function totals(samples: readonly MetricSample[]): Record<string, number> {
+/** Metric, layer and bucket -> sum of all their series. */
+function totalsOf(samples: readonly MetricSample[]): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { name, labels, value } of samples) {
     if (!labels.has('vm') || name === 'kvm_vm_info') continue;
@@ -99,8 +99,8 @@ function keys(samples: readonly MetricSample[], vm: string): Set<string> {
 
 const LIMITS = { series: 100_000, seriesPerVm: 300, labelLength: 128 };
 
-describe('where there is room', () => {
-  it('everything is shown as it is', async () => {
+describe('below the limits', () => {
+  it('everything is shown unchanged', async () => {
     const snapshot = snapshotOf({ a: { vcpus: 2 }, b: { vcpus: 4 } });
     const { series, ...limited } = new SeriesLimiter().apply(snapshot);
     assert.deepEqual(limited, snapshot);
@@ -110,8 +110,8 @@ describe('where there is room', () => {
   it('kvm_exit_exporter_series is the number of lines', async () => {
     for (const vcpus of [1, 2, 200]) {
       const samples = await shown(new SeriesLimiter(LIMITS).apply(snapshotOf({ a: { vcpus }, b: { vcpus: 1 } })));
-      const told = samples.find(({ name }) => name === 'kvm_exit_exporter_series');
-      assert.equal(told?.value, samples.length, `${vcpus} vCPUs`);
+      const exposed = samples.find(({ name }) => name === 'kvm_exit_exporter_series');
+      assert.equal(exposed?.value, samples.length, `${vcpus} vCPUs`);
     }
   });
 });
@@ -119,39 +119,39 @@ describe('where there is room', () => {
 describe('a VM with too many series', () => {
   const GUESTS = { big: { vcpus: 500, reasons: 5 }, small: { vcpus: 2 } };
 
-  it('keeps to its limit, and nothing is lost', async () => {
+  it('keeps to its limit, and no count is lost', async () => {
     const snapshot = snapshotOf(GUESTS);
     const samples = await shown(new SeriesLimiter(LIMITS).apply(snapshot));
     assert.ok(keys(samples, 'big').size <= LIMITS.seriesPerVm, String(keys(samples, 'big').size));
-    assert.deepEqual(totals(samples), totals(await shown(snapshot)));
-    assert.deepEqual(keys(samples, 'small'), keys(await shown(snapshot), 'small'), 'others are as they were');
+    assert.deepEqual(totalsOf(samples), totalsOf(await shown(snapshot)));
+    assert.deepEqual(keys(samples, 'small'), keys(await shown(snapshot), 'small'), 'another VM is unchanged');
   });
 
   it('sums its vCPUs as vcpu="other", by reason', async () => {
     const samples = await shown(new SeriesLimiter(LIMITS).apply(snapshotOf(GUESTS)));
-    const others = samples.filter(
+    const otherVcpus = samples.filter(
       ({ name, labels }) => name === 'kvm_exits_total' && labels.get('vm') === 'big' && labels.get('vcpu') === 'other',
     );
     const own = samples.filter(({ name, labels }) => name === 'kvm_exits_total' && labels.get('vm') === 'big').length;
-    assert.deepEqual(others.map(({ labels }) => labels.get('reason')).sort(), names('r', 5));
+    assert.deepEqual(otherVcpus.map(({ labels }) => labels.get('reason')).sort(), names('r', 5));
     const summed = 500 * 5 - (own - 5);
     assert.equal(
-      others.reduce((sum, { value }) => sum + value, 0),
+      otherVcpus.reduce((sum, { value }) => sum + value, 0),
       10 * summed,
     );
   });
 
-  it('tells how many series got no place, once each', () => {
+  it('counts each series that was merged, once', () => {
     const limiter = new SeriesLimiter(LIMITS);
     const first = limiter.apply(snapshotOf(GUESTS)).series?.limited;
     assert.ok((first?.series_per_vm ?? 0) > 1000 && first?.series === 0);
     assert.deepEqual(limiter.apply(snapshotOf(GUESTS)).series?.limited, first);
     const more = limiter.apply(snapshotOf({ ...GUESTS, big: { vcpus: 510, reasons: 5 } })).series?.limited;
-    // 10 vCPUs: of each five reasons and three times.
+    // Ten more vCPUs, each with five reasons and three series of times.
     assert.equal((more?.series_per_vm ?? 0) - (first?.series_per_vm ?? 0), 10 * (5 + 3));
   });
 
-  it('keeps the series that it had, whatever comes or goes later', async () => {
+  it('keeps the series that it had, whichever rows appear or disappear later', async () => {
     const limiter = new SeriesLimiter(LIMITS);
     const before = keys(await shown(limiter.apply(snapshotOf({ big: { vcpus: 20, reasons: 4 } }))), 'big');
     const grown = keys(await shown(limiter.apply(snapshotOf({ big: { vcpus: 500, reasons: 4 } }))), 'big');
@@ -161,41 +161,41 @@ describe('a VM with too many series', () => {
     assert.deepEqual(again, grown);
   });
 
-  it('has sums that never fall, also when there would be room again', async () => {
+  it('has sums that never decrease, even when there would be room again', async () => {
     const limiter = new SeriesLimiter(LIMITS);
     limiter.apply(snapshotOf({ big: { vcpus: 500, count: 10 } }));
     const before = limiter.apply(snapshotOf({ big: { vcpus: 500, count: 20 } }));
     const after = limiter.apply(snapshotOf({ big: { vcpus: 500, count: 30 } }));
-    const others = (snapshot: Snapshot) =>
+    const countsOfOther = (snapshot: Snapshot) =>
       snapshot.exits.filter(({ vcpu }) => vcpu === 'other').map(({ count }) => count);
-    assert.ok(others(before).length > 0);
-    for (const [index, count] of others(after).entries()) assert.ok(count > (others(before)[index] ?? 0));
+    assert.ok(countsOfOther(before).length > 0);
+    for (const [index, count] of countsOfOther(after).entries()) assert.ok(count > (countsOfOther(before)[index] ?? 0));
   });
 
-  it('merges what is called other anyway', async () => {
+  it('merges a row that is called other with the sum of that name', async () => {
     const snapshot = snapshotOf({ big: { vcpus: 500, reasons: 40 } });
     const named = {
       ...snapshot,
       durations: [...snapshot.durations].map((row, index) => (index === 0 ? { ...row, reason: 'other' } : row)),
     };
     const samples = await shown(new SeriesLimiter(LIMITS).apply(named));
-    assert.deepEqual(totals(samples), totals(await shown(named)));
+    assert.deepEqual(totalsOf(samples), totalsOf(await shown(named)));
   });
 });
 
-describe('too many series in all', () => {
+describe('too many series of all VMs together', () => {
   const many = (from: number, to: number, count = 10) =>
     Object.fromEntries(Array.from({ length: to - from }, (_, index) => [`vm-${from + index}`, { vcpus: 2, count }]));
   const FEW = { series: 3000, seriesPerVm: 2000, labelLength: 128 };
 
-  it('are as many as allowed, and nothing is lost', async () => {
+  it('are limited, and no count is lost', async () => {
     const snapshot = snapshotOf(many(0, 100));
     const samples = await shown(new SeriesLimiter(FEW).apply(snapshot));
     assert.ok(samples.length <= FEW.series && samples.length > FEW.series / 2, String(samples.length));
-    assert.deepEqual(totals(samples), totals(await shown(snapshot)));
+    assert.deepEqual(totalsOf(samples), totalsOf(await shown(snapshot)));
   });
 
-  it('leave those that are known as they are, and sum newcomers as vm="other"', async () => {
+  it('keep the series of known VMs and sum new VMs as vm="other"', async () => {
     const limiter = new SeriesLimiter(FEW);
     const before = await shown(limiter.apply(snapshotOf(many(0, 20))));
     const after = await shown(limiter.apply(snapshotOf({ ...many(20, 200), ...many(0, 20) })));
@@ -204,7 +204,7 @@ describe('too many series in all', () => {
     assert.ok(after.length <= FEW.series, String(after.length));
   });
 
-  it('are summed so that nothing falls when VMs go, come again, or count anew', () => {
+  it('are summed so that no sum decreases when VMs disappear, return, or count from 0 again', () => {
     const limiter = new SeriesLimiter(FEW);
     const otherOf = (guests: Record<string, Guest>) =>
       limiter
@@ -215,11 +215,11 @@ describe('too many series in all', () => {
     const inAll = 100 * 2 * 4 * 10;
     assert.ok(first > 0 && first < inAll);
     const refused = first / (2 * 4 * 10);
-    // The last ten are out. They go; what they did stays.
+    // The last ten VMs are summed. When they disappear, their counts stay.
     assert.equal(otherOf(many(0, 90)), first);
-    // They come again, from nothing.
+    // They return and count from 0.
     assert.equal(otherOf({ ...many(0, 90), ...many(90, 100, 1) }), first + 10 * 2 * 4);
-    // All count on, those that came anew as well.
+    // All VMs count on, also those that returned.
     assert.equal(otherOf({ ...many(0, 90, 11), ...many(90, 100, 2) }), first + (refused - 10) * 2 * 4 + 10 * 2 * 4 * 2);
   });
 
@@ -235,13 +235,13 @@ describe('too many series in all', () => {
     ]);
   });
 
-  it('do not mix with a VM that is really called other', async () => {
+  it('are kept apart from a VM that is really called other', async () => {
     const guests = { other: { vcpus: 2 }, ...many(0, 100) };
     const samples = await shown(new SeriesLimiter(FEW).apply(snapshotOf(guests)));
-    assert.deepEqual(totals(samples), totals(await shown(snapshotOf(guests))));
+    assert.deepEqual(totalsOf(samples), totalsOf(await shown(snapshotOf(guests))));
   });
 
-  it('give their places to others when VMs go', async () => {
+  it('make room for new VMs when VMs disappear', async () => {
     const limiter = new SeriesLimiter(FEW);
     limiter.apply(snapshotOf(many(0, 100)));
     const samples = await shown(limiter.apply(snapshotOf(many(100, 110))));
@@ -249,14 +249,14 @@ describe('too many series in all', () => {
   });
 });
 
-describe('labels from outside', () => {
+describe('label values', () => {
   const MARK = /~[0-9a-f]{8}$/;
   const cases: readonly (readonly [what: string, value: string, safe: RegExp | string])[] = [
     ['ordinary names', 'web-1', 'web-1'],
     ['letters of any script', 'Prüfung 机器 🖥', 'Prüfung 机器 🖥'],
     ['line breaks and escapes', 'a\nb\u001b[31m', /^a\ufffdb\ufffd\[31m~[0-9a-f]{8}$/],
     ['half a character', 'a\ud800b', /^a\ufffdb~[0-9a-f]{8}$/],
-    ['text turned around', 'abc\u202etxt', /^abc\ufffdtxt~[0-9a-f]{8}$/],
+    ['text with a change of direction', 'abc\u202etxt', /^abc\ufffdtxt~[0-9a-f]{8}$/],
     ['a name of exactly the length', 'x'.repeat(128), 'x'.repeat(128)],
     ['a name that is too long', 'x'.repeat(129), /^x{119}~[0-9a-f]{8}$/],
     ['a cut in the middle of a character', `${'x'.repeat(118)}🖥${'y'.repeat(20)}`, /^x{118}~[0-9a-f]{8}$/],
@@ -281,7 +281,7 @@ describe('labels from outside', () => {
     for (const [label, own] of shownInfo?.labels ?? []) assert.equal(own, safeValue(value, 128), label);
   });
 
-  it('stay two where they differ only in what had to go', async () => {
+  it('stay different if they differ only in characters that are replaced or cut', async () => {
     const long = 'x'.repeat(200);
     const snapshot = snapshotOf({
       'a\n': { vcpus: 1 },
@@ -293,6 +293,6 @@ describe('labels from outside', () => {
     const vms = new Set(samples.map(({ labels }) => labels.get('vm')).filter((vm) => vm !== undefined));
     assert.equal(vms.size, 4);
     for (const vm of vms) assert.match(vm, MARK);
-    assert.deepEqual(totals(samples), totals(await shown(snapshot)));
+    assert.deepEqual(totalsOf(samples), totalsOf(await shown(snapshot)));
   });
 });

@@ -13,7 +13,7 @@ export interface ReportData extends RowLists, Problems {
   readonly qemu_events: Record<string, number>;
 }
 
-/** What is missing in the recording, or could not be read. */
+/** Events that are missing in the recording, and input that could not be decoded. */
 interface Problems {
   readonly lost: { readonly events: number; readonly unknown_gaps: number };
   /** Kind -> pieces of input. */

@@ -17,7 +17,7 @@ export interface Rows<Row> extends Iterable<Row> {
 
 /** The columns of a row that hold text, `vm` excepted. */
 export type TextColumn<Row> = Exclude<
-  { [Column in keyof Row & string]: Row[Column] extends string ? Column : never }[keyof Row & string],
+  { [Column in keyof Row & string]-?: NonNullable<Row[Column]> extends string ? Column : never }[keyof Row & string],
   'vm'
 >;
 
@@ -43,8 +43,11 @@ export function cleared(name: string): Label {
   return { name, inOther: '' };
 }
 
-/** A column with a closed set of values has no value `other`, so its label can only be kept. */
-type LabelFor<Value> = string extends Value ? Label : ReturnType<typeof kept>;
+/**
+ * The label that a column of this type may have. A column with a closed set of values has no value `other`, so its label
+ * can only be kept. A text column may not be optional: a value that is not known is ''.
+ */
+type LabelFor<Value> = undefined extends Value ? never : string extends Value ? Label : ReturnType<typeof kept>;
 
 export interface MetricDescription {
   readonly name: string;
