@@ -1,12 +1,12 @@
 /** Everything under docs/ that `npm run docs` writes: tables from the code, and figures and plots from docs/bench. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { optionsTable } from '../../src/config/help.js';
 import type { SoakReport } from '../../test/soak/soak.js';
 import { soakTables } from '../../test/soak/soak-tables.js';
 import { benchPlots } from './bench-plots.js';
 import { withGeneratedBlock } from './generated-block.js';
 import { metricsTable } from './metrics-table.js';
+import { optionsTable } from './options-table.js';
 import { overheadTable, type SideBySide } from './overhead-table.js';
 
 /** Page -> name and content of its generated block. */

@@ -1,5 +1,5 @@
-import { markdownTable } from '../../src/config/help.js';
 import { CATALOGUE } from '../../src/snapshot/catalogue.js';
+import { markdownTable } from './markdown-table.js';
 
 /** The metrics as a Markdown table: docs/metrics.md. */
 export function metricsTable(): string {

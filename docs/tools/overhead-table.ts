@@ -1,4 +1,4 @@
-import { markdownTable } from '../../src/config/help.js';
+import { markdownTable } from './markdown-table.js';
 
 /** The fields of docs/bench/side-by-side.json that the table shows; test/bench/side-by-side.ts writes the file. */
 export interface SideBySide {

@@ -4,7 +4,7 @@
  *   | [KvmFatalExit](../runbooks/KvmFatalExit.md) | critical at once, warning at once | VM *vm* ended with *reason* |
  */
 import { withGeneratedBlock } from '../../docs/tools/generated-block.js';
-import { markdownTable } from '../../src/config/help.js';
+import { markdownTable } from '../../docs/tools/markdown-table.js';
 import type { AlertRule, RuleGroup } from './rule-files.js';
 
 export function withAlertTable(page: string, groups: readonly RuleGroup[]): string {

@@ -1,6 +1,6 @@
-/** The options for people: `--help`, and the table in the docs. */
+/** The text of --help, from the lists of commands and options. */
 import { COMMANDS, type CommandName } from './commands.js';
-import { VARIABLE_PREFIX, variableOf } from './environment.js';
+import { variableOf } from './environment.js';
 import { isToggle, OPTIONS, type Option } from './options.js';
 
 const MAX_WIDTH = 90;
@@ -35,7 +35,7 @@ export function helpText(command?: string): string {
     '',
     `usage: kvm-exit-exporter ${usage}`.trimEnd(),
     ...(own === undefined ? ['', 'commands:', ...commands] : []),
-    ...[...grouped(options)].flatMap(([title, group]) => [
+    ...[...groupByTitle(options)].flatMap(([title, group]) => [
       '',
       `${title}:`,
       ...group.flatMap((option) => entry(option, own?.name)),
@@ -51,7 +51,7 @@ export function helpText(command?: string): string {
 }
 
 /** The options by title, those of single commands last. */
-function grouped(options: readonly Option[]): Map<string, Option[]> {
+export function groupByTitle(options: readonly Option[]): Map<string, Option[]> {
   const shared = Object.entries(TITLES).map(([word, title]) => ({
     title,
     belongs: (option: Option) => firstWord(option) === word,
@@ -102,22 +102,4 @@ function wrapped(text: string, indent: number): string[] {
     line += line.trim() === '' ? word : ` ${word}`;
   }
   return [...lines, line];
-}
-
-/** The options as Markdown. */
-export function optionsTable(): string {
-  const rows = [...grouped(OPTIONS).values()].flat().map((option) => {
-    const { flag, short, type, help, commands } = option;
-    const name = isToggle(option) ? `--[no-]${flag}` : `--${flag}=${type.placeholder}`;
-    const brief = short === undefined ? '' : `, \`-${short}\``;
-    const preset = option.default === undefined ? '' : `\`${option.default}\``;
-    const variable = variableOf(flag).replace(VARIABLE_PREFIX, '…_');
-    return [`\`${name}\`${brief}`, `\`${variable}\``, preset, help, commands.join(', ')];
-  });
-  return markdownTable(['option', 'variable', 'default', 'meaning', 'commands'], rows);
-}
-
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

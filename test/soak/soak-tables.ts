@@ -1,4 +1,4 @@
-import { markdownTable } from '../../src/config/help.js';
+import { markdownTable } from '../../docs/tools/markdown-table.js';
 import type { SoakReport } from './soak.js';
 
 /** Rows in the table of measurements: enough to show the course of a soak. */
