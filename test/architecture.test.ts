@@ -41,7 +41,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'web/metrics': ['expose', 'web/access'],
   web: ['snapshot', 'expose', 'web/metrics', 'web/access'],
   kubernetes: ['count'],
-  config: ['trace', 'source/tracefs'],
+  config: ['trace'],
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'snapshot'],
   'commands/serving': ['config', 'vm', 'snapshot', 'expose', 'web', 'kubernetes'],
   'commands/check': ['config', 'decode', 'source', 'vm'],

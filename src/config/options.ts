@@ -2,8 +2,9 @@
  * Every option, once: flags, environment variables, the keys of the file, --help and the options table in the docs
  * derive from this list.
  */
-import { READER_KINDS } from '../source/tracefs/reader-kinds.js';
+
 import { LOG_FORMATS, LOG_LEVELS } from '../system/log.js';
+import { READER_KINDS } from '../trace/reader-kinds.js';
 import type { Command, CommandName } from './commands.js';
 import {
   bytes,

@@ -6,10 +6,10 @@
  */
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { AgentError } from '../../system/errors.js';
+import type { ReaderKind } from '../../trace/reader-kinds.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
-import type { ReaderKind } from './reader-kinds.js';
 import { RingBuffers } from './ring-buffers.js';
 import { selectEvents } from './select-events.js';
 import { TextReader } from './text-reader.js';

@@ -5,9 +5,9 @@
  */
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { QemuGate } from '../../trace/qemu-gate.js';
+import type { ReaderKind } from '../../trace/reader-kinds.js';
 import type { MalformedKind, TraceSink, Vocabulary } from '../../trace/sink.js';
 import { readFormats } from './format-files.js';
-import type { ReaderKind } from './reader-kinds.js';
 import { RingBuffers } from './ring-buffers.js';
 import { TextReader } from './text-reader.js';
 import { enlargeTopLevelBuffer } from './top-level-buffer.js';
