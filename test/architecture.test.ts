@@ -1,14 +1,19 @@
+/**
+ * Checks the structure of src/: which folder may import which, and how large folders get. docs/architecture.md explains
+ * the structure; the constant ROOMS below is its exact form.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
+import { ROOT } from './support/paths.js';
 
-const SRC = join(import.meta.dirname, '../../src');
+const SRC = join(ROOT, 'src');
 
 /**
- * The rooms of src/ from the ground floor up, and the rooms below it that each may import. Data flows upwards: a decoder never knows a
- * source, a counter never knows a view. A room is a folder, or one of the three files at the root. Every room may import `system`
- * where {@link PURE} does not forbid it.
+ * The rooms of src/, and the lower rooms that each may import, with the rooms inside them. A room is a folder, or one
+ * of the three files at the root. They are listed from the ground floor up: data flows upwards, so a decoder does not
+ * know sources, and a counter does not know views. Every room may import `system`, unless {@link PURE} forbids that.
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   system: [],
@@ -51,75 +56,107 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main.ts': ['cli.ts'],
 };
 
-/** Rooms and files that must not know the host: no `node:` import, no clock. */
+/** Rooms and files that do not know the host: they import no Node.js module and use no clock. */
 const PURE = ['trace', 'decode', 'count', 'snapshot', 'vm/identify', 'vm/vm.ts', 'kubernetes/pod.ts'];
 
-interface Import {
-  from: string;
-  to: string;
-}
+const ROOT_FILES = ['cli.ts', 'healthcheck.ts', 'main.ts'];
+const MAX_FILES = 15;
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+const textOf = (file: string) => readFileSync(join(SRC, file), 'utf8');
+
+interface Import {
+  readonly from: string;
+  /** Path in src/ of an own file, or the name of a module. */
+  readonly to: string;
+  readonly isModule: boolean;
+}
+
+const IMPORT = /(?:^|\s)(?:import|export)\s[^;]*?from '([^']+)'|import\('([^']+)'\)/g;
 const imports = files.flatMap((from) =>
-  [
-    ...readFileSync(join(SRC, from), 'utf8').matchAll(
-      /(?:^|\s)(?:import|export)\s[^;]*?from '([^']+)'|import\('([^']+)'\)/g,
-    ),
-  ].map((match): Import => ({ from, to: match[1] ?? match[2] ?? '' })),
+  [...textOf(from).matchAll(IMPORT)].map((match): Import => {
+    const name = match[1] ?? match[2] ?? '';
+    const isModule = !name.startsWith('.');
+    const path = relative(SRC, normalize(join(SRC, dirname(from), name))).replace(/\.js$/, '.ts');
+    return { from, to: isModule ? name : path, isModule };
+  }),
 );
 
 const roomOf = (file: string) => (file.includes('/') ? dirname(file) : file);
 const isIn = (file: string, rooms: readonly string[]) =>
   rooms.some((room) => file === room || file.startsWith(`${room}/`));
+const show = ({ from, to }: Import) => `src/${from} imports ${to}`;
 
-test('every room is on the plan', () => {
-  assert.deepEqual([...new Set(files.map(roomOf))].sort(), Object.keys(ROOMS).sort());
+function assertNone(wrong: readonly string[], advice: string): void {
+  assert.equal(wrong.length, 0, `${advice}:\n${wrong.map((line) => `  ${line}`).join('\n')}`);
+}
+
+test('every room is listed', () => {
+  const rooms = new Set(files.map(roomOf));
+  assertNone(
+    [...rooms].filter((room) => !(room in ROOMS)),
+    'add these rooms to ROOMS in test/architecture.test.ts, and to docs/architecture.md',
+  );
+  assertNone(
+    Object.keys(ROOMS).filter((room) => !rooms.has(room)),
+    'these rooms have no files; remove them from ROOMS in test/architecture.test.ts',
+  );
 });
 
-test('imports go with the data, never against it', () => {
-  const wrong = imports
-    .filter(({ to }) => to.startsWith('.'))
-    .map(({ from, to }) => ({
-      from,
-      to: relative(SRC, normalize(join(SRC, dirname(from), to))).replace(/\.js$/, '.ts'),
-    }))
-    .filter(({ from, to }) => roomOf(from) !== roomOf(to) && !isIn(to, ['system', ...(ROOMS[roomOf(from)] ?? [])]));
-  assert.deepEqual(wrong, []);
+test('rooms import only the rooms that they may import', () => {
+  const wrong = imports.filter(({ from, to, isModule }) => {
+    const allowed = ['system', ...(ROOMS[roomOf(from)] ?? [])];
+    return !isModule && roomOf(to) !== roomOf(from) && !isIn(to, allowed);
+  });
+  assertNone(
+    wrong.map(
+      (each) => `${show(each)}; ${roomOf(each.from)} may import ${ROOMS[roomOf(each.from)]?.join(', ') || '-'}`,
+    ),
+    'move what is needed to a lower room, pass it as an argument, or allow the import in ROOMS',
+  );
 });
 
-test('no room imports a room above it', () => {
+test('no room may import a room above it', () => {
   const floors = Object.keys(ROOMS);
-  const wrong = Object.entries(ROOMS).flatMap(([room, below]) =>
-    below
-      .flatMap((name) => floors.filter((other) => isIn(other, [name])))
-      .filter((other) => floors.indexOf(other) >= floors.indexOf(room) && other !== room)
-      .map((other) => `${room} -> ${other}`),
-  );
-  assert.deepEqual(wrong, []);
+  const wrong = Object.entries(ROOMS).flatMap(([room, allowed]) => {
+    const above = floors.slice(floors.indexOf(room) + 1);
+    return above
+      .filter((other) => isIn(other, allowed))
+      .map((other) => `${room} may import ${other}, which is above it`);
+  });
+  assertNone(wrong, 'the order of ROOMS is that of the data; find another place for what is imported');
 });
 
-test('decoders and counters know nothing of the host', () => {
-  const pure = (file: string) => isIn(file, PURE);
-  assert.deepEqual(
-    imports.filter(({ from, to }) => pure(from) && (!to.startsWith('.') || to.includes('/system/'))),
-    [],
+test('decoders and counters do not know the host', () => {
+  assertNone(
+    imports.filter(({ from, to, isModule }) => isIn(from, PURE) && (isModule || isIn(to, ['system']))).map(show),
+    'pass what is needed as an argument, or as a method of an interface',
   );
-  const clocks = files.filter(
-    (file) =>
-      pure(file) &&
-      /Date\.now|new Date|performance\.\w|process\.\w|setTimeout/.test(readFileSync(join(SRC, file), 'utf8')),
-  );
-  assert.deepEqual(clocks, []);
-});
-
-test('only the two programs and the parser of options read argv and the environment', () => {
-  const readers = files.filter((file) => /process\.(argv|env)/.test(readFileSync(join(SRC, file), 'utf8')));
-  assert.deepEqual(
-    readers.filter((file) => !isIn(file, ['cli.ts', 'healthcheck.ts', 'config'])),
-    [],
+  const CLOCK = /Date\.now|new Date|performance\.\w|process\.\w|setTimeout/;
+  assertNone(
+    files.filter((file) => isIn(file, PURE) && CLOCK.test(textOf(file))).map((file) => `src/${file}`),
+    'pass the time as an argument',
   );
 });
 
-test('there are files to check', () => {
-  assert.ok(files.length > 20 && imports.length > 50);
+test('only the two programs and config read arguments and environment variables', () => {
+  assertNone(
+    files
+      .filter((file) => /process\.(argv|env)/.test(textOf(file)) && !isIn(file, ['cli.ts', 'healthcheck.ts', 'config']))
+      .map((file) => `src/${file}`),
+    'add an option in src/config/options.ts, and pass its value',
+  );
+});
+
+test(`a folder has at most ${MAX_FILES} files, and the root of src has three`, () => {
+  assert.deepEqual(files.filter((file) => !file.includes('/')).sort(), ROOT_FILES);
+  const wrong = Object.keys(ROOMS)
+    .map((room) => ({ room, count: files.filter((file) => roomOf(file) === room).length }))
+    .filter(({ count }) => count > MAX_FILES)
+    .map(({ room, count }) => `src/${room} has ${count}`);
+  assertNone(wrong, 'divide these folders by what their files are about');
+});
+
+test('the checks see files and imports', () => {
+  assert.ok(files.length > 100 && imports.length > 500, `${files.length} files, ${imports.length} imports`);
 });

@@ -87,7 +87,7 @@ test('another tracing instance records the same exits at the same time', liveTes
   await agent.stop();
 });
 
-test('another user is told what is missing, and no instance is left behind', {
+test('another user gets a message that says what is missing, and no instance is left behind', {
   ...needs('setpriv'),
   ...liveTest(),
 }, async (t) => {
