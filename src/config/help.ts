@@ -35,7 +35,7 @@ export function helpText(command?: string): string {
     '',
     `usage: kvm-exit-exporter ${usage}`.trimEnd(),
     ...(own === undefined ? ['', 'commands:', ...commands] : []),
-    ...[...groupByTitle(options)].flatMap(([title, group]) => [
+    ...[...(own === undefined ? groupByTitle(options) : ownFirst(options))].flatMap(([title, group]) => [
       '',
       `${title}:`,
       ...group.flatMap((option) => entry(option, own?.name)),
@@ -67,6 +67,13 @@ export function groupByTitle(options: readonly Option[]): Map<string, Option[]> 
   );
 }
 
+/** As {@link groupByTitle}, for the options of one command: those that no other command has come first. */
+function ownFirst(options: readonly Option[]): Map<string, Option[]> {
+  const own = options.filter(isForOneCommand);
+  const rest = groupByTitle(options.filter((option) => !isForOneCommand(option)));
+  return own.length === 0 ? rest : new Map([['options', own], ...rest]);
+}
+
 function firstWord({ flag }: Option): string {
   return flag.split('.')[0] ?? '';
 }
@@ -76,12 +83,13 @@ function isForOneCommand(option: Option): boolean {
 }
 
 function entry(option: Option, command: CommandName | undefined): string[] {
-  const { flag, short, type, help, commands } = option;
+  const { flag, short, type, required, help, commands } = option;
   const { placeholder } = type;
   const brief = short === undefined ? '' : `-${short} ${placeholder}, `;
   const left = isToggle(option) ? `  --[no-]${flag}` : `  ${brief}--${flag}=${placeholder}`;
   const users = command === undefined && !isForOneCommand(option) ? ` (${commands.join(', ')})` : '';
-  return [left, ...wrapped(`${help}${defaultsText(option, command)}${users}`, 8)];
+  const need = required === true ? ' Required.' : '';
+  return [left, ...wrapped(`${help}${need}${defaultsText(option, command)}${users}`, 8)];
 }
 
 function defaultsText({ default: shared, defaults = {} }: Option, command: CommandName | undefined): string {
