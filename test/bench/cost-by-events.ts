@@ -5,7 +5,7 @@
  * One agent is warmed up by guests at full speed. Then it is measured for half a minute each with no guest, with guests
  * that halt between bursts of exits, at increasing rates, and with guests that never halt. All collectors are on, and
  * it is scraped every 15 s. CPU time is that of the whole process, including its time in the kernel. The results are
- * medians of the rounds, but for lost events the maximum.
+ * medians of the rounds, or for lost events the maximum.
  */
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -14,7 +14,7 @@
  *   start and end   the part of that which such a tool needs even if it traces for no time
  *   lost            events that the tool did not get
  *
- * The results are medians of the rounds, but for lost events the maximum. In each round all tools take their turn, so
+ * The results are medians of the rounds, or for lost events the maximum. In each round all tools take their turn, so
  * that a slow phase of the machine affects all of them.
  */
 import { writeFileSync } from 'node:fs';

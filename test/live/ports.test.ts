@@ -24,7 +24,7 @@ test(
   async () => {
     const agent = await startAgent();
     const guest = startGuest({ name: 'all-ports', steps: [{ readEveryPort: true }] });
-    // The scrapes while the guest runs see addresses lose their series to busier ones.
+    // The scrapes while the guest runs show addresses that lose their series to busier ones.
     const reads = new TotalOverScrapes('kvm_io_exits_total', { vm: 'all-ports', direction: 'in' });
     const samples = await agent.scrapeUntil(
       'all reads, and the write that ends the guest',

@@ -11,7 +11,7 @@ const LIVE = { ...liveTest(), timeout: MINUTES * 60_000 + 120_000 };
 afterEach(endAll);
 
 test(
-  `${MINUTES} minutes of VMs that start and stop: all exits are counted, and memory, handles and series do not grow`,
+  `${MINUTES} minutes of VMs that start and stop: all exits are counted, and memory, file descriptors and series do not grow`,
   LIVE,
   async (t) => {
     const { rows, verdicts, warnings } = await soak(MINUTES);

@@ -34,9 +34,11 @@ export interface Row {
   readonly series: number;
   /** Minimum, which is the size of the heap after a garbage collection. */
   readonly heapBytes: number;
-  /** The next three are totals since the start of the soak. */
+  /** Total since the start of the agent. */
   readonly events: number;
+  /** Total since the start of the agent. */
   readonly eventsLost: number;
+  /** Total since the start of the agent. */
   readonly cpuSeconds: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * VMs that each run for about half a second, do a known number of exits and end by themselves. Before its series are
- * removed, the agent must have counted each of them exactly, both from the kernel's trace and from QEMU's log.
+ * VMs that each run for about half a second, do a known number of exits and end by themselves. The agent must have
+ * counted each of them exactly before its series are removed, both from the kernel's trace and from QEMU's log.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';

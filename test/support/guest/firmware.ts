@@ -168,8 +168,8 @@ function startSecondaryCpus(): number[] {
 /** Stores a 32-bit value at any address; needs unreal mode. */
 function store(address: number, value: number): number[] {
   return [
-    ...[0x66, 0xbf, ...long(address)], //                      mov edi, address
-    ...[0x64, 0x67, 0x66, 0xc7, 0x07, ...long(value)], //      mov dword [fs:edi], value
+    ...[0x66, 0xbf, ...long(address)], //                    mov edi, address
+    ...[0x64, 0x67, 0x66, 0xc7, 0x07, ...long(value)], //    mov dword [fs:edi], value
   ];
 }
 
@@ -195,7 +195,7 @@ function code(step: Step): number[] {
 
 function forever(port: number): number[] {
   const once = [0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]; //    out dx, al; inc dword [0x5000]
-  return [0xba, ...word(port), ...once, 0xeb, back(once)]; //   mov dx, port .. jmp
+  return [0xba, ...word(port), ...once, 0xeb, back(once)]; //          mov dx, port .. jmp
 }
 
 /** Ticks of KVM's APIC timer in a millisecond: with a divisor of 1 it counts nanoseconds. */
@@ -203,19 +203,19 @@ const TIMER_TICKS_PER_MS = 1_000_000;
 
 function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown }>['bursts']): number[] {
   const once = [
-    ...[0x66, 0xb9, ...long(times)], //                                  mov ecx, times
-    ...loopEcx([0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]), //            out dx, al; inc dword [0x5000]
-    ...[0xfb, 0xf4, 0xfa], //                                            sti; hlt; cli
-    ...(ticks === undefined ? [] : [0x66, 0x4e]), //                     dec esi
+    ...[0x66, 0xb9, ...long(times)], //                                 mov ecx, times
+    ...loopEcx([0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]), //    out dx, al; inc dword [0x5000]
+    ...[0xfb, 0xf4, 0xfa], //                                           sti; hlt; cli
+    ...(ticks === undefined ? [] : [0x66, 0x4e]), //                    dec esi
   ];
   return [
     ...installTimerHandler(),
-    ...store(APIC.spurious, 0x1ff), // enables the APIC
-    ...store(APIC.timerDivide, 0b1011), // divisor 1
-    ...store(APIC.timer, 0x20000 | TIMER_VECTOR), // periodic
+    ...store(APIC.spurious, 0x1ff), //                  enables the APIC
+    ...store(APIC.timerDivide, 0b1011), //              divisor 1
+    ...store(APIC.timer, 0x20000 | TIMER_VECTOR), //    periodic
     ...store(APIC.timerStart, everyMs * TIMER_TICKS_PER_MS),
-    ...[0xba, ...word(out)], //                mov dx, port
-    ...[0x66, 0xbe, ...long(ticks ?? 0)], //   mov esi, ticks
+    ...[0xba, ...word(out)], //                 mov dx, port
+    ...[0x66, 0xbe, ...long(ticks ?? 0)], //    mov esi, ticks
     ...once,
     ...[ticks === undefined ? 0xeb : 0x75, back(once)], // jmp, or jnz
   ];
@@ -225,13 +225,13 @@ function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown 
 function installTimerHandler(): number[] {
   const handler = [
     ...[0x66, 0x57, ...store(APIC.endOfInterrupt, 0), 0x66, 0x5f], //    push edi; ..; pop edi
-    0xcf, //                                                           iret
+    0xcf, //                                                             iret
   ];
   return [
     ...[0xe8, ...word(handler.length)], //                             call past the handler, which pushes its address
     ...handler,
-    ...[0x8f, 0x06, ...word(TIMER_VECTOR * 4)], //                           pop word [4 * vector]
-    ...[0xc7, 0x06, ...word(TIMER_VECTOR * 4 + 2), ...word(SEGMENT)], //     mov word [4 * vector + 2], 0xf000
+    ...[0x8f, 0x06, ...word(TIMER_VECTOR * 4)], //                          pop word [4 * vector]
+    ...[0xc7, 0x06, ...word(TIMER_VECTOR * 4 + 2), ...word(SEGMENT)], //    mov word [4 * vector + 2], 0xf000
   ];
 }
 
