@@ -28,16 +28,15 @@ export function vmInfosOf(
       const found = vm.podUid === '' ? undefined : podOf(vm.podUid);
       if (found !== undefined) pods.set(vm, found);
       const pod = pods.get(vm);
+      // Every property of a VM that is not named here is a label.
+      const { name, label, startTime, stoppedMs, vmId, sandbox, ...labels } = vm;
       return {
-        vm: vm.label,
-        uuid: vm.uuid,
+        ...labels,
+        vm: label,
         pid: String(vm.pid),
-        vmm: vm.vmm,
         namespace: pod?.namespace ?? vm.namespace,
         pod: pod?.name ?? '',
-        podUid: vm.podUid,
         vmi: vm.vmi || (pod?.vmi ?? ''),
-        containerId: vm.containerId,
         demo: String(demo),
         vcpus: inventory.vcpuCount(vm),
       };

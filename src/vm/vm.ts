@@ -7,9 +7,10 @@
  * free again: a restarted VM continues the series of its earlier life.
  */
 import type { CgroupFacts } from './identify/cgroup.js';
-import type { VmmIdentity } from './identify/cmdline.js';
+import { NO_FACTS, type VmmIdentity } from './identify/cmdline.js';
 
-export interface Vm {
+/** Facts that are not known are ''. */
+export interface Vm extends Required<VmmIdentity> {
   /** Name on the command line, else the uuid, else libvirt's name, else the process id. */
   readonly name: string;
   /** Value of the metric label `vm`. */
@@ -17,19 +18,8 @@ export interface Vm {
   readonly pid: number;
   /** Start of the process, in clock ticks since boot; {@link NO_START} if only a trace names the process. */
   readonly startTime: number;
-  readonly vmm: string;
-  // The following are '' if they are not known.
-  readonly uuid: string;
-  /** Number of the VM in Proxmox. */
-  readonly vmId: string;
   readonly podUid: string;
   readonly containerId: string;
-  /** Namespace of the VirtualMachineInstance in KubeVirt. */
-  readonly namespace: string;
-  /** Name of the VirtualMachineInstance in KubeVirt. */
-  readonly vmi: string;
-  /** Id of the sandbox in Kata. */
-  readonly sandbox: string;
   /** Time of the scan that found the VM stopped; NaN while it runs. */
   readonly stoppedMs: number;
 }
@@ -52,18 +42,15 @@ export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export function newVm(pid: number, startTime: number, identity: VmmIdentity, cgroup: CgroupFacts): Mutable<Vm> {
   const name = identity.name || identity.uuid || cgroup.libvirtScope || String(pid);
   return {
+    ...NO_FACTS,
+    ...identity,
     name,
     label: name,
     pid,
     startTime,
-    vmm: identity.vmm,
-    uuid: identity.uuid,
     vmId: identity.vmId ?? cgroup.vmId ?? '',
     podUid: cgroup.podUid ?? '',
     containerId: cgroup.containerId ?? '',
-    namespace: identity.namespace ?? '',
-    vmi: identity.vmi ?? '',
-    sandbox: identity.sandbox ?? '',
     stoppedMs: Number.NaN,
   };
 }

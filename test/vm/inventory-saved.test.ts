@@ -117,7 +117,7 @@ test('debugfs has the vCPU numbers of threads without names', (t) => {
 
 test('a thread that only the recording names joins its VM in the saved /proc', () => {
   const inventory = new Inventory({ procfs: fixture('svm/two-vms-6.12/proc'), live: false });
-  inventory.addThread(194, -1, 'kvm-pit/179'); // named before the scan, the others after it
+  inventory.addThread(194, -1, 'kvm-pit/179'); // named before the scan, the next ones after it
   inventory.scan(0);
   inventory.addThread(195, -1, 'kvm-pit/178');
   inventory.addThread(300, 178, 'worker');

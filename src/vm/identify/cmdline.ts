@@ -36,6 +36,16 @@ export interface VmmIdentity {
   readonly sandbox?: string;
 }
 
+/** The facts of a command line that says nothing. */
+export const NO_FACTS: Omit<Required<VmmIdentity>, 'vmm'> = {
+  name: '',
+  uuid: '',
+  vmId: '',
+  namespace: '',
+  vmi: '',
+  sandbox: '',
+};
+
 type Identify = (args: readonly string[], inPod: boolean) => VmmIdentity | undefined;
 
 const VMMS: readonly { program: RegExp; comm?: RegExp; identify: Identify }[] = [
