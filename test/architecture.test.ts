@@ -57,7 +57,20 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms and files that do not know the host: they import no Node.js module and use no clock. */
-const PURE = ['trace', 'decode', 'count', 'snapshot', 'vm/identify', 'vm/vm.ts', 'kubernetes/pod.ts'];
+const PURE = [
+  'trace',
+  'decode',
+  'count',
+  'snapshot',
+  'vm/identify',
+  'vm/pending-lookups.ts',
+  'vm/recorded-threads.ts',
+  'vm/thread-record.ts',
+  'vm/thread-table.ts',
+  'vm/vm.ts',
+  'vm/vm-table.ts',
+  'kubernetes/pod.ts',
+];
 
 const ROOT_FILES = ['cli.ts', 'healthcheck.ts', 'main.ts'];
 const MAX_FILES = 15;

@@ -86,7 +86,7 @@ export class QemuFileOwner implements QemuOwner {
   }
 
   #thread(id: number): Thread | undefined {
-    return this.#inventory.byNamespacedTid(this.#opener, id) ?? this.#inventory.byNamespacedTid(undefined, id);
+    return this.#inventory.findNamespaced(this.#opener, id) ?? this.#inventory.findNamespaced(undefined, id);
   }
 
   #vmOfFile(): Vm | undefined {

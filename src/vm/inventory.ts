@@ -102,7 +102,7 @@ export class Inventory {
    * The thread with this id on the host, else the live thread with this id in its VM's own pid namespace; in process
    * `pid` (an id of the host) or, if that is undefined, in any. Undefined if the threads of several VMs have the id.
    */
-  byNamespacedTid(pid: number | undefined, tid: number): Thread | undefined {
+  findNamespaced(pid: number | undefined, tid: number): Thread | undefined {
     return this.#threads.findNamespaced(pid, tid);
   }
 

@@ -1,4 +1,4 @@
-import { byStart, labelOf, type Mutable, type Vm } from './vm.js';
+import { byStart, chooseLabel, type Mutable, type Vm } from './vm.js';
 
 export interface VmChanges {
   readonly started: readonly Vm[];
@@ -46,7 +46,7 @@ export class VmTable {
   start(vms: readonly Mutable<Vm>[]): void {
     const taken = new Set(this.running().map(({ label }) => label));
     for (const vm of [...vms].sort(byStart)) {
-      vm.label = labelOf(vm.name, vm.pid, taken);
+      vm.label = chooseLabel(vm.name, vm.pid, taken);
       taken.add(vm.label);
       // A stopped VM makes room for a running one with its label: their series would be the same.
       this.#forget(this.#stopped.filter((old) => old.label === vm.label));

@@ -38,7 +38,7 @@ export const NO_START = -1;
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Creates a VM with its name as its label; {@link labelOf} chooses the final one. */
+/** Creates a VM with its name as its label; {@link chooseLabel} chooses the final one. */
 export function newVm(pid: number, startTime: number, identity: VmmIdentity, cgroup: CgroupFacts): Mutable<Vm> {
   const name = identity.name || identity.uuid || cgroup.libvirtScope || String(pid);
   return {
@@ -61,7 +61,7 @@ export function byStart(a: Vm, b: Vm): number {
 }
 
 /** The label of a new VM, given the labels of the running VMs. */
-export function labelOf(name: string, pid: number, taken: ReadonlySet<string>): string {
+export function chooseLabel(name: string, pid: number, taken: ReadonlySet<string>): string {
   let label = name;
   while (taken.has(label)) label = `${label} (${pid})`;
   return label;

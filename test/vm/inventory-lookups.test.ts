@@ -127,13 +127,13 @@ test("a thread is found by its id in its VM's own pid namespace", (t) => {
   tree.put({ pid: 500, comm: 'kvm-pit/90', kernel: true, startTime: 4000 });
   inventory.scan(0);
   const label = (pid: number | undefined, tid: number): string | undefined =>
-    inventory.byNamespacedTid(pid, tid)?.vm.label;
+    inventory.findNamespaced(pid, tid)?.vm.label;
   assert.equal(label(undefined, 98), 'host', 'the id on the host wins, although c has a thread 98 too');
   assert.equal(label(3000, 98), 'c');
   assert.equal(label(undefined, 80), undefined, 'both a and b have such a thread');
   assert.equal(label(1000, 80), 'a');
   assert.equal(label(2000, 80), 'b');
-  assert.equal(inventory.byNamespacedTid(2000, 80)?.tid, 2001);
+  assert.equal(inventory.findNamespaced(2000, 80)?.tid, 2001);
   assert.equal(label(2000, 2001), 'b');
   assert.equal(label(undefined, 90), 'c');
   assert.equal(label(1000, 90), undefined);

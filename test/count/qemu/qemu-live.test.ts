@@ -191,7 +191,7 @@ test("QEMU's table of ioeventfds separates kicks from other writes that stay in 
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
   const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
-  // Without the table, every write counts at whose address the kernel has no device.
+  // Without the table, every write to an address without a device of the kernel counts as a kick.
   keptWrite(ledger, kernel, 0xfebf_b000);
   keptWrite(ledger, kernel, 0xfebd_0000);
   ledger.resolveOwners();
