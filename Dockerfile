@@ -1,9 +1,10 @@
-# docker build -t kvm-exit-exporter .                              for this machine
-# docker buildx build --platform linux/amd64,linux/arm64 ...       for several; only the last stage differs, as no module is native
+# docker build -t kvm-exit-exporter .                           for this machine
+# docker buildx build --platform linux/amd64,linux/arm64 ...    for several; only the last stage differs between them
+#
 # docs/install/container.md describes how to start the image, and how to build it reproducibly.
 
-# A release pins both images by digest (--build-arg RUNTIME=...@sha256:...). Distroless has no tags for versions: the repository's
-# name contains the version.
+# A release pins both images by digest (--build-arg RUNTIME=...@sha256:...). Distroless has no tags for versions: the
+# repository's name contains the version.
 ARG BUILD=node:24-trixie-slim
 ARG RUNTIME=gcr.io/distroless/nodejs24-debian13:latest
 
@@ -18,14 +19,14 @@ RUN npm run build -- --sourceMap false --incremental false
 FROM --platform=$BUILDPLATFORM ${BUILD} AS dependencies
 WORKDIR /dependencies
 COPY package.json package-lock.json ./
-# Removes what only compilers, bundlers and browsers read, which is more than half of the size. The rest is package.json,
-# licences, and the build of each package for Node.js.
+# Removes what only compilers, bundlers and browsers read, which is more than half of the size. The rest is
+# package.json, licences, and the build of each package for Node.js.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
  && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -path '*/build/esm/*' -o -path '*/build/esnext/*' -o -path '*/bintrees/test/*' \) -delete \
  && find node_modules -type d -empty -delete
 
-# Distroless instead of node:24-slim: the agent runs as root, so an intruder should find neither shell nor npm nor package
-# manager. For a shell, build with RUNTIME=gcr.io/distroless/nodejs24-debian13:debug.
+# Distroless instead of node:24-slim: the agent runs as root, so an intruder should find neither shell nor npm nor
+# package manager. For a shell, build with RUNTIME=gcr.io/distroless/nodejs24-debian13:debug.
 FROM ${RUNTIME}
 COPY --from=dependencies /dependencies/node_modules /app/node_modules
 COPY --from=build /build/build/src /app/build/src
@@ -38,8 +39,8 @@ ENV NODE_ENV=production
 USER 0:0
 EXPOSE 10586
 STOPSIGNAL SIGTERM
-# The check reads the agent's environment variables to know where the agent listens. It needs no password or certificate. It
-# costs 0.2 s of CPU, the time in which Node.js starts.
+# The check reads the agent's environment variables to know where the agent listens. It needs no password or
+# certificate. It costs 0.2 s of CPU, the time in which Node.js starts.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=10s --retries=3 CMD ["/nodejs/bin/node", "/app/build/src/healthcheck.js"]
 ENTRYPOINT ["/nodejs/bin/node", "/app/build/src/main.js"]
 CMD ["run"]
