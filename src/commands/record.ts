@@ -60,7 +60,7 @@ async function recordInstance(
     pages.openNewCpus();
     vms.scan();
     instance.start(events);
-    log('info', 'recording', { to: output, for: length, instance: instance.path, events: events.join(',') });
+    log('info', 'recording', { path: output, for: length, instance: instance.path, events: events.join(',') });
     const endMs = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
     await captureUntil(endMs, pages, vms, get('tracefs.buffer-size'), signal);
     instance.stop();
