@@ -135,6 +135,7 @@ export class SeriesLimiter {
 
   /** Separates the rows that keep their series from those that are summed. */
   #limitRows(snapshot: Snapshot): TableRows {
+    // Used for this snapshot only, because a VM that disappears takes its own `other` rows along.
     const otherRows = new OtherTotals();
     const refused = new Map<LimitedVm, number>();
     this.#otherVm.begin();
