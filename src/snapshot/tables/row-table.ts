@@ -44,8 +44,8 @@ export function cleared(name: string): Label {
 }
 
 /**
- * The label that a column of this type may have. A column with a closed set of values has no value `other`, so its label
- * can only be kept. A text column may not be optional: a value that is not known is ''.
+ * The label that a column of this type may have. A column with a closed set of values has no value `other`, so its
+ * label can only be kept. A text column may not be optional: a value that is not known is ''.
  */
 type LabelFor<Value> = undefined extends Value ? never : string extends Value ? Label : ReturnType<typeof kept>;
 
