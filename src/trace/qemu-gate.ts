@@ -1,5 +1,5 @@
-import { NoOpSink } from './no-op-sink.js';
 import type { MalformedKind, QemuSignal, QemuSink } from './sink.js';
+import { NoOpSink } from './sink.js';
 
 /**
  * Passes on what QEMU's traces say and drops the kernel's events. While the gate is closed, events are dropped as well:

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FtraceTextDecoder } from '../../../src/decode/ftrace/text-decoder.js';
-import { NoOpSink } from '../../../src/trace/no-op-sink.js';
 import type { Vocabulary } from '../../../src/trace/sink.js';
+import { NoOpSink } from '../../../src/trace/sink.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 /** Writes down each call in a short form. */

@@ -1,5 +1,5 @@
-import { NoOpSink } from '../../../src/trace/no-op-sink.js';
 import type { MalformedKind, MmioAccess, Vocabulary } from '../../../src/trace/sink.js';
+import { NoOpSink } from '../../../src/trace/sink.js';
 
 /** kvm_mmio's words, indexed by the kind of access. */
 const MMIO_ACCESS = ['unsatisfied-read', 'read', 'write'] as const;
