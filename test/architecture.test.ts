@@ -19,6 +19,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   system: [],
   trace: [],
   'decode/text': [],
+  'decode/zstd': [],
   'decode/format': ['trace', 'decode/text'],
   'decode/reasons': ['trace'],
   'decode/qemu': ['trace', 'decode/text', 'decode/reasons'],

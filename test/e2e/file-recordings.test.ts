@@ -1,10 +1,13 @@
 /** The whole program on real recordings, against counts made by independent tools: see test/fixtures/README.md. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf, runAgent } from '../support/agent/run-agent.js';
 import { fixture, readFixture, readJson } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 type Counts = Record<string, number>;
 
@@ -204,6 +207,16 @@ for (const file of ['trace_pipe.opt-latency-format.txt', 'trace_pipe.opt-noconte
     );
   });
 }
+
+test('report unpacks zstd, as far as the file goes', (t) => {
+  const want = VARIANTS['trace.clk-mono.txt']?.events;
+  assert.deepEqual(reportOf(fixture('zstd/text.level-19.zst')).tracepoints, want);
+  const cut = join(temporaryFolder(t, 'zstd'), 'cut.zst');
+  writeFileSync(cut, readFixture('zstd/text.window-1-KiB.zst').subarray(0, 2000));
+  const { tracepoints, malformed } = reportOf(cut);
+  assert.ok((tracepoints.kvm_entry ?? 0) > 10);
+  assert.deepEqual(malformed, { truncated: 1 });
+});
 
 test('report says what to do if the recording was made without event names', () => {
   for (const file of ['trace.opt-raw.txt', 'trace_pipe.opt-raw.txt']) {

@@ -14,6 +14,7 @@ import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
 import { parseMtree } from '../../src/decode/qemu/mtree.js';
 import { parseTraceEvents } from '../../src/decode/qemu/trace-events.js';
+import { ZstdDecoder } from '../../src/decode/zstd/zstd-decoder.js';
 import { parsePodChange, parsePodList, parseStatus } from '../../src/kubernetes/pod.js';
 import { FTRACE_TEXT } from '../../src/source/recording/formats/ftrace-text.js';
 import { QEMU_LOG } from '../../src/source/recording/formats/qemu-log.js';
@@ -25,7 +26,7 @@ import { parseCgroup } from '../../src/vm/identify/cgroup.js';
 import { identifyVmm, unknownVmm } from '../../src/vm/identify/cmdline.js';
 import { vcpuOfComm, vmPidOfKernelThread } from '../../src/vm/identify/comm.js';
 import { parseWebConfig } from '../../src/web/access/parse-web-config.js';
-import { readFixture } from '../support/fixtures.js';
+import { fixture, readFixture } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
 import { CountingSink, total } from '../support/trace/counting-sink.js';
 import { formatTexts, headerPage, readFormats } from '../support/trace/recorded-formats.js';
@@ -73,6 +74,7 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
   ],
   ['qemu-simple', { seeds: () => parts('qemu-simple/a1-seabios-2vcpu/trace-a1'), check: checkSimple }],
   ['pages', { seeds: () => pageSeeds(), check: checkPages }],
+  ['zstd', { seeds: () => zstdSeeds(), check: checkZstd }],
   [
     'event-format',
     { seeds: () => texts([...formatTexts(PAGE_RECORDING).values(), headerPage(PAGE_RECORDING)]), check: checkFormat },
@@ -137,6 +139,25 @@ function checkPages(bytes: Uint8Array, cuts: readonly number[]): void {
     'counts depend on how the input is cut',
   );
   assert.ok(total(whole.tracepoints) <= bytes.length / 8, 'more records than fit');
+}
+
+function checkZstd(bytes: Uint8Array, cuts: readonly number[]): void {
+  const whole = unpackZstd([bytes]);
+  assert.deepEqual(unpackZstd(chunksOf(bytes, cuts)), whole, 'content depends on how the input is cut');
+}
+
+/** The content is reduced to a sum: a few bytes can stand for megabytes. */
+function unpackZstd(chunks: readonly Uint8Array[]): unknown {
+  let [length, sum] = [0, 0];
+  const decoder = new ZstdDecoder();
+  for (const chunk of chunks) {
+    decoder.push(chunk);
+    for (let piece = decoder.next(); piece !== undefined; piece = decoder.next()) {
+      length += piece.length;
+      for (const byte of piece.subarray(0, 1000)) sum = (Math.imul(sum, 31) + byte) | 0;
+    }
+  }
+  return { length, sum, problem: decoder.problem, isComplete: decoder.isComplete };
 }
 
 function checkFormat(bytes: Uint8Array): void {
@@ -271,6 +292,10 @@ function pageSeeds(): Uint8Array[] {
     const bytes = readFixture(`${name}/cpu0.raw`);
     return [bytes.subarray(0, PAGE_SIZE), bytes.subarray(PAGE_SIZE, 3 * PAGE_SIZE)];
   });
+}
+
+function zstdSeeds(): Uint8Array[] {
+  return readdirSync(fixture('zstd')).map((name) => readFixture(`zstd/${name}`));
 }
 
 function procSeeds(): Uint8Array[] {

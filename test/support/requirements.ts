@@ -35,7 +35,8 @@ export type Requirement =
   | 'memory-cgroup'
   | 'ip'
   | 'npm-cache'
-  | 'buildah';
+  | 'buildah'
+  | 'zstd';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

@@ -1,7 +1,8 @@
 /** Reads files, packed or not, in pieces: memory does not depend on the file's size. */
 import { createReadStream, type ReadStream } from 'node:fs';
-import * as zlib from 'node:zlib';
-import { AgentError, errnoOf, fileError } from '../../system/errors.js';
+import { createGunzip } from 'node:zlib';
+import { ZstdDecoder } from '../../decode/zstd/zstd-decoder.js';
+import { errnoOf, fileError } from '../../system/errors.js';
 import type { ReadEnd } from './formats/recording-format.js';
 
 export type Packing = 'gz' | 'zst' | undefined;
@@ -25,39 +26,47 @@ export async function* readChunks(
 ): AsyncGenerator<Uint8Array, ReadEnd> {
   const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
   if (onRead !== undefined) file.on('data', (chunk) => onRead(chunk.length));
-  const unpacked = unpack(path, packing, file);
   try {
-    for await (const chunk of unpacked) yield chunk as Buffer;
-    return 'whole';
+    return yield* UNPACKERS[packing ?? 'plain'](file);
   } catch (error) {
-    // Error codes of zlib (Z_DATA_ERROR, Z_BUF_ERROR ...): the file is damaged or ends early.
-    if (errnoOf(error).startsWith('Z')) return 'cut';
     throw fileError(path, error);
   } finally {
     file.destroy();
-    unpacked.destroy();
   }
 }
 
-function unpack(path: string, packing: Packing, file: ReadStream): NodeJS.ReadableStream & { destroy(): unknown } {
-  const unpacker = createUnpacker(path, packing);
-  if (unpacker === undefined) return file;
-  file.on('error', (error) => unpacker.destroy(error));
-  return file.pipe(unpacker);
-}
+type Unpacker = (file: ReadStream) => AsyncGenerator<Uint8Array, ReadEnd>;
 
-function createUnpacker(
-  path: string,
-  packing: Packing,
-): (NodeJS.ReadWriteStream & { destroy(error?: Error): unknown }) | undefined {
-  if (packing === undefined) return undefined;
-  if (packing === 'gz') return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
-  // Exists from Node.js 22.15 on; the type definitions used here are those of Node.js 20.
-  const { createZstdDecompress } = zlib as { createZstdDecompress?: () => zlib.Gunzip };
-  if (createZstdDecompress === undefined) {
-    throw new AgentError(
-      `${path}: packed with zstd, which this Node.js (${process.version}) cannot unpack; unpack it first: zstd -dk`,
-    );
-  }
-  return createZstdDecompress();
-}
+const UNPACKERS: Readonly<Record<'plain' | 'gz' | 'zst', Unpacker>> = {
+  async *plain(file) {
+    for await (const chunk of file) yield chunk as Buffer;
+    return 'whole';
+  },
+
+  async *gz(file) {
+    const unpacked = createGunzip({ chunkSize: CHUNK_BYTES });
+    file.on('error', (error) => unpacked.destroy(error));
+    file.pipe(unpacked);
+    try {
+      for await (const chunk of unpacked) yield chunk as Buffer;
+      return 'whole';
+    } catch (error) {
+      // Error codes of zlib (Z_DATA_ERROR, Z_BUF_ERROR ...): the file is damaged or ends early.
+      if (errnoOf(error).startsWith('Z')) return 'cut';
+      throw error;
+    } finally {
+      unpacked.destroy();
+    }
+  },
+
+  async *zst(file) {
+    const decoder = new ZstdDecoder();
+    for await (const chunk of file) {
+      decoder.push(chunk as Buffer);
+      // A piece is valid until the next one only, but some decoders keep a part of it.
+      for (let piece = decoder.next(); piece !== undefined; piece = decoder.next()) yield Uint8Array.from(piece);
+      if (decoder.problem !== undefined) break;
+    }
+    return decoder.isComplete ? 'whole' : 'cut';
+  },
+};
