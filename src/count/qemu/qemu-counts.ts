@@ -1,7 +1,7 @@
 import type { MalformedKind, QemuSignal, QemuSink } from '../../trace/sink.js';
 import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { SourceCounts } from '../counters/source-counts.js';
-import { PAGE_BYTES } from '../vcpu/io-table.js';
+import { pageOf } from '../vcpu/io-table.js';
 import { Ioeventfds } from '../vcpu/ioeventfds.js';
 import { QemuSignals } from './qemu-signals.js';
 
@@ -73,7 +73,7 @@ export class QemuCounts implements QemuSink {
 
   qemuRegion(id: number, address: number, name: string): void {
     const regions = child(this.regions, this.#bounded(id));
-    const at = address < FIRST_MMIO_ADDRESS ? address : address - (address % PAGE_BYTES);
+    const at = address < FIRST_MMIO_ADDRESS ? address : pageOf(address);
     if (!regions.has(at) && regions.size < MAX_REGIONS) regions.set(at, name);
   }
 

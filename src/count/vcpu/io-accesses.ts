@@ -1,5 +1,5 @@
 import { MMIO_READ, MMIO_UNSATISFIED_READ, type MmioAccess } from '../../trace/sink.js';
-import { IoTable, ioKey, PAGE_BYTES } from './io-table.js';
+import { IoTable, ioKey, pageOf } from './io-table.js';
 import type { Ioeventfds } from './ioeventfds.js';
 import { isKernelDevice } from './pc-devices.js';
 
@@ -49,7 +49,7 @@ export class IoAccesses {
   }
 
   mmio(access: MmioAccess, gpa: number): void {
-    const page = gpa - (gpa % PAGE_BYTES);
+    const page = pageOf(gpa);
     if (access === MMIO_READ) this.#endRead(page, true);
     else if (access === MMIO_UNSATISFIED_READ) this.#beginUserspaceRead(page);
     else this.#beginWrite(page, gpa, true);
@@ -57,7 +57,7 @@ export class IoAccesses {
 
   fastMmio(gpa: number): void {
     this.kicks++;
-    this.table.add(ioKey(true, true, false, gpa - (gpa % PAGE_BYTES)));
+    this.table.add(ioKey(true, true, false, pageOf(gpa)));
   }
 
   /** kvm_userspace_exit with KVM_EXIT_IO or KVM_EXIT_MMIO. */

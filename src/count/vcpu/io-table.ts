@@ -13,11 +13,23 @@ const OUT = 2;
 const QEMU = 1;
 
 /**
- * Bus, direction, layer and address in one number, so that a look-up allocates nothing.
+ * All pages from this one on are counted together, without their address: the keys of pages above it would not be
+ * exact. No guest has memory there; physical addresses have at most 52 bits on x86 and arm64.
+ */
+const BEYOND = 2 ** 53 - PAGE_BYTES;
+
+/** The page of a guest physical address. */
+export function pageOf(gpa: number): number {
+  return gpa < BEYOND ? gpa - (gpa % PAGE_BYTES) : BEYOND;
+}
+
+/**
+ * Bus, direction, layer and address in one number, so that a look-up allocates nothing. A page's low bits are 0, so the
+ * kind takes their place, and every key is exact.
  * @param address a port, or the address of an MMIO page
  */
 export function ioKey(mmio: boolean, out: boolean, qemu: boolean, address: number): number {
-  return address * IO_KINDS + (mmio ? MMIO : 0) + (out ? OUT : 0) + (qemu ? QEMU : 0);
+  return (mmio ? address + MMIO : address * IO_KINDS) + (out ? OUT : 0) + (qemu ? QEMU : 0);
 }
 
 export interface IoAddress {
@@ -33,7 +45,7 @@ export function decodeIoKey(key: number): IoAddress {
     bus: flags & MMIO ? 'mmio' : 'pio',
     direction: flags & OUT ? 'out' : 'in',
     layer: flags & QEMU ? 'qemu' : 'kvm',
-    address: Math.floor(key / IO_KINDS),
+    address: flags & MMIO ? key - flags : Math.floor(key / IO_KINDS),
   };
 }
 
@@ -68,12 +80,13 @@ export class IoTable {
   }
 
   add(key: number): void {
-    if (key !== this.#latestKey) this.#select(key);
+    if (key !== this.#latestKey && !this.#select(key)) return;
     this.#counts[this.#latestSlot] = (this.#counts[this.#latestSlot] as number) + 1;
   }
 
   /** Adds the counts of `from`. */
   absorb(from: IoTable): void {
+    // No key in a table is beyond the limit of exact keys, so each gets a slot.
     for (const [key, count] of from.entries()) {
       this.add(key);
       this.#counts[this.#latestSlot] = (this.#counts[this.#latestSlot] as number) + count - 1;
@@ -87,7 +100,13 @@ export class IoTable {
     for (const [key, slot] of this.#slots) yield [key, this.#counts[slot] as number];
   }
 
-  #select(key: number): void {
+  /** False if the key is counted without its address, which was done then. */
+  #select(key: number): boolean {
+    if (key >= BEYOND) {
+      const kind = ioKind(key);
+      this.otherCounts[kind] = (this.otherCounts[kind] as number) + 1;
+      return false;
+    }
     let slot = this.#slots.get(key);
     if (slot === undefined) {
       slot = this.#slots.size < this.#capacity ? this.#unusedSlot() : this.#evict();
@@ -97,6 +116,7 @@ export class IoTable {
     }
     this.#latestKey = key;
     this.#latestSlot = slot;
+    return true;
   }
 
   #unusedSlot(): number {

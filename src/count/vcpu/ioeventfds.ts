@@ -6,24 +6,29 @@ const MAX_ADDRESSES = 4096;
  * kvm_set_ioeventfd_mmio and _pio show them.
  */
 export class Ioeventfds {
-  /** Address -> number of assignments minus number of removals. Several queues can share an address. */
-  readonly #assigned = new Map<number, number>();
+  /**
+   * Port -> number of assignments minus number of removals, and the same by guest physical address. Several queues can
+   * share an address. Two maps, because a double has no room for the bus beside an address of 53 bits.
+   */
+  readonly #ports = new Map<number, number>();
+  readonly #memory = new Map<number, number>();
 
   get size(): number {
-    return this.#assigned.size;
+    return this.#ports.size + this.#memory.size;
   }
 
   set(mmio: boolean, address: number, assign: boolean): void {
-    this.#change(keyOf(mmio, address), assign ? 1 : -1);
+    this.#change(mmio, address, assign ? 1 : -1);
   }
 
   /** Adds the assignments and removals that another trace of the same VM showed. */
   absorb(from: Ioeventfds): void {
-    for (const [key, count] of from.#assigned) this.#change(key, count);
+    for (const [port, count] of from.#ports) this.#change(false, port, count);
+    for (const [address, count] of from.#memory) this.#change(true, address, count);
   }
 
   has(mmio: boolean, address: number): boolean {
-    return (this.#assigned.get(keyOf(mmio, address)) ?? 0) > 0;
+    return (this.#of(mmio).get(address) ?? 0) > 0;
   }
 
   /**
@@ -31,18 +36,20 @@ export class Ioeventfds {
    * the trace began. (Before QEMU starts a VM, it assigns port 0 and removes it again, as a test.)
    */
   get isComplete(): boolean {
-    if (this.#assigned.size === 0) return false;
-    for (const count of this.#assigned.values()) if (count < 0) return false;
+    if (this.size === 0) return false;
+    for (const assigned of [this.#ports, this.#memory])
+      for (const count of assigned.values()) if (count < 0) return false;
     return true;
   }
 
-  #change(key: number, by: number): void {
-    const count = (this.#assigned.get(key) ?? 0) + by;
-    if (count === 0) this.#assigned.delete(key);
-    else if (this.#assigned.has(key) || this.#assigned.size < MAX_ADDRESSES) this.#assigned.set(key, count);
+  #of(mmio: boolean): Map<number, number> {
+    return mmio ? this.#memory : this.#ports;
   }
-}
 
-function keyOf(mmio: boolean, address: number): number {
-  return address * 2 + (mmio ? 1 : 0);
+  #change(mmio: boolean, address: number, by: number): void {
+    const assigned = this.#of(mmio);
+    const count = (assigned.get(address) ?? 0) + by;
+    if (count === 0) assigned.delete(address);
+    else if (assigned.has(address) || this.size < MAX_ADDRESSES) assigned.set(address, count);
+  }
 }

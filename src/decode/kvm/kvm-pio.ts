@@ -18,6 +18,8 @@ import type { KvmEvent } from './kvm-event.js';
 const PIO_WRITE = ascii('pio_write at ');
 const PIO_READ = ascii('pio_read at ');
 const SIZE = ascii(' size ');
+/** The tracepoint's field has 32 bits. */
+const MAX_PORT = 0xffffffff;
 
 export const kvmPio: KvmEvent = {
   names: ['kvm_pio'],
@@ -43,7 +45,7 @@ export const kvmPio: KvmEvent = {
       if (!write && !startsWith(bytes, line.argsStart, end, PIO_READ)) return false;
       const port = hexadecimal(bytes, line.argsStart + (write ? PIO_WRITE.length : PIO_READ.length), end);
       const size = indexOf(bytes, line.argsStart, end, SIZE);
-      if (port < 0 || size < 0 || !isDigit(bytes[size + SIZE.length])) return false;
+      if (port < 0 || port > MAX_PORT || size < 0 || !isDigit(bytes[size + SIZE.length])) return false;
       sink.portIo(line.timeNs, line.cpu, line.tid, write, port, decimal(bytes, size + SIZE.length, end));
       return true;
     },
