@@ -23,7 +23,8 @@ export class SourceCounts {
 
   addLost(cpu: number, count: number): void {
     if (count === UNKNOWN_LOSS) addCount(this.unknownGaps, cpu, 1);
-    else addCount(this.lost, cpu, count);
+    // Beyond that, a double has no room for the next single event.
+    else this.lost.set(cpu, Math.min(Number.MAX_SAFE_INTEGER, (this.lost.get(cpu) ?? 0) + count));
   }
 
   /** Call it when buffers were closed: the statistics of new ones start at 0. */

@@ -13,6 +13,7 @@
  * A page that is still being written is returned in parts. Each part is a page with a header and the data written so
  * far.
  */
+import { reportLoss } from '../../trace/report-loss.js';
 import { UNKNOWN_LOSS } from '../../trace/sink.js';
 import type { RecordPage } from '../format/record-reader.js';
 import { PageIndex } from './page-index.js';
@@ -107,7 +108,7 @@ export class PageCursor {
     if ((commit & MISSED_EVENTS) !== 0) {
       const counted = (commit & MISSED_STORED) !== 0 && dataEnd + commitSize <= pageEnd;
       const count = counted ? this.#readLong(dataEnd, commitSize) : 0;
-      this.#lost = count > 0 && count <= Number.MAX_SAFE_INTEGER ? count : UNKNOWN_LOSS;
+      this.#lost = count > 0 ? count : UNKNOWN_LOSS;
     }
     this.#isCut = dataEnd > pageEnd;
     const startNs = this.#readLong(start + timestampOffset, 8);
@@ -128,7 +129,7 @@ export class PageCursor {
 
   #reportLoss(): void {
     if (this.#lost === 0) return;
-    this.#decoder.sink.lost(this.cpu, this.#lost);
+    reportLoss(this.#decoder.sink, this.cpu, this.#lost, 'page');
     this.#lost = 0;
   }
 

@@ -12,6 +12,7 @@
  */
 
 import { latin1 } from '../../trace/names.js';
+import { reportLoss } from '../../trace/report-loss.js';
 import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
 import type { TextScanner } from '../format/event-forms.js';
 import { EVENT_FORMS } from '../kvm/events.js';
@@ -145,9 +146,8 @@ export class FtraceTextDecoder {
     const words = known ? skipSpaces(bytes, skipDigits(bytes, at, end), end) : at;
     const cpu = decimal(bytes, cpuStart, end);
     const count = known ? decimal(bytes, at, end) : UNKNOWN_LOSS;
-    if (!startsWith(bytes, words, end, EVENTS) || cpu > MAX_CPU || count >= Number.MAX_SAFE_INTEGER)
-      this.#sink.malformed('line');
-    else this.#sink.lost(cpu, count);
+    if (!startsWith(bytes, words, end, EVENTS) || cpu > MAX_CPU) this.#sink.malformed('line');
+    else reportLoss(this.#sink, cpu, count, 'line');
   }
 
   #isKnown(bytes: Uint8Array, line: FtraceLine): boolean {

@@ -24,6 +24,7 @@
  * record starts, so every following position is tried until one holds a mapping, or a record of a known event with the
  * last pid and a time within an hour of the last one.
  */
+import { reportLoss } from '../../trace/report-loss.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
 import { userspaceReasonLabel } from '../reasons/userspace.js';
@@ -222,7 +223,7 @@ export class QemuSimpleDecoder {
     this.#lastPid = pid;
     if (isDropped(view, at)) {
       if (length < DROPPED_LENGTH) this.#sink.malformed('arguments');
-      else this.#sink.lost(-1, readU64(view, at + RECORD_HEADER));
+      else reportLoss(this.#sink, -1, readU64(view, at + RECORD_HEADER), 'arguments');
       return;
     }
     const event = this.#numbers.eventId(view.getUint32(at, true));

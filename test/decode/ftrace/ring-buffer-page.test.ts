@@ -113,12 +113,16 @@ describe('lost events', () => {
       `lost ${CPU} -1`,
     ],
     ['a count of 0', oneEvent().build({ missed: 0 }), `lost ${CPU} -1`],
-    ['an impossible count', oneEvent().build({ missed: 2 ** 60 }), `lost ${CPU} -1`],
   ] as const) {
     it(`are reported before the events of the page: ${what}`, () => {
       assert.deepEqual(decodePage(page), [call, at(1000)]);
     });
   }
+
+  it('are cut and called malformed if no kernel can have lost as many', () => {
+    const calls = decodePage(oneEvent().build({ missed: 2 ** 60 }));
+    assert.deepEqual(calls, [`lost ${CPU} ${2 ** 48}`, 'malformed page', at(1000)]);
+  });
 
   it('are of unknown number if the count is behind the end of the input', () => {
     const page = oneEvent().build({ missed: 5 });

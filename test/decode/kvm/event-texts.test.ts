@@ -185,6 +185,11 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ['a known number of lost events', 'CPU:1 [LOST 1472 EVENTS]\n', 'lost 1 1472'],
   ['an unknown number of lost events', 'CPU:12 [LOST EVENTS]\n', 'lost 12 -1'],
   ['lost events in the words of trace-cmd', 'CPU:1 [1472 EVENTS DROPPED]\n', 'lost 1 1472'],
+  [
+    'a number of lost events that no kernel can mean',
+    'CPU:1 [LOST 100000000000000000000 EVENTS]\n',
+    [`lost 1 ${2 ** 48}`, 'malformed line'],
+  ],
   ['an event that is counted by its name alone', 'kvm_fpu: load', []],
   [
     'a nested exit, which kvm_exit has reported',

@@ -269,6 +269,17 @@ test('times and counts are exact up to 2^53', () => {
   assert.deepEqual([sink.firstTimeNs, plain(sink.lostEvents)], [timeNs, { '-1': 2 ** 40 + 1 }]);
 });
 
+test('a count of dropped events that no QEMU can mean is cut and called malformed', () => {
+  // QEMU counts dropped events in a gint (trace/simple.c, dropped_events).
+  const { sink } = decode(
+    version4()
+      .dropped(1, 7, 2n ** 64n - 1n)
+      .dropped(2, 7, 5n)
+      .build(),
+  );
+  assert.deepEqual([plain(sink.lostEvents), plain(sink.malformedKinds)], [{ '-1': 2 ** 48 + 5 }, { arguments: 1 }]);
+});
+
 test('an event without a mapping counts as unknown, and the next one counts', () => {
   const { sink } = decode(version4().event(500, 1000, 77, 'text', 5).event(0, 2000, 77).build());
   assert.deepEqual([plain(sink.qemuEvents), plain(sink.malformedKinds)], [{ one: 1 }, { 'unknown-event': 1 }]);
