@@ -36,7 +36,7 @@ export class Agent {
   readonly #kernel: KernelFeed;
   readonly #devices: DeviceNames;
   readonly #qemu: QemuFeed | undefined;
-  readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (pid) => this.#expectVm(pid));
+  readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tid) => this.#expectVm(tid));
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
   readonly #readiness = new Readiness();
@@ -139,9 +139,9 @@ export class Agent {
     this.#pacer.drained(mostBytes, behind, performance.now());
   }
 
-  /** A process is creating a VM, whose vCPUs have not run yet. */
-  #expectVm(pid: number): void {
-    this.#inventory.expectVm(pid, performance.now());
+  /** A thread is creating a VM, whose vCPUs have not run yet. */
+  #expectVm(tid: number): void {
+    this.#inventory.expectVm(tid, performance.now());
     this.#ticker.wakeNow();
   }
 

@@ -151,9 +151,10 @@ export class Inventory {
     return this.#takeChanges();
   }
 
-  /** A process is creating a VM: `checkNewProcesses` checks it for a while. */
-  expectVm(pid: number, nowMs: number): void {
-    this.#newProcesses.add(pid, nowMs);
+  /** A thread is creating a VM: `checkNewProcesses` checks its process for a while. */
+  expectVm(tid: number, nowMs: number): void {
+    const pid = proc.tgidOf(this.#root, tid);
+    if (pid !== undefined) this.#newProcesses.add(pid, nowMs);
   }
 
   /** Milliseconds since anything was started on this host, as of the last `checkNewProcesses`. */

@@ -78,7 +78,7 @@ export class VmmFinder {
     this.#kernelThreads.delete(pid);
     if (stat.kernel) {
       if (vmPidOfKernelThread(stat.comm) > 0) this.#kernelThreads.set(pid, stat);
-    } else if (!this.#hasEnded(pid, stat) && (ranVcpu || this.#looksLikeVmm(pid, stat))) {
+    } else if (!this.#hasEnded(pid, stat) && (ranVcpu || this.#looksLikeVmm(pid, stat)) && this.#isProcess(pid)) {
       const process = proc.readProcess(this.#root, pid, stat);
       if (process === undefined) return undefined; // It changed while it was read: the next scan checks it again.
       const vm = vmOf(process, ranVcpu);
@@ -96,6 +96,11 @@ export class VmmFinder {
   /** Asked for every process of the host, so it reads one file only. */
   #looksLikeVmm(pid: number, { comm }: proc.Stat): boolean {
     return identifyVmm(proc.readArgs(this.#root, pid), comm) !== undefined;
+  }
+
+  /** False for a thread: a live /proc answers for a thread's id as for a process. */
+  #isProcess(pid: number): boolean {
+    return (proc.tgidOf(this.#root, pid) ?? pid) === pid;
   }
 
   /** A process whose main thread has ended lives on in its other threads. */

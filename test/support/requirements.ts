@@ -21,6 +21,7 @@ export type Requirement =
   | 'kvm-debugfs'
   | 'qemu'
   | 'perf'
+  | 'gcc'
   | 'setpriv'
   | 'prlimit'
   | 'unshare'

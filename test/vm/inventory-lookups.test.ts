@@ -52,6 +52,18 @@ test('a call looks up a few threads only', (t) => {
   assert.equal(inventory.vms().length, 100);
 });
 
+test('a thread that creates a VM is expected as its process, not as a VM of its own', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  tree.answerForThread(100, 101);
+  inventory.expectVm(101, 0);
+  assert.deepEqual(labels(inventory.checkNewProcesses(1)), { ...NOTHING, started: ['web'] });
+  assert.deepEqual(
+    [100, 101].map((tid) => inventory.find(tid)?.vm.pid),
+    [100, 100],
+  );
+});
+
 test('an unknown program becomes a VM when it runs a vCPU, and only then', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put({ pid: 100, comm: 'uhyve', args: ['/bin/uhyve'], startTime: 7, threads: [{ tid: 101, comm: 'x' }] });

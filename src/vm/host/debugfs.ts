@@ -1,5 +1,5 @@
 /**
- * KVM's own list of vCPU threads (HOST): `/sys/kernel/debug/kvm/<pid>-<fd>/vcpu<N>/pid` holds `187\n`, the host's id of
+ * KVM's own list of vCPU threads (HOST): `/sys/kernel/debug/kvm/<tid>-<fd>/vcpu<N>/pid` holds `187\n`, the host's id of
  * the thread that last ran the vCPU (virt/kvm/kvm_main.c; seen on Linux 6.1 and 6.12). N is KVM's vcpu_id; a thread id
  * of 0 means that no thread has run the vCPU yet. It identifies vCPU threads that have no names.
  */
@@ -9,7 +9,7 @@ import { tryListFolder, tryReadText } from '../../system/files.js';
 /**
  * Returns thread id -> vCPU. Entries that cannot be read are left out: debugfs is not mounted, this user must not see
  * it, or the VM has just stopped.
- * @param folder holds the `<pid>-<fd>` folders
+ * @param folder holds the `<tid>-<fd>` folders
  */
 export function readDebugfsVcpus(folder: string): Map<number, number> {
   const vcpus = new Map<number, number>();

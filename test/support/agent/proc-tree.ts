@@ -1,5 +1,5 @@
 /** A small /proc tree in a temporary folder, in the format of Documentation/filesystems/proc.rst. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -48,11 +48,14 @@ export class ProcTree {
     rmSync(join(this.root, String(pid)), { recursive: true, force: true });
   }
 
-  /** Makes the tree answer for a thread's own id, as a live /proc does. Call it after `put`. */
+  /**
+   * Makes the tree answer for a thread's own id, as a live /proc does: with the command line and the threads of its
+   * process. Call it after `put`.
+   */
   answerForThread(pid: number, tid: number): void {
-    const folder = join(this.root, String(tid));
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, 'status'), `Name:\tx\nTgid:\t${pid}\nPid:\t${tid}\n`);
+    const [process, thread] = [join(this.root, String(pid)), join(this.root, String(tid))];
+    cpSync(process, thread, { recursive: true });
+    cpSync(join(process, 'task', String(tid)), thread, { recursive: true });
   }
 
   #write(folder: string, task: FakeTask, pid: number, process: FakeProcess): void {
