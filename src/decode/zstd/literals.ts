@@ -21,7 +21,9 @@ export class Literals {
     this.#code.maxBits = 0;
   }
 
-  /** Reads the literals at byte `at` of the block, which ends at `end`. Returns the position of the byte behind them. */
+  /**
+   * Reads the literals at byte `at` of the block, which ends at `end`. Returns the position of the byte behind them.
+   */
   read(block: BlockBits, at: number, end: number): number {
     ensure(at < end, 'no literals');
     const first = block.bytes[at] as number;
