@@ -5,7 +5,7 @@
  * vanishes, reads ranges BY NAME (after a rename: of the wrong file), splits lines without a limit, and is woken for
  * each write: 64 % of a CPU at 50,000 lines/s. So:
  *
- *   name               `tail` gets `/proc/self/fd/N`, our own descriptor: the same file under any name, and when deleted
+ *   name               `tail` gets `/proc/self/fd/N`, our own descriptor: the same file under any name, or deleted
  *   wake-ups           its watching is off; the follower calls its `change()` on a timer, after a stat shows new bytes
  *   lines              no separator, latin1: chunks of bytes without half characters; our LineSplitter bounds lines
  *   ranges             the next is requested when the last was delivered, so the follower always knows the position

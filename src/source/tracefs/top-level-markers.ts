@@ -1,7 +1,7 @@
 /**
  * Reads QEMU's markers (ftrace backend) from the top-level buffer, for kernels that cannot copy them to our instance
- * (`copy_trace_marker` exists from 6.16 on). Reading takes them away from every other reader of that buffer, so the user
- * must ask for it. Markers that are in the buffer at the start are dropped, and so are all other events in it.
+ * (`copy_trace_marker` exists from 6.16 on). Reading takes them away from every other reader of that buffer, so the
+ * user must ask for it. Markers that are in the buffer at the start are dropped, and so are all other events in it.
  */
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { QemuGate } from '../../trace/qemu-gate.js';

@@ -9,7 +9,9 @@ import { endLater } from '../end-later.js';
 import { ROOT } from '../paths.js';
 
 export interface SmallVmmOptions {
-  /** Program name and arguments that the process shows; default: those of cloud-hypervisor with a socket `<name>.sock`. */
+  /**
+   * Program name and arguments that the process shows; default: those of cloud-hypervisor with a socket `<name>.sock`.
+   */
   readonly args?: readonly string[];
   /** KVM_RUN calls of each vCPU thread, which is the number of its exits. */
   readonly exits: number;
