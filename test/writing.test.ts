@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from './support/paths.js';
 
-const CHECKED = (process.env.WRITING ?? '').split(',').filter((path) => path !== '');
+const EVERYTHING = 'src,grafana,docs,deploy,test,README.md,CONTRIBUTING.md,CHANGELOG.md,Dockerfile,.ci/run';
+const CHECKED = (process.env.WRITING ?? EVERYTHING).split(',');
 
 /** Files with prose: whole documents, or comments and messages. */
 const PROSE = /(?:\.(?:ts|md|ya?ml|html|service|conf|env)|\/Dockerfile)$/;
