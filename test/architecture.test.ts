@@ -26,6 +26,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'decode/kvm/exit': ['trace', 'decode/text', 'decode/format', 'decode/reasons'],
   'decode/kvm': ['trace', 'decode/text', 'decode/format', 'decode/reasons', 'decode/kvm/exit'],
   'decode/ftrace': ['trace', 'decode/text', 'decode/format', 'decode/reasons', 'decode/qemu', 'decode/kvm'],
+  'decode/trace-dat': ['decode/format', 'decode/ftrace'],
   'source/tracefs': ['trace', 'decode'],
   'source/files': ['trace', 'decode'],
   'source/qemu': ['decode'],
