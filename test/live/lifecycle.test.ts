@@ -41,13 +41,6 @@ async function runSteps(agent: RunningAgent, name: string, times: number, steps:
   assert.equal(samples.of('kvm_vm_info', { vm: name }).length, 1);
 }
 
-test('the counters of a VM that starts again under the same name start at 0', liveTest(), async () => {
-  const agent = await startAgent();
-  await runCounted(agent, 'again', 60_000);
-  await runCounted(agent, 'again', PORT_WRITES);
-  await agent.stop();
-});
-
 test(
   'a VM that was started before the agent has its name from the first scrape on, and its exits are counted',
   liveTest(),
