@@ -1,5 +1,6 @@
 import { TLSSocket } from 'node:tls';
 import type { Request, RequestHandler } from 'express';
+import { transportOf } from '../connections/serial-connection.js';
 import { BasicAuth } from './basic-auth.js';
 import { isClientAllowed } from './client-certificates.js';
 import { RateLimiter } from './rate-limiter.js';
@@ -17,6 +18,8 @@ export function accessCheck(config: () => LoadedWebConfig): RequestHandler {
     const { tls, users, headers, rateLimit } = config();
     // A connection without the required encryption or certificate is closed without an answer.
     if (!isConnectionAllowed(request, tls)) return void request.socket.destroy();
+    // Before anything else that answers: the bytes of a body must not be taken for requests.
+    if (hasBody(request)) return refuse(response.set('Connection', 'close'), 413, 'request bodies are not accepted');
     if (!limiter.allow(rateLimit, performance.now())) return refuse(response, 429, 'too many requests');
     response.set('X-Content-Type-Options', 'nosniff');
     // Kept for pages, whose own headers they override.
@@ -28,12 +31,12 @@ export function accessCheck(config: () => LoadedWebConfig): RequestHandler {
       if (verdict === 'wrong')
         return refuse(response.set('WWW-Authenticate', 'Basic realm="kvm-exit-exporter"'), 401, 'unauthorized');
     }
-    if (hasBody(request)) return refuse(response.set('Connection', 'close'), 413, 'request bodies are not accepted');
     next();
   };
 }
 
-function isConnectionAllowed({ socket }: Request, tls: LoadedWebConfig['tls']): boolean {
+function isConnectionAllowed(request: Request, tls: LoadedWebConfig['tls']): boolean {
+  const socket = transportOf(request.socket);
   if (socket instanceof TLSSocket) return tls !== undefined && isClientAllowed(tls, socket);
   return tls === undefined;
 }
