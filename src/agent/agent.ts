@@ -141,7 +141,7 @@ export class Agent {
 
   /** A thread is creating a VM, whose vCPUs have not run yet. */
   #expectVm(tid: number): void {
-    this.#inventory.expectVm(tid, performance.now());
+    this.#readiness.attempt(() => this.#inventory.expectVm(tid, performance.now()));
     this.#ticker.wakeNow();
   }
 
