@@ -63,12 +63,25 @@ export class PageCursor {
     if (this.nextTimeNs !== Number.POSITIVE_INFINITY) this.run(Number.POSITIVE_INFINITY);
     // A read of 0 bytes is not the end of the file.
     if (page.length === 0) return;
+    const gapIsOpen = this.#lost !== 0;
     if (page.length < this.#decoder.pageHeader.dataOffset) return this.#decoder.sink.malformed('truncated');
     if (!this.#readHeader(page)) return this.#decoder.sink.malformed('page');
-    if (this.#lost !== 0) this.#decoder.sink.gapAhead(this.cpu);
+    if (this.#lost !== 0 && !gapIsOpen) this.#decoder.sink.gapAhead(this.cpu);
     if (this.index.length === 0) return this.#finish();
     this.nextTimeNs = this.index.timesNs[0] as number;
     this.#decoder.openPages.open(this.index);
+  }
+
+  /** Pages that precede the next one are damaged: an unknown number of events is lost. */
+  missPages(): void {
+    if (this.nextTimeNs !== Number.POSITIVE_INFINITY) this.run(Number.POSITIVE_INFINITY);
+    if (this.#lost === 0) this.#decoder.sink.gapAhead(this.cpu);
+    this.#lost = UNKNOWN_LOSS;
+  }
+
+  /** Reports what {@link missPages} noted, if no page follows. */
+  endPages(): void {
+    if (this.nextTimeNs === Number.POSITIVE_INFINITY) this.#reportLoss();
   }
 
   /** Delivers all events up to and including `untilNs`. Returns the number of records. */
