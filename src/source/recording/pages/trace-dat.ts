@@ -11,7 +11,8 @@ import { readSavedFormats } from './saved-formats.js';
 import { parseSavedThreads } from './saved-threads.js';
 import { TraceDatPages } from './trace-dat-pages.js';
 
-const UNPACKERS: ReadonlyMap<string, Unpack> = new Map([
+/** How sections and pages are unpacked, by the name of the compression. */
+export const UNPACKERS: ReadonlyMap<string, Unpack> = new Map([
   ['zstd', unpackZstd(new ZstdUnpacker())],
   ['zlib', unpackZlib],
 ]);
