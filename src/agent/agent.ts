@@ -52,7 +52,8 @@ export class Agent {
     this.ledger = new Ledger(attributionOf(inventory, { devicesOf: this.#devices.of }), options);
     const newSource = (name: string) =>
       this.ledger.kernelSource(name, (tid, tgid, comm) => inventory.addThread(tid, tgid, comm));
-    this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness);
+    const onWrite = () => this.#drainNow();
+    this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness, onWrite);
     const { logs, simples } = options.qemu;
     if (logs.length + simples.length > 0)
       this.#qemu = new QemuFeed({ ...options, ...options.qemu }, this.ledger, inventory);
@@ -137,6 +138,11 @@ export class Agent {
     const newThreads = this.#kernel.takeNewThreads();
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));
     this.#pacer.drained(mostBytes, behind, performance.now());
+  }
+
+  #drainNow(): void {
+    this.#pacer.wakeNow();
+    this.#ticker.wakeNow();
   }
 
   /** A thread is creating a VM, whose vCPUs have not run yet. */

@@ -378,3 +378,28 @@ test('losses stay counted when new buffers, whose statistics begin at 0, replace
     ['1', 2],
   ]);
 });
+
+test('losses stay counted when another program empties a buffer, whose statistics then begin at 0', () => {
+  const ledger = new Ledger(OWNERS);
+  const counts = ledger.kernelSource('ftrace');
+  const lost = () => takeSnapshot(ledger.totals()).sources[0]?.lost.map(({ cpu, events }) => [cpu, events]);
+  const statistics = (cpu0: number, cpu1: number) =>
+    counts.source.updateOverruns(
+      new Map([
+        [0, cpu0],
+        [1, cpu1],
+      ]),
+    );
+  statistics(8, 2);
+  statistics(9, 2);
+  statistics(0, 2);
+  assert.deepEqual(lost(), [
+    ['0', 9],
+    ['1', 2],
+  ]);
+  statistics(4, 5);
+  assert.deepEqual(lost(), [
+    ['0', 13],
+    ['1', 5],
+  ]);
+});
