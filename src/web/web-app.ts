@@ -3,6 +3,7 @@ import type { PrometheusView } from '../expose/prometheus.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { log } from '../system/log.js';
 import { accessCheck } from './access/access-check.js';
+import type { AllowedHosts } from './access/allowed-hosts.js';
 import { refuse } from './access/refuse.js';
 import type { LoadedWebConfig } from './access/web-config-file.js';
 import { docsPage } from './docs-page.js';
@@ -17,6 +18,7 @@ export interface WebOptions {
   readonly takeSnapshot: () => Snapshot;
   readonly version: string;
   readonly telemetryPath: string;
+  readonly hosts: AllowedHosts;
   /** Maximum number of concurrent scrapes; 0: no limit. */
   readonly maxRequests: number;
   /** Reason the agent is not ready, or undefined once the requested sources are being read. */
@@ -30,7 +32,7 @@ export interface WebOptions {
  *
  *   listener.ts              accepts the connection
  *   connections/             not too many of them, one request at a time each, in turn
- *   access/access-check.ts   client certificate, no body, rate limit, user and password
+ *   access/access-check.ts   client certificate, no body, host, rate limit, user and password
  *   web-app.ts               chooses by path: metrics, health, pages
  *   metrics/                 format and compression, one exposition for all who wait, deadline
  *
@@ -43,7 +45,7 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   const app = express();
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);
   app.enable('case sensitive routing');
-  app.use(accessCheck(config));
+  app.use(accessCheck(config, options.hosts));
   const get = (paths: string[], handler: (request: Request, response: Response) => unknown) =>
     app.all(paths, getOrHead, handler);
 

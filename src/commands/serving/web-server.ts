@@ -1,9 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
+import { clusterEnvironment } from '../../config/cluster-environment.js';
+import type { GetOption } from '../../config/options.js';
 import type { Invocation } from '../../config/parse-command-line.js';
 import { PrometheusView } from '../../expose/prometheus.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
+import { machineNames } from '../../system/host-names.js';
 import { log } from '../../system/log.js';
 import { VERSION } from '../../system/version.js';
+import { AllowedHosts } from '../../web/access/allowed-hosts.js';
 import { WebConfigFile } from '../../web/access/web-config-file.js';
 import { Listener, SharedLimits } from '../../web/listener.js';
 import { webApp } from '../../web/web-app.js';
@@ -41,7 +45,11 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
   const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: withProcess });
-  const app = webApp({ ...options, prometheus, version: VERSION, telemetryPath, maxRequests }, () => file.current);
+  const hosts = allowedHosts(get);
+  const app = webApp(
+    { ...options, prometheus, version: VERSION, telemetryPath, maxRequests, hosts },
+    () => file.current,
+  );
 
   return async () => {
     const listeners: Listener[] = [];
@@ -59,6 +67,12 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
     notifyServing();
     return { signal, close };
   };
+}
+
+function allowedHosts(get: GetOption): AllowedHosts {
+  const own = [...machineNames(), clusterEnvironment().node ?? ''];
+  const listening = get('web.listen-address').map(({ host }) => host ?? '');
+  return new AllowedHosts([...own, ...listening, ...get('web.allowed-hosts').flat()]);
 }
 
 /**

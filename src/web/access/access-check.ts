@@ -1,6 +1,7 @@
 import { TLSSocket } from 'node:tls';
 import type { Request, RequestHandler } from 'express';
 import { transportOf } from '../connections/serial-connection.js';
+import type { AllowedHosts } from './allowed-hosts.js';
 import { BasicAuth } from './basic-auth.js';
 import { isClientAllowed } from './client-certificates.js';
 import { RateLimiter } from './rate-limiter.js';
@@ -11,15 +12,17 @@ import type { LoadedWebConfig } from './web-config-file.js';
  * The checks that every request has to pass before its path is looked at. `config` returns the web configuration in
  * force.
  */
-export function accessCheck(config: () => LoadedWebConfig): RequestHandler {
+export function accessCheck(config: () => LoadedWebConfig, hosts: AllowedHosts): RequestHandler {
   const auth = new BasicAuth();
   const limiter = new RateLimiter();
   return async (request, response, next) => {
-    const { tls, users, headers, rateLimit } = config();
+    const { tls, certificate, users, headers, rateLimit } = config();
     // A connection without the required encryption or certificate is closed without an answer.
     if (!isConnectionAllowed(request, tls)) return void request.socket.destroy();
     // Before anything else that answers: the bytes of a body must not be taken for requests.
     if (hasBody(request)) return refuse(response.set('Connection', 'close'), 413, 'request bodies are not accepted');
+    const host = request.get('host');
+    if (!hosts.allows(host, certificate)) return refuse(response, 421, hosts.refusal(host));
     if (!limiter.allow(rateLimit, performance.now())) return refuse(response, 429, 'too many requests');
     response.set('X-Content-Type-Options', 'nosniff');
     // Kept for pages, whose own headers they override.
