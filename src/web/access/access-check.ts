@@ -1,8 +1,10 @@
+import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
+import { networkOf } from '../connections/network.js';
 import { transportOf } from '../connections/serial-connection.js';
 import type { AllowedHosts } from './allowed-hosts.js';
-import { BasicAuth } from './basic-auth.js';
+import { BasicAuth, type Client } from './basic-auth.js';
 import { isClientAllowed } from './client-certificates.js';
 import { RateLimiter } from './rate-limiter.js';
 import { refuse } from './refuse.js';
@@ -29,7 +31,7 @@ export function accessCheck(config: () => LoadedWebConfig, hosts: AllowedHosts):
     response.locals.headers = headers;
     response.set(headers);
     if (users.size > 0) {
-      const verdict = await auth.check(users, request.get('authorization'));
+      const verdict = await auth.check(users, request.get('authorization'), clientOf(request, response));
       if (verdict === 'busy') return refuse(response, 503, 'too many passwords to check');
       if (verdict === 'wrong')
         return refuse(response.set('WWW-Authenticate', 'Basic realm="kvm-exit-exporter"'), 401, 'unauthorized');
@@ -42,6 +44,12 @@ function isConnectionAllowed(request: Request, tls: LoadedWebConfig['tls']): boo
   const socket = transportOf(request.socket);
   if (socket instanceof TLSSocket) return tls !== undefined && isClientAllowed(tls, socket);
   return tls === undefined;
+}
+
+function clientOf(request: Request, response: Response): Client {
+  const socket = transportOf(request.socket);
+  const address = socket instanceof Socket ? (socket.remoteAddress ?? '') : '';
+  return { network: networkOf(address), isGone: () => response.destroyed };
 }
 
 function hasBody(request: Request): boolean {

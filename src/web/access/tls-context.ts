@@ -74,7 +74,7 @@ export function tlsContext(path: string, config: TlsConfig, readFile: (path: str
 function explain(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const last = text.split(':').at(-1)?.trim() ?? text;
-  return EXPLANATIONS[last] ?? text;
+  return (Object.hasOwn(EXPLANATIONS, last) ? EXPLANATIONS[last] : undefined) ?? text;
 }
 
 const EXPLANATIONS: Readonly<Record<string, string>> = {
