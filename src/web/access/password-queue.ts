@@ -20,7 +20,7 @@ export interface Waiting {
  * the oldest, in case guesses arrive faster than they are answered.
  */
 export class PasswordQueue {
-  /** By network, in the order of their turns. The oldest request comes first. */
+  /** Network -> its requests, oldest first; networks in the order of their turns. */
   readonly #waiting = new Map<string, Waiting[]>();
   #size = 0;
   #turns = 0;
