@@ -9,15 +9,14 @@
  * Every scalar stays the text that it is in the file (YAML's failsafe schema): the option's type says what `10` or
  * `true` means.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node } from 'yaml';
 import { unknownName } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
 import { readText } from '../system/files.js';
+import { parseYaml } from '../system/yaml.js';
 import { ConfigLayer } from './config-layer.js';
 import { OPTIONS, type Option } from './options.js';
 
-/** Larger than any file of options, smaller than what takes long to parse. */
-const MAX_LENGTH = 1 << 20;
 const FLAGS: readonly string[] = OPTIONS.map(({ flag }) => flag);
 
 export function readConfigFile(path: string): ConfigLayer {
@@ -34,8 +33,12 @@ export function readConfigFile(path: string): ConfigLayer {
 /** The options in `text`, the content of the file `path`. */
 export function parseConfigFile(path: string, text: string): ConfigLayer {
   const layer = new ConfigLayer();
-  if (text.length > MAX_LENGTH) layer.problems.push(`${path}: larger than ${MAX_LENGTH} bytes; is it the right file?`);
-  else new FileReader(path, layer).read(text);
+  try {
+    new FileReader(path, layer).read(text);
+  } catch (error) {
+    if (!(error instanceof AgentError)) throw error;
+    layer.problems.push(error.message);
+  }
   return layer;
 }
 
@@ -52,7 +55,7 @@ class FileReader {
   }
 
   read(text: string): void {
-    const document = parseDocument(text, { schema: 'failsafe', lineCounter: this.#lines, prettyErrors: false });
+    const document = parseYaml(this.#path, text, this.#lines);
     for (const { pos, message } of document.errors) this.#problem(this.#at(pos[0]), message);
     if (document.errors.length > 0 || document.contents === null) return;
     if (isScalar(document.contents) && document.contents.value === '') return;

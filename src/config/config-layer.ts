@@ -10,8 +10,11 @@ export class ConfigLayer {
   /** @param where the option as the user wrote it, for messages: `--log.level`, `config.yml:3: log.level` */
   add({ flag, type }: Option, text: string, where: string): void {
     const value = text === '' ? undefined : type.read(text);
-    if (value !== undefined) this.values.set(flag, [...(this.values.get(flag) ?? []), value]);
-    else if (text === '') this.problems.push(`${where} needs a value: ${type.placeholder}`);
+    if (value !== undefined) {
+      const values = this.values.get(flag);
+      if (values === undefined) this.values.set(flag, [value]);
+      else values.push(value);
+    } else if (text === '') this.problems.push(`${where} needs a value: ${type.placeholder}`);
     else this.problems.push(`${where}=${text}: expected ${type.expected}`);
   }
 }

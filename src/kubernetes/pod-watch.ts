@@ -162,8 +162,10 @@ export class PodWatch {
   async *#getLines(path: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
     let rest = '';
     for await (const chunk of this.#client.get(path, ACCEPT_WATCH, timeoutMs, signal)) {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
+      // Only a whole line is searched, so that a long one in many chunks is searched once.
+      const end = chunk.lastIndexOf('\n');
+      const lines = end < 0 ? [] : (rest + chunk.slice(0, end)).split('\n');
+      rest = (end < 0 ? rest : '') + chunk.slice(end + 1);
       if (rest.length > MAX_LINE_LENGTH)
         throw new AgentError(`the API server sent a line of more than ${MAX_LINE_LENGTH} characters`);
       yield* lines.filter((line) => line !== '');

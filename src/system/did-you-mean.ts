@@ -1,5 +1,7 @@
 /** Starts shorter than this fit too many words to be a hint. */
 const MIN_START = 4;
+/** A longer word is no misspelt option, and comparing it takes long. */
+const MAX_GIVEN = 100;
 
 /** `unknown option --limit.sries; did you mean --limit.series?` */
 export function unknownName(what: string, given: string, known: readonly string[]): string {
@@ -12,6 +14,7 @@ export function unknownName(what: string, given: string, known: readonly string[
  * even that one differs in more than a third of the letters.
  */
 export function nearest(given: string, known: readonly string[]): string | undefined {
+  if (given.length > MAX_GIVEN) return undefined;
   const longer = known.filter((word) => word.startsWith(given)).sort((a, b) => a.length - b.length)[0];
   if (longer !== undefined && given.length >= MIN_START) return longer;
   const [best] = known.map((word) => ({ word, edits: editDistance(given, word) })).sort((a, b) => a.edits - b.edits);

@@ -7,7 +7,7 @@ const REFRESH_SECONDS = 3;
  * The page /: a table of the VMs and their current rates. With JavaScript the table refreshes itself, without it the
  * page reloads.
  */
-export function landingPage(options: PageOptions, rates: CurrentRates): string {
+export function landingPage(options: PageOptions, rates: CurrentRates, nonce: string): string {
   const head = `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>`;
   const body = `<p>How many VM exits reach QEMU, from which VM, and what they cost.</p>
 <table>
@@ -21,8 +21,9 @@ export function landingPage(options: PageOptions, rates: CurrentRates): string {
 <li><a href="/docs">/docs</a>: the meaning of each metric</li>
 <li><a href="/api/vms">/api/vms</a>: this table as JSON</li>
 <li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a>: health of the agent</li>
-</ul>`;
-  return htmlPage(options, { title: 'kvm-exit-exporter', head, body, script: REFRESH_SCRIPT });
+</ul>
+<script nonce="${nonce}">${refreshScript()}</script>`;
+  return htmlPage(options, nonce, { title: 'kvm-exit-exporter', head, body });
 }
 
 interface Column {
@@ -96,7 +97,8 @@ function formatShare(value: number | null): string {
 }
 
 /** JavaScript for the browser. It sets cells as text, never as HTML, because names of VMs come from outside. */
-export const REFRESH_SCRIPT = `
+function refreshScript(): string {
+  return `
 const refresh = async () => {
   try {
     const { cells, state } = await (await fetch('/api/vms')).json();
@@ -117,3 +119,4 @@ const refresh = async () => {
 };
 setTimeout(refresh, ${REFRESH_SECONDS * 1000});
 `;
+}

@@ -65,8 +65,8 @@ export interface EventFormats {
   readonly bigEndian: boolean;
 }
 
-const FIELD = /^\s*field:\s*([^;]+);\s*offset:\s*(\d+);\s*size:\s*(\d+);(?:\s*signed:\s*\d+;)?\s*$/;
-const DECLARATION = /^(.*?)(\w+)\s*(\[[^\]]*\])?$/;
+const WORD = /\w/;
+const FIELD = /^\s*field:([^;]+);\s*offset:\s*(\d+);\s*size:\s*(\d+);(?:\s*signed:\s*\d+;)?\s*$/;
 /** More than the length of any format file, which has a few pages of 4096 bytes. */
 const MAX_LENGTH = 1 << 20;
 /** `common_type` has 16 bits. */
@@ -157,14 +157,16 @@ function parseFields(text: string): EventField[] | FormatProblem {
 function parseField(line: string): EventField | undefined {
   const match = FIELD.exec(line);
   const text = match?.[1]?.trim() ?? '';
-  const declaration = text.length > MAX_DECLARATION_LENGTH ? null : DECLARATION.exec(text);
-  const name = declaration?.[2];
-  if (match === null || name === undefined) return undefined;
-  const type = declaration?.[1] ?? '';
+  if (match === null || text.length > MAX_DECLARATION_LENGTH) return undefined;
+  const brackets = text.endsWith(']') ? text.lastIndexOf('[') : -1;
+  const declared = brackets < 0 ? text : text.slice(0, brackets).trimEnd();
+  let nameStart = declared.length;
+  while (nameStart > 0 && WORD.test(declared[nameStart - 1] as string)) nameStart--;
+  if (nameStart === declared.length) return undefined;
   return {
-    name,
+    name: declared.slice(nameStart),
     offset: Number(match[2]),
     size: Number(match[3]),
-    isArray: declaration?.[3] !== undefined || type.trimEnd().endsWith('[]'),
+    isArray: brackets >= 0 || declared.slice(0, nameStart).trimEnd().endsWith('[]'),
   };
 }

@@ -14,11 +14,8 @@ export interface RecordDecoderOptions {
   readonly formats: EventFormats;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
-  /**
-   * Nanoseconds of one tick of the trace clock, by default 1. NaN for clocks that do not count time, `counter` and
-   * `uptime`, and for `x86-tsc` if its frequency is not known.
-   */
-  readonly nsPerTick?: number;
+  /** True, the default, if the trace clock counts nanoseconds. False for `counter`, `x86-tsc`, `uptime`. */
+  readonly clockNs?: boolean;
 }
 
 /**
@@ -32,7 +29,7 @@ export interface RecordDecoderOptions {
 export class RecordDecoder {
   readonly pageHeader: PageHeader;
   readonly bigEndian: boolean;
-  readonly nsPerTick: number;
+  readonly clockNs: boolean;
   readonly sink: TraceSink;
   readonly commonFields: CommonFields;
   /** The open pages of all CPUs. */
@@ -46,11 +43,11 @@ export class RecordDecoder {
   /** Event ID -> reader of the event's own fields. */
   readonly #readers: (RecordReader | undefined)[];
 
-  constructor({ formats, vocabulary, sink, nsPerTick = 1 }: RecordDecoderOptions) {
+  constructor({ formats, vocabulary, sink, clockNs = true }: RecordDecoderOptions) {
     const { bigEndian, events } = formats;
     this.pageHeader = formats.pageHeader;
     this.bigEndian = bigEndian;
-    this.nsPerTick = nsPerTick;
+    this.clockNs = clockNs;
     this.sink = sink;
     this.#littleEndian = !bigEndian;
     this.#typeOffset = commonOffset(events, COMMON_TYPE);
@@ -77,7 +74,7 @@ export class RecordDecoder {
   decode(page: RecordPage, { starts, ends, timesNs }: Records, first: number, last: number, cpu: number): void {
     // Fields used for every record are copied to local variables, because V8 reads a field again after each call.
     const { view } = page;
-    const { sink, nsPerTick } = this;
+    const { sink, clockNs } = this;
     const littleEndian = this.#littleEndian;
     const typeOffset = this.#typeOffset;
     const pidOffset = this.#pidOffset;
@@ -100,7 +97,7 @@ export class RecordDecoder {
       }
       const pidAt = record + pidOffset;
       const tid = littleEndian ? view.getInt32(pidAt, true) : view.getInt32(pidAt);
-      page.timeNs = (timesNs[index] as number) * nsPerTick;
+      if (clockNs) page.timeNs = timesNs[index] as number;
       sink.tracepoint(page.timeNs, cpu, tid, name);
       const reader = readers[id];
       if (reader === undefined) continue;

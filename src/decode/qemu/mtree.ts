@@ -26,10 +26,20 @@ const VIEW = /^FlatView #\d+/;
 const ADDRESS_SPACE = /^ AS "([^"]*)"/;
 const ROOT_REGION = /^ Root memory region: (.*)$/;
 const RANGE = /^ {2}([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, (?:nv-)?(i\/o|romd)\): (.*)$/;
-/** What may follow the name of a region. */
-const SUFFIX = / owner:\{.*$| KVM$| @[0-9a-f]{16}$/;
+/** What may follow the name of a region, the last first; any number of them. */
+const OWNER = ' owner:{';
+const KVM = ' KVM';
+const OFFSET = / @[0-9a-f]{16}$/;
+const OFFSET_LENGTH = ' @0000000000000001'.length;
 /** A machine with hundreds of devices has several thousand ranges. */
 const MAX_RANGES = 16_384;
+/** Characters that are read: fifty times what a machine with hundreds of devices prints. */
+const MAX_TEXT = 1 << 22;
+/** Lengths of the lines that describe a view or a range. Shorter and longer lines are left out. */
+const MIN_LINE = 'FlatView #0'.length;
+const MAX_LINE = 4096;
+/** More than the longest name of a region in QEMU. */
+const MAX_NAME = 128;
 
 /** Ranges of each kind, ascending as QEMU prints them. Lines of other kinds, and ranges out of order, are left out. */
 export function parseMtree(text: string): DeviceRanges {
@@ -37,7 +47,7 @@ export function parseMtree(text: string): DeviceRanges {
   const memory: AddressRange[] = [];
   let target: AddressRange[] | undefined;
   let root = '';
-  for (const line of text.split(/\r?\n/)) {
+  for (const line of linesOf(text)) {
     if (VIEW.test(line)) target = undefined;
     const space = ADDRESS_SPACE.exec(line)?.[1];
     if (space === 'memory') target = memory;
@@ -50,6 +60,18 @@ export function parseMtree(text: string): DeviceRanges {
   return { ports, memory };
 }
 
+/** One line after the other, because a list of all lines can take ten times the memory of the text. */
+function* linesOf(text: string): IterableIterator<string> {
+  const textEnd = Math.min(text.length, MAX_TEXT);
+  for (let start = 0; start < textEnd; ) {
+    const newline = text.indexOf('\n', start);
+    const end = newline < 0 ? text.length : newline;
+    const length = end - start;
+    if (length >= MIN_LINE && length <= MAX_LINE) yield text.slice(start, text[end - 1] === '\r' ? end - 1 : end);
+    start = end + 1;
+  }
+}
+
 function parseRange(line: string): AddressRange | undefined {
   const [, first = '', last = '', , rest = ''] = RANGE.exec(line) ?? [];
   if (rest === '') return undefined;
@@ -59,7 +81,13 @@ function parseRange(line: string): AddressRange | undefined {
 }
 
 function nameOf(rest: string): string {
-  let name = rest;
-  for (let shorter = name.replace(SUFFIX, ''); shorter !== name; shorter = name.replace(SUFFIX, '')) name = shorter;
-  return name;
+  const owner = rest.indexOf(OWNER);
+  let end = owner < 0 ? rest.length : owner;
+  for (let previous = -1; previous !== end; ) {
+    previous = end;
+    if (rest.endsWith(KVM, end)) end -= KVM.length;
+    if (OFFSET.test(rest.slice(Math.max(0, end - OFFSET_LENGTH), end))) end -= OFFSET_LENGTH;
+  }
+  // Joined again from its characters: a slice would keep the whole answer in memory for as long as the VM runs.
+  return Array.from(rest.slice(0, Math.min(end, MAX_NAME))).join('');
 }

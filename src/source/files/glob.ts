@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../system/errors.js';
+import { namePattern } from '../../system/name-pattern.js';
 
 /** Characters that make a part of a path a pattern. */
 const WILDCARDS = /[*?[]/;
@@ -22,25 +23,14 @@ export function expandGlob(pattern: string, onError: (path: string, error: unkno
 }
 
 function matching(folder: string, part: string, onError: (path: string, error: unknown) => void): string[] {
-  const regex = globRegex(part);
+  const isMatch = namePattern(part);
   try {
     return readdirSync(folder === '' ? '.' : folder)
-      .filter((name) => regex.test(name) && (!name.startsWith('.') || part.startsWith('.')))
+      .filter((name) => isMatch(name) && (!name.startsWith('.') || part.startsWith('.')))
       .sort()
       .map((name) => join(folder, name));
   } catch (error) {
     if (errnoOf(error) !== 'ENOTDIR') onError(folder, error);
     return [];
   }
-}
-
-/** A regular expression that matches a word if the pattern matches all of it. */
-export function globRegex(pattern: string): RegExp {
-  const source = pattern.replaceAll(/\[(!?)([^\]]+)\]|[\s\S]/g, (token, not: string | undefined, set: string) => {
-    if (not !== undefined) return `[${not === '' ? '' : '^'}${set.replaceAll(/[\\^[]/g, '\\$&')}]`;
-    if (token === '*') return '[^/]*';
-    if (token === '?') return '[^/]';
-    return token.replace(/[\\^$.*+?()[\]{}|]/, '\\$&');
-  });
-  return new RegExp(`^${source}$`);
 }

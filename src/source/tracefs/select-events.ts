@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
 import { AgentError } from '../../system/errors.js';
+import { namePattern } from '../../system/name-pattern.js';
 import { eventNames, kvmEvents } from './format-files.js';
 
 /** The kvm module is not loaded. An agent waits for it. */
@@ -31,8 +32,7 @@ export function selectEvents(
 
 function expand(tracefs: string, pattern: string): string[] {
   const [system = '', glob = ''] = pattern.split(':');
-  const matching = new RegExp(`^${glob.replaceAll('*', '.*')}$`);
-  const events = eventNames(tracefs, system).filter((event) => matching.test(event));
+  const events = eventNames(tracefs, system).filter(namePattern(glob));
   if (events.length === 0)
     throw new AgentError(`${pattern}: this kernel has no such event; see ${join(tracefs, 'available_events')}`);
   return events.map((event) => `${system}:${event}`);

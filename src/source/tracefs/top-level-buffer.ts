@@ -11,7 +11,7 @@ import { tryReadText } from '../../system/files.js';
  */
 export function enlargeTopLevelBuffer(tracefs: string, bufferSize: number): () => void {
   const file = join(tracefs, 'buffer_size_kb');
-  const previousKib = Number(/\d+(?=\)?$)/.exec(tryReadText(file)?.trim() ?? '')?.[0]);
+  const previousKib = Number(/^(?:\d+ \(expanded: )?(\d+)\)?$/.exec(tryReadText(file)?.trim() ?? '')?.[1]);
   const wantedKib = Math.ceil(bufferSize / 1024);
   if (!(previousKib < wantedKib) || !trySetSize(file, wantedKib)) return () => {};
   return () => {

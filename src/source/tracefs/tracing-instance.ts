@@ -7,8 +7,11 @@
  *
  * `options/copy_trace_marker` exists from Linux 6.16 on.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isOutOfFiles } from '../../system/errors.js';
+import { findTracefs, type Tracefs } from './find-tracefs.js';
+import { clockFor, isStillShared, type TraceClockName } from './trace-clock.js';
 import {
   createInstanceFolder,
   readControl,
@@ -16,9 +19,7 @@ import {
   subBufferSize,
   tryWriteControl,
   writeControl,
-} from './control/tracefs-files.js';
-import { findTracefs, type Tracefs } from './find-tracefs.js';
-import { clockFor, isStillShared, type TraceClockName } from './trace-clock.js';
+} from './tracefs-files.js';
 
 export interface InstanceOptions {
   /** Name below instances/. */
@@ -95,6 +96,20 @@ export class TracingInstance {
   stop(): void {
     this.#refuseMarkers();
     tryWriteControl(this.path, 'tracing_on', '0');
+  }
+
+  /** True if tracing is on and so are these events. */
+  isTracing(events: readonly string[]): boolean {
+    return ['tracing_on', ...events.map(enableFile)].every((file) => this.#isOn(file));
+  }
+
+  /** A control file that cannot be opened because too many files are open is assumed to be unchanged. */
+  #isOn(file: string): boolean {
+    try {
+      return readFileSync(join(this.path, file), 'utf8').startsWith('1');
+    } catch (error) {
+      return isOutOfFiles(error);
+    }
   }
 
   /** True while the time stamps of different CPUs are comparable. */

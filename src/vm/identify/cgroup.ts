@@ -32,7 +32,7 @@ export interface CgroupFacts {
 
 type Facts = { -readonly [K in keyof CgroupFacts]: CgroupFacts[K] };
 
-const SYSTEMD_POD = /kubepods.*-pod([0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}|[0-9a-f]{32})\.slice$/;
+const SYSTEMD_POD = /-pod([0-9a-f]{8}(?:_[0-9a-f]{4}){3}_[0-9a-f]{12}|[0-9a-f]{32})\.slice$/;
 const CGROUPFS_POD = /^pod([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$/;
 const CONTAINER = /^(?:(?:cri-containerd|crio|docker|libpod)-)?([0-9a-f]{64})(?:\.scope)?$/;
 const KATA = /^kata_([0-9A-Za-z][\w.-]*)$/;
@@ -62,7 +62,9 @@ function factsOfPath(path: string): Facts {
   let kubernetes = false;
   for (const segment of path.split(/[/:]/)) {
     kubernetes ||= segment.includes('kubepods') || segment === '..';
-    const pod = SYSTEMD_POD.exec(segment) ?? (kubernetes ? CGROUPFS_POD.exec(segment) : null);
+    const pod =
+      (segment.includes('kubepods') ? SYSTEMD_POD.exec(segment) : null) ??
+      (kubernetes ? CGROUPFS_POD.exec(segment) : null);
     if (pod?.[1] !== undefined) facts.podUid = pod[1].replaceAll('_', '-');
     const container = containerOf(segment, parent);
     if (container !== undefined) facts.containerId = container;

@@ -1,15 +1,13 @@
-import { X509Certificate } from 'node:crypto';
+import type { SecureContextOptions } from 'node:tls';
 import { AgentError } from '../../system/errors.js';
 import { log } from '../../system/log.js';
 import { PLAIN_HTTP, parseWebConfig, type WebConfig } from './parse-web-config.js';
-import { type ServerContext, tlsContext } from './tls-context.js';
+import { tlsContext } from './tls-context.js';
 import { WatchedFiles } from './watched-files.js';
 
 export interface LoadedWebConfig extends WebConfig {
   /** Certificate, key and the other settings of TLS; undefined: plain HTTP. */
-  readonly secure: ServerContext | undefined;
-  /** The server's own; undefined: plain HTTP. */
-  readonly certificate: X509Certificate | undefined;
+  readonly secure: SecureContextOptions | undefined;
 }
 
 /**
@@ -18,7 +16,7 @@ export interface LoadedWebConfig extends WebConfig {
  */
 export class WebConfigFile {
   readonly #path: string | undefined;
-  #current: LoadedWebConfig = { ...PLAIN_HTTP, secure: undefined, certificate: undefined };
+  #current: LoadedWebConfig = { ...PLAIN_HTTP, secure: undefined };
   /** The file and the certificates that it names. */
   #files = new WatchedFiles();
 
@@ -63,7 +61,8 @@ function isOpen({ tls, users }: WebConfig): boolean {
 
 function load(path: string, files: WatchedFiles): LoadedWebConfig {
   const config = parseWebConfig(path, files.read(path));
-  if (config.tls === undefined) return { ...config, secure: undefined, certificate: undefined };
-  const secure = tlsContext(path, config.tls, (file) => files.read(file));
-  return { ...config, secure, certificate: new X509Certificate(secure.cert) };
+  return {
+    ...config,
+    secure: config.tls === undefined ? undefined : tlsContext(path, config.tls, (file) => files.read(file)),
+  };
 }

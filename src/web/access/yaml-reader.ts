@@ -1,11 +1,9 @@
-import { isAlias, LineCounter, parseDocument, visit } from 'yaml';
+import { isAlias, LineCounter, visit } from 'yaml';
 import { unknownName } from '../../system/did-you-mean.js';
 import { AgentError } from '../../system/errors.js';
+import { parseYaml } from '../../system/yaml.js';
 
 type Section = Readonly<Record<string, unknown>>;
-
-/** Every scalar is a string: a user named `0x10` is not a number. The library's own warnings do not go to stderr. */
-const YAML_OPTIONS = { schema: 'failsafe', prettyErrors: false, logLevel: 'error' } as const;
 
 /** Reads typed values from a YAML file and collects all problems, so that one error can list them. */
 export class YamlReader {
@@ -16,7 +14,7 @@ export class YamlReader {
   constructor(path: string, text: string) {
     this.#path = path;
     const lines = new LineCounter();
-    const document = parseDocument(text, { ...YAML_OPTIONS, lineCounter: lines });
+    const document = parseYaml(path, text, lines);
     for (const { pos, message } of document.errors)
       this.addProblem(`line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`);
     visit(document, (_key, node) => {

@@ -1,0 +1,72 @@
+/** Reads files, packed or not, in pieces: memory does not depend on the file's size. */
+import { createReadStream, type ReadStream } from 'node:fs';
+import { createGunzip } from 'node:zlib';
+import { ZstdDecoder } from '../../decode/zstd/zstd-decoder.js';
+import { errnoOf, fileError } from '../../system/errors.js';
+import type { ReadEnd } from './formats/recording-format.js';
+
+export type Packing = 'gz' | 'zst' | undefined;
+
+const CHUNK_BYTES = 1 << 18;
+
+/** How a file is packed that begins with these bytes. */
+export function packingOf(magic: Buffer): Packing {
+  if (magic[0] === 0x1f && magic[1] === 0x8b) return 'gz';
+  return magic.length >= 4 && magic.readUInt32LE(0) === 0xfd2fb528 ? 'zst' : undefined;
+}
+
+/**
+ * The content of a file, unpacked.
+ * @param onRead called with the number of bytes read from disk since the last call
+ */
+export async function* readChunks(
+  path: string,
+  packing: Packing,
+  onRead: ((bytes: number) => void) | undefined,
+): AsyncGenerator<Uint8Array, ReadEnd> {
+  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  if (onRead !== undefined) file.on('data', (chunk) => onRead(chunk.length));
+  try {
+    return yield* UNPACKERS[packing ?? 'plain'](file);
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    file.destroy();
+  }
+}
+
+type Unpacker = (file: ReadStream) => AsyncGenerator<Uint8Array, ReadEnd>;
+
+const UNPACKERS: Readonly<Record<'plain' | 'gz' | 'zst', Unpacker>> = {
+  async *plain(file) {
+    for await (const chunk of file) yield chunk as Buffer;
+    return 'whole';
+  },
+
+  async *gz(file) {
+    const unpacked = createGunzip({ chunkSize: CHUNK_BYTES });
+    file.on('error', (error) => unpacked.destroy(error));
+    file.pipe(unpacked);
+    try {
+      for await (const chunk of unpacked) yield chunk as Buffer;
+      return 'whole';
+    } catch (error) {
+      // Error codes of zlib (Z_DATA_ERROR, Z_BUF_ERROR ...): the file is damaged or ends early.
+      if (errnoOf(error).startsWith('Z')) return 'cut';
+      throw error;
+    } finally {
+      unpacked.destroy();
+    }
+  },
+
+  async *zst(file) {
+    const decoder = new ZstdDecoder();
+    for await (const chunk of file) {
+      decoder.push(chunk as Buffer);
+      // A piece is valid until the next one only, but some decoders keep a part of it.
+      for (let piece = decoder.next(); piece !== undefined; piece = decoder.next()) yield Uint8Array.from(piece);
+      if (decoder.problem !== undefined) break;
+    }
+    return decoder.isComplete ? 'whole' : 'cut';
+  },
+};
