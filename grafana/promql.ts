@@ -26,7 +26,7 @@ const UNCATALOGUED: Readonly<Record<string, readonly string[]>> = {
   process_cpu_seconds_total: [],
   process_resident_memory_bytes: [],
   process_start_time_seconds: [],
-  nodejs_eventloop_lag_p99_seconds: [],
+  kvm_exit_exporter_event_loop_max_stall_seconds: [],
 };
 
 const CATALOGUED = new Map(CATALOGUE.map((metric) => [metric.name, metric]));

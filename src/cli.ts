@@ -9,6 +9,7 @@ import { run } from './commands/run.js';
 import type { CommandName } from './config/commands.js';
 import { helpText } from './config/help.js';
 import { type Invocation, parseCommandLine } from './config/parse-command-line.js';
+import { closeDebugger } from './system/debugger-signal.js';
 import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
 import { VERSION } from './system/version.js';
@@ -47,6 +48,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 // The log's reader has ended, or its disk is full: counting goes on without a log.
 process.stderr.on('error', () => {});
+
+closeDebugger();
 
 // Exit codes: 0 success, 1 a bug, 2 a problem that the user can solve.
 try {

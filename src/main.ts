@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /**
  * Checks the open-file limit before it imports the program: loading opens about a hundred files at once, and with too
- * few descriptors Node's loader fails with a misleading "cannot find package". Keep this file free of other static
- * imports.
+ * few descriptors Node's loader fails with a misleading "cannot find package". Keep this file free of static imports
+ * of packages.
  */
+import { ignoreUserSignals } from './system/debugger-signal.js';
 import { MIN_OPEN_FILES, openFileLimit } from './system/open-file-limit.js';
 
+ignoreUserSignals();
 const limit = openFileLimit();
 if (limit < MIN_OPEN_FILES) {
   process.stderr.write(

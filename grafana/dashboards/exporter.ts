@@ -204,12 +204,12 @@ const cost: Panel[] = [
     queries: [{ expr: series('process_resident_memory_bytes', OF_INSTANCES), legend: '{{instance}}' }],
   }),
   graph({
-    title: 'Event loop lag (p99)',
+    title: 'Longest stall',
     description:
-      'Delay before the agent starts its next task. High if it has too much work, or if the host gives it too little CPU.',
+      'Longest time for which one piece of work kept the agent from everything else, in the last one or two minutes. High if the host gives it too little CPU. More than 0.2 s without that is a bug: please report it.',
     unit: 's',
     width: 8,
-    queries: [{ expr: series('nodejs_eventloop_lag_p99_seconds', OF_INSTANCES), legend: '{{instance}}' }],
+    queries: [{ expr: series('kvm_exit_exporter_event_loop_max_stall_seconds', OF_INSTANCES), legend: '{{instance}}' }],
   }),
   table({
     title: 'Versions',

@@ -112,6 +112,11 @@ const worst: Panel[] = [
       { expr: share('instance', 'vm'), legend: 'reaching QEMU', unit: 'percentunit' },
       { expr: sumBy(['instance', 'vm'], outside), legend: 'vCPUs lost', unit: 'short' },
       { expr: maxBy(['instance', 'vm'], series('kvm_vm_vcpus', OF_INSTANCES)), legend: 'vCPUs', unit: 'none' },
+      {
+        expr: `time() - ${maxBy(['instance', 'vm'], series('kvm_vm_start_time_seconds', OF_INSTANCES))}`,
+        legend: 'since its start',
+        unit: 's',
+      },
     ],
     links: [toVm, { column: 'instance', title: 'This host', url: LINK_TO.fleetOfRow }],
   }),

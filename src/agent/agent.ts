@@ -52,7 +52,8 @@ export class Agent {
     this.ledger = new Ledger(attributionOf(inventory, { devicesOf: this.#devices.of }), options);
     const newSource = (name: string) =>
       this.ledger.kernelSource(name, (tid, tgid, comm) => inventory.addThread(tid, tgid, comm));
-    this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness);
+    const onWrite = () => this.#drainNow();
+    this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness, onWrite);
     const { logs, simples } = options.qemu;
     if (logs.length + simples.length > 0)
       this.#qemu = new QemuFeed({ ...options, ...options.qemu }, this.ledger, inventory);
@@ -139,9 +140,14 @@ export class Agent {
     this.#pacer.drained(mostBytes, behind, performance.now());
   }
 
+  #drainNow(): void {
+    this.#pacer.wakeNow();
+    this.#ticker.wakeNow();
+  }
+
   /** A thread is creating a VM, whose vCPUs have not run yet. */
   #expectVm(tid: number): void {
-    this.#inventory.expectVm(tid, performance.now());
+    this.#readiness.attempt(() => this.#inventory.expectVm(tid, performance.now()));
     this.#ticker.wakeNow();
   }
 

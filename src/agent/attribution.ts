@@ -19,6 +19,7 @@ export function attributionOf(
     devicesOf,
     ownerOf(tid) {
       const thread = inventory.find(tid);
+      if (thread !== undefined) inventory.claimLabel(thread.vm);
       const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');
       return { vm: thread?.vm, vcpu: vcpu < 0 ? '' : String(vcpu) };
     },

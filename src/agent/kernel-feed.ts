@@ -4,17 +4,19 @@
  *   instances/kvm-exit-exporter   the kernel's trace, in a tracing instance of our own
  *   the top-level buffer          QEMU's markers, if the user asks for them and the kernel cannot copy them to it
  *
- * Either may not be available yet, or stop to be: the kvm module is loaded late, tracefs is unmounted, the events are
- * switched off, or another program reads the top-level buffer.
+ * Either may not be available yet, or stop to be: the kvm module is loaded late, tracefs is unmounted, or another
+ * program reads the top-level buffer.
  */
+import { basename } from 'node:path';
 import type { KernelCounts } from '../count/kernel-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import { neededEvents } from '../decode/kvm/events.js';
 import { findTracefs, type Tracefs } from '../source/tracefs/find-tracefs.js';
-import { KernelTrace } from '../source/tracefs/kernel-trace.js';
+import { type Disturbance, KernelTrace } from '../source/tracefs/kernel-trace.js';
 import { KvmNotLoaded } from '../source/tracefs/select-events.js';
 import { TopLevelMarkers } from '../source/tracefs/top-level-markers.js';
 import { log } from '../system/log.js';
+import { SeldomLog } from '../system/seldom-log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
 import type { AgentOptions } from './options.js';
 import type { Readiness } from './readiness.js';
@@ -29,6 +31,8 @@ export class KernelFeed {
   readonly #options: AgentOptions;
   readonly #ledger: Ledger;
   readonly #readiness: Readiness;
+  readonly #onWrite: () => void;
+  readonly #disturbances = new SeldomLog();
   /** Undefined if the kernel's trace was not asked for. */
   readonly #counts: KernelCounts | undefined;
   /** Undefined if the top-level buffer was not asked for. */
@@ -39,9 +43,17 @@ export class KernelFeed {
   /** True if the kernel copies QEMU's markers to our instance. */
   #markersCopied = false;
 
-  constructor(options: AgentOptions, ledger: Ledger, newSource: NewSource, readiness: Readiness) {
+  /** @param onWrite called when another program has changed our instance; the next drain sets it back */
+  constructor(
+    options: AgentOptions,
+    ledger: Ledger,
+    newSource: NewSource,
+    readiness: Readiness,
+    onWrite: () => void = () => {},
+  ) {
     this.#options = options;
     this.#ledger = ledger;
+    this.#onWrite = onWrite;
     this.#readiness = readiness;
     const source = (name: string) => {
       const counts = newSource(name);
@@ -49,12 +61,14 @@ export class KernelFeed {
       return counts;
     };
     if (options.kernel) this.#counts = source('tracefs');
+    // From the start, because PromQL's increase() does not see a series begin.
+    this.#counts?.source.unknownGaps.set(-1, 0);
     if (options.consumeTopLevel) this.#markerCounts = source('qemu_markers');
   }
 
   /** True if the kernel's trace is being read, or was not asked for. */
   get isReading(): boolean {
-    return this.#trace !== undefined || this.#counts === undefined;
+    return this.#trace?.works === true || this.#counts === undefined;
   }
 
   /**
@@ -102,6 +116,7 @@ export class KernelFeed {
   drain(): { readonly mostBytes: number; readonly behind: boolean } {
     const markersBehind = timed(this.#markerCounts, (deadlineMs) => this.#topLevel?.drain(deadlineMs, now));
     const drained = timed(this.#counts, (deadlineMs) => this.#trace?.drain(deadlineMs, now));
+    if (this.#counts !== undefined && this.#trace !== undefined) this.#counts.source.up = this.#trace.works;
     return { mostBytes: drained?.mostBytes ?? 0, behind: drained?.behind === true || markersBehind === true };
   }
 
@@ -132,6 +147,8 @@ export class KernelFeed {
         tracefs,
         vocabulary,
         sink: counts,
+        onWrite: this.#onWrite,
+        onDisturbance: (disturbance) => this.#report(disturbance),
       });
     } catch (error) {
       if (!(error instanceof KvmNotLoaded)) throw error;
@@ -182,13 +199,26 @@ export class KernelFeed {
     this.#topLevel = undefined;
   }
 
+  #report(disturbance: Disturbance): void {
+    const { kind, ...fields } = disturbance;
+    // One line for `events/kvm/kvm_exit/filter` and the filters of all other events.
+    const about = kind === 'written' ? basename(disturbance.file) : kind;
+    this.#disturbances.warn(about, DISTURBED[kind], { instance: this.#options.instance, ...fields });
+  }
+
   #readOverruns(): void {
     const overruns = this.#trace?.overruns();
     // If the statistics cannot be read, the ones read before stay.
     if (this.#counts !== undefined && overruns !== undefined && overruns.size > 0)
-      this.#counts.source.overruns = overruns;
+      this.#counts.source.updateOverruns(overruns);
   }
 }
+
+const DISTURBED: Readonly<Record<Disturbance['kind'], string>> = {
+  written: 'another program wrote to a file of our tracing instance; it is set back, and a gap is counted',
+  emptied: 'another program emptied a buffer of our tracing instance; a gap is counted',
+  read: 'another program reads our tracing instance; the events that it took are counted as lost',
+};
 
 function now(): number {
   return performance.now();

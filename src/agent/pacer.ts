@@ -74,6 +74,11 @@ export class Pacer {
     this.#startDrains = START_DRAINS;
   }
 
+  /** The next drain is due at once. */
+  wakeNow(): void {
+    this.#lastDrainMs = Number.NEGATIVE_INFINITY;
+  }
+
   get #currentDrainPauseMs(): number {
     return this.#startDrains > 0 ? Math.min(START_PAUSE_MS, this.#drainPauseMs) : this.#drainPauseMs;
   }

@@ -1,12 +1,12 @@
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { TraceEvents } from '../decode/qemu/trace-events.js';
-import { isPageDirectory, type Recording } from '../source/recording/open-recordings.js';
-import type { PageDirectory } from '../source/recording/page-directory.js';
+import { isPageRecording, type Recording } from '../source/recording/open-recordings.js';
+import type { PageRecording } from '../source/recording/pages/page-recording.js';
+import { replayPages } from '../source/recording/pages/replay-pages.js';
+import type { SavedThread } from '../source/recording/pages/saved-threads.js';
 import type { RecordingFile } from '../source/recording/recording-file.js';
 import { replayFile } from '../source/recording/replay-file.js';
-import { replayPageDirectory } from '../source/recording/replay-page-directory.js';
-import { readSavedThreads } from '../source/recording/saved-threads.js';
 import type { Inventory } from '../vm/inventory.js';
 import { attributionOf } from './attribution.js';
 import { QemuFileOwner } from './qemu-file-owner.js';
@@ -41,17 +41,17 @@ export class RecordingCounter {
   }
 
   async count(recording: Recording): Promise<void> {
-    if (isPageDirectory(recording)) await this.#countPages(recording);
+    if (isPageRecording(recording)) await this.#countPages(recording);
     else await this.#countFile(recording);
   }
 
   /**
    * Attributes everything that was counted. Call it after the last recording: only then is every thread known.
-   * @param tracefsCopies the folders with the kernel's own notes of threads
+   * @param savedThreads the kernel's own notes of threads, by recording
    */
-  finish(tracefsCopies: readonly string[]): void {
+  finish(savedThreads: readonly (readonly SavedThread[])[]): void {
     const unknown = [...new Set(this.ledger.vcpuThreadIds())].filter((tid) => this.#inventory.find(tid) === undefined);
-    for (const tracefs of tracefsCopies) this.#addSavedThreads(tracefs, unknown);
+    for (const threads of savedThreads) this.#addSavedThreads(threads, unknown);
     // A thread that ran a vCPU belongs to a VM, whatever the thread is called.
     for (const { tid, vcpu } of this.ledger.vcpus()) {
       if (vcpu >= 0) this.#inventory.learnVcpu(tid, vcpu);
@@ -67,11 +67,15 @@ export class RecordingCounter {
     if (comm !== '' || !this.#comms.has(tid)) this.#comms.set(tid, comm);
   };
 
-  async #countPages(directory: PageDirectory): Promise<void> {
-    const counts = this.ledger.kernelSource('ftrace', this.#onThread);
-    counts.source.overruns = directory.overruns;
-    const { onRead } = this.#options;
-    await replayPageDirectory(directory, { vocabulary: this.ledger.vocabulary, sink: counts, onRead });
+  async #countPages(recording: PageRecording): Promise<void> {
+    const { onRead, onWarning } = this.#options;
+    // Exits and entries on different clocks cannot be paired, so they are counted apart.
+    for (const [index, buffers] of recording.buffers.entries()) {
+      const counts = this.ledger.kernelSource('ftrace', this.#onThread);
+      await replayPages(buffers, recording.formats, { vocabulary: this.ledger.vocabulary, sink: counts, onRead });
+      if (index === 0) counts.source.overruns = overrunsOf(recording, counts.source.unknownGaps);
+    }
+    for (const warning of recording.warnings()) onWarning(warning);
   }
 
   async #countFile(recording: RecordingFile): Promise<void> {
@@ -93,10 +97,17 @@ export class RecordingCounter {
    * Adds the names and processes that the kernel noted of the threads that no /proc knows. The notes also hold threads
    * that ended long before, so the rest is left out.
    */
-  #addSavedThreads(tracefs: string, unknown: readonly number[]): void {
-    const saved = new Map(readSavedThreads(tracefs).map((thread) => [thread.tid, thread]));
+  #addSavedThreads(threads: readonly SavedThread[], unknown: readonly number[]): void {
+    const saved = new Map(threads.map((thread) => [thread.tid, thread]));
     const seen = unknown.flatMap((tid) => saved.get(tid) ?? []);
     for (const { tid, tgid, comm } of [...seen.flatMap(({ tgid }) => saved.get(tgid) ?? []), ...seen])
       this.#onThread(tid, tgid, this.#comms.get(tid) ?? comm);
   }
+}
+
+function overrunsOf(
+  { overruns, overrunsFillGaps }: PageRecording,
+  unknownGaps: ReadonlyMap<number, number>,
+): ReadonlyMap<number, number> {
+  return overrunsFillGaps ? overruns : new Map([...overruns].filter(([cpu]) => !unknownGaps.has(cpu)));
 }

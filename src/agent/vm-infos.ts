@@ -1,6 +1,6 @@
 import type { VmInfo } from '../snapshot/tables/vms.js';
 import type { Inventory } from '../vm/inventory.js';
-import type { Vm } from '../vm/vm.js';
+import { byStart, type Vm } from '../vm/vm.js';
 
 export interface VmInfoOptions {
   /** True if the VMs are those of the demo's recording. */
@@ -24,12 +24,12 @@ export function vmInfosOf(
   /** The pods found so far: a pod is deleted before its VM's grace period is over. */
   const pods = new WeakMap<Vm, PodName>();
   return () =>
-    inventory.vms().map((vm) => {
+    oneByLabel(inventory.vms()).map((vm) => {
       const found = vm.podUid === '' ? undefined : podOf(vm.podUid);
       if (found !== undefined) pods.set(vm, found);
       const pod = pods.get(vm);
-      // Every property of a VM that is not named here is a label.
-      const { name, label, startTime, stoppedMs, vmId, sandbox, ...labels } = vm;
+      // Every text of a VM that is not named here is a label.
+      const { name, label, startTime, stoppedMs, uid, vmId, sandbox, ...labels } = vm;
       return {
         ...labels,
         vm: label,
@@ -41,4 +41,20 @@ export function vmInfosOf(
         vcpus: inventory.vcpuCount(vm),
       };
     });
+}
+
+/** Keeps one VM of each label: the latest life of those that had it. */
+function oneByLabel(vms: readonly Vm[]): readonly Vm[] {
+  const byLabel = new Map<string, Vm>();
+  for (const vm of vms) {
+    const known = byLabel.get(vm.label);
+    if (known === undefined || isLater(vm, known)) byLabel.set(vm.label, vm);
+  }
+  return [...byLabel.values()];
+}
+
+/** A VM that runs comes after one that has stopped, and one that raises events after one that does not yet. */
+function isLater(a: Vm, b: Vm): boolean {
+  const rank = ({ stoppedMs, series }: Vm) => (Number.isNaN(stoppedMs) ? 2 : 0) + (series > 0 ? 1 : 0);
+  return (rank(a) - rank(b) || byStart(a, b)) > 0;
 }

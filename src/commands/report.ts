@@ -7,7 +7,8 @@ import { reportCsv, reportJson, reportTable } from '../expose/report/report.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
-import { isPageDirectory, openRecordings, type Recording } from '../source/recording/open-recordings.js';
+import { isPageRecording, openRecordings, type Recording } from '../source/recording/open-recordings.js';
+import { readSavedThreads, type SavedThread } from '../source/recording/pages/saved-threads.js';
 import { AgentError } from '../system/errors.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { VERSION } from '../system/version.js';
@@ -34,14 +35,14 @@ export async function report({ get, operands }: Invocation): Promise<void> {
   });
   for (const recording of recordings) await counter.count(recording);
   progress.clear();
-  counter.finish(tracefsCopies(get('path.tracefs'), recordings));
+  counter.finish(savedThreads(get('path.tracefs'), recordings));
   const snapshot = takeSnapshot(counter.ledger.totals(), vmInfosOf(inventory)());
   process.stdout.write(await RENDERERS[get('format')](snapshot));
 }
 
 /** The VMs in the /proc that the user names, else in the one that a recording holds. */
 function savedInventory(given: string | undefined, recordings: readonly Recording[]): Inventory {
-  const [found, another] = recordings.filter(isPageDirectory).flatMap(({ procfs }) => procfs ?? []);
+  const [found, another] = recordings.filter(isPageRecording).flatMap(({ procfs }) => procfs ?? []);
   if (given === undefined && another !== undefined)
     throw new AgentError(`${found} and ${another}: recordings of two hosts, or of two times; report them one by one`);
   const inventory = new Inventory({ procfs: given ?? found ?? '', live: false });
@@ -54,8 +55,8 @@ function savedInventory(given: string | undefined, recordings: readonly Recordin
   return inventory;
 }
 
-/** The copy of tracefs that the user names, else those that the recordings hold. */
-function tracefsCopies(given: string | undefined, recordings: readonly Recording[]): string[] {
-  const found = recordings.filter(isPageDirectory).map(({ tracefs }) => tracefs);
-  return [...new Set(given === undefined ? found : [given])];
+/** The kernel's notes of threads: in the copy of tracefs that the user names, and in the recordings. */
+function savedThreads(given: string | undefined, recordings: readonly Recording[]): (readonly SavedThread[])[] {
+  const named = given === undefined ? [] : [readSavedThreads(given)];
+  return [...named, ...recordings.filter(isPageRecording).map((recording) => recording.savedThreads)];
 }

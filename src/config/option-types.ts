@@ -104,6 +104,16 @@ export const listenAddress: OptionType<ListenAddress> = {
   },
 };
 
+/** `metrics.example.com,*.example.com`; `*` for any. */
+export const hostNames: OptionType<readonly string[]> = {
+  placeholder: 'HOST,...',
+  expected: 'host names without port, such as metrics.example.com or *.example.com, or * for any',
+  read(text) {
+    const names = text.split(',').map((name) => name.trim());
+    return names.every((name) => /^(?:\*|(?:\*\.)?[\w-]+(?:\.[\w-]+)*)$/.test(name)) ? names : undefined;
+  },
+};
+
 /** Paths that the web server has pages at, and those that browsers and proxies rewrite. */
 const TAKEN_PATHS = /^\/(?:-|api|docs)(?:\/|$)|^\/(?:healthz|readyz)$|\/\.\.?(?:\/|$)/;
 

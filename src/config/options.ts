@@ -10,6 +10,7 @@ import {
   bytes,
   choices,
   count,
+  hostNames,
   instanceName,
   listenAddress,
   type OptionType,
@@ -256,6 +257,13 @@ export const OPTIONS = [
     multiple: true,
     default: ':10586',
     help: 'Where to serve /metrics. May be given more than once.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'web.allowed-hosts',
+    type: hostNames,
+    multiple: true,
+    help: 'More names under which clients may ask for this agent, such as metrics.example.com, *.example.com, or * for any. Addresses, localhost, the names of this machine and of the certificate are always allowed. May be given more than once.',
     commands: ['run', 'demo'],
   },
   {

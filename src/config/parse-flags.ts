@@ -27,7 +27,7 @@ export function parseFlags(command: Command, words: readonly string[]): CommandL
     } else if (isToggle(option)) {
       // parseArgs takes the next word for the value of an option that it does not know. A toggle has one after = only.
       const value = token.inlineValue === true ? token.value : 'true';
-      layer.add(option, negated ? (NEGATED[value] ?? value) : value, token.rawName);
+      layer.add(option, negated ? (NEGATED.get(value) ?? value) : value, token.rawName);
     } else layer.add(option, token.value ?? '', token.rawName);
   }
   if (operands.length > 0 && command.usage === '')
@@ -36,7 +36,10 @@ export function parseFlags(command: Command, words: readonly string[]): CommandL
   return { layer, operands };
 }
 
-const NEGATED: Readonly<Record<string, string>> = { true: 'false', false: 'true' };
+const NEGATED: ReadonlyMap<string, string> = new Map([
+  ['true', 'false'],
+  ['false', 'true'],
+]);
 
 function tokensOf(options: readonly Option[], words: readonly string[]) {
   const known = options.flatMap((option) => {

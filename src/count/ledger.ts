@@ -63,8 +63,8 @@ export class Ledger {
   readonly #idleThreads = new IdleThreads();
   /** Label of the VM -> the addresses that have series of their own. */
   readonly #busiest = new Map<string, BusiestAddresses>();
-  /** One histogram per VM: its vCPUs share it. */
-  readonly #durations = new WeakMap<VmIdentity, ExitDurations>();
+  /** Label of the VM -> the histograms that its vCPUs share. */
+  readonly #durations = new Map<string, ExitDurations>();
 
   constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
     this.#attribution = attribution;
@@ -159,17 +159,18 @@ export class Ledger {
     for (const tid of this.#idleThreads.find(this.#eventsOfUnknownThreads(), nowMs)) this.endThread(tid);
   }
 
-  /** Drops everything that the VM counted. */
-  forget(vm: VmIdentity): void {
-    for (const tid of this.#owners.forget(vm)) {
-      this.#busiest.delete(vm.label);
+  /** Drops everything that was counted for VMs with this label. */
+  forget({ label }: VmIdentity): void {
+    this.#busiest.delete(label);
+    this.#durations.delete(label);
+    for (const tid of this.#owners.forget(label)) {
       for (const { counts } of this.#kernel) {
         counts.forget(tid);
         counts.markers.forget(tid);
       }
     }
     for (const { counts, owner } of this.#qemu)
-      for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id) === vm) counts.forget(id);
+      for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
   }
 
   totals(): LedgerTotals {
@@ -253,8 +254,8 @@ export class Ledger {
     for (const { tid, exitTimer } of this.vcpus()) {
       const vm = this.#owners.vmOf(tid);
       if (vm === undefined) continue;
-      const shared = this.#durations.get(vm) ?? new ExitDurations(true);
-      this.#durations.set(vm, shared);
+      const shared = this.#durations.get(vm.label) ?? new ExitDurations(true);
+      this.#durations.set(vm.label, shared);
       if (exitTimer.durations !== shared) exitTimer.useSharedHistogram(shared);
     }
   }

@@ -9,11 +9,14 @@ export interface Attribution {
 }
 
 /**
- * A VM as far as the counters need to know it: one object per life of a VM, compared by reference, and its label. `Vm`
- * of src/vm/vm.ts is one. Declared here so that this room depends on `trace` only and its tests need no inventory.
+ * A VM as far as the counters need to know it. `Vm` of src/vm/vm.ts is one. Declared here so that this room depends on
+ * `trace` only and its tests need no inventory.
+ *
+ * A VM that is restarted under its name has the same label, and its series continue: counts are kept by label, whatever
+ * number of processes has had it.
  */
 export interface VmIdentity {
-  /** Value of the metric label `vm`; never changes. */
+  /** Value of the metric label `vm`; never changes once the counters know the VM. */
   readonly label: string;
 }
 
@@ -31,14 +34,15 @@ const UNKNOWN_ENDED = 0;
  * Maps thread ids to VMs and remembers the answers, so that a thread keeps its VM after it has ended.
  *
  * When a thread ends, its counts move to a synthetic negative id, because the kernel may reuse the thread id. All ended
- * threads of one VM that ran the same vCPU (or none) share one synthetic id.
+ * threads of VMs with one label that ran the same vCPU (or none) share one synthetic id, so memory does not grow with
+ * the number of restarts.
  */
 export class ThreadOwners {
   readonly #attribution: Attribution;
   readonly #recorded = new Map<number, ThreadOwner>();
   #lastSyntheticId = 0;
-  /** VM -> vCPU -> synthetic id of its ended threads. */
-  readonly #syntheticIds = new Map<VmIdentity, Map<string, number>>();
+  /** Label of the VM -> vCPU -> synthetic id of its ended threads. */
+  readonly #syntheticIds = new Map<string, Map<string, number>>();
 
   constructor(attribution: Attribution) {
     this.#attribution = attribution;
@@ -73,22 +77,22 @@ export class ThreadOwners {
     const owner = this.#recorded.get(tid);
     this.#recorded.delete(tid);
     if (owner?.vm === undefined) return UNKNOWN_ENDED;
-    const id = this.#syntheticId(owner.vm, owner.vcpu);
+    const id = this.#syntheticId(owner.vm.label, owner.vcpu);
     this.#recorded.set(id, owner);
     return id;
   }
 
-  /** Returns the ids of all threads of the VM, synthetic ones included. */
-  forget(vm: VmIdentity): number[] {
-    this.#syntheticIds.delete(vm);
-    const tids = Array.from(this.#recorded).flatMap(([tid, owner]) => (owner.vm === vm ? [tid] : []));
+  /** Returns the ids of all threads of VMs with this label, synthetic ones included. */
+  forget(label: string): number[] {
+    this.#syntheticIds.delete(label);
+    const tids = Array.from(this.#recorded).flatMap(([tid, { vm }]) => (vm?.label === label ? [tid] : []));
     for (const tid of tids) this.#recorded.delete(tid);
     return tids;
   }
 
-  #syntheticId(vm: VmIdentity, vcpu: string): number {
-    const ids = this.#syntheticIds.get(vm) ?? new Map<string, number>();
-    this.#syntheticIds.set(vm, ids);
+  #syntheticId(label: string, vcpu: string): number {
+    const ids = this.#syntheticIds.get(label) ?? new Map<string, number>();
+    this.#syntheticIds.set(label, ids);
     const id = ids.get(vcpu) ?? --this.#lastSyntheticId;
     ids.set(vcpu, id);
     return id;

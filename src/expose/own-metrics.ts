@@ -1,14 +1,28 @@
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
+import { EventLoopStalls } from './event-loop-stalls.js';
 
 /** Default metrics of prom-client that are gauges with names of counters; `promtool check metrics` rejects those. */
 const MISNAMED = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total'];
+/** Default metrics that do not mean what they say; {@link EventLoopStalls} explains it. */
+const MISLEADING = ['', '_min', '_max', '_mean', '_stddev', '_p50', '_p90', '_p99'].map(
+  (part) => `nodejs_eventloop_lag${part}_seconds`,
+);
+/** Milliseconds between the measurements of the latter, which go on. */
+const UNUSED_PRECISION_MS = 3_600_000;
 
 /** Registers metrics of the agent's own process: CPU, memory, event loop, garbage collection. */
 export function registerProcessMetrics(registry: Registry): void {
-  // Milliseconds between measurements of the event loop's delay. The default of 10 costs more CPU than everything else
-  // in an idle agent.
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 });
-  for (const name of MISNAMED) registry.removeSingleMetric(name);
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: UNUSED_PRECISION_MS });
+  for (const name of [...MISNAMED, ...MISLEADING]) registry.removeSingleMetric(name);
+  const stalls = new EventLoopStalls();
+  new Gauge({
+    name: 'kvm_exit_exporter_event_loop_max_stall_seconds',
+    help: 'Longest time in the last one or two minutes for which one piece of work kept the agent from everything else.',
+    registers: [registry],
+    collect() {
+      this.set(stalls.longestSeconds());
+    },
+  });
 }
 
 export function registerBuildInfo(registry: Registry, version: string): void {

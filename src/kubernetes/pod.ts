@@ -44,7 +44,11 @@ const VMI_KIND = 'VirtualMachineInstance';
  */
 const VMI_LABEL = 'vm.kubevirt.io/name';
 
-const CHANGES: Record<string, 'present' | 'deleted'> = { ADDED: 'present', MODIFIED: 'present', DELETED: 'deleted' };
+const CHANGES: ReadonlyMap<string, 'present' | 'deleted'> = new Map([
+  ['ADDED', 'present'],
+  ['MODIFIED', 'present'],
+  ['DELETED', 'deleted'],
+]);
 
 /** Undefined if the answer is not a list of pods. */
 export function parsePodList(answer: unknown): PodList | undefined {
@@ -64,7 +68,7 @@ export function parsePodChange(line: unknown): PodChange | undefined {
   const version = textOf(objectOf(objectOf(object).metadata).resourceVersion);
   if (type === 'BOOKMARK') return version === '' ? undefined : { kind: 'bookmark', version };
   if (type === 'ERROR') return { kind: 'error', ...parseStatus(object) };
-  const kind = CHANGES[textOf(type)];
+  const kind = CHANGES.get(textOf(type));
   const pod = parsePod(object);
   return kind === undefined || pod === undefined || version === '' ? undefined : { kind, pod, version };
 }

@@ -7,6 +7,7 @@ import { OUTSIDE } from './tables/outside.js';
 import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
 import { UNPAIRED } from './tables/unpaired.js';
+import { VM_STARTS } from './tables/vm-starts.js';
 import { type TotalsWithVms, VMS } from './tables/vms.js';
 
 const LIST = {
@@ -18,6 +19,7 @@ const LIST = {
   eventfds: EVENTFDS,
   qemuEvents: QEMU_EVENTS,
   unpaired: UNPAIRED,
+  vmStarts: VM_STARTS,
   vms: VMS,
 };
 

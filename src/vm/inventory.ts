@@ -19,7 +19,7 @@ import { NewProcesses } from './new-processes.js';
 import { type PendingLookup, PendingLookups } from './pending-lookups.js';
 import { RecordedThreads } from './recorded-threads.js';
 import { ThreadScanner } from './thread-scanner.js';
-import { ThreadTable } from './thread-table.js';
+import { LINGER_MS, ThreadTable } from './thread-table.js';
 import { NO_START, type Thread, type Vm } from './vm.js';
 import { type VmChanges, VmTable } from './vm-table.js';
 import { type NewVm, VmmFinder } from './vmm-finder.js';
@@ -31,7 +31,7 @@ export interface InventoryOptions {
   readonly live: boolean;
   /** Folder of KVM's debugfs files (`/sys/kernel/debug/kvm`), for vCPU threads without names. */
   readonly debugfs?: string;
-  /** How long a stopped VM is kept. */
+  /** How long a stopped VM is kept; at least {@link LINGER_MS}. */
   readonly graceMs?: number;
 }
 
@@ -62,12 +62,15 @@ export class Inventory {
   readonly #threadScanner: ThreadScanner;
   readonly #recorded = new RecordedThreads(this.#vms, this.#threads);
   readonly #pending = new PendingLookups(MAX_PENDING, RETRY_MS);
+  /** Time of the latest scan or look-up. */
+  #nowMs = Number.NEGATIVE_INFINITY;
 
   constructor({ procfs, live, debugfs, graceMs = GRACE_MS }: InventoryOptions) {
     this.#root = procfs;
     this.#live = live;
     this.#debugfs = debugfs;
-    this.#graceMs = graceMs;
+    // While a thread lingers, its last events may still be in the buffers.
+    this.#graceMs = Math.max(graceMs, LINGER_MS);
     this.#vmmFinder = new VmmFinder(procfs);
     this.#newProcesses = new NewProcesses(procfs);
     this.#threadScanner = new ThreadScanner(procfs, this.#vms, this.#threads);
@@ -106,6 +109,14 @@ export class Inventory {
     return this.#threads.findNamespaced(pid, tid);
   }
 
+  /** The VM has raised an event: its label is final from now on. Call it before the label is used for counts. */
+  claimLabel(vm: Vm): void {
+    if (vm.series > 0) return;
+    // The process that has its name may have ended since the last scan.
+    if (this.#live && vm.label !== vm.name) this.#stopEnded(this.#vms.withLabel(vm.name, vm), this.#nowMs);
+    this.#vms.claimLabel(vm);
+  }
+
   /** The VMs that run, and those that stopped within the grace period. */
   vms(): readonly Vm[] {
     return this.#vms.all();
@@ -123,6 +134,7 @@ export class Inventory {
 
   /** Checks the whole tree. */
   scan(nowMs: number): InventoryChanges {
+    this.#nowMs = nowMs;
     const pids = this.#vmmFinder.beginScan();
     this.#threadScanner.beginScan();
     // If /proc cannot be read, it is not known which processes still run.
@@ -164,6 +176,7 @@ export class Inventory {
 
   /** Looks up some of the threads that were asked for. Costs nothing if there are none. */
   resolvePending(nowMs: number): InventoryChanges {
+    this.#nowMs = nowMs;
     const lookups = this.#pending.take(LOOKUPS_PER_CALL, nowMs);
     if (lookups.length > 0) {
       this.#checkAll(this.#processesOf(lookups), nowMs);
@@ -206,9 +219,11 @@ export class Inventory {
    * A VM that is restarted at once would find its label taken by its own earlier life, whose end no scan has seen yet.
    */
   #stopNamesakes(found: readonly NewVm[], nowMs: number): void {
-    const names = new Set(found.map(({ vm }) => vm.name));
-    for (const vm of this.#vms.running())
-      if (names.has(vm.name) && !this.#vmmFinder.isStillRunning(vm)) this.#stop(vm, nowMs);
+    for (const { vm } of found) this.#stopEnded(this.#vms.withLabel(vm.name, vm), nowMs);
+  }
+
+  #stopEnded(vms: readonly Vm[], nowMs: number): void {
+    for (const vm of vms) if (!this.#vmmFinder.isStillRunning(vm)) this.#stop(vm, nowMs);
   }
 
   #stopVanished(pids: ReadonlySet<number>, nowMs: number): void {

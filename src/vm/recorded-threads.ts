@@ -66,7 +66,8 @@ export class RecordedThreads {
   startVm(pid: number): void {
     const comm = this.#byTid.get(pid)?.comm ?? '';
     const identity = { ...(identifyVmm([comm], comm) ?? unknownVmm(comm)), name: '' };
-    if (this.#vms.runningAt(pid) === undefined) this.#vms.start([newVm(pid, NO_START, identity, {})]);
+    if (this.#vms.runningAt(pid) === undefined)
+      this.#vms.start([newVm({ pid, startTime: NO_START, startSeconds: Number.NaN, uid: -1 }, identity, {})]);
     const vm = this.#vms.runningAt(pid);
     if (vm !== undefined) this.joinAll(vm);
   }

@@ -2,7 +2,7 @@ import { type ThreadFacts, ThreadRecord } from './thread-record.js';
 import type { Vm } from './vm.js';
 
 /** How long a thread that has ended can still be found: its last events are read after its end. */
-const LINGER_MS = 10_000;
+export const LINGER_MS = 10_000;
 
 /** The threads of all VMs, by thread id (PURE: the inventory fills it in). */
 export class ThreadTable {

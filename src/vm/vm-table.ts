@@ -1,11 +1,10 @@
-import { byStart, chooseLabel, type Mutable, type Vm } from './vm.js';
+import { byStart, chooseLabel, isSameMachine, type Mutable, type Vm } from './vm.js';
 
 export interface VmChanges {
   readonly started: readonly Vm[];
   readonly stopped: readonly Vm[];
   /**
-   * Stopped VMs whose grace period is over, or whose label a new VM has taken: what was counted for them can be
-   * dropped.
+   * Stopped VMs whose grace period is over, and whose label no other VM has: what was counted under it can be dropped.
    */
   readonly forgotten: readonly Vm[];
 }
@@ -13,13 +12,19 @@ export interface VmChanges {
 /**
  * The VMs that run, and those that stopped within the grace period (PURE: the inventory fills it in). Collects what
  * changes until `takeChanges` is called.
+ *
+ * A VM's label is its name, unless another running VM has that label. The label is provisional until the VM raises its
+ * first event: a name belongs to the VM that runs, not to the one that was seen first.
  */
 export class VmTable {
   readonly #running = new Map<number, Mutable<Vm>>();
+  /** Label -> the running VMs that have it. */
+  readonly #byLabel = new Map<string, Set<Mutable<Vm>>>();
   #stopped: Vm[] = [];
   /** Running and stopped VMs; undefined after a change. */
   #all: readonly Vm[] | undefined;
   #changes = noChanges();
+  #latestSeries = 0;
 
   /** The running VM of a process. */
   runningAt(pid: number): Vm | undefined {
@@ -44,15 +49,30 @@ export class VmTable {
    * start.
    */
   start(vms: readonly Mutable<Vm>[]): void {
-    const taken = new Set(this.running().map(({ label }) => label));
     for (const vm of [...vms].sort(byStart)) {
-      vm.label = chooseLabel(vm.name, vm.pid, taken);
-      taken.add(vm.label);
-      // A stopped VM makes room for a running one with its label: their series would be the same.
-      this.#forget(this.#stopped.filter((old) => old.label === vm.label));
       this.#running.set(vm.pid, vm);
+      this.#label(vm, () => true);
       this.#changes.started.push(vm);
     }
+    this.#all = undefined;
+  }
+
+  /** Running VMs with this label, other than `vm`. */
+  withLabel(label: string, vm: Vm): Vm[] {
+    return [...(this.#byLabel.get(label) ?? [])].filter((other) => other !== vm);
+  }
+
+  /** The VM has raised an event, so its label is final. */
+  claimLabel(vm: Vm): void {
+    if (isClaimed(vm)) return;
+    const claimed: Mutable<Vm> = vm;
+    // A VM that has stopped keeps the label that it had while it ran.
+    if (this.isRunning(vm)) this.#label(claimed, isClaimed);
+    const lives = [...this.#stopped, ...this.withLabel(vm.label, vm)].filter(({ label }) => label === vm.label);
+    claimed.series = lives.find(isClaimed)?.series ?? ++this.#latestSeries;
+    for (const other of this.withLabel(vm.label, vm)) if (!isClaimed(other)) this.#label(other, () => true);
+    // The series of its earlier lives are its own from now on.
+    if (this.isRunning(vm)) this.#stopped = this.#stopped.filter(({ label }) => label !== vm.label);
     this.#all = undefined;
   }
 
@@ -61,6 +81,7 @@ export class VmTable {
     if (running !== vm) return;
     running.stoppedMs = nowMs;
     this.#running.delete(vm.pid);
+    this.#unlabel(running);
     this.#stopped.push(vm);
     this.#changes.stopped.push(vm);
     this.#all = undefined;
@@ -74,8 +95,17 @@ export class VmTable {
     if (running === vm) running.podUid = podUid;
   }
 
+  /** Drops the stopped VMs whose grace period is over. */
   forgetStopped(nowMs: number, graceMs: number): void {
-    this.#forget(this.#stopped.filter(({ stoppedMs }) => nowMs - stoppedMs >= graceMs));
+    const isOver = ({ stoppedMs }: Vm) => nowMs - stoppedMs >= graceMs;
+    const over = this.#stopped.filter(isOver);
+    if (over.length === 0) return;
+    this.#stopped = this.#stopped.filter((vm) => !isOver(vm));
+    const inUse = new Set(this.#stopped.map(({ label }) => label));
+    this.#changes.forgotten.push(
+      ...over.filter((vm) => !inUse.has(vm.label) && !this.withLabel(vm.label, vm).some(isClaimed)),
+    );
+    this.#all = undefined;
   }
 
   takeChanges(): VmChanges {
@@ -84,12 +114,26 @@ export class VmTable {
     return changes;
   }
 
-  #forget(vms: readonly Vm[]): void {
-    if (vms.length === 0) return;
-    this.#stopped = this.#stopped.filter((vm) => !vms.includes(vm));
-    this.#changes.forgotten.push(...vms);
-    this.#all = undefined;
+  /** Labels a running VM after its name, unless one of the VMs that `counts` accepts has that label. */
+  #label(vm: Mutable<Vm>, counts: (other: Vm) => boolean): void {
+    this.#unlabel(vm);
+    const isTaken = (label: string) =>
+      this.withLabel(label, vm).some((other) => counts(other) && !isSameMachine(vm, other));
+    vm.label = chooseLabel(vm.name, vm.pid, isTaken);
+    const namesakes = this.#byLabel.get(vm.label);
+    if (namesakes === undefined) this.#byLabel.set(vm.label, new Set([vm]));
+    else namesakes.add(vm);
   }
+
+  #unlabel(vm: Mutable<Vm>): void {
+    const namesakes = this.#byLabel.get(vm.label);
+    namesakes?.delete(vm);
+    if (namesakes?.size === 0) this.#byLabel.delete(vm.label);
+  }
+}
+
+function isClaimed({ series }: Vm): boolean {
+  return series > 0;
 }
 
 function noChanges(): { started: Vm[]; stopped: Vm[]; forgotten: Vm[] } {

@@ -2,9 +2,10 @@
  * A VM and its threads (PURE).
  *
  * A VM is one life of a VMM's process, identified by process id and start time; a VM that is restarted is another
- * `Vm`. Its label, the value of the metric label `vm`, is its name and never changes. While a VM with that name runs,
- * the next one is labelled `<name> (<pid>)`, so that two VMs stay two series. After the first has stopped its label is
- * free again: a restarted VM continues the series of its earlier life.
+ * `Vm`. Its label, the value of the metric label `vm`, is its name, and never changes once it has raised an event.
+ * While a VM with that name runs, the next one is labelled `<name> (<pid>)`, so that two VMs stay two series. After the
+ * first has stopped its label is free again: a restarted VM continues the series of its earlier life. So does a VM that
+ * migrates to another process of this host: both processes have its uuid.
  */
 import type { CgroupFacts } from './identify/cgroup.js';
 import { NO_FACTS, type VmmIdentity } from './identify/cmdline.js';
@@ -13,11 +14,20 @@ import { NO_FACTS, type VmmIdentity } from './identify/cmdline.js';
 export interface Vm extends Required<VmmIdentity> {
   /** Name on the command line, else the uuid, else libvirt's name, else the process id. */
   readonly name: string;
-  /** Value of the metric label `vm`. */
+  /** Value of the metric label `vm`; provisional while {@link series} is 0. */
   readonly label: string;
+  /**
+   * Number of the series that the VM counts in; 0 before its first event. Its earlier lives have the same number,
+   * unless their series were dropped before it started.
+   */
+  readonly series: number;
   readonly pid: number;
   /** Start of the process, in clock ticks since boot; {@link NO_START} if only a trace names the process. */
   readonly startTime: number;
+  /** The same in seconds since 1970; NaN if it is not known. */
+  readonly startSeconds: number;
+  /** User id of the process; -1 if it is not known. */
+  readonly uid: number;
   readonly podUid: string;
   readonly containerId: string;
   /** Time of the scan that found the VM stopped; NaN while it runs. */
@@ -38,16 +48,26 @@ export const NO_START = -1;
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
+/** Facts about a VM's process. */
+export type VmProcess = Pick<Vm, 'pid' | 'startTime' | 'startSeconds' | 'uid'>;
+
 /** Creates a VM with its name as its label; {@link chooseLabel} chooses the final one. */
-export function newVm(pid: number, startTime: number, identity: VmmIdentity, cgroup: CgroupFacts): Mutable<Vm> {
+export function newVm(
+  { pid, startTime, startSeconds, uid }: VmProcess,
+  identity: VmmIdentity,
+  cgroup: CgroupFacts,
+): Mutable<Vm> {
   const name = identity.name || identity.uuid || cgroup.libvirtScope || String(pid);
   return {
     ...NO_FACTS,
     ...identity,
     name,
     label: name,
+    series: 0,
     pid,
     startTime,
+    startSeconds,
+    uid,
     vmId: identity.vmId ?? cgroup.vmId ?? '',
     podUid: cgroup.podUid ?? '',
     containerId: cgroup.containerId ?? '',
@@ -60,9 +80,14 @@ export function byStart(a: Vm, b: Vm): number {
   return a.startTime - b.startTime || a.pid - b.pid;
 }
 
-/** The label of a new VM, given the labels of the running VMs. */
-export function chooseLabel(name: string, pid: number, taken: ReadonlySet<string>): string {
+/** True for two processes that run one VM, as while it migrates. Two VMs of one user do not share a uuid. */
+export function isSameMachine(a: Vm, b: Vm): boolean {
+  return a.uuid !== '' && a.uuid === b.uuid && a.name === b.name && a.uid === b.uid;
+}
+
+/** The label of a VM. `isTaken`: another running VM has this label. */
+export function chooseLabel(name: string, pid: number, isTaken: (label: string) => boolean): string {
   let label = name;
-  while (taken.has(label)) label = `${label} (${pid})`;
+  while (isTaken(label)) label = `${label} (${pid})`;
   return label;
 }

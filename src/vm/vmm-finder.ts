@@ -103,16 +103,18 @@ export class VmmFinder {
     return (proc.tgidOf(this.#root, pid) ?? pid) === pid;
   }
 
-  /** A process whose main thread has ended lives on in its other threads. */
-  #hasEnded(pid: number, stat: proc.Stat): boolean {
-    return stat.dead && (proc.threadIds(this.#root, pid)?.length ?? 0) <= 1;
+  /** A process whose main thread has ended lives on in its other threads, unless they are ending, too. */
+  #hasEnded(pid: number, { isEnding }: proc.Stat): boolean {
+    if (!isEnding) return false;
+    const rest = (proc.threadIds(this.#root, pid) ?? []).filter((tid) => tid !== pid);
+    return rest.every((tid) => proc.readThreadStat(this.#root, pid, tid)?.isEnding !== false);
   }
 }
 
 function vmOf(process: proc.Process, ranVcpu: boolean): Mutable<Vm> | undefined {
-  const { pid, startTime, args, comm } = process;
+  const { args, comm } = process;
   const cgroup = parseCgroup(process.cgroup);
   const identity =
     identifyVmm(args, comm, cgroup.podUid !== undefined) ?? (ranVcpu ? unknownVmm(comm, args) : undefined);
-  return identity === undefined ? undefined : newVm(pid, startTime, identity, cgroup);
+  return identity === undefined ? undefined : newVm(process, identity, cgroup);
 }

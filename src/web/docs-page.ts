@@ -2,7 +2,7 @@ import { CATALOGUE } from '../snapshot/catalogue.js';
 import { escapeHtml, htmlPage, type PageOptions } from './html-page.js';
 
 /** The page /docs: type, labels and meaning of every metric. */
-export function docsPage(options: PageOptions, nonce: string): string {
+export function docsPage(options: PageOptions): string {
   const rows = CATALOGUE.map(
     ({ name, type, labels, help }) =>
       `<tr><th scope="row"><code>${name}</code></th><td>${type}</td><td>${labels.join(', ')}</td><td class="text">${escapeHtml(help)}</td></tr>`,
@@ -10,5 +10,5 @@ export function docsPage(options: PageOptions, nonce: string): string {
   const body = `<p><a href="/">Back to the VMs</a></p>
 <table><thead><tr><th>Metric</th><th>Type</th><th>Labels</th><th>Meaning</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody></table>`;
-  return htmlPage(options, nonce, { title: 'kvm-exit-exporter: metrics', body });
+  return htmlPage(options, { title: 'kvm-exit-exporter: metrics', body });
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 export interface PageOptions {
   readonly version: string;
   readonly telemetryPath: string;
@@ -10,19 +12,27 @@ export interface PageContent {
   /** Additional elements of the head. */
   readonly head?: string;
   readonly body: string;
+  readonly script?: string;
 }
 
-/** Header value that lets only elements with this nonce run or style anything, and only requests to this server. */
-export function contentSecurityPolicy(nonce: string): string {
+/**
+ * Header value that lets only the style of all pages and `script` run, and only requests to this server. They are named
+ * by their hashes, so that a page is the same for all clients.
+ */
+export function contentSecurityPolicy(script: string): string {
   return [
     "default-src 'none'",
-    `style-src 'nonce-${nonce}'`,
-    `script-src 'nonce-${nonce}'`,
+    `style-src ${hashOf(STYLE)}`,
+    `script-src ${script === '' ? "'none'" : hashOf(script)}`,
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; ');
+}
+
+function hashOf(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
 /** Escapes text from outside, such as names of VMs, for element content and attribute values. */
@@ -33,8 +43,7 @@ export function escapeHtml(text: string): string {
 /** A complete document: the frame that all pages share. `title`, `head` and `body` are HTML. */
 export function htmlPage(
   { version, notice }: PageOptions,
-  nonce: string,
-  { title, head = '', body }: PageContent,
+  { title, head = '', body, script = '' }: PageContent,
 ): string {
   return `<!doctype html>
 <html lang="en">
@@ -43,12 +52,13 @@ export function htmlPage(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
 ${head}
-<style nonce="${nonce}">${STYLE}</style>
+<style>${STYLE}</style>
 </head>
 <body>
 <h1>${title}</h1>
 ${notice === undefined ? '' : `<p class="notice">${escapeHtml(notice)}</p>`}
 ${body}
+${script === '' ? '' : `<script>${script}</script>`}
 <footer>version ${escapeHtml(version)}</footer>
 </body>
 </html>

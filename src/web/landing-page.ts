@@ -7,7 +7,7 @@ const REFRESH_SECONDS = 3;
  * The page /: a table of the VMs and their current rates. With JavaScript the table refreshes itself, without it the
  * page reloads.
  */
-export function landingPage(options: PageOptions, rates: CurrentRates, nonce: string): string {
+export function landingPage(options: PageOptions, rates: CurrentRates): string {
   const head = `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>`;
   const body = `<p>How many VM exits reach QEMU, from which VM, and what they cost.</p>
 <table>
@@ -21,9 +21,8 @@ export function landingPage(options: PageOptions, rates: CurrentRates, nonce: st
 <li><a href="/docs">/docs</a>: the meaning of each metric</li>
 <li><a href="/api/vms">/api/vms</a>: this table as JSON</li>
 <li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a>: health of the agent</li>
-</ul>
-<script nonce="${nonce}">${refreshScript()}</script>`;
-  return htmlPage(options, nonce, { title: 'kvm-exit-exporter', head, body });
+</ul>`;
+  return htmlPage(options, { title: 'kvm-exit-exporter', head, body, script: REFRESH_SCRIPT });
 }
 
 interface Column {
@@ -97,8 +96,7 @@ function formatShare(value: number | null): string {
 }
 
 /** JavaScript for the browser. It sets cells as text, never as HTML, because names of VMs come from outside. */
-function refreshScript(): string {
-  return `
+export const REFRESH_SCRIPT = `
 const refresh = async () => {
   try {
     const { cells, state } = await (await fetch('/api/vms')).json();
@@ -119,4 +117,3 @@ const refresh = async () => {
 };
 setTimeout(refresh, ${REFRESH_SECONDS * 1000});
 `;
-}

@@ -1,11 +1,14 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createSecureServer, Server as SecureServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { createServer as createHttpServer, type Server as HttpServer, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
 import { clientCertificateOptions } from './access/client-certificates.js';
 import type { LoadedWebConfig, WebConfigFile } from './access/web-config-file.js';
-import { ConnectionLimiter, maxConnections } from './connection-limiter.js';
+import { afterFirstBytes } from './connections/after-first-bytes.js';
+import { ConnectionLimiter, maxConnections } from './connections/connection-limiter.js';
+import { SerialConnection } from './connections/serial-connection.js';
+import { TurnQueue } from './connections/turn-queue.js';
 
 export interface Address {
   /** Undefined: all addresses of the host. */
@@ -13,94 +16,99 @@ export interface Address {
   readonly port: number;
 }
 
-/** A scraper's request is one line and a few headers; anything larger or slower is refused. */
+/** A scraper's request is one line and a few headers; anything larger is refused. */
 const HTTP_OPTIONS = {
   maxHeaderSize: 16 << 10,
-  headersTimeout: 10_000,
-  requestTimeout: 15_000,
-  connectionsCheckingInterval: 1000,
   // Longer than the usual scrape interval of one minute, so that scrapes share a connection.
   keepAliveTimeout: 65_000,
 } as const;
+/** How long nothing may be sent while a request is answered: a client that does not read is disconnected. */
+const IDLE_MS = 20_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-const RETRY_MS = 1000;
+/** What the listeners of all addresses share: the limits are those of the program. */
+export class SharedLimits {
+  readonly connections = new ConnectionLimiter(maxConnections());
+  readonly turns = new TurnQueue();
+}
 
 /**
- * Serves HTTP or HTTPS on one address, as the web configuration file says at the moment. New certificates apply to the
- * next connection. Switching TLS on or off, or changing what is required of clients, closes the port and opens it
- * again, because a Node.js server cannot change these while it listens.
+ * Serves HTTP or HTTPS on one address, as the web configuration file says at the moment: changes apply to the next
+ * connection. The port belongs to a plain TCP server, which gives each connection to Node's TLS server, if it needs
+ * one, and then to Node's HTTP server.
  */
 export class Listener {
-  readonly #handler: RequestListener;
   readonly #file: WebConfigFile;
+  readonly #tcp: Server;
+  readonly #http: HttpServer;
+  /** Undefined: plain HTTP. */
+  #tls: TlsServer | undefined;
   #config: LoadedWebConfig;
-  #server: Server;
-  #address: Address;
-  #isClosed = false;
-  /** Includes connections of servers that were replaced. */
-  readonly #connections = new ConnectionLimiter(maxConnections());
+  readonly #connections: ConnectionLimiter;
+  readonly #turns: TurnQueue;
 
-  private constructor(address: Address, handler: RequestListener, file: WebConfigFile) {
-    this.#address = address;
-    this.#handler = handler;
+  private constructor(handler: RequestListener, file: WebConfigFile, { connections, turns }: SharedLimits) {
+    this.#connections = connections;
+    this.#turns = turns;
     this.#file = file;
     this.#config = file.current;
-    this.#server = this.#createServer();
+    this.#tls = this.#createTlsServer();
+    this.#http = createHttpServer(HTTP_OPTIONS, (request, response) => {
+      const connection: unknown = request.socket;
+      if (connection instanceof SerialConnection && connection.begin(response)) handler(request, response);
+    });
+    // No limit of their number, beyond which headers would be dropped: their size is limited.
+    this.#http.maxHeadersCount = 0;
+    this.#http.timeout = IDLE_MS;
+    // Half open, so that the HTTP server decides what happens when a client ends its half.
+    this.#tcp = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
   }
 
   /** @throws AgentError if it cannot listen on the address */
-  static async open(address: Address, handler: RequestListener, file: WebConfigFile): Promise<Listener> {
-    const listener = new Listener(address, handler, file);
-    await listener.#listen();
+  static async open(
+    address: Address,
+    handler: RequestListener,
+    file: WebConfigFile,
+    limits: SharedLimits,
+  ): Promise<Listener> {
+    const listener = new Listener(handler, file, limits);
+    await listener.#listen(address);
     return listener;
   }
 
   get url(): string {
-    const { address, port } = this.#server.address() as AddressInfo;
+    const { address, port } = this.#tcp.address() as AddressInfo;
     const host = address === '::' || address === '0.0.0.0' ? 'localhost' : address;
     return `http${this.#config.tls === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#server.close();
+    this.#tcp.close();
     this.#connections.closeAll();
   }
 
-  #createServer(): Server {
-    const { tls, secure } = this.#config;
-    const server =
-      tls === undefined || secure === undefined
-        ? createServer(HTTP_OPTIONS, this.#handler)
-        : createSecureServer(
-            {
-              ...HTTP_OPTIONS,
-              ...secure,
-              ...clientCertificateOptions(tls),
-              handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-            },
-            this.#handler,
-          );
-    this.#connections.watch(server);
-    // Prepended, so that it runs before the TLS handshake.
-    server.prependListener('connection', () => this.#applyConfig());
-    server.on('tlsClientError', (error: NodeJS.ErrnoException) =>
-      log('debug', 'TLS handshake failed', { err: error.message }),
-    );
-    return server;
-  }
-
-  async #listen(): Promise<void> {
-    const { host, port } = this.#address;
+  async #listen({ host, port }: Address): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError(this.#address, error)));
-      this.#server.listen({ port, ...(host === undefined ? {} : { host }) }, resolve);
+      this.#tcp.once('error', (error) => reject(listenError({ host, port }, error)));
+      this.#tcp.listen({ port, ...(host === undefined ? {} : { host }) }, resolve);
     });
-    this.#server
+    this.#tcp
       .removeAllListeners('error')
       .on('error', (error) => log('error', 'web server failed', { err: error.message }));
-    // Port 0 means any free port. It is kept when the port is opened again.
-    this.#address = { host, port: (this.#server.address() as AddressInfo).port };
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => {});
+    this.#connections.add(socket);
+    this.#applyConfig();
+    const tls = this.#tls;
+    afterFirstBytes(socket, this.#turns, () =>
+      tls === undefined ? this.#serve(socket) : tls.emit('connection', socket),
+    );
+  }
+
+  #serve(transport: Socket): void {
+    const setActive = (isActive: boolean) => this.#connections.setActive(transport, isActive);
+    this.#http.emit('connection', new SerialConnection(transport, this.#turns, setActive));
   }
 
   #applyConfig(): void {
@@ -108,28 +116,28 @@ export class Listener {
     const current = this.#file.current;
     if (current === previous) return;
     this.#config = current;
-    if (fixedOptions(current) !== fixedOptions(previous)) setImmediate(() => void this.#reopen());
-    else if (this.#server instanceof SecureServer && current.secure !== undefined)
-      this.#server.setSecureContext(current.secure);
+    if (fixedOptions(current) !== fixedOptions(previous)) {
+      this.#tls = this.#createTlsServer();
+      log('info', 'serving with changed TLS settings', { url: this.url });
+    } else if (current.secure !== undefined) this.#tls?.setSecureContext(current.secure);
   }
 
-  async #reopen(): Promise<void> {
-    this.#server.close();
-    this.#server.closeIdleConnections();
-    this.#server = this.#createServer();
-    try {
-      await this.#listen();
-      log('info', 'serving with changed TLS settings', { url: this.url });
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      log('error', error.message);
-      if (!this.#isClosed) setTimeout(() => void this.#reopen(), RETRY_MS).unref();
-    }
-    if (this.#isClosed) this.close();
+  /** It does not listen: it gets its connections from {@link #accept}. */
+  #createTlsServer(): TlsServer | undefined {
+    const { tls, secure } = this.#config;
+    if (tls === undefined || secure === undefined) return undefined;
+    const options = { ALPNProtocols: ['http/1.1'], handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
+    const server = createTlsServer({ ...options, ...secure, ...clientCertificateOptions(tls) });
+    server.on('secureConnection', (socket) => this.#serve(socket));
+    server.on('tlsClientError', (error, socket) => {
+      log('debug', 'TLS handshake failed', { err: error.message });
+      socket.destroy();
+    });
+    return server;
   }
 }
 
-/** A text that differs if the server has to be replaced. */
+/** A text that differs if the TLS server has to be replaced. */
 function fixedOptions({ tls }: LoadedWebConfig): string {
   return tls === undefined ? 'http' : JSON.stringify(clientCertificateOptions(tls));
 }

@@ -51,19 +51,22 @@ export class VmRates {
   readonly #now: () => number;
   #previous: Observation | undefined;
   #latest: Observation | undefined;
+  #current: CurrentRates | undefined;
 
   constructor(takeSnapshot: () => Snapshot, now = () => performance.now()) {
     this.#takeSnapshot = takeSnapshot;
     this.#now = now;
   }
 
+  /** The same object until the next observation. */
   current(): CurrentRates {
     const nowMs = this.#now();
-    if (this.#latest === undefined || nowMs - this.#latest.atMs >= MIN_INTERVAL_MS) {
+    if (this.#current === undefined || this.#latest === undefined || nowMs - this.#latest.atMs >= MIN_INTERVAL_MS) {
       this.#previous = this.#latest;
       this.#latest = observe(this.#takeSnapshot(), nowMs);
+      this.#current = ratesBetween(this.#previous, this.#latest);
     }
-    return ratesBetween(this.#previous, this.#latest);
+    return this.#current;
   }
 }
 

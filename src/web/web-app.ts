@@ -1,22 +1,24 @@
-import { randomBytes } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { PrometheusView } from '../expose/prometheus.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { log } from '../system/log.js';
 import { accessCheck } from './access/access-check.js';
+import type { AllowedHosts } from './access/allowed-hosts.js';
 import { refuse } from './access/refuse.js';
 import type { LoadedWebConfig } from './access/web-config-file.js';
 import { docsPage } from './docs-page.js';
 import { contentSecurityPolicy, type PageOptions } from './html-page.js';
-import { landingPage, statusLine, tableCells } from './landing-page.js';
+import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from './landing-page.js';
 import { metricsHandler } from './metrics/metrics-handler.js';
-import { VmRates } from './vm-rates.js';
+import { rendered } from './rendered.js';
+import { type CurrentRates, VmRates } from './vm-rates.js';
 
 export interface WebOptions {
   readonly prometheus: PrometheusView;
   readonly takeSnapshot: () => Snapshot;
   readonly version: string;
   readonly telemetryPath: string;
+  readonly hosts: AllowedHosts;
   /** Maximum number of concurrent scrapes; 0: no limit. */
   readonly maxRequests: number;
   /** Reason the agent is not ready, or undefined once the requested sources are being read. */
@@ -28,8 +30,9 @@ export interface WebOptions {
 /**
  * Everything that the web server serves. A request passes these stations:
  *
- *   listener.ts              accepts the connection; connection-limiter.ts closes an idle one if there are too many
- *   access/access-check.ts   client certificate, rate limit, user and password, no body
+ *   listener.ts              accepts the connection
+ *   connections/             not too many of them, one request at a time each, in turn
+ *   access/access-check.ts   client certificate, no body, host, rate limit, user and password
  *   web-app.ts               chooses by path: metrics, health, pages
  *   metrics/                 format and compression, one exposition for all who wait, deadline
  *
@@ -42,21 +45,23 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   const app = express();
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);
   app.enable('case sensitive routing');
-  app.use(accessCheck(config));
+  app.use(accessCheck(config, options.hosts));
   const get = (paths: string[], handler: (request: Request, response: Response) => unknown) =>
     app.all(paths, getOrHead, handler);
 
   get([telemetryPath], metricsHandler(prometheus, maxRequests) as (request: Request, response: Response) => unknown);
   get(['/-/healthy', '/healthz'], (_request, response) => response.type('text/plain').send('healthy\n'));
   get(['/-/ready', '/readyz'], (_request, response) => sendReadiness(response, notReady()));
-  get(['/'], (_request, response) => sendPage(response, (nonce) => landingPage(pages, rates.current(), nonce)));
-  get(['/docs'], (_request, response) => sendPage(response, (nonce) => docsPage(pages, nonce)));
-  get(['/api/vms'], (_request, response) => {
-    const current = rates.current();
-    response
-      .set('Cache-Control', 'no-store')
-      .json({ ...current, cells: tableCells(current), state: statusLine(current) });
-  });
+  // Written once for each change of the rates, so that all who are slow to read share the bytes.
+  const landing = rendered(
+    () => rates.current(),
+    (current) => landingPage(pages, current),
+  );
+  const json = rendered(() => rates.current(), vmsAsJson);
+  const docs = rendered(() => pages, docsPage);
+  get(['/'], (_request, response) => sendPage(response, landing(), REFRESH_SCRIPT));
+  get(['/docs'], (_request, response) => sendPage(response, docs(), ''));
+  get(['/api/vms'], (_request, response) => response.set('Cache-Control', 'no-store').type('json').send(json()));
   app.use((_request, response) => refuse(response, 404, 'not found'));
   app.use(onError);
   return app;
@@ -72,15 +77,18 @@ function sendReadiness(response: Response, reason: string | undefined): void {
   else refuse(response, 503, `not ready: ${reason}`);
 }
 
-function sendPage(response: Response, html: (nonce: string) => string): void {
-  const nonce = randomBytes(16).toString('base64');
+function vmsAsJson(current: CurrentRates): string {
+  return JSON.stringify({ ...current, cells: tableCells(current), state: statusLine(current) });
+}
+
+function sendPage(response: Response, html: Buffer, script: string): void {
   response
-    .set('Content-Security-Policy', contentSecurityPolicy(nonce))
+    .set('Content-Security-Policy', contentSecurityPolicy(script))
     // Headers of the web configuration file override ours.
     .set(response.locals.headers)
     .set('Cache-Control', 'no-store')
     .type('html')
-    .send(html(nonce));
+    .send(html);
 }
 
 /**

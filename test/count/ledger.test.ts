@@ -306,6 +306,37 @@ test('the counts of an ended thread stay with its VM when its id is reused', () 
   assert.deepEqual(exitsOf(ledger), { 'vm-a 0 kvm io': 2, [`vm-a 0 qemu ${IO}`]: 2 });
 });
 
+test('a hundred lives of a VM count in the same series, of which none falls, and need the memory of one', () => {
+  let life = { label: 'web' };
+  const ledger = new Ledger({ ownerOf: (tid) => ({ vm: tid < 10_000 ? life : undefined, vcpu: '0' }) });
+  const source = ledger.kernelSource('tracefs');
+  const reason = ledger.vocabulary.reasons.id('io');
+  let shown = takeSnapshot(ledger.totals());
+  for (let n = 1; n <= 100; n++) {
+    life = { label: 'web' };
+    source.vmExit(n * 1000, 0, n, 0, reason, 0, 0);
+    source.vmEntry(n * 1000 + 100, 0, n, 0);
+    ledger.resolveOwners();
+    const before = shown;
+    shown = takeSnapshot(ledger.totals());
+    const figures = ({ exits, durations, outside }: typeof shown) => [
+      [...exits][0]?.count ?? 0,
+      [...durations][0]?.count ?? 0,
+      [...outside][0]?.kvmSeconds ?? 0,
+    ];
+    assert.deepEqual(
+      figures(shown).map((value) => Number(value.toFixed(9))),
+      [n, n, Number((n * 100e-9).toFixed(9))],
+    );
+    assert.ok(figures(shown).every((value, index) => value > (figures(before)[index] ?? 0)));
+    ledger.endThread(n);
+  }
+  assert.equal([...ledger.vcpus()].length, 1);
+  ledger.forget(life);
+  assert.equal([...ledger.vcpus()].length, 0);
+  assert.equal(takeSnapshot(ledger.totals()).exits.length, 0);
+});
+
 test('losses are added up by source and CPU; gaps of unknown size are counted separately', () => {
   const ledger = new Ledger(OWNERS);
   const source = ledger.kernelSource('ftrace');
@@ -345,5 +376,30 @@ test('losses stay counted when new buffers, whose statistics begin at 0, replace
   assert.deepEqual(lost(), [
     ['0', 11],
     ['1', 2],
+  ]);
+});
+
+test('losses stay counted when another program empties a buffer, whose statistics then begin at 0', () => {
+  const ledger = new Ledger(OWNERS);
+  const counts = ledger.kernelSource('ftrace');
+  const lost = () => takeSnapshot(ledger.totals()).sources[0]?.lost.map(({ cpu, events }) => [cpu, events]);
+  const statistics = (cpu0: number, cpu1: number) =>
+    counts.source.updateOverruns(
+      new Map([
+        [0, cpu0],
+        [1, cpu1],
+      ]),
+    );
+  statistics(8, 2);
+  statistics(9, 2);
+  statistics(0, 2);
+  assert.deepEqual(lost(), [
+    ['0', 9],
+    ['1', 2],
+  ]);
+  statistics(4, 5);
+  assert.deepEqual(lost(), [
+    ['0', 13],
+    ['1', 5],
   ]);
 });

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { parse } from 'yaml';
 import { parseCommandLine } from '../../src/config/parse-command-line.js';
-import { WebAgent } from '../support/agent/web-agent.js';
+import { statusOf, WebAgent } from '../support/agent/web-agent.js';
 import { endAll, endLater } from '../support/end-later.js';
 import { freePort } from '../support/free-port.js';
 import { configOf, DOCKERFILE } from '../support/image/dockerfile.js';
@@ -200,6 +200,8 @@ test('the agent accepts the command lines', async () => {
   const [command = '', ...args] = demo.command ?? [];
   assert.equal(command, 'demo');
   const agent = await WebAgent.startCommand('demo', args, demo.environment);
+  const [target = ''] = parse(PROMETHEUS_YML).scrape_configs[0].static_configs[0].targets;
+  assert.equal(await statusOf(`${agent.url}/metrics`, { headers: { host: target } }), 200, 'scraped by this name');
   assert.equal((await fetch(`${agent.url}/metrics`)).status, 200);
 });
 

@@ -95,7 +95,7 @@ const UNUSABLE: [name: string, path: () => string, message: RegExp][] = [
   [
     'a trace.dat',
     () => file('trace.dat', Buffer.concat([Buffer.from('\x17\x08Dtracing6\0', 'latin1'), noise(900)])),
-    /trace\.dat: a trace\.dat of trace-cmd; .*trace-cmd report/,
+    /trace\.dat: a damaged trace\.dat: a page size of \d+/,
   ],
   [
     'a perf.data',

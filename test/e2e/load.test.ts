@@ -152,7 +152,7 @@ test('scrapers that do not read the answer are cut off before they cost much mem
     const socket = connect(agent.port, '127.0.0.1');
     socket.on('error', () => {});
     sockets.push(socket);
-    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
     // Reads the first bytes only, so that each scraper has an exposition of its own.
     await new Promise((resolve) => socket.once('readable', resolve));
   }
@@ -160,6 +160,30 @@ test('scrapers that do not read the answer are cut off before they cost much mem
   t.diagnostic(`${Math.round(grown / 2 ** 20)} MiB more with ${sockets.length} scrapers that do not read`);
   assert.ok(grown < MAX_GROWTH, `${Math.round(grown / 2 ** 20)} MiB more`);
   assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+});
+
+/** The agent must stay below this under any requests; it starts with 90 MB. */
+const MAX_MEMORY = 200e6;
+
+test('pipelined requests whose answers are not read cost little memory, and health checks succeed meanwhile', async (t) => {
+  const { agent } = await startRun();
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  for (const path of ['/docs', '/metrics', '/', '/api/vms', '/nowhere']) {
+    for (let i = 0; i < 60; i++) {
+      const socket = connect(agent.port, '127.0.0.1').on('error', () => {});
+      sockets.push(socket);
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(1500));
+    }
+    const health = healthChecks(agent.url);
+    await sleep(1000);
+    const failed = (await health.stop()).filter((status) => status !== 200);
+    assert.deepEqual(failed, [], path);
+  }
+  t.diagnostic(`at most ${Math.round(peakMemory(agent) / 1e6)} MB`);
+  assert.ok(peakMemory(agent) < MAX_MEMORY, `${peakMemory(agent) / 1e6} MB`);
 });
 
 test('scrapes beyond the limit get 503 and Retry-After', async () => {
@@ -175,6 +199,25 @@ test('scrapes beyond the limit get 503 and Retry-After', async () => {
   assert.deepEqual(statuses, [200, 200, ...Array.from({ length: 8 }, () => 503)]);
   for (const answer of answers)
     if (typeof answer !== 'string' && answer.status === 503) assert.equal(answer.headers['retry-after'], '1');
+  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+});
+
+test('scrapers that do not read make room for a new one after two seconds', async (t) => {
+  const { agent, log } = await startRun(
+    '--web.max-requests=2',
+    '--limit.series=1000000',
+    '--limit.series-per-vm=1000000',
+  );
+  appendFileSync(log, LINES);
+  await untilCounted(agent.url, VCPUS * REASONS);
+  for (let i = 0; i < 2; i++) {
+    const socket = connect(agent.port, '127.0.0.1').on('error', () => {});
+    t.after(() => socket.destroy());
+    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await new Promise((resolve) => socket.once('readable', resolve));
+  }
+  assert.equal(await statusOf(`${agent.url}/metrics`), 503);
+  await sleep(2000);
   assert.equal(await statusOf(`${agent.url}/metrics`), 200);
 });
 
@@ -199,7 +242,7 @@ test('a thousand connections that send their requests byte by byte block no scra
   const slow = Array.from({ length: 1000 }, open);
   let bytes = 0;
   const dripping = setInterval(() => {
-    const text = 'GET /metrics HTTP/1.1\r\nHost: x\r\nX: ';
+    const text = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ';
     for (const socket of slow) if (socket.writable) socket.write(text[bytes] ?? 'x');
     bytes++;
   }, 100);
@@ -240,19 +283,19 @@ test('headers of 10 MB, endless lines, bodies and garbage are answered and cut o
     for (let i = 0; i < 160; i++) yield Buffer.alloc(1 << 16, 'a');
   };
   for (const [start, want] of [
-    ['GET /metrics HTTP/1.1\r\nHost: x\r\nX-Long: ', /^HTTP\/1\.1 431 |^$/],
+    ['GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Long: ', /^HTTP\/1\.1 431 |^$/],
     ['GET /', /^HTTP\/1\.1 431 |^$/],
     ['aaaa', /^HTTP\/1\.1 400 |^$/],
-    [`POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: ${10 << 20}\r\n\r\n`, /^HTTP\/1\.1 413 |^$/],
-    ['GET /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n', /^HTTP\/1\.1 413 |^$/],
+    [`POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${10 << 20}\r\n\r\n`, /^HTTP\/1\.1 413 |^$/],
+    ['GET /metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n', /^HTTP\/1\.1 413 |^$/],
   ] as const)
     assert.match(await send(megabytes(start)), want, start);
   assert.match(
     await send(['GET /metrics HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n']),
     / 400 /,
   );
-  assert.match(await send(['DELETE /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n']), / 405 /);
-  assert.match(await send(['GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n']), / 404 /);
+  assert.match(await send(['DELETE /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n']), / 405 /);
+  assert.match(await send(['GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n']), / 404 /);
   assert.equal(await statusOf(`${agent.url}/metrics`), 200);
   assert.ok(peakMemory(agent) - memory < 64 << 20);
   assert.doesNotMatch(agent.log, /level=error/);

@@ -14,12 +14,17 @@ import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
 import { parseMtree } from '../../src/decode/qemu/mtree.js';
 import { parseTraceEvents } from '../../src/decode/qemu/trace-events.js';
+import { bytesInMemory } from '../../src/decode/trace-dat/byte-source.js';
+import { readTraceDat } from '../../src/decode/trace-dat/trace-dat.js';
+import { readTracingData } from '../../src/decode/trace-dat/tracing-data.js';
 import { ZstdDecoder } from '../../src/decode/zstd/zstd-decoder.js';
 import { parsePodChange, parsePodList, parseStatus } from '../../src/kubernetes/pod.js';
 import { FTRACE_TEXT } from '../../src/source/recording/formats/ftrace-text.js';
 import { QEMU_LOG } from '../../src/source/recording/formats/qemu-log.js';
 import { QEMU_SIMPLE } from '../../src/source/recording/formats/qemu-simple.js';
 import type { RecordingFormat } from '../../src/source/recording/formats/recording-format.js';
+import { UNPACKERS } from '../../src/source/recording/pages/trace-dat.js';
+import { TraceDatPages } from '../../src/source/recording/pages/trace-dat-pages.js';
 import { AgentError } from '../../src/system/errors.js';
 import type { AddressRange } from '../../src/trace/sink.js';
 import { parseCgroup } from '../../src/vm/identify/cgroup.js';
@@ -30,6 +35,7 @@ import { fixture, readFixture } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
 import { CountingSink, total } from '../support/trace/counting-sink.js';
 import { formatTexts, headerPage, readFormats } from '../support/trace/recorded-formats.js';
+import { buildVersion6, buildVersion7, cpuStat, tsc2nsec } from '../support/trace/trace-dat-builder.js';
 import { newVocabulary } from '../support/trace/vocabulary.js';
 
 export interface Target {
@@ -75,6 +81,7 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
   ['qemu-simple', { seeds: () => parts('qemu-simple/a1-seabios-2vcpu/trace-a1'), check: checkSimple }],
   ['pages', { seeds: () => pageSeeds(), check: checkPages }],
   ['zstd', { seeds: () => zstdSeeds(), check: checkZstd }],
+  ['trace-dat', { seeds: () => traceDatSeeds(), check: checkTraceDat }],
   [
     'event-format',
     { seeds: () => texts([...formatTexts(PAGE_RECORDING).values(), headerPage(PAGE_RECORDING)]), check: checkFormat },
@@ -139,6 +146,37 @@ function checkPages(bytes: Uint8Array, cuts: readonly number[]): void {
     'counts depend on how the input is cut',
   );
   assert.ok(total(whole.tracepoints) <= bytes.length / 8, 'more records than fit');
+}
+
+/** The cuts are not used: a trace.dat is read at any place, not from its start to its end. */
+function checkTraceDat(bytes: Uint8Array): void {
+  readTracingData(bytesInMemory(bytes));
+  const file = readTraceDat(bytesInMemory(bytes), UNPACKERS);
+  if ('problem' in file) return;
+  const source = { ...bytesInMemory(bytes), close: () => {} };
+  const unpack = UNPACKERS.get(file.compression) ?? (() => undefined);
+  const pages = new TraceDatPages('x', source, file, unpack);
+  const vocabulary = newVocabulary();
+  const sink = new CountingSink(vocabulary);
+  const decoder = new RecordDecoder({ formats: file.formats ?? FORMATS, vocabulary, sink, nsPerTick: file.nsPerTick });
+  let content = 0;
+  for (const buffer of file.buffers)
+    for (const place of buffer.cpus) {
+      const { cpu, pageSize, chunks } = pages.ofCpu(buffer, place);
+      const cursor = new PageCursor(decoder, cpu);
+      const stream = new PageStream(pageSize);
+      const load = (page: Uint8Array | undefined) => page !== undefined && cursor.load(page);
+      for (const chunk of chunks(undefined) as Iterable<Uint8Array | undefined>) {
+        if (chunk === undefined) cursor.missPages();
+        else stream.push(chunk);
+        content += chunk?.length ?? 0;
+        for (let page = stream.next(); page !== undefined; page = stream.next()) cursor.load(page);
+      }
+      load(stream.end());
+      cursor.run(Number.POSITIVE_INFINITY);
+      cursor.endPages();
+    }
+  assert.ok(total(sink.tracepoints) <= content / 8, 'more records than fit');
 }
 
 function checkZstd(bytes: Uint8Array, cuts: readonly number[]): void {
@@ -292,6 +330,22 @@ function pageSeeds(): Uint8Array[] {
     const bytes = readFixture(`${name}/cpu0.raw`);
     return [bytes.subarray(0, PAGE_SIZE), bytes.subarray(PAGE_SIZE, 3 * PAGE_SIZE)];
   });
+}
+
+function traceDatSeeds(): Uint8Array[] {
+  const texts = formatTexts(PAGE_RECORDING);
+  const kvm = ['print', 'kvm_exit', 'kvm_entry', 'kvm_userspace_exit'].flatMap((name) => texts.get(name) ?? []);
+  const bytes = readFixture(`${PAGE_RECORDING}/cpu0.raw`);
+  const cpus = [[bytes.subarray(0, PAGE_SIZE)], [bytes.subarray(PAGE_SIZE, 2 * PAGE_SIZE)]];
+  const parts = { headerPage: headerPage(PAGE_RECORDING), ftrace: [], systems: { kvm }, cmdlines: '7 a\n' };
+  const buffers = [{ cpus }, { name: 'b', clock: 'mono', cpus: [[], cpus[0] ?? []] }];
+  return [
+    buildVersion6({ ...parts, buffers: [{ cpus }], options: [tsc2nsec(3, 1), cpuStat(0, 4)] }),
+    buildVersion6({ ...parts, systems: {}, buffers }),
+    buildVersion7({ ...parts, buffers: [{ cpus }] }),
+    buildVersion7({ ...parts, buffers }, 'zlib'),
+    readFixture('trace-dat/v7-tsc2nsec-6.1.dat'),
+  ];
 }
 
 function zstdSeeds(): Uint8Array[] {

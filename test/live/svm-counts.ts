@@ -128,14 +128,22 @@ async function compare(): Promise<boolean> {
   const owners = watchThreads(guests);
   for (const guest of guests) await guest.finished();
   await sleep(3000);
-  const counts = agentCounts(await agent.scrape());
+  const samples = await agent.scrape();
+  const counts = agentCounts(samples);
   const reference = histCounts(instance, owners);
   for (const { event, keys } of [EXITS, USERSPACE_EXITS])
     writeFileSync(join(instance, 'events/kvm', event, 'trigger'), `!hist:keys=${keys}:size=4096`);
   rmdirSync(instance);
   console.log(agent.log());
   await agent.stop();
-  return printAndCompare(counts, reference);
+  return printAndCompare(counts, reference) && nothingLost(samples);
+}
+
+/** The kernel's statistics and the agent agree on what was read from the buffers, on this kernel too. */
+function nothingLost(samples: Samples): boolean {
+  const losses = ['lost_events', 'unknown_gaps', 'malformed'].map((name) => `kvm_exit_exporter_${name}_total`);
+  for (const name of losses) console.log(`${name} ${samples.sum(name)}`);
+  return losses.every((name) => samples.sum(name) === 0);
 }
 
 function printAndCompare(counts: ReadonlyMap<string, number>, reference: ReadonlyMap<string, number>): boolean {

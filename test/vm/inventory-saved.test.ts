@@ -87,7 +87,12 @@ test('a VM has the properties on its command line', () => {
     name: 'vm-a',
     label: 'vm-a',
     pid: 178,
+    uid: 0,
     startTime: 525,
+    // The copy does not say when the host was started.
+    startSeconds: Number.NaN,
+    // The VM has no event so far.
+    series: 0,
     vmm: 'qemu',
     uuid: '11111111-2222-3333-4444-55555555555a',
     vmId: '',

@@ -36,7 +36,6 @@ test('the same process id with another start time is another VM', (t) => {
     ...NOTHING,
     started: ['web'],
     stopped: ['web'],
-    forgotten: ['web'],
     freedTids: [100, 101],
   });
   const second = inventory.find(101)?.vm;
@@ -45,7 +44,7 @@ test('the same process id with another start time is another VM', (t) => {
   assert.equal(second?.label, 'web', 'the label was free again');
   tree.put({ pid: 100, comm: 'bash', args: ['bash'], startTime: 888 });
   assert.deepEqual(labels(inventory.scan(2)), { ...NOTHING, stopped: ['web'] });
-  assert.deepEqual(inventory.vms(), [second]);
+  assert.deepEqual(inventory.vms(), [first, second]);
 });
 
 test('a VM that is restarted before a scan has seen its end keeps its label', (t) => {
@@ -60,7 +59,6 @@ test('a VM that is restarted before a scan has seen its end keeps its label', (t
     ...NOTHING,
     started: ['web'],
     stopped: ['web'],
-    forgotten: ['web'],
   });
   assert.equal(inventory.find(201)?.vm.pid, 200);
 });
@@ -188,6 +186,18 @@ test('a zombie has stopped; a process whose main thread has ended has not', (t) 
   tree.put(vm(200, 'b', { state: 'Z' }));
   assert.deepEqual(labels(inventory.scan(1)), { ...NOTHING, stopped: ['a'] });
   assert.deepEqual(labels(inventory.scan(2)), NOTHING);
+});
+
+test('a process whose threads are all ending has stopped, although it still exists', (t) => {
+  const { tree, inventory } = setUp(t);
+  const PF_EXITING = 4;
+  tree.put(vm(100, 'web'));
+  inventory.scan(0);
+  tree.put(vm(100, 'web', { flags: PF_EXITING }));
+  assert.deepEqual(labels(inventory.scan(1)), NOTHING, 'its vCPU still runs');
+  const thread = { tid: 101, comm: 'CPU 0/KVM', startTime: 101, flags: PF_EXITING };
+  tree.put(vm(100, 'web', { flags: PF_EXITING, threads: [thread] }));
+  assert.deepEqual(labels(inventory.scan(2)), { ...NOTHING, stopped: ['web'] });
 });
 
 test('no VM is stopped because /proc cannot be read', (t) => {

@@ -17,7 +17,7 @@ export class SourceCounts {
   readonly unknownGaps = new Map<number, number>();
   /** Events lost by host CPU, by the kernel's own statistics; empty if there are none. */
   overruns: ReadonlyMap<number, number> = new Map();
-  /** Events lost by host CPU in buffers that are closed, and whose statistics are gone. */
+  /** Events lost by host CPU in buffers that were closed or emptied, and whose statistics are gone. */
   readonly lostInClosedBuffers = new Map<number, number>();
   readonly malformed = new Map<MalformedKind, number>();
 
@@ -27,13 +27,15 @@ export class SourceCounts {
     else this.lost.set(cpu, Math.min(Number.MAX_SAFE_INTEGER, (this.lost.get(cpu) ?? 0) + count));
   }
 
+  /** Takes the kernel's present statistics over. Those of a buffer that another program emptied start at 0 again. */
+  updateOverruns(overruns: ReadonlyMap<number, number>): void {
+    for (const [cpu, count] of this.overruns) if ((overruns.get(cpu) ?? count) < count) this.#endBuffer(cpu, count);
+    this.overruns = overruns;
+  }
+
   /** Call it when buffers were closed: the statistics of new ones start at 0. */
   endBuffers(): void {
-    for (const [cpu, count] of this.overruns) {
-      addCount(this.lostInClosedBuffers, cpu, Math.max(count, this.lost.get(cpu) ?? 0));
-      this.lost.delete(cpu);
-      this.unknownGaps.delete(cpu);
-    }
+    for (const [cpu, count] of this.overruns) this.#endBuffer(cpu, count);
     this.overruns = new Map();
   }
 
@@ -44,5 +46,11 @@ export class SourceCounts {
 
   addMalformed(kind: MalformedKind): void {
     addCount(this.malformed, kind, 1);
+  }
+
+  #endBuffer(cpu: number, overrun: number): void {
+    addCount(this.lostInClosedBuffers, cpu, Math.max(overrun, this.lost.get(cpu) ?? 0));
+    this.lost.delete(cpu);
+    this.unknownGaps.delete(cpu);
   }
 }

@@ -36,6 +36,8 @@ export class PageCursor {
   readonly index: PageIndex;
   /** Time of the next event, in the trace clock's own unit; Infinity if the page has no more events. */
   nextTimeNs = Number.POSITIVE_INFINITY;
+  /** The number of events on the page that was loaded last; NaN if the page contradicts itself or is cut. */
+  pageEvents = 0;
   readonly #decoder: RecordDecoder;
   readonly #littleEndian: boolean;
   readonly #page: RecordPage = { bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), timeNs: Number.NaN };
@@ -63,12 +65,27 @@ export class PageCursor {
     if (this.nextTimeNs !== Number.POSITIVE_INFINITY) this.run(Number.POSITIVE_INFINITY);
     // A read of 0 bytes is not the end of the file.
     if (page.length === 0) return;
+    const gapIsOpen = this.#lost !== 0;
+    this.pageEvents = Number.NaN;
     if (page.length < this.#decoder.pageHeader.dataOffset) return this.#decoder.sink.malformed('truncated');
     if (!this.#readHeader(page)) return this.#decoder.sink.malformed('page');
-    if (this.#lost !== 0) this.#decoder.sink.gapAhead(this.cpu);
+    if (!this.#isCut && !this.index.broken) this.pageEvents = this.index.length;
+    if (this.#lost !== 0 && !gapIsOpen) this.#decoder.sink.gapAhead(this.cpu);
     if (this.index.length === 0) return this.#finish();
     this.nextTimeNs = this.index.timesNs[0] as number;
     this.#decoder.openPages.open(this.index);
+  }
+
+  /** Pages that precede the next one are damaged: an unknown number of events is lost. */
+  missPages(): void {
+    if (this.nextTimeNs !== Number.POSITIVE_INFINITY) this.run(Number.POSITIVE_INFINITY);
+    if (this.#lost === 0) this.#decoder.sink.gapAhead(this.cpu);
+    this.#lost = UNKNOWN_LOSS;
+  }
+
+  /** Reports what {@link missPages} noted, if no page follows. */
+  endPages(): void {
+    if (this.nextTimeNs === Number.POSITIVE_INFINITY) this.#reportLoss();
   }
 
   /** Delivers all events up to and including `untilNs`. Returns the number of records. */

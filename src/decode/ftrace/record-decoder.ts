@@ -14,8 +14,11 @@ export interface RecordDecoderOptions {
   readonly formats: EventFormats;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
-  /** True, the default, if the trace clock counts nanoseconds. False for `counter`, `x86-tsc`, `uptime`. */
-  readonly clockNs?: boolean;
+  /**
+   * Nanoseconds of one tick of the trace clock, by default 1. NaN for clocks that do not count time, `counter` and
+   * `uptime`, and for `x86-tsc` if its frequency is not known.
+   */
+  readonly nsPerTick?: number;
 }
 
 /**
@@ -29,7 +32,7 @@ export interface RecordDecoderOptions {
 export class RecordDecoder {
   readonly pageHeader: PageHeader;
   readonly bigEndian: boolean;
-  readonly clockNs: boolean;
+  readonly nsPerTick: number;
   readonly sink: TraceSink;
   readonly commonFields: CommonFields;
   /** The open pages of all CPUs. */
@@ -43,11 +46,11 @@ export class RecordDecoder {
   /** Event ID -> reader of the event's own fields. */
   readonly #readers: (RecordReader | undefined)[];
 
-  constructor({ formats, vocabulary, sink, clockNs = true }: RecordDecoderOptions) {
+  constructor({ formats, vocabulary, sink, nsPerTick = 1 }: RecordDecoderOptions) {
     const { bigEndian, events } = formats;
     this.pageHeader = formats.pageHeader;
     this.bigEndian = bigEndian;
-    this.clockNs = clockNs;
+    this.nsPerTick = nsPerTick;
     this.sink = sink;
     this.#littleEndian = !bigEndian;
     this.#typeOffset = commonOffset(events, COMMON_TYPE);
@@ -74,7 +77,7 @@ export class RecordDecoder {
   decode(page: RecordPage, { starts, ends, timesNs }: Records, first: number, last: number, cpu: number): void {
     // Fields used for every record are copied to local variables, because V8 reads a field again after each call.
     const { view } = page;
-    const { sink, clockNs } = this;
+    const { sink, nsPerTick } = this;
     const littleEndian = this.#littleEndian;
     const typeOffset = this.#typeOffset;
     const pidOffset = this.#pidOffset;
@@ -97,7 +100,7 @@ export class RecordDecoder {
       }
       const pidAt = record + pidOffset;
       const tid = littleEndian ? view.getInt32(pidAt, true) : view.getInt32(pidAt);
-      if (clockNs) page.timeNs = timesNs[index] as number;
+      page.timeNs = (timesNs[index] as number) * nsPerTick;
       sink.tracepoint(page.timeNs, cpu, tid, name);
       const reader = readers[id];
       if (reader === undefined) continue;

@@ -39,6 +39,7 @@ export class FtraceTextDecoder {
   readonly #scanners: (TextScanner | undefined)[] = [];
   /** The threads that were reported to the sink, by tid. */
   readonly #threads = new Map<number, SeenThread>();
+  #events = 0;
   #rawLines = 0;
   #bareLines = 0;
 
@@ -68,6 +69,11 @@ export class FtraceTextDecoder {
   /** Ends the input. A last line without a line end is decoded if its header is complete. */
   end(): void {
     this.#lines.end();
+  }
+
+  /** The number of events so far. */
+  get events(): number {
+    return this.#events;
   }
 
   /** The number of lines written with the option `raw`, without names and text: `175 0 13163980362 type: 1380`. */
@@ -105,6 +111,7 @@ export class FtraceTextDecoder {
   }
 
   #decodeEvent(bytes: Uint8Array, end: number, line: FtraceLine): void {
+    this.#events++;
     const { tracepoints } = this.#vocabulary;
     let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
     if (name < 0) name = this.#addName(bytes, end, line);

@@ -19,7 +19,7 @@ export interface Collection {
   readonly now: HrTime;
   /** Time of the collection before. */
   readonly previous: HrTime;
-  /** Labels that another VM had at the collection before. */
+  /** Labels of VMs whose series were dropped since the collection before, and began again. */
   readonly restarted: ReadonlySet<string>;
 }
 

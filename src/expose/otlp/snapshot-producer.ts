@@ -47,8 +47,8 @@ export class SnapshotProducer implements MetricProducer {
   readonly #options: ProducerOptions;
   readonly #now: () => number;
   readonly #states = new Map<Metric, SeriesStates>();
-  /** VM label -> pid and UUID at the latest collection. */
-  #processes = new Map<string, string>();
+  /** VM label -> number of its series at the latest collection. */
+  #series = new Map<string, number>();
   #previous: HrTime;
   #takeSnapshot: () => Snapshot;
 
@@ -76,11 +76,11 @@ export class SnapshotProducer implements MetricProducer {
     return { resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics }, errors: [] };
   }
 
-  /** Labels of VMs whose process is not the one of the previous collection. */
+  /** Labels of VMs whose series were dropped since the previous collection, and began again. */
   #restartedVms(snapshot: Snapshot): Set<string> {
-    const processes = new Map(snapshot.vms.map(({ vm, pid, uuid }) => [vm, `${pid} ${uuid}`]));
-    const restarted = [...processes].filter(([vm, now]) => (this.#processes.get(vm) ?? now) !== now);
-    this.#processes = processes;
+    const series = new Map(snapshot.vms.map(({ vm, series: number }) => [vm, number]));
+    const restarted = [...series].filter(([vm, now]) => (this.#series.get(vm) || now) !== now);
+    this.#series = series;
     return new Set(restarted.map(([vm]) => vm));
   }
 

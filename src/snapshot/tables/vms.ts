@@ -16,6 +16,10 @@ export interface VmInfo extends VmRow {
   /** `true` for a VM that `demo` replays, else `false`. */
   readonly demo: string;
   readonly vcpus: number;
+  /** Start of the VM's process, in seconds since 1970; NaN if it is not known. */
+  readonly startSeconds: number;
+  /** Number that stays the same as long as the VM's series continue, across restarts; 0 before its first event. */
+  readonly series: number;
 }
 
 /** What was counted, and the VMs as the inventory knows them. */

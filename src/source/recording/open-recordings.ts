@@ -1,21 +1,24 @@
+import { existsSync } from 'node:fs';
 import { AgentError } from '../../system/errors.js';
-import { isDirectory, openPageDirectory, type PageDirectory } from './page-directory.js';
-import { openRecordingFile, type RecordingFile } from './recording-file.js';
+import { isDirectory, openLeftovers, openPageDirectory } from './pages/page-directory.js';
+import { leftoverFiles, leftoverOf } from './pages/page-files.js';
+import type { PageRecording } from './pages/page-recording.js';
+import { openFile, type RecordingFile } from './recording-file.js';
 
-export type Recording = RecordingFile | PageDirectory;
+export type Recording = RecordingFile | PageRecording;
 
 /**
  * Opens every recording before any is read, so that all problems are reported at once.
- * @param tracefs the copy of tracefs with the formats of pages; undefined for the one in each directory
+ * @param tracefs the copy of tracefs with the formats of pages; undefined for the one in each recording
  * @throws AgentError with a line for each path that cannot be used
  */
 export async function openRecordings(paths: readonly string[], tracefs: string | undefined): Promise<Recording[]> {
   const recordings: Recording[] = [];
   const problems: string[] = [];
   // One after the other: each takes a megabyte of memory while its format is recognised.
-  for (const path of paths) {
+  for (const path of new Set(paths.map(withoutCpu))) {
     try {
-      recordings.push(isDirectory(path) ? openPageDirectory(path, tracefs) : await openRecordingFile(path));
+      recordings.push(await open(path, tracefs));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       problems.push(error.message);
@@ -25,6 +28,18 @@ export async function openRecordings(paths: readonly string[], tracefs: string |
   return recordings;
 }
 
-export function isPageDirectory(recording: Recording): recording is PageDirectory {
-  return 'cpus' in recording;
+export function isPageRecording(recording: Recording): recording is PageRecording {
+  return 'buffers' in recording;
+}
+
+async function open(path: string, tracefs: string | undefined): Promise<Recording> {
+  if (isDirectory(path)) return openPageDirectory(path, tracefs);
+  if (!existsSync(path) && leftoverFiles(path).length > 0) return openLeftovers(path, tracefs);
+  return await openFile(path, tracefs);
+}
+
+/** `trace.dat.cpu0` is a part of `trace.dat`, and a shell's `trace.dat.cpu*` means it several times. */
+function withoutCpu(path: string): string {
+  const whole = leftoverOf(path);
+  return whole === undefined || isDirectory(path) ? path : whole;
 }

@@ -7,9 +7,10 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { type BufferStats, parseStats } from '../../decode/ftrace/buffer-stats.js';
 import { fileError } from '../../system/errors.js';
 import { listFolder, readText, saveFile } from '../../system/files.js';
-import { type CpuStats, parseStats } from '../tracefs/cpu-stats.js';
+
 import { BufferFile } from '../tracefs/trace-reader.js';
 
 export interface Captured {
@@ -112,7 +113,7 @@ export class PageCapture {
     return length > 0;
   }
 
-  #stats({ name }: CpuCapture): CpuStats {
+  #stats({ name }: CpuCapture): BufferStats {
     return parseStats(this.#statsText(name));
   }
 

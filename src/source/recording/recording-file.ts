@@ -2,9 +2,10 @@ import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { AgentError, fileError } from '../../system/errors.js';
 import { formatOf } from './formats/all-formats.js';
-import type { ReadEnd, RecordingFormat } from './formats/recording-format.js';
-import { PAGE_FILE } from './page-directory.js';
-import { packingOf, readChunks } from './read-chunks.js';
+import type { PageFormat, RecordingFormat } from './formats/recording-format.js';
+import { PAGE_FILE } from './pages/page-files.js';
+import type { PageRecording } from './pages/page-recording.js';
+import { packingOf, type ReadEnd, readChunks } from './pages/read-chunks.js';
 
 /** A recording that is one file, packed or not. */
 export interface RecordingFile {
@@ -21,8 +22,11 @@ export interface RecordingFile {
 const HEAD_BYTES = 1 << 20;
 const MAGIC_BYTES = 16;
 
-/** @throws AgentError if the file cannot be read or has no known format */
-export async function openRecordingFile(path: string): Promise<RecordingFile> {
+/**
+ * @param tracefs a copy of the host's tracefs, for files that do not say how to read them
+ * @throws AgentError if the file cannot be read or has no known format
+ */
+export async function openFile(path: string, tracefs: string | undefined): Promise<RecordingFile | PageRecording> {
   if (PAGE_FILE.test(basename(path)))
     throw new AgentError(
       `${path}: pages of one CPU; give the directory that it is in, which holds the other CPUs' too`,
@@ -30,11 +34,22 @@ export async function openRecordingFile(path: string): Promise<RecordingFile> {
   const { size, magic } = await inspect(path);
   const packing = packingOf(magic);
   const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead);
-  return { path, size, chunks, format: await recognise(path, chunks()) };
+  const format = await recognise(path, chunks());
+  return 'openPages' in format ? await format.openPages(path, packing, tracefs) : { path, size, chunks, format };
+}
+
+/** Opens a file that is read from its start to its end. */
+export async function openRecordingFile(path: string): Promise<RecordingFile> {
+  const recording = await openFile(path, undefined);
+  if ('format' in recording) return recording;
+  throw new AgentError(`${path}: cannot be read from its start to its end`);
 }
 
 /** A function of its own, so that the closures of a recording do not keep its head in memory. */
-async function recognise(path: string, chunks: AsyncGenerator<Uint8Array, ReadEnd>): Promise<RecordingFormat> {
+async function recognise(
+  path: string,
+  chunks: AsyncGenerator<Uint8Array, ReadEnd>,
+): Promise<PageFormat | RecordingFormat> {
   const head = await readHead(chunks);
   if (head.length === 0) throw new AgentError(`${path}: holds nothing that can be unpacked`);
   return formatOf(path, head);

@@ -1,20 +1,26 @@
 /**
  * The live trace of the kernel: a tracing instance, its events, and a reader of its buffers.
  *
+ * Other programs can change the instance, empty its buffers or read from them. Each of these is undone as far as
+ * possible, reported, and delivered to the sink as a loss.
+ *
  * Reading `trace_pipe` as text costs the kernel about forty times as much per event, because it formats each line. So
  * text is only for kernels whose binary pages cannot be decoded, and for comparison.
  */
+import { join } from 'node:path';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { AgentError } from '../../system/errors.js';
 import type { ReaderKind } from '../../trace/reader-kinds.js';
-import type { TraceSink, Vocabulary } from '../../trace/sink.js';
+import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
+import { InstanceGuard } from './control/instance-guard.js';
+import { PAGE_SIZE_FILE } from './control/instance-settings.js';
 import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
 import { RingBuffers } from './ring-buffers.js';
 import { selectEvents } from './select-events.js';
 import { TextReader } from './text-reader.js';
 import { TraceClock } from './trace-clock.js';
-import type { Drained, TraceReader } from './trace-reader.js';
+import type { Drained, OnForeignRead, TraceReader } from './trace-reader.js';
 import { TracingInstance } from './tracing-instance.js';
 
 export interface KernelTraceOptions {
@@ -33,7 +39,19 @@ export interface KernelTraceOptions {
   readonly markers?: boolean;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
+  /** Called when another program has written to a file of the instance. The next drain sets it back. */
+  readonly onWrite?: () => void;
+  readonly onDisturbance?: (disturbance: Disturbance) => void;
 }
+
+/** Something that another program did to the instance. */
+export type Disturbance =
+  /** It wrote to this file, a path in the instance. The file is set back, and the sink got a gap. */
+  | { readonly kind: 'written'; readonly file: string }
+  /** It emptied or swapped a buffer, and the sink got a gap. */
+  | { readonly kind: 'emptied' }
+  /** It read this many events, which the sink got as lost. */
+  | { readonly kind: 'read'; readonly events: number };
 
 export class KernelTrace {
   readonly instance: TracingInstance;
@@ -42,21 +60,32 @@ export class KernelTrace {
   readonly events: readonly string[];
   /** Reason why `auto` chose text; undefined if it did not. */
   readonly fallback: string | undefined;
-  readonly #reader: TraceReader | undefined;
+  readonly #options: KernelTraceOptions;
+  #reader: TraceReader | undefined;
   readonly #clock: TraceClock | undefined;
+  readonly #guard: InstanceGuard | undefined;
+  /** True while the sink waits for the end of a gap. */
+  #isInGap = false;
+  /** The files that could not be set back, and the number of drains that tried in vain. */
+  #notSetBack: readonly string[] = [];
+  #vainTries = 0;
+  /** Reason why the instance is beyond repair; undefined if it is not. */
+  #failure: string | undefined;
 
   /** @throws AgentError that says what is missing; the host is unchanged then */
   constructor(options: KernelTraceOptions) {
-    const { tracefs, instance, bufferSize, markers = false } = options;
+    const { tracefs, instance, bufferSize, markers = false, onWrite = () => {} } = options;
+    this.#options = options;
     this.events = selectEvents(tracefs, options.events, options.neededEvents);
     this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize, markers });
     try {
-      const { reader, kind, fallback } = openReader(this.instance, this.events, options);
+      const { reader, kind, fallback } = this.#openReader();
       this.#reader = reader;
       this.#clock = new TraceClock(this.instance.path);
       this.reader = kind;
       this.fallback = fallback;
       this.instance.start(this.events);
+      this.#guard = new InstanceGuard(this.instance.path, this.events, onWrite);
     } catch (error) {
       this.close();
       throw error;
@@ -65,21 +94,29 @@ export class KernelTrace {
 
   /** Delivers the events that have happened by now; see {@link TraceReader.drain}. */
   drain(deadlineMs: number, nowMs: () => number): Drained {
-    if (this.#reader === undefined || this.#clock === undefined) return { mostBytes: 0, behind: false };
-    return this.#reader.drain(this.#clock.nowNs(), deadlineMs, nowMs);
+    const files = this.#guard?.takeChanges(nowMs()) ?? [];
+    const drained = files.length > 0 ? this.#drainAndRevert(files, deadlineMs, nowMs) : this.#drain(deadlineMs, nowMs);
+    if (!drained.behind) this.#endGap();
+    return drained;
   }
 
   openNewCpus(): void {
     this.#reader?.openNewCpus();
   }
 
+  /** False if another program changed the instance and the last drain could not set it back. */
+  get works(): boolean {
+    return this.#failure === undefined && this.#notSetBack.length === 0;
+  }
+
   /** Reason why the instance must be made again; undefined while it works. */
   get ended(): string | undefined {
-    if (!this.instance.isTracing(this.events))
-      return 'the events of our tracing instance were switched off, the kvm module was unloaded, or tracefs was unmounted';
+    const missing = this.#guard?.missing();
+    if (missing !== undefined)
+      return `${join(this.instance.path, missing)}: gone, because the kvm module was unloaded or tracefs was unmounted`;
     if (!this.instance.clockIsShared)
       return 'the kernel marked the TSC unstable, so time stamps of different CPUs are no longer comparable; switching to the mono clock';
-    return undefined;
+    return this.#failure;
   }
 
   /** Events that the kernel overwrote or dropped since the start, by CPU. */
@@ -89,24 +126,88 @@ export class KernelTrace {
 
   /** Leaves the host as it was found. */
   close(): void {
+    this.#guard?.close();
     this.#reader?.close();
     this.#clock?.close();
     this.instance.remove();
   }
-}
 
-function openReader(
-  instance: TracingInstance,
-  events: readonly string[],
-  { tracefs, vocabulary, sink, reader: kind }: KernelTraceOptions,
-): { reader: TraceReader; kind: 'binary' | 'text'; fallback?: string } {
-  if (kind === 'text') return { reader: new TextReader(instance.path, vocabulary, sink), kind };
-  try {
-    const formats = readFormats(tracefs, systemsOf(events));
-    const decoder = new RecordDecoder({ formats, vocabulary, sink });
-    return { reader: new RingBuffers(instance.path, instance.subBufferSize, decoder), kind: 'binary' };
-  } catch (error) {
-    if (kind === 'binary' || !(error instanceof AgentError)) throw error;
-    return { reader: new TextReader(instance.path, vocabulary, sink), kind: 'text', fallback: error.message };
+  #drain(deadlineMs: number, nowMs: () => number, untilNs = this.#clock?.nowNs() ?? 0): Drained {
+    return this.#reader?.drain(untilNs, deadlineMs, nowMs) ?? NOTHING;
+  }
+
+  /**
+   * Delivers what is in the buffers, whatever time the clock shows meanwhile, and sets the instance back. Where in the
+   * stream the changes took effect is unknown, so all of these events are within a gap.
+   */
+  #drainAndRevert(files: readonly string[], deadlineMs: number, nowMs: () => number): Drained {
+    this.#beginGap();
+    for (const file of files) this.#options.onDisturbance?.({ kind: 'written', file });
+    const otherPages = files.includes(PAGE_SIZE_FILE);
+    const drained = otherPages ? NOTHING : this.#drain(deadlineMs, nowMs, Number.POSITIVE_INFINITY);
+    this.#notSetBack = this.#guard?.revert() ?? [];
+    if (otherPages) this.#reopenReader();
+    this.#reader?.findForeignReads();
+    this.#vainTries = this.works ? 0 : this.#vainTries + 1;
+    if (this.#vainTries === MAX_TRIES)
+      this.#failure = `another program changed ${this.#notSetBack.join(', ')} of our tracing instance, and it cannot be set back; making a new instance`;
+    return drained;
+  }
+
+  #reopenReader(): void {
+    this.#reader?.close();
+    this.#reader = undefined;
+    try {
+      this.#reader = this.#openReader().reader;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      this.#failure = error.message;
+    }
+  }
+
+  #openReader(): { reader: TraceReader; kind: 'binary' | 'text'; fallback?: string } {
+    const { tracefs, vocabulary, sink, reader: kind } = this.#options;
+    const { path, subBufferSize } = this.instance;
+    if (kind === 'text') return { reader: new TextReader(path, vocabulary, sink, this.#onForeignRead), kind };
+    try {
+      const formats = readFormats(tracefs, systemsOf(this.events));
+      const decoder = new RecordDecoder({ formats, vocabulary, sink });
+      return { reader: new RingBuffers(path, subBufferSize, decoder, this.#onForeignRead), kind: 'binary' };
+    } catch (error) {
+      if (kind === 'binary' || !(error instanceof AgentError)) throw error;
+      return {
+        reader: new TextReader(path, vocabulary, sink, this.#onForeignRead),
+        kind: 'text',
+        fallback: error.message,
+      };
+    }
+  }
+
+  readonly #onForeignRead: OnForeignRead = (events) => {
+    const { sink, onDisturbance } = this.#options;
+    if (events !== UNKNOWN_LOSS) {
+      sink.gapAhead(NO_CPU);
+      sink.lost(NO_CPU, events);
+      onDisturbance?.({ kind: 'read', events });
+    } else if (!this.#isInGap) {
+      this.#beginGap();
+      onDisturbance?.({ kind: 'emptied' });
+    }
+  };
+
+  #beginGap(): void {
+    if (!this.#isInGap) this.#options.sink.gapAhead(NO_CPU);
+    this.#isInGap = true;
+  }
+
+  #endGap(): void {
+    if (this.#isInGap) this.#options.sink.lost(NO_CPU, UNKNOWN_LOSS);
+    this.#isInGap = false;
   }
 }
+
+/** Drains in a row that cannot set the instance back until a new one is made. */
+const MAX_TRIES = 10;
+const NOTHING: Drained = { mostBytes: 0, behind: false };
+/** The losses that other programs cause are not losses of a CPU. */
+const NO_CPU = -1;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../system/errors.js';
-import { createInstanceFolder, removeInstanceFolder, writeControl } from './tracefs-files.js';
+import { createInstanceFolder, removeInstanceFolder, writeControl } from './control/tracefs-files.js';
 
 /**
  * Finds out whether tracing instances can be made here: makes one for a moment, under a name that no agent uses.

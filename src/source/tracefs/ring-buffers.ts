@@ -14,7 +14,8 @@ import { PageCursor } from '../../decode/ftrace/page-cursor.js';
 import type { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { listFolder } from '../../system/files.js';
 import { CpuMerge } from './cpu-merge.js';
-import { BufferFile, type Drained, type TraceReader } from './trace-reader.js';
+import { ReadWitness } from './read-witness.js';
+import { BufferFile, type Drained, type OnForeignRead, type TraceReader } from './trace-reader.js';
 
 /** Events between two looks at the clock: a few hundred microseconds. */
 const EVENTS_PER_CLOCK_READ = 4096;
@@ -25,6 +26,10 @@ interface CpuBuffer {
   readonly page: Buffer;
   /** Pages read in this drain. */
   pagesRead: number;
+  /** Undefined if other programs may read the buffer, too. */
+  readonly witness: ReadWitness | undefined;
+  /** Events read since the witness compared; NaN if a page of unknown content was read. */
+  events: number;
 }
 
 export class RingBuffers implements TraceReader {
@@ -34,13 +39,16 @@ export class RingBuffers implements TraceReader {
   readonly #cpus = new Map<number, CpuBuffer>();
   /** The CPUs that have a page loaded. */
   readonly #merge: CpuMerge<CpuBuffer>;
+  readonly #onForeignRead: OnForeignRead | undefined;
 
   /**
    * @param path the instance, or tracefs itself
    * @param pageSize bytes of a sub-buffer: what one read returns
+   * @param onForeignRead undefined if other programs may read the buffers
    * @throws AgentError if a buffer cannot be opened
    */
-  constructor(path: string, pageSize: number, decoder: RecordDecoder) {
+  constructor(path: string, pageSize: number, decoder: RecordDecoder, onForeignRead?: OnForeignRead) {
+    this.#onForeignRead = onForeignRead;
     this.#path = path;
     this.#pageSize = pageSize;
     this.#decoder = decoder;
@@ -65,11 +73,24 @@ export class RingBuffers implements TraceReader {
         file,
         page: Buffer.allocUnsafeSlow(this.#pageSize),
         pagesRead: 0,
+        witness: this.#onForeignRead === undefined ? undefined : new ReadWitness([join(folder, name)]),
+        events: 0,
       });
     }
   }
 
+  findForeignReads(): void {
+    if (this.#onForeignRead === undefined) return;
+    for (const buffer of this.#cpus.values()) {
+      const foreign = buffer.witness?.compare(buffer.events) ?? 0;
+      buffer.events = 0;
+      if (foreign !== 0) this.#onForeignRead(foreign);
+    }
+  }
+
   drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+    // First, because an exit before a gap must not pair with an entry after it.
+    this.findForeignReads();
     this.#loadEmpty();
     let events = 0;
     let readClockAt = EVENTS_PER_CLOCK_READ;
@@ -86,7 +107,10 @@ export class RingBuffers implements TraceReader {
   }
 
   close(): void {
-    for (const { file } of this.#cpus.values()) file.close();
+    for (const { file, witness } of this.#cpus.values()) {
+      file.close();
+      witness?.close();
+    }
     this.#cpus.clear();
     this.#merge.clear();
   }
@@ -114,6 +138,7 @@ export class RingBuffers implements TraceReader {
       if (length === 0) return false;
       buffer.pagesRead++;
       buffer.cursor.load(length === buffer.page.length ? buffer.page : buffer.page.subarray(0, length));
+      buffer.events += buffer.cursor.pageEvents;
       if (buffer.cursor.nextTimeNs !== Number.POSITIVE_INFINITY) return true;
     }
   }

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { FtraceTextDecoder } from '../../decode/ftrace/text-decoder.js';
+import { tryListFolder } from '../../system/files.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
-import { BufferFile, type Drained, type TraceReader } from './trace-reader.js';
+import { ReadWitness } from './read-witness.js';
+import { BufferFile, type Drained, type OnForeignRead, type TraceReader } from './trace-reader.js';
 
 const CHUNK_BYTES = 1 << 18;
 /** A line of text is about this many times as long as the record that it shows. */
@@ -12,14 +14,32 @@ export class TextReader implements TraceReader {
   readonly #file: BufferFile;
   readonly #decoder: FtraceTextDecoder;
   readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly #witness: ReadWitness;
+  readonly #onForeignRead: OnForeignRead | undefined;
+  /** Events read until the witness compared. */
+  #compared = 0;
 
-  /** @param path the instance, or tracefs itself */
-  constructor(path: string, vocabulary: Vocabulary, sink: TraceSink) {
+  /**
+   * @param path the instance, or tracefs itself
+   * @param onForeignRead undefined if other programs may read the buffers
+   */
+  constructor(path: string, vocabulary: Vocabulary, sink: TraceSink, onForeignRead?: OnForeignRead) {
     this.#file = new BufferFile(join(path, 'trace_pipe'));
     this.#decoder = new FtraceTextDecoder(vocabulary, sink);
+    const folder = join(path, 'per_cpu');
+    // The lines are of all CPUs, and so is the comparison. There is a folder for each CPU that can be plugged in.
+    this.#witness = new ReadWitness(onForeignRead ? tryListFolder(folder).map((cpu) => join(folder, cpu)) : []);
+    this.#onForeignRead = onForeignRead;
+  }
+
+  findForeignReads(): void {
+    const foreign = this.#witness.compare(this.#decoder.events - this.#compared);
+    this.#compared = this.#decoder.events;
+    if (foreign !== 0) this.#onForeignRead?.(foreign);
   }
 
   drain(_untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+    this.findForeignReads();
     let mostBytes = 0;
     for (;;) {
       const length = this.#file.read(this.#chunk);
@@ -35,5 +55,6 @@ export class TextReader implements TraceReader {
 
   close(): void {
     this.#file.close();
+    this.#witness.close();
   }
 }

@@ -12,8 +12,16 @@ export interface TraceReader {
   drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained;
   /** CPUs can be plugged in while the agent runs. */
   openNewCpus(): void;
+  /** Reports what other programs read from the buffers or threw away since the last call. Each drain begins so. */
+  findForeignReads(): void;
   close(): void;
 }
+
+/**
+ * Called when another program read `events` events from the buffers, or emptied one ({@link UNKNOWN_LOSS}); the gap is
+ * before the next event that is delivered.
+ */
+export type OnForeignRead = (events: number) => void;
 
 export interface Drained {
   /** Bytes read from the fullest CPU's buffer: how far the kernel was ahead. */

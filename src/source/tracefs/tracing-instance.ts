@@ -7,11 +7,8 @@
  *
  * `options/copy_trace_marker` exists from Linux 6.16 on.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { isOutOfFiles } from '../../system/errors.js';
-import { findTracefs, type Tracefs } from './find-tracefs.js';
-import { clockFor, isStillShared, type TraceClockName } from './trace-clock.js';
 import {
   createInstanceFolder,
   readControl,
@@ -19,7 +16,9 @@ import {
   subBufferSize,
   tryWriteControl,
   writeControl,
-} from './tracefs-files.js';
+} from './control/tracefs-files.js';
+import { findTracefs, type Tracefs } from './find-tracefs.js';
+import { clockFor, isStillShared, type TraceClockName } from './trace-clock.js';
 
 export interface InstanceOptions {
   /** Name below instances/. */
@@ -96,20 +95,6 @@ export class TracingInstance {
   stop(): void {
     this.#refuseMarkers();
     tryWriteControl(this.path, 'tracing_on', '0');
-  }
-
-  /** True if tracing is on and so are these events. */
-  isTracing(events: readonly string[]): boolean {
-    return ['tracing_on', ...events.map(enableFile)].every((file) => this.#isOn(file));
-  }
-
-  /** A control file that cannot be opened because too many files are open is assumed to be unchanged. */
-  #isOn(file: string): boolean {
-    try {
-      return readFileSync(join(this.path, file), 'utf8').startsWith('1');
-    } catch (error) {
-      return isOutOfFiles(error);
-    }
   }
 
   /** True while the time stamps of different CPUs are comparable. */

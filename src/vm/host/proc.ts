@@ -20,8 +20,8 @@ import { fileError, isOutOfFiles } from '../../system/errors.js';
 
 export interface Stat {
   readonly comm: string;
-  /** True for a process that has ended and waits for its parent. */
-  readonly dead: boolean;
+  /** True for a thread that is ending, or has ended and waits for its parent. */
+  readonly isEnding: boolean;
   /** Process id of the parent. */
   readonly parent: number;
   /** True for a thread of the kernel. */
@@ -32,12 +32,17 @@ export interface Stat {
 
 export interface Process extends Stat {
   readonly pid: number;
+  /** Start of the process in seconds since 1970; NaN if it is not known. */
+  readonly startSeconds: number;
+  /** The user that the process runs as; -1 if it is not known. */
+  readonly uid: number;
   readonly args: readonly string[];
   /** Text of the cgroup file; '' if there is none. */
   readonly cgroup: string;
 }
 
 const PF_KTHREAD = 0x0020_0000;
+const PF_EXITING = 0x0000_0004;
 // Positions of fields after the name.
 const STATE = 0;
 const PARENT = 1;
@@ -71,6 +76,14 @@ export class LatestId {
   }
 }
 
+/** Clock ticks in a second: USER_HZ, which is 100 wherever Node.js runs. */
+const TICKS_PER_SECOND = 100;
+
+/** Start of the host in seconds since 1970; NaN if /proc does not tell, as in a saved copy. */
+function bootSeconds(root: string): number {
+  return Number(/^btime (\d+)$/m.exec(read(join(root, 'stat')) ?? '')?.[1] ?? Number.NaN);
+}
+
 /** Ids of the threads of a process. */
 export function threadIds(root: string, pid: number): number[] | undefined {
   return numbersIn(join(root, String(pid), 'task'));
@@ -96,7 +109,8 @@ export function readProcess(root: string, pid: number, stat = readStat(root, pid
   // Meanwhile the kernel may have given the id to another process, or the process may have become another program.
   const again = readStat(root, pid);
   if (again === undefined || again.startTime !== stat.startTime || again.comm !== stat.comm) return undefined;
-  return { ...again, pid, args, cgroup };
+  const startSeconds = bootSeconds(root) + stat.startTime / TICKS_PER_SECOND;
+  return { ...again, pid, args, cgroup, startSeconds, uid: uidOf(root, pid) };
 }
 
 export function readThreadCgroup(root: string, pid: number, tid: number): string {
@@ -108,6 +122,11 @@ export function innermostTid(root: string, pid: number, tid: number): number {
   const status = read(join(root, String(pid), 'task', String(tid), 'status')) ?? '';
   const ids = /^NSpid:([\d\s]*)$/m.exec(status)?.[1]?.trim().split(/\s+/) ?? [];
   return Number(ids.at(-1) || tid);
+}
+
+/** The effective user id of a process, the second one of four; -1 if it is not known. */
+function uidOf(root: string, pid: number): number {
+  return Number(/^Uid:\s*\d+\s+(\d+)/m.exec(readStart(`${root}/${pid}/status`) ?? '')?.[1] ?? -1);
 }
 
 /** The process that a thread belongs to. A saved copy answers for main threads only. */
@@ -122,12 +141,13 @@ export function parseStat(text: string | undefined): Stat | undefined {
   const close = text.lastIndexOf(')');
   const fields = text.slice(close + 2).split(' ', START_TIME + 1);
   const startTime = Number(fields[START_TIME]);
+  const flags = Number(fields[FLAGS]);
   if (open < 0 || close < open || fields.length <= START_TIME || !(startTime >= 0)) return undefined;
   return {
     comm: text.slice(open + 1, close),
-    dead: /^[ZXx]$/.test(fields[STATE] ?? ''),
+    isEnding: /^[ZXx]$/.test(fields[STATE] ?? '') || (flags & PF_EXITING) !== 0,
     parent: Number(fields[PARENT]),
-    kernel: (Number(fields[FLAGS]) & PF_KTHREAD) !== 0,
+    kernel: (flags & PF_KTHREAD) !== 0,
     startTime,
   };
 }

@@ -1,57 +1,108 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compare } from 'bcryptjs';
+import { PasswordQueue } from './password-queue.js';
 
-/** Hash of a random password that was not kept: no password matches it. */
-const DUMMY_HASH = '$2b$10$kU2dUxYgUSVVGIGEQ4w7lOghikeYChvka1jxaCCKyMzUUS.0s.LQG';
+/** The end of the hash of a random password that was not kept: no password matches it. */
+const DUMMY = 'kU2dUxYgUSVVGIGEQ4w7lOghikeYChvka1jxaCCKyMzUUS.0s.LQG';
 const MAX_REMEMBERED = 100;
-/** Comparisons that may wait for their turn; more are refused with {@link Verdict} `busy`. */
-const MAX_QUEUED = 20;
-/** Pause after each comparison, in multiples of its duration: guessing passwords takes at most a fifth of a CPU. */
-const PAUSE_FACTOR = 4;
+/** Pause after a wrong password, in multiples of its duration: guessing takes at most half a CPU. */
+const PAUSE_FACTOR = 1;
 
 export type Verdict = 'right' | 'wrong' | 'busy';
 
+/** The sender of a request. */
+export interface Client {
+  /** Addresses that the client can choose from, as text. */
+  readonly network: string;
+  /** True once it has gone. */
+  readonly isGone: () => boolean;
+}
+
+/** A comparison that waits or runs, and the clients that wait for its result. */
+interface Check {
+  readonly clients: Client[];
+  readonly verdict: Promise<boolean | 'busy'>;
+}
+
 /**
  * Checks passwords against bcrypt hashes. A comparison takes 70 ms or more of CPU on the main thread, so comparisons
- * run one at a time with a pause after each, and results are remembered. They are remembered by a digest, so that no
+ * run one at a time ({@link PasswordQueue}), and results are remembered. They are remembered by a digest, so that no
  * password stays in memory.
  */
 export class BasicAuth {
   readonly #results = new Map<string, boolean>();
-  readonly #running = new Map<string, Promise<boolean>>();
-  /** Resolved when the previous comparison and the pause after it are over. */
-  #previous: Promise<unknown> = Promise.resolve();
+  readonly #checks = new Map<string, Check>();
+  readonly #queue = new PasswordQueue();
+  readonly #compare: typeof compare;
 
-  /** @param header value of the request's Authorization header */
-  async check(users: ReadonlyMap<string, string>, header: string | undefined): Promise<Verdict> {
-    const given = parseCredentials(header);
-    if (given === undefined) return 'wrong';
-    const isKnown = users.has(given.user);
-    // An unknown user costs a comparison too. Otherwise the response time would reveal which users exist.
-    const hash = users.get(given.user) ?? [...users.values()][0] ?? DUMMY_HASH;
-    const key = createHash('sha256')
-      .update(JSON.stringify([given.user, hash, given.password]))
-      .digest('base64');
-    const known = this.#results.get(key) ?? this.#running.get(key);
-    if (known === undefined && this.#running.size >= MAX_QUEUED) return 'busy';
-    const isEqual = await (known ?? this.#compare(key, given.password, hash));
-    return isEqual && isKnown ? 'right' : 'wrong';
+  /** @param comparePassword bcrypt, for tests */
+  constructor(comparePassword: typeof compare = compare) {
+    this.#compare = comparePassword;
   }
 
-  #compare(key: string, password: string, hash: string): Promise<boolean> {
-    const comparison = this.#previous.then(async () => {
-      const startMs = performance.now();
-      // bcryptjs throws for a password it cannot hash: that is a wrong one.
-      const isEqual = await compare(password, hash).catch(() => false);
-      this.#remember(key, isEqual);
-      this.#running.delete(key);
-      return { isEqual, pauseMs: PAUSE_FACTOR * (performance.now() - startMs) };
+  /** @param header value of the request's Authorization header */
+  async check(users: ReadonlyMap<string, string>, header: string | undefined, client: Client): Promise<Verdict> {
+    const given = parseCredentials(header);
+    if (given === undefined) return 'wrong';
+    const maxCost = Math.max(4, ...[...users.values()].map(costOf));
+    const hash = users.get(given.user);
+    const key = createHash('sha256')
+      .update(JSON.stringify([given.user, hash ?? '', given.password]))
+      .digest('base64');
+    const result = this.#results.get(key) ?? (await this.#resultOf(key, client, given.password, hash, maxCost));
+    if (result === 'busy') return 'busy';
+    return result && hash !== undefined ? 'right' : 'wrong';
+  }
+
+  #resultOf(
+    key: string,
+    client: Client,
+    password: string,
+    hash: string | undefined,
+    maxCost: number,
+  ): Promise<boolean | 'busy'> {
+    const running = this.#checks.get(key);
+    if (running !== undefined) {
+      running.clients.push(client);
+      return running.verdict;
+    }
+    const clients = [client];
+    let resolve: (result: boolean | 'busy') => void = () => {};
+    const verdict = new Promise<boolean | 'busy'>((resolveVerdict) => {
+      resolve = resolveVerdict;
     });
-    this.#previous = comparison.then(({ pauseMs }) => sleep(pauseMs, undefined, { ref: false }));
-    const result = comparison.then(({ isEqual }) => isEqual);
-    this.#running.set(key, result);
-    return result;
+    const end = (result: boolean | 'busy') => {
+      this.#checks.delete(key);
+      resolve(result);
+    };
+    this.#checks.set(key, { clients, verdict });
+    const isQueued = this.#queue.add({
+      network: client.network,
+      isAbandoned: () => clients.every(({ isGone }) => isGone()),
+      drop: () => end('busy'),
+      run: async () => {
+        const startMs = performance.now();
+        const isEqual = await this.#compareAtCost(password, hash ?? dummyHash(maxCost), maxCost);
+        this.#remember(key, isEqual);
+        end(isEqual);
+        if (!isEqual) await sleep(PAUSE_FACTOR * (performance.now() - startMs), undefined, { ref: false });
+      },
+    });
+    if (!isQueued) end('busy');
+    return verdict;
+  }
+
+  /**
+   * Compares, and always takes as long as for the hash with the highest cost: else the time of an answer would show
+   * which users exist. bcrypt takes 2^cost rounds, and 2^4 + 2^4 + 2^5 + ... + 2^9 = 2^10.
+   */
+  async #compareAtCost(password: string, hash: string, maxCost: number): Promise<boolean> {
+    // bcryptjs throws for a password it cannot hash: that is a wrong one.
+    const isEqual = await this.#compare(password, hash).catch(() => false);
+    for (let cost = costOf(hash); cost < maxCost; cost++)
+      await this.#compare(password, dummyHash(cost)).catch(() => false);
+    return isEqual;
   }
 
   /** Drops the oldest wrong result if there are too many, so that guessed passwords never displace the right ones. */
@@ -62,6 +113,14 @@ export class BasicAuth {
     const [dropped = oldest] = [...this.#results].find(([, result]) => !result) ?? [];
     if (dropped !== undefined) this.#results.delete(dropped);
   }
+}
+
+function costOf(hash: string): number {
+  return Number(hash.slice(4, 6));
+}
+
+function dummyHash(cost: number): string {
+  return `$2b$${String(cost).padStart(2, '0')}$${DUMMY}`;
 }
 
 /** User and password from `Basic dXNlcjpwYXNzd29yZA==`. */

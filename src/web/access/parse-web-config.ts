@@ -78,13 +78,13 @@ const TLS_KEYS = [
   'curve_preferences',
 ];
 /** Headers that may be set, with the allowed values; [] allows any. */
-const ALLOWED_HEADERS: Readonly<Record<string, readonly string[]>> = {
-  'Content-Security-Policy': [],
-  'Strict-Transport-Security': [],
-  'X-Content-Type-Options': ['nosniff'],
-  'X-Frame-Options': ['deny', 'sameorigin'],
-  'X-XSS-Protection': [],
-};
+const ALLOWED_HEADERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['Content-Security-Policy', []],
+  ['Strict-Transport-Security', []],
+  ['X-Content-Type-Options', ['nosniff']],
+  ['X-Frame-Options', ['deny', 'sameorigin']],
+  ['X-XSS-Protection', []],
+]);
 /** A bcrypt hash of cost 4 to 16. At cost 17 a comparison takes longer than a scrape timeout. */
 const BCRYPT_HASH = /^\$2[aby]\$(?:0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}$/;
 
@@ -175,12 +175,12 @@ function parseUsers(reader: YamlReader, value: unknown): Map<string, string> {
 }
 
 function parseHeaders(reader: YamlReader, value: unknown): Record<string, string> {
-  const headers = Object.entries(reader.section('http_server_config.headers', value, Object.keys(ALLOWED_HEADERS)));
+  const headers = Object.entries(reader.section('http_server_config.headers', value, [...ALLOWED_HEADERS.keys()]));
   return Object.fromEntries(
     headers.flatMap(([header, given]) => {
       const name = `http_server_config.headers.${header}`;
       const text = reader.string(name, given);
-      const allowed = ALLOWED_HEADERS[header] ?? [];
+      const allowed = ALLOWED_HEADERS.get(header) ?? [];
       if (allowed.length > 0 && text !== '') reader.oneOf(name, text, allowed, '');
       if (/[^\t\x20-\x7e]/.test(text)) reader.addProblem(`${name}: has characters that are not allowed in a header`);
       return text === '' ? [] : [[header, text]];

@@ -38,16 +38,21 @@ const CURVES: Readonly<Record<string, string>> = {
   X25519: 'X25519',
 };
 
+/** Options of a TLS server, with a certificate in PEM. */
+export interface ServerContext extends SecureContextOptions {
+  readonly cert: string;
+}
+
 /**
  * Certificate, key, versions, ciphers and curves for a TLS server.
  * @param path of the web configuration file: file names in it are relative to it
  * @throws AgentError if a file cannot be read, or if key and certificate do not belong together
  */
-export function tlsContext(path: string, config: TlsConfig, readFile: (path: string) => string): SecureContextOptions {
+export function tlsContext(path: string, config: TlsConfig, readFile: (path: string) => string): ServerContext {
   const read = (pem: Pem) => pem.text ?? readFile(resolve(dirname(path), pem.file ?? ''));
   const ciphers = config.ciphers.map((name) => translate(path, 'cipher', name, CIPHERS)).filter((name) => name !== '');
   const curves = config.curves.map((name) => translate(path, 'curve', name, CURVES));
-  const context: SecureContextOptions = {
+  const context: ServerContext = {
     cert: read(config.cert),
     key: read(config.key),
     minVersion: VERSIONS[config.minVersion] ?? 'TLSv1.2',
@@ -69,7 +74,7 @@ export function tlsContext(path: string, config: TlsConfig, readFile: (path: str
 function explain(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const last = text.split(':').at(-1)?.trim() ?? text;
-  return EXPLANATIONS[last] ?? text;
+  return (Object.hasOwn(EXPLANATIONS, last) ? EXPLANATIONS[last] : undefined) ?? text;
 }
 
 const EXPLANATIONS: Readonly<Record<string, string>> = {

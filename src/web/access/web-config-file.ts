@@ -1,13 +1,15 @@
-import type { SecureContextOptions } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
 import { AgentError } from '../../system/errors.js';
 import { log } from '../../system/log.js';
 import { PLAIN_HTTP, parseWebConfig, type WebConfig } from './parse-web-config.js';
-import { tlsContext } from './tls-context.js';
+import { type ServerContext, tlsContext } from './tls-context.js';
 import { WatchedFiles } from './watched-files.js';
 
 export interface LoadedWebConfig extends WebConfig {
   /** Certificate, key and the other settings of TLS; undefined: plain HTTP. */
-  readonly secure: SecureContextOptions | undefined;
+  readonly secure: ServerContext | undefined;
+  /** The server's own; undefined: plain HTTP. */
+  readonly certificate: X509Certificate | undefined;
 }
 
 /**
@@ -16,7 +18,7 @@ export interface LoadedWebConfig extends WebConfig {
  */
 export class WebConfigFile {
   readonly #path: string | undefined;
-  #current: LoadedWebConfig = { ...PLAIN_HTTP, secure: undefined };
+  #current: LoadedWebConfig = { ...PLAIN_HTTP, secure: undefined, certificate: undefined };
   /** The file and the certificates that it names. */
   #files = new WatchedFiles();
 
@@ -61,8 +63,7 @@ function isOpen({ tls, users }: WebConfig): boolean {
 
 function load(path: string, files: WatchedFiles): LoadedWebConfig {
   const config = parseWebConfig(path, files.read(path));
-  return {
-    ...config,
-    secure: config.tls === undefined ? undefined : tlsContext(path, config.tls, (file) => files.read(file)),
-  };
+  if (config.tls === undefined) return { ...config, secure: undefined, certificate: undefined };
+  const secure = tlsContext(path, config.tls, (file) => files.read(file));
+  return { ...config, secure, certificate: new X509Certificate(secure.cert) };
 }

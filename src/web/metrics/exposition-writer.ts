@@ -6,7 +6,7 @@ import { Exposition } from './exposition.js';
 import { PooledTextWriter } from './pooled-text-writer.js';
 
 /** Longest time to write without a pause, in which ring buffers are drained and health checks answered. */
-const SLICE_MS = 10;
+const SLICE_MS = 1;
 
 /**
  * Writes expositions, one at a time. Requests that arrive while one is being written share the next: fifty concurrent

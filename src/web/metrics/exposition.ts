@@ -18,6 +18,11 @@ export class Exposition {
     this.#release = release;
   }
 
+  /** Size without compression. */
+  get byteLength(): number {
+    return this.plain.reduce((sum, { length }) => sum + length, 0);
+  }
+
   /**
    * Says that one reader has received everything. A reader that disconnects early need not call it: then the buffers go
    * to the garbage collector instead of the pool.

@@ -4,8 +4,8 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { PrometheusView } from '../../expose/prometheus.js';
 import { refuse } from '../access/refuse.js';
 import { acceptsGzip, negotiateFormat } from './content-negotiation.js';
-import { ExpositionLimiter } from './exposition-limiter.js';
 import { ExpositionWriter } from './exposition-writer.js';
+import { OpenResponses } from './open-responses.js';
 
 /** Deadline for a response if the scraper sends no timeout; no scraper waits longer. */
 const MAX_RESPONSE_MS = 60_000;
@@ -16,27 +16,28 @@ const MAX_RESPONSE_MS = 60_000;
  */
 export function metricsHandler(view: PrometheusView, maxRequests: number): RequestHandler {
   const writer = new ExpositionWriter(view);
-  const limiter = new ExpositionLimiter();
+  const open = new OpenResponses();
   let active = 0;
   return async (request, response) => {
     // The client disconnected while its password was checked: no 'close' event would decrement `active` again.
     if (response.destroyed) return;
-    if (maxRequests > 0 && active >= maxRequests)
+    if (maxRequests > 0 && active >= maxRequests && !open.disconnectSlowest())
       return refuse(response, 503, `limit of concurrent scrapes reached (${maxRequests}), try again later`);
     active++;
     // A client that reads too slowly is disconnected, so that it does not count against the limit for ever.
     const deadline = setTimeout(() => abort(response), deadlineMs(request));
     response.once('close', () => {
       active--;
+      open.delete(response);
       clearTimeout(deadline);
     });
-    await answer(writer, limiter, request, response);
+    await answer(writer, open, request, response);
   };
 }
 
 async function answer(
   writer: ExpositionWriter,
-  limiter: ExpositionLimiter,
+  open: OpenResponses,
   request: Request,
   response: Response,
 ): Promise<void> {
@@ -45,7 +46,7 @@ async function answer(
   const gzip = acceptsGzip(request.get('accept-encoding'));
   const pieces = gzip ? await exposition.gzipped() : exposition.plain;
   if (response.headersSent || response.destroyed) return;
-  limiter.add(exposition, response);
+  open.add(response, exposition);
   response.set({
     // Set with the rest and not by `set('Content-Type', ...)`, which would change the parameters.
     'Content-Type': format.contentType,

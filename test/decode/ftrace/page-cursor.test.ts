@@ -44,7 +44,7 @@ describe('PageCursor', () => {
   });
 
   it('orders events by a clock that does not count time, but reports no times', () => {
-    const { cursor, calls } = cursorFor({}, false);
+    const { cursor, calls } = cursorFor({}, Number.NaN);
     cursor.load(page());
     assert.equal(cursor.run(20), 2);
     assert.equal(cursor.nextTimeNs, 30);

@@ -28,6 +28,13 @@ const LOST = {
 
 const FED: readonly Fed[] = [
   {
+    dashboard: 'kvm-exits-fleet',
+    query: 'VMs, most exits to QEMU first F',
+    why: 'the demo does not say when its VMs were started',
+    input: { 'kvm_vm_start_time_seconds{vm="web-1"}': '719000x200' },
+    want: { '{instance="host-1",vm="web-1"}': 1000 },
+  },
+  {
     dashboard: 'kvm-exits-exporter',
     query: 'Time of one drain A',
     why: 'a replay has no drains',

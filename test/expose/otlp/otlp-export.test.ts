@@ -9,6 +9,7 @@ import { PrometheusView } from '../../../src/expose/prometheus.js';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
 import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
+import type { VmInfo } from '../../../src/snapshot/tables/vms.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 import { vmInfo } from '../../support/agent/vm-info.js';
 import { endAll } from '../../support/end-later.js';
@@ -42,7 +43,7 @@ function exportTo(receiver: Receiver, takeSnapshot: () => Snapshot, options: Par
 
 function busySnapshot(vms: number): Snapshot {
   const infos = Array.from({ length: vms }, (_, vm) =>
-    vmInfo({ vm: `vm-${vm}`, uuid: `uuid-${vm}`, pid: String(100 * vm), vcpus: 2 }),
+    vmInfo({ vm: `vm-${vm}`, uuid: `uuid-${vm}`, pid: String(100 * vm), vcpus: 2, startSeconds: 1.7e9 + vm }),
   );
   return takeSnapshot(busyLedger(vms).totals(), infos);
 }
@@ -152,7 +153,7 @@ describe('the receiver gets what /metrics shows', () => {
 });
 
 /** A snapshot of one VM's exits and their durations. */
-function snapshotOf(vms: Record<string, number>, pid = '1'): Snapshot {
+function snapshotOf(vms: Record<string, number>, info: Partial<VmInfo> = {}): Snapshot {
   const empty = busySnapshot(0);
   const names = Object.keys(vms);
   return {
@@ -160,7 +161,7 @@ function snapshotOf(vms: Record<string, number>, pid = '1'): Snapshot {
     sources: [],
     tracepoints: [],
     qemuEvents: [],
-    vms: names.map((vm) => vmInfo({ vm, pid, vcpus: 1 })),
+    vms: names.map((vm) => vmInfo({ vm, vcpus: 1, ...info })),
     exits: Object.entries(vms).map(([vm, count]) => ({ vm, vcpu: '0', layer: 'kvm', reason: 'io', count })),
     durations: Object.entries(vms).map(([vm, count]) => ({
       ...{ vm, layer: 'kvm', reason: 'io', count, sumSeconds: count / 4 },
@@ -216,10 +217,22 @@ describe('the start of a series', () => {
     assert.equal(pointOf(requests[1], 'kvm.exit.duration')?.startNs, before?.timeNs, 'of its histogram too');
   });
 
-  it('changes when the VM was restarted, even if the value is higher', async () => {
-    const { requests } = await exportEach([snapshotOf({ a: 100 }, '11'), snapshotOf({ a: 300 }, '12')]);
+  it('changes when the series were dropped and began again, even if the value is higher', async () => {
+    const { requests } = await exportEach([
+      snapshotOf({ a: 100 }, { series: 1 }),
+      snapshotOf({ a: 300 }, { series: 2 }),
+    ]);
     const [before, after] = requests.map(exitsOf('a'));
     assert.equal(after?.startNs, before?.timeNs);
+  });
+
+  it('stays when the VM was restarted and its series continue', async () => {
+    const { requests } = await exportEach([
+      snapshotOf({ a: 100 }, { pid: '11' }),
+      snapshotOf({ a: 300 }, { pid: '12' }),
+    ]);
+    const [before, after] = requests.map(exitsOf('a'));
+    assert.equal(after?.startNs, before?.startNs);
   });
 
   it('is forgotten when the series ends', async () => {

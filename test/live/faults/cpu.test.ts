@@ -11,7 +11,7 @@ import { startAgent } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { ioExits } from '../../support/guest/agent-checks.js';
 import { liveTest } from '../../support/guest/live-test.js';
-import { ringBufferStats, stopRecording } from '../../support/guest/ring-buffers.js';
+import { ringBufferStats, scrapeAllEvents } from '../../support/guest/ring-buffers.js';
 import { startGuest } from '../../support/guest/start-guest.js';
 
 const CPU = Number(process.env.FAULTS_UNPLUG_CPU ?? Number.NaN);
@@ -59,11 +59,7 @@ test('a CPU goes offline and comes back while guests run: every event of it is c
     writeFileSync(ONLINE, '1');
   }
   for (const guest of guests) await guest.kill();
-  stopRecording(agent.instance);
-  const samples = await agent.scrapeUntil('all recorded events', (now) => {
-    const { read, waiting } = ringBufferStats(agent.instance);
-    return waiting === 0 && now.sum('kvm_exit_exporter_events_total', { source: 'tracefs' }) === read;
-  });
+  const samples = await scrapeAllEvents(agent, 'unplug-a', 'unplug-b');
   assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
   assert.equal(ringBufferStats(agent.instance).lost, 0);
   for (const { name, writesDone } of guests) {

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent } from '../../support/agent/start-agent.js';
+import { startAgent } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { ioExits } from '../../support/guest/agent-checks.js';
 import { liveTest, numberFromEnvironment } from '../../support/guest/live-test.js';
-import { ringBufferStats, stopRecording } from '../../support/guest/ring-buffers.js';
+import { scrapeAllEvents } from '../../support/guest/ring-buffers.js';
 import { startGuest } from '../../support/guest/start-guest.js';
 import type { Samples } from '../../support/prometheus/samples.js';
 
@@ -20,15 +20,6 @@ const SECONDS = numberFromEnvironment('FAULTS_STOPPED_SECONDS', 10);
 const lost = (samples: Samples) => samples.sum('kvm_exit_exporter_lost_events_total', { source: 'tracefs' });
 const events = (samples: Samples) => samples.sum('kvm_exit_exporter_events_total', { source: 'tracefs' });
 
-/** Waits until every event that the kernel has written is counted, either as an event or as lost. */
-async function scrapeAllEvents(agent: RunningAgent): Promise<Samples> {
-  stopRecording(agent.instance);
-  return agent.scrapeUntil('counted + lost = written', (samples) => {
-    const { read, waiting, lost: overwritten } = ringBufferStats(agent.instance);
-    return waiting === 0 && events(samples) === read && lost(samples) === overwritten;
-  });
-}
-
 test('buffers overrun by a fast guest: counted and lost events add up to what it did', liveTest(), async () => {
   const agent = await startAgent({
     args: ['--tracefs.buffer-size=64KiB', '--tracefs.events=kvm:kvm_userspace_exit'],
@@ -37,7 +28,7 @@ test('buffers overrun by a fast guest: counted and lost events add up to what it
   agent.process.kill('SIGSTOP');
   await startGuest({ name: 'too-fast', steps: [{ out: 0x80, times }] }).finished();
   agent.process.kill('SIGCONT');
-  const samples = await scrapeAllEvents(agent);
+  const samples = await scrapeAllEvents(agent, 'too-fast', '');
   assert.ok(lost(samples) > 0);
   assert.ok(ioExits(samples, 'too-fast') + ioExits(samples, '') < times);
   assert.ok(events(samples) + lost(samples) >= times + 1);
@@ -56,7 +47,7 @@ test(`an agent stopped for ${SECONDS} s while two guests run: lost events are co
   await sleep(SECONDS * 1000);
   for (const guest of guests) await guest.kill();
   agent.process.kill('SIGCONT');
-  const after = await scrapeAllEvents(agent);
+  const after = await scrapeAllEvents(agent, 'stop-a', 'stop-b');
   assert.ok(lost(after) > lost(before));
   for (const { name, writesDone } of guests) {
     const counted = ioExits(after, name);

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseStats, readSavedOverruns } from '../../../src/source/tracefs/cpu-stats.js';
+import { parseStats } from '../../../src/decode/ftrace/buffer-stats.js';
+import { readSavedOverruns } from '../../../src/source/tracefs/cpu-stats.js';
 
 /** From a recording of Linux 6.18 (ftrace-raw/d3-overrun), except the count of `dropped events`. */
 const STATS = `entries: 1946

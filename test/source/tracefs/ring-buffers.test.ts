@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { RecordDecoder } from '../../../src/decode/ftrace/record-decoder.js';
 import { RingBuffers } from '../../../src/source/tracefs/ring-buffers.js';
+import type { OnForeignRead } from '../../../src/source/tracefs/trace-reader.js';
+import { UNKNOWN_LOSS } from '../../../src/trace/sink.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 import { CountingSink } from '../../support/trace/counting-sink.js';
 import { PageBuilder, payload } from '../../support/trace/page-builder.js';
@@ -50,15 +52,18 @@ function host(t: TestContext) {
   };
   const write = (cpu: number, ...pages: Uint8Array[]) => appendFileSync(fileOf(cpu), Buffer.concat(pages));
   const unplug = (cpu: number) => rmSync(folderOf(cpu), { recursive: true });
-  const open = () => {
+  const open = (onForeignRead?: OnForeignRead) => {
     const vocabulary = newVocabulary();
     const sink = new TimesSink(vocabulary);
     const decoder = new RecordDecoder({ formats, vocabulary, sink });
-    const buffers = new RingBuffers(instance, PAGE_SIZE, decoder);
+    const buffers = new RingBuffers(instance, PAGE_SIZE, decoder, onForeignRead);
     t.after(() => buffers.close());
     return { buffers, delivered: sink.delivered };
   };
-  return { plugIn, write, unplug, open, folderOf };
+  /** Sets the kernel's count of events that were read from the buffer. */
+  const setRead = (cpu: number, events: number) =>
+    writeFileSync(join(folderOf(cpu), 'stats'), `entries: 7\ndropped events: 0\nread events: ${events}\n`);
+  return { plugIn, write, unplug, open, folderOf, setRead };
 }
 
 const drain = (buffers: RingBuffers, untilNs = ALL) => buffers.drain(untilNs, ALL, () => 0);
@@ -132,4 +137,73 @@ test('if the buffer of a CPU cannot be opened, those of the other CPUs are close
   const before = openFiles();
   assert.throws(open, { name: 'AgentError', message: /cpu3\/trace_pipe_raw: no such file$/ });
   assert.equal(openFiles(), before);
+});
+
+test('events that another program read, or threw away, are reported before the next event', (t) => {
+  const { plugIn, write, open, setRead } = host(t);
+  plugIn(0);
+  plugIn(1);
+  setRead(0, 0);
+  setRead(1, 0);
+  const order: string[] = [];
+  const { buffers, delivered } = open((events) => order.push(...delivered.splice(0), `foreign ${events}`));
+  const drained = () => {
+    drain(buffers);
+    order.push(...delivered.splice(0));
+    return order.splice(0);
+  };
+  write(0, page(1000, 2000), page(3000));
+  assert.deepEqual(drained(), ['1000 0', '2000 0', '3000 0']);
+  setRead(0, 3);
+  write(1, page(4000));
+  assert.deepEqual(drained(), ['4000 1']);
+  setRead(0, 8); // another program read 5 events of CPU 0
+  setRead(1, 1);
+  write(0, page(5000));
+  assert.deepEqual(drained(), ['foreign 5', '5000 0']);
+  setRead(0, 9);
+  assert.deepEqual(drained(), []);
+  setRead(1, 0); // the buffer of CPU 1 was emptied
+  write(0, page(6000));
+  assert.deepEqual(drained(), [`foreign ${UNKNOWN_LOSS}`, '6000 0']);
+  setRead(0, 10);
+  write(1, page(7000));
+  assert.deepEqual(drained(), ['7000 1']);
+  setRead(1, 1);
+  assert.deepEqual(drained(), []);
+});
+
+test('a buffer that is swapped for a snapshot and back is a gap each time', (t) => {
+  const { plugIn, write, open, setRead } = host(t);
+  plugIn(0);
+  setRead(0, 0);
+  const foreign: number[] = [];
+  const { buffers } = open((events) => foreign.push(events));
+  write(0, page(1000, 2000, 3000));
+  drain(buffers);
+  setRead(0, 0); // swapped
+  write(0, page(4000));
+  drain(buffers);
+  setRead(0, 3); // swapped back
+  write(0, page(5000));
+  drain(buffers);
+  assert.deepEqual(foreign, [UNKNOWN_LOSS, UNKNOWN_LOSS]);
+  setRead(0, 4);
+  drain(buffers);
+  setRead(0, 6); // another program read 2 events
+  drain(buffers);
+  assert.deepEqual(foreign, [UNKNOWN_LOSS, UNKNOWN_LOSS, 2]);
+});
+
+test('a page that contradicts itself is not taken for events that another program read', (t) => {
+  const { plugIn, open, setRead } = host(t);
+  const broken = new PageBuilder(1000n).event(0, payload(EXIT, TID, [[8, 8, 2]])).build({ commit: 4090 });
+  plugIn(0, broken);
+  setRead(0, 0);
+  const foreign: number[] = [];
+  const { buffers } = open((events) => foreign.push(events));
+  drain(buffers);
+  setRead(0, 40);
+  drain(buffers);
+  assert.deepEqual(foreign, []);
 });

@@ -17,10 +17,17 @@ export function setUp(t: TestContext, graceMs = 60_000): { tree: ProcTree; inven
   return { tree, inventory: new Inventory({ procfs: tree.root, live: true, graceMs }) };
 }
 
-/** The changes, with labels instead of VMs. */
-export function labels({ started, stopped, forgotten, freedTids }: InventoryChanges): object {
+/** Changes, with labels instead of VMs. */
+export interface ChangedLabels {
+  readonly started: readonly string[];
+  readonly stopped: readonly string[];
+  readonly forgotten: readonly string[];
+  readonly freedTids: readonly number[];
+}
+
+export function labels({ started, stopped, forgotten, freedTids }: InventoryChanges): ChangedLabels {
   const of = (vms: InventoryChanges['started']): string[] => vms.map(({ label }) => label);
   return { started: of(started), stopped: of(stopped), forgotten: of(forgotten), freedTids: [...freedTids].sort() };
 }
 
-export const NOTHING = { started: [], stopped: [], forgotten: [], freedTids: [] };
+export const NOTHING: ChangedLabels = { started: [], stopped: [], forgotten: [], freedTids: [] };

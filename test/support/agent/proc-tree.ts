@@ -9,6 +9,9 @@ export interface FakeTask {
   comm?: string;
   startTime?: number;
   cgroup?: string;
+  /** State and flags as `stat` has them. */
+  state?: string;
+  flags?: number;
   /** Ids from the host's pid namespace inwards (NSpid); by default only the host's. */
   ids?: readonly number[];
 }
@@ -18,7 +21,8 @@ export interface FakeProcess extends Omit<FakeTask, 'tid'> {
   args?: readonly string[];
   parent?: number;
   kernel?: boolean;
-  state?: string;
+  /** Effective user id. */
+  uid?: number;
   threads?: readonly FakeTask[];
 }
 
@@ -38,10 +42,15 @@ export class ProcTree {
     this.#write(folder, { ...process, tid: pid }, pid, process);
     writeFileSync(join(folder, 'cmdline'), args.map((arg) => `${arg}\0`).join(''));
     const inherited = { comm: process.comm ?? '', startTime: process.startTime ?? 0, cgroup: process.cgroup ?? '' };
-    const main = { ...inherited, tid: pid, ...(process.ids === undefined ? {} : { ids: process.ids }) };
+    const main = { ...process, ...inherited, tid: pid, ...(process.ids === undefined ? {} : { ids: process.ids }) };
     for (const task of [main, ...threads]) {
       this.#write(join(folder, 'task', String(task.tid)), { ...inherited, ...task }, pid, process);
     }
+  }
+
+  /** Writes a file at the root, such as `stat` or `uptime`. */
+  write(file: string, text: string): void {
+    writeFileSync(join(this.root, file), text);
   }
 
   remove(pid: number): void {
@@ -59,14 +68,15 @@ export class ProcTree {
   }
 
   #write(folder: string, task: FakeTask, pid: number, process: FakeProcess): void {
-    const { tid, comm = 'x', startTime = 0, cgroup = '', ids = [tid] } = task;
-    const { parent = 1, kernel = false, state = 'S' } = process;
+    const { tid, comm = 'x', startTime = 0, cgroup = '', ids = [tid], state = 'S' } = task;
+    const { parent = 1, kernel = false, uid = 0 } = process;
+    const flags = task.flags ?? (kernel ? 0x208040 : 0x400040);
     mkdirSync(folder, { recursive: true });
-    const before = [state, parent, 1, 1, 0, -1, kernel ? 0x208040 : 0x400040, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 1, 0];
+    const before = [state, parent, 1, 1, 0, -1, flags, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 1, 0];
     writeFileSync(join(folder, 'stat'), `${tid} (${comm}) ${before.join(' ')} ${startTime} 1000 2000 0 0 0\n`);
     writeFileSync(
       join(folder, 'status'),
-      `Name:\t${comm}\nUmask:\t0022\nTgid:\t${pid}\nNgid:\t0\nPid:\t${tid}\nNSpid:\t${ids.join('\t')}\nNSpgid:\t1\n`,
+      `Name:\t${comm}\nUmask:\t0022\nTgid:\t${pid}\nNgid:\t0\nPid:\t${tid}\nUid:\t1\t${uid}\t2\t3\nNSpid:\t${ids.join('\t')}\nNSpgid:\t1\n`,
     );
     writeFileSync(join(folder, 'cgroup'), cgroup);
   }

@@ -13,6 +13,8 @@ export function vmInfo(known: Partial<VmInfo> & Pick<VmInfo, 'vm'>): VmInfo {
     containerId: '',
     demo: 'false',
     vcpus: 0,
+    startSeconds: Number.NaN,
+    series: 1,
     ...known,
   };
 }

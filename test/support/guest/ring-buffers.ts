@@ -1,7 +1,8 @@
 /** The kernel's own account of a tracing instance: what was written to its ring buffers. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TRACEFS } from '../agent/start-agent.js';
+import { type RunningAgent, TRACEFS } from '../agent/start-agent.js';
+import type { Samples } from '../prometheus/samples.js';
 
 /** Sums over all CPUs. */
 export interface RingBufferStats {
@@ -21,14 +22,19 @@ export function ringBufferStats(instance: string): RingBufferStats {
   return { read: sum('read events'), waiting: sum('entries'), lost: sum('overrun') + sum('dropped events') };
 }
 
-/** An id that no thread can have: the kernel's PID_MAX_LIMIT is 4,194,304. */
-const IMPOSSIBLE_TID = 4_194_305;
-
 /**
- * Stops further events from being written to the instance, so that its statistics stand still while other VMs of this
- * host go on. The events stay enabled, with a filter that matches no thread, because the agent reacts to events that
- * are switched off.
+ * Waits until the agent has counted every event that the kernel's statistics show as read or lost, and then no more
+ * exits of these VMs, which have ended. Other VMs of this host may go on.
  */
-export function stopRecording(instance: string): void {
-  writeFileSync(join(TRACEFS, 'instances', instance, 'events/kvm/filter'), `common_pid == ${IMPOSSIBLE_TID}`);
+export async function scrapeAllEvents(agent: RunningAgent, ...vms: string[]): Promise<Samples> {
+  let counted = Number.NaN;
+  return agent.scrapeUntil('counted = read, and lost = overwritten', (samples) => {
+    const own = (metric: string) => samples.sum(metric, { source: 'tracefs' });
+    const { read, lost } = ringBufferStats(agent.instance);
+    const before = counted;
+    counted = vms.reduce((sum, vm) => sum + samples.sum('kvm_exits_total', { vm }), 0);
+    const isEqual =
+      own('kvm_exit_exporter_events_total') === read && own('kvm_exit_exporter_lost_events_total') === lost;
+    return isEqual && counted === before;
+  });
 }

@@ -14,13 +14,13 @@ export const CPU = 3;
 export const TID = 42;
 
 /** A cursor that knows the event `tick` alone, and the calls that it makes on its sink. */
-export function cursorFor(shape: PageShape = {}, clockNs = true): { cursor: PageCursor; calls: string[] } {
+export function cursorFor(shape: PageShape = {}, nsPerTick = 1): { cursor: PageCursor; calls: string[] } {
   const bigEndian = shape.bigEndian ?? false;
   const read = readEventFormats(headerPageText(shape), [formatText('tick', TICK, [['u32 value', 8, 4]])], bigEndian);
   assert.ok('formats' in read);
   const vocabulary = newVocabulary();
   const sink = new CallSink(vocabulary);
-  const decoder = new RecordDecoder({ formats: read.formats, vocabulary, sink, clockNs });
+  const decoder = new RecordDecoder({ formats: read.formats, vocabulary, sink, nsPerTick });
   return { cursor: new PageCursor(decoder, CPU), calls: sink.calls };
 }
 

@@ -25,7 +25,7 @@ for (const comm of NAMES) {
   test(`readStat reads the start time behind the name ${JSON.stringify(comm)}`, (t) => {
     const tree = new ProcTree(t);
     tree.put({ pid: 10, comm, startTime: 4711, parent: 7 });
-    assert.deepEqual(readStat(tree.root, 10), { comm, dead: false, parent: 7, kernel: false, startTime: 4711 });
+    assert.deepEqual(readStat(tree.root, 10), { comm, isEnding: false, parent: 7, kernel: false, startTime: 4711 });
   });
 }
 

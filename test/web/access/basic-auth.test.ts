@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BasicAuth } from '../../../src/web/access/basic-auth.js';
 
 /**
@@ -9,6 +10,9 @@ const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 // Keeps the process alive as a listening server would; a pending comparison does not.
 const listening = setInterval(() => {}, 60_000);
 after(() => clearInterval(listening));
+
+/** A client at an address of its own. */
+const client = (network = '192.0.2.1') => ({ network, isGone: () => false });
 
 const USERS = new Map([['prometheus', HASH]]);
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
@@ -27,43 +31,96 @@ const HEADERS = [
   ['nothing', undefined, 'wrong'],
 ] as const;
 for (const [name, header, want] of HEADERS)
-  test(`${name} is ${want}`, async () => assert.equal(await new BasicAuth().check(USERS, header), want));
+  test(`${name} is ${want}`, async () => assert.equal(await new BasicAuth().check(USERS, header, client()), want));
 
 test('a password is right only while its hash is in the file', async () => {
   const auth = new BasicAuth();
-  assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
+  assert.equal(await auth.check(USERS, basic('prometheus:secret'), client()), 'right');
   assert.equal(
-    await auth.check(new Map([['prometheus', HASH.replace(/W$/, 'X')]]), basic('prometheus:secret')),
+    await auth.check(new Map([['prometheus', HASH.replace(/W$/, 'X')]]), basic('prometheus:secret'), client()),
     'wrong',
   );
-  assert.equal(await auth.check(new Map(), basic('prometheus:secret')), 'wrong');
+  assert.equal(await auth.check(new Map(), basic('prometheus:secret'), client()), 'wrong');
 });
 
-test('an unknown user costs as much as a known one with a wrong password', async () => {
-  const cost10 = new Map([['prometheus', `$2y$10$${HASH.slice(7)}`]]);
-  const time = async (header: string) => {
-    const startMs = performance.now();
-    await new BasicAuth().check(cost10, header);
-    return performance.now() - startMs;
+/** bcrypt that notes the hashes it is given, and takes until `finish` is called. */
+function fakeBcrypt() {
+  const hashes: string[] = [];
+  const passwords: string[] = [];
+  const waiting: (() => void)[] = [];
+  const compare = async (password: string, hash: string) => {
+    hashes.push(hash);
+    passwords.push(password);
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return password === 'secret';
   };
-  let [known, unknown] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-  for (let round = 0; round < 3; round++) {
-    known = Math.min(known, await time(basic('prometheus:wrong')));
-    unknown = Math.min(unknown, await time(basic('grafana:wrong')));
+  /** Ends the comparison that runs, and waits until the next one has begun. */
+  const finish = async () => {
+    const before = passwords.length;
+    waiting.shift()?.();
+    for (let tries = 0; tries < 50 && passwords.length === before; tries++) await sleep(2);
+  };
+  return { compare: compare as never, hashes, passwords, finish };
+}
+
+test('every user, known or not, takes the rounds of the costliest hash', async () => {
+  const rest = HASH.slice(7);
+  const users = new Map([
+    ['cheap', `$2y$04$${rest}`],
+    ['dear', `$2y$10$${rest}`],
+    ['middling', `$2a$07$${rest}`],
+  ]);
+  for (const user of ['cheap', 'middling', 'dear', 'unknown', 'constructor', '']) {
+    const { compare, hashes, finish } = fakeBcrypt();
+    let isDone = false;
+    const verdict = new BasicAuth(compare).check(users, basic(`${user}:wrong`), client()).finally(() => {
+      isDone = true;
+    });
+    while (!isDone) await finish();
+    assert.equal(await verdict, 'wrong');
+    // crypt(5): bcrypt takes two to the power of its cost rounds.
+    const rounds = hashes.reduce((sum, hash) => sum + 2 ** Number(/^\$2[aby]\$(\d\d)\$/.exec(hash)?.[1]), 0);
+    assert.equal(rounds, 1024, user);
   }
-  assert.ok(unknown > known / 4, `${unknown} ms against ${known} ms`);
 });
 
-test('guessed passwords wait, then are refused; the right password is accepted at once', async () => {
+for (const [where, network, most] of [
+  ['another address', '192.0.2.2', 2],
+  ['the address of the guesses', '192.0.2.1', 3],
+] as const)
+  test(`a scraper that comes for the first time from ${where} waits for two or three of 300 guesses`, async () => {
+    const { compare, passwords, finish } = fakeBcrypt();
+    const auth = new BasicAuth(compare);
+    for (let guess = 0; guess < 300; guess++) void auth.check(USERS, basic(`prometheus:${guess}`), client());
+    for (let turn = 0; turn < 7; turn++) await finish();
+    const before = passwords.length;
+    const scrape = auth.check(USERS, basic('prometheus:secret'), client(network));
+    for (let turn = 0; turn < 10 && !passwords.includes('secret'); turn++) await finish();
+    assert.ok(passwords.indexOf('secret') - before < most, passwords.join());
+    await finish();
+    assert.equal(await scrape, 'right');
+    // From now on it does not wait.
+    assert.equal(await auth.check(USERS, basic('prometheus:secret'), client(network)), 'right');
+  });
+
+test('guesses of clients that have gone are not compared', async () => {
+  const { compare, passwords, finish } = fakeBcrypt();
+  const auth = new BasicAuth(compare);
+  for (let guess = 0; guess < 100; guess++)
+    void auth.check(USERS, basic(`prometheus:${guess}`), { network: 'a', isGone: () => passwords.length > 0 });
+  const scrape = auth.check(USERS, basic('prometheus:secret'), client());
+  await finish();
+  await finish();
+  assert.deepEqual([await scrape, passwords], ['right', ['0', 'secret']]);
+});
+
+test('guesses beyond 512 are refused, and wrong ones never displace the right password', async () => {
   const auth = new BasicAuth();
-  assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
-  const guesses = Array.from({ length: 200 }, (_, i) => auth.check(USERS, basic(`prometheus:${i}`)));
-  assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
+  assert.equal(await auth.check(USERS, basic('prometheus:secret'), client()), 'right');
+  const guesses = Array.from({ length: 600 }, (_, i) => auth.check(USERS, basic(`prometheus:${i}`), client()));
+  assert.equal(await auth.check(USERS, basic('prometheus:secret'), client()), 'right');
   const verdicts = await Promise.all(guesses);
-  assert.deepEqual(
-    verdicts.filter((verdict) => verdict === 'right'),
-    [],
-  );
-  assert.ok(verdicts.filter((verdict) => verdict === 'busy').length >= 170);
-  assert.equal(await auth.check(USERS, basic('prometheus:secret')), 'right');
+  assert.ok(!verdicts.includes('right'));
+  assert.equal(verdicts.filter((verdict) => verdict === 'busy').length, 600 - 513);
+  assert.equal(await auth.check(USERS, basic('prometheus:secret'), client()), 'right');
 });

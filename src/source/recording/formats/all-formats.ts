@@ -2,19 +2,17 @@ import { AgentError } from '../../../system/errors.js';
 import { FTRACE_TEXT } from './ftrace-text.js';
 import { QEMU_LOG } from './qemu-log.js';
 import { QEMU_SIMPLE } from './qemu-simple.js';
-import type { RecordingFormat, UnreadableFormat } from './recording-format.js';
+import type { PageFormat, RecordingFormat, UnreadableFormat } from './recording-format.js';
+import { TRACE_DAT } from './trace-dat.js';
 
 /** Every format of recording files, in the order in which a file is compared with them. */
-const ALL_FORMATS: readonly (UnreadableFormat | RecordingFormat)[] = [
-  {
-    magic: '\x17\x08\x44tracing',
-    advice: 'a trace.dat of trace-cmd; give the text that `trace-cmd report` prints',
-  },
+const ALL_FORMATS: readonly (UnreadableFormat | PageFormat | RecordingFormat)[] = [
   { magic: 'PERFILE2', advice: 'a perf.data file; give the text that `perf script` prints' },
   { magic: '\xfd7zXZ\0', advice: 'packed with xz, which Node.js cannot unpack; unpack it first: xz -dk' },
   { magic: 'BZh', advice: 'packed with bzip2; unpack it first: bzip2 -dk' },
   { magic: 'PK\x03\x04', advice: 'a zip archive; unpack it first' },
   { magic: '\x7fELF', advice: 'a program, not a recording' },
+  TRACE_DAT,
   QEMU_SIMPLE,
   FTRACE_TEXT,
   QEMU_LOG,
@@ -24,7 +22,7 @@ const ALL_FORMATS: readonly (UnreadableFormat | RecordingFormat)[] = [
  * The format of a file that begins with `head`.
  * @throws AgentError if the format is unknown or cannot be read
  */
-export function formatOf(path: string, head: Uint8Array): RecordingFormat {
+export function formatOf(path: string, head: Uint8Array): PageFormat | RecordingFormat {
   const start = Buffer.from(head.subarray(0, 16)).toString('latin1');
   const format = ALL_FORMATS.find((known) => ('magic' in known ? start.startsWith(known.magic) : known.matches(head)));
   if (format === undefined) throw new AgentError(`${path}: unknown format; expected ${readableFormats()}`);

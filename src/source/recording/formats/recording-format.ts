@@ -1,5 +1,7 @@
 import type { TraceEvents } from '../../../decode/qemu/trace-events.js';
 import type { QemuSink, TraceSink, Vocabulary } from '../../../trace/sink.js';
+import type { PageRecording } from '../pages/page-recording.js';
+import type { Packing, ReadEnd } from '../pages/read-chunks.js';
 
 /**
  * A format of recording files. To add one, write its decoder and a file beside this one, and list it in all-formats.ts.
@@ -11,6 +13,17 @@ export interface RecordingFormat {
   matches(head: Uint8Array): boolean;
   /** @param path of the file, for messages */
   createReader(path: string, sinks: ReplaySinks, options: ReplayOptions): RecordingReader;
+}
+
+/** A format of files that hold ring-buffer pages and say where each CPU's are. */
+export interface PageFormat {
+  readonly name: string;
+  matches(head: Uint8Array): boolean;
+  /**
+   * @param tracefs a copy of the host's tracefs, for a file whose own copy is damaged
+   * @throws AgentError if the file cannot be used
+   */
+  openPages(path: string, packing: Packing, tracefs: string | undefined): Promise<PageRecording>;
 }
 
 /** A file that other tools write and that cannot be read, but is known by its first bytes. */
@@ -30,9 +43,6 @@ export interface RecordingReader {
   /** What the user should know about how the recording was made, one line each. */
   warnings(): string[];
 }
-
-/** `cut`: the packed file ends early or is damaged from here on. What came before was delivered. */
-export type ReadEnd = 'whole' | 'cut';
 
 /** Makes the sink for the events of a recording: of the kernel, or of QEMU alone. */
 export interface ReplaySinks {

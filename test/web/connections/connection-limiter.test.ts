@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { openFileLimit } from '../../src/system/open-file-limit.js';
-import { ConnectionLimiter, maxConnections } from '../../src/web/connection-limiter.js';
+import { openFileLimit } from '../../../src/system/open-file-limit.js';
+import { ConnectionLimiter, maxConnections } from '../../../src/web/connections/connection-limiter.js';
 
 /** A server that answers /slow when `answer` is called, and every other path at once. */
 async function serve(t: TestContext, limit: number): Promise<{ open: () => Promise<Socket>; answer: () => void }> {
@@ -14,7 +14,11 @@ async function serve(t: TestContext, limit: number): Promise<{ open: () => Promi
     else response.end('ok');
   });
   const connections = new ConnectionLimiter(limit);
-  connections.watch(server);
+  server.on('connection', (socket) => connections.add(socket));
+  server.on('request', ({ socket }, response) => {
+    connections.setActive(socket, true);
+    response.once('close', () => connections.setActive(socket, false));
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
@@ -71,6 +75,30 @@ test('the connection that was answered last is closed last', async (t) => {
   await closed;
   first.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
   assert.equal(await statusLine(first), 'HTTP/1.1 200 OK');
+});
+
+/** A socket that knows its addresses and whether it was destroyed. */
+function fakeSocket(remoteAddress: string, remotePort: number): Socket {
+  const socket = new Socket();
+  for (const [name, value] of Object.entries({ remoteAddress, remotePort, localAddress: '127.0.0.1', localPort: 1 }))
+    Object.defineProperty(socket, name, { value });
+  return socket;
+}
+
+test('the network with the most connections loses one, also if all of them are active', () => {
+  const connections = new ConnectionLimiter(4);
+  const scraper = fakeSocket('192.0.2.1', 1);
+  const crowd = [1, 2, 3, 4, 5].map((host) => fakeSocket(`2001:db8::${host}`, host));
+  connections.add(scraper);
+  for (const socket of crowd.slice(0, 3)) connections.add(socket);
+  for (const socket of crowd.slice(0, 3)) connections.setActive(socket, true);
+  connections.add(crowd[3] as Socket);
+  connections.setActive(crowd[3] as Socket, true);
+  connections.add(crowd[4] as Socket);
+  assert.deepEqual(
+    [scraper, ...crowd].map(({ destroyed }) => destroyed),
+    [false, true, true, false, false, false],
+  );
 });
 
 /** Content of /proc/PID/limits. */

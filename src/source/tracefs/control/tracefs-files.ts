@@ -7,8 +7,8 @@
  */
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentError, errnoOf, errnoReason } from '../../system/errors.js';
-import { tryReadText } from '../../system/files.js';
+import { AgentError, errnoOf, errnoReason } from '../../../system/errors.js';
+import { tryReadText } from '../../../system/files.js';
 
 /** How long {@link removeInstanceFolder} waits for another program to close its files, and how often it tries. */
 const BUSY_MS = 1000;
@@ -26,10 +26,13 @@ export function writeControl(folder: string, file: string, value: string): void 
   }
 }
 
-/** False if this kernel has no such file or refuses the value: a newer feature, or an event of another architecture. */
+/**
+ * False if this kernel has no such file or refuses the value: a newer feature, or an event of another architecture. An
+ * empty value truncates the file, which clears lists such as set_event_pid; any other value is added to them.
+ */
 export function tryWriteControl(folder: string, file: string, value: string): boolean {
   try {
-    writeFileSync(join(folder, file), value, { flag: 'r+' });
+    writeFileSync(join(folder, file), value, { flag: value === '' ? 'w' : 'r+' });
     return true;
   } catch {
     return false;

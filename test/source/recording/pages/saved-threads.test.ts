@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { readSavedThreads } from '../../../src/source/recording/saved-threads.js';
+import { readSavedThreads } from '../../../../src/source/recording/pages/saved-threads.js';
 
 function folderWith(t: TestContext, files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'saved-threads-'));

@@ -1,11 +1,11 @@
-import { PageCursor } from '../../decode/ftrace/page-cursor.js';
-import { PageStream } from '../../decode/ftrace/page-stream.js';
-import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
-import type { TraceSink, Vocabulary } from '../../trace/sink.js';
-import { CpuMerge } from '../tracefs/cpu-merge.js';
-import type { ReadEnd } from './formats/recording-format.js';
-import type { CpuFile, PageDirectory } from './page-directory.js';
-import { readChunks } from './read-chunks.js';
+import type { EventFormats } from '../../../decode/format/event-format.js';
+import { PageCursor } from '../../../decode/ftrace/page-cursor.js';
+import { PageStream } from '../../../decode/ftrace/page-stream.js';
+import { RecordDecoder } from '../../../decode/ftrace/record-decoder.js';
+import type { TraceSink, Vocabulary } from '../../../trace/sink.js';
+import { CpuMerge } from '../../tracefs/cpu-merge.js';
+import type { CpuPages, MergedPages, PageChunks } from './page-recording.js';
+import type { ReadEnd } from './read-chunks.js';
 
 export interface PageReplayOptions {
   readonly vocabulary: Vocabulary;
@@ -15,24 +15,27 @@ export interface PageReplayOptions {
 }
 
 /**
- * Reads a directory of pages to its end, the events of all CPUs merged by time. Keeps a chunk and a page of each CPU in
- * memory, however long the recording.
+ * Reads pages to their end, the events of all CPUs merged by time. Keeps a chunk and a page of each CPU in memory,
+ * however long the recording.
  * @throws AgentError if a file cannot be read
  */
-export async function replayPageDirectory(directory: PageDirectory, options: PageReplayOptions): Promise<void> {
-  const { formats, clockNs } = directory;
-  const decoder = new RecordDecoder({ ...options, formats, clockNs });
+export async function replayPages(
+  { cpus, nsPerTick }: MergedPages,
+  formats: EventFormats,
+  options: PageReplayOptions,
+): Promise<void> {
+  const decoder = new RecordDecoder({ ...options, formats, nsPerTick });
   const merge = new CpuMerge<CpuReplay>(decoder.openPages);
-  const cpus = directory.cpus.map((file) => new CpuReplay(file, decoder, options));
+  const replays = cpus.map((pages) => new CpuReplay(pages, decoder, options));
   try {
-    for (const cpu of cpus) if (await cpu.readOn()) merge.add(cpu);
+    for (const cpu of replays) if (await cpu.readOn()) merge.add(cpu);
     for (let cpu = merge.first; cpu !== undefined; cpu = merge.first) {
       merge.runFirst(Number.POSITIVE_INFINITY);
       if (!cpu.loadNext()) await cpu.readOn();
       merge.updateFirst();
     }
   } finally {
-    for (const cpu of cpus) await cpu.close();
+    for (const cpu of replays) await cpu.close();
   }
 }
 
@@ -40,13 +43,13 @@ class CpuReplay {
   readonly cursor: PageCursor;
   readonly #sink: TraceSink;
   readonly #pages: PageStream;
-  readonly #chunks: AsyncGenerator<Uint8Array, ReadEnd>;
+  readonly #chunks: PageChunks;
 
-  constructor(file: CpuFile, decoder: RecordDecoder, { sink, onRead }: PageReplayOptions) {
-    this.cursor = new PageCursor(decoder, file.cpu);
+  constructor(pages: CpuPages, decoder: RecordDecoder, { sink, onRead }: PageReplayOptions) {
+    this.cursor = new PageCursor(decoder, pages.cpu);
     this.#sink = sink;
-    this.#pages = new PageStream(decoder.pageHeader.pageSize);
-    this.#chunks = readChunks(file.path, file.packing, onRead);
+    this.#pages = new PageStream(pages.pageSize);
+    this.#chunks = pages.chunks(onRead);
   }
 
   /** Loads the next page that has events. False if no page in memory has any: then {@link readOn}. */
@@ -64,7 +67,8 @@ class CpuReplay {
     while (!this.loadNext()) {
       const next = await this.#chunks.next();
       if (next.done === true) return this.#end(next.value);
-      this.#pages.push(next.value);
+      if (next.value === undefined) this.cursor.missPages();
+      else this.#pages.push(next.value);
     }
     return true;
   }
@@ -78,6 +82,7 @@ class CpuReplay {
     const rest = this.#pages.end();
     if (rest !== undefined) this.cursor.load(rest);
     else if (how === 'cut') this.#sink.malformed('truncated');
+    this.cursor.endPages();
     return this.cursor.nextTimeNs !== Number.POSITIVE_INFINITY;
   }
 }

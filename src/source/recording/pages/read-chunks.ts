@@ -1,9 +1,11 @@
 /** Reads files, packed or not, in pieces: memory does not depend on the file's size. */
 import { createReadStream, type ReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
-import { ZstdDecoder } from '../../decode/zstd/zstd-decoder.js';
-import { errnoOf, fileError } from '../../system/errors.js';
-import type { ReadEnd } from './formats/recording-format.js';
+import { ZstdDecoder } from '../../../decode/zstd/zstd-decoder.js';
+import { errnoOf, fileError } from '../../../system/errors.js';
+
+/** `cut`: the file ends early or is damaged from here on. What came before was delivered. */
+export type ReadEnd = 'whole' | 'cut';
 
 export type Packing = 'gz' | 'zst' | undefined;
 

@@ -1,0 +1,76 @@
+/** Opens a trace.dat of trace-cmd, and reads its pages. What is where in the file: src/decode/trace-dat. */
+import { inflateSync } from 'node:zlib';
+import type { EventFormats } from '../../../decode/format/event-format.js';
+import { readTraceDat, type TraceDat, type TraceDatBuffer, type Unpack } from '../../../decode/trace-dat/trace-dat.js';
+import { ZstdUnpacker } from '../../../decode/zstd/zstd-unpacker.js';
+import { AgentError } from '../../../system/errors.js';
+import { openBytes } from './file-bytes.js';
+import { type CpuPages, type MergedPages, nsPerTickOf, type PageRecording } from './page-recording.js';
+import type { Packing } from './read-chunks.js';
+import { readSavedFormats } from './saved-formats.js';
+import { parseSavedThreads } from './saved-threads.js';
+import { TraceDatPages } from './trace-dat-pages.js';
+
+/** How sections and pages are unpacked, by the name of the compression. */
+export const UNPACKERS: ReadonlyMap<string, Unpack> = new Map([
+  ['zstd', unpackZstd(new ZstdUnpacker())],
+  ['zlib', unpackZlib],
+]);
+
+/**
+ * @param tracefs a copy of the host's tracefs, for a file whose formats are damaged
+ * @throws AgentError if nothing of the file can be counted
+ */
+export async function openTraceDat(
+  path: string,
+  packing: Packing,
+  tracefs: string | undefined,
+): Promise<PageRecording> {
+  const bytes = await openBytes(path, packing);
+  const file = readTraceDat(bytes, UNPACKERS);
+  bytes.close();
+  if ('problem' in file) throw new AgentError(`${path}: ${file.problem}`);
+  const pages = new TraceDatPages(path, bytes, file, UNPACKERS.get(file.compression) ?? (() => undefined));
+  const formats = file.formats ?? otherFormats(path, file, tracefs);
+  return {
+    path,
+    size: bytes.size,
+    formats,
+    buffers: buffersByClock(file, (buffer) => buffer.cpus.map((place) => pages.ofCpu(buffer, place))),
+    savedThreads: parseSavedThreads(file.savedCmdlines),
+    procfs: undefined,
+    overruns: file.overruns,
+    overrunsFillGaps: false,
+    warnings: () => [...file.warnings, ...pages.warnings()].map((warning) => `${path}: ${warning}`),
+  };
+}
+
+/** The formats in `tracefs`. Fails with the reason if none is given. */
+function otherFormats(path: string, { warnings }: TraceDat, tracefs: string | undefined): EventFormats {
+  if (tracefs !== undefined) return readSavedFormats(tracefs);
+  throw new AgentError(
+    `${path}: ${warnings.join('; ')}; give the tracefs of that host, or a copy of it: --path.tracefs=DIR`,
+  );
+}
+
+/** Buffers with the same clock are merged. */
+function buffersByClock(file: TraceDat, pagesOf: (buffer: TraceDatBuffer) => CpuPages[]): MergedPages[] {
+  const clocks = new Map<string, TraceDatBuffer[]>();
+  for (const buffer of file.buffers) clocks.set(buffer.clock, [...(clocks.get(buffer.clock) ?? []), buffer]);
+  return Array.from(clocks, ([clock, buffers]) => ({
+    nsPerTick: nsPerTickOf(clock, file.nsPerTick),
+    cpus: buffers.flatMap(pagesOf),
+  }));
+}
+
+function unpackZstd(unpacker: ZstdUnpacker): Unpack {
+  return (packed, maxSize) => unpacker.unpack(packed, maxSize);
+}
+
+function unpackZlib(packed: Uint8Array, maxSize: number): Uint8Array | undefined {
+  try {
+    return inflateSync(packed, { maxOutputLength: Math.max(1, maxSize) });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Notices what other programs write to the files of a tracing instance, and sets it back.
+ *
+ * Two looks complement each other. Inotify reports each write at once, also one that leaves no trace, such as
+ * `echo > trace` or a filter that is removed again. Reading the files finds changes without a write, and is all that is
+ * left where inotify is used up. It takes 0.13 ms.
+ */
+import { InstanceSettings } from './instance-settings.js';
+import { WriteWatch } from './write-watch.js';
+
+/** Time between two looks at the files while inotify reports writes. Otherwise each drain looks. */
+const LOOK_MS = 2000;
+
+export class InstanceGuard {
+  readonly #settings: InstanceSettings;
+  readonly #startWatch: () => WriteWatch;
+  #watch: WriteWatch;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+
+  /**
+   * Takes the present settings for the right ones.
+   * @param events the events that are on, as `system:name`
+   * @param onWrite called when another program has written to a file of the instance
+   */
+  constructor(instance: string, events: readonly string[], onWrite: () => void) {
+    this.#settings = new InstanceSettings(instance, events);
+    this.#startWatch = () => new WriteWatch(instance, events, onWrite);
+    this.#watch = this.#startWatch();
+  }
+
+  /** Paths in the instance of the files that other programs wrote to since the last call. */
+  takeChanges(nowMs: number): string[] {
+    const written = this.#watch.take();
+    if (written.length === 0 && this.#watch.isWatching && nowMs - this.#lookedMs < LOOK_MS) return written;
+    this.#lookedMs = nowMs;
+    return [...new Set([...written, ...this.#settings.changed()])];
+  }
+
+  /** Sets everything back. Returns the paths in the instance of the files that the kernel did not let it set back. */
+  revert(): string[] {
+    this.#watch.close();
+    this.#settings.revert();
+    this.#watch = this.#startWatch();
+    return this.#settings.changed();
+  }
+
+  /** Path in the instance of a file that does not exist any more; undefined if all do. */
+  missing(): string | undefined {
+    return this.#settings.missing();
+  }
+
+  close(): void {
+    this.#watch.close();
+  }
+}

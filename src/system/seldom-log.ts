@@ -1,0 +1,24 @@
+import { log } from './log.js';
+
+const PAUSE_MS = 60_000;
+
+/** Logs a warning of each kind at most once a minute. `times` is the number of warnings that a line stands for. */
+export class SeldomLog {
+  readonly #now: () => number;
+  readonly #kinds = new Map<string, { loggedMs: number; unlogged: number }>();
+
+  constructor(now = () => performance.now()) {
+    this.#now = now;
+  }
+
+  warn(kind: string, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    const nowMs = this.#now();
+    const known = this.#kinds.get(kind) ?? { loggedMs: Number.NEGATIVE_INFINITY, unlogged: 0 };
+    this.#kinds.set(kind, known);
+    known.unlogged++;
+    if (nowMs - known.loggedMs < PAUSE_MS) return;
+    log('warn', msg, known.unlogged === 1 ? fields : { ...fields, times: known.unlogged });
+    known.loggedMs = nowMs;
+    known.unlogged = 0;
+  }
+}

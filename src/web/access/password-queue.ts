@@ -1,0 +1,56 @@
+/** Comparisons that wait, at most: one for each connection. */
+const MAX_WAITING = 512;
+/** The oldest request of a network is the next in every fourth turn, else the newest. */
+const OLDEST_EVERY = 4;
+
+export interface Waiting {
+  /** The client's, as networkOf() says. */
+  readonly network: string;
+  /** True if no client waits for the result any more. */
+  readonly isAbandoned: () => boolean;
+  readonly run: () => Promise<void>;
+  /** Called instead of {@link run}. */
+  readonly drop: () => void;
+}
+
+/**
+ * Runs comparisons of passwords one at a time, so that guesses do not keep a scraper out: networks take turns, so that
+ * a scraper waits for one guess of each other network. In its own network the newest request is usually next, because
+ * each guess that is answered is followed by another, which is then older than the scraper's. Every fourth turn is for
+ * the oldest, in case guesses arrive faster than they are answered.
+ */
+export class PasswordQueue {
+  /** Network -> its requests, oldest first; networks in the order of their turns. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  #size = 0;
+  #turns = 0;
+  #isRunning = false;
+
+  /** False if too many are waiting. */
+  add(waiting: Waiting): boolean {
+    if (this.#size >= MAX_WAITING) return false;
+    const known = this.#waiting.get(waiting.network);
+    if (known === undefined) this.#waiting.set(waiting.network, [waiting]);
+    else known.push(waiting);
+    this.#size++;
+    if (!this.#isRunning) void this.#run();
+    return true;
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    for (let next = this.#takeNext(); next !== undefined; next = this.#takeNext())
+      if (next.isAbandoned()) next.drop();
+      else await next.run();
+    this.#isRunning = false;
+  }
+
+  #takeNext(): Waiting | undefined {
+    const [[network, waiting] = ['', []]] = this.#waiting;
+    const next = ++this.#turns % OLDEST_EVERY === 0 ? waiting.shift() : waiting.pop();
+    this.#waiting.delete(network);
+    if (waiting.length > 0) this.#waiting.set(network, waiting);
+    if (next !== undefined) this.#size--;
+    return next;
+  }
+}

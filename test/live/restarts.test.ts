@@ -1,0 +1,102 @@
+/** A VM that is restarted under its name loses nothing and mixes nothing. */
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
+import { endAll } from '../support/end-later.js';
+import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
+import { liveTest, numberFromEnvironment } from '../support/guest/live-test.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import type { Samples } from '../support/prometheus/samples.js';
+
+afterEach(endAll);
+
+/** Exits of a guest in excess of its port writes: the one that ends it. */
+const END = 1;
+
+/** Runs a guest to its end. */
+const run = (name: string, times: number) => startGuest({ name, steps: [{ out: 0x80, times }] }).finished();
+
+const pids = (samples: Samples, vm: string) => samples.of('kvm_vm_info', { vm }).map(({ labels }) => labels.get('pid'));
+const starts = (samples: Samples, vm: string) =>
+  samples.of('kvm_vm_start_time_seconds', { vm }).map(({ value }) => value);
+
+/** Asserts that the counter has exactly this value, and goes on having it once nothing is in the buffers any more. */
+async function assertExits(agent: RunningAgent, vm: string, expected: number): Promise<void> {
+  await agent.scrapeUntil(`${vm}: ${expected}`, (samples) => ioExits(samples, vm) >= expected);
+  await sleep(1000);
+  const samples = await agent.scrape();
+  assert.equal(ioExits(samples, vm), expected);
+  assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
+  assert.equal(samples.sum('kvm_exit_exporter_unattributed_events_total'), 0);
+}
+
+test('three quick runs of a guest of 100,001 exits make 300,003', liveTest(), async () => {
+  const agent = await startAgent();
+  const shown: number[] = [];
+  const scrapes = setInterval(async () => {
+    shown.push(ioExits(await agent.scrape(), 'thrice'));
+  }, 100);
+  for (let life = 0; life < 3; life++) await run('thrice', 100_000);
+  clearInterval(scrapes);
+  await assertExits(agent, 'thrice', 3 * (100_000 + END));
+  assert.deepEqual(
+    shown,
+    shown.toSorted((a, b) => a - b),
+    'the counter never falls',
+  );
+  await agent.stop();
+});
+
+test('restarts at random moments lose nothing, and the start time tells the lives apart', liveTest(), async () => {
+  const lives = numberFromEnvironment('RESTARTS', 20);
+  const times = numberFromEnvironment('RESTARTS_WRITES', PORT_WRITES);
+  const agent = await startAgent();
+  const seen = new Set<string | undefined>();
+  for (let life = 0; life < lives; life++) {
+    await run('again', times);
+    const samples = await agent.scrape();
+    assert.equal(pids(samples, 'again').length, 1);
+    seen.add(`${pids(samples, 'again')[0]} ${starts(samples, 'again')[0]}`);
+    await sleep(Math.random() * 600);
+  }
+  await assertExits(agent, 'again', lives * (times + END));
+  assert.equal(seen.size, lives);
+  const [start = 0] = starts(await agent.scrape(), 'again');
+  assert.ok(Math.abs(start - Date.now() / 1000) < 60, `${start} is not the time of its start`);
+  await agent.stop();
+});
+
+test('two VMs of one name at a time are two series, and restarts of each lose nothing', liveTest(), async () => {
+  const agent = await startAgent();
+  const guest = startGuest({ name: 'twin', steps: [{ forever: { out: 0x80 } }] });
+  await agent.scrapeUntil('the first twin runs', (samples) => ioExits(samples, 'twin') > 0);
+  const exitsOfRivals = async () => {
+    const samples = await agent.scrape();
+    const labels = new Set(samples.of('kvm_exits_total').map((sample) => sample.labels.get('vm') ?? ''));
+    return [...labels].filter((vm) => vm.startsWith('twin (')).reduce((sum, vm) => sum + ioExits(samples, vm), 0);
+  };
+  for (let life = 1; life <= 3; life++) {
+    await run('twin', PORT_WRITES);
+    await agent.scrapeUntil('drained', () => true);
+  }
+  await sleep(1000);
+  assert.equal(await exitsOfRivals(), 3 * (PORT_WRITES + END));
+  await guest.kill();
+  const writes = guest.writesDone();
+  await sleep(1000);
+  const counted = ioExits(await agent.scrape(), 'twin');
+  // The write that was under way when the guest was killed has left it, and may not have been counted by the guest.
+  assert.ok(counted - writes === 0 || counted - writes === 1, `${counted} counted, ${writes} done`);
+  await agent.stop();
+});
+
+test('a VM that comes back after its grace period starts at 0', liveTest(), async () => {
+  const agent = await startAgent({ args: ['--vm.grace-period=10s'] });
+  await run('late', PORT_WRITES);
+  await assertExits(agent, 'late', PORT_WRITES + END);
+  await agent.scrapeUntil('forgotten', (samples) => pids(samples, 'late').length === 0, 30_000);
+  await run('late', PORT_WRITES);
+  await assertExits(agent, 'late', PORT_WRITES + END);
+  await agent.stop();
+});
