@@ -3,12 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chosenCollectors } from '../config/chosen-collectors.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { neededEvents } from '../decode/kvm/events.js';
-import { createCaptureDirectory, requireUnused, writeCaptureReadme } from '../source/recording/capture-directory.js';
+import { CaptureFile, createOwnFolder, requireUnused } from '../source/recording/capture-file.js';
 import { type Captured, PageCapture } from '../source/recording/page-capture.js';
-import { captureFormats, captureThreadNames } from '../source/recording/tracefs-capture.js';
+import { procfsBeside } from '../source/recording/pages/page-files.js';
+import { captureFormats } from '../source/recording/trace-dat-head.js';
 import { findTracefs } from '../source/tracefs/find-tracefs.js';
 import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
+import { tryReadBytes } from '../system/files.js';
 import { log } from '../system/log.js';
 import { VmCapture } from '../vm/vm-capture.js';
 
@@ -26,6 +28,7 @@ const SCAN_MS = 250;
 export async function record(invocation: Invocation): Promise<void> {
   const { get } = invocation;
   requireUnused(get('output'));
+  requireUnused(procfsBeside(get('output')));
   const signal = stopSignal();
   const tracefs = findTracefs(get('path.tracefs'));
   try {
@@ -45,17 +48,16 @@ export async function record(invocation: Invocation): Promise<void> {
 async function recordInstance(
   instance: TracingInstance,
   events: readonly string[],
-  { get, argv }: Invocation,
+  { get }: Invocation,
   signal: AbortSignal,
 ): Promise<void> {
   const output = get('output');
   const seconds = get('duration');
   const length = seconds === undefined ? 'until Ctrl-C' : `${seconds} s`;
-  createCaptureDirectory(output);
-  captureFormats(instance.path, events, join(output, 'tracefs'));
-  writeCaptureReadme(output, { argv, length, events, summary: undefined });
+  const capture = new CaptureFile(output, captureFormats(instance.path, events, instance.subBufferSize));
+  createOwnFolder(procfsBeside(output));
   const pages = new PageCapture(instance.path, instance.subBufferSize, output);
-  const vms = new VmCapture(get('path.procfs') ?? '/proc', join(output, 'proc'));
+  const vms = new VmCapture(get('path.procfs') ?? '/proc', procfsBeside(output));
   try {
     pages.openNewCpus();
     vms.scan();
@@ -66,12 +68,13 @@ async function recordInstance(
     instance.stop();
     vms.scan();
     const captured = pages.finish();
-    captureThreadNames(instance.tracefs, join(output, 'tracefs'));
+    const cmdlines = tryReadBytes(join(instance.tracefs, 'saved_cmdlines')) ?? Buffer.alloc(0);
+    capture.finish(pages.files(), pages.stats(), cmdlines);
     const summary = summaryOf(captured, vms.labels);
-    writeCaptureReadme(output, { argv, length, events, summary });
     process.stdout.write(`${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`);
   } finally {
     pages.close();
+    capture.close();
   }
 }
 

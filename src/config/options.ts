@@ -51,9 +51,9 @@ export const OPTIONS = [
   {
     flag: 'output',
     short: 'o',
-    type: directory,
+    type: file,
     required: true,
-    help: "Directory to create for the recording. It will hold the VMs' command lines, which may contain secrets.",
+    help: 'File to create for the recording: a trace.dat, which trace-cmd report opens too. FILE.proc beside it names the VMs; it holds their command lines, which may contain secrets.',
     commands: ['record'],
   },
   {

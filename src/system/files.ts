@@ -41,6 +41,15 @@ export function tryFileId(path: string): string | undefined {
   }
 }
 
+/** False also if the path cannot be reached: then the code that reads it reports the reason. */
+export function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /** @throws AgentError if the file cannot be read */
 export function readText(path: string): string {
   try {

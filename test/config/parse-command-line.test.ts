@@ -209,7 +209,7 @@ test('variables that Kubernetes sets for a service called kvm-exit-exporter are 
 test('the options that a command cannot do without are asked for with all other mistakes', () => {
   assert.deepEqual(problems(['record', '--duration=soon']), [
     '--duration=soon: expected a duration such as 30s, 5m or 1h',
-    'record needs --output=DIR (-o DIR)',
+    'record needs --output=FILE (-o FILE)',
   ]);
   assert.deepEqual(problems(['qemu', 'status']), ['qemu needs --qmp=SOCKET']);
 });

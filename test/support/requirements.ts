@@ -37,7 +37,8 @@ export type Requirement =
   | 'ip'
   | 'npm-cache'
   | 'buildah'
-  | 'zstd';
+  | 'zstd'
+  | 'trace-cmd';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

@@ -5,6 +5,7 @@
  *   3   BUFFER       where the pages of a buffer are
  *   4   TRACECLOCK   text of trace_clock: `[local] global counter ...`
  *   8   CPUCOUNT     u32 CPUs in the table of pages (version 6)
+ *   9   VERSION      text: the version of trace-cmd, or `kvm-exit-exporter 0.1.0`
  *   14  TSC2NSEC     u32 multiplier, u32 shift, u64 offset: nanoseconds of the clock `x86-tsc`
  *   16 to 18, 21     u64 where a section is (version 7)
  *   22  BUFFER_TEXT  a latency trace, which is text
@@ -20,6 +21,7 @@ const CPUSTAT = 2;
 export const BUFFER = 3;
 const TRACECLOCK = 4;
 const CPUCOUNT = 8;
+const VERSION = 9;
 const TSC2NSEC = 14;
 const BUFFER_TEXT = 22;
 
@@ -39,6 +41,7 @@ const MAX_OPTION = 1 << 24;
 export const MAX_CPUS = 8192;
 const MAX_CPU = 0xffff;
 const MAX_BUFFERS = 1024;
+const MAX_WRITER = 100;
 /** CPUs of all buffers together. */
 export const MAX_PLACES = 1 << 16;
 
@@ -72,6 +75,8 @@ export class Options {
   /** The current clock; '' if no option says. */
   clock = '';
   cpuCount: number | undefined;
+  /** The program that wrote the file, and its version. */
+  writer = '';
   /** Nanoseconds of one tick of the clock `x86-tsc`; NaN if no option says. */
   nsPerTick = Number.NaN;
   hasLatencyTrace = false;
@@ -85,6 +90,7 @@ export class Options {
     if (id === CPUSTAT) this.#addStats(reader.text(data.length));
     else if (id === BUFFER) this.#addBuffer(reader, hasPlaces);
     else if (id === TRACECLOCK) this.#setClock(reader.text(data.length));
+    else if (id === VERSION) this.writer = reader.text(Math.min(data.length, MAX_WRITER));
     else if (id === CPUCOUNT) this.cpuCount = reader.u32();
     else if (id === TSC2NSEC) this.nsPerTick = tickOf(reader.u32(), reader.u32());
     else if (id === BUFFER_TEXT) this.hasLatencyTrace = true;

@@ -37,6 +37,8 @@ export interface TraceDat {
   readonly buffers: readonly TraceDatBuffer[];
   /** Nanoseconds of one tick of the clock `x86-tsc`; NaN if the file does not say. */
   readonly nsPerTick: number;
+  /** The program that wrote the file, and its version. */
+  readonly writer: string;
   /** Events lost by CPU, all buffers together, by the kernel's statistics. */
   readonly overruns: ReadonlyMap<number, number>;
   /** Damaged and missing parts of a file whose rest can be read, in words for the user. */

@@ -47,6 +47,7 @@ export function readVersion6(source: ByteSource): TraceDat | FormatProblem {
     savedCmdlines,
     buffers: table.buffers,
     nsPerTick: options.nsPerTick,
+    writer: options.writer,
     overruns: options.overruns,
     warnings: table.warnings(),
   };

@@ -70,6 +70,7 @@ export function readVersion7(
     savedCmdlines: file.readCmdlines(),
     buffers: file.buffers,
     nsPerTick: file.options.nsPerTick,
+    writer: file.options.writer,
     overruns: file.options.overruns,
     warnings: [...file.warnings, ...file.placeWarnings()],
   };

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { AgentError } from '../../system/errors.js';
-import { isDirectory, openLeftovers, openPageDirectory } from './pages/page-directory.js';
+import { isDirectory } from '../../system/files.js';
+import { openLeftovers, openPageDirectory } from './pages/page-directory.js';
 import { leftoverFiles, leftoverOf } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
 import { openFile, type RecordingFile } from './recording-file.js';

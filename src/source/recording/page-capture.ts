@@ -1,17 +1,18 @@
 /**
- * Saves the ring buffers of all CPUs as pages (sub-buffers), without decoding them: `DIR/cpuN.raw`.
+ * Saves the ring buffers of all CPUs as pages (sub-buffers), without decoding them: `vm.dat.cpuN`.
  *
  * While events keep coming, only full sub-buffers are read: reading one that the kernel is still writing to returns it
  * as it is, and most of it would be padding. `per_cpu/cpuN/stats` shows how many bytes wait. The rest is read at the
  * end.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BufferStats, parseStats } from '../../decode/ftrace/buffer-stats.js';
 import { fileError } from '../../system/errors.js';
-import { listFolder, readText, saveFile } from '../../system/files.js';
+import { listFolder, readText } from '../../system/files.js';
 
 import { BufferFile } from '../tracefs/trace-reader.js';
+import { createOwnFile, type PageFile } from './capture-file.js';
 
 export interface Captured {
   readonly events: number;
@@ -21,12 +22,11 @@ export interface Captured {
   readonly lost: number;
 }
 
-interface CpuCapture {
+interface CpuCapture extends PageFile {
+  readonly cpu: number;
   readonly name: string;
   /** trace_pipe_raw */
   readonly input: BufferFile;
-  readonly output: number;
-  readonly path: string;
 }
 
 /** Bytes at the start of a page that hold no events. */
@@ -53,12 +53,12 @@ export class PageCapture {
     for (const name of listFolder(join(this.#instance, 'per_cpu'))) {
       if (!/^cpu\d+$/.test(name) || this.#cpus.has(name)) continue;
       const input = new BufferFile(join(this.#instance, 'per_cpu', name, 'trace_pipe_raw'));
-      const path = join(this.#target, `${name}.raw`);
+      const path = `${this.#target}.${name}`;
       try {
-        this.#cpus.set(name, { name, input, path, output: openSync(path, 'wx', 0o600) });
+        this.#cpus.set(name, { cpu: Number(name.slice(3)), name, input, path, file: createOwnFile(path) });
       } catch (error) {
         input.close();
-        throw fileError(path, error);
+        throw error;
       }
     }
   }
@@ -75,7 +75,7 @@ export class PageCapture {
     return most;
   }
 
-  /** Saves all events that are left, and the statistics. Call it when tracing has stopped. */
+  /** Saves all events that are left. Call it when tracing has stopped. */
   finish(): Captured {
     let events = 0;
     let lost = 0;
@@ -89,23 +89,32 @@ export class PageCapture {
       events += stats.read;
       lost += stats.lost;
     }
-    this.#saveStats();
     return { events, bytes: this.#bytes, lost };
   }
 
+  /** The files with the pages, by number of the CPU. */
+  files(): ReadonlyMap<number, PageFile> {
+    return new Map(Array.from(this.#cpus.values(), (cpu) => [cpu.cpu, cpu]));
+  }
+
+  /** Texts of the buffers' own statistics, by number of the CPU. */
+  stats(): ReadonlyMap<number, string> {
+    return new Map(Array.from(this.#cpus.values(), ({ cpu, name }) => [cpu, this.#statsText(name)]));
+  }
+
   close(): void {
-    for (const { input, output } of this.#cpus.values()) {
+    for (const { input, file } of this.#cpus.values()) {
       input.close();
-      closeSync(output);
+      closeSync(file);
     }
     this.#cpus.clear();
   }
 
   /** False if there is nothing to read. */
-  #copyPage({ input, output, path }: CpuCapture): boolean {
+  #copyPage({ input, file, path }: CpuCapture): boolean {
     const length = input.read(this.#page);
     try {
-      for (let at = 0; at < length; ) at += writeSync(output, this.#page, at, length - at);
+      for (let at = 0; at < length; ) at += writeSync(file, this.#page, at, length - at);
     } catch (error) {
       throw fileError(path, error);
     }
@@ -119,9 +128,5 @@ export class PageCapture {
 
   #statsText(name: string): string {
     return readText(join(this.#instance, 'per_cpu', name, 'stats'));
-  }
-
-  #saveStats(): void {
-    for (const { name } of this.#cpus.values()) saveFile(join(this.#target, 'stats', name), this.#statsText(name));
   }
 }

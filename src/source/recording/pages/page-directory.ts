@@ -14,23 +14,15 @@
  * A recording that was killed leaves pages too, beside each other: `trace.dat.cpu0`, `trace.dat.cpu1` ... (trace-cmd,
  * and `record`). Their formats come from --path.tracefs.
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../../system/errors.js';
+import { isDirectory } from '../../../system/files.js';
 import { readSavedOverruns } from '../../tracefs/cpu-stats.js';
 import { type CpuFile, leftoverFiles, pagesOf, rawPageFiles, totalSize } from './page-files.js';
 import { nsPerTickOf, type PageRecording } from './page-recording.js';
 import { readSavedFormats, savedClock } from './saved-formats.js';
 import { readSavedThreads } from './saved-threads.js';
-
-/** False also if the path cannot be reached: then the code that reads it reports the reason. */
-export function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
-  }
-}
 
 /**
  * @param tracefs a copy of the host's tracefs; undefined: the one in or beside the recording

@@ -4,8 +4,10 @@ import type { EventFormats } from '../../../decode/format/event-format.js';
 import { readTraceDat, type TraceDat, type TraceDatBuffer, type Unpack } from '../../../decode/trace-dat/trace-dat.js';
 import { ZstdUnpacker } from '../../../decode/zstd/zstd-unpacker.js';
 import { AgentError } from '../../../system/errors.js';
+import { isDirectory } from '../../../system/files.js';
 import { openBytes } from './file-bytes.js';
-import { type CpuPages, type MergedPages, nsPerTickOf, type PageRecording } from './page-recording.js';
+import { type CpuFile, leftoverFiles, pagesOf, procfsBeside, totalSize } from './page-files.js';
+import { type MergedPages, nsPerTickOf, type PageRecording } from './page-recording.js';
 import type { Packing } from './read-chunks.js';
 import { readSavedFormats } from './saved-formats.js';
 import { parseSavedThreads } from './saved-threads.js';
@@ -16,6 +18,9 @@ export const UNPACKERS: ReadonlyMap<string, Unpack> = new Map([
   ['zstd', unpackZstd(new ZstdUnpacker())],
   ['zlib', unpackZlib],
 ]);
+
+/** How `record` signs its files. It watches its buffers, so their statistics are all there is to know about losses. */
+const OUR_FILES = 'kvm-exit-exporter ';
 
 /**
  * @param tracefs a copy of the host's tracefs, for a file whose formats are damaged
@@ -32,16 +37,18 @@ export async function openTraceDat(
   if ('problem' in file) throw new AgentError(`${path}: ${file.problem}`);
   const pages = new TraceDatPages(path, bytes, file, UNPACKERS.get(file.compression) ?? (() => undefined));
   const formats = file.formats ?? otherFormats(path, file, tracefs);
+  const leftovers = file.buffers.every(({ cpus }) => cpus.length === 0) ? leftoverFiles(path) : [];
+  const unfinished = leftovers.length > 0 ? ['was not finished; its pages are in files beside it'] : [];
   return {
     path,
-    size: bytes.size,
+    size: leftovers.length > 0 ? totalSize(leftovers) : bytes.size,
     formats,
-    buffers: buffersByClock(file, (buffer) => buffer.cpus.map((place) => pages.ofCpu(buffer, place))),
+    buffers: leftovers.length > 0 ? leftoverPages(leftovers, file) : buffersByClock(file, pages),
     savedThreads: parseSavedThreads(file.savedCmdlines),
-    procfs: undefined,
+    procfs: isDirectory(procfsBeside(path)) ? procfsBeside(path) : undefined,
     overruns: file.overruns,
-    overrunsFillGaps: false,
-    warnings: () => [...file.warnings, ...pages.warnings()].map((warning) => `${path}: ${warning}`),
+    overrunsFillGaps: file.writer.startsWith(OUR_FILES),
+    warnings: () => [...file.warnings, ...unfinished, ...pages.warnings()].map((warning) => `${path}: ${warning}`),
   };
 }
 
@@ -54,13 +61,20 @@ function otherFormats(path: string, { warnings }: TraceDat, tracefs: string | un
 }
 
 /** Buffers with the same clock are merged. */
-function buffersByClock(file: TraceDat, pagesOf: (buffer: TraceDatBuffer) => CpuPages[]): MergedPages[] {
+function buffersByClock(file: TraceDat, pages: TraceDatPages): MergedPages[] {
   const clocks = new Map<string, TraceDatBuffer[]>();
   for (const buffer of file.buffers) clocks.set(buffer.clock, [...(clocks.get(buffer.clock) ?? []), buffer]);
   return Array.from(clocks, ([clock, buffers]) => ({
     nsPerTick: nsPerTickOf(clock, file.nsPerTick),
-    cpus: buffers.flatMap(pagesOf),
+    cpus: buffers.flatMap((buffer) => buffer.cpus.map((place) => pages.ofCpu(buffer, place))),
   }));
+}
+
+/** The pages of a capture that was killed. */
+function leftoverPages(files: readonly CpuFile[], { buffers, formats, nsPerTick }: TraceDat): MergedPages[] {
+  const [{ clock = '', pageSize = 4096 } = {}] = buffers;
+  const cpus = files.map((file) => pagesOf(file, pageSize || (formats?.pageHeader.pageSize ?? 4096)));
+  return [{ nsPerTick: nsPerTickOf(clock, nsPerTick), cpus }];
 }
 
 function unpackZstd(unpacker: ZstdUnpacker): Unpack {
