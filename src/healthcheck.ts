@@ -10,6 +10,7 @@ import { request } from 'node:http';
 import { connect } from 'node:tls';
 import { parseCommandLine } from './config/parse-command-line.js';
 import { AgentError } from './system/errors.js';
+import { redact } from './system/redact.js';
 
 interface Address {
   readonly host: string;
@@ -63,6 +64,6 @@ try {
   process.exit(problem === undefined ? 0 : 1);
 } catch (error) {
   if (!(error instanceof AgentError)) throw error;
-  process.stderr.write(`not healthy: ${error.message}\n`);
+  process.stderr.write(`not healthy: ${redact(error.message)}\n`);
   process.exit(1);
 }

@@ -1,3 +1,5 @@
+import { redactCredentials } from '../system/redact.js';
+import { url } from './option-types.js';
 import type { Option } from './options.js';
 
 /** The options that one of the layers - command line, environment, file - sets, checked against their types. */
@@ -15,6 +17,6 @@ export class ConfigLayer {
       if (values === undefined) this.values.set(flag, [value]);
       else values.push(value);
     } else if (text === '') this.problems.push(`${where} needs a value: ${type.placeholder}`);
-    else this.problems.push(`${where}=${text}: expected ${type.expected}`);
+    else this.problems.push(`${where}=${type === url ? redactCredentials(text) : text}: expected ${type.expected}`);
   }
 }

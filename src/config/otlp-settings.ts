@@ -8,6 +8,7 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { AgentError, fileError } from '../system/errors.js';
+import { addSecret, redactCredentials } from '../system/redact.js';
 import type { Environment } from './environment.js';
 import { choices, type OptionType, url } from './option-types.js';
 import { type GetOption, TEMPORALITIES } from './options.js';
@@ -102,7 +103,10 @@ class OtelVariables {
     const text = name === undefined ? undefined : this.text(name);
     if (text === undefined) return undefined;
     const value = read(text);
-    if (value === undefined) this.problems.push(`${name}=${text}: expected ${expected}`);
+    if (value === undefined) {
+      const shown = read === url.read ? redactCredentials(text) : text;
+      this.problems.push(`${name}=${shown}: expected ${expected}`);
+    }
     return value;
   }
 
@@ -135,8 +139,21 @@ function withMetricsPath(base: URL): string {
 /** Headers hold secrets, so the message does not repeat them. */
 function checkHeaders(variable: string, otel: OtelVariables): void {
   const pairs = otel.text(variable)?.split(',') ?? [];
+  for (const pair of pairs) addHeaderSecrets(pair.slice(pair.indexOf('=') + 1).trim());
   if (pairs.some((pair) => pair.trim() !== '' && !/^\s*[!#$%&'*+.^_`|~\w-]+\s*=/.test(pair)))
     otel.problems.push(`${variable}: expected NAME=VALUE,NAME=VALUE with percent-encoded values`);
+}
+
+/** Has the log hide a header's value, as it is given, as it is sent, and each of its words: `Bearer TOKEN`. */
+function addHeaderSecrets(given: string): void {
+  addSecret(given);
+  let sent = given;
+  try {
+    sent = decodeURIComponent(given);
+  } catch {
+    // The exporter refuses it.
+  }
+  for (const value of [sent, ...sent.split(' ')]) addSecret(value);
 }
 
 function checkFile(variable: string | undefined, otel: OtelVariables): void {

@@ -3,6 +3,8 @@
  * the same as JSON.
  */
 
+import { redact } from './redact.js';
+
 /** From the least to the most severe. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -25,7 +27,8 @@ export function setLog(changed: LogSettings): void {
 
 export function log(level: LogLevel, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
   if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(settings.level)) return;
-  const line = { time: new Date().toISOString(), level, msg, ...fields };
+  const shown = Object.entries(fields).map(([key, value]) => [key, typeof value === 'string' ? redact(value) : value]);
+  const line = { time: new Date().toISOString(), level, msg: redact(msg), ...Object.fromEntries(shown) };
   process.stderr.write(`${FORMATTERS[settings.format](line)}\n`);
 }
 
