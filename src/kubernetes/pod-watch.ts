@@ -13,7 +13,8 @@ import { SourceCounts } from '../count/counters/source-counts.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
 import { type ApiClient, ApiError, parseJson } from './api-client.js';
-import { type Pod, parsePodChange, parsePodList } from './pod.js';
+import { ListReader } from './list-reader.js';
+import { type Pod, type PodList, parsePod, parsePodChange, parsePodList } from './pod.js';
 
 /**
  * Metadata only. A server that does not support this (none since 1.15) sends whole pods, which contain the same
@@ -23,9 +24,13 @@ const ACCEPT_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io
 const ACCEPT_WATCH = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
 const PODS_PER_REQUEST = 500;
 const HTTP_GONE = 410;
-/** Limits in characters. The metadata of one pod have about 10 KB. */
+/** Kubernetes recommends at most 110 pods per node. */
+const MAX_PODS = 5000;
+const MAX_PARTS = 100;
+/** Limits in characters. The metadata of one pod have about 10 KB, and etcd stores at most 1.5 MB of an object. */
+const MAX_LINE_LENGTH = 2 << 20;
+const LIST_LIMITS = { item: MAX_LINE_LENGTH, outline: 64 << 10 };
 const MAX_LIST_LENGTH = 64 << 20;
-const MAX_LINE_LENGTH = 8 << 20;
 
 export interface PodWatchOptions {
   /** Name of the node. */
@@ -102,17 +107,37 @@ export class PodWatch {
   async #list(signal: AbortSignal): Promise<string> {
     const pods = new Map<string, Pod>();
     // Version 0 accepts any version that the server has in memory, so that it does not query its database.
-    for (let query = '&resourceVersion=0'; ; ) {
+    let query = '&resourceVersion=0';
+    for (let part = 0; part < MAX_PARTS; part++) {
       const path = `${this.#selector}&limit=${PODS_PER_REQUEST}${query}`;
-      const list = parsePodList(await this.#getJson(path, signal));
-      if (list === undefined) throw new AgentError("the API server's answer is not a list of pods");
-      for (const pod of list.pods) pods.set(pod.uid, pod);
-      if (list.next === '') {
+      const { version, next } = await this.#readPart(path, pods, signal);
+      if (next === '') {
         this.#pods = pods;
-        return list.version;
+        return version;
       }
-      query = `&continue=${encodeURIComponent(list.next)}`;
+      query = `&continue=${encodeURIComponent(next)}`;
     }
+    throw new AgentError(`the API server's list of pods has more than ${MAX_PARTS} parts`);
+  }
+
+  /** Adds the pods of one part of the list. */
+  async #readPart(path: string, pods: Map<string, Pod>, signal: AbortSignal): Promise<PodList> {
+    const reader = new ListReader(LIST_LIMITS);
+    let length = 0;
+    for await (const chunk of this.#client.get(path, ACCEPT_LIST, this.#times.listMs, signal)) {
+      length += chunk.length;
+      const items = reader.read(chunk);
+      let item = items.next();
+      for (; item.done !== true; item = items.next()) {
+        const pod = parsePod(parseJson(item.value));
+        if (pod !== undefined) putPod(pods, pod);
+      }
+      if (!item.value || length > MAX_LIST_LENGTH)
+        throw new AgentError("the API server's list of pods is too long, or a pod in it");
+    }
+    const list = parsePodList(parseJson(reader.outline));
+    if (list === undefined) throw new AgentError("the API server's answer is not a list of pods");
+    return list;
   }
 
   /** Applies changes until the version is too old for the server and the list has to be requested again. */
@@ -144,19 +169,9 @@ export class PodWatch {
     }
     if (change.kind === 'error') throw new ApiError(change.code, `the API server ended the watch: ${change.message}`);
     this.counts.events++;
-    if (change.kind === 'present') this.#pods.set(change.pod.uid, change.pod);
+    if (change.kind === 'present') putPod(this.#pods, change.pod);
     else if (change.kind === 'deleted') this.#pods.delete(change.pod.uid);
     return change.version;
-  }
-
-  async #getJson(path: string, signal: AbortSignal): Promise<unknown> {
-    let text = '';
-    for await (const chunk of this.#client.get(path, ACCEPT_LIST, this.#times.listMs, signal)) {
-      text += chunk;
-      if (text.length > MAX_LIST_LENGTH)
-        throw new AgentError(`the API server's list of pods is longer than ${MAX_LIST_LENGTH} characters`);
-    }
-    return parseJson(text);
   }
 
   async *#getLines(path: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
@@ -185,4 +200,9 @@ export class PodWatch {
     if (problem !== this.#problem) log('warn', 'cannot get pod names from the API server', { err: problem });
     this.#problem = problem;
   }
+}
+
+function putPod(pods: Map<string, Pod>, pod: Pod): void {
+  pods.set(pod.uid, pod);
+  if (pods.size > MAX_PODS) throw new AgentError(`the API server reports more than ${MAX_PODS} pods of one node`);
 }

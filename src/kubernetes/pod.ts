@@ -44,6 +44,9 @@ const VMI_KIND = 'VirtualMachineInstance';
  */
 const VMI_LABEL = 'vm.kubevirt.io/name';
 
+/** Names of objects are at most that long (Kubernetes, "Object Names and IDs"). */
+const MAX_NAME_LENGTH = 253;
+
 const CHANGES: ReadonlyMap<string, 'present' | 'deleted'> = new Map([
   ['ADDED', 'present'],
   ['MODIFIED', 'present'],
@@ -79,7 +82,8 @@ export function parseStatus(answer: unknown): { readonly code: number; readonly 
   return { code: typeof code === 'number' ? code : 0, message: textOf(message) };
 }
 
-function parsePod(item: unknown): Pod | undefined {
+/** Undefined if the item is not a pod, or if a name of it is longer than Kubernetes allows. */
+export function parsePod(item: unknown): Pod | undefined {
   const metadata = objectOf(objectOf(item).metadata);
   const annotations = objectOf(metadata.annotations);
   const [uid, namespace, name] = [metadata.uid, metadata.namespace, metadata.name].map(textOf);
@@ -87,7 +91,8 @@ function parsePod(item: unknown): Pod | undefined {
   const owners = Array.isArray(metadata.ownerReferences) ? metadata.ownerReferences.map(objectOf) : [];
   const owner = owners.find(({ kind }) => kind === VMI_KIND);
   const vmi = textOf(owner?.name) || textOf(objectOf(metadata.labels)[VMI_LABEL]);
-  return { uid: textOf(annotations[STATIC_POD_UID]) || uid, namespace, name, vmi };
+  const pod = { uid: textOf(annotations[STATIC_POD_UID]) || uid, namespace, name, vmi };
+  return Object.values(pod).some((text) => text.length > MAX_NAME_LENGTH) ? undefined : pod;
 }
 
 function objectOf(value: unknown): Readonly<Record<string, unknown>> {
