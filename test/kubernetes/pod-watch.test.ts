@@ -251,3 +251,48 @@ test('an answer that is not a list and a certificate of an unknown authority are
   stop.abort();
   await ended;
 });
+
+const item = (uid: string, name = 'pod') =>
+  JSON.stringify({ metadata: { uid, name, namespace: 'n', resourceVersion: '2' } });
+const listOf = (items: string, next = '') =>
+  `{"kind":"PodList","metadata":{"resourceVersion":"1","continue":"${next}"},"items":[${items}]}`;
+
+for (const [name, message, answer] of [
+  [
+    'more pods than a node can have',
+    /more than 5000 pods/,
+    () => listOf(Array.from({ length: 5001 }, (_, i) => item(`uid-${i}`)).join()),
+  ],
+  ['a list without an end', /more than 100 parts/, () => listOf(item('a'), 'again')],
+  ['a pod of 3 MB', /too long/, () => listOf(item('a', 'x'.repeat(3 << 20)))],
+  ['a list with 1 MB besides its pods', /too long/, () => `{"kind":"${'x'.repeat(1 << 20)}","items":[]}`],
+  ['text that is no list', /not a list of pods/, () => '{"items":'.repeat(100)],
+] as const)
+  test(`${name} is refused, and known pods are kept`, async (t) => {
+    const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, listMs: 5000 });
+    await watching(all);
+    all.api.override = ({ watch }, response) => {
+      if (watch) refuse(response, 410, GONE.message);
+      else response.end(answer());
+      return true;
+    };
+    all.api.endWatches();
+    await all.api.until('the refusal', () => message.test(all.log.join('')));
+    assert.equal(all.pods.podOf(VM_A.uid)?.vmi, 'vm-a');
+  });
+
+test('a watch that adds pods without an end is refused', async (t) => {
+  const all = await follow(t);
+  await watching(all);
+  for (let i = 0; i <= 5000; i++) all.api.send(`{"type":"ADDED","object":${item(`uid-${i}`)}}`);
+  await all.api.until('the refusal', () => /more than 5000 pods/.test(all.log.join('')));
+});
+
+test('a pod whose names are too long is none', async (t) => {
+  const all = await follow(t, (api) => {
+    api.put({ uid: 'long', name: 'x'.repeat(254) });
+    api.put({ uid: 'longest', name: 'x'.repeat(253) });
+  });
+  await watching(all);
+  assert.deepEqual([all.pods.podOf('long'), all.pods.podOf('longest')?.uid], [undefined, 'longest']);
+});
