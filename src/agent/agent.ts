@@ -16,6 +16,7 @@ import { Inventory } from '../vm/inventory.js';
 import { attributionOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
+import { KNOWN_NAMES } from './known-names.js';
 import type { AgentOptions } from './options.js';
 import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
@@ -49,7 +50,10 @@ export class Agent {
     this.#inventory = inventory;
     this.#devices = new DeviceNames(qmp, inventory);
     this.#vmInfos = vmInfosOf(inventory, { podOf });
-    this.ledger = new Ledger(attributionOf(inventory, { devicesOf: this.#devices.of }), options);
+    this.ledger = new Ledger(attributionOf(inventory, { devicesOf: this.#devices.of }), {
+      ...options,
+      knownNames: KNOWN_NAMES,
+    });
     const newSource = (name: string) =>
       this.ledger.kernelSource(name, (tid, tgid, comm) => inventory.addThread(tid, tgid, comm));
     const onWrite = () => this.#drainNow();

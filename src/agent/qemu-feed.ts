@@ -67,6 +67,7 @@ export class QemuFeed {
     this.#inventory = inventory;
     this.#traceEvents = options.traceEvents === undefined ? undefined : readTraceEvents(options.traceEvents);
     this.#knownEvents = this.#traceEvents && new Set(this.#traceEvents.events.map(({ name }) => name));
+    ledger.vocabulary.qemuEvents.reserve(this.#knownEvents ?? []);
     this.#follow('log', options.logs, (file, fd, fromEnd, nowMs) => this.#readLog(file, fd, fromEnd, nowMs));
     this.#follow('simple', options.simples, (file, fd, fromEnd, nowMs) => this.#readSimple(file, fd, fromEnd, nowMs));
   }

@@ -9,6 +9,7 @@ import type { RecordingFile } from '../source/recording/recording-file.js';
 import { replayFile } from '../source/recording/replay-file.js';
 import type { Inventory } from '../vm/inventory.js';
 import { attributionOf } from './attribution.js';
+import { KNOWN_NAMES } from './known-names.js';
 import { QemuFileOwner } from './qemu-file-owner.js';
 
 export interface RecordingCounterOptions {
@@ -35,6 +36,7 @@ export class RecordingCounter {
     this.#inventory = inventory;
     this.#options = options;
     this.ledger = new Ledger(attributionOf(inventory, { comms: this.#comms }), {
+      knownNames: KNOWN_NAMES,
       collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
       ioAddresses: MAX_ADDRESSES,
     });

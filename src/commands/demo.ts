@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attributionOf } from '../agent/attribution.js';
+import { KNOWN_NAMES } from '../agent/known-names.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
@@ -32,7 +33,7 @@ export async function demo(invocation: Invocation): Promise<void> {
   const inventory = new Inventory({ procfs: join(RECORDING, 'proc'), live: false });
   inventory.scan(0);
   const vmInfos = vmInfosOf(inventory, { demo: true });
-  const ledger = new Ledger(attributionOf(inventory));
+  const ledger = new Ledger(attributionOf(inventory), { knownNames: KNOWN_NAMES });
   const player = new Player(ledger);
 
   const takeLimitedSnapshot = limitSeries(get, () => takeSnapshot(ledger.totals(), vmInfos()));

@@ -26,7 +26,12 @@ export interface LedgerOptions {
   readonly collectors?: Collectors;
   /** Number of addresses per VM that have series of their own. */
   readonly ioAddresses?: number;
+  /** Names that have room in the vocabulary, whatever the input holds. */
+  readonly knownNames?: { readonly [Table in keyof Vocabulary]?: ReadonlySet<string> };
 }
+
+/** Together with all known reasons fewer than the slots of a counter layout. */
+const MAX_UNKNOWN_REASONS = 256;
 
 export const ALL_COLLECTORS: Collectors = collectorsWhere(() => true);
 
@@ -44,13 +49,9 @@ interface Named<Counts> {
  * counter decreases when the one takes over from the other. qemu-views.ts combines the backends of QEMU.
  */
 export class Ledger {
-  readonly vocabulary: Vocabulary = {
-    reasons: new Names(512),
-    tracepoints: new Names(2048),
-    qemuEvents: new Names(8192),
-  };
+  readonly vocabulary: Vocabulary;
   readonly collectors: Collectors;
-  readonly #reasons = new KnownReasons(this.vocabulary.reasons);
+  readonly #reasons: KnownReasons;
   readonly #attribution: Attribution;
   readonly #ioAddresses: number;
   readonly #kernel: Named<KernelCounts>[] = [];
@@ -66,7 +67,16 @@ export class Ledger {
   /** Label of the VM -> the histograms that its vCPUs share. */
   readonly #durations = new Map<string, ExitDurations>();
 
-  constructor(attribution: Attribution, { collectors = ALL_COLLECTORS, ioAddresses = 20 }: LedgerOptions = {}) {
+  constructor(
+    attribution: Attribution,
+    { collectors = ALL_COLLECTORS, ioAddresses = 20, knownNames = {} }: LedgerOptions = {},
+  ) {
+    this.vocabulary = {
+      reasons: new Names(MAX_UNKNOWN_REASONS, knownNames.reasons),
+      tracepoints: new Names(2048, knownNames.tracepoints),
+      qemuEvents: new Names(8192, knownNames.qemuEvents),
+    };
+    this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
     this.#owners = new ThreadOwners(attribution);
     this.collectors = collectors;

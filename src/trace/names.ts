@@ -9,24 +9,51 @@ const MAX_NAME_LENGTH = 128;
  * looked up by its bytes, without making a string.
  *
  * The table is bounded: corrupt or hostile input may hold any number of names, and every id costs the ledger a counter.
- * Names beyond the limit are counted as {@link OTHER}.
+ * Names beyond the limit are counted as {@link OTHER}. Names that are known in advance always find room.
  */
 export class Names {
   readonly #texts: string[] = [OTHER];
   readonly #ids = new Map<string, number>([[OTHER, 0]]);
   readonly #limit: number;
+  /** Names that have room whatever else the table holds. */
+  readonly #known: Set<string>;
+  /** Number of names that are not {@link known}. */
+  #unknown = 0;
+  /** Number of spellings of such names. */
+  #unknownSpellings = 0;
   /** Hash table with open addressing: slot -> index of a spelling, -1 if the slot is empty. */
   #slots = new Int32Array(256).fill(-1);
   #spellings: Uint8Array[] = [];
   #spellingIds: number[] = [];
 
-  constructor(limit = 1024) {
+  /** @param limit of the names that are not `known`, OTHER included */
+  constructor(limit = 1024, known: ReadonlySet<string> = new Set()) {
     this.#limit = limit;
+    this.#known = new Set(known);
+  }
+
+  get known(): ReadonlySet<string> {
+    return this.#known;
+  }
+
+  /** Makes further names known. Call it before names are added. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.#known.add(name);
+  }
+
+  /** The number of names that were not known in advance. */
+  get unknownSize(): number {
+    return this.#unknown;
   }
 
   /** The number of names. Ids run from 0 to size - 1. */
   get size(): number {
     return this.#texts.length;
+  }
+
+  /** True if the name has an id, or is known in advance. */
+  has(text: string): boolean {
+    return this.known.has(text) || this.#ids.has(text);
   }
 
   text(id: number): string {
@@ -42,7 +69,10 @@ export class Names {
   id(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
-    if (this.#texts.length >= this.#limit || text.length > MAX_NAME_LENGTH) return OTHER_ID;
+    if (!this.known.has(text)) {
+      if (this.#unknown + 1 >= this.#limit || text.length > MAX_NAME_LENGTH) return OTHER_ID;
+      this.#unknown++;
+    }
     const id = this.#texts.length;
     this.#texts.push(text);
     this.#ids.set(text, id);
@@ -67,11 +97,14 @@ export class Names {
 
   /**
    * Makes the spelling in `bytes[start, end)` stand for `id`. A spelling keeps its first meaning. The table holds at
-   * most four spellings for each name of its limit; more are ignored.
+   * most four spellings for each name of its limit, and as many for known names; more are ignored.
    */
   teach(bytes: Uint8Array, start: number, end: number, id: number): void {
-    if (this.#spellings.length >= this.#limit * 4 || end - start > MAX_NAME_LENGTH) return;
-    if (this.find(bytes, start, end) >= 0) return;
+    if (end - start > MAX_NAME_LENGTH || this.find(bytes, start, end) >= 0) return;
+    const isKnown = this.known.has(this.text(id));
+    const spellings = isKnown ? this.#spellings.length - this.#unknownSpellings : this.#unknownSpellings;
+    if (spellings >= (isKnown ? this.known.size : this.#limit) * 4) return;
+    if (!isKnown) this.#unknownSpellings++;
     // Copied, because Buffer.slice() would return a view of bytes that the caller overwrites later.
     this.#spellings.push(new Uint8Array(bytes.subarray(start, end)));
     this.#spellingIds.push(id);

@@ -125,8 +125,11 @@ const DETAIL_DECODERS: ReadonlyMap<string, (names: Names) => DetailDecoder> = ne
   ['memory_region_ops_write', region],
 ]);
 
+/** The events that this program understands. */
+export const KNOWN_EVENTS: readonly string[] = ['kvm_run_exit', 'vhost_dev_start', ...DETAIL_DECODERS.keys()];
+
 /** The events whose arguments are decoded or that are counted by name: what `events --used` prints. */
-export const USED_EVENTS: readonly string[] = ['kvm_run_exit', 'vhost_dev_start', ...DETAIL_DECODERS.keys()].filter(
+export const USED_EVENTS: readonly string[] = KNOWN_EVENTS.filter(
   // These write a line per access or request, so they must be asked for by name.
   (name) => !/^(memory_region_ops_|virtio_blk_)/.test(name),
 );

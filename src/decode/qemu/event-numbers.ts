@@ -6,15 +6,21 @@
  * once per vocabulary, not once per VM.
  */
 
-import { Names } from '../../trace/names.js';
+import { Names, OTHER_ID } from '../../trace/names.js';
 import type { Vocabulary } from '../../trace/sink.js';
 
 const MAX_NAMES = 1 << 16;
+/** Unknown names that one trace may add to the vocabulary, so that none leaves no room for those of other VMs. */
+export const MAX_NEW_NAMES = 256;
 
 class SharedNames {
-  readonly names = new Names(MAX_NAMES);
+  readonly names: Names;
   /** Id in the vocabulary by id in {@link names}; -1 until the event first occurs. */
   readonly ids: number[] = [];
+
+  constructor({ qemuEvents }: Vocabulary) {
+    this.names = new Names(MAX_NAMES, qemuEvents.known);
+  }
 }
 
 const SHARED = new WeakMap<Vocabulary, SharedNames>();
@@ -24,10 +30,11 @@ export class EventNumbers {
   readonly #shared: SharedNames;
   /** Id in the shared names by number; -1 if the number has no name. */
   #nameOf = new Int32Array(0);
+  #newNames = 0;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
-    this.#shared = SHARED.get(vocabulary) ?? new SharedNames();
+    this.#shared = SHARED.get(vocabulary) ?? new SharedNames(vocabulary);
     SHARED.set(vocabulary, this.#shared);
   }
 
@@ -56,7 +63,13 @@ export class EventNumbers {
     const { ids, names } = this.#shared;
     // No holes: V8 reads arrays that have holes more slowly.
     while (ids.length <= name) ids.push(-1);
-    const id = this.#vocabulary.qemuEvents.id(names.text(name));
+    const { qemuEvents } = this.#vocabulary;
+    const text = names.text(name);
+    // Not remembered for the other files, which may have room for it.
+    if (this.#newNames >= MAX_NEW_NAMES && !qemuEvents.has(text)) return OTHER_ID;
+    const before = qemuEvents.unknownSize;
+    const id = qemuEvents.id(text);
+    this.#newNames += qemuEvents.unknownSize - before;
     ids[name] = id;
     return id;
   }

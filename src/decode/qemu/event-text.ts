@@ -10,7 +10,7 @@
  * event-details.ts decodes the texts of other events.
  */
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
-import { userspaceReasonLabel } from '../reasons/userspace.js';
+import { qemuReasonLabel } from '../reasons/userspace.js';
 import { ascii, decimal, isDigit, SPACE, skipDigits, startsWith } from '../text/bytes.js';
 import { emitTextDetail } from './event-details.js';
 
@@ -79,7 +79,7 @@ export function emitRunExit(
     sink.malformed('arguments');
     return;
   }
-  const reason = vocabulary.reasons.id(userspaceReasonLabel(decimal(bytes, reasonAt, end)));
+  const reason = vocabulary.reasons.id(qemuReasonLabel(decimal(bytes, reasonAt, end)));
   sink.qemuRunExit(timeNs, tid, decimal(bytes, cpuStart, end), reason);
 }
 

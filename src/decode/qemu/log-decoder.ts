@@ -14,10 +14,11 @@
  * all events that follow it. All other lines are ignored: register dumps of -d, warnings, lines of libvirt.
  */
 
-import { latin1 } from '../../trace/names.js';
+import { latin1, OTHER_ID } from '../../trace/names.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { ascii, indexOf, skipDigits, skipWord, startsWith } from '../text/bytes.js';
 import { LineSplitter } from '../text/line-splitter.js';
+import { MAX_NEW_NAMES } from './event-numbers.js';
 import {
   emitQemuEvent,
   emitRunExit,
@@ -57,6 +58,8 @@ export class QemuLogDecoder {
   #nameStart = 0;
   /** End of that name; -1 if the line is not an event. */
   #nameEnd = -1;
+  /** Names that this log has added to the vocabulary. */
+  #newNames = 0;
 
   constructor(vocabulary: Vocabulary, sink: QemuSink, options: QemuLogOptions = {}) {
     this.#vocabulary = vocabulary;
@@ -87,7 +90,12 @@ export class QemuLogDecoder {
     if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) {
       emitRunExit(bytes, textStart + RUN_EXIT_TEXT.length, end, timeNs, tid, this.#vocabulary, this.#sink);
     } else if (this.#locate(bytes, end)) {
+      const { qemuEvents } = this.#vocabulary;
+      if (this.#newNames >= MAX_NEW_NAMES && !qemuEvents.has(latin1(bytes, this.#nameStart, this.#nameEnd)))
+        return this.#sink.qemuEvent(timeNs, tid, OTHER_ID);
+      const before = qemuEvents.unknownSize;
       emitQemuEvent(bytes, this.#nameStart, this.#nameEnd, end, timeNs, tid, this.#vocabulary, this.#sink);
+      this.#newNames += qemuEvents.unknownSize - before;
     } else if (prefix.kind === THREAD_PREFIX) {
       this.#sink.malformed('line');
     }

@@ -27,7 +27,7 @@
 import { reportLoss } from '../../trace/report-loss.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
-import { userspaceReasonLabel } from '../reasons/userspace.js';
+import { qemuReasonLabel } from '../reasons/userspace.js';
 import { emitSimpleDetail } from './event-details.js';
 import { EventNumbers } from './event-numbers.js';
 import {
@@ -91,7 +91,7 @@ export class QemuSimpleDecoder {
     this.#vocabulary = vocabulary;
     this.#sink = sink;
     this.#traceEvents = options.traceEvents;
-    this.#reasons = new ReasonInterner(vocabulary.reasons, userspaceReasonLabel);
+    this.#reasons = new ReasonInterner(vocabulary.reasons, qemuReasonLabel);
     this.#runExit = vocabulary.qemuEvents.id('kvm_run_exit');
     this.#numbers = new EventNumbers(vocabulary);
   }

@@ -41,6 +41,17 @@ const VMX_LABELS: ReadonlySet<string> = new Set(VMX_NAMES.values());
 const SVM_LABELS: ReadonlySet<string> = new Set(SVM_NAMES.values());
 const ALIASES = aliases();
 
+/** The labels of every exit reason that the kernel names, of all architectures. */
+export const HARDWARE_REASONS: readonly string[] = [
+  VMX_NAMES,
+  SVM_NAMES,
+  ARM64_NAMES,
+  S390_NAMES,
+  RISCV_EXCEPTIONS,
+  RISCV_INTERRUPTS,
+  LOONGARCH_NAMES,
+].flatMap((names) => [...names.values()]);
+
 /**
  * The kernel's label of an exit code, `0x<hex>` if the kernel has none.
  * @param code the value of the kernel's field: the exception class on arm64, icptcode on s390, scause on riscv. A

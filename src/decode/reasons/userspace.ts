@@ -1,3 +1,5 @@
+import { OTHER } from '../../trace/names.js';
+
 /**
  * The names KVM_EXIT_* of kvm_run.exit_reason, without the prefix and indexed by number.
  *
@@ -53,6 +55,19 @@ const KVM_EXIT_NAMES: readonly string[] = [
 ];
 
 const LABELS: readonly string[] = KVM_EXIT_NAMES.map((name) => `KVM_EXIT_${name}`);
+
+/** The kernel numbers reasons in order. No log of QEMU can add names beyond this number. */
+const MAX_CODES = 256;
+
+/** The labels of every code that a log of QEMU can show. */
+export const USERSPACE_REASONS: readonly string[] = Array.from({ length: MAX_CODES }, (_, code) =>
+  userspaceReasonLabel(code),
+);
+
+/** As {@link userspaceReasonLabel}, for codes from QEMU's own traces, which may be forged. */
+export function qemuReasonLabel(code: number): string {
+  return code < MAX_CODES ? userspaceReasonLabel(code) : OTHER;
+}
 
 /** The label of an exit_reason: `KVM_EXIT_IO` for 2, or the number itself if it has no name: `44`. */
 export function userspaceReasonLabel(code: number): string {

@@ -54,7 +54,7 @@ export function readVersion6(source: ByteSource): TraceDat | FormatProblem {
 }
 
 function readTag(reader: FieldReader): string {
-  return reader.text(TAG_LENGTH).replace(/[ \0]+$/, '');
+  return reader.text(TAG_LENGTH).replaceAll('\0', ' ').trimEnd();
 }
 
 function readOptions(reader: FieldReader, options: Options, bigEndian: boolean): void {
