@@ -73,6 +73,7 @@ const PURE = [
   'vm/thread-record.ts',
   'vm/thread-table.ts',
   'vm/vm.ts',
+  'vm/noted-vm.ts',
   'vm/vm-table.ts',
   'kubernetes/pod.ts',
 ];

@@ -3,15 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chosenCollectors } from '../config/chosen-collectors.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { neededEvents } from '../decode/kvm/events.js';
-import { CaptureFile, createOwnFolder, requireUnused } from '../source/recording/capture-file.js';
+import { CaptureFile, requireUnused } from '../source/recording/capture-file.js';
 import { type Captured, PageCapture } from '../source/recording/page-capture.js';
-import { procfsBeside } from '../source/recording/pages/page-files.js';
 import { captureFormats } from '../source/recording/trace-dat-head.js';
 import { findTracefs } from '../source/tracefs/find-tracefs.js';
 import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
 import { tryReadBytes } from '../system/files.js';
 import { log } from '../system/log.js';
+import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { VmCapture } from '../vm/vm-capture.js';
 
 import { stopSignal } from './serving/stop-signal.js';
@@ -28,7 +28,6 @@ const SCAN_MS = 250;
 export async function record(invocation: Invocation): Promise<void> {
   const { get } = invocation;
   requireUnused(get('output'));
-  requireUnused(procfsBeside(get('output')));
   const signal = stopSignal();
   const tracefs = findTracefs(get('path.tracefs'));
   try {
@@ -55,12 +54,12 @@ async function recordInstance(
   const seconds = get('duration');
   const length = seconds === undefined ? 'until Ctrl-C' : `${seconds} s`;
   const capture = new CaptureFile(output, captureFormats(instance.path, events, instance.subBufferSize));
-  createOwnFolder(procfsBeside(output));
   const pages = new PageCapture(instance.path, instance.subBufferSize, output);
-  const vms = new VmCapture(get('path.procfs') ?? '/proc', procfsBeside(output));
+  const vms = new VmCapture(get('path.procfs') ?? '/proc');
   try {
     pages.openNewCpus();
     vms.scan();
+    const before = noteKvmStatistics('start');
     instance.start(events);
     log('info', 'recording', { path: output, for: length, instance: instance.path, events: events.join(',') });
     const endMs = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
@@ -69,7 +68,8 @@ async function recordInstance(
     vms.scan();
     const captured = pages.finish();
     const cmdlines = tryReadBytes(join(instance.tracefs, 'saved_cmdlines')) ?? Buffer.alloc(0);
-    capture.finish(pages.files(), pages.stats(), cmdlines);
+    const notes = `${vms.notes()}${before}${noteKvmStatistics('end')}`;
+    capture.finish(pages.files(), pages.stats(), { notes, cmdlines });
     const summary = summaryOf(captured, vms.labels);
     process.stdout.write(`${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`);
   } finally {

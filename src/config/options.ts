@@ -53,7 +53,7 @@ export const OPTIONS = [
     short: 'o',
     type: file,
     required: true,
-    help: 'File to create for the recording: a trace.dat, which trace-cmd report opens too. FILE.proc beside it names the VMs; it holds their command lines, which may contain secrets.',
+    help: 'File to create for the recording: a trace.dat, which trace-cmd report opens too. It holds the names of the VMs, but no command lines.',
     commands: ['record'],
   },
   {

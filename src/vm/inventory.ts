@@ -16,6 +16,7 @@
 import * as proc from './host/proc.js';
 import { vcpuOfComm } from './identify/comm.js';
 import { NewProcesses } from './new-processes.js';
+import type { NotedVm } from './noted-vm.js';
 import { type PendingLookup, PendingLookups } from './pending-lookups.js';
 import { RecordedThreads } from './recorded-threads.js';
 import { ThreadScanner } from './thread-scanner.js';
@@ -99,6 +100,14 @@ export class Inventory {
     const vm = this.#vms.runningAt(recorded.pid);
     if (vm !== undefined) this.#recorded.join(vm, recorded);
     else if (!this.#live && recorded.pid > 0 && vcpuOfComm(comm) >= 0) this.#recorded.startVm(recorded.pid);
+  }
+
+  /** Adds the VMs that a recording names. */
+  addNotedVms(noted: readonly NotedVm[]): void {
+    this.#vms.start(noted.map(({ vm }) => vm));
+    for (const { vm, threads } of noted)
+      for (const [tid, comm] of threads)
+        this.#threads.see(vm, { tid, startTime: vm.startTime, comm, innerTid: tid, unlisted: false });
   }
 
   /**

@@ -1,36 +1,74 @@
-import { NEW_MS, ProcCopy } from './host/proc-copy.js';
+import { readStat, readThreadStat, threadIds } from './host/proc.js';
 import { Inventory } from './inventory.js';
+import { noteVm } from './noted-vm.js';
+import type { Vm } from './vm.js';
 
-/** Saves what /proc says of this host's VMs, each as soon as it is seen: a VM may live for a moment only. */
+/** How long a thread is looked at again after it was first seen: threads get their names a moment after they start. */
+const NEW_MS = 500;
+
+interface SeenThread {
+  comm: string;
+  readonly firstMs: number;
+}
+
+/** Notes which VMs run on this host, and their threads, each as soon as it is seen: a VM may live for a moment only. */
 export class VmCapture {
   /** Labels of all VMs seen. */
   readonly labels = new Set<string>();
+  readonly #root: string;
   readonly #inventory: Inventory;
-  readonly #copy: ProcCopy;
+  readonly #threads = new Map<Vm, Map<number, SeenThread>>();
   #newUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(procfs: string, target: string) {
+  constructor(procfs: string) {
+    this.#root = procfs;
     this.#inventory = new Inventory({ procfs, live: true });
-    this.#copy = new ProcCopy(procfs, target);
   }
 
   /** Looks at all processes. */
   scan(): void {
     const nowMs = performance.now();
     this.#inventory.scan(nowMs);
-    this.#save(nowMs);
+    this.#note(nowMs);
   }
 
   /** Looks at processes that started since the last call only, so it is cheap enough to be called between scans. */
   scanNew(): void {
     const nowMs = performance.now();
     if (this.#inventory.checkNewProcesses(nowMs).started.length > 0) this.#newUntilMs = nowMs + NEW_MS;
-    if (nowMs < this.#newUntilMs) this.#save(nowMs);
+    if (nowMs < this.#newUntilMs) this.#note(nowMs);
   }
 
-  #save(nowMs: number): void {
-    const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
-    for (const { label } of running) this.labels.add(label);
-    this.#copy.update([...running.map(({ pid }) => pid), ...this.#inventory.kernelThreads()], nowMs);
+  /** A line for each VM; see noted-vm.ts. */
+  notes(): string {
+    const lines = Array.from(this.#threads, ([vm, seen]) =>
+      noteVm({ vm, threads: new Map(Array.from(seen, ([tid, { comm }]) => [tid, comm])) }),
+    );
+    return lines.map((line) => `${line}\n`).join('');
   }
+
+  #note(nowMs: number): void {
+    const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
+    for (const vm of running) {
+      this.labels.add(vm.label);
+      const seen = this.#threads.get(vm) ?? new Map<number, SeenThread>();
+      this.#threads.set(vm, seen);
+      for (const tid of threadIds(this.#root, vm.pid) ?? [])
+        see(seen, tid, nowMs, () => readThreadStat(this.#root, vm.pid, tid)?.comm);
+    }
+    for (const tid of this.#inventory.kernelThreads()) {
+      const vm = this.#inventory.find(tid)?.vm;
+      const seen = vm === undefined ? undefined : this.#threads.get(vm);
+      if (seen !== undefined) see(seen, tid, nowMs, () => readStat(this.#root, tid)?.comm);
+    }
+  }
+}
+
+function see(seen: Map<number, SeenThread>, tid: number, nowMs: number, readComm: () => string | undefined): void {
+  const before = seen.get(tid);
+  if (before !== undefined && nowMs - before.firstMs > NEW_MS) return;
+  const comm = readComm();
+  if (comm === undefined) return;
+  if (before === undefined) seen.set(tid, { comm, firstMs: nowMs });
+  else before.comm = comm;
 }

@@ -163,6 +163,20 @@ test('report counts the same pages the same in every kind of file', (t) => {
   }
 });
 
+test('report takes the VMs from the notes of record', (t) => {
+  const qemu = { startTime: 1, startSeconds: 1, uid: 0, vmm: 'qemu', uuid: '' };
+  const lines = [
+    { ...qemu, pid: 178, name: 'vm-a', threads: { 187: 'CPU 0/KVM', 188: 'CPU 1/KVM' } },
+    { ...qemu, pid: 179, name: 'vm-b', threads: { 186: 'CPU 0/KVM' } },
+    { statistics: 'start', vm: '178-11', values: { exits: 1 } },
+  ];
+  const notes = Buffer.from(
+    `Notes of kvm-exit-exporter\n${lines.map((line) => `${JSON.stringify(line)}\n`).join('')}\0`,
+  );
+  const { exits } = reportOf(write(t, buildVersion6({ ...PARTS, buffers: [PAGES], options: [[2, notes]] })));
+  assert.deepEqual(exits, readJson<ReportData>('svm/two-vms-6.12/expected.json').exits);
+});
+
 test('report counts buffers with different clocks, but pairs nothing across them', (t) => {
   const [first = [], second = []] = PAGES.cpus;
   const parts = (clock: string) => ({

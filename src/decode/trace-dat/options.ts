@@ -1,7 +1,7 @@
 /**
  * The options of a trace.dat: u16 id, u32 length, data; the same in both versions. Used are
  *
- *   2   CPUSTAT      text of per_cpu/cpuN/stats, one for each CPU and buffer
+ *   2   CPUSTAT      text of per_cpu/cpuN/stats, one for each CPU and buffer; and {@link NOTES} of `record`
  *   3   BUFFER       where the pages of a buffer are
  *   4   TRACECLOCK   text of trace_clock: `[local] global counter ...`
  *   8   CPUCOUNT     u32 CPUs in the table of pages (version 6)
@@ -35,6 +35,12 @@ export const SECTIONS: readonly number[] = [HEADER_INFO, FTRACE_FORMATS, EVENT_F
 /** The problem of a file with the option BUFFER_TEXT, or with the word `latency` in its place in version 6. */
 export const LATENCY =
   'a trace.dat of a latency tracer, which holds text; give the text that `trace-cmd report` prints';
+
+/**
+ * The option CPUSTAT with `record`'s notes about VMs begins so. Every trace-cmd takes the option for a text, which it
+ * prints with --stat.
+ */
+export const NOTES = 'Notes of kvm-exit-exporter\n';
 
 const MAX_OPTION = 1 << 24;
 /** The most CPUs that a kernel can be built for is 8192 (x86 with MAXSMP). */
@@ -77,6 +83,8 @@ export class Options {
   cpuCount: number | undefined;
   /** The program that wrote the file, and its version. */
   writer = '';
+  /** What `record` noted about the VMs and their statistics. */
+  notes = '';
   /** Nanoseconds of one tick of the clock `x86-tsc`; NaN if no option says. */
   nsPerTick = Number.NaN;
   hasLatencyTrace = false;
@@ -103,6 +111,7 @@ export class Options {
   }
 
   #addStats(text: string): void {
+    if (text.startsWith(NOTES)) this.notes = text.slice(NOTES.length);
     const cpu = Number(/^CPU: (\d+)$/m.exec(text)?.[1] ?? Number.NaN);
     if (cpu <= MAX_CPU) this.overruns.set(cpu, (this.overruns.get(cpu) ?? 0) + parseStats(text).lost);
   }

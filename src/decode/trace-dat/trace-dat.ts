@@ -39,6 +39,8 @@ export interface TraceDat {
   readonly nsPerTick: number;
   /** The program that wrote the file, and its version. */
   readonly writer: string;
+  /** What `record` noted about VMs, one line of JSON each; '' in files of trace-cmd. */
+  readonly notes: string;
   /** Events lost by CPU, all buffers together, by the kernel's statistics. */
   readonly overruns: ReadonlyMap<number, number>;
   /** Damaged and missing parts of a file whose rest can be read, in words for the user. */

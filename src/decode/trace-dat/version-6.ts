@@ -48,6 +48,7 @@ export function readVersion6(source: ByteSource): TraceDat | FormatProblem {
     buffers: table.buffers,
     nsPerTick: options.nsPerTick,
     writer: options.writer,
+    notes: options.notes,
     overruns: options.overruns,
     warnings: table.warnings(),
   };

@@ -71,6 +71,7 @@ export function readVersion7(
     buffers: file.buffers,
     nsPerTick: file.options.nsPerTick,
     writer: file.options.writer,
+    notes: file.options.notes,
     overruns: file.options.overruns,
     warnings: [...file.warnings, ...file.placeWarnings()],
   };

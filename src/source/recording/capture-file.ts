@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { AgentError, fileError, isGone } from '../../system/errors.js';
-import { type CapturedFormats, traceDatHead } from './trace-dat-head.js';
+import { type CapturedFormats, type CaptureEnd, traceDatHead } from './trace-dat-head.js';
 
 const COPY_BYTES = 1 << 20;
 const STICKY = 0o1000;
@@ -49,15 +49,6 @@ export function createOwnFile(path: string): number {
   }
 }
 
-/** Makes a folder that only its owner can look into. */
-export function createOwnFolder(path: string): void {
-  try {
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    throw fileError(path, error);
-  }
-}
-
 export class CaptureFile {
   readonly #path: string;
   readonly #formats: CapturedFormats;
@@ -73,7 +64,7 @@ export class CaptureFile {
       throw fileError(path, error);
     }
     this.#file = createOwnFile(path);
-    this.#write(traceDatHead(formats, { cmdlines: Buffer.alloc(0), cpus: [] }).head, 0);
+    this.#write(traceDatHead(formats, { notes: '', cmdlines: Buffer.alloc(0), cpus: [] }).head, 0);
   }
 
   /**
@@ -81,13 +72,17 @@ export class CaptureFile {
    * @param files by number of the CPU
    * @param stats text of each CPU's statistics
    */
-  finish(files: ReadonlyMap<number, PageFile>, stats: ReadonlyMap<number, string>, cmdlines: Buffer): void {
+  finish(
+    files: ReadonlyMap<number, PageFile>,
+    stats: ReadonlyMap<number, string>,
+    end: Omit<CaptureEnd, 'cpus'>,
+  ): void {
     const count = 1 + Math.max(-1, ...files.keys());
     const cpus = Array.from({ length: count }, (_, cpu) => ({
       stats: stats.get(cpu) ?? '',
       size: sizeOf(files.get(cpu)),
     }));
-    const { head, places } = traceDatHead(this.#formats, { cmdlines, cpus });
+    const { head, places } = traceDatHead(this.#formats, { ...end, cpus });
     for (const [cpu, file] of files) this.#copy(file, places[cpu] as number);
     // Last: until then, the file has no pages, and theirs are complete.
     this.#write(head, 0);

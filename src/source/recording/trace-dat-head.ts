@@ -4,6 +4,7 @@
  */
 import { endianness, release } from 'node:os';
 import { join } from 'node:path';
+import { NOTES } from '../../decode/trace-dat/options.js';
 import { tryListFolder, tryReadBytes } from '../../system/files.js';
 import { VERSION } from '../../system/version.js';
 
@@ -24,6 +25,8 @@ export interface CapturedFormats {
 
 /** The parts of the head that are known at the end. */
 export interface CaptureEnd {
+  /** Lines about the VMs. */
+  readonly notes: string;
   /** Text of saved_cmdlines. */
   readonly cmdlines: Buffer;
   /** Indexed by the number of the CPU. A number that no CPU has stands for one without pages. */
@@ -76,6 +79,7 @@ export function traceDatHead(formats: CapturedFormats, end: CaptureEnd): { head:
     option(UNAME, text(`Linux ${release()} ${process.arch}`)),
     option(VERSION_OPTION, text(`kvm-exit-exporter ${VERSION}`)),
     ...end.cpus.map(({ stats }, cpu) => option(CPUSTAT, text(`CPU: ${cpu}\n${stats}`))),
+    option(CPUSTAT, text(`${NOTES}${end.notes}`)),
     option(CPUCOUNT, u32(end.cpus.length)),
     u16(NO_OPTION),
     Buffer.from('flyrecord\0'),

@@ -68,6 +68,7 @@ function recordingOf(path: string, files: readonly CpuFile[], tracefs: string): 
     buffers: [{ nsPerTick: nsPerTickOf(savedClock(tracefs)), cpus }],
     savedThreads: readSavedThreads(tracefs),
     procfs: undefined,
+    notes: '',
     overruns: new Map(),
     overrunsFillGaps: true,
     warnings: () => [],

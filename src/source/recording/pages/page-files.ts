@@ -46,11 +46,6 @@ export function leftoverFiles(path: string): CpuFile[] {
   return inOrder(files);
 }
 
-/** What `record` saves of /proc beside its file: it names the VMs. */
-export function procfsBeside(path: string): string {
-  return `${path}.proc`;
-}
-
 export function pagesOf({ cpu, path, packing }: CpuFile, pageSize: number): CpuPages {
   return { cpu, pageSize, chunks: (onRead) => readChunks(path, packing, onRead) };
 }

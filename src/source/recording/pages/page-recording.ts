@@ -35,6 +35,8 @@ export interface PageRecording {
   readonly savedThreads: readonly SavedThread[];
   /** The saved /proc; undefined if there is none. */
   readonly procfs: string | undefined;
+  /** What `record` noted about VMs, one line of JSON each. */
+  readonly notes: string;
   /** Events lost by CPU, from the statistics of the buffers; empty if they were not saved. */
   readonly overruns: ReadonlyMap<number, number>;
   /** True if the statistics stand for the gaps of unknown size too, false if gaps are shown as trace-cmd shows them. */

@@ -4,9 +4,8 @@ import type { EventFormats } from '../../../decode/format/event-format.js';
 import { readTraceDat, type TraceDat, type TraceDatBuffer, type Unpack } from '../../../decode/trace-dat/trace-dat.js';
 import { ZstdUnpacker } from '../../../decode/zstd/zstd-unpacker.js';
 import { AgentError } from '../../../system/errors.js';
-import { isDirectory } from '../../../system/files.js';
 import { openBytes } from './file-bytes.js';
-import { type CpuFile, leftoverFiles, pagesOf, procfsBeside, totalSize } from './page-files.js';
+import { type CpuFile, leftoverFiles, pagesOf, totalSize } from './page-files.js';
 import { type MergedPages, nsPerTickOf, type PageRecording } from './page-recording.js';
 import type { Packing } from './read-chunks.js';
 import { readSavedFormats } from './saved-formats.js';
@@ -45,7 +44,8 @@ export async function openTraceDat(
     formats,
     buffers: leftovers.length > 0 ? leftoverPages(leftovers, file) : buffersByClock(file, pages),
     savedThreads: parseSavedThreads(file.savedCmdlines),
-    procfs: isDirectory(procfsBeside(path)) ? procfsBeside(path) : undefined,
+    procfs: undefined,
+    notes: file.notes,
     overruns: file.overruns,
     overrunsFillGaps: file.writer.startsWith(OUR_FILES),
     warnings: () => [...file.warnings, ...unfinished, ...pages.warnings()].map((warning) => `${path}: ${warning}`),
