@@ -3,12 +3,24 @@ import { ExitDurations } from './exit-durations.js';
 
 const NO_REASON = -1;
 
+/** Kind of a reason: the guest idles during such an exit (HLT). */
+export const IDLE = 1;
+/** Kind of a reason: a signal interrupted KVM_RUN. */
+export const INTERRUPTED = 2;
+
+/** An interrupted VMM returns within milliseconds. If it takes longer, the VM is paused: no time is lost to exits. */
+const PAUSED_NS = 1e8;
+
 /**
  * Follows one vCPU between guest, KVM and userspace, and measures how long it is away from the guest:
  *
  *   guest ─ exit ─► KVM ─ userspaceExit ─► QEMU
  *     ▲              │                      │
  *     └─── entry ────┴──────────────────────┘
+ *
+ * A leg has time only if the events around it prove where the vCPU was. Some kernels raise no entries, or not for all
+ * vCPUs: then two userspace exits may have anything in between. So no leg has time before the first entry of the vCPU,
+ * and a leg between two userspace exits only has time if the exit before the first one was seen.
  *
  * An entry ends the exit before it. If KVM handled the exit, its duration counts under layer kvm. If userspace did, the
  * time since KVM_RUN returned counts under layer qemu. Every exit without such a pair is counted as forwarded (layer
@@ -33,7 +45,12 @@ export class ExitTimer {
   forwarded = 0;
   unpairedKvm = 0;
   unpairedQemu = 0;
-  readonly #isIdle: Uint8Array;
+  readonly #kinds: Uint8Array;
+  #sawEntry = false;
+  /** True if the exit that led to the open userspace exit was seen, or to the first of several in a row. */
+  #sawExit = false;
+  /** True if a signal interrupted KVM_RUN while the guest was idle: it is still idle, and waits in KVM. */
+  #isHalted = false;
   /**
    * Reason of the exit that the vCPU is in KVM for. It is in the guest, or its place is unknown, if neither reason is
    * set.
@@ -46,9 +63,9 @@ export class ExitTimer {
   /** Duration that the event being processed ends. */
   #durationNs = Number.NaN;
 
-  /** @param isIdle by reason: 1 if the guest idles during such an exit (HLT) */
-  constructor(isIdle: Uint8Array) {
-    this.#isIdle = isIdle;
+  /** @param kinds by reason: {@link IDLE}, {@link INTERRUPTED}, or 0 */
+  constructor(kinds: Uint8Array) {
+    this.#kinds = kinds;
   }
 
   /** Hardware reason of the open exit, -1 if there is none. */
@@ -68,22 +85,31 @@ export class ExitTimer {
       // Userspace called KVM_RUN, which returned at once: the time until now was spent in userspace, for the reason
       // before.
       this.unpairedQemu++;
-      this.#addTime(this.#userspaceReason, false);
+      if (this.#sawExit && this.#sawEntry) this.#addUserspaceTime();
     } else if (this.#exitReason !== NO_REASON) {
       this.forwarded++;
-      this.#addTime(this.#exitReason, true);
+      if (this.#sawEntry) this.#addTime(this.#exitReason, true);
+      this.#sawExit = true;
+      this.#isHalted = this.#kinds[this.#exitReason] === IDLE && this.#kinds[reason] === INTERRUPTED;
       this.#exitReason = NO_REASON;
+    } else {
+      this.#sawExit = false;
+      this.#isHalted = false;
     }
     this.#userspaceReason = reason;
     this.#sinceNs = this.nowNs;
   }
 
   entry(): void {
+    this.#sawEntry = true;
     this.#durationNs = this.nowNs - this.#sinceNs;
     // Negative if the clock stepped back, NaN if the clock does not count time.
     if (!(this.#durationNs >= 0)) return this.abandon();
-    if (this.#userspaceReason !== NO_REASON) this.#record(this.durations.qemu, this.#userspaceReason, false);
-    else if (this.#exitReason !== NO_REASON) this.#record(this.durations.kvm, this.#exitReason, true);
+    if (this.#userspaceReason !== NO_REASON) this.#endUserspaceExit();
+    else if (this.#exitReason !== NO_REASON) {
+      this.#record(this.durations.kvm, this.#exitReason);
+      this.#addTime(this.#exitReason, true);
+    }
     this.#userspaceReason = NO_REASON;
     this.#exitReason = NO_REASON;
   }
@@ -128,20 +154,35 @@ export class ExitTimer {
     return this.#userspaceReason === NO_REASON ? 0 : 1;
   }
 
-  #record(histograms: (DurationHistogram | undefined)[], reason: number, isInKernel: boolean): void {
+  /** A vCPU that is halted or paused is not in userspace for all of the time, so its exit has no duration. */
+  #endUserspaceExit(): void {
+    if (this.#isHalted || this.#isPaused()) this.unpairedQemu++;
+    else this.#record(this.durations.qemu, this.#userspaceReason);
+    this.#addUserspaceTime();
+  }
+
+  #addUserspaceTime(): void {
+    if (this.#isHalted) this.idleNs += Math.max(0, this.#durationNs);
+    else if (!this.#isPaused()) this.#addTime(this.#userspaceReason, false);
+  }
+
+  #isPaused(): boolean {
+    return this.#kinds[this.#userspaceReason] === INTERRUPTED && this.#durationNs > PAUSED_NS;
+  }
+
+  #record(histograms: (DurationHistogram | undefined)[], reason: number): void {
     let histogram = histograms[reason];
     if (histogram === undefined) {
       histogram = newHistogram();
       histograms[reason] = histogram;
     }
     recordDuration(histogram, this.#durationNs);
-    this.#addTime(reason, isInKernel);
   }
 
   #addTime(reason: number, isInKernel: boolean): void {
     const ns = this.#durationNs;
     if (!(ns > 0)) return;
-    if (this.#isIdle[reason] === 1) this.idleNs += ns;
+    if (this.#kinds[reason] === IDLE) this.idleNs += ns;
     else if (isInKernel) this.kvmNs += ns;
     else this.qemuNs += ns;
   }

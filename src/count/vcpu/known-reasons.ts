@@ -1,5 +1,6 @@
 import type { Names } from '../../trace/names.js';
 import { CounterLayout, MAX_REASONS } from './counter-layout.js';
+import { IDLE, INTERRUPTED } from './exit-timer.js';
 
 /**
  * Reasons of exits by which a guest that has nothing to do waits to be woken: the kernel's labels, of all
@@ -18,14 +19,18 @@ const IDLE_REASONS = [
   'WFx',
   'IDLE',
   'Wait state',
+  'KVM_EXIT_AP_RESET_HOLD',
+  // An SEV-ES guest hides from the host whether such an exit is a HLT or something else.
+  'vmgexit',
+  'vmgexit_ap_hlt_loop',
 ];
 
 /** Ids of the exit reasons that are more than a label to the counters. */
 export class KnownReasons {
   /** Cause of a userspace exit without a kvm_exit before it: the vCPU did not enter the guest. */
   readonly none: number;
-  /** Reason -> 1 if the guest idles during such an exit, else 0. */
-  readonly isIdle = new Uint8Array(MAX_REASONS);
+  /** Reason -> {@link IDLE}, {@link INTERRUPTED}, or 0. */
+  readonly kinds = new Uint8Array(MAX_REASONS);
   readonly layout = new CounterLayout();
   readonly #svmIo: number;
   readonly #vmxIo: number;
@@ -38,7 +43,8 @@ export class KnownReasons {
     this.#vmxIo = names.id('IO_INSTRUCTION');
     this.#exitIo = names.id('KVM_EXIT_IO');
     this.#exitMmio = names.id('KVM_EXIT_MMIO');
-    for (const reason of IDLE_REASONS) this.isIdle[names.id(reason)] = 1;
+    for (const reason of IDLE_REASONS) this.kinds[names.id(reason)] = IDLE;
+    this.kinds[names.id('restart')] = INTERRUPTED;
   }
 
   /** True for a userspace exit for port I/O or MMIO. */

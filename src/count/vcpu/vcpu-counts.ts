@@ -41,7 +41,7 @@ export class VcpuCounts {
     this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.layout = reasons.layout;
-    this.exitTimer = new ExitTimer(reasons.isIdle);
+    this.exitTimer = new ExitTimer(reasons.kinds);
     this.io = new IoAccesses(collectors.ioCapacity);
   }
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { summarize } from '../../../src/count/counters/duration-histogram.js';
 import { KernelCounts } from '../../../src/count/kernel-counts.js';
 import type { ExitDurations } from '../../../src/count/vcpu/exit-durations.js';
-import { ExitTimer } from '../../../src/count/vcpu/exit-timer.js';
+import { ExitTimer, IDLE, INTERRUPTED } from '../../../src/count/vcpu/exit-timer.js';
 import { KnownReasons } from '../../../src/count/vcpu/known-reasons.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
@@ -12,7 +12,9 @@ const IO = 1;
 const HLT = 2;
 const EXIT_IO = 3;
 const EXIT_HLT = 4;
-const IDLE = Uint8Array.from([0, 0, 1, 0, 1]);
+const RESTART = 5;
+const KINDS = Uint8Array.from([0, 0, IDLE, 0, IDLE, INTERRUPTED]);
+const SECOND = 1e9;
 
 /** Paired exits as `layer reason: count nanoseconds`. */
 function paired(exitTimer: ExitTimer): string[] {
@@ -40,6 +42,7 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTime
   [
     'an exit that goes on to userspace',
     [
+      ['entry', 5],
       ['exit', 10, IO],
       ['user', 14, EXIT_IO],
       ['entry', 40],
@@ -59,6 +62,7 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTime
   [
     'idling in userspace',
     [
+      ['entry', 5],
       ['exit', 10, HLT],
       ['user', 20, EXIT_HLT],
       ['entry', 100],
@@ -69,6 +73,7 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTime
   [
     'a vCPU that returns to userspace without entering the guest',
     [
+      ['entry', 5],
       ['exit', 10, IO],
       ['user', 20, EXIT_IO],
       ['user', 50, EXIT_IO],
@@ -108,11 +113,79 @@ const ROWS: [name: string, steps: Step[], want: string[], rest: Partial<ExitTime
     { unpairedKvm: 1, kvmNs: 0 },
   ],
   ['an entry alone', [['entry', 5]], [], { unpairedKvm: 0 }],
+  [
+    'nothing on a kernel that raises userspace exits alone',
+    [
+      ['user', 10, EXIT_IO],
+      ['user', 3 * SECOND, EXIT_IO],
+      ['user', 5 * SECOND, RESTART],
+    ],
+    [],
+    { unpairedQemu: 2, kvmNs: 0, qemuNs: 0, idleNs: 0 },
+  ],
+  [
+    'nothing on a kernel that raises no entries',
+    [
+      ['exit', 10, IO],
+      ['user', SECOND, EXIT_IO],
+      ['user', 3 * SECOND, EXIT_IO],
+      ['exit', 4 * SECOND, IO],
+      ['user', 5 * SECOND, EXIT_IO],
+    ],
+    [],
+    { unpairedQemu: 2, kvmNs: 0, qemuNs: 0, idleNs: 0 },
+  ],
+  [
+    'only what is proven on a kernel that raises an exit and an entry now and then',
+    [
+      ['user', 10, EXIT_IO],
+      ['entry', 20],
+      ['user', 3 * SECOND, EXIT_IO],
+      ['user', 6 * SECOND, EXIT_IO],
+      ['user', 9 * SECOND, EXIT_IO],
+    ],
+    ['qemu 3: 1 10'],
+    { unpairedQemu: 2, kvmNs: 0, qemuNs: 10, idleNs: 0 },
+  ],
+  [
+    'an idle guest after a signal, which waits in KVM again',
+    [
+      ['entry', 5],
+      ['exit', 10, HLT],
+      ['user', 30, RESTART],
+      ['user', 100, RESTART],
+      ['entry', 2 * SECOND],
+    ],
+    [],
+    { unpairedQemu: 2, kvmNs: 0, qemuNs: 0, idleNs: 2 * SECOND - 10 },
+  ],
+  [
+    'an interrupted vCPU whose VMM returns soon',
+    [
+      ['entry', 5],
+      ['exit', 10, IO],
+      ['user', 20, RESTART],
+      ['entry', 50],
+    ],
+    ['qemu 5: 1 30'],
+    { unpairedQemu: 0, kvmNs: 10, qemuNs: 30 },
+  ],
+  [
+    'a VM that is paused: no time is lost to exits',
+    [
+      ['entry', 5],
+      ['exit', 10, IO],
+      ['user', 20, RESTART],
+      ['entry', 60 * SECOND],
+    ],
+    [],
+    { unpairedQemu: 1, kvmNs: 10, qemuNs: 0, idleNs: 0 },
+  ],
 ];
 
 for (const [name, steps, want, rest] of ROWS) {
   test(`ExitTimer measures ${name}`, () => {
-    const exitTimer = new ExitTimer(IDLE);
+    const exitTimer = new ExitTimer(KINDS);
     for (const step of steps) {
       if (step[0] !== 'lost') exitTimer.nowNs = step[1];
       if (step[0] === 'exit') exitTimer.exit(step[2]);
@@ -129,7 +202,7 @@ test('every exit is paired, forwarded, unpaired or still open', () => {
   const step = fc.tuple(fc.constantFrom('exit', 'user', 'entry', 'lost'), fc.integer({ min: -5, max: 100 }));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const exitTimer = new ExitTimer(IDLE);
+      const exitTimer = new ExitTimer(KINDS);
       const seen = { exit: 0, user: 0, entry: 0, lost: 0 };
       let now = 0;
       for (const [what, wait] of steps) {
@@ -193,4 +266,13 @@ test('nothing is paired across a gap, on whichever CPU events were lost', () => 
   assert.ok(vcpu);
   assert.deepEqual(paired(vcpu.exitTimer), [`kvm ${io}: 2 15`]);
   assert.equal(vcpu.exitTimer.unpairedKvm, 2);
+});
+
+test('exits of an SEV-ES guest, and vCPUs that wait for their start, are idle', () => {
+  const vocabulary = newVocabulary();
+  const { kinds } = new KnownReasons(vocabulary.reasons);
+  const idle = ['hlt', 'HLT', 'vmgexit', 'vmgexit_ap_hlt_loop', 'KVM_EXIT_AP_RESET_HOLD', 'KVM_EXIT_HLT', 'WFx'];
+  for (const reason of idle) assert.equal(kinds[vocabulary.reasons.id(reason)], IDLE, reason);
+  for (const reason of ['io', 'KVM_EXIT_IO']) assert.equal(kinds[vocabulary.reasons.id(reason)], 0, reason);
+  assert.equal(kinds[vocabulary.reasons.id('restart')], INTERRUPTED);
 });

@@ -27,6 +27,12 @@ interface Thread {
   /** `bus direction address` of a write of which it is not known yet whether KVM or QEMU handles it. */
   pendingWrite?: string | undefined;
   /** A userspace exit asked QEMU for the value of a read; the event with the value follows. */
+  /** An entry of the vCPU was seen: only then is it known that this kernel raises entries. */
+  entered?: boolean;
+  /** An exit was seen before the open userspace exit, or before the first of several in a row. */
+  sawExit?: boolean;
+  /** The guest was halted when a signal interrupted KVM_RUN, so it is halted until its entry. */
+  halted?: boolean;
   readPending?: boolean;
   /** The current read is counted already. */
   readCounted?: boolean;
@@ -60,18 +66,22 @@ function onExit(costs: ReferenceCosts, tid: string, thread: Thread, us: number, 
 
 function onEntry(costs: ReferenceCosts, tid: string, thread: Thread, us: number): void {
   const from = thread.userspaceExit ?? thread.vmExit;
+  thread.entered = true;
   const layer = thread.userspaceExit ? 'qemu' : 'kvm';
   if (from !== undefined) {
     const key = `${tid} ${layer} ${from.reason}`;
     const own = costs.durations.get(key) ?? { count: 0, totalUs: 0, minUs: Number.POSITIVE_INFINITY, maxUs: 0 };
     const took = us - from.us;
-    costs.durations.set(key, {
-      count: own.count + 1,
-      totalUs: own.totalUs + took,
-      minUs: Math.min(own.minUs, took),
-      maxUs: Math.max(own.maxUs, took),
-    });
-    addOutsideGuest(costs, tid, layer, from.reason, took);
+    const waits = layer === 'qemu' && (thread.halted || isPaused(from.reason, took));
+    if (!waits)
+      costs.durations.set(key, {
+        count: own.count + 1,
+        totalUs: own.totalUs + took,
+        minUs: Math.min(own.minUs, took),
+        maxUs: Math.max(own.maxUs, took),
+      });
+    if (layer === 'qemu') addUserspaceTime(costs, tid, thread, took);
+    else addOutsideGuest(costs, tid, layer, from.reason, took);
   }
   settleWrite(costs, tid, thread);
   thread.readPending = thread.readCounted = false;
@@ -80,9 +90,14 @@ function onEntry(costs: ReferenceCosts, tid: string, thread: Thread, us: number)
 
 function onUserspaceExit(costs: ReferenceCosts, tid: string, thread: Thread, us: number, reason: string): void {
   increment(costs.causes, `${tid} ${thread.vmExit?.reason ?? 'none'} ${reason}`);
-  if (thread.userspaceExit)
-    addOutsideGuest(costs, tid, 'qemu', thread.userspaceExit.reason, us - thread.userspaceExit.us);
-  else if (thread.vmExit) addOutsideGuest(costs, tid, 'kvm', thread.vmExit.reason, us - thread.vmExit.us);
+  if (thread.userspaceExit) {
+    if (thread.entered && thread.sawExit) addUserspaceTime(costs, tid, thread, us - thread.userspaceExit.us);
+  } else {
+    if (thread.vmExit && thread.entered)
+      addOutsideGuest(costs, tid, 'kvm', thread.vmExit.reason, us - thread.vmExit.us);
+    thread.sawExit = thread.vmExit !== undefined;
+    thread.halted = thread.vmExit !== undefined && IDLE.test(thread.vmExit.reason) && reason === 'restart';
+  }
   thread.userspaceExit = { us, reason };
   thread.vmExit = undefined;
   if (reason !== 'KVM_EXIT_IO' && reason !== 'KVM_EXIT_MMIO') return;
@@ -116,8 +131,21 @@ function settleWrite(costs: ReferenceCosts, tid: string, thread: Thread): void {
   thread.pendingWrite = undefined;
 }
 
+const IDLE = /^(hlt|HLT|KVM_EXIT_HLT)$/;
+
+/** An interrupted VMM that takes more than 100 ms has paused the VM. */
+function isPaused(reason: string, us: number): boolean {
+  return reason === 'restart' && us > 100_000;
+}
+
+function addUserspaceTime(costs: ReferenceCosts, tid: string, thread: Thread, us: number): void {
+  const reason = thread.userspaceExit?.reason ?? '?';
+  if (thread.halted) addOutsideGuest(costs, tid, 'qemu', 'hlt', us);
+  else if (!isPaused(reason, us)) addOutsideGuest(costs, tid, 'qemu', reason, us);
+}
+
 function addOutsideGuest(costs: ReferenceCosts, tid: string, layer: string, reason: string, us: number): void {
-  const key = `${tid} ${/^(hlt|HLT|KVM_EXIT_HLT)$/.test(reason) ? 'idle' : layer}`;
+  const key = `${tid} ${IDLE.test(reason) ? 'idle' : layer}`;
   costs.outsideGuest.set(key, (costs.outsideGuest.get(key) ?? 0) + us);
 }
 
