@@ -2,7 +2,6 @@ import { RecordingCounter } from '../agent/recording-counter.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
 import type { OptionValue } from '../config/options.js';
 import type { Invocation } from '../config/parse-command-line.js';
-import { PrometheusView } from '../expose/prometheus.js';
 import { reportCsv, reportJson, reportTable } from '../expose/report/report.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
@@ -20,7 +19,11 @@ const RENDERERS: Readonly<Record<OptionValue<'format'>, (snapshot: Snapshot) => 
   table: reportTable,
   json: reportJson,
   csv: reportCsv,
-  prometheus: (snapshot) => new PrometheusView({ takeSnapshot: () => snapshot, version: VERSION }).render(),
+  prometheus: async (snapshot) => {
+    // Loaded when needed, as prom-client takes as long to load as the rest of the report.
+    const { PrometheusView } = await import('../expose/prometheus.js');
+    return new PrometheusView({ takeSnapshot: () => snapshot, version: VERSION }).render();
+  },
 };
 
 /** Counts recordings and prints the result. */
