@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'decode/kvm': ['trace', 'decode/text', 'decode/format', 'decode/reasons', 'decode/kvm/exit'],
   'decode/ftrace': ['trace', 'decode/text', 'decode/format', 'decode/reasons', 'decode/qemu', 'decode/kvm'],
   'decode/trace-dat': ['decode/format', 'decode/ftrace'],
+  'decode/perf-data': ['trace', 'decode/format', 'decode/ftrace', 'decode/kvm', 'decode/trace-dat', 'decode/zstd'],
   'source/tracefs/control': [],
   'source/tracefs': ['trace', 'decode', 'source/tracefs/control'],
   'source/files': ['trace', 'decode'],

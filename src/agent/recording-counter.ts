@@ -1,12 +1,15 @@
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { TraceEvents } from '../decode/qemu/trace-events.js';
-import { isPageRecording, type Recording } from '../source/recording/open-recordings.js';
+import type { ReplayOptions, ReplaySinks } from '../source/recording/formats/recording-format.js';
+import { isPageRecording, isPerfDirectory, type Recording } from '../source/recording/open-recordings.js';
 import type { PageRecording } from '../source/recording/pages/page-recording.js';
 import { replayPages } from '../source/recording/pages/replay-pages.js';
 import type { SavedThread } from '../source/recording/pages/saved-threads.js';
+import type { PerfDirectory } from '../source/recording/perf-directory.js';
 import type { RecordingFile } from '../source/recording/recording-file.js';
 import { replayFile } from '../source/recording/replay-file.js';
+import { replayPerfDirectory } from '../source/recording/replay-perf-directory.js';
 import type { Inventory } from '../vm/inventory.js';
 import { attributionOf } from './attribution.js';
 import { KNOWN_NAMES } from './known-names.js';
@@ -15,6 +18,8 @@ import { QemuFileOwner } from './qemu-file-owner.js';
 export interface RecordingCounterOptions {
   /** The list of trace events of the QEMU that wrote the recordings. */
   readonly traceEvents: TraceEvents | undefined;
+  /** A copy of the host's tracefs that the user names, for files that do not say how to read them. */
+  readonly tracefs: string | undefined;
   /** Called with the number of bytes read from disk since the last call. */
   readonly onRead: (bytes: number) => void;
   /** Called with each thing that the user should know about how a recording was made. */
@@ -44,6 +49,7 @@ export class RecordingCounter {
 
   async count(recording: Recording): Promise<void> {
     if (isPageRecording(recording)) await this.#countPages(recording);
+    else if (isPerfDirectory(recording)) await this.#countPerfDirectory(recording);
     else await this.#countFile(recording);
   }
 
@@ -80,19 +86,35 @@ export class RecordingCounter {
     for (const warning of recording.warnings()) onWarning(warning);
   }
 
+  async #countPerfDirectory(directory: PerfDirectory): Promise<void> {
+    const { onRead, onWarning } = this.#options;
+    const warnings = await replayPerfDirectory(
+      directory,
+      this.#sinksFor(directory.path),
+      this.#replayOptions(),
+      onRead,
+    );
+    for (const warning of warnings) onWarning(warning);
+  }
+
   async #countFile(recording: RecordingFile): Promise<void> {
     const { path, format } = recording;
-    const { traceEvents, onRead, onWarning } = this.#options;
-    const reader = format.createReader(
-      path,
-      {
-        kernel: () => this.ledger.kernelSource('ftrace', this.#onThread),
-        qemu: (backend) => this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, path, backend)),
-      },
-      { vocabulary: this.ledger.vocabulary, traceEvents },
-    );
+    const { onRead, onWarning } = this.#options;
+    const reader = format.createReader(path, this.#sinksFor(path), this.#replayOptions());
     await replayFile(recording, reader, onRead);
     for (const warning of reader.warnings()) onWarning(warning);
+  }
+
+  #sinksFor(path: string): ReplaySinks {
+    return {
+      kernel: () => this.ledger.kernelSource('ftrace', this.#onThread),
+      qemu: (backend) => this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, path, backend)),
+    };
+  }
+
+  #replayOptions(): ReplayOptions {
+    const { traceEvents, tracefs } = this.#options;
+    return { vocabulary: this.ledger.vocabulary, traceEvents, tracefs };
   }
 
   /**

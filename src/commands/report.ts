@@ -35,6 +35,7 @@ export async function report({ get, operands }: Invocation): Promise<void> {
   const progress = new ProgressBar(recordings.reduce((sum, { size }) => sum + size, 0));
   const counter = new RecordingCounter(inventory, {
     traceEvents,
+    tracefs: get('path.tracefs'),
     onRead: (bytes) => progress.advance(bytes),
     onWarning: (warning) => process.stderr.write(`kvm-exit-exporter: ${warning}\n`),
   });

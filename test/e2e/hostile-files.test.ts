@@ -100,7 +100,7 @@ const UNUSABLE: [name: string, path: () => string, message: RegExp][] = [
   [
     'a perf.data',
     () => file('perf.data', Buffer.concat([Buffer.from('PERFILE2'), noise(900)])),
-    /perf\.data: a perf\.data file; .*perf script/,
+    /perf\.data: a perf\.data, damaged in its header$/,
   ],
   [
     'an xz file',

@@ -12,6 +12,8 @@ import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { PageStream } from '../../src/decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
+import { PerfDecoder } from '../../src/decode/perf-data/perf-decoder.js';
+import { recordsOf } from '../../src/decode/perf-data/perf-file.js';
 import { parseMtree } from '../../src/decode/qemu/mtree.js';
 import { parseTraceEvents } from '../../src/decode/qemu/trace-events.js';
 import { bytesInMemory } from '../../src/decode/trace-dat/byte-source.js';
@@ -34,7 +36,10 @@ import { parseWebConfig } from '../../src/web/access/parse-web-config.js';
 import { fixture, readFixture } from '../support/fixtures.js';
 import { ROOT } from '../support/paths.js';
 import { CountingSink, total } from '../support/trace/counting-sink.js';
+import { formatText, payload } from '../support/trace/page-builder.js';
+import { PerfBuilder, SAMPLE, tracingData, USUAL, u64s, ZstdPieces } from '../support/trace/perf-builder.js';
 import { formatTexts, headerPage, readFormats } from '../support/trace/recorded-formats.js';
+import { perfFileIn } from '../support/trace/replay-perf-data.js';
 import { buildVersion6, buildVersion7, cpuStat, tsc2nsec } from '../support/trace/trace-dat-builder.js';
 import { newVocabulary } from '../support/trace/vocabulary.js';
 
@@ -52,6 +57,7 @@ const PAGE_SIZE = 4096;
 const SEED_LENGTH = 3000;
 const PAGE_RECORDING = 'virtio/kvm-seabios-ioeventfd';
 const FORMATS = readFormats(PAGE_RECORDING);
+const PERF_FORMATS = readFormats('perf-data');
 
 export const TARGETS: ReadonlyMap<string, Target> = new Map([
   [
@@ -79,6 +85,7 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
     },
   ],
   ['qemu-simple', { seeds: () => parts('qemu-simple/a1-seabios-2vcpu/trace-a1'), check: checkSimple }],
+  ['perf-data', { seeds: () => perfSeeds(), check: checkPerfData }],
   ['pages', { seeds: () => pageSeeds(), check: checkPages }],
   ['zstd', { seeds: () => zstdSeeds(), check: checkZstd }],
   ['trace-dat', { seeds: () => traceDatSeeds(), check: checkTraceDat }],
@@ -136,6 +143,26 @@ function checkSimple(bytes: Uint8Array, cuts: readonly number[]): void {
   const { sink } = checkRecording(QEMU_SIMPLE, bytes, cuts);
   const found = total(sink.qemuEvents) + total(sink.lostGaps) + total(sink.malformedKinds);
   assert.ok(found <= bytes.length / 12 + 2, 'more records than fit');
+}
+
+function checkPerfData(bytes: Uint8Array, cuts: readonly number[]): void {
+  const whole = decodePerfData(bytes, [bytes]);
+  const cut = decodePerfData(bytes, chunksOf(bytes, cuts));
+  assert.equal(cut.refused, whole.refused, 'refused in one piece but not in several, or the reverse');
+  assert.deepEqual(countsOf(cut.sink), countsOf(whole.sink), 'counts depend on how the input is cut');
+}
+
+function decodePerfData(bytes: Uint8Array, chunks: readonly Uint8Array[]): Reading {
+  const vocabulary = newVocabulary();
+  const sink = new CountingSink(vocabulary);
+  const file = perfFileIn(bytes);
+  if (file === undefined) return { sink, refused: true };
+  const decoder = new PerfDecoder({ ...file, vocabulary, sink, otherFormats: () => PERF_FORMATS });
+  const stream = decoder.openStream();
+  const records = recordsOf(file);
+  for (const chunk of chunks) stream.push(records(chunk));
+  decoder.end();
+  return { sink, refused: decoder.isUnusable };
 }
 
 function checkPages(bytes: Uint8Array, cuts: readonly number[]): void {
@@ -322,6 +349,53 @@ function parts(path: string): Uint8Array[] {
   const bytes = readFixture(path);
   const middle = bytes.length >> 1;
   return [bytes.subarray(0, SEED_LENGTH), bytes.subarray(middle, middle + SEED_LENGTH), bytes.subarray(-SEED_LENGTH)];
+}
+
+/** Files of all kinds of records, and the first samples of a recorded file, whose formats are not in the file. */
+function perfSeeds(): Uint8Array[] {
+  const small = (): PerfBuilder => {
+    const fields = { sampleType: USUAL | SAMPLE.CALLCHAIN | SAMPLE.READ, readFormat: 0x1fn };
+    const perf = new PerfBuilder({ config: 115, ids: [7n, 8n] }, { config: 115, ids: [9n], ...fields });
+    const raw = payload(115, 101, [[8, 4, 0]]);
+    perf.comm({ pid: 100, tid: 100 }, 'qemu-system-x86').fork({ pid: 100, tid: 101, time: 9n }, 100, 100);
+    perf.sample({ id: 7n, pid: 100, tid: 101, time: 10n, cpu: 1 }, raw).lost({ id: 8n, time: 20n, cpu: 1 }, 5n);
+    perf.sample({ id: 9n, pid: 100, tid: 101, time: 19n, variable: [1n, 1n, 1n, 5n, 9n, 0n, 2n, 1n, 2n] }, raw);
+    perf.finishedRound().sample({ id: 8n, pid: 100, tid: 101, time: 15n, cpu: 0 }, raw).finishedRound();
+    return perf
+      .exit({ id: 7n, pid: 100, tid: 101, time: 30n })
+      .lostSamples({ id: 7n }, 9n)
+      .record(71, u64s(8n, 0n))
+      .raw(u64s(0n));
+  };
+  const formats = tracingData(headerPage(PAGE_RECORDING), {
+    kvm: [formatText('kvm_entry', 115, [['unsigned int vcpu_id', 8, 4]])],
+  });
+  const zstd = new ZstdPieces();
+  const packed = small().records();
+  const pieces = [packed.subarray(0, 100), packed.subarray(100)].map((piece) => zstd.add(piece));
+  const compressed = new PerfBuilder({ config: 115, ids: [7n, 8n] });
+  for (const piece of pieces) compressed.record(81, piece);
+  const recorded = readFixture('perf-data/five-6.1.data');
+  const front = recorded.subarray(0, 1064);
+  return [
+    small().file(formats),
+    small().file(),
+    small().pipe(formats),
+    compressed.pipe(formats),
+    compressed.file(formats),
+    ...[60_000, 120_000, 190_000].map((at) => {
+      const start = recordStart(recorded, front.length, at);
+      return Buffer.concat([front, recorded.subarray(start, start + SEED_LENGTH)]);
+    }),
+    new Uint8Array(readFixture('perf-data/pipe-6.12.data').subarray(0, 18_000)),
+  ];
+}
+
+/** Start of the first record from `at` on, of the records that begin at `first`. */
+function recordStart(bytes: Buffer, first: number, at: number): number {
+  let start = first;
+  while (start < at) start += bytes.readUInt16LE(start + 6);
+  return start;
 }
 
 function pageSeeds(): Uint8Array[] {

@@ -4,9 +4,10 @@ import { isDirectory } from '../../system/files.js';
 import { openLeftovers, openPageDirectory } from './pages/page-directory.js';
 import { leftoverFiles, leftoverOf } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
+import { holdsPerfData, openPerfDirectory, type PerfDirectory } from './perf-directory.js';
 import { openFile, type RecordingFile } from './recording-file.js';
 
-export type Recording = RecordingFile | PageRecording;
+export type Recording = RecordingFile | PageRecording | PerfDirectory;
 
 /**
  * Opens every recording before any is read, so that all problems are reported at once.
@@ -33,8 +34,12 @@ export function isPageRecording(recording: Recording): recording is PageRecordin
   return 'buffers' in recording;
 }
 
+export function isPerfDirectory(recording: Recording): recording is PerfDirectory {
+  return 'cpuFiles' in recording;
+}
+
 async function open(path: string, tracefs: string | undefined): Promise<Recording> {
-  if (isDirectory(path)) return openPageDirectory(path, tracefs);
+  if (isDirectory(path)) return holdsPerfData(path) ? await openPerfDirectory(path) : openPageDirectory(path, tracefs);
   if (!existsSync(path) && leftoverFiles(path).length > 0) return openLeftovers(path, tracefs);
   return await openFile(path, tracefs);
 }

@@ -35,7 +35,8 @@ export async function openFile(path: string, tracefs: string | undefined): Promi
   const packing = packingOf(magic);
   const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead);
   const format = await recognise(path, chunks());
-  return 'openPages' in format ? await format.openPages(path, packing, tracefs) : { path, size, chunks, format };
+  if ('openPages' in format) return await format.openPages(path, packing, tracefs);
+  return { path, size, chunks, format: (await format.readAhead?.(path, packing)) ?? format };
 }
 
 /** Opens a file that is read from its start to its end. */

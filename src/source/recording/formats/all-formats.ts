@@ -1,5 +1,6 @@
 import { AgentError } from '../../../system/errors.js';
 import { FTRACE_TEXT } from './ftrace-text.js';
+import { PERF_DATA, PERF_PIPE } from './perf-data.js';
 import { QEMU_LOG } from './qemu-log.js';
 import { QEMU_SIMPLE } from './qemu-simple.js';
 import type { PageFormat, RecordingFormat, UnreadableFormat } from './recording-format.js';
@@ -7,12 +8,15 @@ import { TRACE_DAT } from './trace-dat.js';
 
 /** Every format of recording files, in the order in which a file is compared with them. */
 const ALL_FORMATS: readonly (UnreadableFormat | PageFormat | RecordingFormat)[] = [
-  { magic: 'PERFILE2', advice: 'a perf.data file; give the text that `perf script` prints' },
+  { magic: '2ELIFREP', advice: 'a perf.data of a big-endian host; give the text that `perf script` prints' },
+  { magic: 'PERFFILE', advice: 'a perf.data of a perf before 3.5; give the text that `perf script` prints' },
   { magic: '\xfd7zXZ\0', advice: 'packed with xz, which Node.js cannot unpack; unpack it first: xz -dk' },
   { magic: 'BZh', advice: 'packed with bzip2; unpack it first: bzip2 -dk' },
   { magic: 'PK\x03\x04', advice: 'a zip archive; unpack it first' },
   { magic: '\x7fELF', advice: 'a program, not a recording' },
   TRACE_DAT,
+  PERF_PIPE,
+  PERF_DATA,
   QEMU_SIMPLE,
   FTRACE_TEXT,
   QEMU_LOG,

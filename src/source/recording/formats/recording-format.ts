@@ -11,6 +11,12 @@ export interface RecordingFormat {
   readonly name: string;
   /** True if a file that begins like this is of the format. `head`: unpacked, at most 1 MiB. */
   matches(head: Uint8Array): boolean;
+  /**
+   * Reads what stands at the end of a file but is needed from its start. Returns the format, bound to what it found.
+   * Formats without this method can be read from a pipe.
+   * @throws AgentError if the file cannot be used
+   */
+  readAhead?(path: string, packing: Packing): Promise<RecordingFormat>;
   /** @param path of the file, for messages */
   createReader(path: string, sinks: ReplaySinks, options: ReplayOptions): RecordingReader;
 }
@@ -54,4 +60,6 @@ export interface ReplayOptions {
   readonly vocabulary: Vocabulary;
   /** The list of trace events of the QEMU that wrote the recording. */
   readonly traceEvents?: TraceEvents | undefined;
+  /** A copy of the host's tracefs, for files that do not say how to read them. */
+  readonly tracefs?: string | undefined;
 }

@@ -1,5 +1,6 @@
 /** Reads files, packed or not, in pieces: memory does not depend on the file's size. */
 import { createReadStream, type ReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { ZstdDecoder } from '../../../decode/zstd/zstd-decoder.js';
 import { errnoOf, fileError } from '../../../system/errors.js';
@@ -72,3 +73,46 @@ const UNPACKERS: Readonly<Record<'plain' | 'gz' | 'zst', Unpacker>> = {
     return decoder.isComplete ? 'whole' : 'cut';
   },
 };
+
+/** Reads `length` bytes of a file, unpacked, from `offset` on; fewer at its end. */
+export type RangeReader = (offset: number, length: number) => Promise<Uint8Array>;
+
+/** Reads parts of a file, packed or not. A part of a packed file takes the time to unpack everything before it. */
+export function rangeReader(path: string, packing: Packing): RangeReader {
+  return packing === undefined
+    ? (offset, length) => readPlain(path, offset, length)
+    : (offset, length) => readPacked(path, packing, offset, length);
+}
+
+async function readPlain(path: string, offset: number, length: number): Promise<Uint8Array> {
+  const file = await open(path).catch((error) => {
+    throw fileError(path, error);
+  });
+  try {
+    const { size } = await file.stat();
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+    let at = 0;
+    while (at < bytes.length) {
+      const { bytesRead } = await file.read(bytes, at, bytes.length - at, offset + at);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+    }
+    return bytes.subarray(0, at);
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readPacked(path: string, packing: Packing, offset: number, length: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let position = 0;
+  for await (const chunk of readChunks(path, packing, undefined)) {
+    const part = chunk.subarray(Math.max(0, offset - position), Math.max(0, offset + length - position));
+    if (part.length > 0) parts.push(part);
+    position += chunk.length;
+    if (position >= offset + length) break;
+  }
+  return Buffer.concat(parts);
+}
