@@ -7,6 +7,7 @@ import { SourceCounts } from './counters/source-counts.js';
 import { IdleThreads } from './idle-threads.js';
 import { KernelCounts, type ThreadListener } from './kernel-counts.js';
 import type { LedgerTotals } from './ledger-totals.js';
+import { SharedRoom } from './qemu/counter-room.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
 import {
   addQemuViews,
@@ -59,6 +60,7 @@ export class Ledger {
   /** Counts about sources that are shown even without a file (backends of QEMU), or that count no events of VMs. */
   readonly #otherSources = new Map<string, SourceCounts>();
   /** Whether the kernel counts the userspace exits of all VMs, now and at any time so far. */
+  readonly #sharedRoom = new SharedRoom();
   readonly #coverage = { now: false, ever: false };
   readonly #owners: ThreadOwners;
   readonly #idleThreads = new IdleThreads();
@@ -99,7 +101,7 @@ export class Ledger {
 
   /** Creates the counters for a trace file of QEMU. */
   qemuSource(backend: QemuBackend, owner: QemuOwner, source = new SourceCounts()): QemuCounts {
-    const counts = new QemuCounts({ coverage: this.#coverage, source });
+    const counts = new QemuCounts({ coverage: this.#coverage, source, sharedRoom: this.#sharedRoom });
     this.#qemu.push({ backend, counts, owner });
     return counts;
   }
@@ -119,6 +121,7 @@ export class Ledger {
 
   /** Drops a file and everything that was counted from it. */
   dropQemuSource(counts: QemuCounts): void {
+    counts.release();
     this.#qemu = this.#qemu.filter((view) => view.counts !== counts);
   }
 

@@ -1,8 +1,10 @@
+import { OTHER_ID } from '../../trace/names.js';
 import type { MalformedKind, QemuSignal, QemuSink } from '../../trace/sink.js';
 import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { SourceCounts } from '../counters/source-counts.js';
 import { pageOf } from '../vcpu/io-table.js';
 import { Ioeventfds } from '../vcpu/ioeventfds.js';
+import { CounterRoom, type SharedRoom } from './counter-room.js';
 import { QemuSignals } from './qemu-signals.js';
 
 export interface KernelCoverage {
@@ -17,7 +19,12 @@ export interface QemuCountsOptions {
   readonly coverage?: KernelCoverage;
   /** Counts about the source, which several files may share. */
   readonly source?: SourceCounts;
+  /** Room for counters that all traces share. */
+  readonly sharedRoom?: SharedRoom;
 }
+
+/** Room for a name or an address with its entry in a map, in counters. */
+const ENTRY_ROOM = 16;
 
 const NOT_COVERED: KernelCoverage = { now: false };
 /** Ids of one trace that are counted separately; further ids are counted together. */
@@ -39,28 +46,35 @@ export class QemuCounts implements QemuSink {
   readonly runExits = new Map<number, Map<number, Counters>>();
   /** id -> events by id of the QEMU event. */
   readonly events = new Map<number, Counters>();
-  readonly signals = new QemuSignals();
+  readonly signals: QemuSignals;
   /** id -> addresses at which KVM takes writes for QEMU. */
   readonly ioeventfds = new Map<number, Ioeventfds>();
   /** id -> port, or address of an MMIO page -> QEMU's name of what is there. */
   readonly regions = new Map<number, Map<number, string>>();
   readonly #coverage: KernelCoverage;
+  readonly #room: CounterRoom;
+  readonly #ids = new Set<number>();
 
-  constructor({ coverage = NOT_COVERED, source = new SourceCounts() }: QemuCountsOptions = {}) {
+  constructor({ coverage = NOT_COVERED, source = new SourceCounts(), sharedRoom }: QemuCountsOptions = {}) {
+    this.#room = new CounterRoom(sharedRoom);
+    this.signals = new QemuSignals(() => this.#room.take(ENTRY_ROOM));
     this.#coverage = coverage;
     this.source = source;
   }
 
   qemuRunExit(_timeNs: number, id: number, cpuIndex: number, reason: number): void {
     if (this.#coverage.now) return;
-    const byCpu = this.runExits.get(id) ?? child(this.runExits, this.#bounded(id));
-    count(byCpu, byCpu.has(cpuIndex) || byCpu.size < MAX_VCPUS ? cpuIndex : -1, reason);
+    const key = this.#bounded(id);
+    const byCpu = this.runExits.get(key) ?? new Map<number, Counters>();
+    const cpu = byCpu.has(cpuIndex) || byCpu.size < MAX_VCPUS ? cpuIndex : -1;
+    if (!this.#tryCount(byCpu, cpu, reason)) countRest(child(this.runExits, 0));
+    else if (!this.runExits.has(key)) this.runExits.set(key, byCpu);
   }
 
   qemuEvent(timeNs: number, id: number, event: number): void {
     this.lastTimeNs = timeNs;
     this.source.events++;
-    count(this.events, this.#bounded(id), event);
+    if (!this.#tryCount(this.events, this.#bounded(id), event)) countRest(this.events);
   }
 
   qemuSignal(_timeNs: number, id: number, signal: QemuSignal, device: number): void {
@@ -74,14 +88,14 @@ export class QemuCounts implements QemuSink {
   qemuRegion(id: number, address: number, name: string): void {
     const regions = child(this.regions, this.#bounded(id));
     const at = address < FIRST_MMIO_ADDRESS ? address : pageOf(address);
-    if (!regions.has(at) && regions.size < MAX_REGIONS) regions.set(at, name);
+    if (!regions.has(at) && regions.size < MAX_REGIONS && this.#room.take(ENTRY_ROOM)) regions.set(at, name);
   }
 
   setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
     const key = this.#bounded(id);
     const known = this.ioeventfds.get(key) ?? new Ioeventfds();
     this.ioeventfds.set(key, known);
-    known.set(mmio, address, assign);
+    if (known.knows(mmio, address) || this.#room.take(ENTRY_ROOM)) known.set(mmio, address, assign);
   }
 
   lost(cpu: number, events: number): void {
@@ -110,6 +124,11 @@ export class QemuCounts implements QemuSink {
   }
 
   forget(id: number): void {
+    for (const counters of [this.events.get(id), ...(this.runExits.get(id)?.values() ?? [])])
+      if (counters !== undefined) this.#room.release(counters.length + ENTRY_ROOM);
+    this.#room.release(ENTRY_ROOM * ((this.regions.get(id)?.size ?? 0) + (this.signals.counts.get(id)?.size ?? 0)));
+    this.#room.release(ENTRY_ROOM * (this.ioeventfds.get(id)?.size ?? 0));
+    this.#ids.delete(id);
     this.runExits.delete(id);
     this.events.delete(id);
     this.signals.forget(id);
@@ -119,17 +138,37 @@ export class QemuCounts implements QemuSink {
 
   /** Returns the id to count under. It is bounded because a log may name any number of threads. */
   #bounded(id: number): number {
-    return this.events.has(id) || this.events.size < MAX_IDS ? id : 0;
+    if (this.#ids.has(id)) return id;
+    if (this.#ids.size >= MAX_IDS) return 0;
+    this.#ids.add(id);
+    return id;
+  }
+
+  /** Gives the room for counters back that the traces share. Call it when the counts are dropped. */
+  release(): void {
+    this.#room.releaseAll();
+  }
+
+  /** False if the trace has no room for that counter. */
+  #tryCount(map: Map<number, Counters>, key: number, id: number): boolean {
+    let counters = map.get(key);
+    if (counters === undefined || id >= counters.length) {
+      const longer = withRoomFor(counters ?? newCounters(), id);
+      const more = counters === undefined ? longer.length + ENTRY_ROOM : longer.length - counters.length;
+      if (!this.#room.take(more)) return false;
+      counters = longer;
+      map.set(key, counters);
+    }
+    counters[id] = (counters[id] as number) + 1;
+    return true;
   }
 }
 
-function count(map: Map<number, Counters>, key: number, id: number): void {
-  let counters = map.get(key);
-  if (counters === undefined || id >= counters.length) {
-    counters = withRoomFor(counters ?? newCounters(), id);
-    map.set(key, counters);
-  }
-  counters[id] = (counters[id] as number) + 1;
+/** Counts what there is no room for: without thread or vCPU, under the name `other`. */
+function countRest(map: Map<number, Counters>): void {
+  const rest = map.get(0) ?? newCounters();
+  rest[OTHER_ID] = (rest[OTHER_ID] as number) + 1;
+  map.set(0, rest);
 }
 
 function merge(map: Map<number, Counters>, key: number, counters: Counters): void {

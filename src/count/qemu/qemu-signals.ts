@@ -35,6 +35,13 @@ export class QemuSignals {
   /** True once a virtio_notify_irqfd_deferred_fn was seen. */
   #deferred = false;
 
+  readonly #takeRoom: () => boolean;
+
+  /** @param takeRoom called for each further device of an id; false if it is counted without its name */
+  constructor(takeRoom: () => boolean = () => true) {
+    this.#takeRoom = takeRoom;
+  }
+
   signal(id: number, signal: QemuSignal, device: number): void {
     if (signal === NOTIFY_WRITE) {
       this.#announced.set(id, Math.min(MAX_ANNOUNCED, (this.#announced.get(id) ?? 0) + 1));
@@ -101,7 +108,8 @@ export class QemuSignals {
       devices = new Map();
       this.counts.set(id, devices);
     }
-    const name = devices.has(device) || devices.size < MAX_DEVICES ? device : '';
+    const hasRoom = devices.has(device) || (devices.size < MAX_DEVICES && this.#takeRoom());
+    const name = hasRoom ? device : '';
     let counts = devices.get(name);
     if (counts === undefined) {
       counts = new Float64Array(SIGNAL_KINDS.length);

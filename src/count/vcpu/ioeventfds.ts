@@ -27,6 +27,11 @@ export class Ioeventfds {
     for (const [address, count] of from.#memory) this.#change(true, address, count);
   }
 
+  /** True if the address has been assigned or removed. */
+  knows(mmio: boolean, address: number): boolean {
+    return this.#of(mmio).has(address);
+  }
+
   has(mmio: boolean, address: number): boolean {
     return (this.#of(mmio).get(address) ?? 0) > 0;
   }
