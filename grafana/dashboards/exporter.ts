@@ -39,7 +39,7 @@ const health: Panel[] = [
   stat({
     title: 'Events',
     description: 'Events that the agents decode per second, all sources together.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 4,
     query: `sum(${rateOf('kvm_exit_exporter_events_total')})`,
   }),
@@ -49,7 +49,7 @@ const health: Panel[] = [
     unit: 'percentunit',
     width: 4,
     limits: [0.0001, 0.001],
-    query: `(sum(${lost}) or vector(0)) / (sum(${rateOf('kvm_exit_exporter_events_total')}) + (sum(${lost}) or vector(0)))`,
+    query: `(sum(${lost}) or vector(0)) / ((sum(${rateOf('kvm_exit_exporter_events_total')}) + (sum(${lost}) or vector(0))) > 0)`,
   }),
   stat({
     title: 'CPU of all agents',
@@ -74,7 +74,7 @@ const reading: Panel[] = [
     title: 'Events decoded',
     description:
       'Events per second, by source. If it falls to zero while VMs run, the source is empty, or another program has switched the tracepoints off.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 8,
     queries: [{ expr: events, legend: '{{source}} on {{instance}}' }],
   }),
@@ -82,7 +82,7 @@ const reading: Panel[] = [
     title: 'Tracepoints',
     description:
       'Hits of each kvm tracepoint on the whole host, as perf stat -e kvm:* -a counts them. kvm_exit and kvm_entry should be nearly equal.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 8,
     queries: [{ expr: sumBy(['tracepoint'], rateOf('kvm_tracepoint_hits_total')), legend: '{{tracepoint}}' }],
   }),
@@ -110,7 +110,7 @@ const reading: Panel[] = [
     title: 'Exits without a duration, and events without a VM',
     description:
       'Unpaired: no entry followed the exit, or events were lost in between. Unattributed: the thread belongs to no known VM; the exit is counted under vm="".',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 8,
     queries: [
       {
@@ -130,7 +130,7 @@ const loss: Panel[] = [
     title: 'Events lost',
     description:
       'Events per second that were overwritten before the agent read them, by host CPU. Remedy: larger ring buffers (--tracefs.buffer-size), or more CPU for the agent.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 8,
     queries: [
       {
@@ -142,7 +142,7 @@ const loss: Panel[] = [
   graph({
     title: 'Gaps of unknown size',
     description: 'Gaps per second for which the source does not say how many events are missing.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 8,
     queries: [
       {
@@ -155,7 +155,7 @@ const loss: Panel[] = [
     title: 'Malformed input',
     description:
       'Pieces of input per second that could not be decoded, by kind. A few after a crash of QEMU are normal. A steady rate means a format that the agent does not know: please report it.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 8,
     queries: [
       {
@@ -179,7 +179,7 @@ const cost: Panel[] = [
     title: 'Series refused',
     description:
       'Series per second that exceeded a limit: series (all VMs) or series_per_vm. They are added up as "other". Normally empty.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 12,
     queries: [
       {

@@ -27,7 +27,7 @@ const now: Panel[] = [
     title: 'Exits to KVM',
     description:
       'How often per second a vCPU left its guest, all hosts together. The kernel handles most of these exits in about a microsecond.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 4,
     query: `sum(${exits('kvm')})`,
   }),
@@ -35,7 +35,7 @@ const now: Panel[] = [
     title: 'Exits to QEMU',
     description:
       'How often per second KVM had to ask QEMU. These are the second leg of some of the exits to KVM, so do not add the two.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 4,
     query: `sum(${exits('qemu')})`,
   }),
@@ -45,7 +45,7 @@ const now: Panel[] = [
     unit: 'percentunit',
     width: 4,
     limits: [0.2, THRESHOLDS.share.above],
-    query: `sum(${exits('qemu')}) / sum(${exits('kvm')})`,
+    query: `sum(${exits('qemu')}) / (sum(${exits('kvm')}) > 0)`,
   }),
   stat({
     title: 'vCPUs lost to exits',
@@ -71,7 +71,7 @@ const perHost: Panel[] = [
     title: 'Exits to KVM, by host',
     description:
       'Guest to KVM. The normal rate depends on the work. Look for a host that differs from the rest, or for a sudden step.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 8,
     queries: [{ expr: sumBy(['instance'], exits('kvm')), legend: '{{instance}}' }],
     link: { title: 'This host', url: LINK_TO.fleetOfSeries },
@@ -79,7 +79,7 @@ const perHost: Panel[] = [
   graph({
     title: 'Exits to QEMU, by host',
     description: 'KVM to QEMU, the expensive leg: each exit switches to userspace and back, in tens of microseconds.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 8,
     queries: [{ expr: sumBy(['instance'], exits('qemu')), legend: '{{instance}}' }],
     link: { title: 'This host', url: LINK_TO.fleetOfSeries },
@@ -102,13 +102,13 @@ const worst: Panel[] = [
     title: 'VMs, most exits to QEMU first',
     description:
       'Where to look first. A high rate with a high share means emulated devices. A high rate with a low share means a busy guest whose exits stay in the kernel. Click on a VM for its own dashboard.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 24,
     height: 10,
     sortBy: 'to QEMU',
     columns: [
-      { expr: sumBy(['instance', 'vm'], exits('qemu')), legend: 'to QEMU', unit: 'cps' },
-      { expr: sumBy(['instance', 'vm'], exits('kvm')), legend: 'to KVM', unit: 'cps' },
+      { expr: sumBy(['instance', 'vm'], exits('qemu')), legend: 'to QEMU', unit: 'suffix: exits/s' },
+      { expr: sumBy(['instance', 'vm'], exits('kvm')), legend: 'to KVM', unit: 'suffix: exits/s' },
       { expr: share('instance', 'vm'), legend: 'reaching QEMU', unit: 'percentunit' },
       { expr: sumBy(['instance', 'vm'], outside), legend: 'vCPUs lost', unit: 'short' },
       { expr: maxBy(['instance', 'vm'], series('kvm_vm_vcpus', OF_INSTANCES)), legend: 'vCPUs', unit: 'none' },
@@ -124,7 +124,7 @@ const worst: Panel[] = [
     title: 'Most exits to QEMU: ten VMs',
     description:
       'The ten highest VMs at each moment, so a VM that is not always among them has gaps. Click on a VM to see why.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], exits('qemu'))})`, legend: '{{vm}} on {{instance}}' }],
     link: { title: 'This VM', url: LINK_TO.vmOfSeries },
@@ -145,17 +145,17 @@ const hosts: Panel[] = [
     title: 'Hosts',
     description:
       'One line per agent. Each event that it reads costs about a tenth of a microsecond of CPU. Click on a host for the health of its agent.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     sortBy: 'to QEMU',
     columns: [
-      { expr: sumBy(['instance'], exits('qemu')), legend: 'to QEMU', unit: 'cps' },
+      { expr: sumBy(['instance'], exits('qemu')), legend: 'to QEMU', unit: 'suffix: exits/s' },
       { expr: share('instance'), legend: 'reaching QEMU', unit: 'percentunit' },
       { expr: `count by (instance) (${vms})`, legend: 'VMs', unit: 'none' },
       {
         expr: sumBy(['instance'], rate('kvm_exit_exporter_events_total', OF_INSTANCES)),
         legend: 'events',
-        unit: 'cps',
+        unit: 'suffix: exits/s',
       },
     ],
     links: [{ column: 'instance', title: 'Its agent', url: LINK_TO.exporterOfRow }],
@@ -164,7 +164,7 @@ const hosts: Panel[] = [
     title: 'Events lost, by host',
     description:
       'Events per second that were overwritten before the agent read them. Normally empty. The counts of a host shown here are too low by this rate.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     height: 9,
     queries: [{ expr: `${sumBy(['instance'], lost)} > 0`, legend: '{{instance}}' }],

@@ -14,7 +14,7 @@ export type Panel = Builder<dashboard.Panel>;
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 /** Grafana's names for units. */
-export type Unit = 'cps' | 'percentunit' | 's' | 'short' | 'bytes' | 'bool_yes_no' | 'none';
+export type Unit = 'suffix: exits/s' | 'suffix:/s' | 'percentunit' | 's' | 'short' | 'bytes' | 'bool_yes_no' | 'none';
 
 export interface PanelText {
   readonly title: string;
@@ -184,7 +184,7 @@ export function heatmap({ query, ...text }: PanelText & { readonly query: string
         .steps(64),
     )
     .yAxis(new heatmaps.YAxisConfigBuilder().unit(text.unit))
-    .cellValues(new heatmaps.CellValuesBuilder().unit('cps'))
+    .cellValues(new heatmaps.CellValuesBuilder().unit('suffix: exits/s'))
     .rowsFrame(new heatmaps.RowsHeatmapOptionsBuilder().layout(common.HeatmapCellLayout.Le));
 }
 

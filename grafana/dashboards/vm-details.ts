@@ -16,7 +16,7 @@ export const why: Panel[] = [
     title: 'Hardware exits (rows) and the exits to QEMU that they caused (columns)',
     description:
       'Exits to QEMU by the hardware exit before them. io with KVM_EXIT_IO: ports. npf or EPT_MISCONFIG with KVM_EXIT_MMIO: device memory. none: KVM_RUN returned before the guest ran, for example because QEMU kicked the vCPU.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     rows: 'reason',
     columns: 'userspace_reason',
@@ -25,7 +25,7 @@ export const why: Panel[] = [
   graph({
     title: 'Causes over time',
     description: 'The same over time. Look up a cause that is new in the runbooks.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     height: 9,
     queries: [
@@ -92,25 +92,25 @@ export const io: Panel[] = [
     title: 'Busiest ports and pages that QEMU serves',
     description:
       'Addresses whose accesses reach QEMU, and the device that is usually there. For rtc, acpi_pm, vga, serial and ide, the runbooks say what to configure instead. "other": all addresses that are not among the busiest.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     sortBy: 'accesses',
-    columns: [{ expr: `topk(20, ${sumBy(ADDRESS, accesses('qemu'))})`, legend: 'accesses', unit: 'cps' }],
+    columns: [{ expr: `topk(20, ${sumBy(ADDRESS, accesses('qemu'))})`, legend: 'accesses', unit: 'suffix: exits/s' }],
   }),
   table({
     title: 'Busiest ports and pages that the kernel serves',
     description:
       'Addresses that KVM answers by itself: interrupt controllers, timers, and kicks by ioeventfd. These accesses are cheap, but not free.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     sortBy: 'accesses',
-    columns: [{ expr: `topk(20, ${sumBy(ADDRESS, accesses('kvm'))})`, legend: 'accesses', unit: 'cps' }],
+    columns: [{ expr: `topk(20, ${sumBy(ADDRESS, accesses('kvm'))})`, legend: 'accesses', unit: 'suffix: exits/s' }],
   }),
   graph({
     title: 'Accesses that reach QEMU, by device',
     description:
       'Ports and pages by the device that is usually there. If one device dominates, replace it by virtio or switch it off.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 24,
     stacked: true,
     queries: [{ expr: sumBy(['bus', 'device'], accesses('qemu')), legend: '{{bus}} {{device}}' }],
@@ -122,7 +122,7 @@ export const eventfds: Panel[] = [
     title: 'Signals by eventfd',
     description:
       'ioeventfd: kicks that end in the kernel, without an exit to QEMU. irqfd: interrupts that another thread injects, without an exit to QEMU. seen_by: the kernel, or QEMU in its own trace. One signal can be in both, so do not add them.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 12,
     queries: [
       {
@@ -135,7 +135,7 @@ export const eventfds: Panel[] = [
     title: 'Kicks by ioeventfd against accesses that reach QEMU',
     description:
       'In both cases the guest signals a device. With virtio and ioeventfd on, there should be more kicks than accesses. If kicks stop and accesses rise, ioeventfd or vhost was switched off.',
-    unit: 'cps',
+    unit: 'suffix:/s',
     width: 12,
     queries: [
       {
@@ -157,7 +157,7 @@ export const change: Panel[] = [
     title: 'Exits to QEMU: now, an hour ago, a week ago',
     description:
       'A week ago is the same time on the same day of the week, which is the fairest comparison. Empty if the VM or the agent is younger.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     queries: [
       { expr: `sum(${rate('kvm_exits_total', toQemu)})`, legend: 'now' },
@@ -169,21 +169,21 @@ export const change: Panel[] = [
     title: 'Exits to QEMU by reason, against an hour and a week ago',
     description:
       'How many more (or fewer) exits per second than at that time. The first line names what changed; the causes and addresses above say where it comes from.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     height: 8,
     sortBy: 'now',
     columns: [
-      { expr: sumBy(['reason'], rate('kvm_exits_total', toQemu)), legend: 'now', unit: 'cps' },
+      { expr: sumBy(['reason'], rate('kvm_exits_total', toQemu)), legend: 'now', unit: 'suffix: exits/s' },
       {
         expr: `${sumBy(['reason'], rate('kvm_exits_total', toQemu))} - ${rateByAt('1h', 'reason')}`,
         legend: 'since an hour ago',
-        unit: 'cps',
+        unit: 'suffix: exits/s',
       },
       {
         expr: `${sumBy(['reason'], rate('kvm_exits_total', toQemu))} - ${rateByAt('1w', 'reason')}`,
         legend: 'since a week ago',
-        unit: 'cps',
+        unit: 'suffix: exits/s',
       },
     ],
   }),

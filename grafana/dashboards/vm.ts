@@ -17,12 +17,12 @@ const glance: Panel[] = [
     unit: 'percentunit',
     width: 4,
     limits: [0.2, THRESHOLDS.share.above],
-    query: `sum(${exits('qemu')}) / sum(${exits('kvm')})`,
+    query: `sum(${exits('qemu')}) / (sum(${exits('kvm')}) > 0)`,
   }),
   stat({
     title: 'Exits to KVM',
     description: 'How often per second a vCPU of this VM left its guest.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 4,
     query: `sum(${exits('kvm')})`,
   }),
@@ -30,7 +30,7 @@ const glance: Panel[] = [
     title: 'Exits to QEMU',
     description:
       'How often per second KVM had to ask QEMU. These are the second leg of some of the exits to KVM, so do not add the two.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 4,
     query: `sum(${exits('qemu')})`,
   }),
@@ -66,7 +66,7 @@ const byReason: Panel[] = [
     title: 'Guest to KVM, by reason',
     description:
       'Why the CPU left the guest, by the name of the hardware (VMX in capitals, SVM in lower case). io, npf and EPT_MISCONFIG lead to devices, interrupt comes from the host, hlt means an idle guest.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     height: 10,
     stacked: true,
@@ -76,7 +76,7 @@ const byReason: Panel[] = [
     title: 'KVM to QEMU, by reason',
     description:
       'Why KVM_RUN returned to QEMU. KVM_EXIT_IO: a port. KVM_EXIT_MMIO: a page of a device that QEMU emulates. restart: a signal, usually because QEMU needs the vCPU.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     height: 10,
     stacked: true,
@@ -89,7 +89,7 @@ const perVcpu: Panel[] = [
     title: 'Exits to QEMU, by vCPU',
     description:
       'If one vCPU is far above the rest, interrupts or a driver are tied to it. If all are alike, every vCPU polls something, a clock for example.',
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 8,
     queries: [{ expr: sumBy(['vcpu'], exits('qemu')), legend: 'vCPU {{vcpu}}' }],
   }),
@@ -130,7 +130,7 @@ const perVcpu: Panel[] = [
     title: "QEMU's own trace events",
     description:
       "Events of QEMU's own trace, if the agent reads it. kvm_run_exit is QEMU's count of exits to QEMU without restart and error; it should equal the kernel's.",
-    unit: 'cps',
+    unit: 'suffix: exits/s',
     width: 12,
     queries: [{ expr: `topk(10, ${sumBy(['event'], rate('qemu_trace_events_total', OF_VM))})`, legend: '{{event}}' }],
   }),

@@ -122,7 +122,7 @@ function stuck({ rateWindow, stuck }: Thresholds): AlertRule {
     alert: 'KvmVcpuStuckInQemu',
     expr:
       `${sumWithout(['layer'], vcpuExits)} == 0\nand on (job, instance, vm)\n` +
-      `(${waiting} > min_over_time(${waiting}[${stuck.memory}]))\n` +
+      `(${waiting} > 0)\n` +
       // After a restart of the agent, the counters do not show what was waiting before it.
       `unless on (job, instance, vm)\nresets(${unpaired}[${stuck.memory}]) > 0`,
     for: stuck.for,

@@ -21,11 +21,12 @@ export function recorded(window: string) {
     vmMeanDuration: `vm_layer:kvm_exit_duration_seconds:mean${window}`,
     toQemu: `vm:kvm_exits_to_qemu:rate${window}`,
     baseline: `vm:kvm_exits_to_qemu:rate${window}_median`,
+    openInQemu: 'vm:kvm_exits_open_in_qemu:difference',
     waiting: 'vm:kvm_vcpus_waiting_for_qemu:sum',
   } as const;
 }
 
-export function recordingRules({ rateWindow, spike }: Thresholds): RuleGroup[] {
+export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGroup[] {
   const name = recorded(rateWindow);
   const exits = `rate(${series('kvm_exits_total')}[${rateWindow}])`;
   const outside = `rate(${series('kvm_vcpu_outside_guest_seconds_total')}[${rateWindow}])`;
@@ -46,7 +47,10 @@ export function recordingRules({ rateWindow, spike }: Thresholds): RuleGroup[] {
           record: name.vmMeanDuration,
           expr: `${sumWithout(['reason'], duration('sum'))}\n/\n(${sumWithout(['reason'], duration('count'))} > 0)`,
         },
-        { record: name.waiting, expr: waiting() },
+        { record: name.openInQemu, expr: openInQemu() },
+        // The lowest value within the window is that of a moment at which no vCPU waited. It is never above the present
+        // one, so the result is never negative.
+        { record: name.waiting, expr: `${name.openInQemu} - min_over_time(${name.openInQemu}[${stuck.memory}])` },
       ],
     },
     {
@@ -72,12 +76,11 @@ function share(rates: string): string {
 }
 
 /**
- * Number of vCPUs that are in QEMU now because of a port or an MMIO page: such exits without a duration, minus the
- * unpaired exits, which never get one. Unpaired exits are not counted by reason, so those of other reasons are
- * subtracted too. The result can be too low by a number that only grows, and is never too high. Compare it only with
- * its own past.
+ * Exits for a port or an MMIO page that are in QEMU now: such exits without a duration, minus the unpaired exits, which
+ * never get one. Unpaired exits are not counted by reason, so those of other reasons are subtracted too: the result is
+ * too low by a number that only grows, and often negative.
  */
-function waiting(): string {
+function openInQemu(): string {
   const io = { layer: 'qemu', reason: anyOf('KVM_EXIT_IO', 'KVM_EXIT_MMIO') };
   return [
     sumWithout(['vcpu', 'reason'], series('kvm_exits_total', io)),

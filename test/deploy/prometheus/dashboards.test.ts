@@ -12,6 +12,8 @@ import { ROOT } from '../../support/paths.js';
 import { DASHBOARDS, panelsOf, targetsOf } from '../../support/prometheus/dashboards.js';
 
 const UNITS = new Set(Object.values(createRequire(import.meta.url)('@grafana/grafana-foundation-sdk/units')));
+/** A unit that Grafana has, or one of its custom units: `suffix:TEXT` stands behind the number. */
+const isUnit = (unit: unknown) => UNITS.has(unit) || /^suffix: ?\S+$/.test(String(unit));
 // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in.
 const OWN_DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
@@ -81,9 +83,9 @@ for (const dashboard of DASHBOARDS) {
     assert.equal(new Set(panels.map((panel) => panel.title)).size, panels.length);
     for (const panel of panels) {
       assert.ok((panel.description ?? '').length > 40, `${panel.title} has no description`);
-      assert.ok(UNITS.has(panel.fieldConfig.defaults.unit), `${panel.title} has no unit that Grafana knows`);
+      assert.ok(isUnit(panel.fieldConfig.defaults.unit), `${panel.title} has no unit that Grafana knows`);
       for (const { id, value } of panel.fieldConfig.overrides.flatMap(({ properties }) => properties))
-        if (id === 'unit') assert.ok(UNITS.has(value), `${panel.title}: ${value}`);
+        if (id === 'unit') assert.ok(isUnit(value), `${panel.title}: ${value}`);
       assert.ok((panel.targets ?? []).length > 0, panel.title);
       assert.deepEqual(panel.datasource, OWN_DATASOURCE, panel.title);
     }
