@@ -21,6 +21,8 @@ export interface RecordingFile {
 
 const HEAD_BYTES = 1 << 20;
 const MAGIC_BYTES = 16;
+/** A file is read alone, so its chunks may be large: each of them costs a wait for another thread. */
+const CHUNK_BYTES = 1 << 20;
 
 /**
  * @param tracefs a copy of the host's tracefs, for files that do not say how to read them
@@ -33,7 +35,7 @@ export async function openFile(path: string, tracefs: string | undefined): Promi
     );
   const { size, magic } = await inspect(path);
   const packing = packingOf(magic);
-  const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead);
+  const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead, CHUNK_BYTES);
   const format = await recognise(path, chunks());
   if ('openPages' in format) return await format.openPages(path, packing, tracefs);
   return { path, size, chunks, format: (await format.readAhead?.(path, packing)) ?? format };

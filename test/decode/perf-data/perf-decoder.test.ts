@@ -1,6 +1,8 @@
 /** Order, names, losses and damage in perf.data files that are built byte by byte. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { PerfDecoder } from '../../../src/decode/perf-data/perf-decoder.js';
+import { recordsOf } from '../../../src/decode/perf-data/perf-file.js';
 import { CallSink } from '../../support/trace/call-sink.js';
 import { formatText, headerPageText, payload } from '../../support/trace/page-builder.js';
 import {
@@ -12,7 +14,7 @@ import {
   u64s,
   ZstdPieces,
 } from '../../support/trace/perf-builder.js';
-import { replayPerfData } from '../../support/trace/replay-perf-data.js';
+import { perfFileIn, replayPerfData } from '../../support/trace/replay-perf-data.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
 
 const ENTRY = 115;
@@ -77,6 +79,25 @@ describe('order', () => {
       times,
       Array.from({ length: 300 }, (_, i) => i + 1),
     );
+  });
+
+  it('is given up for what does not fit into memory, and the user is warned', () => {
+    const perf = new PerfBuilder(ENTRIES);
+    const size = 10_000;
+    for (let n = size; n > 0; n--) add(perf, BigInt(n), 0);
+    const bytes = perf.file(FORMATS);
+    const vocabulary = newVocabulary();
+    const sink = new Calls(vocabulary);
+    const file = perfFileIn(bytes);
+    assert.ok(file !== undefined);
+    // 10,000 samples take more than three blocks.
+    const decoder = new PerfDecoder({ ...file, vocabulary, sink }, 1);
+    const stream = decoder.openStream();
+    stream.push(recordsOf(file)(bytes));
+    decoder.end();
+    assert.equal(sink.only('vmEntry').length, size);
+    assert.equal(new Set(sink.only('vmEntry')).size, size);
+    assert.ok(decoder.isOutOfOrder);
   });
 
   it('many CPUs that take turns', () => {

@@ -21,13 +21,15 @@ export function packingOf(magic: Buffer): Packing {
 /**
  * The content of a file, unpacked.
  * @param onRead called with the number of bytes read from disk since the last call
+ * @param chunkBytes bytes of one read from disk
  */
 export async function* readChunks(
   path: string,
   packing: Packing,
   onRead: ((bytes: number) => void) | undefined,
+  chunkBytes = CHUNK_BYTES,
 ): AsyncGenerator<Uint8Array, ReadEnd> {
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  const file = createReadStream(path, { highWaterMark: chunkBytes });
   if (onRead !== undefined) file.on('data', (chunk) => onRead(chunk.length));
   try {
     return yield* UNPACKERS[packing ?? 'plain'](file);
