@@ -7,13 +7,12 @@ import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { isPageRecording, openRecordings, type Recording } from '../source/recording/open-recordings.js';
-import type { PageRecording } from '../source/recording/pages/page-recording.js';
 import { readSavedThreads, type SavedThread } from '../source/recording/pages/saved-threads.js';
 import { AgentError } from '../system/errors.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { VERSION } from '../system/version.js';
 import { Inventory } from '../vm/inventory.js';
-import { type NotedVm, parseNotedVms } from '../vm/noted-vm.js';
+import { parseNotedVms } from '../vm/noted-vm.js';
 
 const RENDERERS: Readonly<Record<OptionValue<'format'>, (snapshot: Snapshot) => string | Promise<string>>> = {
   table: reportTable,
@@ -46,24 +45,24 @@ export async function report({ get, operands }: Invocation): Promise<void> {
   process.stdout.write(await RENDERERS[get('format')](snapshot));
 }
 
-/** The VMs in the /proc that the user names, else in the one that a recording holds. */
+/** The VMs in the /proc that the user names, else those that a recording names: in its /proc, or in its notes. */
 function savedInventory(given: string | undefined, recordings: readonly Recording[]): Inventory {
-  const [found, another] = recordings.filter(isPageRecording).flatMap(({ procfs }) => procfs ?? []);
+  const naming = recordings.filter(isPageRecording).filter(({ procfs, notes }) => procfs !== undefined || notes !== '');
+  const [found, another] = naming;
   if (given === undefined && another !== undefined)
-    throw new AgentError(`${found} and ${another}: recordings of two hosts, or of two times; report them one by one`);
-  const inventory = new Inventory({ procfs: given ?? found ?? '', live: false });
-  if (given === undefined) inventory.addNotedVms(recordings.filter(isPageRecording).flatMap(notedVms));
-  if ((given ?? found) === undefined) return inventory;
+    throw new AgentError(
+      `${naming.map(({ path, procfs }) => procfs ?? path).join(' and ')}: recordings of two hosts, or of two times; report them one by one`,
+    );
+  const procfs = given ?? found?.procfs;
+  const inventory = new Inventory({ procfs: procfs ?? '', live: false });
+  if (given === undefined && found !== undefined) inventory.addNotedVms(parseNotedVms(found.notes));
+  if (procfs === undefined) return inventory;
   inventory.scan(0);
   if (given !== undefined && inventory.vms().length === 0)
     throw new AgentError(
       `--path.procfs=${given}: holds no VM; expected the saved /proc of a host (PID/cmdline, PID/task/...)`,
     );
   return inventory;
-}
-
-function notedVms({ notes }: PageRecording): NotedVm[] {
-  return parseNotedVms(notes);
 }
 
 /** The kernel's notes of threads: in the copy of tracefs that the user names, and in the recordings. */

@@ -173,8 +173,11 @@ test('report takes the VMs from the notes of record', (t) => {
   const notes = Buffer.from(
     `Notes of kvm-exit-exporter\n${lines.map((line) => `${JSON.stringify(line)}\n`).join('')}\0`,
   );
-  const { exits } = reportOf(write(t, buildVersion6({ ...PARTS, buffers: [PAGES], options: [[2, notes]] })));
-  assert.deepEqual(exits, readJson<ReportData>('svm/two-vms-6.12/expected.json').exits);
+  const path = write(t, buildVersion6({ ...PARTS, buffers: [PAGES], options: [[2, notes]] }));
+  assert.deepEqual(reportOf(path).exits, readJson<ReportData>('svm/two-vms-6.12/expected.json').exits);
+  const { status, stderr } = runAgent('report', path, fixture('svm/two-vms-6.12'));
+  assert.equal(status, 2);
+  assert.match(stderr, /trace\.dat and .*two-vms-6\.12\/proc: recordings of two hosts, or of two times/);
 });
 
 test('report counts buffers with different clocks, but pairs nothing across them', (t) => {
