@@ -99,9 +99,11 @@ export class Listener {
   #accept(socket: Socket): void {
     socket.on('error', () => {});
     this.#connections.add(socket);
+    this.#turns.noteConnection();
     this.#applyConfig();
     const tls = this.#tls;
-    afterFirstBytes(socket, this.#turns, () =>
+    const setActive = (isActive: boolean) => this.#connections.setActive(socket, isActive);
+    afterFirstBytes(socket, this.#turns, setActive, () =>
       tls === undefined ? this.#serve(socket) : tls.emit('connection', socket),
     );
   }

@@ -77,16 +77,20 @@ export class BasicAuth {
       resolve(result);
     };
     this.#checks.set(key, { clients, verdict });
+    let [isEqual, durationMs] = [false, 0];
     const isQueued = this.#queue.add({
       network: client.network,
       isAbandoned: () => clients.every(({ isGone }) => isGone()),
       drop: () => end('busy'),
-      run: async () => {
+      compare: async () => {
         const startMs = performance.now();
-        const isEqual = await this.#compareAtCost(password, hash ?? dummyHash(maxCost), maxCost);
+        isEqual = await this.#compareAtCost(password, hash ?? dummyHash(maxCost), maxCost);
+        durationMs = performance.now() - startMs;
+      },
+      answer: async () => {
         this.#remember(key, isEqual);
         end(isEqual);
-        if (!isEqual) await sleep(PAUSE_FACTOR * (performance.now() - startMs), undefined, { ref: false });
+        if (!isEqual) await sleep(PAUSE_FACTOR * durationMs, undefined, { ref: false });
       },
     });
     if (!isQueued) end('busy');

@@ -8,8 +8,10 @@ export interface Waiting {
   readonly network: string;
   /** True if no client waits for the result any more. */
   readonly isAbandoned: () => boolean;
-  readonly run: () => Promise<void>;
-  /** Called instead of {@link run}. */
+  readonly compare: () => Promise<void>;
+  /** Answers the clients. Resolves after a pause. */
+  readonly answer: () => Promise<void>;
+  /** Called instead of the other two. */
   readonly drop: () => void;
 }
 
@@ -39,9 +41,16 @@ export class PasswordQueue {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    for (let next = this.#takeNext(); next !== undefined; next = this.#takeNext())
-      if (next.isAbandoned()) next.drop();
-      else await next.run();
+    for (let next = this.#takeNext(); next !== undefined; ) {
+      const { isAbandoned, drop, compare, answer } = next;
+      const isDropped = isAbandoned();
+      if (!isDropped) await compare();
+      // Before the answer, because the next guess follows it at once, and would be newer than a scraper's request.
+      next = this.#takeNext();
+      if (isDropped) drop();
+      else await answer();
+      next ??= this.#takeNext();
+    }
     this.#isRunning = false;
   }
 

@@ -7,7 +7,12 @@ const FIRST_BYTES_MS = 10_000;
  * Calls `start` in a turn of its own once the client has sent something. A TLS handshake takes a millisecond or two, as
  * soon as the client's first message is there, and hundreds of clients can send theirs at the same moment.
  */
-export function afterFirstBytes(socket: Socket, turns: TurnQueue, start: () => void): void {
+export function afterFirstBytes(
+  socket: Socket,
+  turns: TurnQueue,
+  onActive: (isActive: boolean) => void,
+  start: () => void,
+): void {
   const turn = {
     takeTurn() {
       if (socket.readableLength === 0 || socket.destroyed) return void socket.destroy();
@@ -16,6 +21,9 @@ export function afterFirstBytes(socket: Socket, turns: TurnQueue, start: () => v
     },
   };
   socket.setTimeout(FIRST_BYTES_MS, () => socket.destroy());
-  socket.once('readable', () => turns.add(turn));
+  socket.once('readable', () => {
+    onActive(true);
+    turns.add(turn, true);
+  });
   socket.once('close', () => turns.delete(turn));
 }

@@ -35,6 +35,8 @@ export class SerialConnection extends Duplex {
   /** True if the HTTP server wants more bytes. */
   #isWanted = false;
   #isAnswering = false;
+  /** True until the first turn. */
+  #isFresh = true;
   /** True if the connection ends with the response that is being written. */
   #isLast = false;
   /** True from a request's first byte to the empty line at its end. */
@@ -42,7 +44,7 @@ export class SerialConnection extends Duplex {
   #isLineEmpty = true;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onActive called when an answer begins (true) and when it ends (false) */
+  /** @param onActive called when an answer begins (true), and when it ends or a request is incomplete (false) */
   constructor(transport: Socket, turns: TurnQueue, onActive: (isActive: boolean) => void) {
     super();
     this.#onActive = onActive;
@@ -87,11 +89,13 @@ export class SerialConnection extends Duplex {
   /** Hands over the bytes up to the end of a request, if there are so many. */
   takeTurn(): void {
     if (!this.#isReady()) return;
+    this.#isFresh = false;
     const bytes = this.#takeRequest();
     if (this.#bytes.length === 0) this.transport.resume();
     if (bytes.length > 0) {
       this.#isWanted = false;
       this.push(bytes);
+      if (!this.#isAnswering) this.#onActive(false);
     }
     this.#passEnd();
   }
@@ -115,7 +119,7 @@ export class SerialConnection extends Duplex {
   }
 
   #wantTurn(): void {
-    if (this.#isReady() && this.#bytes.length > 0) this.#turns.add(this);
+    if (this.#isReady() && this.#bytes.length > 0) this.#turns.add(this, this.#isFresh);
   }
 
   /** Removes the bytes up to the first empty line from {@link #bytes}. Empty lines before a request are dropped. */
