@@ -123,7 +123,7 @@ test('report takes the names of VMs from a copy of /proc', (t) => {
   assert.deepEqual([...new Set(report.exits.map(({ vm }) => vm))], ['web-1']);
 });
 
-const REFUSED: { what: string; path: (t: TestContext) => string; says: RegExp }[] = [
+const REFUSED: { what: string; path: (t: TestContext) => string; tracefs?: string; says: RegExp }[] = [
   {
     what: 'a killed perf without a copy of tracefs',
     path: (t) => unpacked(t, KILLED),
@@ -138,6 +138,12 @@ const REFUSED: { what: string; path: (t: TestContext) => string; says: RegExp }[
     what: 'damaged compressed records',
     path: (t) => unpacked(t, 'broken-garbage-zstd-6.1.data'),
     says: /its compressed records are damaged; none of them can be read$/,
+  },
+  {
+    what: 'a file that was cut before its first sample',
+    path: (t) => unpacked(t, 'cut', readFixture('perf-data/five-6.1.data').subarray(0, 20_000)),
+    tracefs: TRACEFS,
+    says: /is cut, or perf did not end properly, before its first event; record it again$/,
   },
   {
     what: 'a big-endian perf.data',
@@ -155,9 +161,13 @@ const REFUSED: { what: string; path: (t: TestContext) => string; says: RegExp }[
   },
 ];
 
-for (const { what, path, says } of REFUSED)
+for (const { what, path, tracefs, says } of REFUSED)
   test(`report refuses ${what} and says what to do`, (t) => {
-    const { status, stdout, stderr } = runAgent('report', path(t));
+    const { status, stdout, stderr } = runAgent(
+      'report',
+      ...(tracefs === undefined ? [] : ['--path.tracefs', tracefs]),
+      path(t),
+    );
     assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
     assert.match(stderr.trimEnd(), /^kvm-exit-exporter: [^\n]*$/);
     assert.match(stderr.trimEnd(), says);

@@ -78,8 +78,13 @@ export class PerfReading {
   end(): void {
     this.decoder.end();
     this.check();
-    if (this.decoder.sampleCount === 0 && this.decoder.isDamaged)
+    if (this.decoder.sampleCount > 0) return;
+    if (this.decoder.isDamaged)
       throw new AgentError(`${this.#path}: its compressed records are damaged; none of them can be read`);
+    if (this.#file.isCut)
+      throw new AgentError(
+        `${this.#path}: is cut, or perf did not end properly, before its first event; record it again`,
+      );
   }
 
   /** What the user should know about how the recording was made, one line each. */
