@@ -10,6 +10,7 @@ import { PatternFollower } from '../source/files/pattern-follower.js';
 import { SimpleTraceFollower } from '../source/files/simple-trace-follower.js';
 import { findTraceEvents, readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { log } from '../system/log.js';
+import { SeldomLog } from '../system/seldom-log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
 import { findOpeners } from '../vm/host/open-files.js';
 import type { Inventory } from '../vm/inventory.js';
@@ -33,6 +34,9 @@ export interface QemuFeedOptions {
 
 /** Longest pause between polls: a new file, or a VM that wakes up, is noticed within this time. */
 const MAX_PAUSE_MS = 400;
+/** Lines about new files in a minute. */
+const MAX_NEW_LOGGED = 50;
+const MINUTE_MS = 60_000;
 /** Longest time of reading at once. */
 const BUDGET_MS = 20;
 /** Pause between searches for the processes that have files open. */
@@ -57,6 +61,9 @@ export class QemuFeed {
   readonly #follows: { readonly files: PatternFollower; readonly source: SourceCounts }[] = [];
   /** The files by backend and path. */
   readonly #files = new Map<string, TraceFile>();
+  readonly #seldom = new SeldomLog();
+  #newLogged = 0;
+  #newSinceMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #lastOpenersMs = Number.NEGATIVE_INFINITY;
 
@@ -115,14 +122,26 @@ export class QemuFeed {
     const files = new PatternFollower({
       patterns,
       follow: (path, fd, fromEnd, nowMs) => open(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
-      onProblem: (message) => log('warn', `cannot follow QEMU's traces (${backend})`, { err: message }),
-      onNew: (path) => log('info', `following a QEMU trace (${backend})`, { path }),
+      onProblem: (message) => this.#seldom.warn(backend, `cannot follow QEMU's traces (${backend})`, { err: message }),
+      onNew: (path) => this.#logNew(backend, path),
       onGone: (path) => {
         const file = this.#files.get(`${backend}:${path}`);
         if (file !== undefined) file.goneMs = performance.now();
       },
     });
     this.#follows.push({ files, source });
+  }
+
+  /** Users of the host can make files at any rate, so a minute has a bounded number of lines about them. */
+  #logNew(backend: QemuBackend, path: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#newSinceMs > MINUTE_MS) {
+      this.#newSinceMs = nowMs;
+      this.#newLogged = 0;
+    }
+    this.#newLogged++;
+    if (this.#newLogged <= MAX_NEW_LOGGED) log('info', `following a QEMU trace (${backend})`, { path });
+    else this.#seldom.warn('new', 'following more new QEMU traces than are logged', { path });
   }
 
   /** One entry per path, whichever file has that path. */
@@ -162,7 +181,8 @@ export class QemuFeed {
       sink: counts,
       traceEvents: () => this.#traceEvents ?? this.#findTraceEvents(path),
       fromEnd,
-      onProblem: (problem: string) => log('warn', 'cannot read a simple trace', { err: `${path}: ${problem}` }),
+      onProblem: (problem: string) =>
+        this.#seldom.warn('read', 'cannot read a simple trace', { err: `${path}: ${problem}` }),
     };
     return new SimpleTraceFollower(fd, options, nowMs);
   }
@@ -170,8 +190,8 @@ export class QemuFeed {
   #findTraceEvents(path: string): TraceEvents | undefined {
     const found = findTraceEvents(this.#options.procfs, pidOfFileName(path));
     if (found === undefined) return undefined;
-    log('info', "reading the names of an old simple trace's events", { path, from: found });
-    return readTraceEvents(found);
+    log('info', "reading the names of an old simple trace's events", { path, from: found.path });
+    return found.traceEvents;
   }
 
   #poll(): void {

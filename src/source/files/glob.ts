@@ -34,3 +34,11 @@ function matching(folder: string, part: string, onError: (path: string, error: u
     return [];
   }
 }
+
+/** The folder that a pattern names before its first wildcard; of a path without wildcards, the folder of the file. */
+export function fixedFolder(pattern: string): string {
+  const parts = pattern.split('/');
+  const first = parts.findIndex((part) => WILDCARDS.test(part));
+  const folder = parts.slice(0, first < 0 ? -1 : first).join('/');
+  return folder !== '' ? folder : pattern.startsWith('/') ? '/' : '.';
+}

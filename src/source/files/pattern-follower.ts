@@ -1,6 +1,7 @@
 import { AgentError, fileError } from '../../system/errors.js';
+import { openFileLimit } from '../../system/open-file-limit.js';
 import type { FileFollower } from './file-follower.js';
-import { expandGlob } from './glob.js';
+import { expandGlob, fixedFolder } from './glob.js';
 import { type OpenFile, RotatingFile } from './rotating-file.js';
 
 export interface PatternFollowerOptions {
@@ -48,6 +49,8 @@ export class PatternFollower {
   /** Number of folders that could not be listed at the last scan. */
   #unlisted = 0;
   #scans = 0;
+  /** An eighth of the descriptors, as logs and simple traces are followed separately. */
+  readonly #maxOpen = Math.min(MAX_FILES, Math.floor(openFileLimit() / 8));
 
   constructor(options: PatternFollowerOptions) {
     this.#options = options;
@@ -74,11 +77,19 @@ export class PatternFollower {
   scan(nowMs: number): void {
     const first = this.#scans++ === 0;
     this.#unlisted = 0;
-    const paths = new Set(this.#options.patterns.flatMap((pattern) => expandGlob(pattern, this.#cannotList)));
-    for (const path of paths) {
+    const folders = new Map(
+      this.#options.patterns.flatMap((pattern) => {
+        const folder = fixedFolder(pattern);
+        return expandGlob(pattern, this.#cannotList).map((path) => [path, folder] as const);
+      }),
+    );
+    const paths = new Set(folders.keys());
+    for (const [path, folder] of folders) {
       if (this.#files.has(path) || this.#files.size >= MAX_FILES || this.#isRotated(path, paths)) continue;
       const file = new RotatingFile({
         path,
+        folder,
+        maxOpen: this.#maxOpen,
         fromEnd: first,
         openFiles: this.#openFiles,
         follow: (fd, fromEnd, ms) => this.#options.follow(path, fd, fromEnd, ms),

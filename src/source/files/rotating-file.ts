@@ -1,5 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync } from 'node:fs';
+import { relative } from 'node:path';
 import { AgentError, fileError, isGone } from '../../system/errors.js';
+import { openRegularFile } from '../../system/regular-file.js';
 import type { FileFollower } from './file-follower.js';
 
 export interface OpenFile {
@@ -11,6 +13,10 @@ export interface OpenFile {
 
 export interface RotatingFileOptions {
   readonly path: string;
+  /** Folder below which no symbolic link is followed. */
+  readonly folder: string;
+  /** Most open files of all paths. */
+  readonly maxOpen: number;
   /** True if the content of the first file is not new and does not count. */
   readonly fromEnd: boolean;
   readonly follow: (fd: number, fromEnd: boolean, nowMs: number) => FileFollower;
@@ -85,7 +91,7 @@ export class RotatingFile {
 
   /** Switches to the file that has the name now, if it is another one. */
   #checkName(nowMs: number, deadlineMs: number): void {
-    const stat = statSync(this.path, { throwIfNoEntry: false });
+    const stat = lstatSync(this.path, { throwIfNoEntry: false });
     this.#missing = stat === undefined;
     if (stat === undefined) {
       this.#fromEnd = false;
@@ -114,19 +120,18 @@ export class RotatingFile {
   }
 
   #open(nowMs: number): OpenFile | undefined {
+    const { folder, maxOpen, openFiles } = this.#options;
+    if (openFiles.size >= maxOpen)
+      throw new AgentError(`${this.path}: ${maxOpen} such files are open already; raise the limit with ulimit -n`);
     let fd: number;
     try {
-      // Non-blocking: otherwise opening a pipe that has no writer blocks.
-      fd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
+      fd = openRegularFile(folder, relative(folder, this.path).split('/'));
     } catch (error) {
       if (isGone(error)) return undefined;
+      if (error instanceof AgentError) throw error;
       throw fileError(this.path, error);
     }
     const stat = fstatSync(fd);
-    if (!stat.isFile()) {
-      closeSync(fd);
-      throw new AgentError(`${this.path}: not a regular file, so it cannot be followed`);
-    }
     const file = { fd, id: idOf(stat), follower: this.#options.follow(fd, this.#fromEnd, nowMs) };
     this.#fromEnd = false;
     this.#options.openFiles.set(file.id, file);

@@ -1,7 +1,8 @@
-import { existsSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseTraceEvents, type TraceEvents } from '../../decode/qemu/trace-events.js';
 import { readText } from '../../system/files.js';
+import { tryReadRegularFile } from '../../system/regular-file.js';
 
 /** Folders of QEMU's data files, for processes whose program cannot be located. */
 const DATA_FOLDERS = ['/usr/share/qemu', '/usr/local/share/qemu', '/usr/share/qemu-kvm', '/opt/qemu/share/qemu'];
@@ -11,22 +12,36 @@ export function readTraceEvents(path: string): TraceEvents {
   return parseTraceEvents(readText(path));
 }
 
-/**
- * Path of the trace-events-all that was installed with the QEMU of a process: beside its program, in the mount
- * namespace of the process; else in a folder of this host. Undefined if there is none.
- */
-export function findTraceEvents(procfs: string, pid: number | undefined): string | undefined {
-  const beside = pid === undefined ? [] : besideProgram(procfs, pid);
-  return [...beside, ...DATA_FOLDERS.map((folder) => join(folder, 'trace-events-all'))].find((path) =>
-    existsSync(path),
-  );
+/** Bytes. The list of QEMU 10 has half a megabyte. */
+const MAX_LENGTH = 1 << 22;
+
+export interface FoundTraceEvents {
+  readonly path: string;
+  readonly traceEvents: TraceEvents;
 }
 
-function besideProgram(procfs: string, pid: number): string[] {
+/**
+ * The trace-events-all that was installed with the QEMU of a process: beside its program, in the mount
+ * namespace of the process; else in a folder of this host. Undefined if there is none.
+ */
+export function findTraceEvents(procfs: string, pid: number | undefined): FoundTraceEvents | undefined {
+  const beside = pid === undefined ? [] : besideProgram(procfs, pid);
+  for (const { root, path } of [...beside, ...DATA_FOLDERS.map((folder) => ({ root: folder, path: '.' }))]) {
+    // The process can put anything at its path: a pipe, a device, a link to a file of this host.
+    const parts = join(path, 'trace-events-all')
+      .split('/')
+      .filter((part) => part !== '');
+    const text = tryReadRegularFile(root, parts, MAX_LENGTH);
+    if (text !== undefined) return { path: join(root, ...parts), traceEvents: parseTraceEvents(text) };
+  }
+  return undefined;
+}
+
+function besideProgram(procfs: string, pid: number): { readonly root: string; readonly path: string }[] {
   try {
     const folder = join(procfs, String(pid));
     const program = readlinkSync(join(folder, 'exe'));
-    return [join(folder, 'root', dirname(program), '../share/qemu/trace-events-all')];
+    return [{ root: join(folder, 'root'), path: join(dirname(program), '../share/qemu') }];
   } catch {
     return [];
   }
