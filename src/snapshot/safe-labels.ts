@@ -5,8 +5,9 @@ import { type RowOf, rowsOf, rowsOfEachTable, TABLES, type TableName, type Table
 
 /**
  * Makes every label value safe to show, for all views alike: valid Unicode, no control characters, bounded length.
- * Values come from outside: names of VMs, pods, devices, events. A value that had to be changed ends with `~` and 8 hex
- * digits of a hash of the original, so that different values stay different.
+ * Values come from outside: names of VMs, pods, devices, events. A value that had to be changed ends with `~` and a
+ * tag made from the original, so that different values stay different. A value that has a `~` in that place by itself
+ * is changed too, so that none can imitate another.
  */
 export class SafeLabels {
   readonly #maxLength: number;
@@ -17,9 +18,12 @@ export class SafeLabels {
   #known = new Map<string, string>();
   #previous: ReadonlyMap<string, string> = new Map();
 
+  readonly #tagOf: TagOf;
+
   /** @param maxLength in UTF-16 units */
-  constructor(maxLength: number) {
-    this.#maxLength = Math.max(maxLength, MARK_LENGTH);
+  constructor(maxLength: number, tagOf: TagOf = shortTag) {
+    this.#maxLength = Math.max(maxLength, tagOf('').length + 1);
+    this.#tagOf = tagOf;
   }
 
   apply(snapshot: Snapshot): Snapshot {
@@ -56,31 +60,37 @@ export class SafeLabels {
   #safe(value: string): string {
     const known = this.#known.get(value);
     if (known !== undefined) return known;
-    const safe = this.#previous.get(value) ?? safeValue(value, this.#maxLength);
+    const safe = this.#previous.get(value) ?? safeValue(value, this.#maxLength, this.#tagOf);
     this.#known.set(value, safe);
     return safe;
   }
 }
 
-const MARK_LENGTH = 9;
+/**
+ * Makes a tag of a value, always of the same length. The program passes a cryptographic hash: with a short one, two
+ * names with the same label are found in a second. Passed in, because this folder imports no module of Node.js.
+ */
+export type TagOf = (value: string) => string;
+
 /**
  * Control characters, unpaired surrogates (which UTF-8 cannot express), line separators and marks that change the
  * direction of text.
  */
 const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
-export function safeValue(value: string, maxLength: number): string {
+export function safeValue(value: string, maxLength: number, tagOf: TagOf = shortTag): string {
   const clean = value.replace(UNSAFE, '\u{fffd}');
-  if (clean === value && value.length <= maxLength) return value;
-  const mark = `~${hash(value).toString(16).padStart(8, '0')}`;
+  const markLength = tagOf('').length + 1;
+  if (clean === value && value.length <= maxLength && value.at(-markLength) !== '~') return value;
+  const mark = `~${tagOf(value)}`;
   // A cut in the middle of a character would leave the first half of a surrogate pair.
-  const cut = clean.slice(0, maxLength - MARK_LENGTH).replace(/[\ud800-\udbff]$/, '');
+  const cut = clean.slice(0, maxLength - markLength).replace(/[\ud800-\udbff]$/, '');
   return `${cut}${mark}`;
 }
 
-/** FNV-1a of the UTF-16 units. */
-function hash(text: string): number {
+/** FNV-1a of the UTF-16 units: for tests and views of one's own data. */
+function shortTag(text: string): string {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h >>> 0;
+  return (h >>> 0).toString(16).padStart(8, '0');
 }

@@ -1,7 +1,7 @@
 import { OTHER } from '../trace/names.js';
 import { HOST_METRICS } from './host-metrics.js';
 import { OtherTotals } from './other-totals.js';
-import { SafeLabels } from './safe-labels.js';
+import { SafeLabels, type TagOf } from './safe-labels.js';
 import type { Snapshot } from './snapshot.js';
 import type { Rows } from './tables/row-table.js';
 import {
@@ -69,9 +69,9 @@ export class SeriesLimiter {
   #shown: Snapshot | undefined;
   #shownSizes: ReadonlyMap<string, number> = new Map();
 
-  constructor(limits: SeriesLimits = DEFAULT_LIMITS) {
+  constructor(limits: SeriesLimits = DEFAULT_LIMITS, tagOf?: TagOf) {
     this.#limits = limits;
-    this.#safeLabels = new SafeLabels(limits.labelLength);
+    this.#safeLabels = new SafeLabels(limits.labelLength, tagOf);
   }
 
   /** Returns the snapshot as it may be shown. */

@@ -1,13 +1,22 @@
+import { createHash } from 'node:crypto';
 import type { GetOption } from '../../config/options.js';
 import { SeriesLimiter } from '../../snapshot/series-limiter.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 
 /** Snapshots within the limits that the options set. All views must share one, so that each shows the same series. */
 export function limitSeries(get: GetOption, takeSnapshot: () => Snapshot): () => Snapshot {
-  const limiter = new SeriesLimiter({
-    series: get('limit.series'),
-    seriesPerVm: get('limit.series-per-vm'),
-    labelLength: get('limit.label-length'),
-  });
+  const limiter = new SeriesLimiter(
+    {
+      series: get('limit.series'),
+      seriesPerVm: get('limit.series-per-vm'),
+      labelLength: get('limit.label-length'),
+    },
+    sha256Tag,
+  );
   return () => limiter.apply(takeSnapshot());
+}
+
+/** 128 bits of SHA-256, in 22 characters. */
+function sha256Tag(value: string): string {
+  return createHash('sha256').update(value, 'utf16le').digest('base64url').slice(0, 22);
 }
