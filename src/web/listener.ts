@@ -75,10 +75,17 @@ export class Listener {
     return listener;
   }
 
+  /** The URL at which a browser on this machine reaches it. */
   get url(): string {
     const { address, port } = this.#tcp.address() as AddressInfo;
-    const host = address === '::' || address === '0.0.0.0' ? 'localhost' : address;
-    return `http${this.#config.tls === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const isAny = address === '::' || address === '0.0.0.0';
+    return `http${this.#config.tls === undefined ? '' : 's'}://${joined(isAny ? 'localhost' : address, port)}`;
+  }
+
+  /** Address and port that it listens on: `[::]:10586` is all addresses of the host. */
+  get address(): string {
+    const { address, port } = this.#tcp.address() as AddressInfo;
+    return joined(address, port);
   }
 
   close(): void {
@@ -155,4 +162,8 @@ const ADVICE: Readonly<Record<string, string>> = {
 function listenError({ host = '', port }: Address, error: NodeJS.ErrnoException): AgentError {
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   return new AgentError(`cannot listen on ${address}: ${ADVICE[error.code ?? ''] ?? error.message}`, { cause: error });
+}
+
+function joined(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

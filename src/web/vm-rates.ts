@@ -1,11 +1,11 @@
 import type { Snapshot } from '../snapshot/snapshot.js';
 
-/** Counters of one VM, summed over its vCPUs. */
+/** Counters of one VM. */
 interface VmTotals {
   kvmExits: number;
   qemuExits: number;
-  outsideSeconds: number;
-  outsideQemuSeconds: number;
+  /** Seconds outside the guest by vCPU. */
+  readonly outside: Map<string, { readonly all: number; readonly inQemu: number }>;
 }
 
 /** The part of a snapshot that rates are computed from. */
@@ -24,14 +24,14 @@ export interface VmRow {
   readonly kvm_exits_per_second: number | null;
   readonly qemu_exits_per_second: number | null;
   readonly share_reaching_qemu: number | null;
-  /** Seconds per second: 1 is one whole vCPU. */
+  /** Seconds per second: 1 is one whole vCPU, and no vCPU has more. */
   readonly time_outside_guest: number | null;
   readonly time_in_qemu: number | null;
 }
 
 /** The answer of /api/vms. */
 export interface CurrentRates {
-  /** Period that the rates cover; null before the second observation, when no rate is known. */
+  /** Period that the rates cover; null if no rate is known yet. */
   readonly seconds: number | null;
   readonly vms: readonly VmRow[];
   readonly lost_events: number;
@@ -39,33 +39,58 @@ export interface CurrentRates {
   readonly sources: readonly { readonly source: string; readonly up: boolean }[];
 }
 
-/**
- * A snapshot of many VMs costs some time, so there is at most one per this interval, however many browsers show the
- * page.
- */
-const MIN_INTERVAL_MS = 2000;
+/** Time between two observations, and the period that the rates cover. */
+const INTERVAL_MS = 5000;
+const WINDOW_MS = 10_000;
+/** Shortest pause after an observation, as a multiple of the time that it took: at most 1 % of a CPU. */
+const PAUSE_FACTOR = 100;
+/** Shortest period of rates, used only just after the start. */
+const MIN_PERIOD_MS = 100;
 
-/** Current rates of every VM: the difference between the last two observations, which are made on demand. */
+/**
+ * Current rates of every VM: the difference between the oldest and the newest observation of the last ten seconds.
+ * Observations do not depend on requests, so all viewers see the same figures, the first one included.
+ */
 export class VmRates {
   readonly #takeSnapshot: () => Snapshot;
   readonly #now: () => number;
-  #previous: Observation | undefined;
-  #latest: Observation | undefined;
+  /** From old to new; at most a window of them, and at least two once the second is made. */
+  #observations: Observation[] = [];
   #current: CurrentRates | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(takeSnapshot: () => Snapshot, now = () => performance.now()) {
     this.#takeSnapshot = takeSnapshot;
     this.#now = now;
   }
 
+  /** Observes from now on, until {@link stop}. */
+  start(): void {
+    const tookMs = this.observe();
+    this.#timer = setTimeout(() => this.start(), Math.max(INTERVAL_MS, PAUSE_FACTOR * tookMs));
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Makes an observation. Returns the milliseconds that it took. */
+  observe(): number {
+    const startMs = this.#now();
+    const newest = observe(this.#takeSnapshot(), startMs);
+    const kept = this.#observations.filter(({ atMs }) => atMs >= startMs - WINDOW_MS);
+    this.#observations = [...(kept.length > 0 ? kept : this.#observations.slice(-1)), newest];
+    this.#current = undefined;
+    return this.#now() - startMs;
+  }
+
   /** The same object until the next observation. */
   current(): CurrentRates {
-    const nowMs = this.#now();
-    if (this.#current === undefined || this.#latest === undefined || nowMs - this.#latest.atMs >= MIN_INTERVAL_MS) {
-      this.#previous = this.#latest;
-      this.#latest = observe(this.#takeSnapshot(), nowMs);
-      this.#current = ratesBetween(this.#previous, this.#latest);
-    }
+    const [oldest] = this.#observations;
+    if (oldest === undefined || (this.#observations.length === 1 && this.#now() - oldest.atMs >= MIN_PERIOD_MS))
+      this.observe();
+    this.#current ??= ratesBetween(this.#observations);
     return this.#current;
   }
 }
@@ -73,25 +98,31 @@ export class VmRates {
 function observe(snapshot: Snapshot, atMs: number): Observation {
   const vms = new Map<string, VmTotals>();
   const totalsOf = (vm: string): VmTotals => {
-    const known = vms.get(vm) ?? { kvmExits: 0, qemuExits: 0, outsideSeconds: 0, outsideQemuSeconds: 0 };
+    const known = vms.get(vm) ?? { kvmExits: 0, qemuExits: 0, outside: new Map() };
     vms.set(vm, known);
     return known;
   };
   for (const { vm } of snapshot.vms) totalsOf(vm);
   for (const { vm, layer, count } of snapshot.exits) totalsOf(vm)[layer === 'kvm' ? 'kvmExits' : 'qemuExits'] += count;
-  for (const { vm, kvmSeconds, qemuSeconds } of snapshot.outside) {
-    const totals = totalsOf(vm);
-    totals.outsideSeconds += kvmSeconds + qemuSeconds;
-    totals.outsideQemuSeconds += qemuSeconds;
-  }
+  for (const { vm, vcpu, kvmSeconds, qemuSeconds } of snapshot.outside)
+    totalsOf(vm).outside.set(vcpu, { all: kvmSeconds + qemuSeconds, inQemu: qemuSeconds });
   const lost = snapshot.sources.flatMap((source) => source.lost).reduce((sum, { events }) => sum + events, 0);
   return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, lost };
 }
 
-function ratesBetween(previous: Observation | undefined, latest: Observation): CurrentRates {
+/** @param observations one or more, from old to new */
+function ratesBetween(observations: readonly Observation[]): CurrentRates {
+  const latest = observations[observations.length - 1] as Observation;
+  const previous = observations.length > 1 ? observations[0] : undefined;
   const seconds = previous === undefined ? null : (latest.atMs - previous.atMs) / 1000;
   const rate = (newer: number, older: number | undefined) =>
     seconds === null ? null : Math.max(0, newer - (older ?? 0)) / seconds;
+  /** The time of an exit is counted when it ends. If it began before the period, a vCPU gains more than there is. */
+  const share = (newer: VmTotals, older: VmTotals | undefined, part: 'all' | 'inQemu') => {
+    if (seconds === null) return null;
+    const shares = [...newer.outside].map(([vcpu, own]) => rate(own[part], older?.outside.get(vcpu)?.[part]) ?? 0);
+    return shares.reduce((sum, ofVcpu) => sum + Math.min(1, ofVcpu), 0);
+  };
   const vcpus = new Map(latest.snapshot.vms.map((info) => [info.vm, info.vcpus]));
   const rows = [...latest.vms].map(([vm, totals]): VmRow => {
     const old = previous?.vms.get(vm);
@@ -103,8 +134,8 @@ function ratesBetween(previous: Observation | undefined, latest: Observation): C
       kvm_exits_per_second: kvm,
       qemu_exits_per_second: qemu,
       share_reaching_qemu: kvm === null || qemu === null || kvm === 0 ? null : qemu / kvm,
-      time_outside_guest: rate(totals.outsideSeconds, old?.outsideSeconds),
-      time_in_qemu: rate(totals.outsideQemuSeconds, old?.outsideQemuSeconds),
+      time_outside_guest: share(totals, old, 'all'),
+      time_in_qemu: share(totals, old, 'inQemu'),
     };
   });
   return {

@@ -1,6 +1,5 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { PrometheusView } from '../expose/prometheus.js';
-import type { Snapshot } from '../snapshot/snapshot.js';
 import { log } from '../system/log.js';
 import { accessCheck } from './access/access-check.js';
 import type { AllowedHosts } from './access/allowed-hosts.js';
@@ -11,11 +10,11 @@ import { contentSecurityPolicy, type PageOptions } from './html-page.js';
 import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from './landing-page.js';
 import { metricsHandler } from './metrics/metrics-handler.js';
 import { rendered } from './rendered.js';
-import { type CurrentRates, VmRates } from './vm-rates.js';
+import type { CurrentRates, VmRates } from './vm-rates.js';
 
 export interface WebOptions {
   readonly prometheus: PrometheusView;
-  readonly takeSnapshot: () => Snapshot;
+  readonly rates: VmRates;
   readonly version: string;
   readonly telemetryPath: string;
   readonly hosts: AllowedHosts;
@@ -39,8 +38,7 @@ export interface WebOptions {
  * Passwords protect every path, health included, as in Prometheus' exporter-toolkit.
  */
 export function webApp(options: WebOptions, config: () => LoadedWebConfig): Express {
-  const { prometheus, telemetryPath, maxRequests, notReady, version } = options;
-  const rates = new VmRates(options.takeSnapshot);
+  const { prometheus, rates, telemetryPath, maxRequests, notReady, version } = options;
   const pages: PageOptions = { version, telemetryPath, notice: options.notice };
   const app = express();
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);

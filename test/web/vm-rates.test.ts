@@ -39,14 +39,29 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
   };
 }
 
-test('rates are differences between two snapshots', () => {
-  let seconds = 0;
+/** Rates of a host whose snapshot at each second is that of `at`, observed at these seconds. */
+function observed(...seconds: number[]): { rates: VmRates; setTime: (second: number) => void } {
+  let now = 0;
   const rates = new VmRates(
-    () => at(seconds),
-    () => seconds * 1000,
+    () => at(now),
+    () => now * 1000,
   );
+  for (const second of seconds) {
+    now = second;
+    rates.observe();
+  }
+  return {
+    rates,
+    setTime: (second) => {
+      now = second;
+    },
+  };
+}
+
+test('rates are differences between two snapshots', () => {
+  const { rates, setTime } = observed(0);
   assert.deepEqual(tableCells(rates.current()), [['web-1', '2', '…', '…', '–', '–', '–']]);
-  seconds = 4;
+  setTime(4);
   const answer = rates.current();
   assert.deepEqual(tableCells(answer), [['web-1', '2', '1,000', '100', '10.0 %', '25.0 %', '5.0 %']]);
   assert.equal(
@@ -55,14 +70,55 @@ test('rates are differences between two snapshots', () => {
   );
 });
 
-test('any number of viewers costs one snapshot every two seconds', () => {
-  let [nowMs, snapshots] = [0, 0];
+test('rates cover ten seconds, whatever requests came before', () => {
+  const { rates, setTime } = observed(0, 5, 10, 15, 20);
+  setTime(21);
+  assert.equal(rates.current().seconds, 10);
+  assert.equal(rates.current(), rates.current());
+  rates.observe();
+  assert.equal(rates.current().seconds, 6);
+  assert.equal(observed(0, 60).rates.current().seconds, 60);
+});
+
+test('an exit that began before the period gives a vCPU no more than 100 %', () => {
+  let nowMs = 0;
+  let seconds = 0;
+  const vcpu = (name: string, kvmSeconds: number, qemuSeconds: number) => ({
+    ...{ vm: 'slow', vcpu: name, kvmSeconds, qemuSeconds, idleSeconds: 0 },
+  });
   const rates = new VmRates(
-    () => at(++snapshots),
+    // vCPU 0: an exit of 30 s ends after 35 s. vCPU 1: half of its time in KVM.
+    () => ({ ...emptySnapshot(), outside: [vcpu('0', 0, seconds >= 35 ? 30 : 0), vcpu('1', seconds / 2, 0)] }),
     () => nowMs,
   );
-  for (; nowMs <= 10_000; nowMs += 10) rates.current();
-  assert.equal(snapshots, 6);
+  for (; seconds <= 35; seconds += 5, nowMs += 5000) {
+    rates.observe();
+    const [row] = rates.current().vms;
+    if (seconds === 0) continue;
+    assert.deepEqual([row?.time_outside_guest, row?.time_in_qemu], seconds < 35 ? [0.5, 0] : [1.5, 1]);
+  }
+});
+
+test('an observation that takes long is followed by a pause a hundred times as long', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let nowMs = 0;
+  let snapshots = 0;
+  const rates = new VmRates(
+    () => {
+      nowMs += 200;
+      snapshots++;
+      return emptySnapshot();
+    },
+    () => nowMs,
+  );
+  rates.start();
+  t.mock.timers.tick(19_999);
+  assert.equal(snapshots, 1);
+  t.mock.timers.tick(1);
+  assert.equal(snapshots, 2);
+  rates.stop();
+  t.mock.timers.tick(60_000);
+  assert.equal(snapshots, 2);
 });
 
 test('a new VM has a rate from 0, and restarted counters have the rate 0', () => {
@@ -72,15 +128,17 @@ test('a new VM has a rate from 0, and restarted counters have the rate 0', () =>
     () => snapshot,
     () => nowMs,
   );
-  rates.current();
+  rates.observe();
   snapshot = at(1);
-  nowMs = 2000;
+  nowMs = 20_000;
+  rates.observe();
   assert.deepEqual(
     rates.current().vms.map(({ kvm_exits_per_second }) => kvm_exits_per_second),
     [0],
   );
-  snapshot = at(2, 'new');
-  nowMs = 4000;
+  snapshot = at(20, 'new');
+  nowMs = 40_000;
+  rates.observe();
   assert.deepEqual(
     rates.current().vms.map(({ vm, qemu_exits_per_second }) => [vm, qemu_exits_per_second]),
     [['new', 100]],

@@ -10,6 +10,7 @@ import { VERSION } from '../../system/version.js';
 import { AllowedHosts } from '../../web/access/allowed-hosts.js';
 import { WebConfigFile } from '../../web/access/web-config-file.js';
 import { Listener, SharedLimits } from '../../web/listener.js';
+import { VmRates } from '../../web/vm-rates.js';
 import { webApp } from '../../web/web-app.js';
 import { notifyServing } from './notify-serving.js';
 import { reloadOnHangup } from './reload-on-hangup.js';
@@ -45,9 +46,10 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
   const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: withProcess });
+  const rates = new VmRates(takeSnapshot);
   const hosts = allowedHosts(get);
   const app = webApp(
-    { ...options, prometheus, version: VERSION, telemetryPath, maxRequests, hosts },
+    { ...options, prometheus, rates, version: VERSION, telemetryPath, maxRequests, hosts },
     () => file.current,
   );
 
@@ -55,6 +57,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
     const listeners: Listener[] = [];
     const limits = new SharedLimits();
     const close = () => {
+      rates.stop();
       for (const listener of listeners) listener.close();
     };
     try {
@@ -63,7 +66,12 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
       close();
       throw error;
     }
-    for (const { url } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}` });
+    for (const { url, address } of listeners) log('info', 'serving', { url: `${url}${telemetryPath}`, address });
+    if (file.current.users.size === 0)
+      log('info', 'no password is asked: --web.config.file sets one', {
+        tls: file.current.tls === undefined ? 'none' : file.current.tls.clientAuth,
+      });
+    rates.start();
     notifyServing();
     return { signal, close };
   };
