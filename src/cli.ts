@@ -5,6 +5,7 @@ import { type Invocation, parseCommandLine } from './config/parse-command-line.j
 import { closeDebugger } from './system/debugger-signal.js';
 import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
+import { printable } from './system/printable.js';
 import { redact } from './system/redact.js';
 import { VERSION } from './system/version.js';
 
@@ -54,6 +55,6 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof AgentError)) throw error;
-  for (const line of error.message.split('\n')) process.stderr.write(`kvm-exit-exporter: ${redact(line)}\n`);
+  for (const line of error.message.split('\n')) process.stderr.write(`kvm-exit-exporter: ${printable(redact(line))}\n`);
   process.exitCode = 2;
 }

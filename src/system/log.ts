@@ -3,6 +3,7 @@
  * the same as JSON.
  */
 
+import { escapeInJson } from './printable.js';
 import { redact } from './redact.js';
 
 /** From the least to the most severe. */
@@ -39,14 +40,11 @@ const FORMATTERS: Readonly<Record<LogFormat, (line: Line) => string>> = {
     Object.entries(line)
       .map(([key, value]) => `${key}=${word(String(value))}`)
       .join(' '),
-  json: (line) => JSON.stringify(line),
+  json: (line) => escapeInJson(JSON.stringify(line)),
 };
 
 /** Quotes what is not a plain word, so that control characters, which VM names may contain, never reach a terminal. */
 function word(value: string): string {
   if (/^[^\s"=\p{C}]+$/u.test(value)) return value;
-  return JSON.stringify(value).replace(
-    /[\x7f-\x9f]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escapeInJson(JSON.stringify(value));
 }

@@ -1,5 +1,6 @@
 import type { Invocation } from '../../config/parse-command-line.js';
 import { tryReadText } from '../../system/files.js';
+import { printable } from '../../system/printable.js';
 import { Inventory } from '../../vm/inventory.js';
 import type { Finding } from './finding.js';
 import { checkKvm, checkLockdown, checkNode, checkProc, checkUser, type HostPaths } from './probe-host.js';
@@ -61,5 +62,5 @@ export async function check({ get }: Invocation): Promise<void> {
 /** `ok    Node.js         v20.20.2`. Control characters, which names of VMs may contain, are replaced. */
 function lineOf({ level, what, text, remedy }: Finding & { readonly what: string }): string {
   const line = `${level.padEnd(4)}  ${what.padEnd(14)}  ${text}${remedy === undefined ? '' : `: ${remedy}`}`;
-  return line.replaceAll(/\p{Cc}/gu, '?');
+  return printable(line, '?');
 }

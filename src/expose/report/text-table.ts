@@ -1,10 +1,12 @@
+import { printable } from '../../system/printable.js';
+
 /** Columns from `firstNumber` on are numbers, aligned to the right. */
 export function textTable(
   heading: readonly string[],
   rows: readonly (readonly string[])[],
   firstNumber: number,
 ): string {
-  const lines = [heading, ...rows].map((row) => row.map(printable));
+  const lines = [heading, ...rows].map((row) => row.map((cell) => printable(cell)));
   const widths = heading.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
   const aligned = (cell: string, column: number) =>
     column < firstNumber ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
@@ -55,9 +57,4 @@ export function time(seconds: number): string {
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
-}
-
-/** Names come from outside: line breaks and escape sequences in them must not reach the terminal. */
-function printable(cell: string): string {
-  return cell.replace(/\p{Cc}/gu, '\u{fffd}');
 }
