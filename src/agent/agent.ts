@@ -41,6 +41,7 @@ export class Agent {
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
   readonly #readiness = new Readiness();
+  #isEnding = false;
 
   /** @throws AgentError if the options contradict each other, or the list of QEMU's events cannot be read */
   constructor(options: AgentOptions) {
@@ -55,7 +56,11 @@ export class Agent {
       knownNames: KNOWN_NAMES,
     });
     const newSource = (name: string) =>
-      this.ledger.kernelSource(name, (tid, tgid, comm) => inventory.addThread(tid, tgid, comm));
+      this.ledger.kernelSource(
+        name,
+        (tid, tgid, comm) => inventory.addThread(tid, tgid, comm),
+        (tid, atMs) => inventory.endThread(tid, atMs),
+      );
     const onWrite = () => this.#drainNow();
     this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness, onWrite);
     const { logs, simples } = options.qemu;
@@ -104,6 +109,7 @@ export class Agent {
     try {
       this.#vmWatcher.renew();
       await this.#ticker.run(signal);
+      this.#isEnding = true;
       this.#drain();
       atEnd();
     } finally {
@@ -116,7 +122,11 @@ export class Agent {
   /** Everything that is known at this moment. */
   snapshot(): Snapshot {
     this.#drain();
-    return takeSnapshot(this.ledger.totals(), this.#vmInfos());
+    // Nothing will become known of a thread after the end.
+    return takeSnapshot(
+      this.ledger.totals(this.#isEnding ? Number.POSITIVE_INFINITY : performance.now()),
+      this.#vmInfos(),
+    );
   }
 
   /** @throws AgentError if the host cannot be left as it was */
@@ -170,7 +180,7 @@ export class Agent {
     this.#tracker.scan(nowMs);
     this.#qemu?.scan(nowMs);
     this.#devices.scan(nowMs);
-    this.ledger.resolveOwners();
+    this.ledger.resolveOwners(nowMs);
     this.ledger.mergeIdleThreads(nowMs);
   }
 }

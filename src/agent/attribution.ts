@@ -17,8 +17,8 @@ export function attributionOf(
 ): Attribution {
   return {
     devicesOf,
-    ownerOf(tid) {
-      const thread = inventory.find(tid);
+    ownerOf(tid, atMs) {
+      const thread = inventory.find(tid, atMs);
       if (thread !== undefined) inventory.claimLabel(thread.vm);
       const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');
       return { vm: thread?.vm, vcpu: vcpu < 0 ? '' : String(vcpu) };

@@ -149,6 +149,9 @@ export class KernelFeed {
         sink: counts,
         onWrite: this.#onWrite,
         onDisturbance: (disturbance) => this.#report(disturbance),
+        onClock: (offsetMs) => {
+          counts.clockOffsetMs = offsetMs;
+        },
       });
     } catch (error) {
       if (!(error instanceof KvmNotLoaded)) throw error;

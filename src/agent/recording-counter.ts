@@ -66,7 +66,6 @@ export class RecordingCounter {
       else this.#inventory.requestLookup(tid, true);
       this.#inventory.resolvePending(0);
     }
-    this.ledger.resolveOwners();
     this.ledger.settle();
   }
 

@@ -36,12 +36,12 @@ export class VmTracker {
   /** Finds the owners of threads that have just raised their first event. Call it at once: they may be short-lived. */
   resolve(newThreads: readonly number[], nowMs: number): void {
     this.#lookUp(newThreads, nowMs);
-    if (newThreads.length > 0) this.#ledger.resolveOwners();
+    if (newThreads.length > 0 || this.#ledger.isWithholding) this.#ledger.resolveOwners(nowMs);
   }
 
   /** Checks the whole host. Owners that it finds are recorded by the next `resolveOwners`. */
   scan(nowMs: number): void {
-    const unknown = this.#ledger.resolveOwners();
+    const unknown = this.#ledger.resolveOwners(nowMs);
     this.#apply(this.#inventory.scan(nowMs));
     this.#lookUp(unknown, nowMs);
   }

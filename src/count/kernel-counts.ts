@@ -8,10 +8,14 @@ import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 /** Called with each thread that a trace names. */
 export type ThreadListener = (tid: number, tgid: number, comm: string) => void;
 
+/** Called when a thread that has counts ends. */
+export type ThreadEndListener = (tid: number, timeNs: number) => void;
+
 export interface KernelCountsOptions {
   readonly collectors: Collectors;
   readonly reasons: KnownReasons;
   readonly onThread?: ThreadListener | undefined;
+  readonly onThreadEnd?: ThreadEndListener | undefined;
   readonly coverage?: KernelCoverage;
 }
 
@@ -28,8 +32,11 @@ export class KernelCounts implements TraceSink {
   hits: Counters = newCounters();
   /** Time of the latest event on the trace's clock. */
   lastTimeNs = 0;
+  /** Milliseconds on the agent's clock at time 0 of the trace's clock; NaN if they are not known. */
+  clockOffsetMs = Number.NaN;
   readonly #threads = new Map<number, VcpuCounts>();
   readonly #onThread: ThreadListener;
+  readonly #onThreadEnd: ThreadEndListener;
   readonly #collectors: Collectors;
   readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
@@ -43,12 +50,13 @@ export class KernelCounts implements TraceSink {
   /** Thread id -> interrupts that the thread injected (kvm_msi_set_irq). */
   readonly interrupts = new Map<number, number>();
 
-  constructor({ collectors, reasons, onThread = () => {}, coverage }: KernelCountsOptions) {
+  constructor({ collectors, reasons, onThread = () => {}, onThreadEnd = () => {}, coverage }: KernelCountsOptions) {
     this.markers = new QemuCounts(coverage === undefined ? {} : { coverage });
     this.#collectors = collectors;
     this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.#onThread = onThread;
+    this.#onThreadEnd = onThreadEnd;
   }
 
   *vcpus(): IterableIterator<VcpuCounts> {
@@ -77,9 +85,29 @@ export class KernelCounts implements TraceSink {
     if (first === undefined) return;
     let counts = first;
     do {
-      const next = counts.next;
-      this.#ofVcpu(0, to, counts.vcpu).absorb(counts);
-      counts = next;
+      this.#merged(to, counts.vcpu).absorb(counts);
+      counts = counts.next;
+    } while (counts !== first);
+  }
+
+  hasCounts(tid: number): boolean {
+    return this.#threads.has(tid) || this.interrupts.has(tid) || this.markers.events.has(tid);
+  }
+
+  /** Time of a thread's latest event on the agent's clock; NaN if it is not known. */
+  lastEventMs(tid: number): number {
+    const ns = this.#threads.get(tid)?.exitTimer.nowNs ?? Number.NaN;
+    return (Number.isNaN(ns) ? this.lastTimeNs : ns) / 1e6 + this.clockOffsetMs;
+  }
+
+  /** The counts of a thread have been shown: its events without a vCPU number stay where they are. */
+  seal(tid: number): void {
+    const first = this.#threads.get(tid);
+    if (first === undefined) return;
+    let counts = first;
+    do {
+      counts.isSealed = true;
+      counts = counts.next;
     } while (counts !== first);
   }
 
@@ -91,6 +119,10 @@ export class KernelCounts implements TraceSink {
 
   thread(tid: number, tgid: number, comm: string): void {
     this.#onThread(tid, tgid, comm);
+  }
+
+  threadExit(timeNs: number, _cpu: number, tid: number): void {
+    if (this.hasCounts(tid)) this.#onThreadEnd(tid, timeNs);
   }
 
   tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {
@@ -211,7 +243,7 @@ export class KernelCounts implements TraceSink {
   #ofVcpu(cpu: number, tid: number, vcpu: number): VcpuCounts {
     const counts = this.#ofThread(cpu, tid);
     if (counts.vcpu === vcpu || vcpu < 0) return counts;
-    if (counts.vcpu < 0) {
+    if (counts.vcpu < 0 && !counts.isSealed) {
       counts.vcpu = vcpu;
       return counts;
     }
@@ -229,6 +261,21 @@ export class KernelCounts implements TraceSink {
     }
     this.#threads.set(tid, counts);
     this.#dropLatest(tid);
+    return counts;
+  }
+
+  /** The counts of one vCPU (-1: of events that name none) under the id of ended threads, which have no new events. */
+  #merged(id: number, vcpu: number): VcpuCounts {
+    const first = this.#threads.get(id);
+    let counts = first;
+    while (counts !== undefined && counts.vcpu !== vcpu) counts = counts.next === first ? undefined : counts.next;
+    if (counts !== undefined) return counts;
+    counts = this.#newVcpu(id, vcpu);
+    if (first === undefined) this.#threads.set(id, counts);
+    else {
+      counts.next = first.next;
+      first.next = counts;
+    }
     return counts;
   }
 

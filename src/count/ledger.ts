@@ -17,7 +17,7 @@ import {
   type QemuView,
   qemuEventsByVm,
 } from './qemu-views.js';
-import { type Attribution, type ThreadOwner, ThreadOwners, type VmIdentity } from './thread-owners.js';
+import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners, type VmIdentity } from './thread-owners.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
@@ -80,15 +80,34 @@ export class Ledger {
     };
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
-    this.#owners = new ThreadOwners(attribution);
+    this.#owners = new ThreadOwners(attribution, (from, to) => this.#moveCounts(from, to));
     this.collectors = collectors;
     this.#ioAddresses = ioAddresses;
   }
 
-  /** Creates the counters for a kernel trace. `name` is the label of the source's own metrics. */
-  kernelSource(name: string, onThread?: ThreadListener): KernelCounts {
-    const coverage = this.#coverage;
-    const counts = new KernelCounts({ collectors: this.collectors, reasons: this.#reasons, onThread, coverage });
+  /**
+   * Creates the counters for a kernel trace.
+   * @param name label of the source's own metrics
+   * @param onThreadEnd called with a thread that ends, and when on the agent's clock. If undefined, as in a report,
+   * ends of threads are ignored, and all threads with one id are one thread.
+   */
+  kernelSource(
+    name: string,
+    onThread?: ThreadListener,
+    onThreadEnd?: (tid: number, atMs: number) => void,
+  ): KernelCounts {
+    const counts = new KernelCounts({
+      collectors: this.collectors,
+      reasons: this.#reasons,
+      onThread,
+      onThreadEnd: (tid, timeNs) => {
+        if (onThreadEnd === undefined) return;
+        const atMs = timeNs / 1e6 + counts.clockOffsetMs;
+        this.#endThread(tid, atMs);
+        onThreadEnd(tid, atMs);
+      },
+      coverage: this.#coverage,
+    });
     this.#kernel.push({ name, counts });
     return counts;
   }
@@ -144,13 +163,18 @@ export class Ledger {
   }
 
   /**
-   * Records the owner of every thread that has events, while the threads still live. Returns the threads that ran a
-   * vCPU and belong to no known VM. Other unknown threads are not worth a look-up: any process can write a marker or
-   * send an interrupt.
+   * Finds the owner of every thread that has events, while the threads still live. Returns the threads that ran a vCPU
+   * and belong to no known VM. Other unknown threads are not worth a look-up: any process can write a marker or send an
+   * interrupt.
+   * @param nowMs on the agent's clock; Infinity: no counts are withheld from now on
    */
-  resolveOwners(): number[] {
-    const unknown = this.#owners.resolve(this.vcpuThreadIds());
-    this.#owners.resolve(this.#otherThreadIds());
+  resolveOwners(nowMs: number): number[] {
+    const unknown: number[] = [];
+    for (const [tid, thread] of this.#openThreads()) {
+      const { vm } = this.#owners.resolve(tid, thread, nowMs);
+      if (vm === undefined && thread.ranVcpu && tid > 0) unknown.push(tid);
+      if (this.#owners.ownerOf(tid) !== undefined) for (const { counts } of this.#kernel) counts.seal(tid);
+    }
     // Each owner remembers its answers.
     for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner.labelOf(id);
     this.#shareIoeventfds();
@@ -158,13 +182,14 @@ export class Ledger {
     return unknown;
   }
 
+  /** True while the counts of a thread are withheld: call {@link resolveOwners} soon. */
+  get isWithholding(): boolean {
+    return this.#owners.isWithholding;
+  }
+
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
   endThread(tid: number): void {
-    const id = this.#owners.end(tid);
-    for (const { counts } of this.#kernel) {
-      counts.moveCounts(tid, id);
-      counts.markers.moveCounts(tid, id);
-    }
+    this.#endThread(tid, Math.max(...this.#kernel.map(({ counts }) => counts.lastEventMs(tid))));
   }
 
   /** Merges the counts of threads of no known VM that have been idle for a minute. Call it after `resolveOwners`. */
@@ -186,7 +211,9 @@ export class Ledger {
       for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
   }
 
-  totals(): LedgerTotals {
+  /** @param nowMs on the agent's clock; Infinity: nothing is withheld */
+  totals(nowMs = Number.POSITIVE_INFINITY): LedgerTotals {
+    this.resolveOwners(nowMs);
     const vms = this.#sum();
     for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
     return {
@@ -203,16 +230,43 @@ export class Ledger {
     };
   }
 
-  *#otherThreadIds(): IterableIterator<number> {
+  /** The threads whose owner is not settled, or not fully known. */
+  #openThreads(): Map<number, OpenThread> {
+    const open = new Map<number, OpenThread>();
     for (const { counts } of this.#kernel) {
-      yield* counts.markers.events.keys();
-      yield* counts.interrupts.keys();
+      const add = (tid: number, ranVcpu: boolean, needsVcpu: boolean) => {
+        if (!this.#owners.isOpen(tid, needsVcpu)) return;
+        const known = open.get(tid) ?? { ranVcpu: false, needsVcpu: false, atMs: counts.lastEventMs(tid) };
+        known.ranVcpu ||= ranVcpu;
+        known.needsVcpu ||= needsVcpu;
+        open.set(tid, known);
+      };
+      for (const { tid, vcpu } of counts.vcpus()) add(tid, true, vcpu < 0);
+      for (const tid of counts.markers.runExits.keys()) add(tid, true, false);
+      for (const tid of counts.markers.events.keys()) add(tid, false, false);
+      for (const tid of counts.interrupts.keys()) add(tid, false, false);
+    }
+    return open;
+  }
+
+  #endThread(tid: number, atMs: number): void {
+    if (this.#kernel.some(({ counts }) => counts.hasCounts(tid))) this.#moveCounts(tid, this.#owners.end(tid, atMs));
+    else this.#owners.drop(tid);
+  }
+
+  #moveCounts(from: number, to: number): void {
+    for (const { counts } of this.#kernel) {
+      counts.moveCounts(from, to);
+      counts.markers.moveCounts(from, to);
     }
   }
 
   #eventsOfUnknownThreads(): Map<number, number> {
     const events = new Map<number, number>();
-    const isUnknown = (tid: number) => tid > 0 && this.#owners.vmOf(tid) === undefined;
+    const isUnknown = (tid: number) => {
+      const owner = tid > 0 ? this.#owners.ownerOf(tid) : undefined;
+      return owner !== undefined && owner.vm === undefined;
+    };
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
       for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(events, tid, interrupts);
@@ -232,11 +286,12 @@ export class Ledger {
     for (const { counts } of this.#kernel) {
       for (const vcpu of counts.vcpus()) {
         const owner = this.#owners.ownerOf(vcpu.tid);
-        totalsOf(vms, labelOf(owner)).add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
+        if (owner === undefined) continue;
+        totalsOf(vms, owner.vm?.label ?? '').add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
       }
       for (const [tid, interrupts] of counts.interrupts) {
         const owner = this.#owners.ownerOf(tid);
-        if (owner.vcpu === '') totalsOf(vms, labelOf(owner)).interrupts += interrupts;
+        if (owner?.vcpu === '') totalsOf(vms, owner.vm?.label ?? '').interrupts += interrupts;
       }
     }
     addQemuViews(this.#qemuViews(), (label) => totalsOf(vms, label));
@@ -247,7 +302,7 @@ export class Ledger {
   #qemuViews(): QemuView[] {
     const owner: QemuOwner = {
       labelOf: (tid) => labelOf(this.#owners.ownerOf(tid)),
-      isVcpu: (tid) => this.#owners.ownerOf(tid).vcpu !== '',
+      isVcpu: (tid) => (this.#owners.ownerOf(tid)?.vcpu ?? '') !== '',
     };
     const markers = this.#kernel.map(({ counts }) => ({ backend: 'ftrace' as const, counts: counts.markers, owner }));
     return [...markers, ...this.#qemu];
@@ -265,7 +320,7 @@ export class Ledger {
   /** Has the vCPUs of each known VM count into one histogram. */
   #shareDurations(): void {
     for (const { tid, exitTimer } of this.vcpus()) {
-      const vm = this.#owners.vmOf(tid);
+      const vm = this.#owners.ownerOf(tid)?.vm;
       if (vm === undefined) continue;
       const shared = this.#durations.get(vm.label) ?? new ExitDurations(true);
       this.#durations.set(vm.label, shared);
@@ -278,13 +333,16 @@ export class Ledger {
     const views = this.#qemuViews();
     if (views.every(({ counts }) => counts.ioeventfds.size === 0)) return;
     const tables = ioeventfdsByVm(views);
-    for (const vcpu of this.vcpus()) vcpu.io.ioeventfds = tables.get(labelOf(this.#owners.ownerOf(vcpu.tid)));
+    for (const vcpu of this.vcpus()) {
+      const owner = this.#owners.ownerOf(vcpu.tid);
+      if (owner !== undefined) vcpu.io.ioeventfds = tables.get(owner.vm?.label ?? '');
+    }
   }
 }
 
-/** The label is '' for threads of no known VM. */
-function labelOf({ vm }: ThreadOwner): string {
-  return vm?.label ?? '';
+/** The label is '' for threads of no known VM; undefined while the counts of the thread are withheld. */
+function labelOf(owner: ThreadOwner | undefined): string | undefined {
+  return owner === undefined ? undefined : (owner.vm?.label ?? '');
 }
 
 function totalsOf(vms: Map<string, VmTotals>, label: string): VmTotals {

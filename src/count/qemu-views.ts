@@ -14,8 +14,8 @@ export type QemuBackend = 'ftrace' | 'log' | 'simple';
 
 /** Maps the ids in a trace of QEMU (threads, in simple traces processes, or 0) to VMs. */
 export interface QemuOwner {
-  /** Label of the VM. */
-  labelOf(id: number): string;
+  /** Label of the VM; undefined while the counts of the id are withheld. */
+  labelOf(id: number): string | undefined;
   /** The VM itself, once it is known, so that its counts can be forgotten with it. */
   vmOf?(id: number): VmIdentity | undefined;
   /** True if the id is a thread that runs a vCPU. */
@@ -43,7 +43,9 @@ export function addQemuViews(views: readonly QemuView[], totalsOf: TotalsOf): vo
   }
   for (const { counts, owner } of views)
     for (const [id, regions] of counts.regions) {
-      const names = totalsOf(owner.labelOf(id)).regionNames;
+      const label = owner.labelOf(id);
+      if (label === undefined) continue;
+      const names = totalsOf(label).regionNames;
       for (const [address, name] of regions) if (!names.has(address)) names.set(address, name);
     }
 }
@@ -56,6 +58,7 @@ export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Counters
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
       for (const [id, counters] of counts.events) {
         const vm = owner.labelOf(id);
+        if (vm === undefined) continue;
         own.set(vm, addCounters(own.get(vm) ?? newCounters(), counters));
       }
     }
@@ -75,6 +78,7 @@ export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventf
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
       for (const [id, ioeventfds] of counts.ioeventfds) {
         const vm = owner.labelOf(id);
+        if (vm === undefined) continue;
         const sum = own.get(vm) ?? new Ioeventfds();
         sum.absorb(ioeventfds);
         own.set(vm, sum);
@@ -90,7 +94,9 @@ function addRunExits(views: readonly QemuView[], totalsOf: TotalsOf): void {
   const own = new Map<VcpuTotals, Counters>();
   for (const { counts, owner } of views) {
     for (const [id, byCpu] of counts.runExits) {
-      const vm = totalsOf(owner.labelOf(id));
+      const label = owner.labelOf(id);
+      if (label === undefined) continue;
+      const vm = totalsOf(label);
       for (const [cpuIndex, counters] of byCpu) {
         const sum = vm.vcpu(cpuIndex < 0 ? '' : String(cpuIndex));
         own.set(sum, addCounters(own.get(sum) ?? newCounters(), counters));
@@ -104,7 +110,9 @@ function addSignals(views: readonly QemuView[], totalsOf: TotalsOf): void {
   const own = new Map<VmTotals, Map<string, Float64Array>>();
   for (const { counts, owner } of views) {
     for (const [id, devices] of counts.signals.counts) {
-      const vm = totalsOf(owner.labelOf(id));
+      const label = owner.labelOf(id);
+      if (label === undefined) continue;
+      const vm = totalsOf(label);
       const sums = own.get(vm) ?? new Map<string, Float64Array>();
       own.set(vm, sums);
       const vcpu = owner.isVcpu?.(id) === true;

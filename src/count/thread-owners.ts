@@ -2,8 +2,12 @@ import type { DeviceRanges } from '../trace/sink.js';
 
 /** What the counters ask about threads and VMs. The agent answers from its inventory, tests from a table. */
 export interface Attribution {
-  /** The owner of a thread, by its id on the host. */
-  ownerOf(tid: number): ThreadOwner;
+  /**
+   * The owner of the thread that had this id on the host at a time.
+   * @param atMs on the clock of the agent; NaN: now
+   * @param ranVcpu true if the thread did what only a vCPU's thread does
+   */
+  ownerOf(tid: number, atMs: number, ranVcpu: boolean): ThreadOwner;
   /** The devices that the VM with this label reported over QMP; undefined if it was not asked. */
   devicesOf?(vm: string): DeviceRanges | undefined;
 }
@@ -27,11 +31,28 @@ export interface ThreadOwner {
   readonly vcpu: string;
 }
 
-/** Id under which the counts of ended threads without a VM are added up. */
-const UNKNOWN_ENDED = 0;
+/** What the counters know of a thread whose owner is not settled. */
+export interface OpenThread {
+  /** True if the thread did what only a vCPU's thread does. */
+  ranVcpu: boolean;
+  /** True if the thread has events that name no vCPU, so that the thread's own vCPU must be known. */
+  needsVcpu: boolean;
+  /** Time of its latest event on the agent's clock; NaN if it is not known. */
+  readonly atMs: number;
+}
 
 /**
- * Maps thread ids to VMs and remembers the answers, so that a thread keeps its VM after it has ended.
+ * How long the counts of a thread are withheld while its VM or its vCPU is not known. A thread gets its name a moment
+ * after its start, and a scan sees it within two seconds.
+ */
+const HOLD_MS = 5000;
+
+/**
+ * Maps thread ids to VMs and vCPUs, and remembers the answers, so that a thread keeps its VM after it has ended.
+ *
+ * What was shown never moves to other series, because that would make a counter fall. The counts of a new thread are
+ * withheld until its owner is known, or {@link HOLD_MS} have passed; then the owner is settled. If a better answer
+ * comes later, the counts so far stay where they were shown, and those from then on have the new owner.
  *
  * When a thread ends, its counts move to a synthetic negative id, because the kernel may reuse the thread id. All ended
  * threads of VMs with one label that ran the same vCPU (or none) share one synthetic id, so memory does not grow with
@@ -39,62 +60,111 @@ const UNKNOWN_ENDED = 0;
  */
 export class ThreadOwners {
   readonly #attribution: Attribution;
-  readonly #recorded = new Map<number, ThreadOwner>();
-  #lastSyntheticId = 0;
-  /** Label of the VM -> vCPU -> synthetic id of its ended threads. */
-  readonly #syntheticIds = new Map<string, Map<string, number>>();
+  readonly #moveCounts: (from: number, to: number) => void;
+  /** Id -> its owner, under which its counts are shown. */
+  readonly #settled = new Map<number, ThreadOwner>();
+  /** Id -> time since which its counts are withheld. */
+  readonly #heldSinceMs = new Map<number, number>();
+  /** Synthetic id of an ended thread whose owner is not settled -> the thread's own id, and when it ended. */
+  readonly #ended = new Map<number, { readonly tid: number; readonly atMs: number }>();
+  /** Label of the VM ('' if it is not known) -> vCPU -> synthetic id of its ended threads. */
+  readonly #mergedIds = new Map<string, Map<string, number>>();
+  #latestSyntheticId = 0;
 
-  constructor(attribution: Attribution) {
+  /** @param moveCounts adds the counts of one id to those of another */
+  constructor(attribution: Attribution, moveCounts: (from: number, to: number) => void) {
     this.#attribution = attribution;
+    this.#moveCounts = moveCounts;
   }
 
-  /** Records the owners of these threads. Returns the live threads that belong to no known VM. */
-  resolve(tids: Iterable<number>): number[] {
-    const unknown: number[] = [];
-    for (const tid of tids) if (this.ownerOf(tid).vm === undefined && tid > 0) unknown.push(tid);
-    return unknown;
+  /** The owner under which the counts of an id are shown; undefined while they are withheld. */
+  ownerOf(id: number): ThreadOwner | undefined {
+    return this.#settled.get(id);
+  }
+
+  /** True if {@link resolve} has something to find out. */
+  isOpen(id: number, needsVcpu: boolean): boolean {
+    const owner = this.#settled.get(id);
+    return owner === undefined || (id > 0 && !isComplete(owner, needsVcpu));
+  }
+
+  /** True while counts are withheld. */
+  get isWithholding(): boolean {
+    return this.#heldSinceMs.size + this.#ended.size > 0;
   }
 
   /**
-   * Asks again until the thread's vCPU is known: a thread may get its name, or its VM be found, after its first event.
+   * Asks for the owner of an open id, and settles it if it is known or has been withheld for long enough. Returns the
+   * owner as far as it is known. @param nowMs Infinity: withhold nothing
    */
-  ownerOf(tid: number): ThreadOwner {
-    const recorded = this.#recorded.get(tid);
-    if (recorded !== undefined && (recorded.vcpu !== '' || tid <= 0)) return recorded;
-    const owner = this.#attribution.ownerOf(tid);
-    if (owner.vm === undefined) return recorded ?? owner;
-    this.#recorded.set(tid, owner);
+  resolve(id: number, { ranVcpu, needsVcpu, atMs }: OpenThread, nowMs: number): ThreadOwner {
+    const ended = this.#ended.get(id);
+    const owner = this.#attribution.ownerOf(ended?.tid ?? id, ended?.atMs ?? atMs, ranVcpu);
+    const before = this.#settled.get(id);
+    if (before !== undefined) {
+      if (!isBetter(owner, before)) return before;
+      this.#moveCounts(id, this.#mergedId(before));
+    } else {
+      if (!isComplete(owner, needsVcpu) && this.#isHeld(id, nowMs)) return owner;
+      this.#heldSinceMs.delete(id);
+      if (this.#ended.delete(id)) {
+        this.#moveCounts(id, this.#mergedId(owner));
+        return owner;
+      }
+    }
+    this.#settled.set(id, owner);
     return owner;
   }
 
-  /** The VM recorded for a thread so far; does not ask for a better answer. */
-  vmOf(tid: number): VmIdentity | undefined {
-    return this.#recorded.get(tid)?.vm;
+  /** The thread has ended. Returns the id that its counts belong to from now on. */
+  end(tid: number, atMs: number): number {
+    const owner = this.#settled.get(tid);
+    const sinceMs = this.#heldSinceMs.get(tid);
+    this.drop(tid);
+    if (owner !== undefined) return this.#mergedId(owner);
+    const id = --this.#latestSyntheticId;
+    this.#ended.set(id, { tid, atMs });
+    if (sinceMs !== undefined) this.#heldSinceMs.set(id, sinceMs);
+    return id;
   }
 
-  /** The thread has ended. Returns the id that its counts belong to from now on. */
-  end(tid: number): number {
-    const owner = this.#recorded.get(tid);
-    this.#recorded.delete(tid);
-    if (owner?.vm === undefined) return UNKNOWN_ENDED;
-    const id = this.#syntheticId(owner.vm.label, owner.vcpu);
-    this.#recorded.set(id, owner);
-    return id;
+  /** Drops what is remembered of a thread without counts. */
+  drop(tid: number): void {
+    this.#settled.delete(tid);
+    this.#heldSinceMs.delete(tid);
   }
 
   /** Returns the ids of all threads of VMs with this label, synthetic ones included. */
   forget(label: string): number[] {
-    this.#syntheticIds.delete(label);
-    const tids = Array.from(this.#recorded).flatMap(([tid, { vm }]) => (vm?.label === label ? [tid] : []));
-    for (const tid of tids) this.#recorded.delete(tid);
-    return tids;
+    this.#mergedIds.delete(label);
+    const ids = Array.from(this.#settled).flatMap(([id, { vm }]) => (vm?.label === label ? [id] : []));
+    for (const id of ids) this.#settled.delete(id);
+    return ids;
   }
 
-  #syntheticId(label: string, vcpu: string): number {
-    const ids = this.#syntheticIds.get(label) ?? new Map<string, number>();
-    this.#syntheticIds.set(label, ids);
-    const id = ids.get(vcpu) ?? --this.#lastSyntheticId;
-    ids.set(vcpu, id);
+  #isHeld(id: number, nowMs: number): boolean {
+    const sinceMs = this.#heldSinceMs.get(id) ?? nowMs;
+    this.#heldSinceMs.set(id, sinceMs);
+    return nowMs - sinceMs < HOLD_MS;
+  }
+
+  /** The synthetic id of the ended threads of this owner. */
+  #mergedId(owner: ThreadOwner): number {
+    const label = owner.vm?.label ?? '';
+    const ids = this.#mergedIds.get(label) ?? new Map<string, number>();
+    this.#mergedIds.set(label, ids);
+    const id = ids.get(owner.vcpu) ?? --this.#latestSyntheticId;
+    ids.set(owner.vcpu, id);
+    this.#settled.set(id, owner);
     return id;
   }
+}
+
+function isComplete({ vm, vcpu }: ThreadOwner, needsVcpu: boolean): boolean {
+  return vm !== undefined && (vcpu !== '' || !needsVcpu);
+}
+
+function isBetter(now: ThreadOwner, before: ThreadOwner): boolean {
+  if (now.vm === undefined) return false;
+  return before.vm === undefined || (before.vcpu === '' && now.vcpu !== '' && now.vm.label === before.vm.label);
 }

@@ -13,8 +13,8 @@ export const HOST_METRICS: readonly NumberMetric[] = [
     otel: { name: 'kvm.tracepoint.hits', unit: '{hit}' },
     read: ({ tracepoints }) =>
       tracepoints
-        // QEMU's markers are in the same buffer, but they are not hits of a tracepoint.
-        .filter(({ name }) => name !== 'tracing_mark_write')
+        // In the same buffer are QEMU's markers and the ends of threads, which are no hits of tracepoints of kvm.
+        .filter(({ name }) => name !== 'tracing_mark_write' && name !== 'sched_process_exit')
         .map(({ name, count }) => [[name], count]),
   },
   {

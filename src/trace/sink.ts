@@ -87,6 +87,8 @@ export interface QemuSink {
 export interface TraceSink extends QemuSink {
   /** The recording names a thread. Called if the name or `tgid` is new, not per event. `tgid` is -1 if unknown. */
   thread(tid: number, tgid: number, comm: string): void;
+  /** sched_process_exit: this thread ends. Later events with its id are those of another thread. */
+  threadExit(timeNs: number, cpu: number, tid: number): void;
   /** Every event of the kernel, before its own method below. `name`: id in {@link Vocabulary.tracepoints}. */
   tracepoint(timeNs: number, cpu: number, tid: number, name: number): void;
   /**
@@ -117,6 +119,7 @@ export interface TraceSink extends QemuSink {
  */
 export class NoOpSink implements TraceSink {
   thread(_tid: number, _tgid: number, _comm: string): void {}
+  threadExit(_timeNs: number, _cpu: number, _tid: number): void {}
   tracepoint(_timeNs: number, _cpu: number, _tid: number, _name: number): void {}
   vmExit(
     _timeNs: number,

@@ -63,8 +63,12 @@ export class Inventory {
   readonly #threadScanner: ThreadScanner;
   readonly #recorded = new RecordedThreads(this.#vms, this.#threads);
   readonly #pending = new PendingLookups(MAX_PENDING, RETRY_MS);
+  /** True if a thread runs a vCPU whose number is not known. */
+  #isVcpuMissing = false;
   /** Time of the latest scan or look-up. */
   #nowMs = Number.NEGATIVE_INFINITY;
+  /** Time at which the host was started; NaN if /proc does not tell. */
+  #bootMs = Number.NaN;
 
   constructor({ procfs, live, debugfs, graceMs = GRACE_MS }: InventoryOptions) {
     this.#root = procfs;
@@ -77,18 +81,26 @@ export class Inventory {
     this.#threadScanner = new ThreadScanner(procfs, this.#vms, this.#threads);
   }
 
-  find(tid: number): Thread | undefined {
-    return this.#threads.find(tid);
+  /** The thread that had this id at a time; the latest one if `atMs` is NaN. */
+  find(tid: number, atMs = Number.NaN): Thread | undefined {
+    return this.#threads.findAt(tid, atMs, (startTime) => this.#bootMs + startTime * proc.MS_PER_TICK);
   }
 
   /** Asks for a thread that `find` does not know. `ranVcpu`: it did what only a vCPU's thread does. */
   requestLookup(tid: number, ranVcpu: boolean): void {
-    if (tid > 0 && this.#threads.find(tid) === undefined) this.#pending.add(tid, ranVcpu, -1);
+    if (tid <= 0) return;
+    if (!this.#isKnown(tid)) this.#pending.add(tid, ranVcpu, -1);
+    else if (ranVcpu && (this.#threads.find(tid)?.vcpu ?? -1) < 0) this.#isVcpuMissing = true;
+  }
+
+  /** The kernel's trace shows that the thread with this id ended at `atMs`. */
+  endThread(tid: number, atMs: number): void {
+    this.#threads.exit(tid, atMs);
   }
 
   /** Sets the vCPU of a thread from an event: the event has KVM's own number, which the thread's name need not have. */
   learnVcpu(tid: number, vcpu: number): void {
-    if (this.#threads.find(tid) !== undefined) this.#threads.setVcpu(tid, vcpu);
+    if (this.#isKnown(tid)) this.#threads.setVcpu(tid, vcpu);
     else if (tid > 0) this.#pending.add(tid, true, vcpu);
   }
 
@@ -107,7 +119,7 @@ export class Inventory {
     this.#vms.start(noted.map(({ vm }) => vm));
     for (const { vm, threads } of noted)
       for (const [tid, comm] of threads)
-        this.#threads.see(vm, { tid, startTime: vm.startTime, comm, innerTid: tid, unlisted: false });
+        this.#threads.see(vm, { tid, startTime: vm.startTime, comm, innerTid: tid, unlisted: false }, this.#nowMs);
   }
 
   /**
@@ -144,6 +156,7 @@ export class Inventory {
   /** Checks the whole tree. */
   scan(nowMs: number): InventoryChanges {
     this.#nowMs = nowMs;
+    this.#bootMs = proc.bootMs(this.#root, nowMs, this.#bootMs);
     const pids = this.#vmmFinder.beginScan();
     this.#threadScanner.beginScan();
     // If /proc cannot be read, it is not known which processes still run.
@@ -187,11 +200,9 @@ export class Inventory {
   resolvePending(nowMs: number): InventoryChanges {
     this.#nowMs = nowMs;
     const lookups = this.#pending.take(LOOKUPS_PER_CALL, nowMs);
-    if (lookups.length > 0) {
-      this.#checkAll(this.#processesOf(lookups), nowMs);
-      this.#completeThreads(nowMs);
-      for (const lookup of lookups) this.#finish(lookup, nowMs);
-    }
+    if (lookups.length > 0) this.#checkAll(this.#processesOf(lookups), nowMs);
+    if (lookups.length > 0 || this.#isVcpuMissing) this.#completeThreads(nowMs);
+    for (const lookup of lookups) this.#finish(lookup, nowMs);
     return this.#takeChanges();
   }
 
@@ -252,6 +263,7 @@ export class Inventory {
 
   /** Adds what a process's own list of threads lacks: kernel threads, and the vCPU numbers that KVM's debugfs knows. */
   #completeThreads(nowMs: number): void {
+    this.#isVcpuMissing = false;
     this.#threadScanner.assignKernelThreads(this.#vmmFinder.kernelThreads, nowMs);
     if (this.#debugfs !== undefined) this.#threadScanner.readVcpus(this.#debugfs);
   }
@@ -269,12 +281,18 @@ export class Inventory {
     return [...processes];
   }
 
+  /** False if the latest thread with this id has ended, as the kernel's trace shows: it may be another thread's now. */
+  #isKnown(tid: number): boolean {
+    const thread = this.#threads.find(tid);
+    return thread !== undefined && Number.isNaN(thread.exitMs);
+  }
+
   #finish(lookup: PendingLookup, nowMs: number): void {
-    if (this.#threads.find(lookup.tid) === undefined) this.#pending.fail(lookup, nowMs);
+    if (!this.#isKnown(lookup.tid)) this.#pending.fail(lookup, nowMs);
     else if (lookup.vcpu >= 0) this.#threads.setVcpu(lookup.tid, lookup.vcpu);
   }
 
   #takeChanges(): InventoryChanges {
-    return { ...this.#vms.takeChanges(), freedTids: this.#threads.takeDropped() };
+    return { ...this.#vms.takeChanges(), freedTids: this.#threads.takeFreed() };
   }
 }

@@ -59,7 +59,7 @@ export class RecordedThreads {
   join(vm: Vm, { tid, comm }: RecordedThread): void {
     const known = this.#threads.find(tid);
     if (known !== undefined && known.startTime !== NO_START) return;
-    this.#threads.see(vm, { tid, startTime: NO_START, comm, innerTid: tid, unlisted: true });
+    this.#threads.see(vm, { tid, startTime: NO_START, comm, innerTid: tid, unlisted: true }, Number.NEGATIVE_INFINITY);
   }
 
   /** Starts a VM for a process that is known from the trace only. */

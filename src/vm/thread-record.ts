@@ -26,6 +26,8 @@ export class ThreadRecord implements Thread {
   settled = false;
   /** Time at which the thread was found to have ended; NaN while it lives. */
   endedMs = Number.NaN;
+  /** Time of the end as the kernel's trace has it; NaN if it is not known. */
+  exitMs = Number.NaN;
 
   constructor(vm: Vm, facts: ThreadFacts) {
     this.vm = vm;
@@ -47,6 +49,7 @@ export class ThreadRecord implements Thread {
 
   seeAgain(comm: string): void {
     this.endedMs = Number.NaN;
+    this.exitMs = Number.NaN;
     this.settled = true;
     const vcpu = vcpuOfComm(comm);
     if (!this.vcpuFromEvent && vcpu >= 0) this.vcpu = vcpu;

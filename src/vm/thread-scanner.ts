@@ -30,7 +30,7 @@ export class ThreadScanner {
   readThreads(vm: Vm, nowMs: number): boolean {
     const tids = proc.threadIds(this.#root, vm.pid);
     if (tids === undefined) return false;
-    for (const tid of tids) this.#readThread(vm, tid);
+    for (const tid of tids) this.#readThread(vm, tid, nowMs);
     this.#threads.endUnlisted(vm, new Set(tids), nowMs);
     if (vm.podUid === '' && vm.sandbox !== '') this.#findPod(vm, tids);
     return true;
@@ -46,20 +46,25 @@ export class ThreadScanner {
       // process with that id.
       const vm = this.#threads.findNamespaced(undefined, vmPidOfKernelThread(comm))?.vm;
       if (vm === undefined || !this.#vms.isRunning(vm) || vm.startTime > startTime) continue;
-      this.#threads.see(vm, { tid, startTime, comm, innerTid: tid, unlisted: true });
+      this.#threads.see(vm, { tid, startTime, comm, innerTid: tid, unlisted: true }, nowMs);
     }
   }
 
   /** Reads the vCPU numbers of threads from KVM's debugfs, if there is a VM whose thread names do not tell them. */
   readVcpus(debugfs: string): void {
     if (this.#vms.running().every((vm) => this.#threads.vcpuCount(vm) > 0)) return;
-    for (const [tid, vcpu] of readDebugfsVcpus(debugfs)) {
+    // A folder of KVM is named after the thread that created the VM, which may have ended.
+    const isWanted = (creator: number) => {
+      const vm = this.#threads.find(creator)?.vm;
+      return vm === undefined || this.#threads.vcpuCount(vm) === 0;
+    };
+    for (const [tid, vcpu] of readDebugfsVcpus(debugfs, isWanted)) {
       const thread = this.#threads.find(tid);
       if (thread !== undefined && thread.vcpu < 0) thread.vcpu = vcpu;
     }
   }
 
-  #readThread(vm: Vm, tid: number): void {
+  #readThread(vm: Vm, tid: number, nowMs: number): void {
     const found = this.#threads.find(tid);
     const known = found?.vm === vm ? found : undefined;
     if (known?.settled && !known.hasEnded && (tid + this.#scans) % SCANS_PER_READ !== 0) return;
@@ -67,7 +72,7 @@ export class ThreadScanner {
     if (stat === undefined) return;
     const { startTime, comm } = stat;
     const innerTid = known?.startTime === startTime ? known.innerTid : this.#innerTid(vm, tid);
-    this.#threads.see(vm, { tid, startTime, comm, innerTid, unlisted: false });
+    this.#threads.see(vm, { tid, startTime, comm, innerTid, unlisted: false }, nowMs);
   }
 
   #innerTid(vm: Vm, tid: number): number {

@@ -4,19 +4,52 @@ import type { Vm } from './vm.js';
 /** How long a thread that has ended can still be found: its last events are read after its end. */
 export const LINGER_MS = 10_000;
 
-/** The threads of all VMs, by thread id (PURE: the inventory fills it in). */
+/** Threads that had the same id, the oldest first. Nearly always there is one. */
+type Lives = ThreadRecord[];
+
+/**
+ * The threads of all VMs, by thread id (PURE: the inventory fills it in). The kernel gives the id of a thread that has
+ * ended to another one, while events of the first are still in the buffers. So the threads that had an id are kept for
+ * a while, and the time of an event chooses between them.
+ */
 export class ThreadTable {
-  readonly #byTid = new Map<number, ThreadRecord>();
+  readonly #byTid = new Map<number, Lives>();
   /** Threads in a pid namespace of their own, by the id that they have there. */
   readonly #byInnerTid = new Map<number, Set<ThreadRecord>>();
   /** Threads of the running VMs. */
   readonly #byVm = new Map<Vm, Set<ThreadRecord>>();
   readonly #kernelThreads = new Set<ThreadRecord>();
   readonly #ended = new Set<ThreadRecord>();
-  #dropped: number[] = [];
+  #freed: number[] = [];
 
+  /** The latest thread with this id. */
   find(tid: number): ThreadRecord | undefined {
-    return this.#byTid.get(tid);
+    return this.#byTid.get(tid)?.at(-1);
+  }
+
+  /**
+   * The thread that had this id at a time.
+   * @param atMs NaN: the time is not known, so it is the latest one
+   * @param toMs converts the start time of a thread; NaN if that is impossible
+   */
+  findAt(tid: number, atMs: number, toMs: (startTime: number) => number): ThreadRecord | undefined {
+    const lives = this.#byTid.get(tid);
+    if (lives === undefined || Number.isNaN(atMs)) return lives?.at(-1);
+    const isFrom = (index: number) => {
+      const next = lives[index + 1];
+      if (next !== undefined && atMs < toMs(next.startTime)) return true;
+      const { exitMs } = lives[index] as ThreadRecord;
+      return Number.isNaN(exitMs) ? next === undefined : atMs <= exitMs;
+    };
+    return lives.find((_, index) => isFrom(index));
+  }
+
+  /** The thread raised its last event, at `atMs`. */
+  exit(tid: number, atMs: number): void {
+    const thread = this.#byTid.get(tid)?.find(({ exitMs }) => Number.isNaN(exitMs));
+    if (thread === undefined) return;
+    thread.exitMs = atMs;
+    this.#end(thread, atMs);
   }
 
   /**
@@ -24,7 +57,7 @@ export class ThreadTable {
    * `pid` (an id of the host) or, if that is undefined, in any. Undefined if the threads of several VMs have the id.
    */
   findNamespaced(pid: number | undefined, tid: number): ThreadRecord | undefined {
-    const onHost = this.#byTid.get(tid);
+    const onHost = this.find(tid);
     if (onHost !== undefined && (pid === undefined || onHost.vm.pid === pid)) return onHost;
     let found: ThreadRecord | undefined;
     for (const thread of this.#byInnerTid.get(tid) ?? []) {
@@ -47,18 +80,23 @@ export class ThreadTable {
     return Array.from(this.#kernelThreads, ({ tid }) => tid);
   }
 
-  /** A thread of a running VM was seen. It replaces another thread with the same id. */
-  see(vm: Vm, facts: ThreadFacts): void {
-    const known = this.#byTid.get(facts.tid);
+  /** A thread of a running VM was seen, at `nowMs`. It follows another thread with the same id. */
+  see(vm: Vm, facts: ThreadFacts, nowMs: number): void {
+    const known = this.find(facts.tid);
     if (known !== undefined && known.vm === vm && known.startTime === facts.startTime) {
       known.seeAgain(facts.comm);
       this.#ended.delete(known);
       if (known.isKernelThread) this.#kernelThreads.add(known);
       return;
     }
-    if (known !== undefined) this.#drop(known);
+    if (known !== undefined) {
+      this.#end(known, nowMs);
+      if (Number.isNaN(known.exitMs)) this.#freed.push(known.tid);
+    }
     const thread = new ThreadRecord(vm, facts);
-    this.#byTid.set(facts.tid, thread);
+    const lives = this.#byTid.get(facts.tid);
+    if (lives === undefined) this.#byTid.set(facts.tid, [thread]);
+    else lives.push(thread);
     addTo(this.#byVm, vm, thread);
     if (thread.isKernelThread) this.#kernelThreads.add(thread);
     if (facts.innerTid !== facts.tid) addTo(this.#byInnerTid, facts.innerTid, thread);
@@ -66,7 +104,7 @@ export class ThreadTable {
 
   /** An event named the vCPU that a thread runs. */
   setVcpu(tid: number, vcpu: number): void {
-    const thread = this.#byTid.get(tid);
+    const thread = this.find(tid);
     if (thread === undefined) return;
     thread.vcpu = vcpu;
     thread.vcpuFromEvent = true;
@@ -79,7 +117,7 @@ export class ThreadTable {
   }
 
   end(tid: number, nowMs: number): void {
-    const thread = this.#byTid.get(tid);
+    const thread = this.find(tid);
     if (thread !== undefined) this.#end(thread, nowMs);
   }
 
@@ -93,11 +131,14 @@ export class ThreadTable {
     for (const thread of this.#ended) if (nowMs - thread.endedMs >= LINGER_MS) this.#drop(thread);
   }
 
-  /** Ids of the threads dropped since the last call: the kernel may have given, or give, each to another thread. */
-  takeDropped(): readonly number[] {
-    const dropped = this.#dropped;
-    this.#dropped = [];
-    return dropped;
+  /**
+   * Ids since the last call whose thread has ended without the kernel's word: the kernel may have given, or give, each
+   * to another thread.
+   */
+  takeFreed(): readonly number[] {
+    const freed = this.#freed;
+    this.#freed = [];
+    return freed;
   }
 
   #end(thread: ThreadRecord, nowMs: number): void {
@@ -108,10 +149,13 @@ export class ThreadTable {
   }
 
   #drop(thread: ThreadRecord): void {
-    this.#dropped.push(thread.tid);
+    const lives = this.#byTid.get(thread.tid) ?? [];
+    if (lives.at(-1) === thread && Number.isNaN(thread.exitMs)) this.#freed.push(thread.tid);
+    const rest = lives.filter((life) => life !== thread);
+    if (rest.length === 0) this.#byTid.delete(thread.tid);
+    else this.#byTid.set(thread.tid, rest);
     this.#ended.delete(thread);
     this.#kernelThreads.delete(thread);
-    this.#byTid.delete(thread.tid);
     this.#byVm.get(thread.vm)?.delete(thread);
     const namesakes = this.#byInnerTid.get(thread.innerTid);
     namesakes?.delete(thread);

@@ -70,7 +70,7 @@ class Host {
     this.#work(this.#vms[0]);
     this.#runUnknownThreads();
     this.#kernel.takeNewThreads();
-    this.ledger.resolveOwners();
+    this.ledger.resolveOwners(this.timeNs / 1e6);
     this.ledger.mergeIdleThreads(this.timeNs / 1e6);
     if (this.#vms.length > RUNNING) this.#stop();
   }
@@ -94,7 +94,7 @@ class Host {
     const tid = this.#newTid();
     this.#threads.set(tid, { vm: vm.identity, vcpu: '' });
     this.#kernel.interrupt(this.timeNs, 0, tid);
-    this.ledger.resolveOwners();
+    this.ledger.resolveOwners(this.timeNs / 1e6);
     this.#threads.delete(tid);
     this.ledger.endThread(tid);
   }

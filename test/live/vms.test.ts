@@ -1,13 +1,25 @@
 /** Which VM an exit belongs to, for VMMs that behave unlike QEMU. */
 import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
-import { prepareSmallVmm, startSmallVmm } from '../support/guest/start-small-vmm.js';
+import {
+  prepareSmallVmm,
+  type SmallVmm,
+  type SmallVmmOptions,
+  startSmallVmm,
+} from '../support/guest/start-small-vmm.js';
+import { metricOf, type Received, startReceiver } from '../support/prometheus/otlp-receiver.js';
+import { skipUnless } from '../support/requirements.js';
 
 afterEach(endAll);
+
+/** The kernel gives the next process the id after this one. */
+const LAST_PID = '/proc/sys/kernel/ns_last_pid';
 
 test('a VMM that creates its VM in another thread than its first one is one VM', liveTest('gcc'), async () => {
   prepareSmallVmm();
@@ -21,4 +33,75 @@ test('a VMM that creates its VM in another thread than its first one is one VM',
   assert.deepEqual(vms.filter((vm) => vm.startsWith('other-thread')).sort(), names);
   assert.doesNotMatch(agent.log(), /VM started" vm="other-thread-\d \(/);
   await agent.stop();
+});
+
+/** Runs the agent without debugfs, which has the numbers of vCPUs. */
+const WITHOUT_DEBUGFS = ['unshare', '--mount', 'sh', '-c', 'umount /sys/kernel/debug && exec "$@"', '-'];
+
+/** Exits of a VM in an OTLP request, of all vCPUs. */
+const exitsIn = (request: Received, vm: string) =>
+  (metricOf(request, 'kvm.exits')?.points ?? [])
+    .filter(({ attributes }) => attributes.vm === vm)
+    .reduce((sum, { value }) => sum + value, 0);
+
+test(
+  'OTLP deltas add up to the exits of a VM, although its vCPU gets its number late',
+  liveTest('gcc', 'unshare', 'kvm-debugfs'),
+  async () => {
+    prepareSmallVmm();
+    const receiver = await startReceiver();
+    const endpoint = `--otlp.endpoint=http://127.0.0.1:${receiver.port}`;
+    const args = [endpoint, '--otlp.interval=300ms', '--otlp.temporality=delta'];
+    const agent = await startAgent({ args, prefix: WITHOUT_DEBUGFS });
+    const vmms = [20_000, 60_000].map((commAfter) => {
+      const name = `numbered-after-${commAfter}`;
+      return { name, vmm: startSmallVmm(name, { exits: 150_000, comm: 'vcpu0', commAfter, endUs: 3_000_000 }) };
+    });
+    for (const { name, vmm } of vmms) {
+      await vmm.finished();
+      await agent.scrapeUntil(`${name}: 150000`, (samples) => ioExits(samples, name) >= 150_000);
+    }
+    await agent.stop();
+    await receiver.stop();
+    const received = (vm: string) => receiver.requests.reduce((sum, request) => sum + exitsIn(request, vm), 0);
+    assert.deepEqual([...vmms.map(({ name }) => received(name)), received('')], [150_000, 150_000, 0]);
+  },
+);
+
+/** Starts a VMM with the process id of an earlier one. Undefined if other processes of this host took the id first. */
+function startWithPid(pid: number, name: string, options: SmallVmmOptions): SmallVmm | undefined {
+  writeFileSync(LAST_PID, String(pid - 1));
+  const vmm = startSmallVmm(name, options);
+  return vmm.pid === pid ? vmm : undefined;
+}
+
+test('of two VMMs whose threads have the same ids within one drain, each has its own exits', {
+  ...liveTest('gcc'),
+  ...skipUnless('ns_last_pid', existsSync(LAST_PID)),
+}, async (t) => {
+  prepareSmallVmm();
+  const agent = await startAgent();
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const names = [`reuse-${attempt}-first`, `reuse-${attempt}-second`] as const;
+    const first = startSmallVmm(names[0], { exits: 60_000, comm: 'vcpu0', endUs: 200_000 });
+    await agent.scrapeUntil('the first VM runs', (samples) => ioExits(samples, names[0]) > 0);
+    // From here on, the events of both VMMs wait in the buffers.
+    agent.process.kill('SIGSTOP');
+    await first.finished();
+    const second = startWithPid(first.pid, names[1], { exits: 30_000, comm: 'vcpu0', endUs: 2_000_000 });
+    await sleep(500);
+    agent.process.kill('SIGCONT');
+    if (second === undefined) continue;
+    await agent.scrapeUntil('both', (samples) => ioExits(samples, names[1]) >= 30_000);
+    await second.finished();
+    await sleep(1000);
+    const samples = await agent.scrape();
+    assert.deepEqual(
+      names.map((name) => ioExits(samples, name)),
+      [60_000, 30_000],
+    );
+    await agent.stop();
+    return;
+  }
+  t.skip('other processes take the process id each time');
 });

@@ -22,6 +22,7 @@ export type Requirement =
   | 'qemu'
   | 'perf'
   | 'gcc'
+  | 'ns_last_pid'
   | 'setpriv'
   | 'prlimit'
   | 'unshare'

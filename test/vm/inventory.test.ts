@@ -136,6 +136,44 @@ test('a thread id that is reused within a VM is reported within sixteen scans', 
   assert.equal(inventory.find(101)?.vcpu, -1);
 });
 
+test('events of two threads with one id belong to the thread that ran at the time', (t) => {
+  const { tree, inventory } = setUp(t);
+  const nameAt = (atMs: number) => inventory.find(101, atMs)?.vm.label;
+  // The host was started at 0 on the agent's clock.
+  tree.write('uptime', '10.00 20.00\n');
+  tree.put(vm(100, 'a', { startTime: 300 }));
+  inventory.scan(10_000);
+  tree.remove(100);
+  tree.write('uptime', '20.00 40.00\n');
+  tree.put(vm(100, 'b', { startTime: 1500 }));
+  inventory.scan(20_000);
+  // b's thread started at 15.01 s. When a's thread ended, only the kernel's trace can tell.
+  assert.deepEqual([nameAt(14_000), nameAt(15_005), nameAt(15_011), nameAt(Number.NaN)], ['a', 'a', 'b', 'b']);
+  inventory.endThread(101, 14_500);
+  assert.deepEqual([nameAt(14_000), nameAt(15_011)], ['a', 'b']);
+  inventory.endThread(101, 19_000);
+  assert.deepEqual([nameAt(14_000), nameAt(19_000), nameAt(19_001)], ['a', 'b', undefined]);
+});
+
+test('a thread id whose thread has ended, as the trace shows, is looked up again', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.write('uptime', '10.00 20.00\n');
+  tree.put(vm(100, 'a', { startTime: 300 }));
+  inventory.scan(10_000);
+  inventory.endThread(101, 11_000);
+  tree.put(vm(100, 'a', { startTime: 300, threads: [] }));
+  tree.put(vm(200, 'b', { startTime: 1150, threads: [{ tid: 101, comm: 'CPU 3/KVM', startTime: 1151 }] }));
+  tree.answerForThread(200, 101);
+  inventory.requestLookup(101, true);
+  assert.deepEqual(labels(inventory.resolvePending(12_000)), { ...NOTHING, started: ['b'] }, 'nothing is freed twice');
+  assert.deepEqual(
+    [10_500, 11_600].map((atMs) => inventory.find(101, atMs)?.vm.label),
+    ['a', 'b'],
+  );
+  inventory.scan(30_000);
+  assert.deepEqual(inventory.find(101)?.vm.label, 'b');
+});
+
 test('a thread that gets its name late is read again', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'a', { threads: [{ tid: 101, comm: 'qemu-system-x86' }] }));

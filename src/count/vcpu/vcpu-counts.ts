@@ -19,6 +19,8 @@ export class VcpuCounts {
   tid: number;
   /** vCPU number, -1 until an event contains it. */
   vcpu: number;
+  /** True once the counts have been shown: then events that name another vCPU are counted separately. */
+  isSealed = false;
   /**
    * Ring of the vCPUs that the thread has run. Nearly always the vCPU itself, but a VMM may run several on one thread.
    */

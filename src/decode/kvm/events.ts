@@ -9,6 +9,7 @@ import { kvmMsiSetIrq } from './kvm-msi-set-irq.js';
 import { kvmPio } from './kvm-pio.js';
 import { kvmS390SieEnter, kvmS390SieExit } from './kvm-s390-sie.js';
 import { kvmUserspaceExit } from './kvm-userspace-exit.js';
+import { SCHED_PROCESS_EXIT, schedProcessExit } from './sched-process-exit.js';
 
 /**
  * All tracepoints of KVM that are decoded. To add one, write its file after the model of kvm-pio.ts, list it here, and
@@ -32,9 +33,10 @@ export const KVM_EVENTS: readonly KvmEvent[] = [
 ];
 
 /** Event name -> how its records and its text are read. */
-export const EVENT_FORMS: ReadonlyMap<string, EventForms> = new Map(
-  KVM_EVENTS.flatMap((event) => event.names.map((name) => [name, event] as const)),
-);
+export const EVENT_FORMS: ReadonlyMap<string, EventForms> = new Map<string, EventForms>([
+  ...KVM_EVENTS.flatMap((event) => event.names.map((name) => [name, event] as const)),
+  [SCHED_PROCESS_EXIT, schedProcessExit],
+]);
 
 /** Names of the tracepoints that all collectors together need, on all architectures. A kernel has some of them. */
 export const ALL_NEEDED_EVENTS: readonly string[] = KVM_EVENTS.flatMap(({ names }) => names);

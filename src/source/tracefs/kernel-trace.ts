@@ -17,7 +17,7 @@ import { PAGE_SIZE_FILE } from './control/instance-settings.js';
 import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
 import { RingBuffers } from './ring-buffers.js';
-import { selectEvents } from './select-events.js';
+import { selectEvents, threadEndEvents } from './select-events.js';
 import { TextReader } from './text-reader.js';
 import { TraceClock } from './trace-clock.js';
 import type { Drained, OnForeignRead, TraceReader } from './trace-reader.js';
@@ -32,11 +32,16 @@ export interface KernelTraceOptions {
   readonly bufferSize: number;
   /** Patterns of tracepoints: `system:event`, `kvm:*`. Undefined: {@link neededEvents}. */
   readonly events: readonly string[] | undefined;
-  /** Tracepoints of kvm to switch on, as far as this kernel has them. */
+  /** Tracepoints of kvm to switch on, as far as this kernel has them. With them, ends of threads are reported. */
   readonly neededEvents?: readonly string[];
   readonly reader: ReaderKind;
   /** Copies QEMU's markers to the instance, if the kernel can. */
   readonly markers?: boolean;
+  /**
+   * Called before events are delivered, with the time on the caller's clock at time 0 of the trace's clock, in
+   * milliseconds; NaN if the kernel does not say.
+   */
+  readonly onClock?: (offsetMs: number) => void;
   readonly vocabulary: Vocabulary;
   readonly sink: TraceSink;
   /** Called when another program has written to a file of the instance. The next drain sets it back. */
@@ -76,7 +81,8 @@ export class KernelTrace {
   constructor(options: KernelTraceOptions) {
     const { tracefs, instance, bufferSize, markers = false, onWrite = () => {} } = options;
     this.#options = options;
-    this.events = selectEvents(tracefs, options.events, options.neededEvents);
+    const ends = options.events === undefined ? threadEndEvents(tracefs) : [];
+    this.events = [...selectEvents(tracefs, options.events, options.neededEvents), ...ends];
     this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize, markers });
     try {
       const { reader, kind, fallback } = this.#openReader();
@@ -132,8 +138,10 @@ export class KernelTrace {
     this.instance.remove();
   }
 
-  #drain(deadlineMs: number, nowMs: () => number, untilNs = this.#clock?.nowNs() ?? 0): Drained {
-    return this.#reader?.drain(untilNs, deadlineMs, nowMs) ?? NOTHING;
+  #drain(deadlineMs: number, nowMs: () => number, untilNs?: number): Drained {
+    const nowNs = this.#clock?.nowNs() ?? 0;
+    this.#options.onClock?.(Number.isFinite(nowNs) ? nowMs() - nowNs / 1e6 : Number.NaN);
+    return this.#reader?.drain(untilNs ?? nowNs, deadlineMs, nowMs) ?? NOTHING;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
+import { SCHED_PROCESS_EXIT } from '../../decode/kvm/sched-process-exit.js';
 import { AgentError } from '../../system/errors.js';
 import { namePattern } from '../../system/name-pattern.js';
 import { eventNames, kvmEvents } from './format-files.js';
@@ -28,6 +29,11 @@ export function selectEvents(
   if (requested === undefined)
     return needed.filter((event) => available.includes(event)).map((event) => `kvm:${event}`);
   return [...new Set(requested.flatMap((pattern) => expand(tracefs, pattern)))];
+}
+
+/** The event that a thread raises when it ends, as `system:event`, if this kernel has it. */
+export function threadEndEvents(tracefs: string): string[] {
+  return eventNames(tracefs, 'sched').includes(SCHED_PROCESS_EXIT) ? [`sched:${SCHED_PROCESS_EXIT}`] : [];
 }
 
 function expand(tracefs: string, pattern: string): string[] {

@@ -10,11 +10,13 @@ import { tryListFolder, tryReadText } from '../../system/files.js';
  * Returns thread id -> vCPU. Entries that cannot be read are left out: debugfs is not mounted, this user must not see
  * it, or the VM has just stopped.
  * @param folder holds the `<tid>-<fd>` folders
+ * @param isWanted false for the thread that created a VM whose vCPUs need not be read
  */
-export function readDebugfsVcpus(folder: string): Map<number, number> {
+export function readDebugfsVcpus(folder: string, isWanted: (tid: number) => boolean = () => true): Map<number, number> {
   const vcpus = new Map<number, number>();
   for (const vm of tryListFolder(folder)) {
-    if (!/^\d+-\d+$/.test(vm)) continue;
+    const creator = /^(\d+)-\d+$/.exec(vm)?.[1];
+    if (creator === undefined || !isWanted(Number(creator))) continue;
     for (const entry of tryListFolder(join(folder, vm))) {
       const vcpu = /^vcpu(\d+)$/.exec(entry)?.[1];
       if (vcpu === undefined) continue;

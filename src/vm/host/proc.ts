@@ -78,6 +78,19 @@ export class LatestId {
 
 /** Clock ticks in a second: USER_HZ, which is 100 wherever Node.js runs. */
 const TICKS_PER_SECOND = 100;
+/** Milliseconds of a clock tick, by which start times are rounded down. */
+export const MS_PER_TICK = 1000 / TICKS_PER_SECOND;
+
+/**
+ * Start of the host on the caller's clock, in milliseconds; NaN if /proc does not tell. `uptime` is rounded down to 10
+ * ms, so the earliest of several answers is the best one.
+ * @param before the best answer so far; NaN if there is none
+ */
+export function bootMs(root: string, nowMs: number, before: number): number {
+  const uptime = Number(/^\d+\.\d\d/.exec(readStart(`${root}/uptime`) ?? '')?.[0] ?? Number.NaN);
+  const now = nowMs - uptime * 1000;
+  return Number.isNaN(now) || now > before ? before : now;
+}
 
 /** Start of the host in seconds since 1970; NaN if /proc does not tell, as in a saved copy. */
 function bootSeconds(root: string): number {

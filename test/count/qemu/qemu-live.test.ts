@@ -194,18 +194,18 @@ test("QEMU's table of ioeventfds separates kicks from other writes that stay in 
   // Without the table, every write to an address without a device of the kernel counts as a kick.
   keptWrite(ledger, kernel, 0xfebf_b000);
   keptWrite(ledger, kernel, 0xfebd_0000);
-  ledger.resolveOwners();
+  ledger.resolveOwners(0);
   assert.equal(kernelKicks(ledger), 2);
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.setIoeventfd(100, true, 0xfebf_b004, true);
-  ledger.resolveOwners();
+  ledger.resolveOwners(0);
   keptWrite(ledger, kernel, 0xfebf_b004);
   keptWrite(ledger, kernel, 0xfebf_b000); // the same page, but no queue's address
   keptWrite(ledger, kernel, 0xfebd_0000); // another device's, whose writes QEMU lets KVM collect
   assert.equal(kernelKicks(ledger), 3);
   // An ioeventfd is taken back that was never assigned: the table is incomplete, so it is not used.
   log.setIoeventfd(100, true, 0xfebf_c000, false);
-  ledger.resolveOwners();
+  ledger.resolveOwners(0);
   keptWrite(ledger, kernel, 0xfebf_d000);
   assert.equal(kernelKicks(ledger), 4);
 });

@@ -8,6 +8,7 @@ import type { ThreadOwner } from '../../../src/count/thread-owners.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
 const VMS = [{ label: 'vm-0' }, { label: 'vm-1' }];
+const UNKNOWN: ThreadOwner = { vm: undefined, vcpu: '' };
 const owner = (vm: number, vcpu: number): ThreadOwner => ({ vm: VMS[vm], vcpu: String(vcpu) });
 
 type Step =
@@ -30,40 +31,63 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
 
 /** The expected behaviour, with a list of durations for each thread. */
 class Model {
-  readonly owners = new Map<number, ThreadOwner>();
-  readonly #found = new Map<number, string>();
+  readonly #owners = new Map<number, ThreadOwner>();
   readonly #threads = new Map<number, number[]>();
-  readonly #ended = new Map<string, number[]>();
+  /** Threads whose durations were shown without a VM: so are later ones, until a look-up finds the VM. */
+  readonly #shownWithoutVm = new Set<number>();
+  /** Durations that do not change their VM any more. */
+  readonly #kept = new Map<string, number[]>();
+  /** Earlier threads with an id: their owners, and the time of their latest event. */
+  readonly #lives: { readonly tid: number; readonly untilMs: number; readonly owner: ThreadOwner }[] = [];
+
+  ownerOf(tid: number, atMs: number): ThreadOwner {
+    const earlier = this.#lives.find((life) => life.tid === tid && atMs <= life.untilMs);
+    return earlier?.owner ?? this.#owners.get(tid) ?? UNKNOWN;
+  }
 
   run(tid: number, ns: number): void {
     this.#threads.set(tid, [...(this.#threads.get(tid) ?? []), ns]);
   }
 
-  /** Looks up the VM of every thread that has a duration. */
-  resolve(): void {
-    for (const tid of this.#threads.keys()) {
-      const found = this.owners.get(tid);
-      if (found !== undefined && !this.#found.has(tid)) this.#found.set(tid, found.vm?.label ?? '');
-    }
+  /** A thread never changes its VM. */
+  learn(tid: number, owner: ThreadOwner): void {
+    if (!this.#owners.has(tid)) this.#owners.set(tid, owner);
   }
 
-  end(tid: number): void {
-    const vm = this.#found.get(tid) ?? '';
-    this.#ended.set(vm, [...(this.#ended.get(vm) ?? []), ...(this.#threads.get(tid) ?? [])]);
-    for (const map of [this.#threads, this.#found, this.owners]) map.delete(tid);
+  end(tid: number, untilMs: number): void {
+    this.#lives.push({ tid, untilMs, owner: this.#owners.get(tid) ?? UNKNOWN });
+    this.#keep(tid);
+    this.#owners.delete(tid);
+    this.#threads.delete(tid);
+    this.#shownWithoutVm.delete(tid);
+  }
+
+  /** Looks up the VMs of threads. */
+  resolve(): void {
+    for (const tid of this.#shownWithoutVm) {
+      if (!this.#owners.has(tid)) continue;
+      this.#keep(tid);
+      this.#shownWithoutVm.delete(tid);
+    }
   }
 
   /** Number and sum in nanoseconds of the durations by VM. */
   sums(): Record<string, [number, number]> {
     this.resolve();
-    const all = [
-      ...this.#ended,
-      ...Array.from(this.#threads, ([tid, ns]) => [this.#found.get(tid) ?? '', ns] as const),
-    ];
+    for (const tid of [...this.#threads.keys()]) {
+      if (!this.#owners.has(tid)) this.#shownWithoutVm.add(tid);
+      this.#keep(tid);
+    }
     const sums: Record<string, [number, number]> = {};
-    for (const [vm, list] of all)
-      for (const ns of list) sums[vm] = [(sums[vm]?.[0] ?? 0) + 1, (sums[vm]?.[1] ?? 0) + ns];
+    for (const [vm, list] of this.#kept)
+      if (list.length > 0) sums[vm] = [list.length, list.reduce((sum, ns) => sum + ns, 0)];
     return sums;
+  }
+
+  #keep(tid: number): void {
+    const vm = (this.#shownWithoutVm.has(tid) ? undefined : this.#owners.get(tid)?.vm?.label) ?? '';
+    this.#kept.set(vm, [...(this.#kept.get(vm) ?? []), ...(this.#threads.get(tid) ?? [])]);
+    this.#threads.set(tid, []);
   }
 }
 
@@ -76,9 +100,9 @@ test('each duration counts once for its VM, in whatever order threads become kno
   fc.assert(
     fc.property(fc.array(anyStep, { maxLength: 60, size: 'max' }), (steps) => {
       const model = new Model();
-      const unknown: ThreadOwner = { vm: undefined, vcpu: '' };
-      const ledger = new Ledger({ ownerOf: (tid) => model.owners.get(tid) ?? unknown });
+      const ledger = new Ledger({ ownerOf: (tid, atMs) => model.ownerOf(tid, atMs) });
       const counts = ledger.kernelSource('test');
+      counts.clockOffsetMs = 0;
       const reason = ledger.vocabulary.reasons.id('io');
       let timeNs = 0;
       for (const step of steps) {
@@ -87,15 +111,13 @@ test('each duration counts once for its VM, in whatever order threads become kno
           counts.vmEntry(timeNs + step.ns, 0, step.tid, -1);
           timeNs += step.ns + 10;
           model.run(step.tid, step.ns);
-        } else if (step.what === 'learn') {
-          // A thread never changes its VM.
-          if (!model.owners.has(step.tid)) model.owners.set(step.tid, owner(step.vm, step.tid));
-        } else if (step.what === 'end') {
+        } else if (step.what === 'learn') model.learn(step.tid, owner(step.vm, step.tid));
+        else if (step.what === 'end') {
+          model.end(step.tid, counts.lastEventMs(step.tid));
           ledger.endThread(step.tid);
-          model.end(step.tid);
         } else if (step.what === 'resolve') {
-          ledger.resolveOwners();
           model.resolve();
+          ledger.resolveOwners(0);
         } else assert.deepEqual(shown(ledger), model.sums());
       }
       assert.deepEqual(shown(ledger), model.sums());

@@ -146,6 +146,16 @@ describe('short records', () => {
   }
 });
 
+describe('sched_process_exit', () => {
+  it('reports the thread that ends, which is the one that raises the event', () => {
+    const fields = [
+      ['pid_t pid', 24, 4, 1],
+      ['int prio', 28, 4, 1],
+    ] as const;
+    assert.deepEqual(decodeFields('sched_process_exit', fields), [`threadExit ${WHERE}`]);
+  });
+});
+
 describe('other records', () => {
   it('count as a tracepoint alone', () => {
     assert.deepEqual(decodeFields('kvm_fpu', [['u32 load', 8, 4, 1]]), []);

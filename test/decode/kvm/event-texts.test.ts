@@ -41,6 +41,9 @@ class ShortCallSink extends NoOpSink {
   override fastMmio(_t: number, _c: number, _tid: number, gpa: number): void {
     this.calls.push(`fast ${gpa.toString(16)}`);
   }
+  override threadExit(_t: number, _c: number, tid: number): void {
+    this.calls.push(`end ${tid}`);
+  }
   override interrupt(_t: number, _c: number, tid: number): void {
     this.calls.push(`interrupt ${tid}`);
   }
@@ -161,6 +164,7 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ['MMIO read', 'kvm_mmio: mmio read len 4 gpa 0xfed000f0 val 0x1', 'mmio 1 fed000f0'],
   ['MMIO write', 'kvm_mmio: mmio write len 4 gpa 0xfee00300 val 0x0', 'mmio 2 fee00300'],
   ['ioeventfd', 'kvm_fast_mmio: fast mmio at gpa 0xfe003000', 'fast fe003000'],
+  ['the end of a thread', 'sched_process_exit: comm=CPU 0/KVM pid=174 prio=120', 'end 174'],
   ['MSI', 'kvm_msi_set_irq: dst 0 vec 37 (Fixed|physical|edge)', 'interrupt 174'],
   [
     'marker',

@@ -7,11 +7,12 @@
  *
  * The arguments have to look like those of another VMM, so settings are environment variables:
  *
- *   VMM_EXITS     KVM_RUN calls of each vCPU thread (default 10,000)
- *   VMM_THREADS   threads that run the vCPU, one after the other (default 1)
- *   VMM_COMM      name of those threads (default: they keep the program's name)
- *   VMM_START_US  pause before the VM is created
- *   VMM_END_US    pause after the last KVM_RUN
+ *   VMM_EXITS       KVM_RUN calls of each vCPU thread (default 10,000)
+ *   VMM_THREADS     threads that run the vCPU, one after the other (default 1)
+ *   VMM_COMM        name of those threads (default: they keep the program's name)
+ *   VMM_COMM_AFTER  KVM_RUN calls of such a thread before it takes that name (default 0)
+ *   VMM_START_US    pause before the VM is created
+ *   VMM_END_US      pause of each vCPU thread after its last KVM_RUN
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -74,13 +75,15 @@ static void create_vm(void) {
 }
 
 static void *run_vcpu(void *unused) {
-  if (getenv("VMM_COMM")) prctl(PR_SET_NAME, getenv("VMM_COMM"));
-  for (long left = setting("VMM_EXITS", 10000); left > 0;) {
+  long exits = setting("VMM_EXITS", 10000), unnamed = setting("VMM_COMM_AFTER", 0);
+  for (long left = exits; left > 0;) {
+    if (getenv("VMM_COMM") && left == exits - unnamed) prctl(PR_SET_NAME, getenv("VMM_COMM"));
     if (ioctl(vcpu, KVM_RUN, 0) == 0)
       left--;
     else
       require(errno == EINTR, "KVM_RUN");
   }
+  pause_for("VMM_END_US");
   return unused;
 }
 
@@ -93,7 +96,6 @@ static void run_thread(void *(*work)(void *)) {
 static void *manage_vm(void *unused) {
   create_vm();
   for (long left = setting("VMM_THREADS", 1); left > 0; left--) run_thread(run_vcpu);
-  pause_for("VMM_END_US");
   return unused;
 }
 

@@ -19,6 +19,8 @@ export interface SmallVmmOptions {
   readonly threads?: number;
   /** Name of these threads. */
   readonly comm?: string;
+  /** KVM_RUN calls before a thread has that name. */
+  readonly commAfter?: number;
   readonly startUs?: number;
   readonly endUs?: number;
 }
@@ -48,7 +50,7 @@ export function prepareSmallVmm(): void {
 }
 
 export function startSmallVmm(name: string, options: SmallVmmOptions): SmallVmm {
-  const { exits, threads = 1, comm, startUs = 0, endUs = 0 } = options;
+  const { exits, threads = 1, comm, commAfter = 0, startUs = 0, endUs = 0 } = options;
   const [argv0 = '', ...args] = options.args ?? ['cloud-hypervisor', '--api-socket', `/run/${name}.sock`];
   const child = spawn(program(), args, {
     argv0,
@@ -57,6 +59,7 @@ export function startSmallVmm(name: string, options: SmallVmmOptions): SmallVmm 
       ...process.env,
       VMM_EXITS: String(exits),
       VMM_THREADS: String(threads),
+      VMM_COMM_AFTER: String(commAfter),
       VMM_START_US: String(startUs),
       VMM_END_US: String(endUs),
       ...(comm === undefined ? {} : { VMM_COMM: comm }),

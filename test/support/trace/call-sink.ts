@@ -44,6 +44,9 @@ export class CallSink implements TraceSink {
   thread(tid: number, tgid: number, comm: string): void {
     this.#add('thread', tid, tgid, comm);
   }
+  threadExit(timeNs: number, cpu: number, tid: number): void {
+    this.#add('threadExit', timeNs, cpu, tid);
+  }
   tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
     this.#add('tracepoint', timeNs, cpu, tid, this.#vocabulary.tracepoints.text(name));
   }

@@ -57,7 +57,7 @@ export function followTraces(t: TestContext, { log, simple, traceEvents, before 
       for (;;) {
         inventory.scan(performance.now());
         traces.scan(performance.now());
-        ledger.resolveOwners();
+        ledger.resolveOwners(performance.now());
         await sleep(100);
         const snapshot = takeSnapshot(ledger.totals());
         const seen = snapshot.sources.reduce((sum, source) => sum + source.events, 0);
