@@ -46,7 +46,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['trace', 'count', 'snapshot/tables'],
   expose: ['snapshot', 'count'],
   'expose/otlp': ['snapshot', 'count'],
-  'expose/report': ['snapshot'],
+  'expose/report': ['snapshot', 'count'],
   'web/connections': [],
   'web/access': ['web/connections'],
   'web/metrics': ['expose', 'web/access'],

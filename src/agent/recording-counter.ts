@@ -1,7 +1,7 @@
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { TraceEvents } from '../decode/qemu/trace-events.js';
-import type { ReplayOptions, ReplaySinks } from '../source/recording/formats/recording-format.js';
+import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
 import { isPageRecording, isPerfDirectory, type Recording } from '../source/recording/open-recordings.js';
 import type { PageRecording } from '../source/recording/pages/page-recording.js';
 import { replayPages } from '../source/recording/pages/replay-pages.js';
@@ -10,21 +10,30 @@ import type { PerfDirectory } from '../source/recording/perf-directory.js';
 import type { RecordingFile } from '../source/recording/recording-file.js';
 import { replayFile } from '../source/recording/replay-file.js';
 import { replayPerfDirectory } from '../source/recording/replay-perf-directory.js';
+import { NoOpSink } from '../trace/sink.js';
+import type { WindowEdges } from '../trace/time-window.js';
+import { KernelWindowSink, QemuWindowSink } from '../trace/window-sinks.js';
 import type { Inventory } from '../vm/inventory.js';
 import { attributionOf } from './attribution.js';
 import { KNOWN_NAMES } from './known-names.js';
 import { QemuFileOwner } from './qemu-file-owner.js';
+import { RecordedTimes } from './recorded-times.js';
 
 export interface RecordingCounterOptions {
   /** The list of trace events of the QEMU that wrote the recordings. */
   readonly traceEvents: TraceEvents | undefined;
   /** A copy of the host's tracefs that the user names, for files that do not say how to read them. */
   readonly tracefs: string | undefined;
+  /** The part of the recordings to count. */
+  readonly window: WindowEdges;
   /** Called with the number of bytes read from disk since the last call. */
   readonly onRead: (bytes: number) => void;
   /** Called with each thing that the user should know about how a recording was made. */
   readonly onWarning: (warning: string) => void;
 }
+
+const OVERRUNS_WITHOUT_TIME =
+  'its statistics do not say when events were lost, so they are not used with --since and --until';
 
 /** A report is read once, so its series need no budget: every address is counted, within reason. */
 const MAX_ADDRESSES = 4096;
@@ -32,6 +41,7 @@ const MAX_ADDRESSES = 4096;
 /** Counts recordings, and learns from them which threads belong to which VM. */
 export class RecordingCounter {
   readonly ledger: Ledger;
+  readonly times: RecordedTimes;
   readonly #inventory: Inventory;
   readonly #options: RecordingCounterOptions;
   /** Thread names in the recordings, by thread id. */
@@ -40,6 +50,7 @@ export class RecordingCounter {
   constructor(inventory: Inventory, options: RecordingCounterOptions) {
     this.#inventory = inventory;
     this.#options = options;
+    this.times = new RecordedTimes(options.window);
     this.ledger = new Ledger(attributionOf(inventory, { comms: this.#comms }), {
       knownNames: KNOWN_NAMES,
       collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
@@ -47,10 +58,15 @@ export class RecordingCounter {
     });
   }
 
-  async count(recording: Recording): Promise<void> {
-    if (isPageRecording(recording)) await this.#countPages(recording);
-    else if (isPerfDirectory(recording)) await this.#countPerfDirectory(recording);
-    else await this.#countFile(recording);
+  async count(recordings: readonly Recording[]): Promise<void> {
+    // The start of a single recording is its first event.
+    if (recordings.length > 1 && this.times.needsStarts)
+      for (const recording of recordings) await this.#findStart(recording);
+    for (const recording of recordings) {
+      if (isPageRecording(recording)) await this.#countPages(recording);
+      else await this.#countEvents(recording);
+    }
+    this.times.requireEvents();
   }
 
   /**
@@ -76,44 +92,79 @@ export class RecordingCounter {
 
   async #countPages(recording: PageRecording): Promise<void> {
     const { onRead, onWarning } = this.#options;
+    const { vocabulary } = this.ledger;
     // Exits and entries on different clocks cannot be paired, so they are counted apart.
     for (const [index, buffers] of recording.buffers.entries()) {
       const counts = this.ledger.kernelSource('ftrace', this.#onThread);
-      await replayPages(buffers, recording.formats, { vocabulary: this.ledger.vocabulary, sink: counts, onRead });
-      if (index === 0) counts.source.overruns = overrunsOf(recording, counts.source.unknownGaps);
+      const window = this.times.open(clockOf(index));
+      const sink = new KernelWindowSink(counts, window);
+      await replayPages(buffers, recording.formats, { vocabulary, sink, onRead });
+      sink.end();
+      const overruns = index === 0 ? overrunsOf(recording, counts.source.unknownGaps) : new Map();
+      if (!window.isLimited) counts.source.overruns = overruns;
+      else if (sumOf(overruns) > 0) onWarning(`${recording.path}: ${OVERRUNS_WITHOUT_TIME}`);
     }
     for (const warning of recording.warnings()) onWarning(warning);
   }
 
-  async #countPerfDirectory(directory: PerfDirectory): Promise<void> {
-    const { onRead, onWarning } = this.#options;
-    const warnings = await replayPerfDirectory(
-      directory,
-      this.#sinksFor(directory.path),
-      this.#replayOptions(),
-      onRead,
-    );
-    for (const warning of warnings) onWarning(warning);
+  async #countEvents(recording: RecordingFile | PerfDirectory): Promise<void> {
+    const { path } = recording;
+    const sinks: QemuWindowSink[] = [];
+    const warnings = await this.#replay(recording, {
+      kernel: () => {
+        const counts = this.ledger.kernelSource('ftrace', this.#onThread);
+        const sink = new KernelWindowSink(counts, this.times.open('kernel'));
+        sinks.push(sink);
+        return sink;
+      },
+      qemu: (backend) => {
+        const counts = this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, path, backend));
+        const sink = new QemuWindowSink(counts, this.times.open(backend));
+        sinks.push(sink);
+        return sink;
+      },
+    });
+    for (const sink of sinks) sink.end();
+    for (const warning of warnings) this.#options.onWarning(warning);
   }
 
-  async #countFile(recording: RecordingFile): Promise<void> {
-    const { path, format } = recording;
-    const { onRead, onWarning } = this.#options;
-    const reader = format.createReader(path, this.#sinksFor(path), this.#replayOptions());
-    await replayFile(recording, reader, onRead);
-    for (const warning of reader.warnings()) onWarning(warning);
-  }
-
-  #sinksFor(path: string): ReplaySinks {
-    return {
-      kernel: () => this.ledger.kernelSource('ftrace', this.#onThread),
-      qemu: (backend) => this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, path, backend)),
+  /** Reads as much of a recording as it takes to know when it begins. */
+  async #findStart(recording: Recording): Promise<void> {
+    const finders: StartFinder[] = [];
+    const finderOf = (clock: string) => {
+      const finder = new StartFinder(clock);
+      finders.push(finder);
+      return finder;
     };
+    if (isPageRecording(recording)) {
+      for (const [index, buffers] of recording.buffers.entries()) {
+        const sink = finderOf(clockOf(index));
+        const { vocabulary } = this.ledger;
+        await replayPages(buffers, recording.formats, { vocabulary, sink, isDone: () => sink.isDone });
+      }
+    } else {
+      const isDone = () => finders.some((finder) => finder.isDone);
+      await this.#replay(recording, { kernel: () => finderOf('kernel'), qemu: finderOf }, isDone);
+    }
+    for (const { clock, startNs, isDone } of finders) if (isDone) this.times.noteStart(clock, startNs);
   }
 
-  #replayOptions(): ReplayOptions {
-    const { traceEvents, tracefs } = this.#options;
-    return { vocabulary: this.ledger.vocabulary, traceEvents, tracefs };
+  /**
+   * Reads a recording until `isDone` returns true, by default to its end. Returns what the user should know about how
+   * it was made.
+   */
+  async #replay(
+    recording: RecordingFile | PerfDirectory,
+    sinks: ReplaySinks,
+    isDone?: () => boolean,
+  ): Promise<readonly string[]> {
+    const { traceEvents, tracefs, onRead } = this.#options;
+    const options = { vocabulary: this.ledger.vocabulary, traceEvents, tracefs };
+    const limits = isDone === undefined ? { onRead } : { isDone };
+    if (isPerfDirectory(recording)) return await replayPerfDirectory(recording, sinks, options, limits);
+    const reader = recording.format.createReader(recording.path, sinks, options);
+    await replayFile(recording, reader, limits);
+    return reader.warnings();
   }
 
   /**
@@ -133,4 +184,36 @@ function overrunsOf(
   unknownGaps: ReadonlyMap<number, number>,
 ): ReadonlyMap<number, number> {
   return overrunsFillGaps ? overruns : new Map([...overruns].filter(([cpu]) => !unknownGaps.has(cpu)));
+}
+
+/** Buffers of one recording that do not share a clock are numbered. */
+function clockOf(buffers: number): string {
+  return buffers === 0 ? 'kernel' : `kernel ${buffers}`;
+}
+
+function sumOf(counts: ReadonlyMap<number, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0);
+}
+
+/** Notes the time of the first event that has one. */
+class StartFinder extends NoOpSink {
+  readonly clock: string;
+  startNs = Number.NaN;
+
+  constructor(clock: string) {
+    super();
+    this.clock = clock;
+  }
+
+  get isDone(): boolean {
+    return !Number.isNaN(this.startNs);
+  }
+
+  override tracepoint(timeNs: number): void {
+    if (!this.isDone) this.startNs = timeNs;
+  }
+
+  override qemuEvent(timeNs: number): void {
+    if (!this.isDone) this.startNs = timeNs;
+  }
 }

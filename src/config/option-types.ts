@@ -1,5 +1,7 @@
 /** The types of options: how the text after `--flag=`, in a variable or in the file becomes a value in base units. */
 
+import type { Moment } from '../trace/time-window.js';
+
 export interface OptionType<T> {
   /** What --help shows for the value: `DURATION`, `auto|binary|text`. */
   readonly placeholder: string;
@@ -55,6 +57,22 @@ export const seconds: OptionType<number> = {
   placeholder: 'DURATION',
   expected: 'a duration such as 30s, 5m or 1h',
   read: readSeconds,
+};
+
+/** `5`, `500ms` from the start of a recording; `@2575.77` on its clock. */
+export const moment: OptionType<Moment> = {
+  placeholder: 'TIME',
+  expected: 'seconds from the start such as 5, 0.5 or 500ms, or @ and a time of the trace such as @2575.77',
+  read(text) {
+    const [, at, whole, fraction = ''] = /^(@?)(\d{1,15})(?:\.(\d+))?$/.exec(text) ?? [];
+    if (whole !== undefined) {
+      // As decoders do, so that the time of an event equals the same text in a trace.
+      const ns = Number(whole) * 1e9 + Number(fraction.slice(0, 9)) * 10 ** (9 - Math.min(9, fraction.length));
+      return { ns, isRelative: at === '' };
+    }
+    const relative = readSeconds(text);
+    return relative === undefined ? undefined : { ns: relative * 1e9, isRelative: true };
+  },
 };
 
 /** As {@link seconds}, within limits. */

@@ -51,6 +51,7 @@ test('the command line overrides the environment, the environment the file, the 
 test('every option can be set by a flag, a variable and the file', () => {
   const examples: Record<string, string> = {
     DURATION: '3s',
+    TIME: '3s',
     NUMBER: '700',
     BYTES: '1M',
     NAME: 'x',

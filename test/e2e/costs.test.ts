@@ -41,11 +41,11 @@ test('durations by reason equal those of perf kvm stat', () => {
   for (const { name, samples, minUs, maxUs, meanUs } of rows) {
     const own = durations.find(({ reason }) => reason === name);
     assert.equal(own?.count, samples, name);
-    near(own?.minSeconds * 1e6, minUs, TEXT_US, `shortest ${name}`);
-    near(own?.maxSeconds * 1e6, maxUs, TEXT_US, `longest ${name}`);
+    near(own?.min_seconds * 1e6, minUs, TEXT_US, `shortest ${name}`);
+    near(own?.max_seconds * 1e6, maxUs, TEXT_US, `longest ${name}`);
     // Each duration is off by less than a microsecond, and by zero on average: both ends are rounded alike.
     near(
-      own?.sumSeconds * 1e6,
+      own?.sum_seconds * 1e6,
       samples * meanUs,
       samples * PERF_US + 4 * Math.sqrt(samples) + TEXT_US,
       `total ${name}`,
@@ -103,7 +103,9 @@ for (const { name, text, args, vcpus } of RUNS) {
     const vmOf = (tid: string) => (vcpus as Record<string, readonly [string, string]>)[tid]?.[0] ?? `? ${tid}`;
     assertDurations(got, want, vmOf);
     assert.deepEqual(
-      byKey(got.causes.map(({ vm, reason, userspaceReason, count }) => [`${vm} ${reason} ${userspaceReason}`, count])),
+      byKey(
+        got.causes.map(({ vm, reason, userspace_reason, count }) => [`${vm} ${reason} ${userspace_reason}`, count]),
+      ),
       byVm(want.causes, vmOf),
     );
     const io = got.io.map((own): [string, number] => [
@@ -111,12 +113,12 @@ for (const { name, text, args, vcpus } of RUNS) {
       own.count,
     ]);
     assert.deepEqual(byKey(io), byVm(want.io, vmOf));
-    for (const { vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds } of got.outside) {
+    for (const { vm, vcpu, kvm_seconds, qemu_seconds, idle_seconds } of got.outside) {
       const tid = Object.entries(vcpus).find(([, [name, number]]) => name === vm && number === vcpu)?.[0];
       if (tid === undefined) continue;
-      near(kvmSeconds * 1e6, want.outsideGuest.get(`${tid} kvm`) ?? 0, 0.5, `${vm}/${vcpu} in KVM`);
-      near(qemuSeconds * 1e6, want.outsideGuest.get(`${tid} qemu`) ?? 0, 0.5, `${vm}/${vcpu} in QEMU`);
-      near(idleSeconds * 1e6, want.outsideGuest.get(`${tid} idle`) ?? 0, 0.5, `${vm}/${vcpu} idle`);
+      near(kvm_seconds * 1e6, want.outsideGuest.get(`${tid} kvm`) ?? 0, 0.5, `${vm}/${vcpu} in KVM`);
+      near(qemu_seconds * 1e6, want.outsideGuest.get(`${tid} qemu`) ?? 0, 0.5, `${vm}/${vcpu} in QEMU`);
+      near(idle_seconds * 1e6, want.outsideGuest.get(`${tid} idle`) ?? 0, 0.5, `${vm}/${vcpu} idle`);
     }
   });
 }
@@ -142,13 +144,13 @@ function assertDurations({ durations }: ReportData, want: ReferenceCosts, vmOf: 
     durations.map(({ vm, layer, reason }) => `${vm} ${layer} ${reason}`).sort(),
     [...wanted.keys()].sort(),
   );
-  for (const { vm, layer, reason, count, sumSeconds, minSeconds, maxSeconds } of durations) {
+  for (const { vm, layer, reason, count, sum_seconds, min_seconds, max_seconds } of durations) {
     const own = wanted.get(`${vm} ${layer} ${reason}`);
     assert.equal(count, own?.count, `${vm} ${layer} ${reason}`);
-    near(sumSeconds * 1e6, own?.totalUs ?? Number.NaN, 0.5, `total ${vm} ${layer} ${reason}`);
-    near(minSeconds * 1e6, own?.minUs ?? Number.NaN, 0.01, `shortest ${vm} ${layer} ${reason}`);
-    near(maxSeconds * 1e6, own?.maxUs ?? Number.NaN, 0.01, `longest ${vm} ${layer} ${reason}`);
-    assert.ok(minSeconds >= 0);
+    near(sum_seconds * 1e6, own?.totalUs ?? Number.NaN, 0.5, `total ${vm} ${layer} ${reason}`);
+    near(min_seconds * 1e6, own?.minUs ?? Number.NaN, 0.01, `shortest ${vm} ${layer} ${reason}`);
+    near(max_seconds * 1e6, own?.maxUs ?? Number.NaN, 0.01, `longest ${vm} ${layer} ${reason}`);
+    assert.ok(min_seconds >= 0);
   }
 }
 
@@ -172,8 +174,8 @@ test('pages and text of one run give the same costs', () => {
   const text = reportOf('--path.procfs', fixture(`${run}/proc`), fixture(`${run}/trace_pipe.txt`));
   const pages = reportOf('--path.procfs', fixture(`${run}/proc`), fixture(`${run}/raw`));
   assert.deepEqual(
-    byKey(pages.causes.map((own) => [`${own.vm} ${own.reason} ${own.userspaceReason}`, own.count])),
-    byKey(text.causes.map((own) => [`${own.vm} ${own.reason} ${own.userspaceReason}`, own.count])),
+    byKey(pages.causes.map((own) => [`${own.vm} ${own.reason} ${own.userspace_reason}`, own.count])),
+    byKey(text.causes.map((own) => [`${own.vm} ${own.reason} ${own.userspace_reason}`, own.count])),
   );
   assert.equal(pages.durations.length, text.durations.length);
   for (const own of pages.durations) {
@@ -209,7 +211,7 @@ for (const run of ['e2-mix', 'e3-hlt-irqchip-off']) {
 test('kicks are ioeventfd signals with an ioeventfd, and exits to QEMU without', () => {
   const kicks = ({ eventfds }: ReportData) =>
     eventfds
-      .filter(({ kind, seenBy }) => kind === 'ioeventfd' && seenBy === 'kvm')
+      .filter(({ kind, seen_by }) => kind === 'ioeventfd' && seen_by === 'kvm')
       .reduce((sum, { count }) => sum + count, 0);
   const mmioExits = ({ exits }: ReportData) =>
     exits.filter(({ reason }) => reason === 'KVM_EXIT_MMIO').reduce((sum, { count }) => sum + count, 0);

@@ -108,7 +108,7 @@ test('report takes durations from the TSC if the file says how fast it is', (t) 
   // `trace-cmd report -t`: from each kvm_userspace_exit to the thread's next kvm_entry.
   assert.equal(io?.count, 280);
   assert.deepEqual(
-    [io.sumSeconds, io.minSeconds, io.maxSeconds].map((seconds) => Math.round(seconds * 1e6)),
+    [io.sum_seconds, io.min_seconds, io.max_seconds].map((seconds) => Math.round(seconds * 1e6)),
     [3260, 7, 348],
   );
 });

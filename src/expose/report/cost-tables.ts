@@ -1,26 +1,24 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
-import { amount, compareText, textTable, time, topRows, vmCell } from './text-table.js';
-
-/** Rows shown of each VM: the worst ones come first, and a screen is small. */
-const MAX_ROWS = 10;
+import type { VmRow } from '../../snapshot/tables/row-table.js';
+import type { Ranking } from './ranking.js';
+import { amount, moreRows, textTable, time, vmCell } from './text-table.js';
 
 /** Tables of what exits cost and what causes them. A table without rows is left out. */
-export function costTables(snapshot: Snapshot): string[] {
-  return [costliest(snapshot), outside(snapshot), causes(snapshot), busiest(snapshot), eventfds(snapshot)].filter(
-    (text) => text !== '',
-  );
+export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
+  return [costliest, outside, causes, busiest, eventfds]
+    .map((table) => table(snapshot, ranking))
+    .filter((text) => text !== '');
 }
 
 /**
  *   VM    layer  reason        exits     time     mean      p50      p99      max
  *   vm-a  qemu   KVM_EXIT_IO  75,338    166 s   2.2 ms  1.55 ms  12.3 ms  85.1 ms
  */
-function costliest({ durations }: Snapshot): string {
-  const rows = [...durations].sort((a, b) => compareText(a.vm, b.vm) || b.sumSeconds - a.sumSeconds);
+function costliest({ durations }: Snapshot, ranking: Ranking): string {
   return section(
     'What they cost: from the exit to the next entry (layer qemu: from the return of KVM_RUN)',
     ['VM', 'layer', 'reason', 'exits', 'time', 'mean', 'p50', 'p99', 'max'],
-    rows,
+    ranking.select(durations, (a, b) => b.sumSeconds - a.sumSeconds),
     ({ vm, layer, reason, count, sumSeconds, p50Seconds, p99Seconds, maxSeconds }) => [
       vmCell(vm),
       layer,
@@ -36,12 +34,15 @@ function costliest({ durations }: Snapshot): string {
   );
 }
 
-function outside({ outside: times }: Snapshot): string {
-  const rows = times.filter(({ kvmSeconds, qemuSeconds, idleSeconds }) => kvmSeconds + qemuSeconds + idleSeconds > 0);
+function outside({ outside: times }: Snapshot, ranking: Ranking): string {
+  const lost = ({ kvmSeconds, qemuSeconds }: { kvmSeconds: number; qemuSeconds: number }) => kvmSeconds + qemuSeconds;
   return section(
     'Time that vCPUs spent outside their guests',
     ['VM', 'vCPU', 'in KVM', 'in QEMU', 'idle'],
-    rows,
+    ranking.select(
+      times.filter((row) => lost(row) + row.idleSeconds > 0),
+      (a, b) => lost(b) - lost(a),
+    ),
     ({ vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds }) => [
       vmCell(vm),
       vcpu,
@@ -53,26 +54,24 @@ function outside({ outside: times }: Snapshot): string {
   );
 }
 
-function causes({ causes: counts }: Snapshot): string {
-  const rows = counts.filter(({ reason }) => reason !== 'none');
+function causes({ causes: counts }: Snapshot, ranking: Ranking): string {
   return section(
     'Which hardware exit led to QEMU',
     ['VM', 'exit', 'became', 'times'],
-    [...rows].sort((a, b) => compareText(a.vm, b.vm) || b.count - a.count),
+    ranking.select(
+      counts.filter(({ reason }) => reason !== 'none'),
+      byCount,
+    ),
     ({ vm, reason, userspaceReason, count }) => [vmCell(vm), reason, userspaceReason, amount(count)],
     3,
   );
 }
 
-function busiest({ io }: Snapshot): string {
-  const rows = [...io].sort(
-    (a, b) =>
-      compareText(a.vm, b.vm) || Number(a.address === 'other') - Number(b.address === 'other') || b.count - a.count,
-  );
+function busiest({ io }: Snapshot, ranking: Ranking): string {
   return section(
     'Busiest ports and MMIO pages (layer qemu: QEMU had to answer)',
     ['VM', 'layer', 'access', 'address', 'device', 'times'],
-    rows,
+    ranking.select(io, (a, b) => Number(a.address === 'other') - Number(b.address === 'other') || byCount(a, b)),
     ({ vm, layer, bus, direction, address, device, count }) => [
       vmCell(vm),
       layer,
@@ -85,25 +84,30 @@ function busiest({ io }: Snapshot): string {
   );
 }
 
-function eventfds({ eventfds: counts }: Snapshot): string {
+function eventfds({ eventfds: counts }: Snapshot, ranking: Ranking): string {
   return section(
     'Signals that need no exit to QEMU',
     ['VM', 'kind', 'seen by', 'device', 'times'],
-    counts.filter(({ count }) => count > 0),
+    ranking.select(
+      counts.filter(({ count }) => count > 0),
+      byCount,
+    ),
     ({ vm, kind, seenBy, device, count }) => [vmCell(vm), kind, seenBy, device, amount(count)],
     4,
   );
 }
 
-function section<Row extends { readonly vm: string }>(
+function byCount(a: { readonly count: number }, b: { readonly count: number }): number {
+  return b.count - a.count;
+}
+
+function section<Row extends VmRow>(
   title: string,
   heading: readonly string[],
-  rows: readonly Row[],
+  { shown, hidden }: { readonly shown: readonly Row[]; readonly hidden: number },
   cells: (row: Row) => string[],
   firstNumber: number,
 ): string {
-  if (rows.length === 0) return '';
-  const { shown, hidden } = topRows(rows, MAX_ROWS, ({ vm }) => vm);
-  const more = hidden > 0 ? `... and ${amount(hidden)} more (--format json has them all)\n` : '';
-  return `${title}\n\n${textTable(heading, shown.map(cells), firstNumber)}${more}`;
+  if (shown.length === 0) return '';
+  return `${title}\n\n${textTable(heading, shown.map(cells), firstNumber)}${moreRows(hidden)}`;
 }

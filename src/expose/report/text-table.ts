@@ -7,26 +7,12 @@ export function textTable(
   firstNumber: number,
 ): string {
   const lines = [heading, ...rows].map((row) => row.map((cell) => printable(cell)));
-  const widths = heading.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
+  const widths = heading.map((_, column) =>
+    lines.reduce((width, cells) => Math.max(width, cells[column]?.length ?? 0), 0),
+  );
   const aligned = (cell: string, column: number) =>
     column < firstNumber ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
   return `${lines.map((cells) => cells.map(aligned).join('  ').trimEnd()).join('\n')}\n`;
-}
-
-/** Returns the first rows of each group, and the number of rows left out. */
-export function topRows<Row>(
-  rows: readonly Row[],
-  limit: number,
-  groupOf: (row: Row) => string,
-): { shown: Row[]; hidden: number } {
-  const sizes = new Map<string, number>();
-  const shown = rows.filter((row) => {
-    const group = groupOf(row);
-    const size = (sizes.get(group) ?? 0) + 1;
-    sizes.set(group, size);
-    return size <= limit;
-  });
-  return { shown, hidden: rows.length - shown.length };
 }
 
 export function vmCell(vm: string): string {
@@ -41,13 +27,30 @@ export function percent(part: number): string {
   return `${(part * 100).toFixed(1)} %`;
 }
 
+/** A figure by second, without its unit: at least three significant digits, `21,760` or `0.0341`. */
+export function rate(perSecond: number): string {
+  return perSecond >= 100
+    ? amount(Math.round(perSecond))
+    : perSecond.toLocaleString('en-US', { maximumSignificantDigits: 3 });
+}
+
+/** A figure as text; `unknown` if it is not known. */
+export function known<Figure>(figure: Figure | undefined, show: (figure: Figure) => string, unknown = '-'): string {
+  return figure === undefined ? unknown : show(figure);
+}
+
+/** A line about the rows that a table leaves out; '' if there are none. */
+export function moreRows(hidden: number): string {
+  return hidden === 0 ? '' : `... and ${amount(hidden)} more (--top shows more, --format json all)\n`;
+}
+
 const UNITS = [
   [1, 's'],
   [1e-3, 'ms'],
   [1e-6, 'us'],
 ] as const;
 
-/** Three significant digits, `1.24 ms`; nothing smaller than nanoseconds. */
+/** Three significant digits, `1.24 ms`; nothing smaller than nanoseconds, nothing larger than seconds. */
 export function time(seconds: number): string {
   const [unit, name] = UNITS.find(([size]) => seconds >= size) ?? [1e-9, 'ns'];
   return `${Number((seconds / unit).toPrecision(3))} ${name}`;

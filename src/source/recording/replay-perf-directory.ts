@@ -6,6 +6,7 @@ import { PerfReading } from './formats/perf-data.js';
 import type { ReplayOptions, ReplaySinks } from './formats/recording-format.js';
 import { type ReadEnd, readChunks } from './pages/read-chunks.js';
 import type { PerfDirectory } from './perf-directory.js';
+import type { ReplayLimits } from './replay-file.js';
 
 /**
  * Reads a directory of `perf record --threads` to its end, the events of all CPUs merged by time. Returns what the user
@@ -16,7 +17,7 @@ export async function replayPerfDirectory(
   { path, main, cpuFiles }: PerfDirectory,
   sinks: ReplaySinks,
   options: ReplayOptions,
-  onRead?: (bytes: number) => void,
+  { onRead, isDone }: ReplayLimits = {},
 ): Promise<string[]> {
   const reading = new PerfReading(path, main, sinks, options);
   const { decoder } = reading;
@@ -31,6 +32,7 @@ export async function replayPerfDirectory(
       reading.check();
       // Every file is in order, so no file that is still read has an older event.
       decoder.deliver(Math.min(...inputs.map(({ latestNs }) => latestNs)));
+      if (isDone?.() === true) return [];
     }
   } finally {
     for (const input of all) await input.close();

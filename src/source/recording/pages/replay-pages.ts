@@ -12,6 +12,8 @@ export interface PageReplayOptions {
   readonly sink: TraceSink;
   /** Called with the number of bytes read from disk since the last call. */
   readonly onRead?: (bytes: number) => void;
+  /** Reading stops once it returns true. */
+  readonly isDone?: () => boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export async function replayPages(
     for (const cpu of replays) if (await cpu.readOn()) merge.add(cpu);
     for (let cpu = merge.first; cpu !== undefined; cpu = merge.first) {
       merge.runFirst(Number.POSITIVE_INFINITY);
+      if (options.isDone?.() === true) break;
       if (!cpu.loadNext()) await cpu.readOn();
       merge.updateFirst();
     }

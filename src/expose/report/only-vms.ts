@@ -1,0 +1,19 @@
+import type { Snapshot } from '../../snapshot/snapshot.js';
+import { rowsOf, rowsOfEachTable, TABLE_NAMES } from '../../snapshot/tables.js';
+import { compareText } from './text-table.js';
+
+/** The VMs that have rows, by name; '' for threads of no known VM. */
+export function vmsIn(snapshot: Snapshot): string[] {
+  const vms = new Set<string>();
+  for (const name of TABLE_NAMES) for (const { vm } of rowsOf(snapshot, name)) vms.add(vm);
+  return [...vms].sort(compareText);
+}
+
+/** The rows of some VMs. What is not about single VMs stays: tracepoints, and the state of sources. */
+export function onlyVms(snapshot: Snapshot, isWanted: (vm: string) => boolean): Snapshot {
+  return {
+    ...snapshot,
+    ...rowsOfEachTable((name) => rowsOf(snapshot, name).filter(({ vm }) => isWanted(vm))),
+    unattributedEvents: isWanted('') ? snapshot.unattributedEvents : 0,
+  };
+}

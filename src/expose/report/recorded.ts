@@ -1,0 +1,21 @@
+import type { Snapshot } from '../../snapshot/snapshot.js';
+
+/** The time that a recording covers. */
+export interface RecordedTime {
+  /** Undefined if the recording has no times. */
+  readonly seconds: number | undefined;
+  /** The first and the last event, or the edges of the window that was asked for, in seconds on the trace clock. */
+  readonly startSeconds: number | undefined;
+  readonly endSeconds: number | undefined;
+}
+
+/** What was counted in a recording, whether it is one file or several. */
+export interface Recorded {
+  readonly snapshot: Snapshot;
+  readonly time: RecordedTime;
+}
+
+/** A figure by recorded time; undefined if either is not known, or if all events have the same time. */
+export function perSecond(figure: number | undefined, { seconds }: RecordedTime): number | undefined {
+  return figure === undefined || seconds === undefined || seconds <= 0 ? undefined : figure / seconds;
+}

@@ -1,0 +1,78 @@
+/**
+ * A report as one CSV table (RFC 4180). Its first column names the section that a row belongs to. A row is empty in the
+ * columns of other sections, and where a figure is not known.
+ *
+ *   section,vm,vcpu,layer,reason,count,seconds, ...
+ *   recording,,,,,,215.4, ...
+ *   exits,web-1,0,kvm,io,37096,, ...
+ */
+import { columnsOf, type ReportTable } from './columns.js';
+import type { Recorded } from './recorded.js';
+import { type ReportData, reportData } from './report.js';
+import type { VmOrder } from './vm-figures.js';
+
+/** Text is a label, a number a figure, null a figure that is not known. */
+type Row = Readonly<Record<string, unknown>>;
+
+interface Section {
+  readonly name: string;
+  /** The same for every report. */
+  readonly columns: readonly string[];
+  readonly rows: readonly Row[];
+}
+
+export function reportCsv(recorded: Recorded, order: VmOrder): string {
+  return csvOf(sectionsOf(reportData(recorded, order)));
+}
+
+function sectionsOf(data: ReportData): Section[] {
+  const table = (name: string, of: ReportTable, rows: readonly Row[]): Section => ({
+    name,
+    columns: columnsOf(of).flatMap(([, column]) => (column === 'buckets' ? [] : [column])),
+    rows,
+  });
+  return [
+    { name: 'recording', columns: Object.keys(data.recording), rows: [{ ...data.recording }] },
+    { name: 'total', columns: Object.keys(data.total), rows: [{ ...data.total }] },
+    { name: 'totals', columns: ['vm', ...Object.keys(data.total)], rows: data.totals.map((row) => ({ ...row })) },
+    table('exits', 'exits', data.exits),
+    table('outside', 'outside', data.outside),
+    table('io', 'io', data.io),
+    table('causes', 'causes', data.causes),
+    table('durations', 'durations', data.durations),
+    { name: 'duration_buckets', columns: ['vm', 'layer', 'reason', 'le_seconds', 'count'], rows: bucketRows(data) },
+    table('eventfds', 'eventfds', data.eventfds),
+    table('qemu_events_by_vm', 'qemuEvents', data.qemu_events_by_vm),
+    table('unpaired', 'unpaired', data.unpaired),
+    table('vms', 'vms', data.vms),
+    { name: 'tracepoints', columns: ['tracepoint', 'count'], rows: countRows('tracepoint', data.tracepoints) },
+    { name: 'lost', columns: ['events', 'unknown_gaps'], rows: [{ ...data.lost }] },
+    { name: 'malformed', columns: ['kind', 'count'], rows: countRows('kind', data.malformed) },
+  ];
+}
+
+/** One row for each bucket: the number of durations below its upper edge. */
+function bucketRows({ durations, duration_bucket_seconds: edges }: ReportData): Row[] {
+  return durations.flatMap(({ vm, layer, reason, buckets }) =>
+    edges.map((edge, index) => ({ vm, layer, reason, le_seconds: edge, count: buckets[index] ?? null })),
+  );
+}
+
+function countRows(label: string, counts: Readonly<Record<string, number>>): Row[] {
+  return Object.entries(counts).map(([name, count]) => ({ [label]: name, count }));
+}
+
+/** The columns that most sections have. */
+const FIRST_COLUMNS = ['vm', 'vcpu', 'layer', 'reason', 'count'];
+
+export function csvOf(sections: readonly Section[]): string {
+  const columns = [...new Set([...FIRST_COLUMNS, ...sections.flatMap((section) => section.columns)])];
+  const lines = sections.flatMap(({ name, columns: own, rows }) =>
+    rows.map((row) => [name, ...columns.map((column) => (own.includes(column) ? String(row[column] ?? '') : ''))]),
+  );
+  return [['section', ...columns], ...lines].map((line) => `${line.map(csvField).join(',')}\n`).join('');
+}
+
+function csvField(value: string): string {
+  return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+}

@@ -1,0 +1,154 @@
+import type { Snapshot } from '../../snapshot/snapshot.js';
+import { compareText } from './text-table.js';
+
+/** The main figures of a VM, of one of its vCPUs, or of all VMs; undefined where the recording does not show them. */
+export interface Figures {
+  /** Number of vCPUs. */
+  readonly vcpus: number | undefined;
+  readonly kvmExits: number | undefined;
+  readonly qemuExits: number | undefined;
+  /** Part of the VM exits that went on to QEMU. */
+  readonly share: number | undefined;
+  /** Time that the vCPUs spent outside their guest, without idle time. */
+  readonly outsideSeconds: number | undefined;
+  /** The part of it in QEMU. */
+  readonly inQemuSeconds: number | undefined;
+}
+
+export interface VcpuFigures extends Figures {
+  /** '' if it is not known. */
+  readonly vcpu: string;
+}
+
+export interface VmFigures extends Figures {
+  readonly vm: string;
+  readonly byVcpu: readonly VcpuFigures[];
+}
+
+/** What VMs and vCPUs are ordered by. The largest figure comes first, and figures that are not known come last. */
+export type VmOrder = 'qemu' | 'time' | 'share' | 'exits' | 'name';
+
+const ORDERS: Readonly<Record<VmOrder, (figures: Figures) => number | undefined>> = {
+  qemu: ({ qemuExits }) => qemuExits,
+  time: ({ outsideSeconds }) => outsideSeconds,
+  share: ({ share }) => share,
+  exits: ({ kvmExits }) => kvmExits,
+  name: () => undefined,
+};
+
+/** Every VM that has exits, the worst one first. */
+export function vmFigures(snapshot: Snapshot, order: VmOrder): VmFigures[] {
+  const compare = (a: Figures, b: Figures) => (ORDERS[order](b) ?? -1) - (ORDERS[order](a) ?? -1);
+  const vcpus = new Map(snapshot.vms.map((info) => [info.vm, info.vcpus]));
+  const showsUserspaceExits = snapshot.tracepoints.some(({ name }) => name === 'kvm_userspace_exit');
+  return [...sumsByVm(snapshot)]
+    .map(([vm, { byVcpu, hasDurations }]): VmFigures => {
+      const all = addSums([...byVcpu.values()]);
+      const shows = {
+        kvm: all.kvmExits > 0,
+        qemu: all.qemuExits > 0 || showsUserspaceExits,
+        time: hasDurations,
+      };
+      const known = [...byVcpu.keys()].filter((vcpu) => vcpu !== '').length;
+      return {
+        vm,
+        ...figuresOf(all, shows, Math.max(known, vcpus.get(vm) ?? 0) || undefined),
+        byVcpu: Array.from(byVcpu, ([vcpu, sums]) => ({ vcpu, ...figuresOf(sums, shows, 1) })).sort(
+          (a, b) => compare(a, b) || compareNumbers(a.vcpu, b.vcpu),
+        ),
+      };
+    })
+    .sort((a, b) => compare(a, b) || compareText(a.vm, b.vm));
+}
+
+/** The figures of all VMs together. The share is that of the VMs of which both layers are known. */
+export function sumOfVms(vms: readonly Figures[]): Figures {
+  const both = vms.filter(({ share }) => share !== undefined);
+  const sum = (figure: keyof Figures, of = vms) => sumOfKnown(of.map((figures) => figures[figure]));
+  return {
+    vcpus: sum('vcpus'),
+    kvmExits: sum('kvmExits'),
+    qemuExits: sum('qemuExits'),
+    share: quotient(sum('qemuExits', both), sum('kvmExits', both)),
+    outsideSeconds: sum('outsideSeconds'),
+    inQemuSeconds: sum('inQemuSeconds'),
+  };
+}
+
+/** `2` comes before `10`. */
+export function compareNumbers(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}
+
+interface Sums {
+  kvmExits: number;
+  qemuExits: number;
+  kvmSeconds: number;
+  qemuSeconds: number;
+}
+
+/** Which figures of a VM are in the recording: a count of 0 says nothing of a layer that was not recorded. */
+interface Shown {
+  readonly kvm: boolean;
+  readonly qemu: boolean;
+  readonly time: boolean;
+}
+
+function sumsByVm({
+  exits,
+  outside,
+  durations,
+}: Snapshot): Map<string, { byVcpu: Map<string, Sums>; hasDurations: boolean }> {
+  const vms = new Map<string, { byVcpu: Map<string, Sums>; hasDurations: boolean }>();
+  for (const { vm, vcpu, layer, count } of exits) {
+    const { byVcpu } = vms.get(vm) ?? { byVcpu: new Map<string, Sums>() };
+    const sums = byVcpu.get(vcpu) ?? { kvmExits: 0, qemuExits: 0, kvmSeconds: 0, qemuSeconds: 0 };
+    sums[layer === 'kvm' ? 'kvmExits' : 'qemuExits'] += count;
+    byVcpu.set(vcpu, sums);
+    vms.set(vm, { byVcpu, hasDurations: false });
+  }
+  for (const { vm, vcpu, kvmSeconds, qemuSeconds } of outside) {
+    const sums = vms.get(vm)?.byVcpu.get(vcpu);
+    if (sums === undefined) continue;
+    sums.kvmSeconds += kvmSeconds;
+    sums.qemuSeconds += qemuSeconds;
+  }
+  for (const { vm } of durations) {
+    const own = vms.get(vm);
+    if (own !== undefined) own.hasDurations = true;
+  }
+  return vms;
+}
+
+function addSums(all: readonly Sums[]): Sums {
+  const sum = (figure: keyof Sums) => all.reduce((total, sums) => total + sums[figure], 0);
+  return {
+    kvmExits: sum('kvmExits'),
+    qemuExits: sum('qemuExits'),
+    kvmSeconds: sum('kvmSeconds'),
+    qemuSeconds: sum('qemuSeconds'),
+  };
+}
+
+function figuresOf(sums: Sums, shows: Shown, vcpus: number | undefined): Figures {
+  const kvmExits = shows.kvm ? sums.kvmExits : undefined;
+  const qemuExits = shows.qemu ? sums.qemuExits : undefined;
+  return {
+    vcpus,
+    kvmExits,
+    qemuExits,
+    share: quotient(qemuExits, kvmExits),
+    outsideSeconds: shows.time ? sums.kvmSeconds + sums.qemuSeconds : undefined,
+    inQemuSeconds: shows.time ? sums.qemuSeconds : undefined,
+  };
+}
+
+/** Undefined if no figure is known. */
+function sumOfKnown(figures: readonly (number | undefined)[]): number | undefined {
+  const known = figures.filter((figure) => figure !== undefined);
+  return known.length === 0 ? undefined : known.reduce((sum, figure) => sum + figure, 0);
+}
+
+function quotient(part: number | undefined, whole: number | undefined): number | undefined {
+  return part === undefined || whole === undefined || whole === 0 ? undefined : part / whole;
+}
