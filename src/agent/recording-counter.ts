@@ -108,7 +108,7 @@ export class RecordingCounter {
   }
 
   async #countEvents(recording: RecordingFile | PerfDirectory): Promise<void> {
-    const { path } = recording;
+    const fileName = isPerfDirectory(recording) ? recording.path : recording.fileName;
     const sinks: QemuWindowSink[] = [];
     const warnings = await this.#replay(recording, {
       kernel: () => {
@@ -118,7 +118,7 @@ export class RecordingCounter {
         return sink;
       },
       qemu: (backend) => {
-        const counts = this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, path, backend));
+        const counts = this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, fileName, backend));
         const sink = new QemuWindowSink(counts, this.times.open(backend));
         sinks.push(sink);
         return sink;

@@ -7,19 +7,25 @@ import { vmCell } from '../expose/report/text-table.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
-import { isPageRecording, openRecordings, type Recording } from '../source/recording/open-recordings.js';
+import {
+  isPageRecording,
+  openRecordings,
+  type Recording,
+  STANDARD_INPUT,
+} from '../source/recording/open-recordings.js';
 import { readSavedThreads, type SavedThread } from '../source/recording/pages/saved-threads.js';
 import { AgentError } from '../system/errors.js';
 import { namePattern } from '../system/name-pattern.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { Inventory } from '../vm/inventory.js';
 import { parseNotedVms } from '../vm/noted-vm.js';
+import { stopSignal } from './serving/stop-signal.js';
 
 /** Counts recordings, as the options of `report` say. */
 export async function countRecordings(paths: readonly string[], get: GetOption): Promise<Recorded> {
   const traceEventsFile = get('qemu.trace-events');
   const traceEvents = traceEventsFile === undefined ? undefined : readTraceEvents(traceEventsFile);
-  const recordings = await openRecordings(paths, get('path.tracefs'));
+  const recordings = await openRecordings(paths, get('path.tracefs'), stopOfInput(paths, get));
   const inventory = savedInventory(get('path.procfs'), recordings);
   const progress = new ProgressBar(recordings.reduce((sum, { size }) => sum + size, 0));
   const counter = new RecordingCounter(inventory, {
@@ -34,6 +40,17 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
   counter.finish(savedThreads(get('path.tracefs'), recordings));
   const snapshot = takeSnapshot(counter.ledger.totals(), vmInfosOf(inventory)());
   return { snapshot: wantedVms(snapshot, get('vm')), time: counter.times.inside() };
+}
+
+/** What ends standard input, if it is among the recordings. Otherwise a signal ends the program, as usual. */
+function stopOfInput(paths: readonly string[], get: GetOption): AbortSignal {
+  if (!paths.includes(STANDARD_INPUT)) return new AbortController().signal;
+  const isRelative = get('since')?.isRelative === true || get('until')?.isRelative === true;
+  if (isRelative && paths.length > 1)
+    throw new AgentError(
+      '--since and --until count from the start of all recordings, which standard input does not tell in advance; give times of the trace (@TIME), or save the input to a file',
+    );
+  return stopSignal(() => {});
 }
 
 /** The part of the snapshot about VMs that match one of the patterns; all of it if there are none. */

@@ -16,7 +16,7 @@ export const COMMANDS = [
   {
     name: 'report',
     usage: 'PATH...',
-    help: 'Count the VM exits in recordings and print them, with the share that reached QEMU.',
+    help: 'Count the VM exits in recordings and print them, with the share that reached QEMU. PATH - is standard input, which is counted until it ends, or until Ctrl-C.',
   },
   {
     name: 'record',

@@ -6,21 +6,30 @@ import { leftoverFiles, leftoverOf } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
 import { holdsPerfData, openPerfDirectory, type PerfDirectory } from './perf-directory.js';
 import { openFile, type RecordingFile } from './recording-file.js';
+import { openStandardInput } from './standard-input.js';
 
 export type Recording = RecordingFile | PageRecording | PerfDirectory;
+
+/** The path that stands for standard input. */
+export const STANDARD_INPUT = '-';
 
 /**
  * Opens every recording before any is read, so that all problems are reported at once.
  * @param tracefs the copy of tracefs with the formats of pages; undefined for the one in each recording
+ * @param stop ends standard input where it is
  * @throws AgentError with a line for each path that cannot be used
  */
-export async function openRecordings(paths: readonly string[], tracefs: string | undefined): Promise<Recording[]> {
+export async function openRecordings(
+  paths: readonly string[],
+  tracefs: string | undefined,
+  stop: AbortSignal,
+): Promise<Recording[]> {
   const recordings: Recording[] = [];
   const problems: string[] = [];
   // One after the other: each takes a megabyte of memory while its format is recognised.
   for (const path of new Set(paths.map(withoutCpu))) {
     try {
-      recordings.push(await open(path, tracefs));
+      recordings.push(path === STANDARD_INPUT ? await openStandardInput(stop) : await open(path, tracefs));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       problems.push(error.message);

@@ -9,7 +9,10 @@ import { packingOf, type ReadEnd, readChunks } from './pages/read-chunks.js';
 
 /** A recording that is one file, packed or not. */
 export interface RecordingFile {
+  /** For messages. */
   readonly path: string;
+  /** The path, which may be that of a file named after a VM; '' for standard input. */
+  readonly fileName: string;
   readonly format: RecordingFormat;
   /** Bytes on disk: what the arguments of `onRead` add up to. */
   readonly size: number;
@@ -19,8 +22,10 @@ export interface RecordingFile {
   chunks(onRead?: (bytes: number) => void): AsyncGenerator<Uint8Array, ReadEnd>;
 }
 
-const HEAD_BYTES = 1 << 20;
-const MAGIC_BYTES = 16;
+/** Bytes that are enough to recognise a format. */
+export const HEAD_BYTES = 1 << 20;
+/** Bytes that are enough to recognise how a file is packed. */
+export const MAGIC_BYTES = 16;
 /** A file is read alone, so its chunks may be large: each of them costs a wait for another thread. */
 const CHUNK_BYTES = 1 << 20;
 
@@ -38,7 +43,7 @@ export async function openFile(path: string, tracefs: string | undefined): Promi
   const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead, CHUNK_BYTES);
   const format = await recognise(path, chunks());
   if ('openPages' in format) return await format.openPages(path, packing, tracefs);
-  return { path, size, chunks, format: (await format.readAhead?.(path, packing)) ?? format };
+  return { path, fileName: path, size, chunks, format: (await format.readAhead?.(path, packing)) ?? format };
 }
 
 /** Opens a file that is read from its start to its end. */
@@ -63,7 +68,10 @@ async function inspect(path: string): Promise<{ size: number; magic: Buffer }> {
     // Before the file is opened: opening a pipe that has no writer blocks.
     const stats = await stat(path);
     if (stats.isDirectory()) throw new AgentError(`${path}: is a directory; name the files in it`);
-    if (!stats.isFile()) throw new AgentError(`${path}: not a regular file; save its content to a file first`);
+    if (!stats.isFile())
+      throw new AgentError(
+        `${path}: not a regular file; save its content to a file, or give it on standard input: report -`,
+      );
     const file = await open(path);
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0);

@@ -1,6 +1,7 @@
 /** Reads files, packed or not, in pieces: memory does not depend on the file's size. */
-import { createReadStream, type ReadStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ZstdDecoder } from '../../../decode/zstd/zstd-decoder.js';
 import { errnoOf, fileError } from '../../../system/errors.js';
@@ -32,7 +33,7 @@ export async function* readChunks(
   const file = createReadStream(path, { highWaterMark: chunkBytes });
   if (onRead !== undefined) file.on('data', (chunk) => onRead(chunk.length));
   try {
-    return yield* UNPACKERS[packing ?? 'plain'](file);
+    return yield* unpack(file, packing);
   } catch (error) {
     throw fileError(path, error);
   } finally {
@@ -40,23 +41,28 @@ export async function* readChunks(
   }
 }
 
-type Unpacker = (file: ReadStream) => AsyncGenerator<Uint8Array, ReadEnd>;
+/** The content of a stream, unpacked. */
+export function unpack(stream: Readable, packing: Packing): AsyncGenerator<Uint8Array, ReadEnd> {
+  return UNPACKERS[packing ?? 'plain'](stream);
+}
+
+type Unpacker = (stream: Readable) => AsyncGenerator<Uint8Array, ReadEnd>;
 
 const UNPACKERS: Readonly<Record<'plain' | 'gz' | 'zst', Unpacker>> = {
-  async *plain(file) {
-    for await (const chunk of file) yield chunk as Buffer;
+  async *plain(stream) {
+    for await (const chunk of stream) yield chunk as Buffer;
     return 'whole';
   },
 
-  async *gz(file) {
+  async *gz(stream) {
     const unpacked = createGunzip({ chunkSize: CHUNK_BYTES });
-    file.on('error', (error) => unpacked.destroy(error));
-    file.pipe(unpacked);
+    stream.on('error', (error) => unpacked.destroy(error));
+    stream.pipe(unpacked);
     try {
       for await (const chunk of unpacked) yield chunk as Buffer;
       return 'whole';
     } catch (error) {
-      // Error codes of zlib (Z_DATA_ERROR, Z_BUF_ERROR ...): the file is damaged or ends early.
+      // Error codes of zlib (Z_DATA_ERROR, Z_BUF_ERROR ...): the input is damaged or ends early.
       if (errnoOf(error).startsWith('Z')) return 'cut';
       throw error;
     } finally {
@@ -64,9 +70,9 @@ const UNPACKERS: Readonly<Record<'plain' | 'gz' | 'zst', Unpacker>> = {
     }
   },
 
-  async *zst(file) {
+  async *zst(stream) {
     const decoder = new ZstdDecoder();
-    for await (const chunk of file) {
+    for await (const chunk of stream) {
       decoder.push(chunk as Buffer);
       // A piece is valid until the next one only, but some decoders keep a part of it.
       for (let piece = decoder.next(); piece !== undefined; piece = decoder.next()) yield Uint8Array.from(piece);
