@@ -33,6 +33,7 @@ export type Requirement =
   | 'python3'
   | 'kubectl'
   | 'svmhost'
+  | 'armhost'
   | 'cgroup2'
   | 'memory-cgroup'
   | 'ip'
