@@ -50,7 +50,7 @@ process.stderr.on('error', () => {});
 
 closeDebugger();
 
-// Exit codes: 0 success, 1 a bug, 2 a problem that the user can solve.
+// Exit codes: 0 success, 1 a bug, 2 a problem that the user can solve, 3 a figure that rose above --fail-above.
 try {
   await main(process.argv.slice(2));
 } catch (error) {

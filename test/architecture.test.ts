@@ -47,6 +47,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   expose: ['snapshot', 'count'],
   'expose/otlp': ['snapshot', 'count'],
   'expose/report': ['snapshot', 'count'],
+  'expose/diff': ['snapshot', 'expose/report'],
   'web/connections': [],
   'web/access': ['web/connections'],
   'web/metrics': ['expose', 'web/access'],

@@ -4,8 +4,10 @@ import type { Recorded } from '../expose/report/recorded.js';
 import { reportJson } from '../expose/report/report.js';
 import { reportCsv } from '../expose/report/report-csv.js';
 import { reportTable } from '../expose/report/report-table.js';
+import { AgentError } from '../system/errors.js';
 import { VERSION } from '../system/version.js';
 import { countRecordings } from './count-recordings.js';
+import { reportDiff } from './report-diff.js';
 
 type Renderer = (recorded: Recorded, order: OptionValue<'sort'>, top: number) => string | Promise<string>;
 
@@ -22,6 +24,9 @@ const RENDERERS: Readonly<Record<OptionValue<'format'>, Renderer>> = {
 
 /** Counts recordings and prints the result. */
 export async function report({ get, operands }: Invocation): Promise<void> {
+  if (get('diff')) return await reportDiff(operands, get);
+  if (get('fail-above') !== undefined)
+    throw new AgentError('--fail-above compares two recordings: report --diff --fail-above=10% BEFORE AFTER');
   const recorded = await countRecordings(operands, get);
   process.stdout.write(await RENDERERS[get('format')](recorded, get('sort'), get('top')));
 }

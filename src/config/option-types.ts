@@ -41,6 +41,13 @@ export function count(min = 0): OptionType<number> {
   };
 }
 
+/** `10%` or `10`; as a part of 1. */
+export const percentage: OptionType<number> = {
+  placeholder: 'PERCENT',
+  expected: 'a percentage such as 10% or 2.5%',
+  read: (text) => (/^\d{1,9}(?:\.\d{1,9})?\s?%?$/.test(text) ? Number.parseFloat(text) / 100 : undefined),
+};
+
 /** `16MiB`, `4096K`, `1048576`; in bytes. */
 export const bytes: OptionType<number> = {
   placeholder: 'BYTES',

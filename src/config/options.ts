@@ -15,6 +15,7 @@ import {
   listenAddress,
   moment,
   type OptionType,
+  percentage,
   seconds,
   secondsBetween,
   text,
@@ -101,6 +102,19 @@ export const OPTIONS = [
     flag: 'until',
     type: moment,
     help: 'Count events before this time; as --since.',
+    commands: ['report'],
+  },
+  {
+    flag: 'diff',
+    type: toggle,
+    default: 'false',
+    help: 'Print what changed between two recordings, BEFORE and AFTER: rates, shares, time per exit, new and gone reasons and devices.',
+    commands: ['report'],
+  },
+  {
+    flag: 'fail-above',
+    type: percentage,
+    help: 'With --diff: end with exit code 3 if a figure of a VM rose by more than this, such as 10%. The figures are exits per second to QEMU and to KVM, the share that reaches QEMU, and the time lost.',
     commands: ['report'],
   },
   {

@@ -52,6 +52,7 @@ test('every option can be set by a flag, a variable and the file', () => {
   const examples: Record<string, string> = {
     DURATION: '3s',
     TIME: '3s',
+    PERCENT: '10%',
     NUMBER: '700',
     BYTES: '1M',
     NAME: 'x',

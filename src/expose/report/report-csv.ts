@@ -65,8 +65,9 @@ function countRows(label: string, counts: Readonly<Record<string, number>>): Row
 /** The columns that most sections have. */
 const FIRST_COLUMNS = ['vm', 'vcpu', 'layer', 'reason', 'count'];
 
-export function csvOf(sections: readonly Section[]): string {
-  const columns = [...new Set([...FIRST_COLUMNS, ...sections.flatMap((section) => section.columns)])];
+/** @param first the columns to begin with */
+export function csvOf(sections: readonly Section[], first: readonly string[] = FIRST_COLUMNS): string {
+  const columns = [...new Set([...first, ...sections.flatMap((section) => section.columns)])];
   const lines = sections.flatMap(({ name, columns: own, rows }) =>
     rows.map((row) => [name, ...columns.map((column) => (own.includes(column) ? String(row[column] ?? '') : ''))]),
   );

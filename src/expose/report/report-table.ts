@@ -38,7 +38,7 @@ export function reportTable(recorded: Recorded, order: VmOrder, top: number): st
 }
 
 /** How long the recording is, and the exits of all VMs. */
-function answer({ time: recordedTime }: Recorded, vms: readonly VmFigures[]): string {
+export function answer({ time: recordedTime }: Recorded, vms: readonly Figures[]): string {
   const { kvmExits, qemuExits, share } = sumOfVms(vms);
   const length = known(recordedTime.seconds, time, 'Length unknown (no times)');
   const exitRate = (exits: number) => known(perSecond(exits, recordedTime), (each) => ` (${rate(each)}/s)`, '');
@@ -79,7 +79,7 @@ function vmTable(recorded: Recorded, vms: readonly VmFigures[], top: number): st
   return `${table}${moreRows(count - shown)}`;
 }
 
-function footer({ snapshot }: Recorded): string {
+export function footer({ snapshot }: Recorded): string {
   const { lost, malformed } = problemsOf(snapshot);
   const lines: string[] = [];
   if (lost.events > 0)
