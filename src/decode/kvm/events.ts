@@ -4,6 +4,7 @@ import { kvmEntry } from './kvm-entry.js';
 import type { KvmEvent } from './kvm-event.js';
 import { kvmExit } from './kvm-exit.js';
 import { kvmFastMmio } from './kvm-fast-mmio.js';
+import { kvmGuestEnter, kvmGuestExit } from './kvm-guest-exit.js';
 import { kvmMmio } from './kvm-mmio.js';
 import { kvmMsiSetIrq } from './kvm-msi-set-irq.js';
 import { kvmPio } from './kvm-pio.js';
@@ -24,8 +25,10 @@ export const KVM_EVENTS: readonly KvmEvent[] = [
   kvmExit,
   kvmUserspaceExit,
   kvmS390SieExit,
+  kvmGuestExit,
   kvmEntry,
   kvmS390SieEnter,
+  kvmGuestEnter,
   kvmPio,
   kvmMmio,
   kvmFastMmio,
@@ -37,6 +40,18 @@ export const EVENT_FORMS: ReadonlyMap<string, EventForms> = new Map<string, Even
   ...KVM_EVENTS.flatMap((event) => event.names.map((name) => [name, event] as const)),
   [SCHED_PROCESS_EXIT, schedProcessExit],
 ]);
+
+/**
+ * Names that vendors' kernels have beside the usual ones, and the event that each stands for. Such a kernel may raise
+ * both for one exit. They are read in saved text only.
+ */
+export const VENDOR_NAMES: ReadonlyMap<string, string> = new Map([
+  ['kvm_exit_v2', 'kvm_exit'],
+  ['kvm_entry_v2', 'kvm_entry'],
+]);
+
+export const EXIT_NAMES: readonly string[] = [kvmExit, kvmS390SieExit, kvmGuestExit].flatMap(({ names }) => names);
+export const ENTRY_NAMES: readonly string[] = [kvmEntry, kvmS390SieEnter, kvmGuestEnter].flatMap(({ names }) => names);
 
 /** Names of the tracepoints that all collectors together need, on all architectures. A kernel has some of them. */
 export const ALL_NEEDED_EVENTS: readonly string[] = KVM_EVENTS.flatMap(({ names }) => names);

@@ -3,6 +3,7 @@
  *
  *   text     vcpu 0, rip 0xfff0                        x86; `vcpu 0` before Linux 5.6
  *            PC: 0x0000000040080000                    other architectures, which name no vCPU
+ *            vcpu: 0 PC: 0x0000000040080000            kvm_entry_v2 of Android's kernels
  *   record   53 06 01 01  bb 00 00 00                  common_type 1619, common_pid 187
  *            00 00 00 00  .. .. .. ..  f0 ff 00 00 ..  vcpu_id 0, rip 0xfff0, immediate_exit
  *
@@ -11,10 +12,11 @@
  */
 import { fieldsEnd, readInt } from '../format/record-field.js';
 import { bindFields, type ReaderBuilder } from '../format/record-reader.js';
-import { ascii, decimal, startsWith } from '../text/bytes.js';
+import { ascii, decimal, SPACE, startsWith } from '../text/bytes.js';
 import type { KvmEvent } from './kvm-event.js';
 
-const VCPU = ascii('vcpu ');
+const VCPU = ascii('vcpu');
+const COLON = 0x3a;
 const PC = ascii('PC: ');
 
 export const kvmEntry: KvmEvent = {
@@ -28,7 +30,8 @@ export const kvmEntry: KvmEvent = {
     (bytes, end, line) => {
       const { argsStart } = line;
       const namesVcpu = startsWith(bytes, argsStart, end, VCPU);
-      const vcpu = namesVcpu ? decimal(bytes, argsStart + VCPU.length, end) : -1;
+      const blank = argsStart + VCPU.length + (bytes[argsStart + VCPU.length] === COLON ? 1 : 0);
+      const vcpu = namesVcpu && bytes[blank] === SPACE ? decimal(bytes, blank + 1, end) : -1;
       if (namesVcpu ? vcpu < 0 : !startsWith(bytes, argsStart, end, PC)) return false;
       sink.vmEntry(line.timeNs, line.cpu, line.tid, vcpu);
       return true;

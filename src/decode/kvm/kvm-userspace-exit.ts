@@ -3,7 +3,7 @@
  *
  *   text     reason KVM_EXIT_IO (2)
  *            reason restart (4)                          errno 4, EINTR: a signal interrupted KVM_RUN
- *            reason error (11)                           any other errno
+ *            reason error (11)                           any other errno; some write it as -11
  *   record   0d 06 24 00  bc 00 00 00                    common_type 1549, common_pid 188
  *            00 00 00 00  fc ff ff ff                    reason 0, errno -4; reason is stale if errno is negative
  *
@@ -26,6 +26,7 @@ const RESTART = ascii('restart');
 const ERROR = ascii('error');
 const OPEN_PAREN = 0x28;
 const CLOSE_PAREN = 0x29;
+const MINUS = 0x2d;
 
 export const kvmUserspaceExit: KvmEvent = {
   names: ['kvm_userspace_exit'],
@@ -63,12 +64,13 @@ export const kvmUserspaceExit: KvmEvent = {
       const word = line.argsStart + REASON.length;
       const open = indexOfByte(bytes, word, end, OPEN_PAREN);
       if (open < 0) return false;
-      const close = skipDigits(bytes, open + 1, end);
-      if (close === open + 1 || bytes[close] !== CLOSE_PAREN) return false;
+      const digits = bytes[open + 1] === MINUS ? open + 2 : open + 1;
+      const close = skipDigits(bytes, digits, end);
+      if (close === digits || bytes[close] !== CLOSE_PAREN) return false;
       let reason: number;
       if (startsWith(bytes, word, end, RESTART)) reason = restart;
       else if (startsWith(bytes, word, end, ERROR)) reason = error;
-      else reason = reasons.id(decimal(bytes, open + 1, close));
+      else reason = reasons.id(decimal(bytes, digits, close));
       sink.userspaceExit(line.timeNs, line.cpu, line.tid, reason);
       return true;
     };

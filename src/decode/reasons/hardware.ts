@@ -12,6 +12,7 @@ import {
   ARM64_NAMES,
   LOONGARCH_NAMES,
   OLD_VMX_NAMES,
+  PPC_NAMES,
   RISCV_EXCEPTIONS,
   RISCV_INTERRUPTS,
   S390_NAMES,
@@ -21,7 +22,7 @@ import {
   VMX_NAMES,
 } from './tables.js';
 
-export type Isa = 'vmx' | 'svm' | 'arm64' | 's390' | 'riscv' | 'loongarch';
+export type Isa = 'vmx' | 'svm' | 'arm64' | 's390' | 'riscv' | 'loongarch' | 'ppc';
 
 const TWO_POW_32 = 2 ** 32;
 const TWO_POW_63 = 2 ** 63;
@@ -35,6 +36,7 @@ const LABELLERS: Readonly<Record<Isa, (code: number) => string>> = {
   s390: (code) => S390_NAMES.get(code) ?? numberLabel(code),
   riscv: riscvLabel,
   loongarch: (code) => LOONGARCH_NAMES.get(code) ?? numberLabel(code),
+  ppc: (code) => PPC_NAMES.get(code) ?? numberLabel(code),
 };
 
 const VMX_LABELS: ReadonlySet<string> = new Set(VMX_NAMES.values());
@@ -54,7 +56,8 @@ export const HARDWARE_REASONS: readonly string[] = [
 
 /**
  * The kernel's label of an exit code, `0x<hex>` if the kernel has none.
- * @param code the value of the kernel's field: the exception class on arm64, icptcode on s390, scause on riscv. A
+ * @param code the value of the kernel's field: the exception class on arm64, icptcode on s390, scause on riscv, trap or
+ *   exit_nr on ppc. A
  *   negative code is a 32-bit field that was read as signed.
  */
 export function exitReasonLabel(isa: Isa, code: number): string {

@@ -343,6 +343,61 @@ export const LOONGARCH_NAMES: CodeNames = new Map([
 ]);
 
 /**
+ * kvm_trace_symbol_exit: up to 41 of arch/powerpc/kvm/trace_booke.h, from 0x100 on of trace_book3s.h (Linux 6.x). 0x501
+ * is in trace_pr.h of older kernels.
+ */
+export const PPC_NAMES: CodeNames = new Map([
+  [0, 'CRITICAL'],
+  [1, 'MACHINE_CHECK'],
+  [2, 'DATA_STORAGE'],
+  [3, 'INST_STORAGE'],
+  [4, 'EXTERNAL'],
+  [5, 'ALIGNMENT'],
+  [6, 'PROGRAM'],
+  [7, 'FP_UNAVAIL'],
+  [8, 'SYSCALL'],
+  [9, 'AP_UNAVAIL'],
+  [10, 'DECREMENTER'],
+  [11, 'FIT'],
+  [12, 'WATCHDOG'],
+  [13, 'DTLB_MISS'],
+  [14, 'ITLB_MISS'],
+  [15, 'DEBUG'],
+  [32, 'SPE_UNAVAIL'],
+  [33, 'SPE_FP_DATA'],
+  [34, 'SPE_FP_ROUND'],
+  [35, 'PERFORMANCE_MONITOR'],
+  [36, 'DOORBELL'],
+  [37, 'DOORBELL_CRITICAL'],
+  [38, 'GUEST_DBELL'],
+  [39, 'GUEST_DBELL_CRIT'],
+  [40, 'HV_SYSCALL'],
+  [41, 'HV_PRIV'],
+  [0x100, 'SYSTEM_RESET'],
+  [0x200, 'MACHINE_CHECK'],
+  [0x300, 'DATA_STORAGE'],
+  [0x380, 'DATA_SEGMENT'],
+  [0x400, 'INST_STORAGE'],
+  [0x480, 'INST_SEGMENT'],
+  [0x500, 'EXTERNAL'],
+  [0x501, 'EXTERNAL_LEVEL'],
+  [0x502, 'EXTERNAL_HV'],
+  [0x600, 'ALIGNMENT'],
+  [0x700, 'PROGRAM'],
+  [0x800, 'FP_UNAVAIL'],
+  [0x900, 'DECREMENTER'],
+  [0x980, 'HV_DECREMENTER'],
+  [0xc00, 'SYSCALL'],
+  [0xd00, 'TRACE'],
+  [0xe00, 'H_DATA_STORAGE'],
+  [0xe20, 'H_INST_STORAGE'],
+  [0xe40, 'H_EMUL_ASSIST'],
+  [0xf00, 'PERFMON'],
+  [0xf20, 'ALTIVEC'],
+  [0xf40, 'VSX'],
+]);
+
+/**
  * SVM names that differ from the kernel's label in upper case. libtraceevent's kvm plugin (plugins/plugin_kvm.c) puts
  * `EXIT_` before them, kvm_stat prints them bare.
  */

@@ -1,69 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FtraceTextDecoder } from '../../../src/decode/ftrace/text-decoder.js';
-import type { Vocabulary } from '../../../src/trace/sink.js';
-import { NoOpSink } from '../../../src/trace/sink.js';
+import { ShortCallSink } from '../../support/trace/short-call-sink.js';
 import { newVocabulary } from '../../support/trace/vocabulary.js';
-
-/** Writes down each call in a short form. */
-class ShortCallSink extends NoOpSink {
-  readonly calls: string[] = [];
-  readonly #vocabulary: Vocabulary;
-
-  constructor(vocabulary: Vocabulary) {
-    super();
-    this.#vocabulary = vocabulary;
-  }
-
-  override vmExit(
-    _t: number,
-    _c: number,
-    _tid: number,
-    vcpu: number,
-    reason: number,
-    info1: number,
-    info2: number,
-  ): void {
-    this.calls.push(`exit vcpu=${vcpu} ${this.#reason(reason)} ${info1.toString(16)} ${info2.toString(16)}`);
-  }
-  override vmEntry(_t: number, _c: number, _tid: number, vcpu: number): void {
-    this.calls.push(`entry vcpu=${vcpu}`);
-  }
-  override userspaceExit(_t: number, _c: number, _tid: number, reason: number): void {
-    this.calls.push(`userspace ${this.#reason(reason)}`);
-  }
-  override portIo(_t: number, _c: number, _tid: number, write: boolean, port: number, size: number): void {
-    this.calls.push(`pio ${write ? 'out' : 'in'} ${port.toString(16)} ${size}`);
-  }
-  override mmio(_t: number, _c: number, _tid: number, access: number, gpa: number): void {
-    this.calls.push(`mmio ${access} ${gpa.toString(16)}`);
-  }
-  override fastMmio(_t: number, _c: number, _tid: number, gpa: number): void {
-    this.calls.push(`fast ${gpa.toString(16)}`);
-  }
-  override threadExit(_t: number, _c: number, tid: number): void {
-    this.calls.push(`end ${tid}`);
-  }
-  override interrupt(_t: number, _c: number, tid: number): void {
-    this.calls.push(`interrupt ${tid}`);
-  }
-  override qemuRunExit(_t: number, id: number, cpu: number, reason: number): void {
-    this.calls.push(`run ${id} cpu=${cpu} ${this.#reason(reason)}`);
-  }
-  override qemuEvent(_t: number, _id: number, event: number): void {
-    this.calls.push(`qemu ${this.#vocabulary.qemuEvents.text(event)}`);
-  }
-  override lost(cpu: number, count: number): void {
-    this.calls.push(`lost ${cpu} ${count}`);
-  }
-  override malformed(kind: string): void {
-    this.calls.push(`malformed ${kind}`);
-  }
-
-  #reason(id: number): string {
-    return this.#vocabulary.reasons.text(id);
-  }
-}
 
 function decode(text: string): string[] {
   const vocabulary = newVocabulary();
@@ -132,6 +71,23 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
     'kvm_exit: SEPC:0x80200000, SCAUSE:0x8000000000000005, STVAL:0x0, HTVAL:0x0, HTINST:0x0',
     'exit vcpu=-1 IRQ_S_TIMER NaN NaN',
   ],
+  [
+    "riscv in a vendor's kernel",
+    'kvm_exit: EXC: SEPC:0x80200000, SCAUSE:0xa (SUPERVISOR_SYSCALL), STVAL:0x0, HTVAL:0x0, HTINST:0x0',
+    'exit vcpu=-1 EXC_SUPERVISOR_SYSCALL NaN NaN',
+  ],
+  [
+    'ppc64 with KVM HV',
+    'kvm_guest_exit: VCPU 7: trap=HV_DECREMENTER pc=0xc0000000000b2c34 msr=0x8000000000009033, ceded=0',
+    'exit vcpu=7 HV_DECREMENTER NaN NaN',
+  ],
+  ['ppc64 with KVM HV, enter', 'kvm_guest_enter: VCPU 7: pc=0xc00000000000a1b4 pexcp=0x0 ceded=0', 'entry vcpu=7'],
+  [
+    'ppc with KVM PR',
+    'kvm_exit: exit=DECREMENTER | pc=0xc000000000012345 | msr=0x8000000000009032 | dar=0x0 | srr1=0x0 | last_inst=0x0',
+    'exit vcpu=-1 DECREMENTER NaN NaN',
+  ],
+  ['32-bit arm before 4.2', 'kvm_exit: PC: 0xc0012345', 'exit vcpu=-1 unknown NaN NaN'],
   ['loongarch', 'kvm_exit: [IDLE]PC: 0x90000000', 'exit vcpu=-1 IDLE NaN NaN'],
   [
     's390',
@@ -154,6 +110,7 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ],
   ['restart, whose number is an errno', 'kvm_userspace_exit: reason restart (4)', 'userspace restart'],
   ['error, whose number is an errno', 'kvm_userspace_exit: reason error (14)', 'userspace error'],
+  ['an errno with a sign', 'kvm_userspace_exit: reason restart (-4)', 'userspace restart'],
   ['OUT', 'kvm_pio: pio_write at 0x402 size 2 count 1 val 0x78 ', 'pio out 402 2'],
   ['IN', 'kvm_pio: pio_read at 0x21 size 1 count 1 val 0x0 ', 'pio in 21 1'],
   [

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import { ALL_NEEDED_EVENTS, EVENT_FORMS, neededEvents } from '../../../src/decode/kvm/events.js';
 
 const NONE = { duration: false, causes: false, io: false, eventfd: false };
-const EXITS = ['kvm_exit', 'kvm_userspace_exit', 'kvm_s390_sie_exit'];
+const EXITS = ['kvm_exit', 'kvm_userspace_exit', 'kvm_s390_sie_exit', 'kvm_guest_exit'];
 
 test('exits are counted without any collector', () => {
   assert.deepEqual(neededEvents(NONE), EXITS);
 });
 
 for (const [collector, added] of [
-  ['duration', ['kvm_entry', 'kvm_enter', 'kvm_reenter', 'kvm_s390_sie_enter']],
+  ['duration', ['kvm_entry', 'kvm_enter', 'kvm_reenter', 'kvm_s390_sie_enter', 'kvm_guest_enter']],
   ['causes', []],
   ['io', ['kvm_pio', 'kvm_mmio', 'kvm_fast_mmio']],
   ['eventfd', ['kvm_pio', 'kvm_mmio', 'kvm_fast_mmio', 'kvm_msi_set_irq']],

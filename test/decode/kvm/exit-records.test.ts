@@ -156,7 +156,33 @@ describe('kvm_exit of other architectures', () => {
     });
   }
 
-  it('counts a kvm_exit with unknown fields as a tracepoint alone', () => {
-    assert.deepEqual(decodeFields('kvm_exit', [['unsigned long vcpu_pc', 8, 8, 0]]), []);
+  it('counts a kvm_exit with fields that give no reason, as 32-bit arm has them', () => {
+    assert.deepEqual(decodeFields('kvm_exit', [['unsigned long vcpu_pc', 8, 8, 0]]), [
+      `vmExit ${WHERE} -1 unknown NaN NaN`,
+    ]);
   });
+
+  // Names: kvm_trace_symbol_exit in arch/powerpc/kvm/trace_book3s.h and trace_booke.h (Linux 6.x).
+  for (const [code, label] of [
+    [0x980, 'HV_DECREMENTER'],
+    [0xc00, 'SYSCALL'],
+    [13, 'DTLB_MISS'],
+    [0x1234, '0x1234'],
+  ] as const)
+    it(`reads ppc's exit 0x${code.toString(16)}, of KVM PR and of KVM HV`, () => {
+      assert.deepEqual(
+        decodeFields('kvm_exit', [
+          ['unsigned int exit_nr', 8, 4, code],
+          ['unsigned long pc', 16, 8, 0],
+        ]),
+        [`vmExit ${WHERE} -1 ${label} NaN NaN`],
+      );
+      assert.deepEqual(
+        decodeFields('kvm_guest_exit', [
+          ['int vcpu_id', 8, 4, 3],
+          ['int trap', 12, 4, code],
+        ]),
+        [`vmExit ${WHERE} 3 ${label} NaN NaN`],
+      );
+    });
 });

@@ -3,6 +3,7 @@
  *
  *   text     TRAP: HSR_EC: 0x0024 (DABT_LOW), PC: 0x0000000040080000
  *            IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0xffff800008012345
+ *            vcpu: 0 TRAP: HSR_EC: ...                                 kvm_exit_v2 of Android's kernels
  *   record   int ret, unsigned int esr_ec, unsigned long vcpu_pc
  *
  * Source: arch/arm64/kvm/trace_arm.h (Linux 6.18). `ret` is the kind of exit, and the label unless it is TRAP: then the
@@ -16,22 +17,31 @@ import { fieldsEnd, readInt } from '../../format/record-field.js';
 import { bindFields } from '../../format/record-reader.js';
 import { exitReasonLabel, numberLabel } from '../../reasons/hardware.js';
 import { ReasonInterner } from '../../reasons/reason-interner.js';
-import { ascii, indexOf, indexOfByte, startsWith } from '../../text/bytes.js';
+import { ascii, decimal, indexOf, indexOfByte, skipWord, startsWith } from '../../text/bytes.js';
 
 /** ARM_EXCEPTION_TRAP, for a print fmt that does not name it. */
 const ARM_TRAP = 2;
+/** kvm_arm_exception_type of arch/arm64/include/asm/kvm_asm.h, for text that has no print fmt. */
+const KIND_LABELS: ReadonlyMap<number, string> = new Map([
+  [0, 'IRQ'],
+  [1, 'SERROR'],
+  [ARM_TRAP, 'TRAP'],
+  [0xbadca11, 'HYP_GONE'],
+]);
 
 const HSR_EC = ascii(': HSR_EC: ');
 const TRAP = ascii('TRAP');
+const VCPU = ascii('vcpu: ');
 const OPEN_PAREN = 0x28;
 const CLOSE_PAREN = 0x29;
 
 export const arm64Exit: EventForms = {
   record: (format, { sink, vocabulary, bigEndian }) => {
-    const fields = bindFields(format, bigEndian, 'ret', 'esr_ec');
-    const [ret, esrEc] = fields;
+    const fields = bindFields(format, bigEndian, 'ret', 'esr_ec', 'vcpu_id');
+    const [ret, esrEc, vcpuId] = fields;
     if (ret === undefined || esrEc === undefined) return undefined;
-    const kindLabels = fieldLabels(format.printFmt, 'ret');
+    const printedLabels = fieldLabels(format.printFmt, 'ret');
+    const kindLabels = printedLabels.size > 0 ? printedLabels : KIND_LABELS;
     const classLabels = fieldLabels(format.printFmt, 'esr_ec');
     const trap = [...kindLabels].find(([, label]) => label === 'TRAP')?.[0] ?? ARM_TRAP;
     const kinds = new ReasonInterner(vocabulary.reasons, (code) => kindLabels.get(code) ?? numberLabel(code));
@@ -44,7 +54,8 @@ export const arm64Exit: EventForms = {
       read: ({ view, timeNs }, record, _end, cpu, tid) => {
         const kind = readInt(view, record, ret);
         const reason = kind === trap ? classes.id(readInt(view, record, esrEc)) : kinds.id(kind);
-        sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN);
+        const vcpu = vcpuId === undefined ? -1 : readInt(view, record, vcpuId);
+        sink.vmExit(timeNs, cpu, tid, vcpu, reason, Number.NaN, Number.NaN);
       },
     };
   },
@@ -54,15 +65,19 @@ export const arm64Exit: EventForms = {
     (bytes, end, line) => {
       const classStart = indexOf(bytes, line.argsStart, end, HSR_EC);
       if (classStart <= line.argsStart) return false;
-      let from = line.argsStart;
+      const vcpu = startsWith(bytes, line.argsStart, end, VCPU)
+        ? decimal(bytes, line.argsStart + VCPU.length, end)
+        : -1;
+      let from = vcpu < 0 ? line.argsStart : skipWord(bytes, line.argsStart + VCPU.length, end) + 1;
       let to = classStart;
+      if (to <= from) return false;
       if (startsWith(bytes, from, end, TRAP)) {
         from = indexOfByte(bytes, classStart, end, OPEN_PAREN) + 1;
         to = from <= 0 ? -1 : indexOfByte(bytes, from, end, CLOSE_PAREN);
         if (to <= from) return false;
       }
       const reason = vocabulary.reasons.intern(bytes, from, to, labelOfText);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, Number.NaN, Number.NaN);
       return true;
     },
 };

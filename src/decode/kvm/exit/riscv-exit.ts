@@ -2,6 +2,7 @@
  * kvm_exit on riscv. No vCPU is named.
  *
  *   text     SEPC:0x80200000, SCAUSE:0x17, STVAL:0x0, HTVAL:0x0, HTINST:0x0
+ *            EXC: SEPC:0x80200000, SCAUSE:0x17 (STORE_GUEST_PAGE_FAULT), ...     kernels of vendors
  *   record   unsigned long sepc, scause, stval, htval, htinst
  *
  * Source: arch/riscv/kvm/trace.h (Linux 6.18). The top bit of scause means interrupt. A double cannot hold that bit
@@ -13,7 +14,7 @@ import { fieldsEnd, readInt } from '../../format/record-field.js';
 import { bindFields } from '../../format/record-reader.js';
 import { riscvCauseLabel } from '../../reasons/hardware.js';
 import { ReasonInterner } from '../../reasons/reason-interner.js';
-import { ascii, hexadecimal, indexOf, SPACE, startsWith } from '../../text/bytes.js';
+import { ascii, hexadecimal, indexOf, SPACE } from '../../text/bytes.js';
 
 const SEPC = ascii('SEPC:');
 const SCAUSE = ascii('SCAUSE:');
@@ -40,7 +41,7 @@ export const riscvExit: EventForms = {
   text:
     ({ vocabulary, sink }) =>
     (bytes, end, line) => {
-      if (!startsWith(bytes, line.argsStart, end, SEPC)) return false;
+      if (indexOf(bytes, line.argsStart, end, SEPC) < 0) return false;
       const at = indexOf(bytes, line.argsStart, end, SCAUSE);
       if (at < 0) return false;
       const from = at + SCAUSE.length;
