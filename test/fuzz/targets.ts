@@ -11,6 +11,7 @@ import { fieldLabels } from '../../src/decode/format/print-fmt.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { PageStream } from '../../src/decode/ftrace/page-stream.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
+import { FtraceTextDecoder } from '../../src/decode/ftrace/text-decoder.js';
 import { kernelLabels } from '../../src/decode/kvm/exit/x86-labels.js';
 import { PerfDecoder } from '../../src/decode/perf-data/perf-decoder.js';
 import { recordsOf } from '../../src/decode/perf-data/perf-file.js';
@@ -24,7 +25,9 @@ import { parsePodChange, parsePodList, parseStatus } from '../../src/kubernetes/
 import { FTRACE_TEXT } from '../../src/source/recording/formats/ftrace-text.js';
 import { QEMU_LOG } from '../../src/source/recording/formats/qemu-log.js';
 import { QEMU_SIMPLE } from '../../src/source/recording/formats/qemu-simple.js';
+import { FormatSearch } from '../../src/source/recording/formats/recognise.js';
 import type { RecordingFormat } from '../../src/source/recording/formats/recording-format.js';
+import { SIMPLETRACE_TEXT } from '../../src/source/recording/formats/simpletrace-text.js';
 import { UNPACKERS } from '../../src/source/recording/pages/trace-dat.js';
 import { TraceDatPages } from '../../src/source/recording/pages/trace-dat-pages.js';
 import { AgentError } from '../../src/system/errors.js';
@@ -67,23 +70,59 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
         ...parts('ftrace-text/c3-instance-copymarker-tgid/trace_pipe.txt'),
         ...parts('ftrace-text/c5-lost/trace_pipe.txt'),
         ...parts('svm/two-vms-6.12/trace_pipe.txt'),
-        ...parts('perf/perf-script.txt'),
         ...parts('text-variants/trace_pipe.opt-latency-format.txt'),
       ],
+      check: checkLiveText,
+    },
+  ],
+  [
+    'saved-text',
+    {
+      seeds: () => [
+        ...publicTraces(),
+        ...parts('perf/perf-script.txt'),
+        ...[
+          'trace-cmd-l',
+          'trace-cmd-R',
+          'trace-cmd-ts-diff',
+          'perf-comm-time',
+          'perf-event',
+          'perf-callgraph',
+        ].flatMap((name) => parts(`text-forms/${name}.txt`)),
+        ...parts('text-forms/option-fields.txt'),
+      ],
       check: (bytes, cuts) => {
-        const { sink, refused } = checkRecording(FTRACE_TEXT, bytes, cuts);
-        if (!refused)
-          assert.equal(accountedLines(sink), contentLines(bytes), 'lines that are neither counted nor malformed');
+        const { sink } = checkRecording(FTRACE_TEXT, bytes, cuts);
+        assert.ok(total(sink.tracepoints) + total(sink.lostGaps) <= lines(bytes), 'more events than lines');
+        assert.ok(accountedLines(sink) <= 2 * lines(bytes), 'more events and malformed lines than lines');
       },
     },
   ],
   [
     'qemu-log',
     {
-      seeds: () => [...parts('qemu-log/b2-timestamp/log.txt'), ...parts('qemu-log/b6-mixed-lines/log.txt')],
-      check: checkLog,
+      seeds: () => [
+        ...publicTraces(),
+        ...parts('qemu-log/b2-timestamp/log.txt'),
+        ...parts('qemu-log/b6-mixed-lines/log.txt'),
+      ],
+      check: (bytes, cuts) => {
+        const { sink } = checkRecording(QEMU_LOG, bytes, cuts);
+        assert.ok(total(sink.qemuEvents) <= lines(bytes), 'more events than lines');
+      },
     },
   ],
+  [
+    'simpletrace-text',
+    {
+      seeds: () => texts([SIMPLETRACE]),
+      check: (bytes, cuts) => {
+        const { sink } = checkRecording(SIMPLETRACE_TEXT, bytes, cuts);
+        assert.ok(total(sink.qemuEvents) <= lines(bytes), 'more events than lines');
+      },
+    },
+  ],
+  ['recognise', { seeds: () => publicTraces(), check: checkFormatSearch }],
   ['qemu-simple', { seeds: () => parts('qemu-simple/a1-seabios-2vcpu/trace-a1'), check: checkSimple }],
   ['perf-data', { seeds: () => perfSeeds(), check: checkPerfData }],
   ['pages', { seeds: () => pageSeeds(), check: checkPages }],
@@ -107,6 +146,12 @@ export const TARGETS: ReadonlyMap<string, Target> = new Map([
 const TRACE_EVENTS = [
   '# comment\nkvm_run_exit(int cpu_index, uint32_t reason) "cpu_index %d, reason %d"',
   'disable virtio_queue_notify(void *vdev, int n, void *vq) "vdev %p n %d vq %p"\n',
+].join('\n');
+const SIMPLETRACE = [
+  'kvm_run_exit 12.345 pid=4242 cpu_index=0x1 reason=0x2',
+  'virtio_queue_notify 0.118 pid=4242 vdev=0x5555dcf8d400 n=0x0 vq=0x7f08cffd9010',
+  "kvm_irqchip_add_msi_route 3.070 pid=7 dev=b'virtio-blk-pci' vector=0x1 virq=0x18",
+  'Dropped_Event 0.250 pid=4242 num_events_dropped=0x5\n',
 ].join('\n');
 const PODS = [
   '{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"7","continue":"a"},"items":[{"metadata":{"name":"a","namespace":"b","uid":"c","labels":{"vm.kubevirt.io/name":"d"}}}]}',
@@ -134,9 +179,36 @@ function checkRecording(format: RecordingFormat, bytes: Uint8Array, cuts: readon
   return whole;
 }
 
-function checkLog(bytes: Uint8Array, cuts: readonly number[]): void {
-  const { sink } = checkRecording(QEMU_LOG, bytes, cuts);
-  assert.ok(total(sink.qemuEvents) <= contentLines(bytes), 'more events than lines');
+/** The text of a running kernel: every line is accounted for. */
+function checkLiveText(bytes: Uint8Array, cuts: readonly number[]): void {
+  const decode = (chunks: readonly Uint8Array[]): CountingSink => {
+    const vocabulary = newVocabulary();
+    const sink = new CountingSink(vocabulary);
+    const decoder = new FtraceTextDecoder(vocabulary, sink);
+    for (const chunk of chunks) decoder.push(chunk);
+    decoder.end();
+    return sink;
+  };
+  const whole = decode([bytes]);
+  assert.deepEqual(countsOf(decode(chunksOf(bytes, cuts))), countsOf(whole), 'counts depend on how the input is cut');
+  assert.equal(accountedLines(whole), contentLines(bytes), 'lines that are neither counted nor malformed');
+}
+
+function checkFormatSearch(bytes: Uint8Array, cuts: readonly number[]): void {
+  const search = (chunks: readonly Uint8Array[]): string => {
+    const formats = new FormatSearch('x');
+    try {
+      for (const chunk of chunks) {
+        const format = formats.push(chunk);
+        if (format !== undefined) return format.name;
+      }
+      return formats.end().name;
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      return error.message;
+    }
+  };
+  assert.equal(search(chunksOf(bytes, cuts)), search([bytes]), 'the format depends on how the input is cut');
 }
 
 function checkSimple(bytes: Uint8Array, cuts: readonly number[]): void {
@@ -330,6 +402,11 @@ function accountedLines(sink: CountingSink): number {
   return total(sink.tracepoints) + total(sink.lostGaps) + kinds.reduce((a, b) => a + b);
 }
 
+/** The number of lines, whatever ends them. */
+function lines(bytes: Uint8Array): number {
+  return latin1(bytes).split(/[\r\n]/).length + latin1(bytes).split('\\n').length;
+}
+
 /** The number of lines that are neither empty nor comments. */
 function contentLines(bytes: Uint8Array): number {
   const lines = latin1(bytes).split('\n');
@@ -396,6 +473,15 @@ function recordStart(bytes: Buffer, first: number, at: number): number {
   let start = first;
   while (start < at) start += bytes.readUInt16LE(start + 6);
   return start;
+}
+
+/** Traces as people post them, with what other programs put around the lines. */
+function publicTraces(): Uint8Array[] {
+  const folder = join(ROOT, 'test/fixtures/public');
+  const files = readdirSync(folder).filter((file) => file.endsWith('.txt'));
+  return files
+    .map((file) => readFileSync(join(folder, file)).subarray(0, SEED_LENGTH))
+    .filter(({ length }) => length > 0);
 }
 
 function pageSeeds(): Uint8Array[] {

@@ -5,6 +5,7 @@
  *   text     tracing_mark_write: kvm_run_exit cpu_index 0, reason 2
  *            print: tracing_mark_write: kvm_run_exit cpu_index 0, reason 2     trace-cmd
  *            0: kvm_run_exit cpu_index 0, reason 2                             a kernel without symbols
+ *            print: ip=0xffffffff812377ff buf=kvm_run_exit cpu_index 0, ...    trace-cmd report -R, the option fields
  *   record   unsigned long ip, char buf[]: `kvm_run_exit cpu_index 0, reason 2\n\0`
  *
  * Source: kernel/trace/trace.c (tracing_mark_write) and kernel/trace/trace_output.c (trace_print_print), Linux 6.18. In
@@ -12,7 +13,7 @@
  */
 import type { EventForms } from '../format/event-forms.js';
 import { decodeQemuEventText } from '../qemu/event-text.js';
-import { ascii, indexOfByte, NEWLINE, skipSpaces, skipWord, startsWith } from '../text/bytes.js';
+import { ascii, indexOf, indexOfByte, NEWLINE, skipSpaces, skipWord, startsWith } from '../text/bytes.js';
 import type { FtraceLine } from '../text/ftrace-line.js';
 
 /** The event of a marker's record, `ftrace:print`. */
@@ -23,6 +24,8 @@ export const MARKER_NAME = 'tracing_mark_write';
 export const MARKER_TOKENS = [MARKER_NAME, MARKER_EVENT, '0'];
 
 const RUN_EXIT = ascii('kvm_run_exit cpu_index ');
+const IP = ascii('ip=');
+const BUF = ascii(' buf=');
 const COLON = 0x3a;
 
 export const marker: EventForms = {
@@ -48,6 +51,7 @@ export const marker: EventForms = {
       let start = line.argsStart;
       const word = skipWord(bytes, start, end);
       if (bytes[word - 1] === COLON) start = skipSpaces(bytes, word, end);
+      else if (startsWith(bytes, start, end, IP)) start = Math.max(start, indexOf(bytes, start, end, BUF) + BUF.length);
       decodeQemuEventText(bytes, start, end, line.timeNs, line.tid, vocabulary, sink);
       return true;
     },

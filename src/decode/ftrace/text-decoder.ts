@@ -4,30 +4,36 @@
  *   # tracer: nop                                                                       comment
  *          CPU 0/KVM-7550    (   7544) [000] .....  2575.767: kvm_userspace_exit: reason KVM_EXIT_IO (2)
  *          CPU 0/KVM-7550    (   7544) [000] ...1.  2575.768: tracing_mark_write: kvm_run_exit cpu_index 0, reason 2
- *   CPU:1 [LOST 1472 EVENTS]                                                            trace_pipe, `trace`
- *   CPU:1 [1472 EVENTS DROPPED]                                                         trace-cmd report
+ *   CPU:1 [LOST 1472 EVENTS]                                                            loss-line.ts
  *
  * Source: kernel/trace/trace_output.c and trace.c (Linux 6.18). ftrace-line.ts parses the headers of lines; the files
- * of kvm/ and marker.ts scan the events' own text.
+ * of kvm/ and marker.ts scan the events' own text. saved-text-decoder.ts reads what else occurs in saved files.
  */
 
 import { latin1 } from '../../trace/names.js';
-import { reportLoss } from '../../trace/report-loss.js';
-import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
+import type { TraceSink, Vocabulary } from '../../trace/sink.js';
 import type { TextScanner } from '../format/event-forms.js';
 import { EVENT_FORMS } from '../kvm/events.js';
-import { ascii, decimal, isDigit, skipDigits, skipSpaces, skipWord, startsWith } from '../text/bytes.js';
-import { FtraceLine } from '../text/ftrace-line.js';
+import { ascii, startsWith } from '../text/bytes.js';
+import { commStart, FtraceLine } from '../text/ftrace-line.js';
 import { LineSplitter } from '../text/line-splitter.js';
+import { reportLossLine } from './loss-line.js';
 import { isQemuMarker, MARKER_NAME, MARKER_TOKENS, marker } from './marker.js';
 
 const COMMENT = 0x23;
-const COLON = 0x3a;
-const CPU_LINE = ascii('CPU:');
-const LOST = ascii('LOST');
-const EVENTS = ascii('EVENTS');
 const UNNAMED = ascii('<...>');
-const RAW_TYPE = ascii('type: ');
+
+/** What happens to lines that have no header of ftrace, and to events whose text is not understood. */
+export interface UnreadLines {
+  /** `bytes[start, end)` has no header. */
+  line(bytes: Uint8Array, start: number, end: number): void;
+  /** The last line of the input has no line end and no complete header. */
+  lastLine(bytes: Uint8Array, start: number, end: number): void;
+  /** `bytes[start, end)` begins with `#`. */
+  comment(bytes: Uint8Array, start: number, end: number): void;
+  /** The header in `line` is known and its event `name` is counted, but the event's own text is not understood. */
+  arguments(bytes: Uint8Array, start: number, end: number, line: FtraceLine, name: number): void;
+}
 
 export class FtraceTextDecoder {
   readonly #vocabulary: Vocabulary;
@@ -35,25 +41,26 @@ export class FtraceTextDecoder {
   readonly #lines: LineSplitter;
   readonly #line = new FtraceLine();
   readonly #marker: number;
+  readonly #unread: UnreadLines;
   /** Scanners by tracepoint id. */
   readonly #scanners: (TextScanner | undefined)[] = [];
   /** The threads that were reported to the sink, by tid. */
   readonly #threads = new Map<number, SeenThread>();
+  #lastThread: SeenThread = { tid: -1, tgid: -1, length: -1, first: -1, last: -1 };
   #events = 0;
-  #rawLines = 0;
-  #bareLines = 0;
 
-  constructor(vocabulary: Vocabulary, sink: TraceSink) {
+  /** @param unread by default all such lines are malformed, as in the text of a running kernel */
+  constructor(vocabulary: Vocabulary, sink: TraceSink, unread: UnreadLines = new MalformedLines(sink)) {
     this.#vocabulary = vocabulary;
     this.#sink = sink;
+    this.#unread = unread;
     this.#marker = vocabulary.tracepoints.id(MARKER_NAME);
     for (const token of MARKER_TOKENS) {
       const bytes = ascii(token);
       vocabulary.tracepoints.teach(bytes, 0, bytes.length, this.#marker);
     }
     this.#scanners[this.#marker] = marker.text({ vocabulary, sink });
-    for (const [name, { text }] of EVENT_FORMS)
-      this.#scanners[vocabulary.tracepoints.id(name)] = text({ vocabulary, sink });
+    for (const [name, { text }] of EVENT_FORMS) this.setScanner(name, text({ vocabulary, sink }));
     this.#lines = new LineSplitter(
       (bytes, start, end) => this.#decodeLine(bytes, start, end),
       () => sink.malformed('line-too-long'),
@@ -76,48 +83,69 @@ export class FtraceTextDecoder {
     return this.#events;
   }
 
-  /** The number of lines written with the option `raw`, without names and text: `175 0 13163980362 type: 1380`. */
-  get rawLines(): number {
-    return this.#rawLines;
+  /** True if a line has named a thread. */
+  get hasThreads(): boolean {
+    return this.#threads.size > 0;
   }
 
-  /** The number of lines written with the option `nocontext-info`, without thread, CPU and time. */
-  get bareLines(): number {
-    return this.#bareLines;
+  /** Makes `scan` read the text of an event from now on. */
+  setScanner(name: string, scan: TextScanner): void {
+    this.#scanners[this.#vocabulary.tracepoints.id(name)] = scan;
   }
 
-  #decodeLine(bytes: Uint8Array, start: number, end: number): void {
-    if (start === end || bytes[start] === COMMENT) return;
-    const line = this.#line;
-    if (line.parse(bytes, start, end)) {
-      this.#reportThread(bytes, line);
-      this.#decodeEvent(bytes, end, line);
-    } else if (startsWith(bytes, start, end, CPU_LINE)) {
-      this.#reportLoss(bytes, start, end);
-    } else if (line.parseBare(bytes, start, end) && this.#isKnown(bytes, line)) {
-      this.#bareLines++;
-      this.#decodeEvent(bytes, end, line);
-    } else if (isRaw(bytes, start, end)) {
-      this.#rawLines++;
-    } else {
-      this.#sink.malformed('line');
-    }
+  scannerOf(name: number): TextScanner | undefined {
+    return this.#scanners[name];
   }
 
-  #decodeLastLine(bytes: Uint8Array, start: number, end: number): void {
-    if (start === end || bytes[start] === COMMENT) return;
-    if (this.#line.parse(bytes, start, end)) this.#decodeLine(bytes, start, end);
-    else this.#sink.malformed('truncated');
-  }
-
-  #decodeEvent(bytes: Uint8Array, end: number, line: FtraceLine): void {
+  /** Counts and decodes the event of a line whose header has been parsed. */
+  decodeEvent(bytes: Uint8Array, start: number, end: number, line: FtraceLine): void {
     this.#events++;
     const { tracepoints } = this.#vocabulary;
     let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
     if (name < 0) name = this.#addName(bytes, end, line);
     this.#sink.tracepoint(line.timeNs, line.cpu, line.tid, name);
     const scan = this.#scanners[name];
-    if (scan !== undefined && !scan(bytes, end, line)) this.#sink.malformed('arguments');
+    if (scan !== undefined && !scan(bytes, end, line)) this.#unread.arguments(bytes, start, end, line, name);
+  }
+
+  /** Reports the thread of a line, unless it was reported before. */
+  reportThread(bytes: Uint8Array, line: FtraceLine): void {
+    const { tid, tgid } = line;
+    const first = bytes[line.commStart];
+    const last = bytes[line.commEnd - 1];
+    const length = line.commEnd - line.commStart;
+    // Nearly always the line is of the same thread as the one before.
+    let seen: SeenThread | undefined = this.#lastThread;
+    if (seen.tid !== tid) {
+      seen = this.#threads.get(tid);
+      if (seen !== undefined) this.#lastThread = seen;
+    }
+    const isKnown = seen !== undefined && seen.tgid === tgid && seen.length === length;
+    if (isKnown && seen?.first === first && seen?.last === last) return;
+    if (this.#threads.size >= MAX_THREADS) this.#threads.clear();
+    this.#lastThread = { tid, tgid, length, first, last };
+    this.#threads.set(tid, this.#lastThread);
+    const start = commStart(bytes, line.commStart, line.commEnd);
+    const unnamed = startsWith(bytes, start, line.commEnd, UNNAMED);
+    this.#sink.thread(line.tid, line.tgid, unnamed ? '' : latin1(bytes, start, line.commEnd));
+  }
+
+  #decodeLine(bytes: Uint8Array, start: number, end: number): void {
+    if (start === end) return;
+    if (bytes[start] === COMMENT) return this.#unread.comment(bytes, start, end);
+    const line = this.#line;
+    if (line.parse(bytes, start, end)) {
+      this.reportThread(bytes, line);
+      this.decodeEvent(bytes, start, end, line);
+    } else {
+      this.#unread.line(bytes, start, end);
+    }
+  }
+
+  #decodeLastLine(bytes: Uint8Array, start: number, end: number): void {
+    if (start === end || bytes[start] === COMMENT) return;
+    if (this.#line.parse(bytes, start, end)) this.#decodeLine(bytes, start, end);
+    else this.#unread.lastLine(bytes, start, end);
   }
 
   /** Adds an event name that was not seen before. An unknown name in front of a QEMU event stands for a marker. */
@@ -128,88 +156,39 @@ export class FtraceTextDecoder {
     tracepoints.teach(bytes, eventStart, eventEnd, this.#marker);
     return this.#marker;
   }
+}
 
-  #reportThread(bytes: Uint8Array, line: FtraceLine): void {
-    const seen = this.#threads.get(line.tid);
-    const length = line.commEnd - line.commStart;
-    if (seen !== undefined && seen.tgid === line.tgid && seen.length === length) {
-      if (seen.first === bytes[line.commStart] && seen.last === bytes[line.commEnd - 1]) return;
-    }
-    if (this.#threads.size >= MAX_THREADS) this.#threads.clear();
-    const first = bytes[line.commStart];
-    const last = bytes[line.commEnd - 1];
-    this.#threads.set(line.tid, { tgid: line.tgid, length, first, last });
-    const unnamed = startsWith(bytes, line.commStart, line.commEnd, UNNAMED);
-    this.#sink.thread(line.tid, line.tgid, unnamed ? '' : latin1(bytes, line.commStart, line.commEnd));
+/** The text of a running kernel: every line is an event or reports lost events, so anything else is malformed. */
+class MalformedLines implements UnreadLines {
+  readonly #sink: TraceSink;
+
+  constructor(sink: TraceSink) {
+    this.#sink = sink;
   }
 
-  /** `CPU:0 [LOST 7025 EVENTS]`, or `CPU:0 [LOST EVENTS]` if the kernel does not know the number. */
-  #reportLoss(bytes: Uint8Array, start: number, end: number): void {
-    const cpuStart = start + CPU_LINE.length;
-    const open = skipSpaces(bytes, skipDigits(bytes, cpuStart, end), end);
-    let at = open + 1;
-    if (startsWith(bytes, at, end, LOST)) at = skipSpaces(bytes, at + LOST.length, end);
-    const known = isDigit(bytes[at]);
-    const words = known ? skipSpaces(bytes, skipDigits(bytes, at, end), end) : at;
-    const cpu = decimal(bytes, cpuStart, end);
-    const count = known ? decimal(bytes, at, end) : UNKNOWN_LOSS;
-    if (!startsWith(bytes, words, end, EVENTS) || cpu > MAX_CPU) this.#sink.malformed('line');
-    else reportLoss(this.#sink, cpu, count, 'line');
+  line(bytes: Uint8Array, start: number, end: number): void {
+    if (!reportLossLine(bytes, start, end, this.#sink)) this.#sink.malformed('line');
   }
 
-  #isKnown(bytes: Uint8Array, line: FtraceLine): boolean {
-    const name = this.#vocabulary.tracepoints.find(bytes, line.eventStart, line.eventEnd);
-    return name >= 0 || startsWith(bytes, line.eventStart, line.eventEnd, KVM_PREFIX);
+  lastLine(): void {
+    this.#sink.malformed('truncated');
+  }
+
+  comment(): void {}
+
+  arguments(): void {
+    this.#sink.malformed('arguments');
   }
 }
 
-const KVM_PREFIX = ascii('kvm_');
-/** More CPUs than a kernel can have. A line with a larger number is malformed. */
-const MAX_CPU = 0xffff;
 /** Limits the memory for thread names. */
 const MAX_THREADS = 65536;
 
 /** Enough of a thread's name to see that it changed. */
 interface SeenThread {
+  tid: number;
   tgid: number;
   length: number;
   first: number | undefined;
   last: number | undefined;
-}
-
-/** True for a line that was written with the option `raw`. */
-function isRaw(bytes: Uint8Array, start: number, end: number): boolean {
-  let at = start;
-  for (let field = 0; field < 3; field++) {
-    const next = skipDigits(bytes, at, end);
-    if (next === at) return false;
-    at = skipSpaces(bytes, next, end);
-  }
-  return startsWith(bytes, at, end, RAW_TYPE);
-}
-
-/** True if a first chunk looks like one of the text forms: it has a line with a header, or the kernel's own heading. */
-export function looksLikeFtraceText(head: Uint8Array): boolean {
-  const line = new FtraceLine();
-  let start = 0;
-  for (let lines = 0; lines < 200 && start < head.length; lines++) {
-    const newline = head.indexOf(0x0a, start);
-    const end = newline < 0 ? head.length : newline;
-    if (startsWith(head, start, end, TRACER)) return true;
-    if (
-      head[start] !== COMMENT &&
-      (line.parse(head, start, end) || isRaw(head, start, end) || isBareKvmEvent(head, start, end))
-    )
-      return true;
-    if (startsWith(head, start, end, CPU_LINE) && latin1(head, start, end).includes('EVENTS')) return true;
-    start = end + 1;
-  }
-  return false;
-}
-
-const TRACER = ascii('# tracer:');
-
-/** True for a KVM event that was written with the option `nocontext-info`. */
-function isBareKvmEvent(bytes: Uint8Array, start: number, end: number): boolean {
-  return startsWith(bytes, start, end, KVM_PREFIX) && bytes[skipWord(bytes, start, end) - 1] === COLON;
 }

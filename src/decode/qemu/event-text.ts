@@ -18,7 +18,6 @@ export const RUN_EXIT = ascii('kvm_run_exit');
 export const RUN_EXIT_TEXT = ascii('kvm_run_exit cpu_index ');
 const REASON = ascii(', reason ');
 
-const COMMA = 0x2c;
 const DASH = 0x2d;
 const UNDERSCORE = 0x5f;
 /** QEMU's longest name has 52 characters. */
@@ -94,7 +93,7 @@ export function reasonStart(bytes: Uint8Array, cpuStart: number, end: number): n
   const reasonEnd = skipDigits(bytes, at, end);
   if (reasonEnd === at || decimal(bytes, at, reasonEnd) > MAX_REASON) return -1;
   const next = bytes[reasonEnd];
-  return reasonEnd === end || next === SPACE || next === COMMA ? at : -1;
+  return reasonEnd === end || !isNameByte(next as number) ? at : -1;
 }
 
 /**
@@ -114,9 +113,9 @@ export function eventNameEnd(bytes: Uint8Array, start: number, end: number, unde
 }
 
 /** Some names have upper-case letters in them: scsi_disk_emulate_command_SAI_16. */
-function isNameByte(byte: number): boolean {
+export function isNameByte(byte: number): boolean {
   const letter = byte | 0x20;
-  return isDigit(byte) || (letter >= 0x61 && letter <= 0x7a);
+  return byte === UNDERSCORE || isDigit(byte) || (letter >= 0x61 && letter <= 0x7a);
 }
 
 export function isRunExit(bytes: Uint8Array, start: number, end: number): boolean {

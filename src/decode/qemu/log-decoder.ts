@@ -11,12 +11,13 @@
  * Which lines are events: every line with the prefix `tid@time:`. Without that prefix, the first word must look like
  * the name of an event (lower-case, with an underscore), and be in `knownEvents` if given. The name of a guest before
  * the event is skipped: before every event if `knownEvents` is given; otherwise before kvm_run_exit, and then before
- * all events that follow it. All other lines are ignored: register dumps of -d, warnings, lines of libvirt.
+ * all events that follow it. What other programs put before a line is skipped too: foreign-prefix.ts. All other lines
+ * are ignored: register dumps of -d, warnings, lines of libvirt.
  */
 
 import { latin1, OTHER_ID } from '../../trace/names.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
-import { ascii, indexOf, skipDigits, skipWord, startsWith } from '../text/bytes.js';
+import { skipDigits, skipWord, startsWith } from '../text/bytes.js';
 import { LineSplitter } from '../text/line-splitter.js';
 import { MAX_NEW_NAMES } from './event-numbers.js';
 import {
@@ -28,6 +29,7 @@ import {
   RUN_EXIT_TEXT,
   reasonStart,
 } from './event-text.js';
+import { ForeignPrefix } from './foreign-prefix.js';
 import { QemuLogPrefix, THREAD_PREFIX } from './log-prefix.js';
 
 export interface QemuLogOptions {
@@ -35,14 +37,10 @@ export interface QemuLogOptions {
   readonly knownEvents?: ReadonlySet<string>;
 }
 
-const LIBVIRT_START = ascii(': starting up libvirt version');
-
 const COLON = 0x3a;
 const AT = 0x40;
 /** Words that the name of a guest may have. */
 const MAX_GUEST_WORDS = 8;
-/** Bytes that {@link looksLikeQemuLog} looks at. */
-const MAX_HEAD = 1 << 18;
 
 export class QemuLogDecoder {
   readonly #vocabulary: Vocabulary;
@@ -52,6 +50,7 @@ export class QemuLogDecoder {
   readonly #knownIds: boolean[] = [];
   readonly #lines: LineSplitter;
   readonly #prefix = new QemuLogPrefix();
+  readonly #foreignPrefix = new ForeignPrefix();
   /** Name of the guest and the blank that follows it, once a line has shown it. */
   #guest: Uint8Array | undefined;
   /** Start of the event's name in the present line. */
@@ -85,26 +84,54 @@ export class QemuLogDecoder {
   #line(bytes: Uint8Array, start: number, end: number): void {
     const prefix = this.#prefix;
     prefix.scan(bytes, start, end);
-    const { timeNs, tid, textStart } = prefix;
+    const { textStart } = prefix;
     // Tested first, because nearly every line is this event.
-    if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) {
-      emitRunExit(bytes, textStart + RUN_EXIT_TEXT.length, end, timeNs, tid, this.#vocabulary, this.#sink);
-    } else if (this.#locate(bytes, end)) {
-      const { qemuEvents } = this.#vocabulary;
-      if (this.#newNames >= MAX_NEW_NAMES && !qemuEvents.has(latin1(bytes, this.#nameStart, this.#nameEnd)))
-        return this.#sink.qemuEvent(timeNs, tid, OTHER_ID);
-      const before = qemuEvents.unknownSize;
-      emitQemuEvent(bytes, this.#nameStart, this.#nameEnd, end, timeNs, tid, this.#vocabulary, this.#sink);
-      this.#newNames += qemuEvents.unknownSize - before;
-    } else if (prefix.kind === THREAD_PREFIX) {
-      this.#sink.malformed('line');
-    }
+    if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) this.#runExit(bytes, textStart + RUN_EXIT_TEXT.length, end);
+    else if (this.#locate(bytes, end)) this.#event(bytes, end);
+    else if (prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
+    else this.#lineBehindPrefix(bytes, start, end);
+  }
+
+  /** Decodes a line of QEMU that another program has put a prefix before. */
+  #lineBehindPrefix(bytes: Uint8Array, start: number, end: number): void {
+    const foreign = this.#foreignPrefix;
+    const from = foreign.find(bytes, start, end);
+    if (from < 0) return;
+    this.#prefix.scan(bytes, from, end);
+    if (foreign.runExitArgument >= 0) this.#runExit(bytes, foreign.runExitArgument, end);
+    else if (this.#locate(bytes, end)) this.#event(bytes, end);
+    else if (this.#prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
+  }
+
+  #runExit(bytes: Uint8Array, argument: number, end: number): void {
+    const { timeNs, tid } = this.#prefix;
+    emitRunExit(bytes, argument, end, timeNs, tid, this.#vocabulary, this.#sink);
+  }
+
+  #event(bytes: Uint8Array, end: number): void {
+    const { timeNs, tid } = this.#prefix;
+    const { qemuEvents } = this.#vocabulary;
+    if (this.#newNames >= MAX_NEW_NAMES && !qemuEvents.has(latin1(bytes, this.#nameStart, this.#nameEnd)))
+      return this.#sink.qemuEvent(timeNs, tid, OTHER_ID);
+    const before = qemuEvents.unknownSize;
+    emitQemuEvent(bytes, this.#nameStart, this.#nameEnd, end, timeNs, tid, this.#vocabulary, this.#sink);
+    this.#newNames += qemuEvents.unknownSize - before;
   }
 
   #lastLine(bytes: Uint8Array, start: number, end: number): void {
     this.#prefix.scan(bytes, start, end);
-    if (this.#locate(bytes, end) && this.#isWhole(bytes, end)) this.#line(bytes, start, end);
-    else if (this.#isBegun(bytes, start, end)) this.#sink.malformed('truncated');
+    if (this.#locate(bytes, end) && this.#isWhole(bytes, end)) return this.#line(bytes, start, end);
+    const from = this.#foreignPrefix.find(bytes, start, end);
+    if (from > start && this.#isWholeBehindPrefix(bytes, from, end)) return this.#line(bytes, start, end);
+    this.#prefix.scan(bytes, Math.max(start, from), end);
+    if (this.#isBegun(bytes, Math.max(start, from), end)) this.#sink.malformed('truncated');
+  }
+
+  #isWholeBehindPrefix(bytes: Uint8Array, from: number, end: number): boolean {
+    const { runExitArgument } = this.#foreignPrefix;
+    if (runExitArgument >= 0) return reasonStart(bytes, runExitArgument, end) >= 0;
+    this.#prefix.scan(bytes, from, end);
+    return this.#locate(bytes, end) && this.#isWhole(bytes, end);
   }
 
   /**
@@ -179,28 +206,30 @@ export class QemuLogDecoder {
   }
 }
 
-/**
- * True if a file that begins like this is a log of QEMU: it has an event with a prefix or kvm_run_exit, or most lines
- * look like events.
- */
-export function looksLikeQemuLog(head: Uint8Array): boolean {
-  const prefix = new QemuLogPrefix();
-  let lines = 0;
-  let events = 0;
-  let certain = false;
-  const look = (bytes: Uint8Array, start: number, end: number): void => {
-    lines++;
-    prefix.scan(bytes, start, end);
-    const at = prefix.textStart;
-    if (indexOf(bytes, start, end, LIBVIRT_START) >= 0 || runExitStart(bytes, at, end) >= 0) certain = true;
-    if (eventNameEnd(bytes, at, end, true) < 0) return;
-    events++;
-    if (prefix.kind === THREAD_PREFIX) certain = true;
-  };
-  const splitter = new LineSplitter(look, () => lines++, undefined, look);
-  splitter.push(head.subarray(0, MAX_HEAD));
-  splitter.end();
-  return certain || events * 2 > lines;
+/** Recognises a log of QEMU by its lines. */
+export class QemuLogRecogniser {
+  readonly #prefix = new QemuLogPrefix();
+  readonly #foreignPrefix = new ForeignPrefix();
+  #lines = 0;
+  #events = 0;
+
+  /** True if most lines so far look like events, though none of them is certain to be one. */
+  get isLikely(): boolean {
+    return this.#events * 2 > this.#lines;
+  }
+
+  /** True if `bytes[start, end)` is certain to be an event: it has a prefix with a thread, or is kvm_run_exit. */
+  isEvent(bytes: Uint8Array, start: number, end: number): boolean {
+    this.#lines++;
+    this.#prefix.scan(bytes, start, end);
+    if (eventNameEnd(bytes, this.#prefix.textStart, end, true) >= 0) this.#events++;
+    const from = this.#foreignPrefix.find(bytes, start, end);
+    if (this.#foreignPrefix.runExitArgument >= 0)
+      return reasonStart(bytes, this.#foreignPrefix.runExitArgument, end) >= 0;
+    if (from < 0) return false;
+    this.#prefix.scan(bytes, from, end);
+    return this.#prefix.kind === THREAD_PREFIX && eventNameEnd(bytes, this.#prefix.textStart, end, true) >= 0;
+  }
 }
 
 /**

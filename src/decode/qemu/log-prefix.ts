@@ -6,6 +6,7 @@
  *   kvm_run_exit ...                                          no prefix
  *   2026-11-23T00:55:58.699146Z kvm_run_exit ...              later, for every message (util/log.c); no thread id
  *   2026-11-23T00:55:58.699146Z (11225) kvm_run_exit ...      proposed on the list in 2025
+ *   11225@1795395358699146000 kvm_run_exit ...                SystemTap: process id, nanoseconds (format/log_stap.py)
  *
  * Source: scripts/tracetool/backend/log.py, util/log.c. The thread id is the one inside QEMU's pid namespace. Times are
  * UTC.
@@ -27,6 +28,8 @@ const LETTER_Z = 0x5a;
 const OPEN = 0x28;
 const CLOSE = 0x29;
 
+/** gettimeofday_ns() of SystemTap. */
+const NANOSECOND_DIGITS = 19;
 const MINUTE_LENGTH = '2026-11-23T00:55:'.length;
 const DATE_LENGTH = MINUTE_LENGTH + 2;
 /** The bytes between the numbers of a date, and their positions. */
@@ -64,7 +67,10 @@ export class QemuLogPrefix {
     this.textStart = textStart;
   }
 
-  /** `<tid>@<seconds>.<microseconds>:`. Each digit is read once, because this runs for every line. */
+  /**
+   * `<tid>@<seconds>.<microseconds>:` or `<pid>@<nanoseconds> `. Each digit is read once, because this runs for every
+   * line.
+   */
   #scanThread(bytes: Uint8Array, start: number, end: number): boolean {
     let at = start;
     let tid = 0;
@@ -73,6 +79,10 @@ export class QemuLogPrefix {
     const secondsStart = ++at;
     let seconds = 0;
     for (; at < end && isDigit(bytes[at]); at++) seconds = seconds * 10 + ((bytes[at] as number) - 0x30);
+    if (at - secondsStart === NANOSECOND_DIGITS && at < end && bytes[at] === SPACE) {
+      this.#set(THREAD_PREFIX, seconds, tid, at + 1);
+      return true;
+    }
     if (at === secondsStart || at >= end || bytes[at] !== DOT) return false;
     const fractionStart = ++at;
     let fraction = 0;

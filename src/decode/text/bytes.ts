@@ -89,7 +89,7 @@ export function hexadecimalAfter(bytes: Uint8Array, start: number, end: number, 
   return value < 0 ? Number.NaN : value;
 }
 
-function hexDigit(byte: number): number {
+export function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const letter = byte | 0x20;
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;

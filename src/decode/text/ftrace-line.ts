@@ -15,9 +15,8 @@
  * - latency-format: `CPU 0/KV-174       0d..1. 13167478us!: kvm_entry: vcpu 0`, comm cut to 8 characters.
  * - latency-format and verbose: `comm pid cpu flags preempt idx [usecs] 12.345ms (+0.001ms): event: text`. The number
  *   in brackets is hexadecimal.
- * - nocontext-info: `kvm_entry: vcpu 0`, the event alone.
  *
- * Not used: flags, delay marks.
+ * Headers that lack some of these parts are in loose-line.ts. Not used: flags, delay marks.
  */
 import {
   ascii,
@@ -47,12 +46,21 @@ const US_LENGTH = 3;
 const MS = ascii('ms (+');
 /** More than the length of `(  12345)`. The limit keeps a line that consists of brackets cheap. */
 const MAX_TGID_LENGTH = 24;
+/** A prefix before the header can hold numbers in brackets too. The limit keeps a line that consists of them cheap. */
+const MAX_BRACKETS = 8;
+/** The kernel cuts names of threads to this length. */
+const MAX_COMM_LENGTH = 15;
+/** Last characters of what other programs put before a line: `> `, `host app[812]: `, `web-1  | `, `2 3 [x] `. */
+const PREFIX_ENDS = [0x3e, 0x3a, 0x7c, 0x5d];
+const TAB = 0x09;
 
 /** The parsed header of one line. One object is reused for all lines; positions refer to the last parsed bytes. */
 export class FtraceLine {
   commStart = 0;
   commEnd = 0;
-  /** 0 if the line does not name the thread. */
+  /** True if the line names the thread. Set by parseLoose alone: other headers always name it. */
+  hasThread = true;
+  /** 0 if the line does not name the thread; also for the idle task. */
   tid = 0;
   /** -1 if the line does not name the thread group. */
   tgid = -1;
@@ -60,38 +68,33 @@ export class FtraceLine {
   cpu = -1;
   /** Nanoseconds on the trace clock; NaN if the line has no time or its clock does not count time. */
   timeNs = Number.NaN;
+  /** True if there is a column of flags: the kernel's own text has it, unless it was switched off. */
+  hasFlags = false;
   eventStart = 0;
   eventEnd = 0;
   argsStart = 0;
 
   /** Parses the line in `bytes[start, end)`. False if it has no known header; the fields are meaningless then. */
   parse(bytes: Uint8Array, start: number, end: number): boolean {
-    for (
-      let at = indexOfByte(bytes, start, end, OPEN_BRACKET);
-      at >= 0;
-      at = indexOfByte(bytes, at + 1, end, OPEN_BRACKET)
-    ) {
+    let at = indexOfByte(bytes, start, end, OPEN_BRACKET);
+    for (let brackets = 0; at >= 0 && brackets < MAX_BRACKETS; brackets++) {
       const close = skipDigits(bytes, at + 1, end);
-      if (close === at + 1 || bytes[close] !== CLOSE_BRACKET || bytes[close + 1] !== SPACE) continue;
-      if (!this.#parseThread(bytes, start, at)) continue;
-      this.cpu = decimal(bytes, at + 1, close);
-      return this.#parseTime(bytes, close + 1, end);
+      if (close > at + 1 && bytes[close] === CLOSE_BRACKET && bytes[close + 1] === SPACE) {
+        if (this.parseThread(bytes, start, at) && this.#parseTime(bytes, close + 1, end)) {
+          this.cpu = decimal(bytes, at + 1, close);
+          return true;
+        }
+      }
+      at = indexOfByte(bytes, at + 1, end, OPEN_BRACKET);
     }
     return this.#parseLatency(bytes, start, end);
   }
 
-  /** Parses a line that consists of `event: arguments` alone (nocontext-info). */
-  parseBare(bytes: Uint8Array, start: number, end: number): boolean {
-    this.tid = 0;
-    this.tgid = -1;
-    this.cpu = -1;
-    this.timeNs = Number.NaN;
-    this.commStart = this.commEnd = start;
-    return this.#parseEvent(bytes, start, end);
-  }
-
-  /** `comm-tid (tgid) `, or perf's `comm tid ` or `comm pid/tid `. Read backwards, as a comm can hold any character. */
-  #parseThread(bytes: Uint8Array, start: number, end: number): boolean {
+  /**
+   * Parses `comm-tid (tgid) `, or perf's `comm tid ` or `comm pid/tid `, backwards from `end`, as a comm can hold any
+   * character.
+   */
+  parseThread(bytes: Uint8Array, start: number, end: number): boolean {
     let i = skipSpacesBack(bytes, start, end);
     this.tgid = -1;
     if (bytes[i - 1] === CLOSE_PAREN) {
@@ -124,7 +127,8 @@ export class FtraceLine {
   #parseTime(bytes: Uint8Array, start: number, end: number): boolean {
     let i = skipSpaces(bytes, start, end);
     const word = skipWord(bytes, i, end);
-    if (bytes[word - 1] !== COLON || !isDigit(bytes[i])) i = skipSpaces(bytes, word, end);
+    this.hasFlags = bytes[word - 1] !== COLON || !isDigit(bytes[i]);
+    if (this.hasFlags) i = skipSpaces(bytes, word, end);
     const point = skipDigits(bytes, i, end);
     if (point === i) return false;
     if (bytes[point] === DOT) {
@@ -132,21 +136,23 @@ export class FtraceLine {
       if (bytes[colon] !== COLON || colon === point + 1) return false;
       const fraction = decimal(bytes, point + 1, colon) * 10 ** (9 - (colon - point - 1));
       this.timeNs = decimal(bytes, i, point) * 1e9 + fraction;
-      return this.#parseEvent(bytes, colon + 1, end);
+      return this.parseEvent(bytes, colon + 1, end);
     }
     if (bytes[point] !== COLON) return false;
     this.timeNs = Number.NaN;
-    return this.#parseEvent(bytes, point + 1, end);
+    return this.parseEvent(bytes, point + 1, end);
   }
 
-  /** ` event: args`, or perf's ` system:event: args`. */
-  #parseEvent(bytes: Uint8Array, start: number, end: number): boolean {
+  /** Parses ` event: args`, or perf's ` system:event: args`. */
+  parseEvent(bytes: Uint8Array, start: number, end: number): boolean {
     const from = skipSpaces(bytes, start, end);
     const word = skipWord(bytes, from, end);
     const last = word - 1;
     if (last <= from || bytes[last] !== COLON) return false;
-    const system = bytes.lastIndexOf(COLON, last - 1);
-    this.eventStart = system >= from ? system + 1 : from;
+    // A loop: the built-in lastIndexOf takes longer to call than a name to search, and it has no start.
+    let name = last;
+    while (name > from && bytes[name - 1] !== COLON) name--;
+    this.eventStart = name;
     this.eventEnd = last;
     this.argsStart = skipSpaces(bytes, word, end);
     return this.eventStart < last;
@@ -161,10 +167,10 @@ export class FtraceLine {
     if (us <= timeStart || bytes[us] !== 0x75 || bytes[us + 1] !== 0x73) return this.#parseVerbose(bytes, start, end);
     const cpuFlags = lastWord(bytes, start, timeStart);
     const cpuEnd = skipDigits(bytes, cpuFlags, timeStart);
-    if (cpuEnd === cpuFlags || !this.#parseThread(bytes, start, cpuFlags)) return false;
+    if (cpuEnd === cpuFlags || !this.parseThread(bytes, start, cpuFlags)) return false;
     this.cpu = decimal(bytes, cpuFlags, cpuEnd);
     this.timeNs = decimal(bytes, timeStart, us) * 1000;
-    return this.#parseEvent(bytes, colon + 1, end);
+    return this.parseEvent(bytes, colon + 1, end);
   }
 
   /** `comm tid cpu flags preempt index [usecs] 12.345ms (+0.001ms): event: args`. */
@@ -178,11 +184,29 @@ export class FtraceLine {
     const preempt = lastWord(bytes, start, index);
     const flags = lastWord(bytes, start, preempt);
     const cpu = lastWord(bytes, start, flags);
-    if (!isDigit(bytes[cpu]) || !this.#parseThread(bytes, start, cpu)) return false;
+    if (!isDigit(bytes[cpu]) || !this.parseThread(bytes, start, cpu)) return false;
     this.cpu = decimal(bytes, cpu, flags);
     this.timeNs = hexadecimal(bytes, open + 1, end) * 1000;
-    return this.#parseEvent(bytes, colon + 1, end);
+    return this.parseEvent(bytes, colon + 1, end);
   }
+}
+
+/**
+ * Start of the thread's name in `bytes[start, end)`, which other programs may have put a prefix before. Its padding,
+ * its length and the last character of the prefix show where it is.
+ */
+export function commStart(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && (bytes[at] === SPACE || bytes[at] === TAB || bytes[at] === PREFIX_ENDS[0])) at++;
+  if (end - at <= MAX_COMM_LENGTH) return at;
+  const shortest = end - MAX_COMM_LENGTH;
+  for (let i = end - 1; i > at; i--) {
+    const before = bytes[i - 1] as number;
+    if (bytes[i] === TAB) return i + 1;
+    if (bytes[i] === SPACE && (before === SPACE || PREFIX_ENDS.includes(before))) return i + 1;
+    if (i < shortest) break;
+  }
+  return shortest;
 }
 
 /** Start of the last word in `bytes[start, end)`, not counting trailing blanks. */

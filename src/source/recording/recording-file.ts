@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { AgentError, fileError } from '../../system/errors.js';
-import { formatOf } from './formats/all-formats.js';
+import { FormatSearch } from './formats/recognise.js';
 import type { PageFormat, RecordingFormat } from './formats/recording-format.js';
 import { PAGE_FILE } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
@@ -22,8 +22,6 @@ export interface RecordingFile {
   chunks(onRead?: (bytes: number) => void): AsyncGenerator<Uint8Array, ReadEnd>;
 }
 
-/** Bytes that are enough to recognise a format. */
-export const HEAD_BYTES = 1 << 20;
 /** Bytes that are enough to recognise how a file is packed. */
 export const MAGIC_BYTES = 16;
 /** A file is read alone, so its chunks may be large: each of them costs a wait for another thread. */
@@ -53,14 +51,20 @@ export async function openRecordingFile(path: string): Promise<RecordingFile> {
   throw new AgentError(`${path}: cannot be read from its start to its end`);
 }
 
-/** A function of its own, so that the closures of a recording do not keep its head in memory. */
+/** Reads a file until its format is known: nearly always one chunk. */
 async function recognise(
   path: string,
   chunks: AsyncGenerator<Uint8Array, ReadEnd>,
 ): Promise<PageFormat | RecordingFormat> {
-  const head = await readHead(chunks);
-  if (head.length === 0) throw new AgentError(`${path}: holds nothing that can be unpacked`);
-  return formatOf(path, head);
+  const search = new FormatSearch(path);
+  let length = 0;
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    const format = search.push(chunk);
+    if (format !== undefined) return format;
+  }
+  if (length === 0) throw new AgentError(`${path}: holds nothing that can be unpacked`);
+  return search.end();
 }
 
 async function inspect(path: string): Promise<{ size: number; magic: Buffer }> {
@@ -83,15 +87,4 @@ async function inspect(path: string): Promise<{ size: number; magic: Buffer }> {
   } catch (error) {
     throw error instanceof AgentError ? error : fileError(path, error);
   }
-}
-
-async function readHead(chunks: AsyncGenerator<Uint8Array, ReadEnd>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of chunks) {
-    parts.push(chunk);
-    length += chunk.length;
-    if (length >= HEAD_BYTES) break;
-  }
-  return Buffer.concat(parts).subarray(0, HEAD_BYTES);
 }

@@ -1,14 +1,17 @@
 import { Readable } from 'node:stream';
 import { AgentError, errnoOf, fileError } from '../../system/errors.js';
-import { formatOf } from './formats/all-formats.js';
+import { FormatSearch } from './formats/recognise.js';
+import type { PageFormat, RecordingFormat } from './formats/recording-format.js';
 import { packingOf, type ReadEnd, unpack } from './pages/read-chunks.js';
-import { HEAD_BYTES, MAGIC_BYTES, type RecordingFile } from './recording-file.js';
+import { MAGIC_BYTES, type RecordingFile } from './recording-file.js';
 
 /** The name of standard input in messages. */
 const NAME = 'standard input';
+/** What is kept until the first event: a pipe cannot be read twice. */
+const MAX_HEAD_BYTES = 1 << 24;
 
 /**
- * Opens standard input as a recording, which can be read once. Waits for the first megabyte, or for the end.
+ * Opens standard input as a recording, which can be read once. Waits for the first event, or for the end.
  * @param stop ends the input where it is
  * @throws AgentError if it is empty, of no known format, or of one that is not read from its start to its end
  */
@@ -18,13 +21,30 @@ export async function openStandardInput(stop: AbortSignal): Promise<RecordingFil
   const magic = Buffer.concat(start.parts);
   if (magic.length === 0) throw new AgentError(`${NAME}: is empty`);
   const content = unpack(Readable.from(joined(start.parts, bytes), { objectMode: false }), packingOf(magic));
-  const { parts, end } = await readAtLeast(content, HEAD_BYTES);
-  const head = Buffer.concat(parts);
-  if (head.length === 0) throw new AgentError(`${NAME}: holds nothing that can be unpacked`);
-  const format = formatOf(NAME, head.subarray(0, HEAD_BYTES));
+  const { parts, format, end } = await recognise(content);
   if ('openPages' in format)
     throw new AgentError(`${NAME}: ${format.name} is not read from its start to its end; save it to a file first`);
-  return { path: NAME, fileName: '', size: 0, format, chunks: () => joined([head], content, end) };
+  return { path: NAME, fileName: '', size: 0, format, chunks: () => joined(parts, content, end) };
+}
+
+/** Reads until the format is known. Returns what was read; `end` is undefined if there is more. */
+async function recognise(content: AsyncGenerator<Uint8Array, ReadEnd>): Promise<{
+  parts: Uint8Array[];
+  format: PageFormat | RecordingFormat;
+  end: ReadEnd | undefined;
+}> {
+  const search = new FormatSearch(NAME, MAX_HEAD_BYTES);
+  const parts: Uint8Array[] = [];
+  for (;;) {
+    const next = await content.next();
+    if (next.done === true) {
+      if (parts.length === 0) throw new AgentError(`${NAME}: holds nothing that can be unpacked`);
+      return { parts, format: search.end(), end: next.value };
+    }
+    parts.push(next.value);
+    const format = search.push(next.value);
+    if (format !== undefined) return { parts, format, end: undefined };
+  }
 }
 
 async function* untilStopped(input: NodeJS.ReadStream, stop: AbortSignal): AsyncGenerator<Uint8Array, ReadEnd> {

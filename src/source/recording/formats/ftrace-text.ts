@@ -1,26 +1,67 @@
-import { FtraceTextDecoder, looksLikeFtraceText } from '../../../decode/ftrace/text-decoder.js';
+import { SavedTextDecoder } from '../../../decode/ftrace/saved-text-decoder.js';
+import { TextCleaner } from '../../../decode/text/clean-text.js';
 import { AgentError } from '../../../system/errors.js';
-import type { RecordingFormat } from './recording-format.js';
+import { Names } from '../../../trace/names.js';
+import { NoOpSink } from '../../../trace/sink.js';
+import type { TextFormat, TextRecogniser } from './recording-format.js';
 
-export const FTRACE_TEXT: RecordingFormat = {
+export const FTRACE_TEXT: TextFormat = {
   name: 'ftrace text (trace_pipe, trace, trace-cmd report, perf script)',
-  matches: looksLikeFtraceText,
+  createRecogniser: () => new FtraceTextRecogniser(),
   createReader(path, sinks, { vocabulary }) {
     const sink = sinks.kernel();
-    const decoder = new FtraceTextDecoder(vocabulary, sink);
+    const decoder = new SavedTextDecoder(vocabulary, sink);
+    const cleaner = new TextCleaner(
+      (text) => decoder.push(text),
+      () => sink.malformed('line-too-long'),
+    );
     return {
-      push: (chunk) => decoder.push(chunk),
+      push: (chunk) => cleaner.push(chunk),
       end(how) {
+        cleaner.end();
         decoder.end();
         if (how === 'cut') sink.malformed('truncated');
         if (decoder.rawLines > 0) throw new AgentError(`${path}: ${RAW}`);
       },
-      warnings: () => (decoder.bareLines > 0 ? [`${path}: ${NO_CONTEXT_INFO}`] : []),
+      warnings: () => [
+        ...(decoder.threadlessEvents > 0 && !decoder.namesThreads ? [`${path}: ${NO_THREADS}`] : []),
+        ...(decoder.undecidedExits > 0 ? [`${path}: ${NO_ENTRIES}`] : []),
+      ],
     };
   },
 };
 
+const LINE_END = Uint8Array.of(0x0a);
 const RAW =
-  'recorded with the trace option raw, which leaves out the names and reasons of events; record it again after `echo noraw > trace_options`';
-const NO_CONTEXT_INFO =
-  'recorded with the trace option nocontext-info, which leaves out threads: exits are counted, but not by VM; `echo context-info > trace_options` keeps them';
+  'recorded with the trace option raw or hex, which leave out the names and reasons of events; record it again after `echo nohex > trace_options; echo noraw > trace_options`';
+const NO_THREADS =
+  'does not name threads: exits are counted, but not by VM, and have no durations; keep the columns: the trace option context-info, perf script without -F';
+const NO_ENTRIES =
+  'KVM_RUN calls that failed cannot be distinguished from exits to QEMU, as they show the reason of an earlier exit; record kvm_entry too, and keep the columns that name the thread';
+
+class FtraceTextRecogniser implements TextRecogniser {
+  readonly #sink = new LossSink();
+  readonly #decoder = new SavedTextDecoder(
+    { reasons: new Names(), tracepoints: new Names(), qemuEvents: new Names() },
+    this.#sink,
+  );
+
+  hasEvent(line: Uint8Array): boolean {
+    this.#decoder.push(line);
+    this.#decoder.push(LINE_END);
+    return this.#decoder.certainEvents > 0 || this.#sink.hasLoss;
+  }
+
+  /** An empty trace, or one without names: reading it says so. */
+  get isLikely(): boolean {
+    return this.#decoder.isEmptyTrace || this.#decoder.rawLines > 0;
+  }
+}
+
+class LossSink extends NoOpSink {
+  hasLoss = false;
+
+  override lost(): void {
+    this.hasLoss = true;
+  }
+}

@@ -12,18 +12,18 @@ import {
 import { AgentError } from '../../../system/errors.js';
 import { type Packing, rangeReader } from '../pages/read-chunks.js';
 import { readSavedFormats } from '../pages/saved-formats.js';
-import type { RecordingFormat, RecordingReader, ReplayOptions, ReplaySinks } from './recording-format.js';
+import type { BinaryFormat, RecordingReader, ReplayOptions, ReplaySinks } from './recording-format.js';
 
 /** Far more than perf writes behind the records; the formats of the tracepoints are the first part of it. */
 const MAX_BACK_SIZE = 1 << 26;
 
-export const PERF_PIPE: RecordingFormat = {
+export const PERF_PIPE: BinaryFormat = {
   name: 'a perf.data written to a pipe',
   matches: isPipeForm,
   createReader: (path, sinks, options) => createReader(path, describePipe(), sinks, options),
 };
 
-export const PERF_DATA: RecordingFormat = {
+export const PERF_DATA: BinaryFormat = {
   name: 'a perf.data',
   matches: isPerfData,
 

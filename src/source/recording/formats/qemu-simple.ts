@@ -1,8 +1,8 @@
 import { looksLikeSimpleTrace, QemuSimpleDecoder } from '../../../decode/qemu/simple-decoder.js';
 import { AgentError } from '../../../system/errors.js';
-import type { RecordingFormat } from './recording-format.js';
+import type { BinaryFormat } from './recording-format.js';
 
-export const QEMU_SIMPLE: RecordingFormat = {
+export const QEMU_SIMPLE: BinaryFormat = {
   name: 'a simple trace of QEMU',
   matches: looksLikeSimpleTrace,
   createReader(path, sinks, { vocabulary, traceEvents }) {

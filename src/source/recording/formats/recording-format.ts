@@ -9,8 +9,6 @@ import type { Packing, ReadEnd } from '../pages/read-chunks.js';
 export interface RecordingFormat {
   /** What a file of this format is, in words for the user. */
   readonly name: string;
-  /** True if a file that begins like this is of the format. `head`: unpacked, at most 1 MiB. */
-  matches(head: Uint8Array): boolean;
   /**
    * Reads what stands at the end of a file but is needed from its start. Returns the format, bound to what it found.
    * Formats without this method can be read from a pipe.
@@ -24,6 +22,7 @@ export interface RecordingFormat {
 /** A format of files that hold ring-buffer pages and say where each CPU's are. */
 export interface PageFormat {
   readonly name: string;
+  /** As that of {@link BinaryFormat}. */
   matches(head: Uint8Array): boolean;
   /**
    * @param tracefs a copy of the host's tracefs, for a file whose own copy is damaged
@@ -32,11 +31,42 @@ export interface PageFormat {
   openPages(path: string, packing: Packing, tracefs: string | undefined): Promise<PageRecording>;
 }
 
+/** A format that the first bytes of a file show. */
+export interface BinaryFormat extends RecordingFormat {
+  /** True if a file that begins like this is of the format. `head`: unpacked, 512 bytes unless the file is shorter. */
+  matches(head: Uint8Array): boolean;
+}
+
+/** A format of text, whose first event may come behind any number of other lines. */
+export interface TextFormat extends RecordingFormat {
+  createRecogniser(): TextRecogniser;
+}
+
+/** Looks at a file line by line until it finds an event of the format. */
+export interface TextRecogniser {
+  /** True if an event has been found. `line` is plain text without its line end, see TextCleaner. */
+  hasEvent(line: Uint8Array): boolean;
+  /**
+   * True if the lines so far may be a file of the format although none is certain to be an event. Asked at the end of
+   * the file.
+   */
+  readonly isLikely: boolean;
+}
+
 /** A file that other tools write and that cannot be read, but is known by its first bytes. */
 export interface UnreadableFormat {
-  /** First bytes of the file, as latin1. */
+  /** Bytes of the file, as latin1. */
   readonly magic: string;
+  /** Position of these bytes, if not at the start. */
+  readonly at?: number;
   /** What the file is, and what to do about it. */
+  readonly advice: string;
+}
+
+/** Text that other tools write and that has no events in it, but sums of them, or events in a form that is not read. */
+export interface OtherText {
+  readonly pattern: RegExp;
+  /** What the text is, and what to do about it. */
   readonly advice: string;
 }
 
