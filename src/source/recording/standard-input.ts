@@ -7,7 +7,7 @@ import { MAGIC_BYTES, type RecordingFile } from './recording-file.js';
 
 /** The name of standard input in messages. */
 const NAME = 'standard input';
-/** What is kept until the first event: a pipe cannot be read twice. */
+/** Bytes that are kept until the first event has come, as a pipe cannot be read twice. */
 const MAX_HEAD_BYTES = 1 << 24;
 
 /**
