@@ -141,7 +141,7 @@ export class QemuFeed {
     }
     this.#newLogged++;
     if (this.#newLogged <= MAX_NEW_LOGGED) log('info', `following a QEMU trace (${backend})`, { path });
-    else this.#seldom.warn('new', 'following more new QEMU traces than are logged', { path });
+    else this.#seldom.info('new', 'following more new QEMU traces than are logged', { path });
   }
 
   /** One entry per path, whichever file has that path. */

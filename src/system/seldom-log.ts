@@ -1,8 +1,8 @@
-import { log } from './log.js';
+import { type LogLevel, log } from './log.js';
 
 const PAUSE_MS = 60_000;
 
-/** Logs a warning of each kind at most once a minute. `times` is the number of warnings that a line stands for. */
+/** Logs each kind of line at most once a minute. `times` is the number of lines that a line stands for. */
 export class SeldomLog {
   readonly #now: () => number;
   readonly #kinds = new Map<string, { loggedMs: number; unlogged: number }>();
@@ -11,13 +11,21 @@ export class SeldomLog {
     this.#now = now;
   }
 
-  warn(kind: string, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  warn(kind: string, msg: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.#log('warn', kind, msg, fields);
+  }
+
+  info(kind: string, msg: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.#log('info', kind, msg, fields);
+  }
+
+  #log(level: LogLevel, kind: string, msg: string, fields: Readonly<Record<string, unknown>> = {}): void {
     const nowMs = this.#now();
     const known = this.#kinds.get(kind) ?? { loggedMs: Number.NEGATIVE_INFINITY, unlogged: 0 };
     this.#kinds.set(kind, known);
     known.unlogged++;
     if (nowMs - known.loggedMs < PAUSE_MS) return;
-    log('warn', msg, known.unlogged === 1 ? fields : { ...fields, times: known.unlogged });
+    log(level, msg, known.unlogged === 1 ? fields : { ...fields, times: known.unlogged });
     known.loggedMs = nowMs;
     known.unlogged = 0;
   }
