@@ -33,7 +33,8 @@ test('an address has one key for each kind, and no other address has that key', 
   fc.assert(
     fc.property(access, access, (a, b) => {
       const keyOf = ({ place: { mmio, address }, out, qemu }: typeof a) => ioKey(mmio, out, qemu, address);
-      assert.equal(keyOf(a) === keyOf(b), isDeepStrictEqual(a, b));
+      // Some of the records have no prototype, which makes them unequal to those that have one.
+      assert.equal(keyOf(a) === keyOf(b), isDeepStrictEqual(structuredClone(a), structuredClone(b)));
       assert.equal(decodeIoKey(keyOf(a)).address, a.place.address);
     }),
   );
