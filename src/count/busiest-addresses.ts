@@ -1,4 +1,4 @@
-import { ioKind } from './vcpu/io-table.js';
+import { IO_KINDS, ioKind } from './vcpu/io-table.js';
 
 /**
  * An address replaces another only if its count rose this many times as much, so that series do not alternate with
@@ -32,7 +32,7 @@ export class BusiestAddresses {
    */
   readonly #countBefore = new Map<number, number>();
   /** Accesses that were exposed by series which have ended, by kind. */
-  readonly #endedSeries = new Float64Array(8);
+  readonly #endedSeries = new Float64Array(IO_KINDS);
   /** All counts at the previous call. */
   #previous: ReadonlyMap<number, number> = new Map();
 

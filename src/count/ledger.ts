@@ -53,6 +53,8 @@ export class Ledger {
   readonly vocabulary: Vocabulary;
   readonly collectors: Collectors;
   readonly #reasons: KnownReasons;
+  /** True once a recording has been read to its end. */
+  #isSettled = false;
   readonly #attribution: Attribution;
   readonly #ioAddresses: number;
   readonly #kernel: Named<KernelCounts>[] = [];
@@ -144,9 +146,10 @@ export class Ledger {
     this.#qemu = this.#qemu.filter((view) => view.counts !== counts);
   }
 
-  /** Call it at the end of a recording: accesses whose outcome is still open stayed in the kernel. */
+  /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
   settle(): void {
-    for (const { io } of this.vcpus()) io.settleOpenAccess();
+    this.#isSettled = true;
+    for (const { io } of this.vcpus()) io.end();
   }
 
   /** The counts of every vCPU in the kernel traces; those of a vCPU that ran on several threads are separate. */
@@ -281,13 +284,22 @@ export class Ledger {
     return known;
   }
 
+  /** True if a recording shows userspace exits. */
+  #hasUserspaceExits(counts: KernelCounts): boolean {
+    for (const vcpu of counts.vcpus()) if (vcpu.layout.total('userspaceExits', vcpu.counts) > 0) return true;
+    return false;
+  }
+
   #sum(): Map<string, VmTotals> {
     const vms = new Map<string, VmTotals>();
     for (const { counts } of this.#kernel) {
+      // Only a whole recording can lack them. Live, their tracepoint is always on.
+      const showsUserspaceExits = !this.#isSettled || this.#hasUserspaceExits(counts);
       for (const vcpu of counts.vcpus()) {
         const owner = this.#owners.ownerOf(vcpu.tid);
         if (owner === undefined) continue;
-        totalsOf(vms, owner.vm?.label ?? '').add(vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu, vcpu);
+        const number = vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu;
+        totalsOf(vms, owner.vm?.label ?? '').add(number, vcpu, showsUserspaceExits);
       }
       for (const [tid, interrupts] of counts.interrupts) {
         const owner = this.#owners.ownerOf(tid);

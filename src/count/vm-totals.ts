@@ -1,5 +1,6 @@
 import { addCounters, type Counters, newCounters } from './counters/counters.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
+import { IO_KINDS, shownKey } from './vcpu/io-table.js';
 import type { VcpuCounts } from './vcpu/vcpu-counts.js';
 
 /** What was counted for one vCPU, by all of its threads. */
@@ -28,7 +29,7 @@ export class VmTotals {
   /** Key of an {@link IoTable} -> accesses. */
   readonly io = new Map<number, number>();
   /** Accesses that no table kept by address, by {@link ioKind}. */
-  readonly otherIo = new Float64Array(8);
+  readonly otherIo = new Float64Array(IO_KINDS);
   /** Device -> signals by kind, as QEMU's own trace counts them. */
   readonly qemuSignals = new Map<string, Float64Array>();
   /** Port, or address of an MMIO page -> QEMU's name of the memory region there. */
@@ -54,7 +55,11 @@ export class VmTotals {
     return sum;
   }
 
-  add(vcpu: string, counts: VcpuCounts): void {
+  /**
+   * @param showsUserspaceExits false for a trace without kvm_userspace_exit: it does not prove that the kernel answered
+   *   an access, nor that it took one for an ioeventfd
+   */
+  add(vcpu: string, counts: VcpuCounts, showsUserspaceExits: boolean): void {
     const { exitTimer, io } = counts;
     const totals = this.vcpu(vcpu);
     // Most vCPUs are run by one thread only; their counters are used without a copy.
@@ -66,10 +71,14 @@ export class VmTotals {
     this.#durations.add(exitTimer.durations);
     this.unpairedKvm += exitTimer.unpairedKvm;
     this.unpairedQemu += exitTimer.unpairedQemu;
-    for (const [key, count] of io.table.entries()) this.io.set(key, (this.io.get(key) ?? 0) + count);
-    io.table.otherCounts.forEach((count, kind) => {
+    for (const [own, count] of io.table.entries()) {
+      const key = shownKey(own, showsUserspaceExits);
+      this.io.set(key, (this.io.get(key) ?? 0) + count);
+    }
+    io.table.otherCounts.forEach((count, own) => {
+      const kind = shownKey(own, showsUserspaceExits);
       this.otherIo[kind] = (this.otherIo[kind] as number) + count;
     });
-    this.kicks += io.kicks;
+    this.kicks += showsUserspaceExits ? io.kicks : io.fastKicks;
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BusiestAddresses } from '../../src/count/busiest-addresses.js';
-import { ioKey } from '../../src/count/vcpu/io-table.js';
+import { IO_KINDS, ioKey } from '../../src/count/vcpu/io-table.js';
 
 test('BusiestAddresses shows at most its limit, counts each access once, and none of its figures falls', () => {
   const rounds = fc.array(
@@ -22,7 +22,7 @@ test('BusiestAddresses shows at most its limit, counts each access once, and non
           counts.set(key, (counts.get(key) ?? 0) + times);
           happened += times;
         }
-        const { series, rest } = busiest.select(counts, new Float64Array(8));
+        const { series, rest } = busiest.select(counts, new Float64Array(IO_KINDS));
         const restNow = rest.reduce((sum, count) => sum + count, 0);
         let shown = restNow - restBefore;
         for (const [key, count] of series) shown += count - (before.get(key) ?? 0);
@@ -41,7 +41,7 @@ test('BusiestAddresses follows a guest that changes its ports, without a jump in
   const busiest = new BusiestAddresses(2);
   const [boot, disk, net] = [1, 2, 3].map((port) => ioKey(false, false, true, port)) as [number, number, number];
   const select = (counts: [number, number][]) => {
-    const { series, rest } = busiest.select(new Map(counts), new Float64Array(8));
+    const { series, rest } = busiest.select(new Map(counts), new Float64Array(IO_KINDS));
     return { series: Object.fromEntries(series), rest: rest[1] };
   };
   assert.deepEqual(

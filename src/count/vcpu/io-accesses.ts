@@ -1,5 +1,5 @@
 import { MMIO_READ, MMIO_UNSATISFIED_READ, type MmioAccess } from '../../trace/sink.js';
-import { IoTable, ioKey, pageOf } from './io-table.js';
+import { IoTable, ioKey, pageOf, provenKernel, unproven } from './io-table.js';
 import type { Ioeventfds } from './ioeventfds.js';
 import { isKernelDevice } from './pc-devices.js';
 
@@ -24,6 +24,8 @@ export class IoAccesses {
    * without a device of its own.
    */
   kicks = 0;
+  /** The part of {@link kicks} that KVM itself called so (kvm_fast_mmio): certain in any trace. */
+  fastKicks = 0;
   /** The VM's ioeventfds, if QEMU's trace has shown them. */
   ioeventfds: Ioeventfds | undefined;
   /** Port or page of the latest write, if no event has shown its layer yet. */
@@ -37,6 +39,8 @@ export class IoAccesses {
   #isAnswerCounted = false;
   /** Port of the IN that kvm_exit reported, until the next exit or entry. */
   #inPort = NO_ADDRESS;
+  /** True if the trace has shown what the thread did before: else its userspace exit may lie before the trace. */
+  #isFollowed = false;
 
   /** @param capacity addresses counted separately, see {@link IoTable} */
   constructor(capacity: number | undefined) {
@@ -46,6 +50,7 @@ export class IoAccesses {
   portIo(write: boolean, port: number): void {
     if (write) this.#beginWrite(port, port, false);
     else this.#endRead(port, false);
+    this.#isFollowed = true;
   }
 
   mmio(access: MmioAccess, gpa: number): void {
@@ -53,15 +58,18 @@ export class IoAccesses {
     if (access === MMIO_READ) this.#endRead(page, true);
     else if (access === MMIO_UNSATISFIED_READ) this.#beginUserspaceRead(page);
     else this.#beginWrite(page, gpa, true);
+    this.#isFollowed = true;
   }
 
   fastMmio(gpa: number): void {
     this.kicks++;
-    this.table.add(ioKey(true, true, false, pageOf(gpa)));
+    this.fastKicks++;
+    this.table.add(provenKernel(ioKey(true, true, false, pageOf(gpa))));
   }
 
   /** kvm_userspace_exit with KVM_EXIT_IO or KVM_EXIT_MMIO. */
   userspaceExit(): void {
+    this.#isFollowed = true;
     if (this.#openWrite === NO_ADDRESS) {
       this.#isAnswerDue = !this.#isAnswerCounted;
       return;
@@ -78,9 +86,10 @@ export class IoAccesses {
 
   /**
    * Counts an access that no event has settled so far: a write without a userspace exit stayed in the kernel. Call it
-   * when the vCPU enters or leaves its guest, and at the end of a recording.
+   * when the vCPU enters or leaves its guest.
    */
   settleOpenAccess(): void {
+    this.#isFollowed = true;
     if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
     // A userspace exit for an IN whose kvm_pio never came: kvm_exit has the port.
     if (this.#isAnswerDue && this.#inPort !== NO_ADDRESS) this.table.add(ioKey(false, false, true, this.#inPort));
@@ -89,17 +98,25 @@ export class IoAccesses {
     this.#inPort = NO_ADDRESS;
   }
 
-  /** Forgets the open access: events were lost, so its layer is unknown. */
+  /** Ends the open access: events were lost, so its layer is unknown. */
   abandon(): void {
-    this.#openWrite = NO_ADDRESS;
+    this.#countUnprovenWrite();
+    this.#isFollowed = false;
     this.#isAnswerDue = false;
     this.#isAnswerCounted = false;
     this.#inPort = NO_ADDRESS;
   }
 
+  /** Counts the open access at the end of a recording: whether a userspace exit follows a write is not in it. */
+  end(): void {
+    this.#countUnprovenWrite();
+    this.settleOpenAccess();
+  }
+
   /** Adds the counts of `from`. */
   absorb(from: IoAccesses): void {
     this.kicks += from.kicks;
+    this.fastKicks += from.fastKicks;
     this.table.absorb(from.table);
   }
 
@@ -119,9 +136,19 @@ export class IoAccesses {
 
   #endRead(portOrPage: number, mmio: boolean): void {
     if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
-    if (!this.#isAnswerCounted) this.table.add(ioKey(mmio, false, this.#isAnswerDue, portOrPage));
+    if (!this.#isAnswerCounted) this.#countRead(ioKey(mmio, false, this.#isAnswerDue, portOrPage));
     this.#isAnswerCounted = false;
     this.#isAnswerDue = false;
+  }
+
+  #countRead(key: number): void {
+    this.table.add(this.#isFollowed || this.#isAnswerDue ? key : unproven(key));
+  }
+
+  #countUnprovenWrite(): void {
+    if (this.#openWrite === NO_ADDRESS) return;
+    this.table.add(unproven(ioKey(this.#isOpenWriteMmio, true, false, this.#openWrite)));
+    this.#openWrite = NO_ADDRESS;
   }
 
   #countKernelWrite(): void {

@@ -7,10 +7,12 @@ export const PAGE_BYTES = 4096;
 const DEFAULT_CAPACITY = 64;
 const INITIAL_CAPACITY = 8;
 /** Number of kinds: combinations of bus, direction and layer. */
-export const IO_KINDS = 8;
-const MMIO = 4;
-const OUT = 2;
+export const IO_KINDS = 16;
+const MMIO = 8;
+const OUT = 4;
+const UNPROVEN = 2;
 const QEMU = 1;
+const PROVEN_KERNEL = 3;
 
 /**
  * All pages from this one on are counted together, without their address: the keys of pages above it would not be
@@ -32,10 +34,33 @@ export function ioKey(mmio: boolean, out: boolean, qemu: boolean, address: numbe
   return (mmio ? address + MMIO : address * IO_KINDS) + (out ? OUT : 0) + (qemu ? QEMU : 0);
 }
 
+/** The same key for an access of which the trace does not prove who answered it. */
+export function unproven(key: number): number {
+  return key - (key % 4) + UNPROVEN;
+}
+
+/** The key of an access that the kernel certainly answered, in any trace (kvm_fast_mmio). */
+export function provenKernel(key: number): number {
+  return key - (key % 4) + PROVEN_KERNEL;
+}
+
+/**
+ * The key under which accesses are shown.
+ * @param showsUserspaceExits false for a trace without kvm_userspace_exit, which proves little of the kernel
+ */
+export function shownKey(key: number, showsUserspaceExits: boolean): number {
+  const layer = key % 4;
+  if (layer === PROVEN_KERNEL) return key - PROVEN_KERNEL;
+  return layer === 0 && !showsUserspaceExits ? key + UNPROVEN : key;
+}
+
+/** Who answered an access: the kernel, userspace, or `unknown` where the trace does not prove it. */
+export type IoLayer = 'kvm' | 'qemu' | 'unknown';
+
 export interface IoAddress {
   readonly bus: Bus;
   readonly direction: Direction;
-  readonly layer: 'kvm' | 'qemu';
+  readonly layer: IoLayer;
   readonly address: number;
 }
 
@@ -44,12 +69,12 @@ export function decodeIoKey(key: number): IoAddress {
   return {
     bus: flags & MMIO ? 'mmio' : 'pio',
     direction: flags & OUT ? 'out' : 'in',
-    layer: flags & QEMU ? 'qemu' : 'kvm',
+    layer: flags & UNPROVEN ? 'unknown' : flags & QEMU ? 'qemu' : 'kvm',
     address: flags & MMIO ? key - flags : Math.floor(key / IO_KINDS),
   };
 }
 
-/** Kind of a key, from 0 to 7: the key without its address. */
+/** Kind of a key, from 0 to 15: the key without its address. */
 export function ioKind(key: number): number {
   return key % IO_KINDS;
 }

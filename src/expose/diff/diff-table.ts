@@ -1,4 +1,3 @@
-import type { Layer } from '../../snapshot/tables/layer.js';
 import type { VmRow } from '../../snapshot/tables/row-table.js';
 import { printable } from '../../system/printable.js';
 import { Ranking } from '../report/ranking.js';
@@ -95,7 +94,7 @@ function pairCells(pair: Pair, show: (figure: number) => string): string[] {
 }
 
 /** The rows that changed most, whether up or down; those that rose most come first. */
-function mostChanged<Row extends VmRow & { readonly layer: Layer; readonly often: Pair }>(
+function mostChanged<Row extends VmRow & { readonly layer: string; readonly often: Pair }>(
   rows: readonly Row[],
   ranking: Ranking,
 ): { shown: Row[]; hidden: number } {

@@ -1,14 +1,14 @@
 import type { LedgerTotals } from '../../count/ledger-totals.js';
-import { type Bus, type Direction, decodeIoKey } from '../../count/vcpu/io-table.js';
+import { type Bus, type Direction, decodeIoKey, type IoLayer } from '../../count/vcpu/io-table.js';
 import { deviceAt } from '../../count/vcpu/pc-devices.js';
 import type { VmTotals } from '../../count/vm-totals.js';
 import { OTHER } from '../../trace/names.js';
-import type { Layer } from './layer.js';
 import { addCounts, cleared, kept, merged, RowTable, type VmRow } from './row-table.js';
 
 /** Accesses to a port or to an MMIO page. */
 export interface IoCount extends VmRow {
-  readonly layer: Layer;
+  /** `unknown` where the trace does not prove who answered. */
+  readonly layer: IoLayer;
   readonly bus: Bus;
   readonly direction: Direction;
   /** A port, or the address of an MMIO page: `0x...`. `other` for all addresses without a series of their own. */
@@ -35,7 +35,7 @@ export const IO = new RowTable<IoCount>({
       type: 'counter',
       help:
         'Accesses of the guest to I/O ports and MMIO pages of 4 KiB. layer="kvm": answered in the kernel. layer="qemu": answered in ' +
-        'userspace. The busiest addresses of each VM have series of their own; address="other" is the sum of all other addresses. ' +
+        'userspace. layer="unknown": the trace does not prove which. The busiest addresses of each VM have series of their own; address="other" is the sum of all other addresses. ' +
         'device is empty where it is not known.',
       otel: { name: 'kvm.io.exits', unit: '{access}' },
       value: ({ count }) => count,
