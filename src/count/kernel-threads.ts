@@ -1,0 +1,198 @@
+import { addCount, addCounters, type Counters, newCounters, sumCounters } from './counters/counters.js';
+import { IdleThreads } from './idle-threads.js';
+import { KernelCounts, type KernelCountsOptions } from './kernel-counts.js';
+import type { QemuOwner, QemuView } from './qemu-views.js';
+import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners } from './thread-owners.js';
+import type { VcpuCounts } from './vcpu/vcpu-counts.js';
+import type { VmTotals } from './vm-totals.js';
+
+/** Called with a thread that ends, and when on the agent's clock. */
+export type ThreadEnd = (tid: number, atMs: number) => void;
+
+/** The threads of all kernel traces: the counts of each trace, and the owner that each thread has in all of them. */
+export class KernelThreads {
+  readonly #traces: { readonly name: string; readonly counts: KernelCounts }[] = [];
+  readonly #owners: ThreadOwners;
+  readonly #idleThreads = new IdleThreads();
+  /** True once a recording has been read to its end. */
+  #isSettled = false;
+
+  constructor(attribution: Attribution) {
+    this.#owners = new ThreadOwners(attribution, (from, to) => this.#moveCounts(from, to));
+  }
+
+  /** Name and counts of each trace. */
+  get traces(): Iterable<{ readonly name: string; readonly counts: KernelCounts }> {
+    return this.#traces;
+  }
+
+  /**
+   * Creates the counters for a trace.
+   * @param onThreadEnd if undefined, as in a report, ends of threads are ignored, and all threads with one id are one
+   * thread
+   */
+  addTrace(name: string, options: Omit<KernelCountsOptions, 'onThreadEnd'>, onThreadEnd?: ThreadEnd): KernelCounts {
+    const counts = new KernelCounts({
+      ...options,
+      onThreadEnd: (tid, timeNs) => {
+        if (onThreadEnd === undefined) return;
+        const atMs = timeNs / 1e6 + counts.clockOffsetMs;
+        this.#end(tid, atMs);
+        onThreadEnd(tid, atMs);
+      },
+    });
+    this.#traces.push({ name, counts });
+    return counts;
+  }
+
+  /** The counts of every vCPU; those of a vCPU that ran on several threads are separate. */
+  *vcpus(): IterableIterator<VcpuCounts> {
+    for (const { counts } of this.#traces) yield* counts.vcpus();
+  }
+
+  /** Ids of the threads that ran a vCPU, some of them several times; also the synthetic ids of ended threads. */
+  *vcpuThreadIds(): IterableIterator<number> {
+    for (const { counts } of this.#traces) {
+      for (const { tid } of counts.vcpus()) yield tid;
+      yield* counts.markers.runExits.keys();
+    }
+  }
+
+  /** The owner under which the counts of a thread are shown; undefined while they are withheld. */
+  ownerOf(tid: number): ThreadOwner | undefined {
+    return this.#owners.ownerOf(tid);
+  }
+
+  /** True while the counts of a thread are withheld. */
+  get isWithholding(): boolean {
+    return this.#owners.isWithholding;
+  }
+
+  /**
+   * Finds the owner of every thread that has events. Returns the threads that ran a vCPU and belong to no known VM.
+   * Other unknown threads are not worth a look-up: any process can write a marker or send an interrupt.
+   * @param nowMs on the agent's clock; Infinity: no counts are withheld from now on
+   */
+  resolveOwners(nowMs: number): number[] {
+    const unknown: number[] = [];
+    for (const [tid, thread] of this.#openThreads()) {
+      const { vm } = this.#owners.resolve(tid, thread, nowMs);
+      if (vm === undefined && thread.ranVcpu && tid > 0) unknown.push(tid);
+      if (this.#owners.ownerOf(tid) !== undefined) for (const { counts } of this.#traces) counts.seal(tid);
+    }
+    return unknown;
+  }
+
+  /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
+  end(tid: number): void {
+    this.#end(tid, Math.max(...this.#traces.map(({ counts }) => counts.lastEventMs(tid))));
+  }
+
+  /** Merges the counts of threads of no known VM that have been idle for a minute. Call it after `resolveOwners`. */
+  mergeIdle(nowMs: number): void {
+    for (const tid of this.#idleThreads.find(this.#eventsOfUnknownThreads(), nowMs)) this.end(tid);
+  }
+
+  /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
+  settle(): void {
+    this.#isSettled = true;
+    for (const { io } of this.vcpus()) io.end();
+  }
+
+  /** Drops everything that was counted for VMs with this label. */
+  forget(label: string): void {
+    for (const tid of this.#owners.forget(label)) {
+      for (const { counts } of this.#traces) {
+        counts.forget(tid);
+        counts.markers.forget(tid);
+      }
+    }
+  }
+
+  /** Adds the counts of each thread, except QEMU's markers, to the totals of its VM; of no known VM: label ''. */
+  addTo(totalsOf: (label: string) => VmTotals): void {
+    for (const { counts } of this.#traces) {
+      // Only a whole recording can lack them. Live, their tracepoint is always on.
+      const showsUserspaceExits = !this.#isSettled || hasUserspaceExits(counts);
+      for (const vcpu of counts.vcpus()) {
+        const owner = this.#owners.ownerOf(vcpu.tid);
+        if (owner === undefined) continue;
+        const number = vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu;
+        totalsOf(owner.vm?.label ?? '').add(number, vcpu, showsUserspaceExits);
+      }
+      for (const [tid, interrupts] of counts.interrupts) {
+        const owner = this.#owners.ownerOf(tid);
+        if (owner?.vcpu === '') totalsOf(owner.vm?.label ?? '').interrupts += interrupts;
+      }
+    }
+  }
+
+  /** Hits by id of the tracepoint, whichever thread they are of. */
+  tracepointHits(): Counters {
+    return this.#traces.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters());
+  }
+
+  /** QEMU's markers in the traces. */
+  markerViews(): QemuView[] {
+    const owner: QemuOwner = {
+      labelOf: (tid) => labelOf(this.#owners.ownerOf(tid)),
+      isVcpu: (tid) => (this.#owners.ownerOf(tid)?.vcpu ?? '') !== '',
+    };
+    return this.#traces.map(({ counts }) => ({ backend: 'ftrace', counts: counts.markers, owner }));
+  }
+
+  /** The threads whose owner is not settled, or not fully known. */
+  #openThreads(): Map<number, OpenThread> {
+    const open = new Map<number, OpenThread>();
+    for (const { counts } of this.#traces) {
+      const add = (tid: number, ranVcpu: boolean, needsVcpu: boolean) => {
+        if (!this.#owners.isOpen(tid, needsVcpu)) return;
+        const known = open.get(tid) ?? { ranVcpu: false, needsVcpu: false, atMs: counts.lastEventMs(tid) };
+        known.ranVcpu ||= ranVcpu;
+        known.needsVcpu ||= needsVcpu;
+        open.set(tid, known);
+      };
+      for (const { tid, vcpu } of counts.vcpus()) add(tid, true, vcpu < 0);
+      for (const tid of counts.markers.runExits.keys()) add(tid, true, false);
+      for (const tid of counts.markers.events.keys()) add(tid, false, false);
+      for (const tid of counts.interrupts.keys()) add(tid, false, false);
+    }
+    return open;
+  }
+
+  #end(tid: number, atMs: number): void {
+    if (this.#traces.some(({ counts }) => counts.hasCounts(tid))) this.#moveCounts(tid, this.#owners.end(tid, atMs));
+    else this.#owners.drop(tid);
+  }
+
+  #moveCounts(from: number, to: number): void {
+    for (const { counts } of this.#traces) {
+      counts.moveCounts(from, to);
+      counts.markers.moveCounts(from, to);
+    }
+  }
+
+  #eventsOfUnknownThreads(): Map<number, number> {
+    const events = new Map<number, number>();
+    const isUnknown = (tid: number) => {
+      const owner = tid > 0 ? this.#owners.ownerOf(tid) : undefined;
+      return owner !== undefined && owner.vm === undefined;
+    };
+    for (const { counts } of this.#traces) {
+      for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
+      for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(events, tid, interrupts);
+      for (const [tid, own] of counts.markers.events) if (isUnknown(tid)) addCount(events, tid, sumCounters(own));
+    }
+    return events;
+  }
+}
+
+function hasUserspaceExits(counts: KernelCounts): boolean {
+  for (const vcpu of counts.vcpus()) if (vcpu.layout.total('userspaceExits', vcpu.counts) > 0) return true;
+  return false;
+}
+
+/** The label is '' for threads of no known VM; undefined while the counts of the thread are withheld. */
+function labelOf(owner: ThreadOwner | undefined): string | undefined {
+  return owner === undefined ? undefined : (owner.vm?.label ?? '');
+}
