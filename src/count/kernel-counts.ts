@@ -8,7 +8,7 @@ import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 /** Called with each thread that a trace names. */
 export type ThreadListener = (tid: number, tgid: number, comm: string) => void;
 
-/** Called when a thread that has counts ends. */
+/** Called when a thread ends, whether it has counts or not. */
 export type ThreadEndListener = (tid: number, timeNs: number) => void;
 
 export interface KernelCountsOptions {
@@ -122,7 +122,7 @@ export class KernelCounts implements TraceSink {
   }
 
   threadExit(timeNs: number, _cpu: number, tid: number): void {
-    if (this.hasCounts(tid)) this.#onThreadEnd(tid, timeNs);
+    this.#onThreadEnd(tid, timeNs);
   }
 
   tracepoint(timeNs: number, _cpu: number, _tid: number, name: number): void {

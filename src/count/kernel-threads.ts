@@ -35,7 +35,7 @@ export class KernelThreads {
     const counts = new KernelCounts({
       ...options,
       onThreadEnd: (tid, timeNs) => {
-        if (onThreadEnd === undefined) return;
+        if (onThreadEnd === undefined || !this.#isKnown(tid)) return;
         const atMs = timeNs / 1e6 + counts.clockOffsetMs;
         this.#end(tid, atMs);
         onThreadEnd(tid, atMs);
@@ -160,8 +160,17 @@ export class KernelThreads {
     return open;
   }
 
+  /** True if the thread has counts, or an owner: its counts may all have been shown under another one. */
+  #isKnown(tid: number): boolean {
+    return this.#owners.ownerOf(tid) !== undefined || this.#hasCounts(tid);
+  }
+
+  #hasCounts(tid: number): boolean {
+    return this.#traces.some(({ counts }) => counts.hasCounts(tid));
+  }
+
   #end(tid: number, atMs: number): void {
-    if (this.#traces.some(({ counts }) => counts.hasCounts(tid))) this.#moveCounts(tid, this.#owners.end(tid, atMs));
+    if (this.#hasCounts(tid)) this.#moveCounts(tid, this.#owners.end(tid, atMs));
     else this.#owners.drop(tid);
   }
 

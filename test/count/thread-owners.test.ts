@@ -134,6 +134,30 @@ test('no counter falls, nothing is lost, and no exit is shown under another VM',
   );
 });
 
+test('a thread that ends after all its counts were shown without a VM leaves no owner to the next one', () => {
+  const host = new Host();
+  host.start(7, { label: 'a' }, 0);
+  host.run(7, false);
+  host.shown();
+  host.nowMs += LONG_MS;
+  assert.deepEqual([...host.shown()], [[' ', 1]]);
+  Object.assign(host.lives[0] ?? {}, { knowsVm: true });
+  host.shown();
+  host.end(7);
+  host.nowMs++;
+  host.start(7, { label: 'b' }, 1);
+  Object.assign(host.lives[1] ?? {}, { knowsVm: true, knowsVcpu: true });
+  host.run(7, false);
+  host.run(7, false);
+  assert.deepEqual(
+    host.shown(),
+    new Map([
+      [' ', 1],
+      ['b 1', 2],
+    ]),
+  );
+});
+
 test('a thread that is known soon is shown under its VM from its first exit on', () => {
   const host = new Host();
   host.start(7, { label: 'a' }, 3);
