@@ -1,5 +1,7 @@
 import type { Attack } from './attack.js';
-import { NETWORK } from './network.js';
+import { CLIENTS } from './network/clients.js';
+import { TENANT_FILES } from './tenant/files.js';
+import { IMPOSTORS } from './tenant/impostors.js';
 
 /** Every attack. A new class is a file with a list of its attacks. */
-export const ATTACKS: readonly Attack[] = [...NETWORK];
+export const ATTACKS: readonly Attack[] = [...CLIENTS, ...TENANT_FILES, ...IMPOSTORS];

@@ -1,106 +1,108 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { setPriority, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { getPriority, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, statusOf } from '../support/agent/web-agent.js';
 import { endLater } from '../support/end-later.js';
-import { MAIN } from '../support/paths.js';
 import { Samples } from '../support/prometheus/samples.js';
-import { type Attack, MAX_HEALTHY_SECONDS, MAX_MEMORY, MAX_STALL_SECONDS, type Target } from './attack.js';
+import { AgentProcess, startProcess } from './agent-process.js';
+import {
+  type Attack,
+  MAX_END_SECONDS,
+  MAX_HEALTHY_SECONDS,
+  MAX_MEMORY,
+  MAX_STALL_SECONDS,
+  type Target,
+} from './attack.js';
+import { WorkTimer } from './cpu-wait.js';
 
 export interface Outcome {
   /** Peak of the agent's resident memory, in bytes. */
   readonly memory: number;
   /** The agent's own metric; NaN if it does not answer. */
   readonly stallSeconds: number;
-  /** Longest time of a health check. */
+  /** Longest time of a health check: without waits for a CPU, and by the clock. */
   readonly healthySeconds: number;
+  readonly healthyClockSeconds: number;
   readonly checks: number;
+  readonly endSeconds: number;
   readonly problems: readonly string[];
 }
 
-const START_MS = 20_000;
 /** Time between the start and the attack, in which the agent loads and compiles its code. */
 const WARM_UP_MS = 2000;
 const CHECK_INTERVAL_MS = 100;
+const HEALTHY_TIMEOUT_MS = 10_000;
+/** A scrape just after the attack still has the agent's backlog before it. */
+const SCRAPE_TIMEOUT_MS = 20_000;
+const CHECK_TIMEOUT_MS = 30_000;
+/** Time for the attacker to end what it has started. */
+const ATTACKER_END_MS = 3000;
 const ATTACKER = join(import.meta.dirname, 'attacker.js');
-/** The agent has priority, as on a host whose other processes attack. */
+/** How much nicer the attacker is: the agent has priority, as on a host whose other processes attack. */
 const ATTACKER_NICE = 5;
 
-/** Runs one attack against an agent of its own. */
+/** Runs one attack against an agent of its own. It takes two minutes more than `seconds` at most. */
 export async function runAttack(attack: Attack, seconds: number): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'attack-'));
   endLater(async () => rmSync(folder, { recursive: true, force: true }));
   const args = (await attack.prepare?.(folder)) ?? [];
-  const { agent, target } = await startAgent(attack.command, args);
+  const agent = await AgentProcess.start(attack.command, args);
+  const url = agent.url ?? '';
+  const target: Target = { pid: agent.pid, port: Number(new URL(url).port), url, folder };
   const headers = attack.authorization === undefined ? {} : { authorization: attack.authorization };
-  const healthy = () => statusOf(`${target.url}/-/healthy`, { headers, timeout: 10_000 });
+  const healthy = () =>
+    statusOf(`${url}/-/healthy`, { headers, signal: AbortSignal.timeout(HEALTHY_TIMEOUT_MS), ...LOCAL });
   await healthy();
   await sleep(WARM_UP_MS);
 
   const attacker = startProcess(process.execPath, [ATTACKER, attack.name, JSON.stringify(target)]);
-  if (attacker.pid !== undefined) setPriority(attacker.pid, ATTACKER_NICE);
+  setPriority(attacker.pid ?? 0, Math.min(19, getPriority() + ATTACKER_NICE));
   const endMs = performance.now() + seconds * 1000;
   const problems = new Set<string>();
-  const checked = sleep(1000).then(() => attack.check?.(target));
-  let [healthySeconds, checks] = [0, 0];
-  while (performance.now() < endMs) {
-    const startMs = performance.now();
+  const checked = sleep((seconds * 1000) / 2).then(() => inTime(attack.check?.(target)));
+  let [healthySeconds, healthyClockSeconds, checks] = [0, 0, 0];
+  while (performance.now() < endMs && !agent.hasEnded) {
+    const [timer, startMs] = [new WorkTimer(agent.pid), performance.now()];
     const status = await healthy();
+    healthySeconds = Math.max(healthySeconds, timer.seconds);
+    healthyClockSeconds = Math.max(healthyClockSeconds, (performance.now() - startMs) / 1000);
     checks++;
-    healthySeconds = Math.max(healthySeconds, (performance.now() - startMs) / 1000);
     if (status !== 200) problems.add(`/-/healthy: ${status}`);
     await sleep(CHECK_INTERVAL_MS);
   }
-  const problem = await checked;
-  if (problem !== undefined) problems.add(problem);
+  note(problems, await checked);
+  if (attacker.exitCode !== null) problems.add(`the attacker has ended with ${attacker.exitCode}`);
   attacker.kill('SIGTERM');
+  for (let waitedMs = 0; attacker.exitCode === null && waitedMs < ATTACKER_END_MS; waitedMs += 20) await sleep(20);
+  note(problems, await inTime(attack.checkAfter?.(target)));
 
-  const memory = agent.exitCode === null ? peakMemory(target.pid) : Number.NaN;
+  const memory = agent.peakMemory;
   const stallSeconds = await longestStall(target, headers);
-  if (agent.exitCode !== null || agent.signalCode !== null) problems.add('the agent has ended');
+  if (agent.hasEnded) problems.add(`the agent has ended:\n${agent.lastLines}`);
+  const endSeconds = await agent.end();
   if (!(memory <= MAX_MEMORY)) problems.add(`more than ${MAX_MEMORY / 1e6} MB`);
   if (!(stallSeconds <= MAX_STALL_SECONDS)) problems.add(`a stall of more than ${MAX_STALL_SECONDS} s`);
   if (healthySeconds > MAX_HEALTHY_SECONDS) problems.add(`/-/healthy took more than ${MAX_HEALTHY_SECONDS} s`);
-  return { memory, stallSeconds, healthySeconds, checks, problems: [...problems] };
+  if (!(endSeconds <= MAX_END_SECONDS)) problems.add(`it took more than ${MAX_END_SECONDS} s to end`);
+  return { memory, stallSeconds, healthySeconds, healthyClockSeconds, checks, endSeconds, problems: [...problems] };
 }
 
-async function startAgent(
-  command: string,
-  args: readonly string[],
-): Promise<{ readonly agent: ChildProcess; readonly target: Target }> {
-  const words = [process.execPath, MAIN, command, '--web.listen-address=127.0.0.1:0', ...args];
-  const agent = startProcess('sh', ['-c', 'ulimit -n 1024; exec "$0" "$@"', ...words]);
-  let log = '';
-  agent.stderr?.on('data', (text) => {
-    // A log that an attack fills is not kept.
-    if (log.length < 100_000) log += text;
-  });
-  for (const endMs = performance.now() + START_MS; ; await sleep(20)) {
-    const url = /url=(https?:\/\/[^/\s]+)\//.exec(log)?.[1];
-    if (url !== undefined) return { agent, target: { pid: agent.pid ?? 0, port: Number(new URL(url).port), url } };
-    if (agent.exitCode !== null || performance.now() > endMs) throw new Error(`the agent does not serve:\n${log}`);
-  }
+/** The suite's own requests verify no certificate, which is one that it has made. */
+const LOCAL = { rejectUnauthorized: false };
+
+function note(problems: Set<string>, problem: string | undefined): void {
+  if (problem !== undefined) problems.add(problem);
 }
 
-function startProcess(program: string, args: readonly string[]): ChildProcess {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const ended = once(child, 'exit');
-  endLater(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  return child;
-}
-
-function peakMemory(pid: number): number {
-  return 1024 * Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+async function inTime(check: Promise<string | undefined> | undefined): Promise<string | undefined> {
+  const late = sleep(CHECK_TIMEOUT_MS, 'a check did not end in time', { ref: false });
+  return Promise.race([check, late]);
 }
 
 async function longestStall({ url }: Target, headers: Record<string, string>): Promise<number> {
-  const answer = await ask(`${url}/metrics`, { headers, timeout: 20_000 });
+  const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
+  const answer = await ask(`${url}/metrics`, { headers, signal, ...LOCAL });
   if (typeof answer === 'string' || answer.status !== 200) return Number.NaN;
   return new Samples(answer.body.toString()).sum('kvm_exit_exporter_event_loop_max_stall_seconds');
 }

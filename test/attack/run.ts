@@ -1,33 +1,47 @@
 /**
- * Attacks the real program, one attack after the other: `npm run attack -- [SECONDS] [NAME]`.
+ * Attacks the real program, one attack after the other: `npm run attack -- [network|tenant] [SECONDS] [NAME]`.
  *
- * Each attack has an agent of its own with 1024 descriptors, lasts SECONDS (default: 5), stays on the loopback
- * interface and ends by itself. NAME selects attacks by a part of their names. Prints `held` or `broke` for each, with
- * the figures of {@link Outcome}. The exit code is 1 if an attack broke a limit.
+ * Each attack has an agent of its own, lasts SECONDS (default: 5), stays on the loopback interface and ends by itself.
+ * The first word selects a class, NAME selects attacks by a part of their names. Prints `held`, `broke` or `skip` for
+ * each, with its {@link Outcome}. The exit code is 1 if an attack broke a limit.
  */
 import { availableParallelism, loadavg } from 'node:os';
 import { endAll } from '../support/end-later.js';
 import { ATTACKS } from './list.js';
-import { runAttack } from './run-attack.js';
+import { type Outcome, runAttack } from './run-attack.js';
 
-const [secondsText = '5', part = ''] = process.argv.slice(2);
-const seconds = Number(secondsText);
-if (!(seconds >= 1 && seconds <= 600)) throw new Error(`expected 1 to 600 seconds, not ${secondsText}`);
+const words = process.argv.slice(2);
+const wanted = words[0] === 'network' || words[0] === 'tenant' ? words.shift() : undefined;
+const seconds = /^\d+$/.test(words[0] ?? '') ? Number(words.shift()) : 5;
+if (!(seconds >= 1 && seconds <= 600)) throw new Error(`expected 1 to 600 seconds, not ${seconds}`);
+const part = words.join(' ');
 
-let broken = 0;
-for (const attack of ATTACKS.filter(({ name }) => name.includes(part))) {
-  const { memory, stallSeconds, healthySeconds, checks, problems } = await runAttack(attack, seconds);
-  if (problems.length > 0) broken++;
-  const figures = [
-    `${Math.round(memory / 1e6)} MB`,
-    `stall ${stallSeconds.toFixed(2)} s`,
-    `healthy within ${healthySeconds.toFixed(2)} s (${checks} checks)`,
-  ].join(', ');
-  console.log(`${problems.length === 0 ? 'held ' : 'broke'}  ${attack.class}: ${attack.name}: ${figures}`);
-  for (const problem of problems) console.log(`         ${problem}`);
+const attacks = ATTACKS.filter((attack) => attack.name.includes(part) && (wanted ?? attack.class) === attack.class);
+const counts = { held: 0, broke: 0, skip: 0 };
+for (const attack of attacks) {
+  const print = (verdict: keyof typeof counts, text: string) => {
+    counts[verdict]++;
+    console.log(`${verdict.padEnd(5)}  ${attack.class}: ${attack.name}: ${text}`);
+  };
+  const reason = attack.skip?.();
+  if (reason !== undefined) print('skip', reason);
+  else {
+    const outcome = await runAttack(attack, seconds);
+    print(outcome.problems.length === 0 ? 'held' : 'broke', figuresOf(outcome));
+    for (const problem of outcome.problems) console.log(`         ${problem.replaceAll('\n', '\n         ')}`);
+  }
   await endAll();
 }
 console.log(
-  `load ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} CPUs; times say little if other programs use them`,
+  `${counts.held} held, ${counts.broke} broke, ${counts.skip} skipped; load ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} CPUs`,
 );
-if (broken > 0) process.exitCode = 1;
+if (counts.broke > 0) process.exitCode = 1;
+
+function figuresOf({ memory, stallSeconds, healthySeconds, healthyClockSeconds, checks, endSeconds }: Outcome): string {
+  return [
+    `${Math.round(memory / 1e6)} MB`,
+    `stall ${stallSeconds.toFixed(2)} s`,
+    `healthy within ${healthySeconds.toFixed(2)} s (${healthyClockSeconds.toFixed(2)} by the clock, ${checks} checks)`,
+    `ended in ${endSeconds.toFixed(2)} s`,
+  ].join(', ');
+}

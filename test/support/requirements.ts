@@ -76,7 +76,7 @@ export function needs(...names: Requirement[]): { skip: string | false } {
   return answers.find(({ skip }) => skip !== false) ?? { skip: false };
 }
 
-function isAvailable(name: Requirement): boolean {
+export function isAvailable(name: Requirement): boolean {
   if (name === 'root') return process.getuid?.() === 0;
   const file = FILES[name] ?? name;
   if (file.startsWith('/')) return allows(file, constants.R_OK | constants.W_OK);

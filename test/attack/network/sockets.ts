@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Target } from './attack.js';
+import type { Target } from '../attack.js';
 
 /** How long a client waits before it connects again. */
 const RECONNECT_MS = 20;

@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
-import { statusOf } from '../support/agent/web-agent.js';
-import type { Attack, Target } from './attack.js';
+import { statusOf } from '../../support/agent/web-agent.js';
+import type { Attack, Target } from '../attack.js';
 import { keepOpen, untilAborted } from './sockets.js';
 
 /** More than the agent has descriptors for at `ulimit -n 1024`. */
@@ -28,7 +28,7 @@ function drip(pieces: () => string, everyMs: number): (socket: Socket) => void {
   };
 }
 
-export const NETWORK: readonly Attack[] = [
+export const CLIENTS: readonly Attack[] = [
   ...PATHS.map((path) =>
     network(`pipelined requests for ${path}, answers not read`, (target, signal) =>
       keepOpen(target, signal, CROWD, (socket) => socket.write(get(path).repeat(1500))),
