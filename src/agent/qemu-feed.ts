@@ -196,13 +196,16 @@ export class QemuFeed {
 
   #poll(): void {
     clearTimeout(this.#timer);
-    let nextMs = performance.now() + MAX_PAUSE_MS;
+    const beginMs = performance.now();
+    let nextMs = beginMs + MAX_PAUSE_MS;
     for (const { files, source } of this.#follows) {
       const startMs = performance.now();
       nextMs = Math.min(nextMs, files.poll(startMs, startMs + BUDGET_MS));
       source.addDrain((performance.now() - startMs) / 1000);
     }
-    this.#timer = setTimeout(() => this.#poll(), Math.max(1, nextMs - performance.now()));
+    const endMs = performance.now();
+    // Traces take at most half of the time, whatever is written to them.
+    this.#timer = setTimeout(() => this.#poll(), Math.max(1, nextMs - endMs, endMs - beginMs));
   }
 
   /** Finds the process that has a file open, for files whose events belong to no known VM. */

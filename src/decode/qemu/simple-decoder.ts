@@ -143,6 +143,13 @@ export class QemuSimpleDecoder {
     if (this.#version === undefined) this.#problem = 'too short for a simple trace of QEMU';
   }
 
+  /** To be called where a part of the input is missing. The next chunk may begin anywhere in a record. */
+  gap(): void {
+    this.#rest = new Uint8Array(0);
+    this.#searching = true;
+    this.#lastTimeNs = Number.NaN;
+  }
+
   #keep(bytes: Uint8Array, from: number): void {
     // A copy: Buffer.slice() returns a view, and the caller reuses its buffer.
     this.#rest = new Uint8Array(bytes.subarray(from));

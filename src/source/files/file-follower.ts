@@ -10,6 +10,8 @@ export interface FileFollower {
   readonly activeMs: number;
   /** True if the file has bytes that were not delivered yet. */
   readonly busy: boolean;
+  /** Bytes that were requested and will be delivered later. */
+  readonly pendingBytes: number;
   close(): void;
 }
 
@@ -20,4 +22,17 @@ export interface ByteSink {
   end(): void;
   /** An unknown number of bytes is missing here. */
   lost(): void;
+}
+
+/** Bytes of one file that may wait to be read. If more is new, the oldest part is skipped and counts as a loss. */
+export const MAX_BACKLOG = 256 << 20;
+/** Bytes of a block in `stat`, whatever the file system. */
+const BLOCK_BYTES = 512;
+
+/**
+ * Position from which a file with too large a backlog is read on. A file that consists of holes, which cost its writer
+ * nothing, is read on at its end.
+ */
+export function skipBacklog({ size, blocks }: { readonly size: number; readonly blocks: number }): number {
+  return blocks * BLOCK_BYTES < size / 1024 ? size : size - MAX_BACKLOG;
 }

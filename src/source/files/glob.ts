@@ -1,38 +1,57 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, opendirSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '../../system/errors.js';
+import { AgentError, errnoOf } from '../../system/errors.js';
 import { namePattern } from '../../system/name-pattern.js';
 
 /** Characters that make a part of a path a pattern. */
 const WILDCARDS = /[*?[]/;
+/** Entries of folders that one look at a pattern reads, at 2 us each: any user may fill a folder. */
+const MAX_ENTRIES = 20_000;
 
 /**
  * The paths that match a shell pattern: `*`, `?` and `[a-z]` within each part. As in a shell, a leading dot must be
  * written out. A path without wildcards is returned as it is, whether it exists or not.
- * @param onError called for each folder that cannot be listed
+ * @param onError called for each folder that cannot be listed, or whose entries were not all read
  */
 export function expandGlob(pattern: string, onError: (path: string, error: unknown) => void = () => {}): string[] {
   const parts = pattern.split('/');
   let paths = [pattern.startsWith('/') ? '/' : ''];
+  let left = MAX_ENTRIES;
+  const matching = (folder: string, part: string): string[] => {
+    try {
+      const { names, read } = entries(folder === '' ? '.' : folder, part, left);
+      left -= read;
+      if (left <= 0) onError(folder, new AgentError(`${folder}: only ${MAX_ENTRIES} entries were looked at`));
+      return names.map((name) => join(folder, name));
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTDIR') onError(folder, error);
+      return [];
+    }
+  };
   for (const part of parts) {
     if (part === '') continue;
-    if (WILDCARDS.test(part)) paths = paths.flatMap((folder) => matching(folder, part, onError));
+    if (WILDCARDS.test(part)) paths = paths.flatMap((folder) => (left > 0 ? matching(folder, part) : []));
     else paths = paths.map((folder) => join(folder, part));
   }
   return WILDCARDS.test(pattern) ? paths.filter((path) => existsSync(path)) : paths;
 }
 
-function matching(folder: string, part: string, onError: (path: string, error: unknown) => void): string[] {
+/** Names in a folder that match, sorted, and how many entries were read. */
+function entries(folder: string, part: string, most: number): { readonly names: string[]; readonly read: number } {
   const isMatch = namePattern(part);
+  const names: string[] = [];
+  let read = 0;
+  const listing = opendirSync(folder, { bufferSize: 256 });
   try {
-    return readdirSync(folder === '' ? '.' : folder)
-      .filter((name) => isMatch(name) && (!name.startsWith('.') || part.startsWith('.')))
-      .sort()
-      .map((name) => join(folder, name));
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOTDIR') onError(folder, error);
-    return [];
+    for (let entry = listing.readSync(); entry !== null && read < most; entry = listing.readSync()) {
+      read++;
+      const { name } = entry;
+      if (isMatch(name) && (!name.startsWith('.') || part.startsWith('.'))) names.push(name);
+    }
+  } finally {
+    listing.closeSync();
   }
+  return { names: names.sort(), read };
 }
 
 /** The folder that a pattern names before its first wildcard; of a path without wildcards, the folder of the file. */

@@ -8,9 +8,11 @@
  *   name               `tail` gets `/proc/self/fd/N`, our own descriptor: the same file under any name, or deleted
  *   wake-ups           its watching is off; the follower calls its `change()` on a timer, after a stat shows new bytes
  *   lines              no separator, latin1: chunks of bytes without half characters; our LineSplitter bounds lines
- *   ranges             the next is requested when the last was delivered, so the follower always knows the position
+ *   ranges             the next is requested when the last was delivered, so the follower always knows the position;
+ *                      none is longer than 128 KiB, so that files take turns
  *   a failed range     read error, or the file was truncated meanwhile: a new Tail continues at the known position
  *   truncation         the size is below the position: start again at 0, and report an unknown loss
+ *   a huge backlog     skip its beginning, and report an unknown loss
  *
  * Two losses cannot be seen. A file that is truncated and outgrows its old size between two polls is read on at the old
  * position. Bytes written between a poll and the truncation are lost to every reader; under load there is a poll every
@@ -22,19 +24,22 @@
  */
 import { fstatSync, readSync } from 'node:fs';
 import { Tail } from 'tail';
-import type { ByteSink, FileFollower } from './file-follower.js';
+import { type ByteSink, type FileFollower, MAX_BACKLOG, skipBacklog } from './file-follower.js';
 
 /** Members of `tail` that its type definitions leave out. */
 interface TailInternals {
   currentCursorPos: number;
+  latestPosition(): number;
   change(): void;
 }
 
 /** After this time without data, a requested range will not come. */
 const STALLED_MS = 3000;
+/** Bytes of one range. */
+const MAX_RANGE = 1 << 17;
 const NEWLINE = 0x0a;
-/** How far {@link logEnd} searches for the start of a line. */
-const MAX_LOOK_BACK = 65536;
+/** How far the start of a line is searched for. */
+const MAX_LINE = 65536;
 
 export class LogFollower implements FileFollower {
   readonly #fd: number;
@@ -44,6 +49,7 @@ export class LogFollower implements FileFollower {
   #position: number;
   /** End of the bytes that were requested. */
   #requested: number;
+  #size: number;
   #activeMs: number;
   bytesRead = 0;
 
@@ -52,6 +58,7 @@ export class LogFollower implements FileFollower {
     this.#sink = sink;
     this.#position = position;
     this.#requested = position;
+    this.#size = position;
     this.#activeMs = nowMs;
   }
 
@@ -60,11 +67,17 @@ export class LogFollower implements FileFollower {
   }
 
   get busy(): boolean {
-    return this.#position < this.#requested;
+    return this.#position < this.#size;
+  }
+
+  get pendingBytes(): number {
+    return this.#requested - this.#position;
   }
 
   poll(nowMs: number): void {
-    const { size } = fstatSync(this.#fd);
+    const stat = fstatSync(this.#fd);
+    const { size } = stat;
+    this.#size = size;
     if (size < this.#requested) this.#restart(nowMs);
     if (this.#position < this.#requested) {
       if (nowMs - this.#activeMs < STALLED_MS) return;
@@ -72,13 +85,12 @@ export class LogFollower implements FileFollower {
       // loses nothing.
       this.#abandonTail();
     }
+    if (size - this.#position > MAX_BACKLOG) this.#continueAt(lineStart(this.#fd, skipBacklog(stat), size));
     if (size === this.#position) return;
     this.#tail ??= this.#openTail();
     this.#activeMs = nowMs;
+    this.#requested = Math.min(size, this.#position + MAX_RANGE);
     this.#tail.change();
-    this.#requested = this.#tail.currentCursorPos;
-    // `tail` found the file truncated after our stat.
-    if (this.#requested < this.#position) this.#restart(nowMs);
   }
 
   close(): void {
@@ -98,6 +110,7 @@ export class LogFollower implements FileFollower {
     }) as Tail & TailInternals;
     tail.unwatch();
     tail.currentCursorPos = this.#position;
+    tail.latestPosition = () => this.#requested;
     tail.on('line', (text: string) => {
       if (tail === this.#tail) this.#deliver(Buffer.from(text, 'latin1'));
     });
@@ -120,9 +133,14 @@ export class LogFollower implements FileFollower {
   }
 
   #restart(nowMs: number): void {
-    this.#position = 0;
-    this.#abandonTail();
+    this.#continueAt(0);
     this.#activeMs = nowMs;
+  }
+
+  /** Continues at another position. What is between is lost. */
+  #continueAt(position: number): void {
+    this.#position = position;
+    this.#abandonTail();
     this.#sink.end();
     this.#sink.lost();
   }
@@ -131,9 +149,17 @@ export class LogFollower implements FileFollower {
 /** Position from which lines of a log are new: its end, or the start of a line that is still being written. */
 export function logEnd(fd: number): number {
   const { size } = fstatSync(fd);
-  const from = Math.max(0, size - MAX_LOOK_BACK);
-  const last = Buffer.alloc(size - from);
-  const length = readSync(fd, last, 0, last.length, from);
-  const newline = last.subarray(0, length).lastIndexOf(NEWLINE);
+  const from = Math.max(0, size - MAX_LINE);
+  const newline = readAt(fd, from, size).lastIndexOf(NEWLINE);
   return newline < 0 ? size : from + newline + 1;
+}
+
+/** Start of the first line behind a position; the position itself if no line ends soon. */
+function lineStart(fd: number, position: number, size: number): number {
+  return position + readAt(fd, position, Math.min(size, position + MAX_LINE)).indexOf(NEWLINE) + 1;
+}
+
+function readAt(fd: number, start: number, end: number): Buffer {
+  const bytes = Buffer.alloc(end - start);
+  return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, start));
 }

@@ -1,8 +1,8 @@
 import { AgentError, fileError } from '../../system/errors.js';
-import { openFileLimit } from '../../system/open-file-limit.js';
 import type { FileFollower } from './file-follower.js';
 import { expandGlob, fixedFolder } from './glob.js';
-import { type OpenFile, RotatingFile } from './rotating-file.js';
+import { OpenFiles } from './open-files.js';
+import { RotatingFile } from './rotating-file.js';
 
 export interface PatternFollowerOptions {
   readonly patterns: readonly string[];
@@ -23,9 +23,25 @@ const BUSY_BYTES = 8192;
 const ACTIVE_INTERVAL_MS = 50;
 /** The interval for an idle file doubles up to this. */
 const MAX_INTERVAL_MS = 400;
-/** More than the descriptors that a process may have by default. */
-const MAX_FILES = 10_000;
+/** Longest time of one file before the next one has its turn. */
+const TURN_MS = 5;
+/** Bytes that all files together have requested: 50 MB/s, half of a CPU. */
+const MAX_PENDING_BYTES = 1 << 19;
+/** Longest time of opening new files in one scan. */
+const OPENING_MS = 50;
+/** Pause before a path that cannot be followed is tried again; it doubles up to the second. */
+const MIN_RETRY_MS = 1000;
+const MAX_RETRY_MS = 60_000;
+/** Paths that are remembered because they cannot be followed. */
+const MAX_UNFOLLOWED = 20_000;
 const MAX_REPORTED = 1000;
+
+/** A path that cannot be followed now. */
+interface Unfollowed {
+  readonly fromEnd: boolean;
+  retryMs: number;
+  pauseMs: number;
+}
 
 interface Followed {
   readonly file: RotatingFile;
@@ -44,13 +60,12 @@ interface Followed {
 export class PatternFollower {
   readonly #options: PatternFollowerOptions;
   readonly #files = new Map<string, Followed>();
-  readonly #openFiles = new Map<string, OpenFile>();
+  readonly #openFiles = new OpenFiles();
   readonly #reported = new Set<string>();
+  readonly #unfollowed = new Map<string, Unfollowed>();
   /** Number of folders that could not be listed at the last scan. */
   #unlisted = 0;
   #scans = 0;
-  /** An eighth of the descriptors, as logs and simple traces are followed separately. */
-  readonly #maxOpen = Math.min(MAX_FILES, Math.floor(openFileLimit() / 8));
 
   constructor(options: PatternFollowerOptions) {
     this.#options = options;
@@ -61,6 +76,7 @@ export class PatternFollower {
     const files = [...this.#files.values()];
     return (
       this.#unlisted === 0 &&
+      this.#unfollowed.size === 0 &&
       files.some(({ file }) => file.id !== undefined) &&
       files.every(({ problem }) => problem === undefined)
     );
@@ -84,43 +100,73 @@ export class PatternFollower {
       }),
     );
     const paths = new Set(folders.keys());
-    for (const [path, folder] of folders) {
-      if (this.#files.has(path) || this.#files.size >= MAX_FILES || this.#isRotated(path, paths)) continue;
-      const file = new RotatingFile({
-        path,
-        folder,
-        maxOpen: this.#maxOpen,
-        fromEnd: first,
-        openFiles: this.#openFiles,
-        follow: (fd, fromEnd, ms) => this.#options.follow(path, fd, fromEnd, ms),
-      });
-      const followed = { file, intervalMs: ACTIVE_INTERVAL_MS, dueMs: nowMs, bytesRead: 0, problem: undefined };
-      this.#poll(followed, nowMs, nowMs);
-      // A path without wildcards is in `paths` even if it does not exist.
-      if (file.gone) continue;
-      this.#files.set(path, followed);
-      this.#options.onNew?.(path);
+    for (const path of this.#unfollowed.keys()) if (!paths.has(path)) this.#unfollowed.delete(path);
+    const unopened = [...folders].filter(([path]) => !this.#files.has(path) && !this.#isRotated(path, paths));
+    const isNew = ([path]: readonly [string, string]) => !this.#unfollowed.has(path);
+    const retried = unopened.filter(([path]) => (this.#unfollowed.get(path)?.retryMs ?? Infinity) <= nowMs);
+    for (const [path, folder] of [...unopened.filter(isNew), ...retried]) {
+      // The next scan opens the rest.
+      if (!first && performance.now() > nowMs + OPENING_MS) break;
+      this.#open(path, folder, this.#unfollowed.get(path)?.fromEnd ?? first, nowMs);
     }
-    for (const [path, { file }] of this.#files) {
-      if (!file.gone) continue;
+    for (const [path, { file, problem }] of this.#files) {
+      if (file.isOpen || (!file.gone && problem === undefined)) continue;
       this.#files.delete(path);
       this.#options.onGone?.(path);
     }
   }
 
-  /** Polls the files that are due. Returns when the next one is due. */
+  /**
+   * Polls the files that are due, those that wait longest first, until the time is up or enough is being read. Returns
+   * when the next one is due.
+   */
   poll(nowMs: number, deadlineMs: number): number {
-    let nextMs = nowMs + MAX_INTERVAL_MS;
-    for (const followed of this.#files.values()) {
-      if (followed.dueMs <= nowMs) this.#poll(followed, nowMs, deadlineMs);
-      nextMs = Math.min(nextMs, followed.dueMs);
+    const files = [...this.#files.values()];
+    let pending = files.reduce((sum, { file }) => sum + file.pendingBytes, 0);
+    for (const followed of files.filter(({ dueMs }) => dueMs <= nowMs).sort((a, b) => a.dueMs - b.dueMs)) {
+      const startMs = performance.now();
+      if (startMs > deadlineMs) break;
+      const before = followed.file.pendingBytes;
+      if (before === 0 && pending >= MAX_PENDING_BYTES) continue;
+      this.#poll(followed, nowMs, Math.min(deadlineMs, startMs + TURN_MS));
+      pending += followed.file.pendingBytes - before;
     }
-    return nextMs;
+    const nextMs = files.reduce((soonest, { dueMs }) => Math.min(soonest, dueMs), nowMs + MAX_INTERVAL_MS);
+    return Math.max(nextMs, nowMs + BUSY_INTERVAL_MS);
   }
 
   close(): void {
     for (const { file } of this.#files.values()) file.close();
     this.#files.clear();
+  }
+
+  #open(path: string, folder: string, fromEnd: boolean, nowMs: number): void {
+    const { max, isFull } = this.#openFiles;
+    if (isFull || this.#files.size >= 2 * max) {
+      this.#report(`${max} such files are open already, and ${path} is not; raise the limit with ulimit -n`);
+      return this.#postpone(path, fromEnd, nowMs);
+    }
+    const file = new RotatingFile({
+      path,
+      folder,
+      fromEnd,
+      openFiles: this.#openFiles,
+      follow: (fd, isFromEnd, ms) => this.#options.follow(path, fd, isFromEnd, ms),
+    });
+    const followed = { file, intervalMs: ACTIVE_INTERVAL_MS, dueMs: nowMs, bytesRead: 0, problem: undefined };
+    this.#poll(followed, nowMs, nowMs);
+    if (followed.problem !== undefined && !file.isOpen) return this.#postpone(path, fromEnd, nowMs);
+    this.#unfollowed.delete(path);
+    // A path without wildcards is among the paths even if it does not exist.
+    if (file.gone) return;
+    this.#files.set(path, followed);
+    this.#options.onNew?.(path);
+  }
+
+  #postpone(path: string, fromEnd: boolean, nowMs: number): void {
+    const pauseMs = Math.min(MAX_RETRY_MS, (this.#unfollowed.get(path)?.pauseMs ?? MIN_RETRY_MS / 2) * 2);
+    if (this.#unfollowed.has(path) || this.#unfollowed.size < MAX_UNFOLLOWED)
+      this.#unfollowed.set(path, { fromEnd, pauseMs, retryMs: nowMs + pauseMs });
   }
 
   #poll(followed: Followed, nowMs: number, deadlineMs: number): void {
@@ -136,7 +182,7 @@ export class PatternFollower {
     const { bytesRead } = file;
     const newBytes = bytesRead - followed.bytesRead;
     followed.bytesRead = bytesRead;
-    if (newBytes > BUSY_BYTES) followed.intervalMs = BUSY_INTERVAL_MS;
+    if (newBytes > BUSY_BYTES || file.busy) followed.intervalMs = BUSY_INTERVAL_MS;
     else if (nowMs - file.lastActiveMs < MAX_INTERVAL_MS) followed.intervalMs = ACTIVE_INTERVAL_MS;
     else followed.intervalMs = Math.min(MAX_INTERVAL_MS, followed.intervalMs * 2);
     followed.dueMs = nowMs + followed.intervalMs;

@@ -1,27 +1,20 @@
-import { closeSync, fstatSync, lstatSync } from 'node:fs';
-import { relative } from 'node:path';
+import { closeSync, fstatSync, lstatSync, type Stats } from 'node:fs';
+import { dirname, relative } from 'node:path';
 import { AgentError, fileError, isGone } from '../../system/errors.js';
 import { openRegularFile } from '../../system/regular-file.js';
 import type { FileFollower } from './file-follower.js';
-
-export interface OpenFile {
-  readonly fd: number;
-  /** `device:inode`: identifies the file whatever its name. */
-  readonly id: string;
-  readonly follower: FileFollower;
-}
+import type { OpenFile, OpenFiles } from './open-files.js';
+import { isSharedFolder } from './shared-folder.js';
 
 export interface RotatingFileOptions {
   readonly path: string;
   /** Folder below which no symbolic link is followed. */
   readonly folder: string;
-  /** Most open files of all paths. */
-  readonly maxOpen: number;
   /** True if the content of the first file is not new and does not count. */
   readonly fromEnd: boolean;
   readonly follow: (fd: number, fromEnd: boolean, nowMs: number) => FileFollower;
-  /** All open files by id, also those with other paths. Shared, so that no file is read under two names. */
-  readonly openFiles: Map<string, OpenFile>;
+  /** All open files, also those with other paths. */
+  readonly openFiles: OpenFiles;
 }
 
 /** A file that lost its name is closed after this time without new data. */
@@ -58,7 +51,12 @@ export class RotatingFile {
 
   /** True if no file has this name and no file that had it is still followed. */
   get gone(): boolean {
-    return this.#missing && this.#current === undefined && this.#old.length === 0;
+    return this.#missing && !this.isOpen;
+  }
+
+  /** True if a file that has the name, or had it, is followed. */
+  get isOpen(): boolean {
+    return this.#current !== undefined || this.#old.length > 0;
   }
 
   /** Bytes delivered from all files that had the name and are still followed. */
@@ -68,6 +66,16 @@ export class RotatingFile {
 
   get lastActiveMs(): number {
     return Math.max(this.#current?.follower.activeMs ?? 0, ...this.#old.map(({ follower }) => follower.activeMs));
+  }
+
+  /** Bytes that were requested and will be delivered later. */
+  get pendingBytes(): number {
+    return this.#all().reduce((sum, { follower }) => sum + follower.pendingBytes, 0);
+  }
+
+  /** True if there are bytes that were not delivered yet. */
+  get busy(): boolean {
+    return this.#all().some(({ follower }) => follower.busy);
   }
 
   /** @throws AgentError if the file exists but cannot be read */
@@ -99,7 +107,12 @@ export class RotatingFile {
       return;
     }
     const id = idOf(stat);
-    if (id === this.#current?.id || id === this.#followedElsewhere) return;
+    if (id === this.#current?.id) return;
+    if (id === this.#followedElsewhere) {
+      if (this.#options.openFiles.has(id)) return;
+      // The other name is gone, and what the file had then was read.
+      this.#fromEnd = true;
+    }
     const returned = this.#old.find((file) => file.id === id);
     // Rotation gave this name to a file that is already followed under another name.
     this.#followedElsewhere = returned === undefined && this.#options.openFiles.has(id) ? id : '';
@@ -120,9 +133,7 @@ export class RotatingFile {
   }
 
   #open(nowMs: number): OpenFile | undefined {
-    const { folder, maxOpen, openFiles } = this.#options;
-    if (openFiles.size >= maxOpen)
-      throw new AgentError(`${this.path}: ${maxOpen} such files are open already; raise the limit with ulimit -n`);
+    const { folder, openFiles } = this.#options;
     let fd: number;
     try {
       fd = openRegularFile(folder, relative(folder, this.path).split('/'));
@@ -131,11 +142,29 @@ export class RotatingFile {
       if (error instanceof AgentError) throw error;
       throw fileError(this.path, error);
     }
-    const stat = fstatSync(fd);
-    const file = { fd, id: idOf(stat), follower: this.#options.follow(fd, this.#fromEnd, nowMs) };
+    let file: OpenFile;
+    try {
+      const stat = fstatSync(fd);
+      this.#requireAllowed(stat);
+      file = { fd, id: idOf(stat), uid: stat.uid, follower: this.#options.follow(fd, this.#fromEnd, nowMs) };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
     this.#fromEnd = false;
-    this.#options.openFiles.set(file.id, file);
+    openFiles.add(file);
     return file;
+  }
+
+  #requireAllowed({ uid, nlink }: Stats): void {
+    const { openFiles } = this.#options;
+    if (!openFiles.hasRoomFor(uid))
+      throw new AgentError(
+        `${this.path}: ${openFiles.max} such files may be open, one user's at most half of them; raise the limit with ulimit -n`,
+      );
+    // Any user who can write to the folder may have linked it there.
+    if (nlink > 1 && isSharedFolder(dirname(this.path)))
+      throw new AgentError(`${this.path}: has several names, in a folder that other users may write to`);
   }
 
   #closeIdle(nowMs: number): void {
@@ -150,10 +179,10 @@ export class RotatingFile {
     }
   }
 
-  #close({ fd, id, follower }: OpenFile): void {
-    follower.close();
-    closeSync(fd);
-    this.#options.openFiles.delete(id);
+  #close(file: OpenFile): void {
+    file.follower.close();
+    closeSync(file.fd);
+    this.#options.openFiles.delete(file);
   }
 }
 

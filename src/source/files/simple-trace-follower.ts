@@ -11,7 +11,7 @@ import { FILE_HEADER } from '../../decode/qemu/simple-layout.js';
 import type { TraceEvents } from '../../decode/qemu/trace-events.js';
 import { QemuGate } from '../../trace/qemu-gate.js';
 import { type QemuSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
-import type { FileFollower } from './file-follower.js';
+import { type FileFollower, MAX_BACKLOG, skipBacklog } from './file-follower.js';
 
 export interface SimpleTraceFollowerOptions {
   readonly vocabulary: Vocabulary;
@@ -24,6 +24,7 @@ export interface SimpleTraceFollowerOptions {
   readonly onProblem: (problem: string) => void;
 }
 
+/** The names of all events of a QEMU, at the start of a file, fit in. */
 const CHUNK_BYTES = 1 << 18;
 /** Shared by all followers: each chunk is decoded before the next is read. */
 const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -40,6 +41,7 @@ export class SimpleTraceFollower implements FileFollower {
   #activeMs: number;
   #unusable = false;
   bytesRead = 0;
+  readonly pendingBytes = 0;
 
   constructor(fd: number, options: SimpleTraceFollowerOptions, nowMs: number) {
     this.#fd = fd;
@@ -58,8 +60,11 @@ export class SimpleTraceFollower implements FileFollower {
   }
 
   poll(nowMs: number, deadlineMs: number): void {
-    this.#size = fstatSync(this.#fd).size;
+    const stat = fstatSync(this.#fd);
+    this.#size = stat.size;
     if (this.#size < this.#position) this.#restart();
+    // The beginning of the file names its events.
+    if (this.#position > 0 && this.#size - this.#position > MAX_BACKLOG) this.#skipTo(skipBacklog(stat));
     if (this.#unusable || (this.#position === 0 && this.#size < FILE_HEADER)) return;
     while (this.#position < this.#size) {
       if (!this.#decodeChunk()) return;
@@ -99,6 +104,12 @@ export class SimpleTraceFollower implements FileFollower {
     const version = head.length < FILE_HEADER ? 4 : head.readUInt32LE(16);
     const traceEvents = version < 4 ? this.#options.traceEvents() : undefined;
     return new QemuSimpleDecoder(this.#options.vocabulary, this.#gate, traceEvents ? { traceEvents } : {});
+  }
+
+  #skipTo(position: number): void {
+    this.#position = position;
+    this.#decoder?.gap();
+    if (position > this.#countFrom) this.#options.sink.lost(-1, UNKNOWN_LOSS);
   }
 
   #restart(): void {
