@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { compare } from 'bcryptjs';
+import { log } from '../../system/log.js';
+import { BcryptThread } from './bcrypt-thread.js';
 import { PasswordQueue } from './password-queue.js';
 
 /** The end of the hash of a random password that was not kept: no password matches it. */
@@ -25,20 +26,23 @@ interface Check {
   readonly verdict: Promise<boolean | 'busy'>;
 }
 
+type Compare = (password: string, hash: string) => Promise<boolean>;
+
 /**
- * Checks passwords against bcrypt hashes. A comparison takes 70 ms or more of CPU on the main thread, so comparisons
- * run one at a time ({@link PasswordQueue}), and results are remembered. They are remembered by a digest, so that no
- * password stays in memory.
+ * Checks passwords against bcrypt hashes. A comparison takes 60 ms or more of CPU, so comparisons run one at a time
+ * ({@link PasswordQueue}) in a thread of their own, and results are remembered. They are remembered by a digest, so
+ * that no password stays in memory.
  */
 export class BasicAuth {
   readonly #results = new Map<string, boolean>();
   readonly #checks = new Map<string, Check>();
   readonly #queue = new PasswordQueue();
-  readonly #compare: typeof compare;
+  readonly #compare: Compare;
 
-  /** @param comparePassword bcrypt, for tests */
-  constructor(comparePassword: typeof compare = compare) {
-    this.#compare = comparePassword;
+  /** @param compare bcrypt, for tests */
+  constructor(compare?: Compare) {
+    const thread = new BcryptThread();
+    this.#compare = compare ?? ((password, hash) => thread.compare(password, hash));
   }
 
   /** @param header value of the request's Authorization header */
@@ -77,20 +81,21 @@ export class BasicAuth {
       resolve(result);
     };
     this.#checks.set(key, { clients, verdict });
-    let [isEqual, durationMs] = [false, 0];
+    let isEqual: boolean | 'busy' = false;
+    let durationMs = 0;
     const isQueued = this.#queue.add({
       network: client.network,
       isAbandoned: () => clients.every(({ isGone }) => isGone()),
       drop: () => end('busy'),
       compare: async () => {
         const startMs = performance.now();
-        isEqual = await this.#compareAtCost(password, hash ?? dummyHash(maxCost), maxCost);
+        isEqual = await this.#compareAtCost(password, hash ?? dummyHash(maxCost), maxCost).catch(refuseForNow);
         durationMs = performance.now() - startMs;
       },
       answer: async () => {
-        this.#remember(key, isEqual);
+        if (isEqual !== 'busy') this.#remember(key, isEqual);
         end(isEqual);
-        if (!isEqual) await sleep(PAUSE_FACTOR * durationMs, undefined, { ref: false });
+        if (isEqual !== true) await sleep(PAUSE_FACTOR * durationMs, undefined, { ref: false });
       },
     });
     if (!isQueued) end('busy');
@@ -102,10 +107,8 @@ export class BasicAuth {
    * which users exist. bcrypt takes 2^cost rounds, and 2^4 + 2^4 + 2^5 + ... + 2^9 = 2^10.
    */
   async #compareAtCost(password: string, hash: string, maxCost: number): Promise<boolean> {
-    // bcryptjs throws for a password it cannot hash: that is a wrong one.
-    const isEqual = await this.#compare(password, hash).catch(() => false);
-    for (let cost = costOf(hash); cost < maxCost; cost++)
-      await this.#compare(password, dummyHash(cost)).catch(() => false);
+    const isEqual = await this.#compare(password, hash);
+    for (let cost = costOf(hash); cost < maxCost; cost++) await this.#compare(password, dummyHash(cost));
     return isEqual;
   }
 
@@ -117,6 +120,11 @@ export class BasicAuth {
     const [dropped = oldest] = [...this.#results].find(([, result]) => !result) ?? [];
     if (dropped !== undefined) this.#results.delete(dropped);
   }
+}
+
+function refuseForNow(error: Error): 'busy' {
+  log('error', 'cannot check a password', { err: error.message });
+  return 'busy';
 }
 
 function costOf(hash: string): number {

@@ -1,7 +1,7 @@
 /** Comparisons that wait, at most: one for each connection. */
 const MAX_WAITING = 512;
-/** The oldest request of a network is the next in every fourth turn, else the newest. */
-const OLDEST_EVERY = 4;
+/** Requests of the same network that may come just after a scraper's and do not keep it out. */
+const MAX_NEWER = 5;
 
 export interface Waiting {
   /** The client's, as networkOf() says. */
@@ -16,10 +16,13 @@ export interface Waiting {
 }
 
 /**
- * Runs comparisons of passwords one at a time, so that guesses do not keep a scraper out: networks take turns, so that
- * a scraper waits for one guess of each other network. In its own network the newest request is usually next, because
- * each guess that is answered is followed by another, which is then older than the scraper's. Every fourth turn is for
- * the oldest, in case guesses arrive faster than they are answered.
+ * Runs comparisons of passwords one at a time, so that guesses do not keep a scraper out. Networks take turns, so that
+ * a scraper waits for one guess of each other network.
+ *
+ * In its own network the newest request is next in every second turn, because each guess that is answered is followed
+ * by another, which is then older than the scraper's. Guesses that come just after the scraper's request stay above it,
+ * because one comes for each that is answered. The turns between are for the request with {@link MAX_NEWER} above it:
+ * each of them takes a request from below the scraper's and so moves it towards that place, until it is there.
  */
 export class PasswordQueue {
   /** Network -> its requests, oldest first; networks in the order of their turns. */
@@ -56,7 +59,8 @@ export class PasswordQueue {
 
   #takeNext(): Waiting | undefined {
     const [[network, waiting] = ['', []]] = this.#waiting;
-    const next = ++this.#turns % OLDEST_EVERY === 0 ? waiting.shift() : waiting.pop();
+    const newer = this.#turns++ % 2 === 0 ? 0 : MAX_NEWER;
+    const [next] = waiting.splice(Math.max(0, waiting.length - 1 - newer), 1);
     this.#waiting.delete(network);
     if (waiting.length > 0) this.#waiting.set(network, waiting);
     if (next !== undefined) this.#size--;

@@ -103,6 +103,68 @@ for (const [where, network, most] of [
     assert.equal(await auth.check(USERS, basic('prometheus:secret'), client(network)), 'right');
   });
 
+for (const newer of [1, 2, 3, 4])
+  test(`a scraper waits for at most 13 guesses if ${newer} came just after it, and each answer brings another`, async () => {
+    const { compare, passwords, finish } = fakeBcrypt();
+    const auth = new BasicAuth(compare);
+    let guesses = 0;
+    const guess = async (): Promise<void> => {
+      await auth.check(USERS, basic(`prometheus:${guesses++}`), client());
+      if (!passwords.includes('secret')) void guess();
+    };
+    for (let guesser = 0; guesser < 100; guesser++) void guess();
+    for (let turn = 0; turn < 7; turn++) await finish();
+    const before = passwords.length;
+    void auth.check(USERS, basic('prometheus:secret'), client());
+    for (let each = 0; each < newer; each++) void guess();
+    for (let turn = 0; turn < 20 && !passwords.includes('secret'); turn++) await finish();
+    const waited = passwords.indexOf('secret') - before;
+    assert.ok(waited >= 0 && waited <= 13, passwords.join());
+  });
+
+test('the event loop goes on while a password is compared', async () => {
+  // 2^10 rounds take 50 ms or more; bcryptjs itself gives way to other work every 100 ms.
+  const costly = HASH.replace('$04$', '$10$');
+  let rounds = 0;
+  let isDone = false;
+  const count = () => {
+    rounds++;
+    if (!isDone) setImmediate(count);
+  };
+  count();
+  assert.equal(await new BasicAuth().check(new Map([['a', costly]]), basic('a:b'), client()), 'wrong');
+  isDone = true;
+  assert.ok(rounds > 100, `${rounds} rounds of the event loop`);
+});
+
+test('a password that cannot be checked is neither right nor wrong, and is checked again', async () => {
+  let tries = 0;
+  const auth = new BasicAuth(async () => {
+    if (++tries === 1) throw new Error('the thread has ended');
+    return true;
+  });
+  assert.equal(await auth.check(USERS, basic('prometheus:secret'), client()), 'busy');
+  assert.equal(await auth.check(USERS, basic('prometheus:secret'), client()), 'right');
+});
+
+const HOSTILE_HEADERS = [
+  ['a password of 11 KB', basic(`prometheus:${'x'.repeat(11_000)}`)],
+  ['a user of 11 KB', basic(`${'x'.repeat(11_000)}:secret`)],
+  ['the password after a NUL', basic('prometheus:\0secret')],
+  ['the password before a NUL', basic('prometheus:secret\0')],
+  ['a user before a NUL', basic('prometheus\0:secret')],
+  ['letters of twice the width', basic('prometheus:ｓｅｃｒｅｔ')],
+  ['bytes that are no UTF-8', `Basic ${Buffer.from([0xff, 0x3a, 0xfe, 0xc0]).toString('base64')}`],
+  ['base64 with a hole', 'Basic cHJvbWV0aGV1czpz ZWNyZXQ='],
+  ['base64 of URLs', 'Basic cHJvbWV0aGV1czpz_-_-'],
+  ['the scheme alone', 'Basic'],
+  ['two colons', basic('::')],
+  ['many equal signs', `Basic ${'='.repeat(10_000)}`],
+  ['many spaces', `Basic ${' '.repeat(10_000)}x`],
+] as const;
+for (const [name, header] of HOSTILE_HEADERS)
+  test(`${name} is wrong`, async () => assert.equal(await new BasicAuth().check(USERS, header, client()), 'wrong'));
+
 test('guesses of clients that have gone are not compared', async () => {
   const { compare, passwords, finish } = fakeBcrypt();
   const auth = new BasicAuth(compare);
