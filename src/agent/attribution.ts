@@ -1,5 +1,5 @@
 import type { Attribution } from '../count/thread-owners.js';
-import type { DeviceRanges } from '../trace/sink.js';
+import type { DeviceRanges } from '../trace/device-ranges.js';
 import { vcpuOfComm } from '../vm/identify/comm.js';
 import type { Inventory } from '../vm/inventory.js';
 

@@ -11,7 +11,7 @@ import { expandGlob } from '../source/files/glob.js';
 import { ConnectionClosed, Qmp } from '../source/qemu/qmp.js';
 import { errnoOf } from '../system/errors.js';
 import { log } from '../system/log.js';
-import type { DeviceRanges } from '../trace/sink.js';
+import type { DeviceRanges } from '../trace/device-ranges.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 

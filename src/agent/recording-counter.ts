@@ -109,7 +109,7 @@ export class RecordingCounter {
 
   async #countEvents(recording: RecordingFile | PerfDirectory): Promise<void> {
     const fileName = isPerfDirectory(recording) ? recording.path : recording.fileName;
-    const sinks: QemuWindowSink[] = [];
+    const sinks: (KernelWindowSink | QemuWindowSink)[] = [];
     const warnings = await this.#replay(recording, {
       kernel: () => {
         const counts = this.ledger.kernelSource('ftrace', this.#onThread);

@@ -1,4 +1,5 @@
-import type { DeviceRanges, Vocabulary } from '../trace/sink.js';
+import type { DeviceRanges } from '../trace/device-ranges.js';
+import type { Vocabulary } from '../trace/sink.js';
 import type { AddressCounts } from './busiest-addresses.js';
 import type { Counters } from './counters/counters.js';
 import type { SourceCounts } from './counters/source-counts.js';

@@ -1,4 +1,4 @@
-import type { DeviceRanges } from '../trace/sink.js';
+import type { DeviceRanges } from '../trace/device-ranges.js';
 
 /** What the counters ask about threads and VMs. The agent answers from its inventory, tests from a table. */
 export interface Attribution {

@@ -48,6 +48,12 @@ export type QemuSignal =
   | typeof IRQFD_DEFERRED
   | typeof IRQ_NOTIFY;
 
+/** Kinds of access by kvm_mmio, numbered as KVM_TRACE_MMIO_* (include/trace/events/kvm.h). */
+export const MMIO_UNSATISFIED_READ = 0;
+export const MMIO_READ = 1;
+export const MMIO_WRITE = 2;
+export type MmioAccess = typeof MMIO_UNSATISFIED_READ | typeof MMIO_READ | typeof MMIO_WRITE;
+
 /** Calls for the events of QEMU's own traces, whichever backend wrote them. */
 export interface QemuSink {
   /**
@@ -114,8 +120,8 @@ export interface TraceSink extends QemuSink {
 }
 
 /**
- * A sink that ignores every call. Sinks that need only a few of the calls extend it, so that a new method of
- * {@link TraceSink} does not have to be added to each of them.
+ * Ignores every call. A sink that needs only a few of the calls extends this class, so that a new method of
+ * {@link TraceSink} does not have to be added to it. A sink that passes calls on extends {@link ForwardingSink}.
  */
 export class NoOpSink implements TraceSink {
   thread(_tid: number, _tgid: number, _comm: string): void {}
@@ -147,22 +153,99 @@ export class NoOpSink implements TraceSink {
   setIoeventfd(_id: number, _mmio: boolean, _address: number, _assign: boolean): void {}
 }
 
-/** Kinds of access by kvm_mmio, numbered as KVM_TRACE_MMIO_* (include/trace/events/kvm.h). */
-export const MMIO_UNSATISFIED_READ = 0;
-export const MMIO_READ = 1;
-export const MMIO_WRITE = 2;
-export type MmioAccess = typeof MMIO_UNSATISFIED_READ | typeof MMIO_READ | typeof MMIO_WRITE;
+/**
+ * Passes every call of a QEMU trace on to another sink. A sink that changes or drops some of the calls extends this
+ * class, so that a new call cannot get lost on the way to the counters.
+ */
+export class QemuForwardingSink<Sink extends QemuSink = QemuSink> implements QemuSink {
+  protected readonly sink: Sink;
 
-/** Addresses at which a device answers, `last` included. */
-export interface AddressRange {
-  readonly first: number;
-  readonly last: number;
-  readonly device: string;
+  constructor(sink: Sink) {
+    this.sink = sink;
+  }
+
+  qemuEvent(timeNs: number, id: number, event: number): void {
+    if (this.passes(timeNs)) this.sink.qemuEvent(timeNs, id, event);
+  }
+
+  qemuRunExit(timeNs: number, id: number, cpuIndex: number, reason: number): void {
+    if (this.passes(timeNs)) this.sink.qemuRunExit(timeNs, id, cpuIndex, reason);
+  }
+
+  qemuSignal(timeNs: number, id: number, signal: QemuSignal, device: number): void {
+    if (this.passes(timeNs)) this.sink.qemuSignal(timeNs, id, signal, device);
+  }
+
+  qemuDevice(id: number, device: number, name: string): void {
+    this.sink.qemuDevice(id, device, name);
+  }
+
+  qemuRegion(id: number, address: number, name: string): void {
+    this.sink.qemuRegion(id, address, name);
+  }
+
+  setIoeventfd(id: number, mmio: boolean, address: number, assign: boolean): void {
+    this.sink.setIoeventfd(id, mmio, address, assign);
+  }
+
+  lost(cpu: number, count: number): void {
+    this.sink.lost(cpu, count);
+  }
+
+  malformed(kind: MalformedKind): void {
+    this.sink.malformed(kind);
+  }
+
+  /** True if events of this time are passed on. Calls that are no events always are. */
+  protected passes(_timeNs: number): boolean {
+    return true;
+  }
 }
 
-/** The devices of one VM by address: sorted, without overlaps. */
-export interface DeviceRanges {
-  readonly ports: readonly AddressRange[];
-  /** Guest physical addresses. */
-  readonly memory: readonly AddressRange[];
+/** Passes every call of a kernel trace on to another sink. Extend it as {@link QemuForwardingSink}. */
+export class ForwardingSink extends QemuForwardingSink<TraceSink> implements TraceSink {
+  thread(tid: number, tgid: number, comm: string): void {
+    this.sink.thread(tid, tgid, comm);
+  }
+
+  /** Passed on whatever its time: the thread's id means another thread from then on. */
+  threadExit(timeNs: number, cpu: number, tid: number): void {
+    this.sink.threadExit(timeNs, cpu, tid);
+  }
+
+  tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
+    if (this.passes(timeNs)) this.sink.tracepoint(timeNs, cpu, tid, name);
+  }
+
+  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, info2: number): void {
+    if (this.passes(timeNs)) this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+  }
+
+  vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
+    if (this.passes(timeNs)) this.sink.vmEntry(timeNs, cpu, tid, vcpu);
+  }
+
+  userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
+    if (this.passes(timeNs)) this.sink.userspaceExit(timeNs, cpu, tid, reason);
+  }
+
+  portIo(timeNs: number, cpu: number, tid: number, write: boolean, port: number, size: number): void {
+    if (this.passes(timeNs)) this.sink.portIo(timeNs, cpu, tid, write, port, size);
+  }
+
+  mmio(timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void {
+    if (this.passes(timeNs)) this.sink.mmio(timeNs, cpu, tid, access, gpa);
+  }
+
+  fastMmio(timeNs: number, cpu: number, tid: number, gpa: number): void {
+    if (this.passes(timeNs)) this.sink.fastMmio(timeNs, cpu, tid, gpa);
+  }
+
+  interrupt(timeNs: number, cpu: number, tid: number): void {
+    if (this.passes(timeNs)) this.sink.interrupt(timeNs, cpu, tid);
+  }
+
+  gapAhead(cpu: number): void {
+    this.sink.gapAhead(cpu);
+  }
 }

@@ -31,7 +31,7 @@ import { SIMPLETRACE_TEXT } from '../../src/source/recording/formats/simpletrace
 import { UNPACKERS } from '../../src/source/recording/pages/trace-dat.js';
 import { TraceDatPages } from '../../src/source/recording/pages/trace-dat-pages.js';
 import { AgentError } from '../../src/system/errors.js';
-import type { AddressRange } from '../../src/trace/sink.js';
+import type { AddressRange } from '../../src/trace/device-ranges.js';
 import { parseCgroup } from '../../src/vm/identify/cgroup.js';
 import { identifyVmm, unknownVmm } from '../../src/vm/identify/cmdline.js';
 import { vcpuOfComm, vmPidOfKernelThread } from '../../src/vm/identify/comm.js';

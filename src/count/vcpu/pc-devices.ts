@@ -6,7 +6,7 @@
  * Linux (arch/x86/kernel/setup.c). The firmware chooses the addresses of PCI devices: ports from 0xc000 and memory from
  * 0xc0000000 on have no fixed device.
  */
-import type { AddressRange, DeviceRanges } from '../../trace/sink.js';
+import type { AddressRange, DeviceRanges } from '../../trace/device-ranges.js';
 import { PAGE_BYTES } from './io-table.js';
 
 interface PcRange extends AddressRange {

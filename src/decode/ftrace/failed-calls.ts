@@ -1,4 +1,4 @@
-import { type MmioAccess, NoOpSink, type TraceSink, type Vocabulary } from '../../trace/sink.js';
+import { ForwardingSink, type MmioAccess, type TraceSink, type Vocabulary } from '../../trace/sink.js';
 
 /** State of a thread between two userspace exits. */
 interface ThreadState {
@@ -43,8 +43,7 @@ const MAX_UNDECIDED = 1024;
  * told. Whether a call was interrupted or failed is not in the text either; all are counted as `restart`, which nearly
  * all of them are.
  */
-export class FailedCalls extends NoOpSink {
-  readonly #sink: TraceSink;
+export class FailedCalls extends ForwardingSink {
   readonly #restart: number;
   readonly #error: number;
   readonly #interrupted: number;
@@ -63,8 +62,7 @@ export class FailedCalls extends NoOpSink {
   #beforeEntries = 0;
 
   constructor({ reasons }: Vocabulary, sink: TraceSink) {
-    super();
-    this.#sink = sink;
+    super(sink);
     this.#restart = reasons.id('restart');
     this.#error = reasons.id('error');
     this.#interrupted = reasons.id('KVM_EXIT_INTR');
@@ -85,7 +83,7 @@ export class FailedCalls extends NoOpSink {
 
   /** The text is over: without a single entry, nothing can be said of the exits that waited for one. */
   end(): void {
-    for (const { timeNs, cpu, tid, reason } of this.#undecided) this.#sink.userspaceExit(timeNs, cpu, tid, reason);
+    for (const { timeNs, cpu, tid, reason } of this.#undecided) this.sink.userspaceExit(timeNs, cpu, tid, reason);
     this.#undecided = [];
   }
 
@@ -99,48 +97,40 @@ export class FailedCalls extends NoOpSink {
     info2: number,
   ): void {
     this.#enter(tid, true);
-    this.#sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+    this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
   }
 
   override vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
     this.#enter(tid, true);
-    this.#sink.vmEntry(timeNs, cpu, tid, vcpu);
+    this.sink.vmEntry(timeNs, cpu, tid, vcpu);
   }
 
   override portIo(timeNs: number, cpu: number, tid: number, write: boolean, port: number, size: number): void {
     this.#enter(tid, false);
-    this.#sink.portIo(timeNs, cpu, tid, write, port, size);
+    this.sink.portIo(timeNs, cpu, tid, write, port, size);
   }
 
   override mmio(timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void {
     this.#enter(tid, false);
-    this.#sink.mmio(timeNs, cpu, tid, access, gpa);
-  }
-
-  override fastMmio(timeNs: number, cpu: number, tid: number, gpa: number): void {
-    this.#sink.fastMmio(timeNs, cpu, tid, gpa);
-  }
-
-  override interrupt(timeNs: number, cpu: number, tid: number): void {
-    this.#sink.interrupt(timeNs, cpu, tid);
+    this.sink.mmio(timeNs, cpu, tid, access, gpa);
   }
 
   override threadExit(timeNs: number, cpu: number, tid: number): void {
     this.#threads.delete(tid);
     this.#lastTid = 0;
     this.#lastState = undefined;
-    this.#sink.threadExit(timeNs, cpu, tid);
+    this.sink.threadExit(timeNs, cpu, tid);
   }
 
   override userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
     if (reason === this.#restart || reason === this.#error) this.#isExact = true;
-    if (this.#isExact) return this.#sink.userspaceExit(timeNs, cpu, tid, reason);
+    if (this.#isExact) return this.sink.userspaceExit(timeNs, cpu, tid, reason);
     const isStale = tid > 0 && this.#mayBeStale(tid, reason);
     if (reason === this.#interrupted || (isStale && this.#showsEntries))
-      return this.#sink.userspaceExit(timeNs, cpu, tid, this.#restart);
+      return this.sink.userspaceExit(timeNs, cpu, tid, this.#restart);
     if (tid === 0) this.#withoutThread++;
     else if (!this.#showsEntries) this.#beforeEntries++;
-    if (!isStale || this.#undecided.length >= MAX_UNDECIDED) return this.#sink.userspaceExit(timeNs, cpu, tid, reason);
+    if (!isStale || this.#undecided.length >= MAX_UNDECIDED) return this.sink.userspaceExit(timeNs, cpu, tid, reason);
     this.#undecided.push({ timeNs, cpu, tid, reason });
   }
 
@@ -171,7 +161,7 @@ export class FailedCalls extends NoOpSink {
   #decide(): void {
     this.#showsEntries = true;
     this.#beforeEntries = 0;
-    for (const { timeNs, cpu, tid } of this.#undecided) this.#sink.userspaceExit(timeNs, cpu, tid, this.#restart);
+    for (const { timeNs, cpu, tid } of this.#undecided) this.sink.userspaceExit(timeNs, cpu, tid, this.#restart);
     this.#undecided = [];
   }
 

@@ -20,7 +20,7 @@
  * Ignored: RAM and ROM, because accesses to them do not leave the guest, and the views of devices that access memory
  * themselves.
  */
-import type { AddressRange, DeviceRanges } from '../../trace/sink.js';
+import type { AddressRange, DeviceRanges } from '../../trace/device-ranges.js';
 
 const VIEW = /^FlatView #\d+/;
 const ADDRESS_SPACE = /^ AS "([^"]*)"/;
