@@ -1,8 +1,11 @@
 import { RecordingCounter } from '../agent/recording-counter.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
+import { auditRecording, type RecordedCheck } from '../audit/audit-recording.js';
+import { parseReadings } from '../audit/readings.js';
 import type { GetOption } from '../config/options.js';
 import { onlyVms, vmsIn } from '../expose/report/only-vms.js';
 import type { Recorded } from '../expose/report/recorded.js';
+import { problemsOf } from '../expose/report/report.js';
 import { vmCell } from '../expose/report/text-table.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
@@ -17,6 +20,7 @@ import { readSavedThreads, type SavedThread } from '../source/recording/pages/sa
 import { AgentError } from '../system/errors.js';
 import { namePattern } from '../system/name-pattern.js';
 import { ProgressBar } from '../system/progress-bar.js';
+import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { Inventory } from '../vm/inventory.js';
 import { parseNotedVms } from '../vm/noted-vm.js';
 import { stopSignal } from './serving/stop-signal.js';
@@ -39,7 +43,11 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
   progress.clear();
   counter.finish(savedThreads(get('path.tracefs'), recordings));
   const snapshot = takeSnapshot(counter.ledger.totals(), vmInfosOf(inventory)());
-  return { snapshot: wantedVms(snapshot, get('vm')), time: counter.times.inside() };
+  const wanted = wantedVms(snapshot, get('vm'));
+  const vms = new Set(vmsIn(wanted));
+  const isWhole = get('since') === undefined && get('until') === undefined;
+  const audit = isWhole ? auditOf(recordings, snapshot, inventory) : [];
+  return { snapshot: wanted, time: counter.times.inside(), audit: audit.filter(({ vm }) => vms.has(vm)) };
 }
 
 /** What ends standard input, if it is among the recordings. Otherwise a signal ends the program, as usual. */
@@ -64,6 +72,20 @@ function wantedVms(snapshot: Snapshot, patterns: readonly string[]): Snapshot {
       `--vm=${patterns.join(',')}: no such VM in this recording; it has ${vms.map(vmCell).join(', ') || 'none'}`,
     );
   return onlyVms(snapshot, isWanted);
+}
+
+/** The checks of a recording that holds KVM's statistics. Of several recordings, none has all exits. */
+function auditOf(recordings: readonly Recording[], snapshot: Snapshot, inventory: Inventory): RecordedCheck[] {
+  const [recording, another] = recordings;
+  if (recording === undefined || another !== undefined || !isPageRecording(recording)) return [];
+  const { notes, kvmDebugfs } = recording;
+  const saved = kvmDebugfs === undefined ? '' : noteKvmStatistics('end', kvmDebugfs);
+  const { events, unknown_gaps } = problemsOf(snapshot).lost;
+  const layers = new Set(snapshot.exits.map(({ layer }) => layer));
+  const traced = { kvm: layers.has('kvm'), qemu: layers.has('qemu') };
+  const vmOf = (tid: number) => (inventory.find(tid)?.vm ?? inventory.vms().find(({ pid }) => pid === tid))?.label;
+  const counted = { exits: snapshot.exits, traced, hasLost: events + unknown_gaps > 0 };
+  return auditRecording(counted, parseReadings(`${notes}${saved}`), vmOf);
 }
 
 /** The VMs in the /proc that the user names, else those that a recording names: in its /proc, or in its notes. */

@@ -61,14 +61,17 @@ async function recordInstance(
     vms.scan();
     const before = noteKvmStatistics('start');
     instance.start(events);
+    const started = noteKvmStatistics('started');
     log('info', 'recording', { path: output, for: length, instance: instance.path, events: events.join(',') });
     const endMs = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
     await captureUntil(endMs, pages, vms, get('tracefs.buffer-size'), signal);
+    const stopping = noteKvmStatistics('stopping');
     instance.stop();
+    const after = noteKvmStatistics('end');
     vms.scan();
     const captured = pages.finish();
     const cmdlines = tryReadBytes(join(instance.tracefs, 'saved_cmdlines')) ?? Buffer.alloc(0);
-    const notes = `${vms.notes()}${before}${noteKvmStatistics('end')}`;
+    const notes = [vms.notes(), before, started, stopping, after].join('');
     capture.finish(pages.files(), pages.stats(), { notes, cmdlines });
     const summary = summaryOf(captured, vms.labels);
     process.stdout.write(`${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`);

@@ -1,3 +1,4 @@
+import type { RecordedCheck } from '../../audit/audit-recording.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 
 /** The time that a recording covers. */
@@ -13,6 +14,8 @@ export interface RecordedTime {
 export interface Recorded {
   readonly snapshot: Snapshot;
   readonly time: RecordedTime;
+  /** Checks against the statistics of KVM that the recording holds; empty if it holds none. */
+  readonly audit: readonly RecordedCheck[];
 }
 
 /** A figure by recorded time; undefined if either is not known, or if all events have the same time. */

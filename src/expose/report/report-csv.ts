@@ -6,6 +6,7 @@
  *   recording,,,,,,215.4, ...
  *   exits,web-1,0,kvm,io,37096,, ...
  */
+import { CHECK_COLUMNS } from './audit-table.js';
 import { columnsOf, type ReportTable } from './columns.js';
 import type { Recorded } from './recorded.js';
 import { type ReportData, reportData } from './report.js';
@@ -46,6 +47,7 @@ function sectionsOf(data: ReportData): Section[] {
     table('unpaired', 'unpaired', data.unpaired),
     table('vms', 'vms', data.vms),
     { name: 'tracepoints', columns: ['tracepoint', 'count'], rows: countRows('tracepoint', data.tracepoints) },
+    { name: 'audit', columns: CHECK_COLUMNS, rows: data.audit.map((row) => ({ ...row })) },
     { name: 'lost', columns: ['events', 'unknown_gaps'], rows: [{ ...data.lost }] },
     { name: 'malformed', columns: ['kind', 'count'], rows: countRows('kind', data.malformed) },
   ];

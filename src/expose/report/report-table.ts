@@ -1,3 +1,4 @@
+import { auditTable } from './audit-table.js';
 import { costTables } from './cost-tables.js';
 import { Ranking } from './ranking.js';
 import { reasonTable } from './reason-table.js';
@@ -33,6 +34,7 @@ export function reportTable(recorded: Recorded, order: VmOrder, top: number): st
     vmTable(recorded, vms, top),
     reasonTable(recorded, ranking),
     ...costTables(recorded.snapshot, ranking),
+    ...auditTable(recorded.audit, ranking),
     footer(recorded),
   ].join('\n');
 }

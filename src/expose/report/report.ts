@@ -3,6 +3,7 @@ import type { Snapshot } from '../../snapshot/snapshot.js';
 import type { ExitCount } from '../../snapshot/tables/exit-rows.js';
 import type { Rows } from '../../snapshot/tables/row-table.js';
 import { type RowOf, rowsOf } from '../../snapshot/tables.js';
+import { type JsonCheck, jsonCheck } from './audit-table.js';
 import { type JsonRow, jsonRow, type ReportTable } from './columns.js';
 import { perSecond, type Recorded } from './recorded.js';
 import { compareText } from './text-table.js';
@@ -34,6 +35,7 @@ export interface ReportData extends Problems {
   readonly vms: readonly JsonRow<'vms'>[];
   /** Hits of the whole host, by name of the tracepoint. */
   readonly tracepoints: Readonly<Record<string, number>>;
+  readonly audit: readonly JsonCheck[];
 }
 
 export interface RecordingData {
@@ -63,7 +65,7 @@ export interface Problems {
 }
 
 export function reportData(recorded: Recorded, order: VmOrder): ReportData {
-  const { snapshot, time } = recorded;
+  const { snapshot, time, audit } = recorded;
   const vms = vmFigures(snapshot, order);
   const rows = <Name extends ReportTable>(name: Name, from: Rows<RowOf<Name>> = rowsOf(snapshot, name)) =>
     from.map((row) => jsonRow(name, row));
@@ -91,6 +93,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     unpaired: rows('unpaired'),
     vms: rows('vms'),
     tracepoints: sumsByName(snapshot.tracepoints.map(({ name, count }) => [name, count])),
+    audit: audit.map(jsonCheck),
     ...problemsOf(snapshot),
   };
 }

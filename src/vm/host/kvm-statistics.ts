@@ -6,9 +6,9 @@ const FOLDER = '/sys/kernel/debug/kvm';
 /**
  * KVM's own statistics of each VM (`/sys/kernel/debug/kvm/<tid>-<fd>/exits` ...): a line of JSON for each VM. Empty if
  * debugfs is not mounted, or closed by kernel lockdown.
- * @param when `start` or `end` of a recording
+ * @param when a moment of a recording, see src/audit/readings.ts
  */
-export function noteKvmStatistics(when: 'start' | 'end', folder = FOLDER): string {
+export function noteKvmStatistics(when: 'start' | 'started' | 'stopping' | 'end', folder = FOLDER): string {
   const lines = tryListFolder(folder).flatMap((vm) => {
     if (!/^\d+-\d+$/.test(vm)) return [];
     const values = tryListFolder(join(folder, vm)).flatMap((name) => {

@@ -10,6 +10,7 @@
  *     saved_cmdlines, saved_tgids       names and processes of threads
  *   DIR/proc/ or DIR/fixture/proc/      /proc of the VMs
  *   DIR/stats/cpuN                      per_cpu/cpuN/stats: events lost after the last page
+ *   DIR/debugfs-kvm/                    /sys/kernel/debug/kvm of VMs that were recorded from their start on
  *
  * A recording that was killed leaves pages too, beside each other: `trace.dat.cpu0`, `trace.dat.cpu1` ... (trace-cmd,
  * and `record`). Their formats come from --path.tracefs.
@@ -43,7 +44,8 @@ export function openPageDirectory(path: string, tracefs: string | undefined): Pa
       `${path}: no tracefs/events/ in it, which says how to read the pages; give a copy of that host's: --path.tracefs=DIR`,
     );
   const procfs = [join(path, 'proc'), join(path, 'fixture/proc')].find(isDirectory);
-  return { ...recordingOf(path, cpus, saved), procfs, overruns: readSavedOverruns(path) };
+  const kvmDebugfs = [join(path, 'debugfs-kvm')].find(isDirectory);
+  return { ...recordingOf(path, cpus, saved), procfs, kvmDebugfs, overruns: readSavedOverruns(path) };
 }
 
 /**
@@ -68,6 +70,7 @@ function recordingOf(path: string, files: readonly CpuFile[], tracefs: string): 
     buffers: [{ nsPerTick: nsPerTickOf(savedClock(tracefs)), cpus }],
     savedThreads: readSavedThreads(tracefs),
     procfs: undefined,
+    kvmDebugfs: undefined,
     notes: '',
     overruns: new Map(),
     overrunsFillGaps: true,

@@ -35,6 +35,8 @@ export interface PageRecording {
   readonly savedThreads: readonly SavedThread[];
   /** The saved /proc; undefined if there is none. */
   readonly procfs: string | undefined;
+  /** The saved `kvm` folder of debugfs, with KVM's statistics of each VM; undefined if there is none. */
+  readonly kvmDebugfs: string | undefined;
   /** What `record` noted about VMs, one line of JSON each. */
   readonly notes: string;
   /** Events lost by CPU, from the statistics of the buffers; empty if they were not saved. */

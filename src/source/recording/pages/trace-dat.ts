@@ -45,6 +45,7 @@ export async function openTraceDat(
     buffers: leftovers.length > 0 ? leftoverPages(leftovers, file) : buffersByClock(file, pages),
     savedThreads: parseSavedThreads(file.savedCmdlines),
     procfs: undefined,
+    kvmDebugfs: undefined,
     notes: file.notes,
     overruns: file.overruns,
     overrunsFillGaps: file.writer.startsWith(OUR_FILES),
