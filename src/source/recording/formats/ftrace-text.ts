@@ -1,9 +1,9 @@
 import { SavedTextDecoder } from '../../../decode/ftrace/saved-text-decoder.js';
-import { TextCleaner } from '../../../decode/text/clean-text.js';
 import { AgentError } from '../../../system/errors.js';
 import { Names } from '../../../trace/names.js';
 import { NoOpSink } from '../../../trace/sink.js';
 import type { TextFormat, TextRecogniser } from './recording-format.js';
+import { textReader } from './text-reader.js';
 
 export const FTRACE_TEXT: TextFormat = {
   name: 'ftrace text (trace_pipe, trace, trace-cmd report, perf script)',
@@ -11,16 +11,11 @@ export const FTRACE_TEXT: TextFormat = {
   createReader(path, sinks, { vocabulary }) {
     const sink = sinks.kernel();
     const decoder = new SavedTextDecoder(vocabulary, sink);
-    const cleaner = new TextCleaner(
-      (text) => decoder.push(text),
-      () => sink.malformed('line-too-long'),
-    );
+    const reader = textReader(decoder, sink);
     return {
-      push: (chunk) => cleaner.push(chunk),
+      ...reader,
       end(how) {
-        cleaner.end();
-        decoder.end();
-        if (how === 'cut') sink.malformed('truncated');
+        reader.end(how);
         if (decoder.rawLines > 0) throw new AgentError(`${path}: ${RAW}`);
       },
       warnings: () => [

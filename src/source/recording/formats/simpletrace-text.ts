@@ -1,8 +1,8 @@
 import { SimpletraceTextDecoder } from '../../../decode/qemu/simpletrace-text-decoder.js';
-import { TextCleaner } from '../../../decode/text/clean-text.js';
 import { Names } from '../../../trace/names.js';
 import { NoOpSink } from '../../../trace/sink.js';
 import type { TextFormat } from './recording-format.js';
+import { textReader } from './text-reader.js';
 
 const LINE_END = Uint8Array.of(0x0a);
 
@@ -23,18 +23,6 @@ export const SIMPLETRACE_TEXT: TextFormat = {
   createReader(_path, sinks, { vocabulary }) {
     const sink = sinks.qemu('simple');
     const decoder = new SimpletraceTextDecoder(vocabulary, sink);
-    const cleaner = new TextCleaner(
-      (text) => decoder.push(text),
-      () => sink.malformed('line-too-long'),
-    );
-    return {
-      push: (chunk) => cleaner.push(chunk),
-      end(how) {
-        cleaner.end();
-        decoder.end();
-        if (how === 'cut') sink.malformed('truncated');
-      },
-      warnings: () => [],
-    };
+    return textReader(decoder, sink);
   },
 };
