@@ -4,6 +4,7 @@ import { type Profiler, Session } from 'node:inspector';
 export class Coverage {
   readonly #session = new Session();
   readonly #seen = new Set<string>();
+  #isStopped = false;
 
   constructor() {
     this.#session.connect();
@@ -22,6 +23,15 @@ export class Coverage {
     // The callback runs before post() returns, because the session belongs to this thread.
     this.#session.post('Profiler.takePreciseCoverage', (_error, answer) => this.#note(answer.result));
     return this.#seen.size > before;
+  }
+
+  /** Ends the measurement, so that code runs at full speed again. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#session.post('Profiler.stopPreciseCoverage');
+    this.#session.post('Profiler.disable');
+    this.#session.disconnect();
   }
 
   #note(scripts: readonly Profiler.ScriptCoverage[]): void {
