@@ -27,6 +27,8 @@ const UNCATALOGUED: Readonly<Record<string, readonly string[]>> = {
   process_resident_memory_bytes: [],
   process_start_time_seconds: [],
   kvm_exit_exporter_event_loop_max_stall_seconds: [],
+  kvm_exit_exporter_event_loop_max_work_seconds: [],
+  kvm_exit_exporter_max_resident_memory_bytes: [],
 };
 
 const CATALOGUED = new Map(CATALOGUE.map((metric) => [metric.name, metric]));

@@ -198,18 +198,24 @@ const cost: Panel[] = [
   graph({
     title: 'Memory',
     description:
-      'Resident memory. It grows with the number of live series, not with events. A steady climb is a bug: please report it. The ring buffers are kernel memory and not included.',
+      'Resident memory, and its peak since the start. It grows with the number of live series, not with events. A steady climb is a bug: please report it. The ring buffers are kernel memory and not included.',
     unit: 'bytes',
     width: 8,
-    queries: [{ expr: series('process_resident_memory_bytes', OF_INSTANCES), legend: '{{instance}}' }],
+    queries: [
+      { expr: series('process_resident_memory_bytes', OF_INSTANCES), legend: '{{instance}}' },
+      { expr: series('kvm_exit_exporter_max_resident_memory_bytes', OF_INSTANCES), legend: '{{instance}}, peak' },
+    ],
   }),
   graph({
     title: 'Longest stall',
     description:
-      'Longest time for which one piece of work kept the agent from everything else, in the last one or two minutes. High if the host gives it too little CPU. More than 0.2 s without that is a bug: please report it.',
+      'Longest time for which one piece of work kept the agent from everything else, in the last one or two minutes. The work is the part in which other programs did not have the CPUs. More than 0.2 s of work is a bug: please report it.',
     unit: 's',
     width: 8,
-    queries: [{ expr: series('kvm_exit_exporter_event_loop_max_stall_seconds', OF_INSTANCES), legend: '{{instance}}' }],
+    queries: [
+      { expr: series('kvm_exit_exporter_event_loop_max_stall_seconds', OF_INSTANCES), legend: '{{instance}}' },
+      { expr: series('kvm_exit_exporter_event_loop_max_work_seconds', OF_INSTANCES), legend: '{{instance}}, work' },
+    ],
   }),
   table({
     title: 'Versions',

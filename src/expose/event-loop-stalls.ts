@@ -1,38 +1,67 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { CpuWait } from './cpu-wait.js';
 
 /** Milliseconds between two measurements. 50 cost 0.1 % of a CPU, 10 cost three times as much. */
 const RESOLUTION_MS = 50;
 const WINDOW_MS = 60_000;
-const NS_PER_SECOND = 1e9;
+
+interface Longest {
+  /** Seconds by the clock. */
+  stall: number;
+  /** Seconds without waits for a CPU; NaN if the kernel does not measure these. */
+  work: number;
+}
 
 /**
  * Measures how long the event loop was busy with one piece of work, so that it could neither drain ring buffers nor
- * answer health checks.
+ * answer health checks. A stall contains waits for a CPU, because other programs can make it last. The work is the
+ * same without them.
  *
  * Node's own figures (nodejs_eventloop_lag_*) are times between two measurements, so that a loop that never stalls has
  * a lag of one interval, and each scraper resets them for the next.
  */
 export class EventLoopStalls {
-  readonly #intervals = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   readonly #now: () => number;
+  readonly #cpuWait: Pick<CpuWait, 'totalMs'>;
   #windowStartMs: number;
-  #previousMax = 0;
+  #current: Longest;
+  #previous: Longest;
+  #measuredMs = performance.now();
+  #waitMs: number;
 
-  constructor(now = () => performance.now()) {
+  /** The arguments are for tests. */
+  constructor(now = () => performance.now(), cpuWait: Pick<CpuWait, 'totalMs'> = new CpuWait()) {
     this.#now = now;
+    this.#cpuWait = cpuWait;
+    this.#waitMs = cpuWait.totalMs();
     this.#windowStartMs = now();
-    this.#intervals.enable();
+    this.#current = this.#nothing();
+    this.#previous = this.#nothing();
+    setInterval(() => this.#measure(), RESOLUTION_MS).unref();
   }
 
-  /** The longest stall of the last one to two minutes, in seconds; up to {@link RESOLUTION_MS} too short. */
-  longestSeconds(): number {
-    const longest = Math.max(0, this.#intervals.max / NS_PER_SECOND - RESOLUTION_MS / 1000);
-    const result = Math.max(longest, this.#previousMax);
+  /** The longest ones of the last one to two minutes, up to {@link RESOLUTION_MS} too short. */
+  longest(): Readonly<Longest> {
+    const { stall, work } = this.#current;
+    const result = { stall: Math.max(stall, this.#previous.stall), work: Math.max(work, this.#previous.work) };
     if (this.#now() - this.#windowStartMs >= WINDOW_MS) {
-      this.#previousMax = longest;
+      this.#previous = this.#current;
+      this.#current = this.#nothing();
       this.#windowStartMs = this.#now();
-      this.#intervals.reset();
     }
     return result;
+  }
+
+  #measure(): void {
+    const [nowMs, waitMs] = [performance.now(), this.#cpuWait.totalMs()];
+    const stallMs = nowMs - this.#measuredMs - RESOLUTION_MS;
+    const workMs = stallMs - (waitMs - this.#waitMs);
+    this.#current.stall = Math.max(this.#current.stall, stallMs / 1000);
+    this.#current.work = Math.max(this.#current.work, workMs / 1000);
+    this.#measuredMs = nowMs;
+    this.#waitMs = waitMs;
+  }
+
+  #nothing(): Longest {
+    return { stall: 0, work: Number.isNaN(this.#waitMs) ? Number.NaN : 0 };
   }
 }

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
+import { tryReadText } from '../system/files.js';
 import { EventLoopStalls } from './event-loop-stalls.js';
 
 /** Default metrics of prom-client that are gauges with names of counters; `promtool check metrics` rejects those. */
@@ -15,14 +16,44 @@ export function registerProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: UNUSED_PRECISION_MS });
   for (const name of [...MISNAMED, ...MISLEADING]) registry.removeSingleMetric(name);
   const stalls = new EventLoopStalls();
+  registerGauge(
+    registry,
+    'kvm_exit_exporter_event_loop_max_stall_seconds',
+    'Longest time in the last one or two minutes for which one piece of work kept the agent from everything else.',
+    () => stalls.longest().stall,
+  );
+  registerGauge(
+    registry,
+    'kvm_exit_exporter_event_loop_max_work_seconds',
+    'As kvm_exit_exporter_event_loop_max_stall_seconds, without the time in which other programs had the CPUs.',
+    () => stalls.longest().work,
+  );
+  registerGauge(
+    registry,
+    'kvm_exit_exporter_max_resident_memory_bytes',
+    'Peak of process_resident_memory_bytes since the start.',
+    peakMemory,
+  );
+}
+
+/** A gauge that is absent while its value is NaN: not known. */
+function registerGauge(registry: Registry, name: string, help: string, value: () => number): void {
   new Gauge({
-    name: 'kvm_exit_exporter_event_loop_max_stall_seconds',
-    help: 'Longest time in the last one or two minutes for which one piece of work kept the agent from everything else.',
+    name,
+    help,
     registers: [registry],
     collect() {
-      this.set(stalls.longestSeconds());
+      const current = value();
+      if (Number.isNaN(current)) this.remove();
+      else this.set(current);
     },
   });
+}
+
+/** The kernel's own peak: resourceUsage() may show that of the program that started this one. */
+function peakMemory(): number {
+  const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(tryReadText('/proc/self/status') ?? '') ?? [];
+  return Number(kilobytes) * 1024;
 }
 
 export function registerBuildInfo(registry: Registry, version: string): void {

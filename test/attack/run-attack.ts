@@ -19,7 +19,7 @@ import { WorkTimer } from './cpu-wait.js';
 export interface Outcome {
   /** Peak of the agent's resident memory, in bytes. */
   readonly memory: number;
-  /** The agent's own metric; NaN if it does not answer. */
+  /** The agent's own metric, without waits for a CPU; NaN if it does not answer. */
   readonly stallSeconds: number;
   /** Longest time of a health check: without waits for a CPU, and by the clock. */
   readonly healthySeconds: number;
@@ -104,5 +104,5 @@ async function longestStall({ url }: Target, headers: Record<string, string>): P
   const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
   const answer = await ask(`${url}/metrics`, { headers, signal, ...LOCAL });
   if (typeof answer === 'string' || answer.status !== 200) return Number.NaN;
-  return new Samples(answer.body.toString()).sum('kvm_exit_exporter_event_loop_max_stall_seconds');
+  return new Samples(answer.body.toString()).sum('kvm_exit_exporter_event_loop_max_work_seconds');
 }

@@ -14,12 +14,47 @@ test('a stall is reported with its length, for one or two minutes', async () => 
   stall(400);
   await sleep(100);
   // The machine can add to a stall, and the measurement can miss 50 ms of it.
-  assert.ok(stalls.longestSeconds() >= 0.345, String(stalls.longestSeconds()));
+  assert.ok(stalls.longest().stall >= 0.345, String(stalls.longest().stall));
   nowMs = 60_000;
-  assert.ok(stalls.longestSeconds() >= 0.345, 'at the end of the first minute');
+  assert.ok(stalls.longest().stall >= 0.345, 'at the end of the first minute');
   nowMs = 119_000;
-  assert.ok(stalls.longestSeconds() >= 0.345, 'in the second minute');
+  assert.ok(stalls.longest().stall >= 0.345, 'in the second minute');
   nowMs = 120_000;
-  stalls.longestSeconds();
-  assert.ok(stalls.longestSeconds() < 0.345, 'in the third minute');
+  stalls.longest().stall;
+  assert.ok(stalls.longest().stall < 0.345, 'in the third minute');
+});
+
+/** Uses the CPU, whatever else the machine does. */
+function work(ms: number): void {
+  for (const end = process.cpuUsage().user / 1000 + ms; process.cpuUsage().user / 1000 < end; );
+}
+
+test('work is a stall, too', async () => {
+  const stalls = new EventLoopStalls();
+  await sleep(200);
+  work(400);
+  await sleep(100);
+  const longest = stalls.longest();
+  // CPU time of the process contains that of its other threads, which work little.
+  assert.ok(longest.work >= 0.3, String(longest.work));
+  assert.ok(longest.stall >= longest.work);
+});
+
+test('the time in which other programs have the CPU is a stall, and not work', async () => {
+  let waitMs = 1000;
+  const stalls = new EventLoopStalls(undefined, { totalMs: () => waitMs });
+  await sleep(200);
+  const startMs = performance.now();
+  stall(800);
+  waitMs += performance.now() - startMs;
+  await sleep(100);
+  const longest = stalls.longest();
+  assert.ok(longest.stall >= 0.745 && longest.work < 0.745, JSON.stringify(longest));
+});
+
+test('the work is not known if the kernel does not measure waits', async () => {
+  const stalls = new EventLoopStalls(undefined, { totalMs: () => Number.NaN });
+  await sleep(100);
+  assert.ok(Number.isNaN(stalls.longest().work));
+  assert.ok(stalls.longest().stall >= 0);
 });

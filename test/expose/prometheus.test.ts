@@ -116,7 +116,8 @@ const RECORDED = [
 ];
 
 /** Metrics of the process, of Node.js and of the build, which do not come from snapshots. */
-const OWN = /^(?:process_|nodejs_|kvm_exit_exporter_(?:build_info|scrape_seconds|event_loop_max_stall_seconds)$)/;
+const OWN =
+  /^(?:process_|nodejs_|kvm_exit_exporter_(?:build_info|scrape_seconds|event_loop_max_(?:stall|work)_seconds|max_resident_memory_bytes)$)/;
 
 test('metrics are those of the catalogue, each with its help, type and labels', () => {
   const families = metricsOf(...RECORDED);

@@ -104,7 +104,7 @@ for (const [where, network, most] of [
   });
 
 for (const newer of [1, 2, 3, 4])
-  test(`a scraper waits for at most 13 guesses if ${newer} came just after it, and each answer brings another`, async () => {
+  test(`a scraper waits for 13 guesses at most if ${newer} came just after it, and each answer brings another`, async () => {
     const { compare, passwords, finish } = fakeBcrypt();
     const auth = new BasicAuth(compare);
     let guesses = 0;
