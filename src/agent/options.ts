@@ -26,7 +26,7 @@ export interface AgentOptions {
   readonly consumeTopLevel: boolean;
   /** Patterns of the paths of QMP sockets, over which VMs are asked for their devices. */
   readonly qmp: readonly string[];
-  readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents'>;
+  readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents' | 'anyEvent'>;
   /** How long a stopped VM is kept. */
   readonly graceMs: number;
   /** Looks a pod up by its uid. */

@@ -8,10 +8,10 @@ import type { FileFollower } from '../source/files/file-follower.js';
 import { LogFollower, logEnd } from '../source/files/log-follower.js';
 import { PatternFollower } from '../source/files/pattern-follower.js';
 import { SimpleTraceFollower } from '../source/files/simple-trace-follower.js';
-import { findTraceEvents, readTraceEvents } from '../source/qemu/find-trace-events.js';
+import { findTraceEvents, hostTraceEvents, readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { log } from '../system/log.js';
 import { SeldomLog } from '../system/seldom-log.js';
-import { UNKNOWN_LOSS } from '../trace/sink.js';
+import { UNKNOWN_LOSS, type Vocabulary } from '../trace/sink.js';
 import { findOpeners } from '../vm/host/open-files.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
@@ -27,6 +27,8 @@ export interface QemuFeedOptions {
    * traces.
    */
   readonly traceEvents: string | undefined;
+  /** True: every event of a log counts under its name, whether it is known or not. */
+  readonly anyEvent: boolean;
   readonly procfs: string;
   /** How long the counts of a deleted file are kept. */
   readonly graceMs: number;
@@ -39,6 +41,8 @@ const MAX_NEW_LOGGED = 50;
 const MINUTE_MS = 60_000;
 /** Longest time of reading at once. */
 const BUDGET_MS = 20;
+/** Names of events of one file that are not known in advance. */
+const MAX_UNKNOWN_EVENTS = 256;
 /** Pause between searches for the processes that have files open. */
 const OPENERS_PAUSE_MS = 5000;
 
@@ -46,6 +50,7 @@ interface TraceFile {
   readonly path: string;
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
+  readonly vocabulary: Vocabulary;
   readonly owner: QemuFileOwner;
   /** Time at which the file was deleted and read to its end; NaN while it exists. */
   goneMs: number;
@@ -74,7 +79,8 @@ export class QemuFeed {
     this.#inventory = inventory;
     this.#traceEvents = options.traceEvents === undefined ? undefined : readTraceEvents(options.traceEvents);
     this.#knownEvents = this.#traceEvents && new Set(this.#traceEvents.events.map(({ name }) => name));
-    ledger.vocabulary.qemuEvents.reserve(this.#knownEvents ?? []);
+    const named = this.#traceEvents ?? (options.logs.length > 0 ? hostTraceEvents() : undefined);
+    ledger.vocabulary.qemuEvents.reserve(named?.events.map(({ name }) => name) ?? []);
     this.#follow('log', options.logs, (file, fd, fromEnd, nowMs) => this.#readLog(file, fd, fromEnd, nowMs));
     this.#follow('simple', options.simples, (file, fd, fromEnd, nowMs) => this.#readSimple(file, fd, fromEnd, nowMs));
   }
@@ -153,16 +159,19 @@ export class QemuFeed {
       return known;
     }
     const owner = new QemuFileOwner(this.#inventory, path, backend);
-    const counts = this.#ledger.qemuSource(backend, owner, source);
-    const file = { path, backend, counts, owner, goneMs: Number.NaN };
+    // Any text may be in a log, while a simple trace has a header, and names that it declares.
+    const isNamedByFile = backend === 'simple' || this.#options.anyEvent;
+    const vocabulary = this.#ledger.vocabularyOfFile(isNamedByFile ? MAX_UNKNOWN_EVENTS : 0);
+    const counts = this.#ledger.qemuSource(backend, owner, source, vocabulary);
+    const file = { path, backend, counts, vocabulary, owner, goneMs: Number.NaN };
     this.#files.set(key, file);
     this.#lastOpenersMs = Number.NEGATIVE_INFINITY;
     return file;
   }
 
-  #readLog({ counts }: TraceFile, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
+  #readLog({ counts, vocabulary }: TraceFile, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
     const options = this.#knownEvents ? { knownEvents: this.#knownEvents } : {};
-    const decoder = new QemuLogDecoder(this.#ledger.vocabulary, counts, options);
+    const decoder = new QemuLogDecoder(vocabulary, counts, options);
     const bytes = {
       push: (chunk: Uint8Array) => {
         const startMs = performance.now();
@@ -175,9 +184,9 @@ export class QemuFeed {
     return new LogFollower(fd, fromEnd ? logEnd(fd) : 0, bytes, nowMs);
   }
 
-  #readSimple({ path, counts }: TraceFile, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
+  #readSimple({ path, counts, vocabulary }: TraceFile, fd: number, fromEnd: boolean, nowMs: number): FileFollower {
     const options = {
-      vocabulary: this.#ledger.vocabulary,
+      vocabulary,
       sink: counts,
       traceEvents: () => this.#traceEvents ?? this.#findTraceEvents(path),
       fromEnd,
@@ -190,7 +199,7 @@ export class QemuFeed {
   #findTraceEvents(path: string): TraceEvents | undefined {
     const found = findTraceEvents(this.#options.procfs, pidOfFileName(path));
     if (found === undefined) return undefined;
-    log('info', "reading the names of an old simple trace's events", { path, from: found.path });
+    this.#seldom.info('names', "reading the names of an old simple trace's events", { path, from: found.path });
     return found.traceEvents;
   }
 

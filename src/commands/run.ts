@@ -46,7 +46,12 @@ function agentOptions(get: GetOption): AgentOptions {
     markers: get('tracefs.markers'),
     consumeTopLevel: get('tracefs.consume-top-level'),
     qmp: get('qemu.qmp'),
-    qemu: { logs: get('qemu.log'), simples: get('qemu.simple'), traceEvents: get('qemu.trace-events') },
+    qemu: {
+      logs: get('qemu.log'),
+      simples: get('qemu.simple'),
+      traceEvents: get('qemu.trace-events'),
+      anyEvent: get('qemu.log.any-event'),
+    },
     graceMs: get('vm.grace-period') * 1000,
   };
 }

@@ -228,6 +228,13 @@ export const OPTIONS = [
     commands: ['run'],
   },
   {
+    flag: 'qemu.log.any-event',
+    type: toggle,
+    default: 'false',
+    help: "Count every event of a log under its name. By default, names that are neither in QEMU's trace-events-all nor known to this program are counted together as other, so that no line of a log becomes a label.",
+    commands: ['run'],
+  },
+  {
     flag: 'qemu.simple',
     type: glob,
     multiple: true,
@@ -237,7 +244,7 @@ export const OPTIONS = [
   {
     flag: 'qemu.trace-events',
     type: file,
-    help: "QEMU's trace-events-all. It names the events of simple traces up to version 3, and tells events from other lines of a log. Default for run: the one among QEMU's data files.",
+    help: "QEMU's trace-events-all. It names the events of simple traces up to version 3, and tells events from other lines of a log. Default for run: the one among this host's QEMU's data files, for names only.",
     commands: ['run', 'report'],
   },
   {

@@ -1,3 +1,4 @@
+import type { Names } from '../trace/names.js';
 import { addCount, addCounters, type Counters, newCounters, sumCounters } from './counters/counters.js';
 import { IdleThreads } from './idle-threads.js';
 import { KernelCounts, type KernelCountsOptions } from './kernel-counts.js';
@@ -133,12 +134,12 @@ export class KernelThreads {
   }
 
   /** QEMU's markers in the traces. */
-  markerViews(): QemuView[] {
+  markerViews(names: Names): QemuView[] {
     const owner: QemuOwner = {
       labelOf: (tid) => labelOf(this.#owners.ownerOf(tid)),
       isVcpu: (tid) => (this.#owners.ownerOf(tid)?.vcpu ?? '') !== '',
     };
-    return this.#traces.map(({ counts }) => ({ backend: 'ftrace', counts: counts.markers, owner }));
+    return this.#traces.map(({ counts }) => ({ backend: 'ftrace', counts: counts.markers, owner, names }));
   }
 
   /** The threads whose owner is not settled, or not fully known. */

@@ -21,8 +21,8 @@ export interface LedgerTotals {
   readonly kernelCountsAll: boolean;
   /** Hits by id of the tracepoint. */
   readonly tracepointHits: Counters;
-  /** Label of the VM -> events by id of the QEMU event. */
-  readonly qemuEvents: ReadonlyMap<string, Counters>;
+  /** Label of the VM -> QEMU's events by name. */
+  readonly qemuEvents: ReadonlyMap<string, ReadonlyMap<string, number>>;
   readonly sources: readonly { readonly name: string; readonly counts: SourceCounts }[];
   /** Address ranges of the VM's devices; undefined if the VM was not asked for them. */
   readonly devicesOf: (vm: string) => DeviceRanges | undefined;

@@ -95,11 +95,29 @@ export class Ledger {
     this.#coverage.ever ||= now;
   }
 
-  /** Creates the counters for a trace file of QEMU. */
-  qemuSource(backend: QemuBackend, owner: QemuOwner, source = new SourceCounts()): QemuCounts {
+  /**
+   * Creates the counters for a trace file of QEMU.
+   * @param names of the events that the file's decoder adds
+   */
+  qemuSource(
+    backend: QemuBackend,
+    owner: QemuOwner,
+    source = new SourceCounts(),
+    { qemuEvents: names }: Vocabulary = this.vocabulary,
+  ): QemuCounts {
     const counts = new QemuCounts({ coverage: this.#coverage, source, sharedRoom: this.#sharedRoom });
-    this.#qemu.push({ backend, counts, owner });
+    this.#qemu.push({ backend, counts, owner, names });
     return counts;
+  }
+
+  /**
+   * The vocabulary for a file that anyone may write: what it adds to the names of events takes no room from other
+   * files.
+   */
+  vocabularyOfFile(maxUnknownEvents: number): Vocabulary {
+    // `other` counts too.
+    const qemuEvents = new Names(maxUnknownEvents + 1, this.vocabulary.qemuEvents.known);
+    return { ...this.vocabulary, qemuEvents };
   }
 
   /** Counts about all files of a backend together; they exist even without a file. */
@@ -214,7 +232,7 @@ export class Ledger {
 
   /** QEMU's markers in the kernel traces, and its trace files. */
   #qemuViews(): QemuView[] {
-    return [...this.#threads.markerViews(), ...this.#qemu];
+    return [...this.#threads.markerViews(this.vocabulary.qemuEvents), ...this.#qemu];
   }
 
   /** Each source once: several files may share one. */

@@ -2,7 +2,8 @@
  * Combines QEMU's own traces by VM. Files of one backend follow each other (rotation), so their counts are added up. If
  * several backends have traced one VM, the largest count is right: a backend can miss events, but never invent one.
  */
-import { addCounters, type Counters, maxCounters, newCounters } from './counters/counters.js';
+import type { Names } from '../trace/names.js';
+import { addCount, addCounters, type Counters, maxCounters, newCounters } from './counters/counters.js';
 import type { QemuCounts } from './qemu/qemu-counts.js';
 import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu/qemu-signals.js';
 import type { VmIdentity } from './thread-owners.js';
@@ -27,6 +28,8 @@ export interface QemuView {
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
   readonly owner: QemuOwner;
+  /** Names of the events that it counts. */
+  readonly names: Names;
 }
 
 /** Returns the totals of the VM with this label. */
@@ -50,21 +53,36 @@ export function addQemuViews(views: readonly QemuView[], totalsOf: TotalsOf): vo
     }
 }
 
-/** Label of the VM -> events by id of the QEMU event. */
-export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Counters> {
-  const byVm = new Map<string, Counters>();
+/** Label of the VM -> events by name. */
+export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Map<string, number>> {
+  const byVm = new Map<string, Map<string, number>>();
   for (const backend of BACKENDS) {
-    const own = new Map<string, Counters>();
-    for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
+    const own = new Map<string, Map<string, number>>();
+    for (const { counts, owner, names } of views.filter((view) => view.backend === backend)) {
       for (const [id, counters] of counts.events) {
         const vm = owner.labelOf(id);
-        if (vm === undefined) continue;
-        own.set(vm, addCounters(own.get(vm) ?? newCounters(), counters));
+        if (vm !== undefined) addNamed(countsOf(own, vm), counters, names);
       }
     }
-    for (const [vm, counters] of own) byVm.set(vm, maxCounters(byVm.get(vm) ?? newCounters(), counters));
+    for (const [vm, counts] of own) {
+      const largest = countsOf(byVm, vm);
+      for (const [name, count] of counts) largest.set(name, Math.max(count, largest.get(name) ?? 0));
+    }
   }
   return byVm;
+}
+
+function countsOf(byVm: Map<string, Map<string, number>>, vm: string): Map<string, number> {
+  const known = byVm.get(vm) ?? new Map<string, number>();
+  byVm.set(vm, known);
+  return known;
+}
+
+function addNamed(sums: Map<string, number>, counters: Counters, names: Names): void {
+  for (let id = 0; id < counters.length; id++) {
+    const count = counters[id] as number;
+    if (count > 0) addCount(sums, names.text(id), count);
+  }
 }
 
 /**

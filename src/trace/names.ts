@@ -16,7 +16,7 @@ export class Names {
   readonly #ids = new Map<string, number>([[OTHER, 0]]);
   readonly #limit: number;
   /** Names that have room whatever else the table holds. */
-  readonly #known: Set<string>;
+  #known: ReadonlySet<string>;
   /** Number of names that are not {@link known}. */
   #unknown = 0;
   /** Number of spellings of such names. */
@@ -29,7 +29,7 @@ export class Names {
   /** @param limit of the names that are not `known`, OTHER included */
   constructor(limit = 1024, known: ReadonlySet<string> = new Set()) {
     this.#limit = limit;
-    this.#known = new Set(known);
+    this.#known = known;
   }
 
   get known(): ReadonlySet<string> {
@@ -38,22 +38,12 @@ export class Names {
 
   /** Makes further names known. Call it before names are added. */
   reserve(names: Iterable<string>): void {
-    for (const name of names) this.#known.add(name);
-  }
-
-  /** The number of names that were not known in advance. */
-  get unknownSize(): number {
-    return this.#unknown;
+    this.#known = new Set([...this.#known, ...names]);
   }
 
   /** The number of names. Ids run from 0 to size - 1. */
   get size(): number {
     return this.#texts.length;
-  }
-
-  /** True if the name has an id, or is known in advance. */
-  has(text: string): boolean {
-    return this.known.has(text) || this.#ids.has(text);
   }
 
   text(id: number): string {
@@ -145,9 +135,7 @@ export class Names {
  * name.
  */
 export function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = '';
-  for (let i = start; i < Math.min(end, start + MAX_NAME_LENGTH); i++) text += String.fromCharCode(bytes[i] as number);
-  return text;
+  return String.fromCharCode(...bytes.subarray(start, Math.min(end, start + MAX_NAME_LENGTH)));
 }
 
 /** FNV-1a hash. */

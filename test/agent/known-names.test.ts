@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KNOWN_NAMES } from '../../src/agent/known-names.js';
+import { SourceCounts } from '../../src/count/counters/source-counts.js';
 import { Ledger } from '../../src/count/ledger.js';
 import { MAX_REASONS } from '../../src/count/vcpu/counter-layout.js';
 import { FtraceTextDecoder } from '../../src/decode/ftrace/text-decoder.js';
@@ -12,6 +13,13 @@ const newLedger = () => new Ledger({ ownerOf: () => ({ vm: undefined, vcpu: '0' 
 function log(ledger: Ledger, vm: string, lines: readonly string[]): void {
   const counts = ledger.qemuSource('log', { labelOf: () => vm });
   new QemuLogDecoder(ledger.vocabulary, counts).push(Buffer.from(lines.map((line) => `${line}\n`).join('')));
+}
+
+/** The same in a file of its own, as the agent reads it. */
+function followed(ledger: Ledger, vm: string, lines: readonly string[]): void {
+  const vocabulary = ledger.vocabularyOfFile(256);
+  const counts = ledger.qemuSource('log', { labelOf: () => vm }, new SourceCounts(), vocabulary);
+  new QemuLogDecoder(vocabulary, counts).push(Buffer.from(lines.map((line) => `${line}\n`).join('')));
 }
 
 const forged = (count: number, line: (i: number) => string) => Array.from({ length: count }, (_, i) => line(i));
@@ -39,22 +47,29 @@ test('forged lines of a log do not turn the reason of another VM into other', ()
   assert.deepEqual(reasons.sort(), ['EPT_MISCONFIG', 'KVM_EXIT_INTERNAL_ERROR', 'NEW_REASON', 'restart']);
 });
 
-test('one log adds a bounded number of names, and leaves room for those of other VMs', () => {
+test('one file adds a bounded number of names, and takes no room from any other file', () => {
   const ledger = newLedger();
-  log(
-    ledger,
-    'evil',
-    forged(20_000, (i) => `evil_event${i} x`),
-  );
-  log(ledger, 'good', ['some_event x', 'virtio_queue_notify vdev 0x1 n 0 vq 0x2']);
+  for (let file = 0; file < 100; file++)
+    followed(
+      ledger,
+      'evil',
+      forged(300, (i) => `evil_event${file}_${i} x`),
+    );
+  followed(ledger, 'good', ['some_event x', 'virtio_queue_notify vdev 0x1 n 0 vq 0x2']);
   const events = takeSnapshot(ledger.totals()).qemuEvents;
-  const of = (name: string) => [...events].filter(({ vm }) => vm === name).map(({ event }) => event);
-  assert.deepEqual(of('good').sort(), ['some_event', 'virtio_queue_notify']);
-  assert.ok(of('evil').length <= 257, `${of('evil').length} names`);
-  const all = [...events].filter(({ vm }) => vm === 'evil');
+  const of = (name: string) => [...events].filter(({ vm }) => vm === name);
+  assert.deepEqual(
+    of('good')
+      .map(({ event }) => event)
+      .sort(),
+    ['some_event', 'virtio_queue_notify'],
+  );
+  const evil = of('evil');
+  assert.equal(evil.length, 100 * 256 + 1);
+  assert.equal(evil.find(({ event }) => event === 'other')?.count, 100 * (300 - 256));
   assert.equal(
-    all.reduce((sum, { count }) => sum + count, 0),
-    20_000,
+    evil.reduce((sum, { count }) => sum + count, 0),
+    30_000,
   );
 });
 

@@ -41,7 +41,7 @@ const NAME = ascii(" name '");
 const AT = 0x40;
 const QUOTE = 0x27;
 const WORD = 8;
-const MAX_DEVICE_NAMES = 4096;
+const MAX_DEVICE_NAMES = 1024;
 
 interface DetailDecoder {
   text(bytes: Uint8Array, start: number, end: number, timeNs: number, id: number, sink: QemuSink): void;

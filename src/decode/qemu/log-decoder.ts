@@ -15,11 +15,10 @@
  * are ignored: register dumps of -d, warnings, lines of libvirt.
  */
 
-import { latin1, OTHER_ID } from '../../trace/names.js';
+import { latin1 } from '../../trace/names.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { skipDigits, skipWord, startsWith } from '../text/bytes.js';
 import { LineSplitter } from '../text/line-splitter.js';
-import { MAX_NEW_NAMES } from './event-numbers.js';
 import {
   emitQemuEvent,
   emitRunExit,
@@ -57,8 +56,6 @@ export class QemuLogDecoder {
   #nameStart = 0;
   /** End of that name; -1 if the line is not an event. */
   #nameEnd = -1;
-  /** Names that this log has added to the vocabulary. */
-  #newNames = 0;
 
   constructor(vocabulary: Vocabulary, sink: QemuSink, options: QemuLogOptions = {}) {
     this.#vocabulary = vocabulary;
@@ -110,12 +107,7 @@ export class QemuLogDecoder {
 
   #event(bytes: Uint8Array, end: number): void {
     const { timeNs, tid } = this.#prefix;
-    const { qemuEvents } = this.#vocabulary;
-    if (this.#newNames >= MAX_NEW_NAMES && !qemuEvents.has(latin1(bytes, this.#nameStart, this.#nameEnd)))
-      return this.#sink.qemuEvent(timeNs, tid, OTHER_ID);
-    const before = qemuEvents.unknownSize;
     emitQemuEvent(bytes, this.#nameStart, this.#nameEnd, end, timeNs, tid, this.#vocabulary, this.#sink);
-    this.#newNames += qemuEvents.unknownSize - before;
   }
 
   #lastLine(bytes: Uint8Array, start: number, end: number): void {

@@ -1,4 +1,3 @@
-import { namedCounts } from './named-counts.js';
 import { addCounts, merged, RowTable, type VmRow } from './row-table.js';
 
 /** Events in QEMU's own traces. */
@@ -9,10 +8,8 @@ export interface QemuEventCount extends VmRow {
 
 /** QEMU's events by name. */
 export const QEMU_EVENTS = new RowTable<QemuEventCount>({
-  rows: ({ qemuEvents, vocabulary }) =>
-    [...qemuEvents].flatMap(([vm, counters]) =>
-      namedCounts(counters, vocabulary.qemuEvents).map(({ name, count }) => ({ vm, event: name, count })),
-    ),
+  rows: ({ qemuEvents }) =>
+    [...qemuEvents].flatMap(([vm, counts]) => Array.from(counts, ([event, count]) => ({ vm, event, count }))),
   labels: { event: merged('event') },
   add: addCounts,
   metrics: [

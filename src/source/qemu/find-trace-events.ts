@@ -25,8 +25,24 @@ export interface FoundTraceEvents {
  * namespace of the process; else in a folder of this host. Undefined if there is none.
  */
 export function findTraceEvents(procfs: string, pid: number | undefined): FoundTraceEvents | undefined {
-  const beside = pid === undefined ? [] : besideProgram(procfs, pid);
-  for (const { root, path } of [...beside, ...DATA_FOLDERS.map((folder) => ({ root: folder, path: '.' }))]) {
+  return readFirst(pid === undefined ? DATA_FILES : [...besideProgram(procfs, pid), ...DATA_FILES]);
+}
+
+/** The trace-events-all of this host's QEMU. Undefined if there is none. */
+export function hostTraceEvents(): TraceEvents | undefined {
+  return readFirst(DATA_FILES)?.traceEvents;
+}
+
+/** A path and the folder below which it must not leave. */
+interface Place {
+  readonly root: string;
+  readonly path: string;
+}
+
+const DATA_FILES: readonly Place[] = DATA_FOLDERS.map((root) => ({ root, path: '.' }));
+
+function readFirst(places: readonly Place[]): FoundTraceEvents | undefined {
+  for (const { root, path } of places) {
     // The process can put anything at its path: a pipe, a device, a link to a file of this host.
     const parts = join(path, 'trace-events-all')
       .split('/')
@@ -37,7 +53,7 @@ export function findTraceEvents(procfs: string, pid: number | undefined): FoundT
   return undefined;
 }
 
-function besideProgram(procfs: string, pid: number): { readonly root: string; readonly path: string }[] {
+function besideProgram(procfs: string, pid: number): Place[] {
   try {
     const folder = join(procfs, String(pid));
     const program = readlinkSync(join(folder, 'exe'));

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { attributionOf } from '../../../src/agent/attribution.js';
+import { KNOWN_NAMES } from '../../../src/agent/known-names.js';
 import { QemuFeed } from '../../../src/agent/qemu-feed.js';
 import { Ledger } from '../../../src/count/ledger.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
@@ -27,19 +28,30 @@ export interface FollowOptions {
   readonly log?: string;
   readonly simple?: string;
   readonly traceEvents?: string;
+  readonly anyEvent?: boolean;
   /** Prepares the folder and the processes. */
   readonly before?: (folder: string, proc: ProcTree) => void;
 }
 
-export function followTraces(t: TestContext, { log, simple, traceEvents, before }: FollowOptions): FollowedTraces {
+export function followTraces(
+  t: TestContext,
+  { log, simple, traceEvents, anyEvent = false, before }: FollowOptions,
+): FollowedTraces {
   const folder = mkdtempSync(join(tmpdir(), 'qemu-traces-'));
   const proc = new ProcTree(t);
   before?.(folder, proc);
   const inventory = new Inventory({ procfs: proc.root, live: true });
   inventory.scan(performance.now());
-  const ledger = new Ledger(attributionOf(inventory));
+  const ledger = new Ledger(attributionOf(inventory), { knownNames: KNOWN_NAMES });
   const patterns = (name: string | undefined) => (name === undefined ? [] : [join(folder, name)]);
-  const options = { logs: patterns(log), simples: patterns(simple), traceEvents, procfs: proc.root, graceMs: 1e9 };
+  const options = {
+    logs: patterns(log),
+    simples: patterns(simple),
+    traceEvents,
+    anyEvent,
+    procfs: proc.root,
+    graceMs: 1e9,
+  };
   const traces = new QemuFeed(options, ledger, inventory);
   traces.start();
   t.after(() => {
