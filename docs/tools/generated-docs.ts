@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SoakReport } from '../../test/soak/soak.js';
 import { soakTables } from '../../test/soak/soak-tables.js';
+import { advicePages } from './advice-pages.js';
 import { benchPlots } from './bench-plots.js';
 import { withGeneratedBlock } from './generated-block.js';
 import { metricsTable } from './metrics-table.js';
@@ -25,7 +26,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     const page = readFileSync(join(ROOT, path), 'utf8');
     return [path, withGeneratedBlock(page, name, 'npm run docs', content())] as const;
   });
-  return new Map([...pages, ...benchPlots(bench)]);
+  return new Map([...pages, ...advicePages(), ...benchPlots(bench)]);
 }
 
 function soakFigures(): string {

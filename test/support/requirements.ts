@@ -40,7 +40,8 @@ export type Requirement =
   | 'npm-cache'
   | 'buildah'
   | 'zstd'
-  | 'trace-cmd';
+  | 'trace-cmd'
+  | 'virt-xml-validate';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

@@ -6,8 +6,12 @@
  *   recording,,,,,,215.4, ...
  *   exits,web-1,0,kvm,io,37096,, ...
  */
+
+import type { Changes } from '../../advice/rules/rule.js';
+import { CHANGERS } from '../../advice/who-changes.js';
 import { CHECK_COLUMNS } from './audit-table.js';
 import { columnsOf, type ReportTable } from './columns.js';
+import type { FindingData } from './findings.js';
 import type { Recorded } from './recorded.js';
 import { type ReportData, reportData } from './report.js';
 import type { VmOrder } from './vm-figures.js';
@@ -36,6 +40,7 @@ function sectionsOf(data: ReportData): Section[] {
     { name: 'recording', columns: Object.keys(data.recording), rows: [{ ...data.recording }] },
     { name: 'total', columns: Object.keys(data.total), rows: [{ ...data.total }] },
     { name: 'totals', columns: ['vm', ...Object.keys(data.total)], rows: data.totals.map((row) => ({ ...row })) },
+    { name: 'findings', columns: FINDING_COLUMNS, rows: (data.findings ?? []).map(findingRow) },
     table('exits', 'exits', data.exits),
     table('outside', 'outside', data.outside),
     table('io', 'io', data.io),
@@ -51,6 +56,29 @@ function sectionsOf(data: ReportData): Section[] {
     { name: 'lost', columns: ['events', 'unknown_gaps'], rows: [{ ...data.lost }] },
     { name: 'malformed', columns: ['kind', 'count'], rows: countRows('kind', data.malformed) },
   ];
+}
+
+const FINDING_COLUMNS: readonly string[] = [
+  'vm',
+  'advice',
+  'severity',
+  'confidence',
+  'title',
+  'per_second',
+  'mainly',
+  'cost',
+  'is_boot',
+  'cause',
+  ...CHANGERS.map(changeColumn),
+] satisfies (keyof FindingData | `change_${keyof Changes}`)[];
+
+function findingRow({ changes, ...row }: FindingData): Row {
+  const texts = CHANGERS.map((who) => [changeColumn(who), changes[who] ?? null]);
+  return { ...row, ...Object.fromEntries(texts) };
+}
+
+function changeColumn(who: keyof Changes): `change_${keyof Changes}` {
+  return `change_${who}`;
 }
 
 /** One row for each bucket: the number of durations below its upper edge. */

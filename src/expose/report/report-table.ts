@@ -1,5 +1,6 @@
 import { auditTable } from './audit-table.js';
 import { costTables } from './cost-tables.js';
+import { findingsText } from './findings.js';
 import { Ranking } from './ranking.js';
 import { reasonTable } from './reason-table.js';
 import { perSecond, type Recorded } from './recorded.js';
@@ -35,6 +36,7 @@ export function reportTable(recorded: Recorded, order: VmOrder, top: number): st
     reasonTable(recorded, ranking),
     ...costTables(recorded.snapshot, ranking),
     ...auditTable(recorded.audit, ranking),
+    ...findingsText(recorded, ranking),
     footer(recorded),
   ].join('\n');
 }

@@ -5,6 +5,7 @@ import type { Rows } from '../../snapshot/tables/row-table.js';
 import { type RowOf, rowsOf } from '../../snapshot/tables.js';
 import { type JsonCheck, jsonCheck } from './audit-table.js';
 import { type JsonRow, jsonRow, type ReportTable } from './columns.js';
+import { type FindingData, findingData, findingsOf } from './findings.js';
 import { perSecond, type Recorded } from './recorded.js';
 import { compareText } from './text-table.js';
 import { compareNumbers, type Figures, sumOfVms, type VmOrder, vmFigures } from './vm-figures.js';
@@ -20,6 +21,8 @@ export interface ReportData extends Problems {
   readonly total: FiguresData;
   /** The figures of each VM, the worst one first. */
   readonly totals: readonly ({ readonly vm: string } & FiguresData)[];
+  /** What to change, worst first; null for a recording without times. */
+  readonly findings: readonly FindingData[] | null;
   readonly exits: readonly JsonRow<'exits'>[];
   readonly outside: readonly JsonRow<'outside'>[];
   readonly io: readonly JsonRow<'io'>[];
@@ -78,6 +81,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     },
     total: figuresData(sumOfVms(vms), recorded),
     totals: vms.map((figures) => ({ vm: figures.vm, ...figuresData(figures, recorded) })),
+    findings: findingsOf(recorded)?.map(findingData) ?? null,
     exits: rows('exits', sortedExits(snapshot.exits)),
     outside: rows('outside'),
     io: rows('io'),

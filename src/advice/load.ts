@@ -1,0 +1,97 @@
+/** How much of a workload a rule looks at: how often, for how long, and where. */
+import type { ExitMatch, IoMatch, Match } from './rules/rule.js';
+import type { IoRate, Workload } from './workload.js';
+
+export interface Load {
+  readonly perSecond: number;
+  /** Seconds per second in them, of all vCPUs: 1 is one whole vCPU. Undefined if no duration is known. */
+  readonly cost: number | undefined;
+  readonly p99Seconds: number | undefined;
+  /** Share of the exits of their layer. */
+  readonly shareOfLayer: number;
+  /** What was matched most often: `port 0x608 (acpi_pm_timer)`, `EPT_VIOLATION`. */
+  readonly mainly: string;
+}
+
+interface Part {
+  readonly name: string;
+  readonly perSecond: number;
+  readonly meanSeconds: number | undefined;
+  readonly p99Seconds: number | undefined;
+}
+
+/** Everything that one of the matches fits; undefined if nothing does. */
+export function loadOf(workload: Workload, matches: readonly Match[]): Load | undefined {
+  const parts = matches.flatMap((match) => partsOf(workload, match)).filter(({ perSecond }) => perSecond > 0);
+  const [first] = parts.sort((a, b) => b.perSecond - a.perSecond);
+  if (first === undefined) return undefined;
+  const perSecond = parts.reduce((sum, part) => sum + part.perSecond, 0);
+  const layers = new Set(matches.map((match) => ('exits' in match ? match.exits : 'io' in match ? 'qemu' : 'kvm')));
+  const ofLayers = workload.exits.filter(({ layer }) => layers.has(layer)).reduce((sum, row) => sum + row.perSecond, 0);
+  return {
+    perSecond,
+    cost: costOf(parts),
+    p99Seconds: largest(parts.map((part) => part.p99Seconds)),
+    shareOfLayer: ofLayers > 0 ? Math.min(1, perSecond / ofLayers) : 0,
+    mainly: first.name,
+  };
+}
+
+/** Undefined if the durations of most of them are not known. */
+function costOf(parts: readonly Part[]): number | undefined {
+  const timed = parts.filter(({ meanSeconds }) => meanSeconds !== undefined);
+  const timedRate = timed.reduce((sum, { perSecond }) => sum + perSecond, 0);
+  const rate = parts.reduce((sum, { perSecond }) => sum + perSecond, 0);
+  if (timedRate * 2 < rate) return undefined;
+  const cost = timed.reduce((sum, { perSecond, meanSeconds = 0 }) => sum + perSecond * meanSeconds, 0);
+  return (cost / timedRate) * rate;
+}
+
+function largest(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
+}
+
+function partsOf(workload: Workload, match: Match): Part[] {
+  if ('exits' in match) return exitParts(workload, match);
+  if ('io' in match) return ioParts(workload, match);
+  return [
+    {
+      name: 'ioeventfd',
+      perSecond: workload.ioeventfdPerSecond,
+      meanSeconds: undefined,
+      p99Seconds: undefined,
+    },
+  ];
+}
+
+function exitParts({ exits }: Workload, match: ExitMatch): Part[] {
+  return exits
+    .filter(({ layer, reason }) => layer === match.exits && match.reasons.includes(reason))
+    .map((row) => ({ ...row, name: row.reason, perSecond: row.handledPerSecond }));
+}
+
+/** Accesses have no durations of their own: each is taken for a mean one of its bus. */
+function ioParts({ exits, io }: Workload, match: IoMatch): Part[] {
+  const reason = match.io === 'pio' ? 'KVM_EXIT_IO' : 'KVM_EXIT_MMIO';
+  const all = exits.find((row) => row.layer === 'qemu' && row.reason === reason);
+  return io
+    .filter((row) => row.layer === 'qemu' && row.bus === match.io && isAt(row, match))
+    .map((row) => ({
+      name: placeOf(row),
+      perSecond: row.perSecond,
+      meanSeconds: all?.meanSeconds,
+      p99Seconds: all?.p99Seconds,
+    }));
+}
+
+function isAt({ address, device, direction }: IoRate, match: IoMatch): boolean {
+  if (match.direction !== undefined && direction !== match.direction) return false;
+  const isAddress = match.addresses?.some(([first, last]) => address >= first && address <= last) === true;
+  return isAddress || (match.devices !== undefined && device !== '' && match.devices.test(device));
+}
+
+function placeOf({ bus, address, device }: Pick<IoRate, 'bus' | 'address' | 'device'>): string {
+  const place = Number.isNaN(address) ? 'other addresses' : `0x${address.toString(16)}`;
+  return `${bus === 'pio' ? 'port' : 'page'} ${place}${device === '' ? '' : ` (${device})`}`;
+}

@@ -1,0 +1,103 @@
+/** Interrupts, and who emulates the interrupt controllers. */
+import type { Rule } from './rule.js';
+
+export const INTERRUPT_RULES: readonly Rule[] = [
+  {
+    id: 'irqchip-in-qemu',
+    title: 'QEMU emulates the interrupt controllers',
+    severity: 'warning',
+    confidence: 'high',
+    matches: [{ exits: 'qemu', reasons: ['KVM_EXIT_HLT', 'KVM_EXIT_IRQ_WINDOW_OPEN'] }],
+    perVcpuSecond: 100,
+    when: { hasNoCost: true },
+    cause: 'The VM runs with kernel-irqchip=off, so KVM has no local APIC for its vCPUs.',
+    why: 'Every HLT, every interrupt window and every access to an interrupt controller goes to QEMU. With the controllers in KVM none of them does.',
+    changes: {
+      qemu: '-machine kernel-irqchip=on',
+      libvirt: "<features><apic/><ioapic driver='kvm'/></features>",
+    },
+    sources: ['https://www.qemu.org/docs/master/system/qemu-manpage.html', 'https://libvirt.org/formatdomain.html'],
+  },
+  {
+    id: 'split-irqchip-eoi',
+    title: 'Each end of an interrupt goes to QEMU',
+    severity: 'info',
+    confidence: 'medium',
+    matches: [{ exits: 'qemu', reasons: ['KVM_EXIT_IOAPIC_EOI'] }],
+    perVcpuSecond: 500,
+    cause: 'The I/O APIC is in QEMU (kernel-irqchip=split), and a device uses a level-triggered line.',
+    why: 'For such a line the end of the interrupt goes to QEMU. Devices with MSI or MSI-X do not need it.',
+    changes: {
+      qemu: '-machine kernel-irqchip=on',
+      libvirt: "<features><apic/><ioapic driver='kvm'/></features>",
+    },
+    sources: ['https://libvirt.org/formatdomain.html'],
+  },
+  {
+    id: 'inter-processor-interrupts',
+    title: 'vCPUs send each other interrupts, with help of KVM',
+    severity: 'info',
+    confidence: 'high',
+    matches: [{ exits: 'kvm', reasons: ['APIC_WRITE', 'APIC_ACCESS', 'avic_incomplete_ipi'] }],
+    perVcpuSecond: 5000,
+    cause:
+      'The target of the interrupt does not run at that moment, or the host does not virtualize interrupts in hardware.',
+    why: 'With APICv, AVIC or IPI virtualization an interrupt between running vCPUs needs no exit.',
+    changes: {
+      host: 'kvm_intel.enable_apicv=1 or kvm_amd.avic=1, where the CPU has it.',
+      qemu: '-cpu host,hv-vpindex,hv-ipi,hv-tlbflush',
+      libvirt:
+        "<features><hyperv mode='custom'><vpindex state='on'/><tlbflush state='on'/><ipi state='on'/></hyperv></features>",
+      kubevirt: 'domain.features.hyperv: {vpindex: {}, tlbflush: {}, ipi: {}}',
+    },
+    sources: [
+      'https://www.qemu.org/docs/master/system/i386/hyperv.html',
+      'https://docs.kernel.org/virt/kvm/x86/cpuid.html',
+    ],
+  },
+  {
+    id: 'arm64-inter-processor-interrupts',
+    title: 'KVM emulates system registers for the guest',
+    severity: 'info',
+    confidence: 'medium',
+    matches: [{ exits: 'kvm', reasons: ['SYS64'] }],
+    perVcpuSecond: 5000,
+    cause: 'Mostly interrupts between vCPUs: each write to ICC_SGI1R traps.',
+    why: 'A GICv4.1 sends them without KVM. Otherwise fewer and larger messages between threads help.',
+    changes: { guest: 'Keep threads that talk to each other on one vCPU, or let them poll (haltpoll).' },
+    sources: ['https://docs.kernel.org/virt/kvm/devices/arm-vgic-v3.html'],
+  },
+  {
+    id: 'host-interrupts',
+    title: "Interrupts of the host land on the vCPUs' CPUs",
+    severity: 'info',
+    confidence: 'high',
+    matches: [{ exits: 'kvm', reasons: ['EXTERNAL_INTERRUPT', 'interrupt'] }],
+    perVcpuSecond: 1000,
+    when: { minShareOfLayer: 0.4 },
+    cause: "The host's timer tick and its devices interrupt the CPUs that run this guest.",
+    why: 'Each of them throws the vCPU out of its guest. It matters for guests with CPUs of their own; for any other guest it is the normal tick.',
+    changes: {
+      host: 'nohz_full= and isolcpus= for the CPUs of the guest, irqaffinity= for the rest.',
+      libvirt: "<cputune><vcpupin vcpu='0' cpuset='2'/></cputune>",
+      kubevirt: 'domain.cpu: {dedicatedCpuPlacement: true}',
+      proxmox: 'qm set VMID --affinity 2-5',
+    },
+    sources: ['https://libvirt.org/kbase/kvm-realtime.html'],
+  },
+  {
+    id: 'tpr-access',
+    title: 'A 32-bit Windows changes its interrupt priority',
+    severity: 'info',
+    confidence: 'low',
+    matches: [
+      { exits: 'qemu', reasons: ['KVM_EXIT_TPR_ACCESS'] },
+      { exits: 'kvm', reasons: ['TPR_BELOW_THRESHOLD', 'write_cr8'] },
+    ],
+    perVcpuSecond: 1000,
+    cause: 'The guest writes the task priority register, for which its CPU has no shortcut (flexpriority).',
+    why: 'Old 32-bit Windows does this at each change of its interrupt level.',
+    changes: { guest: 'Use a 64-bit guest.', qemu: '-global apic-common.vapic=on' },
+    sources: ['https://docs.kernel.org/virt/kvm/api.html'],
+  },
+];

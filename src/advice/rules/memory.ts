@@ -1,0 +1,63 @@
+/** Memory that is not there yet, or that is watched. */
+import type { Rule } from './rule.js';
+
+export const MEMORY_RULES: readonly Rule[] = [
+  {
+    id: 'page-faults',
+    title: "The guest's memory is filled page by page",
+    severity: 'info',
+    confidence: 'high',
+    matches: [{ exits: 'kvm', reasons: ['EPT_VIOLATION', 'npf', 'IABT_LOW'] }],
+    perVcpuSecond: 5000,
+    when: { minMeanSeconds: 0.000005 },
+    cause: 'The guest touches memory for the first time, or gets back what ballooning, KSM or swapping took.',
+    why: 'Each page of 4 KiB is a fault in the host, some microseconds each. Huge pages need one for 2 MiB; memory that is allocated at the start needs none later.',
+    changes: {
+      host: 'Reserve huge pages; no swapping for VMs; balloon in small steps.',
+      qemu: '-m 2G -object memory-backend-memfd,id=ram0,size=2G,prealloc=on -machine memory-backend=ram0,mem-merge=off',
+      libvirt: '<memoryBacking><hugepages/><nosharepages/><allocation mode="immediate"/></memoryBacking>',
+      kubevirt: 'domain.memory.hugepages.pageSize: 2Mi',
+      proxmox: 'qm set VMID --hugepages 2 --balloon 0',
+    },
+    sources: [
+      'https://github.com/cloud-hypervisor/cloud-hypervisor/issues/6060',
+      'https://libvirt.org/formatdomain.html',
+    ],
+  },
+  {
+    id: 'dirty-logging',
+    title: 'KVM logs which pages the guest writes',
+    severity: 'info',
+    confidence: 'high',
+    matches: [{ exits: 'kvm', reasons: ['PML_FULL', 'pml_full'] }],
+    perVcpuSecond: 10,
+    when: { hasNoCost: true },
+    cause: 'A live migration, a backup or a display watches the memory of the guest.',
+    why: 'Each first write to a page is an exit or fills a log, and large pages are split, which can stop a vCPU for hundreds of milliseconds. It ends with the migration.',
+    changes: {
+      host: 'kvm.eager_page_split=1 splits pages before the guest writes to them.',
+      qemu: '-accel kvm,dirty-ring-size=4096',
+      libvirt: "<features><kvm><dirty-ring state='on' size='4096'/></kvm></features>",
+    },
+    sources: [
+      'https://github.com/cloud-hypervisor/cloud-hypervisor/issues/8899',
+      'https://docs.kernel.org/virt/kvm/api.html',
+    ],
+  },
+  {
+    id: 'dirty-ring-full',
+    title: 'The guest writes faster than its migration copies',
+    severity: 'info',
+    confidence: 'medium',
+    matches: [{ exits: 'qemu', reasons: ['KVM_EXIT_DIRTY_RING_FULL'] }],
+    perVcpuSecond: 10,
+    when: { hasNoCost: true },
+    cause: 'The dirty ring of a vCPU is full while the VM migrates.',
+    why: 'The vCPU waits until QEMU has emptied the ring. That slows the guest down so that the migration can end.',
+    changes: {
+      qemu: '-accel kvm,dirty-ring-size=16384',
+      libvirt: "<features><kvm><dirty-ring state='on' size='16384'/></kvm></features>",
+    },
+    sources: ['https://www.qemu.org/docs/master/system/qemu-manpage.html'],
+  },
+];

@@ -1,0 +1,153 @@
+/**
+ * What the vCPUs of each VM did in a period: rates and durations, made from one snapshot (a recording) or from the
+ * difference of two (a running agent).
+ */
+import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
+import type { IoCount } from '../snapshot/tables/io.js';
+import type { Layer } from '../snapshot/tables/layer.js';
+import type { VmInfo } from '../snapshot/tables/vms.js';
+import type { TableRows } from '../snapshot/tables.js';
+
+/** The parts of a snapshot that advice is made from. */
+export type Observed = Pick<TableRows, 'exits' | 'causes' | 'io' | 'durations' | 'eventfds' | 'vms'>;
+
+export interface Workload {
+  readonly vm: string;
+  /** At least 1. */
+  readonly vcpus: number;
+  /** Undefined if only the trace names the VM. */
+  readonly info: VmInfo | undefined;
+  readonly exits: readonly ExitRate[];
+  readonly io: readonly IoRate[];
+  /** Kicks that KVM took. */
+  readonly ioeventfdPerSecond: number;
+}
+
+export interface ExitRate {
+  readonly layer: Layer;
+  readonly reason: string;
+  readonly perSecond: number;
+  /** In layer `kvm`: those of them that did not go on to QEMU, and were no access to a device of the kernel. */
+  readonly handledPerSecond: number;
+  /** Mean and 99th percentile of one; undefined where no duration is known. */
+  readonly meanSeconds: number | undefined;
+  readonly p99Seconds: number | undefined;
+}
+
+export interface IoRate extends Pick<IoCount, 'layer' | 'bus' | 'direction' | 'device'> {
+  /** NaN for the sum of the addresses that have no row of their own. */
+  readonly address: number;
+  readonly perSecond: number;
+}
+
+/** Faults in the memory of a guest, which accesses to devices are too on AMD and arm64. */
+const MEMORY_FAULTS: ReadonlySet<string> = new Set(['npf', 'EPT_VIOLATION', 'DABT_LOW']);
+
+/** Sums that grow, by key; the difference of two is what happened between them. */
+interface Sums {
+  readonly exits: Map<string, { readonly layer: Layer; readonly reason: string; count: number }>;
+  readonly durations: Map<string, { count: number; seconds: number; readonly buckets: readonly number[] }>;
+  /** Exits to KVM that went on to QEMU, by reason. */
+  readonly passedOn: Map<string, number>;
+  readonly io: Map<string, IoCount>;
+  kicks: number;
+  readonly vcpus: Set<string>;
+}
+
+/**
+ * @param older undefined if the period began when counting did
+ * @param seconds length of the period, more than 0
+ */
+export function workloadsOf(newer: Observed, older: Observed | undefined, seconds: number): Workload[] {
+  const before = older === undefined ? new Map<string, Sums>() : sumsByVm(older);
+  const infos = new Map([...newer.vms].map((info) => [info.vm, info]));
+  return [...sumsByVm(newer)]
+    .filter(([vm]) => vm !== '')
+    .map(([vm, sums]) => workload(vm, infos.get(vm), sums, before.get(vm), seconds));
+}
+
+function workload(
+  vm: string,
+  info: VmInfo | undefined,
+  newer: Sums,
+  older: Sums | undefined,
+  seconds: number,
+): Workload {
+  /** A smaller sum started from 0 again, as that of a VM that the agent forgot in between. */
+  const rise = (now: number, then = 0) => (now < then ? now : now - then);
+  const io = [...newer.io].map(([key, { layer, bus, direction, device, address, count }]) => ({
+    layer,
+    bus,
+    direction,
+    device,
+    address: Number(address),
+    perSecond: rise(count, older?.io.get(key)?.count) / seconds,
+  }));
+  const ioeventfdPerSecond = rise(newer.kicks, older?.kicks) / seconds;
+  const inKernel = io.filter(({ layer, bus }) => layer === 'kvm' && bus === 'mmio');
+  const mmioInKernel = ioeventfdPerSecond + inKernel.reduce((sum, { perSecond }) => sum + perSecond, 0);
+  return {
+    vm,
+    vcpus: Math.max(1, info?.vcpus ?? 0, newer.vcpus.size),
+    info,
+    exits: [...newer.exits].map(([key, { layer, reason, count }]) => {
+      const [timed, timedBefore] = [newer.durations.get(key), older?.durations.get(key)];
+      const timedCount = rise(timed?.count ?? 0, timedBefore?.count);
+      const perSecond = rise(count, older?.exits.get(key)?.count) / seconds;
+      const passedOn = rise(newer.passedOn.get(reason) ?? 0, older?.passedOn.get(reason)) / seconds;
+      const elsewhere = layer === 'kvm' ? passedOn + (MEMORY_FAULTS.has(reason) ? mmioInKernel : 0) : 0;
+      return {
+        layer,
+        reason,
+        perSecond,
+        handledPerSecond: Math.max(0, perSecond - elsewhere),
+        meanSeconds: timedCount > 0 ? rise(timed?.seconds ?? 0, timedBefore?.seconds) / timedCount : undefined,
+        p99Seconds: timedCount > 0 ? upperEdge(0.99, timedCount, timed?.buckets, timedBefore?.buckets) : undefined,
+      };
+    }),
+    io,
+    ioeventfdPerSecond,
+  };
+}
+
+/** Upper edge of the bucket in which a quantile is; Infinity beyond the last one. */
+function upperEdge(quantile: number, count: number, now: readonly number[] = [], then: readonly number[] = []): number {
+  const index = now.findIndex((value, bucket) => value - (then[bucket] ?? 0) >= quantile * count);
+  return BUCKET_SECONDS[index] ?? Number.POSITIVE_INFINITY;
+}
+
+function sumsByVm({ exits, causes, io, durations, eventfds }: Observed): Map<string, Sums> {
+  const sums = new Map<string, Sums>();
+  const sumsOf = (vm: string): Sums => {
+    const known = sums.get(vm);
+    if (known !== undefined) return known;
+    const added: Sums = {
+      exits: new Map(),
+      durations: new Map(),
+      passedOn: new Map(),
+      io: new Map(),
+      kicks: 0,
+      vcpus: new Set(),
+    };
+    sums.set(vm, added);
+    return added;
+  };
+  for (const { vm, vcpu, layer, reason, count } of exits) {
+    const own = sumsOf(vm);
+    if (vcpu !== '') own.vcpus.add(vcpu);
+    const key = `${layer}\0${reason}`;
+    const row = own.exits.get(key);
+    if (row === undefined) own.exits.set(key, { layer, reason, count });
+    else row.count += count;
+  }
+  for (const { vm, layer, reason, count, sumSeconds, buckets } of durations)
+    sumsOf(vm).durations.set(`${layer}\0${reason}`, { count, seconds: sumSeconds, buckets });
+  for (const { vm, reason, count } of causes) {
+    const { passedOn } = sumsOf(vm);
+    passedOn.set(reason, (passedOn.get(reason) ?? 0) + count);
+  }
+  for (const row of io) sumsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
+  for (const { vm, kind, seenBy, count } of eventfds)
+    if (kind === 'ioeventfd' && seenBy === 'kvm') sumsOf(vm).kicks += count;
+  return sums;
+}

@@ -1,0 +1,72 @@
+import { advise, type Finding } from '../../advice/advise.js';
+import type { Changes } from '../../advice/rules/rule.js';
+import { whoChanges } from '../../advice/who-changes.js';
+import { workloadsOf } from '../../advice/workload.js';
+import { printable } from '../../system/printable.js';
+import type { Ranking } from './ranking.js';
+import type { Recorded } from './recorded.js';
+import { known, moreRows, percent, rate, vmCell } from './text-table.js';
+
+/** A finding as the JSON and CSV reports have it. */
+export interface FindingData {
+  readonly vm: string;
+  /** Id of the rule, and name of its page in docs/advice. */
+  readonly advice: string;
+  readonly severity: 'warning' | 'info';
+  readonly confidence: 'high' | 'medium' | 'low';
+  readonly title: string;
+  readonly per_second: number;
+  /** What was seen most of. */
+  readonly mainly: string;
+  /** Seconds per second: 1 is one whole vCPU; null if the recording shows no durations. */
+  readonly cost: number | null;
+  readonly is_boot: boolean;
+  readonly cause: string;
+  /** What to change, by who can change it. */
+  readonly changes: Changes;
+}
+
+/** Findings need rates; undefined for a recording without times. */
+export function findingsOf({ snapshot, time: { seconds } }: Recorded): Finding[] | undefined {
+  return seconds === undefined || seconds <= 0 ? undefined : advise(workloadsOf(snapshot, undefined, seconds), seconds);
+}
+
+export function findingData({ vm, rule, load }: Finding): FindingData {
+  return {
+    vm,
+    advice: rule.id,
+    severity: rule.severity,
+    confidence: rule.confidence,
+    title: rule.title,
+    per_second: load.perSecond,
+    mainly: load.mainly,
+    cost: load.cost ?? null,
+    is_boot: rule.isBoot === true,
+    cause: rule.cause,
+    changes: rule.changes,
+  };
+}
+
+/**
+ *   What to change
+ *
+ *   vm-ide: The guest drives an emulated disk controller: 2,090/s, mainly port 0x1f0 (ide1). Costs 62.0 % of a vCPU.
+ *     The disk is attached to IDE, SATA or another controller that QEMU emulates register by register.
+ *     guest    Install the virtio drivers first ...
+ *     QEMU     -drive file=DISK,if=none,id=disk0 -device virtio-blk-pci,drive=disk0
+ *     more     docs/advice/emulated-disk.md
+ */
+export function findingsText(recorded: Recorded, ranking: Ranking): string[] {
+  const findings = findingsOf(recorded) ?? [];
+  if (findings.length === 0) return [];
+  const { shown, hidden } = ranking.select(findings, () => 0);
+  return [`What to change\n\n${shown.map(findingText).join('\n')}${moreRows(hidden)}`];
+}
+
+function findingText({ vm, rule, load }: Finding): string {
+  const boot = rule.isBoot === true ? ' It ends when the guest has booted.' : '';
+  const cost = known(load.cost, (part) => ` Costs ${percent(part)} of a vCPU.`, '');
+  const head = `${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}${boot}`;
+  const changes = whoChanges(rule.changes).map(([who, what]) => `  ${who.padEnd(8)} ${what}`);
+  return `${[head, `  ${rule.cause}`, ...changes, `  more     docs/advice/${rule.id}.md`].map((line) => printable(line)).join('\n')}\n`;
+}

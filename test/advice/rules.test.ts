@@ -1,0 +1,94 @@
+/** Each rule, with exits that it is about. The rates are those of the sources that the rules name. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { advise } from '../../src/advice/advise.js';
+import { RULES } from '../../src/advice/rules.js';
+import type { Workload } from '../../src/advice/workload.js';
+import { accesses, kvmExits, qemuExits, workloadOf } from './example-workload.js';
+
+const port = (address: number, device: string, perSecond: number) =>
+  accesses({ bus: 'pio', address, device, perSecond });
+const page = (address: number, device: string, perSecond: number) =>
+  accesses({ bus: 'mmio', address, device, perSecond });
+
+/** Rule -> exits that it is about. */
+const EXAMPLES: Readonly<Record<string, Partial<Workload>>> = {
+  'acpi-pm-timer': port(0x608, 'acpi_pm_timer', 1000),
+  rtc: port(0x71, 'rtc', 500),
+  hpet: page(0xfed00000, 'hpet', 500),
+  pit: port(0x43, 'pit', 500),
+  'serial-console': port(0x3f8, 'serial1', 1000),
+  'vga-text': page(0xb8000, 'vga', 1000),
+  'emulated-disk': port(0x1f7, 'ide1', 1000),
+  'emulated-network-card': page(0xfebc0000, 'e1000-mmio', 1000),
+  'virtio-kick-to-qemu': accesses({
+    bus: 'mmio',
+    direction: 'out',
+    address: 0xfe003000,
+    device: 'virtio-pci-notify-virtio-net',
+    perSecond: 1000,
+  }),
+  'kick-per-packet': { ioeventfdPerSecond: 50_000, exits: [kvmExits('EPT_MISCONFIG', 50_000)] },
+  'slow-device-model': { exits: [qemuExits('KVM_EXIT_MMIO', 20, 0.002)] },
+  'arm64-emulated-device': { exits: [kvmExits('DABT_LOW', 1000), qemuExits('KVM_EXIT_MMIO', 1000)] },
+  'firmware-debug-output': port(0x402, 'debugcon', 500),
+  'fw-cfg-by-port': port(0x511, 'fw_cfg', 500),
+  'pci-config-by-port': port(0xcfc, 'pci_config', 500),
+  'short-sleeps': { exits: [kvmExits('hlt', 10_000, 0.0001)] },
+  'spinning-locks': { exits: [kvmExits('PAUSE_INSTRUCTION', 10_000)] },
+  'cpuid-loop': { exits: [kvmExits('CPUID', 10_000)] },
+  'nested-hypervisor': { exits: [kvmExits('vmrun', 5000)] },
+  'split-locks': { exits: [qemuExits('KVM_EXIT_X86_BUS_LOCK', 10)] },
+  'guest-profiler': { exits: [kvmExits('RDPMC', 1000)] },
+  'rapl-in-guest': { exits: [qemuExits('KVM_EXIT_X86_RDMSR', 100)] },
+  'notify-exit': { exits: [qemuExits('KVM_EXIT_NOTIFY', 1)] },
+  'usb-polling': port(0xc040, 'uhci', 100),
+  'vmware-backdoor': port(0x5658, 'vmport', 100),
+  'ps2-polling': port(0x64, 'i8042', 500),
+  'irqchip-in-qemu': { exits: [qemuExits('KVM_EXIT_HLT', 100)] },
+  'split-irqchip-eoi': { exits: [qemuExits('KVM_EXIT_IOAPIC_EOI', 500)] },
+  'inter-processor-interrupts': { exits: [kvmExits('APIC_WRITE', 5000)] },
+  'arm64-inter-processor-interrupts': { exits: [kvmExits('SYS64', 5000)] },
+  'host-interrupts': { exits: [kvmExits('interrupt', 1000)] },
+  'tpr-access': { exits: [kvmExits('TPR_BELOW_THRESHOLD', 1000)] },
+  'page-faults': { exits: [kvmExits('EPT_VIOLATION', 5000, 0.00002)] },
+  'dirty-logging': { exits: [kvmExits('PML_FULL', 10)] },
+  'dirty-ring-full': { exits: [qemuExits('KVM_EXIT_DIRTY_RING_FULL', 10)] },
+};
+
+test('every rule has an example, and no example is of a rule that is gone', () => {
+  assert.deepEqual(
+    RULES.map(({ id }) => id),
+    [...new Set(Object.keys(EXAMPLES))],
+  );
+});
+
+for (const [id, example] of Object.entries(EXAMPLES))
+  test(`${id} is the only finding of its example`, () => {
+    const findings = advise([workloadOf(example)], 60);
+    assert.deepEqual(
+      findings.map(({ rule }) => rule.id),
+      [id],
+    );
+  });
+
+test('a VM without exits, and one with virtio devices that is idle or busy, has no finding', () => {
+  const tuned = [
+    kvmExits('EPT_MISCONFIG', 3000, 0.000003),
+    kvmExits('MSR_WRITE', 2000, 0.0000015),
+    kvmExits('HLT', 1500, 0.0006),
+    kvmExits('EXTERNAL_INTERRUPT', 900, 0.000002),
+    kvmExits('EPT_VIOLATION', 20, 0.000004),
+    qemuExits('KVM_EXIT_IO', 3, 0.00002),
+  ];
+  const io = [{ layer: 'qemu', bus: 'pio', direction: 'out', address: 0x70, device: 'rtc', perSecond: 3 }] as const;
+  assert.deepEqual(advise([workloadOf({}), workloadOf({ exits: tuned, io, ioeventfdPerSecond: 3000 })], 60), []);
+});
+
+test('every rule says who can change what, and where that is written', () => {
+  for (const { id, changes, sources } of RULES) {
+    assert.match(id, /^[a-z0-9-]+$/);
+    assert.ok(Object.keys(changes).length > 0, id);
+    assert.ok(sources.length > 0 && sources.every((source) => URL.canParse(source)), id);
+  }
+});

@@ -1,0 +1,61 @@
+/** What the advice tells people to write, given to the programs that read it. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { RULES } from '../../src/advice/rules.js';
+import { needs } from '../support/requirements.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+/** QEMU has understood the arguments, but KVM of this host cannot do it. */
+const HOST_LACKS = /kernel doesn't allow setting HyperV|bus lock detection unsupported/;
+
+test('QEMU starts with the arguments of every rule', needs('qemu', 'kvm', 'root'), (t) => {
+  const disk = join(temporaryFolder(t, 'advice'), 'disk.qcow2');
+  // A qcow2 image without clusters: its header (docs/interop/qcow2.txt of QEMU), the refcount table, and an L1 table.
+  writeFileSync(disk, emptyQcow2());
+  for (const { id, changes } of RULES) {
+    if (changes.qemu === undefined) continue;
+    const args = changes.qemu
+      // A host without vhost makes QEMU 7.2 fail an assertion.
+      .replaceAll('vhost=on', 'vhost=off')
+      .replaceAll('tap,', 'tap,script=no,downscript=no,')
+      .replaceAll('OVMF_CODE.fd', disk)
+      .replaceAll('DISK', disk)
+      .split(' ');
+    const { status, stderr } = spawnSync(
+      'qemu-system-x86_64',
+      [...(args.includes('-accel') ? [] : ['-accel', 'kvm']), '-display', 'none', '-S', ...args, '-monitor', 'stdio'],
+      { input: 'quit\n', encoding: 'utf8', timeout: 30_000 },
+    );
+    if (!HOST_LACKS.test(stderr)) assert.equal(status, 0, `${id}: ${changes.qemu}\n${stderr}`);
+  }
+});
+
+test("libvirt's schema accepts the XML of every rule", needs('virt-xml-validate'), (t) => {
+  const file = join(temporaryFolder(t, 'advice'), 'domain.xml');
+  for (const { id, changes } of RULES) {
+    if (changes.libvirt === undefined) continue;
+    const os = changes.libvirt.includes('<os') ? '' : '<os><type>hvm</type></os>';
+    writeFileSync(file, `<domain type='kvm'><name>vm</name><memory>1048576</memory>${os}${changes.libvirt}</domain>`);
+    const { status, stderr } = spawnSync('virt-xml-validate', [file, 'domain'], { encoding: 'utf8' });
+    assert.equal(status, 0, `${id}: ${changes.libvirt}\n${stderr}`);
+  }
+});
+
+function emptyQcow2(): Buffer {
+  const cluster = 65_536;
+  const image = Buffer.alloc(4 * cluster);
+  image.write('QFI\xfb', 0, 'latin1');
+  image.writeUInt32BE(2, 4);
+  image.writeUInt32BE(16, 20);
+  image.writeBigUInt64BE(1n << 20n, 24);
+  image.writeUInt32BE(1, 36);
+  image.writeBigUInt64BE(BigInt(3 * cluster), 40);
+  image.writeBigUInt64BE(BigInt(cluster), 48);
+  image.writeUInt32BE(1, 56);
+  image.writeBigUInt64BE(BigInt(2 * cluster), cluster);
+  for (let at = 0; at < 4; at++) image.writeUInt16BE(1, 2 * cluster + 2 * at);
+  return image;
+}

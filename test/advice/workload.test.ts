@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { workloadsOf } from '../../src/advice/workload.js';
+import { ExitColumns, ExitRows } from '../../src/snapshot/tables/exit-rows.js';
+import { emptySnapshot } from '../support/agent/empty-snapshot.js';
+import { vmInfo } from '../support/agent/vm-info.js';
+
+const REASONS = ['npf', 'KVM_EXIT_MMIO'];
+
+/** Exits of vCPU 0 of `web`: [layer, reason, count]. */
+function exits(...rows: readonly (readonly ['kvm' | 'qemu', string, number])[]): ExitRows {
+  const columns = new ExitColumns();
+  for (const [layer, reason, count] of rows) columns.add(0, layer, REASONS.indexOf(reason), count);
+  return new ExitRows([{ vm: 'web', vcpu: '0' }], REASONS, columns);
+}
+
+test('rates are the difference of two snapshots by the time between them', () => {
+  const older = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 1000]) };
+  const newer = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 4000]) };
+  const [workload] = workloadsOf(newer, older, 60);
+  assert.equal(workload?.exits[0]?.perSecond, 50);
+});
+
+test('a sum that became smaller started from 0 again', () => {
+  const older = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 4000]) };
+  const newer = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 600]) };
+  assert.equal(workloadsOf(newer, older, 60)[0]?.exits[0]?.perSecond, 10);
+});
+
+test('faults that went on to QEMU, or were accesses to a device of the kernel, are not faults in memory', () => {
+  const snapshot = {
+    ...emptySnapshot(),
+    exits: exits(['kvm', 'npf', 1000], ['qemu', 'KVM_EXIT_MMIO', 300]),
+    causes: [{ vm: 'web', reason: 'npf', userspaceReason: 'KVM_EXIT_MMIO', count: 300 }],
+    io: [
+      { vm: 'web', layer: 'kvm', bus: 'mmio', direction: 'out', address: '0xfee00000', device: 'lapic', count: 200 },
+    ] as const,
+    eventfds: [{ vm: 'web', kind: 'ioeventfd', seenBy: 'kvm', device: '', count: 100 }] as const,
+  };
+  const [workload] = workloadsOf(snapshot, undefined, 1);
+  assert.equal(workload?.exits[0]?.handledPerSecond, 400);
+  assert.equal(workload?.ioeventfdPerSecond, 100);
+});
+
+test('mean and percentile are those of the period', () => {
+  const durations = (count: number, sumSeconds: number, quick: number) => [
+    {
+      vm: 'web',
+      layer: 'kvm' as const,
+      reason: 'npf',
+      count,
+      sumSeconds,
+      minSeconds: 0,
+      maxSeconds: 1,
+      p50Seconds: 0,
+      p99Seconds: 0,
+      // The `quick` ones are in the first bucket, and the rest is beyond the last one.
+      buckets: Array.from({ length: 40 }, () => quick),
+    },
+  ];
+  const older = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 100]), durations: durations(100, 100, 0) };
+  const newer = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 300]), durations: durations(300, 102, 200) };
+  const [rate] = workloadsOf(newer, older, 60)[0]?.exits ?? [];
+  assert.equal(rate?.meanSeconds, 0.01);
+  assert.ok((rate?.p99Seconds ?? 1) < 0.00001);
+});
+
+test('the number of vCPUs is the one that is known, and threads of no known VM have no workload', () => {
+  const snapshot = {
+    ...emptySnapshot(),
+    exits: exits(['kvm', 'npf', 1]),
+    vms: [vmInfo({ vm: 'web', vcpus: 4 })],
+  };
+  const columns = new ExitColumns();
+  columns.add(0, 'kvm', 0, 1);
+  const unknown = new ExitRows([{ vm: '', vcpu: '' }], REASONS, columns);
+  assert.equal(workloadsOf(snapshot, undefined, 1)[0]?.vcpus, 4);
+  assert.deepEqual(workloadsOf({ ...snapshot, exits: unknown }, undefined, 1), []);
+});
