@@ -1,4 +1,4 @@
-import type { Attribution } from '../count/thread-owners.js';
+import type { Attribution, VmIdentity } from '../count/thread-owners.js';
 import type { DeviceRanges } from '../trace/device-ranges.js';
 import { vcpuOfComm } from '../vm/identify/comm.js';
 import type { Inventory } from '../vm/inventory.js';
@@ -6,6 +6,8 @@ import type { Inventory } from '../vm/inventory.js';
 export interface AttributionOptions {
   /** Thread names in a recording, by thread id: they tell the vCPU of a thread even if its VM is not known. */
   readonly comms?: ReadonlyMap<number, string>;
+  /** What stands for the VM of a thread whose VM is not known; undefined if nothing does. */
+  readonly rowOf?: (tid: number) => VmIdentity | undefined;
   /** The devices of the VM with this label; undefined if it was not asked. */
   readonly devicesOf?: (vm: string) => DeviceRanges | undefined;
 }
@@ -13,7 +15,7 @@ export interface AttributionOptions {
 /** Answers the questions of the ledger from the inventory. */
 export function attributionOf(
   inventory: Inventory,
-  { comms, devicesOf = () => undefined }: AttributionOptions = {},
+  { comms, rowOf = () => undefined, devicesOf = () => undefined }: AttributionOptions = {},
 ): Attribution {
   return {
     devicesOf,
@@ -21,7 +23,7 @@ export function attributionOf(
       const thread = inventory.find(tid, atMs);
       if (thread !== undefined) inventory.claimLabel(thread.vm);
       const vcpu = thread?.vcpu ?? vcpuOfComm(comms?.get(tid) ?? '');
-      return { vm: thread?.vm, vcpu: vcpu < 0 ? '' : String(vcpu) };
+      return { vm: thread?.vm ?? rowOf(tid), vcpu: vcpu < 0 ? '' : String(vcpu) };
     },
   };
 }

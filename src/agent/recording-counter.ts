@@ -14,6 +14,7 @@ import { NoOpSink } from '../trace/sink.js';
 import type { WindowEdges } from '../trace/time-window.js';
 import { KernelWindowSink, QemuWindowSink } from '../trace/window-sinks.js';
 import type { Inventory } from '../vm/inventory.js';
+import { UnnamedThreads } from '../vm/unnamed-threads.js';
 import { attributionOf } from './attribution.js';
 import { KNOWN_NAMES } from './known-names.js';
 import { QemuFileOwner } from './qemu-file-owner.js';
@@ -35,6 +36,9 @@ export interface RecordingCounterOptions {
 const OVERRUNS_WITHOUT_TIME =
   'its statistics do not say when events were lost, so they are not used with --since and --until';
 
+const NO_PROCESSES =
+  'does not name processes, so each vCPU thread has a row of its own; to see VMs, use the trace option record-tgid, `perf script -F +pid` or `kvm-exit-exporter record`, or give a copy of the /proc of that host: --path.procfs=DIR';
+
 /** A report is read once, so its series need no budget: every address is counted, within reason. */
 const MAX_ADDRESSES = 4096;
 
@@ -46,19 +50,25 @@ export class RecordingCounter {
   readonly #options: RecordingCounterOptions;
   /** Thread names in the recordings, by thread id. */
   readonly #comms = new Map<number, string>();
+  readonly #unnamed = new UnnamedThreads();
+  #paths: readonly string[] = [];
 
   constructor(inventory: Inventory, options: RecordingCounterOptions) {
     this.#inventory = inventory;
     this.#options = options;
     this.times = new RecordedTimes(options.window);
-    this.ledger = new Ledger(attributionOf(inventory, { comms: this.#comms }), {
-      knownNames: KNOWN_NAMES,
-      collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
-      ioAddresses: MAX_ADDRESSES,
-    });
+    this.ledger = new Ledger(
+      attributionOf(inventory, { comms: this.#comms, rowOf: (tid) => this.#unnamed.rowOf(tid) }),
+      {
+        knownNames: KNOWN_NAMES,
+        collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
+        ioAddresses: MAX_ADDRESSES,
+      },
+    );
   }
 
   async count(recordings: readonly Recording[]): Promise<void> {
+    this.#paths = recordings.map(({ path }) => path);
     // The start of a single recording is its first event.
     if (recordings.length > 1 && this.times.needsStarts)
       for (const recording of recordings) await this.#findStart(recording);
@@ -82,6 +92,7 @@ export class RecordingCounter {
       else this.#inventory.requestLookup(tid, true);
       this.#inventory.resolvePending(0);
     }
+    this.#giveRowsToUnnamed();
     this.ledger.settle();
   }
 
@@ -165,6 +176,16 @@ export class RecordingCounter {
     const reader = recording.format.createReader(recording.path, sinks, options);
     await replayFile(recording, reader, limits);
     return reader.warnings();
+  }
+
+  #giveRowsToUnnamed(): void {
+    const labels = new Set(this.#inventory.vms().map(({ label }) => label));
+    for (const tid of this.ledger.vcpuThreadIds())
+      if (tid > 0 && this.#inventory.find(tid) === undefined)
+        this.#unnamed.add(tid, this.#comms.get(tid) ?? '', (label) => labels.has(label));
+    if (this.#unnamed.count > 0) this.#options.onWarning(`${this.#paths.join(', ')}: ${NO_PROCESSES}`);
+    if (this.#unnamed.leftOut > 0)
+      this.#options.onWarning(`too many threads without a process: ${this.#unnamed.leftOut} share one row, (unknown)`);
   }
 
   /**

@@ -83,7 +83,11 @@ test('report takes VM and vCPU from the recording if there is no /proc', () => {
     '7544/1',
     '7545/0',
   ]);
-  assert.deepEqual(vcpus(reportOf(fixture('ftrace-text/c1-top-notgid-all/trace_pipe.txt'))), ['/0', '/1']);
+  assert.deepEqual(vcpus(reportOf(fixture('ftrace-text/c1-top-notgid-all/trace_pipe.txt'))), [
+    'CPU 0/KVM-7520/0',
+    'CPU 0/KVM-7521/0',
+    'CPU 1/KVM-7522/1',
+  ]);
 });
 
 for (const run of ['e2-mix', 'e3-hlt-irqchip-off', 'e6-internal-error']) {

@@ -231,7 +231,8 @@ describe('one line for each problem and exit code 2 for', () => {
 /** The report of a file that is damaged but can be read in part. */
 function reportOfDamaged(path: string): ReportData {
   const { status, stdout, stderr } = run('report', '--format=json', path);
-  assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+  assert.equal(status, 0);
+  assert.match(stderr, /^(\S+ \S+: does not name processes, .*\n)?$/);
   return JSON.parse(stdout);
 }
 

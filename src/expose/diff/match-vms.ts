@@ -12,16 +12,23 @@ export interface MatchedVms {
   readonly onlyAfter: readonly string[];
 }
 
+/** A vCPU thread that stands for its VM, which is not known: `CPU 0/KVM-159`. */
+const THREAD = /^(.*(?:CPU|vcpu|EMT).*)-\d+$/;
+
 /**
  * Matches VMs by name. If each recording has a single VM they match whatever their names, which are process ids or
- * unknown in a recording without names.
+ * unknown in a recording without names. Threads that stand for their VM match by their name without the id, if only one
+ * thread of each recording has it.
  */
 export function matchVms(before: readonly VmFigures[], after: readonly VmFigures[]): MatchedVms {
   const [singleBefore, singleAfter] = [singleVm(before), singleVm(after)];
-  const partnerOf = (vm: VmFigures) =>
-    singleBefore !== undefined && vm === singleAfter
-      ? singleBefore
-      : before.find((candidate) => candidate.vm === vm.vm);
+  const [threadsBefore, threadsAfter] = [threadsByName(before), threadsByName(after)];
+  const partnerOf = (vm: VmFigures) => {
+    if (singleBefore !== undefined && vm === singleAfter) return singleBefore;
+    const namesake = before.find((candidate) => candidate.vm === vm.vm);
+    const thread = THREAD.exec(vm.vm)?.[1] ?? '';
+    return namesake ?? (threadsAfter.get(thread) === vm ? threadsBefore.get(thread) : undefined);
+  };
   const both = after.flatMap((vm) => {
     const partner = partnerOf(vm);
     return partner === undefined ? [] : [{ before: partner, after: vm }];
@@ -29,6 +36,16 @@ export function matchVms(before: readonly VmFigures[], after: readonly VmFigures
   const namesWithout = (vms: readonly VmFigures[], side: keyof MatchedVm) =>
     vms.filter((vm) => !both.some((pair) => pair[side] === vm)).map(({ vm }) => vm);
   return { both, onlyBefore: namesWithout(before, 'before'), onlyAfter: namesWithout(after, 'after') };
+}
+
+/** Name of a thread without its id -> the thread; undefined if several threads have the name. */
+function threadsByName(vms: readonly VmFigures[]): Map<string, VmFigures | undefined> {
+  const threads = new Map<string, VmFigures | undefined>();
+  for (const vm of vms) {
+    const name = THREAD.exec(vm.vm)?.[1];
+    if (name !== undefined) threads.set(name, threads.has(name) ? undefined : vm);
+  }
+  return threads;
 }
 
 /** The only VM; undefined if there are several. Threads of no known VM count as one only if no VM is known. */
