@@ -4,9 +4,22 @@
  * gone from one that cannot be opened now (too many open files) reads by itself and asks `isGone` and `isOutOfFiles` of
  * errors.ts.
  */
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
-import { fileError } from './errors.js';
+import { AgentError, fileError } from './errors.js';
+
+/** Longest file that is read whole. */
+const MAX_BYTES = 1 << 26;
 
 /** Undefined if the file cannot be read. */
 export function tryReadText(path: string): string | undefined {
@@ -16,7 +29,7 @@ export function tryReadText(path: string): string | undefined {
 /** Undefined if the file cannot be read. */
 export function tryReadBytes(path: string): Buffer | undefined {
   try {
-    return readFileSync(path);
+    return readBytes(path);
   } catch {
     return undefined;
   }
@@ -53,9 +66,23 @@ export function isDirectory(path: string): boolean {
 /** @throws AgentError if the file cannot be read */
 export function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readBytes(path).toString('utf8');
   } catch (error) {
-    throw fileError(path, error);
+    throw error instanceof AgentError ? error : fileError(path, error);
+  }
+}
+
+/** Reads a regular file. A pipe is refused: to open or read it may take for ever, whatever signal arrives. */
+function readBytes(path: string): Buffer {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isDirectory()) throw new AgentError(`${path}: is a directory; name the files in it`);
+    if (!stats.isFile()) throw new AgentError(`${path}: not a regular file, so it cannot be read`);
+    if (stats.size > MAX_BYTES) throw new AgentError(`${path}: longer than ${MAX_BYTES >> 20} MiB`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

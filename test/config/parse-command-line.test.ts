@@ -120,7 +120,8 @@ test('lists come from flags, from a variable with commas, and from the default',
 
 test('all mistakes in all three are reported at once, each with its place', () => {
   const environment = { KVM_EXIT_EXPORTER_LOG_LEVEL: 'loud', KVM_EXIT_EXPORTER_LOGLEVEL: 'info' };
-  const yaml = 'limit:\n  series: many\n  serie: 5\nvm.grace-period: 5\nlog.format: [json, logfmt]\nqemu.log: {a: b}\n';
+  const yaml =
+    'limit:\n  series: many\n  serie: 5\nvm.grace-period: 5\nlog.format: [json, logfmt]\nqemu.simple: {a: b}\n';
   assert.deepEqual(
     problems(['run', '--web.listen-adress=:1', '--otlp.interval=soon', '--collector.io=maybe', 'x'], environment, yaml),
     [
@@ -134,7 +135,7 @@ test('all mistakes in all three are reported at once, each with its place', () =
       'FILE:3: unknown option limit.serie; did you mean limit.series?',
       'FILE:4: vm.grace-period=5: expected a duration such as 30s, 5m or 1h',
       'FILE:5: log.format: expected one value, not a list',
-      'FILE:6: qemu.log: expected a value',
+      'FILE:6: qemu.simple: expected a value',
     ],
   );
 });

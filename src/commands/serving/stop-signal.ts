@@ -15,6 +15,15 @@ export function stopSignal(onStop = logStop): AbortSignal {
   return stop.signal;
 }
 
+/** Longest time that the program takes to end, whatever a peer or a file does. */
+const MAX_STOP_MS = 1900;
+
+/** Ends the program a moment after the signal is aborted, if it has not ended by then. */
+export function endSoonAfter(signal: AbortSignal): void {
+  // A timer that has nothing else to wait for does not keep the program alive.
+  signal.addEventListener('abort', () => setTimeout(() => process.exit(), MAX_STOP_MS).unref(), { once: true });
+}
+
 function logStop(signal: NodeJS.Signals): void {
   log('info', 'stopping', { signal });
 }

@@ -14,7 +14,7 @@ import { VmRates } from '../../web/vm-rates.js';
 import { webApp } from '../../web/web-app.js';
 import { notifyServing } from './notify-serving.js';
 import { reloadOnHangup } from './reload-on-hangup.js';
-import { stopSignal } from './stop-signal.js';
+import { endSoonAfter, stopSignal } from './stop-signal.js';
 
 export interface WebServer {
   /** Aborted by SIGTERM and SIGINT. */
@@ -41,6 +41,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const file = new WebConfigFile(get('web.config.file'));
   reloadOnHangup(invocation, file);
   const signal = stopSignal();
+  endSoonAfter(signal);
   const { takeSnapshot } = options;
   const telemetryPath = get('web.telemetry-path');
   const maxRequests = get('web.max-requests');

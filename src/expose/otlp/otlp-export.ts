@@ -38,7 +38,7 @@ export interface OtlpExport {
 
 /** About 2 MB. A collector refuses more than 20 MiB, and between two requests the event loop can do other work. */
 const POINTS_PER_REQUEST = 20_000;
-const LAST_EXPORT_MS = 5000;
+const LAST_EXPORT_MS = 1500;
 
 export function startOtlpExport(
   takeSnapshot: () => Snapshot,
