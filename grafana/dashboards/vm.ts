@@ -5,6 +5,7 @@ import { THRESHOLDS } from '../thresholds.js';
 import { build, OF_VM, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 import { change, durations, eventfds, io, why } from './vm-details.js';
+import { statistics } from './vm-statistics.js';
 
 const exits = (layer: string) => rate('kvm_exits_total', { ...OF_VM, layer });
 const outside = (layer: string) => rate('kvm_vcpu_outside_guest_seconds_total', { ...OF_VM, layer });
@@ -151,6 +152,7 @@ export const vm = build({
     { title: 'How long exits take', panels: durations },
     { title: 'Ports, pages and devices', panels: io },
     { title: 'Signals without an exit to QEMU: ioeventfd and irqfd', panels: eventfds },
+    { title: "KVM's own statistics, with or without tracing", panels: statistics },
     { title: 'What changed', panels: change },
   ],
 });

@@ -21,6 +21,7 @@ import type { AgentOptions } from './options.js';
 import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
 import { Readiness } from './readiness.js';
+import { StatisticsFeed } from './statistics/statistics-feed.js';
 import { Ticker } from './ticker.js';
 import { vmInfosOf } from './vm-infos.js';
 import { VmTracker } from './vm-tracker.js';
@@ -37,6 +38,7 @@ export class Agent {
   readonly #kernel: KernelFeed;
   readonly #devices: DeviceNames;
   readonly #qemu: QemuFeed | undefined;
+  readonly #statistics: StatisticsFeed | undefined;
   readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tid) => this.#expectVm(tid));
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
@@ -45,7 +47,7 @@ export class Agent {
 
   /** @throws AgentError if the options contradict each other, or the list of QEMU's events cannot be read */
   constructor(options: AgentOptions) {
-    const { procfs, graceMs, qmp, podOf } = options;
+    const { procfs, graceMs, qmp, podOf, statistics } = options;
     this.#pacer = new Pacer(options.bufferSize);
     const inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, graceMs });
     this.#inventory = inventory;
@@ -66,8 +68,14 @@ export class Agent {
     const { logs, simples } = options.qemu;
     if (logs.length + simples.length > 0)
       this.#qemu = new QemuFeed({ ...options, ...options.qemu }, this.ledger, inventory);
-    else if (!options.kernel && !options.consumeTopLevel)
-      throw new AgentError('--no-collector.kernel leaves nothing to read: give --qemu.log or --qemu.simple');
+    else if (!options.kernel && !options.consumeTopLevel && statistics === undefined)
+      throw new AgentError(
+        '--no-collector.kernel and --no-collector.kvm-stats leave nothing to read: leave one out, or give --qemu.log or --qemu.simple',
+      );
+    if (statistics !== undefined) {
+      const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, onRead: () => {} };
+      this.#statistics = new StatisticsFeed(feedOptions, inventory, this.ledger.statistics);
+    }
     this.#tracker = new VmTracker(inventory, this.ledger, {
       onStarted: (vm) => {
         this.#pacer.wakeSoon();
@@ -97,6 +105,7 @@ export class Agent {
       this.#readiness.wait(error.message);
     }
     this.#qemu?.start();
+    this.#statistics?.start();
   }
 
   /**
@@ -133,6 +142,7 @@ export class Agent {
   close(): void {
     this.#vmWatcher.close();
     this.#devices.stop();
+    this.#statistics?.stop();
     this.#qemu?.stop();
     this.#kernel.close();
   }

@@ -8,17 +8,17 @@
 import { existsSync } from 'node:fs';
 import { parseMtree } from '../decode/qemu/mtree.js';
 import { expandGlob } from '../source/files/glob.js';
-import { ConnectionClosed, Qmp } from '../source/qemu/qmp.js';
+import { askQmp } from '../source/qemu/ask-qmp.js';
+import { ConnectionClosed } from '../source/qemu/qmp.js';
 import { errnoOf } from '../system/errors.js';
 import { log } from '../system/log.js';
 import type { DeviceRanges } from '../trace/device-ranges.js';
 import type { Inventory } from '../vm/inventory.js';
+import { hasStopped, vmOfIdentity } from '../vm/qmp-identity.js';
 import type { Vm } from '../vm/vm.js';
 
 /** Pauses between questions to a VM, from its start; the last one repeats. */
 const PAUSES_MS = [2000, 5000, 10_000, 30_000, 300_000];
-const TIMEOUT_MS = 3000;
-const NO_UUID = /^[0-]*$/;
 
 interface Socket {
   /** Time of the next question. */
@@ -114,32 +114,17 @@ export class DeviceNames {
   }
 
   async #ask(path: string, socket: Socket): Promise<void> {
-    const qmp = await Qmp.connect(path, TIMEOUT_MS);
-    try {
+    await askQmp(path, async (qmp) => {
       const identity = await qmp.identity();
-      const vm = this.#vmOf(identity);
+      const vm = vmOfIdentity(this.#inventory, identity);
       // The VM has just started or ended: it is asked again soon.
       if (vm === undefined && socket.asked === 0) return;
       if (vm === undefined)
         throw new Error(`${path}: belongs to no known VM (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
       socket.vm = vm;
       this.#devices.set(vm, parseMtree(await qmp.monitor('info mtree -f')));
-    } finally {
-      qmp.close();
-    }
+    });
   }
-
-  /** The VM with this uuid, else with this name; undefined if several running VMs have the name. */
-  #vmOf({ uuid, name }: { readonly uuid: string; readonly name: string }): Vm | undefined {
-    const running = this.#inventory.vms().filter((vm) => !hasStopped(vm));
-    const byUuid = NO_UUID.test(uuid) ? [] : running.filter((vm) => vm.uuid === uuid);
-    const found = byUuid.length > 0 ? byUuid : running.filter((vm) => name !== '' && vm.name === name);
-    return found.length === 1 ? found[0] : undefined;
-  }
-}
-
-function hasStopped(vm: Vm | undefined): boolean {
-  return vm !== undefined && !Number.isNaN(vm.stoppedMs);
 }
 
 const ENDED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);

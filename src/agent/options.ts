@@ -1,6 +1,7 @@
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import type { KernelTraceOptions } from '../source/tracefs/kernel-trace.js';
 import type { QemuFeedOptions } from './qemu-feed.js';
+import type { StatisticsOptions } from './statistics/statistics-feed.js';
 import type { VmInfoOptions } from './vm-infos.js';
 
 export interface AgentOptions {
@@ -27,6 +28,8 @@ export interface AgentOptions {
   /** Patterns of the paths of QMP sockets, over which VMs are asked for their devices. */
   readonly qmp: readonly string[];
   readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents' | 'anyEvent'>;
+  /** KVM's own statistics; undefined: they are not read. */
+  readonly statistics: StatisticsOptions | undefined;
   /** How long a stopped VM is kept. */
   readonly graceMs: number;
   /** Looks a pod up by its uid. */

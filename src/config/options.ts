@@ -175,7 +175,21 @@ export const OPTIONS = [
     flag: 'collector.kernel',
     type: toggle,
     default: 'true',
-    help: "Count from the kernel's trace. --no-collector.kernel reads only QEMU's own traces, which needs neither root nor tracefs.",
+    help: "Count from the kernel's trace. --no-collector.kernel needs no tracefs: totals come from KVM's own statistics, and the rest from QEMU's own traces.",
+    commands: ['run'],
+  },
+  {
+    flag: 'collector.kvm-stats',
+    type: toggle,
+    default: 'true',
+    help: "Read KVM's own statistics of each VM every 10 seconds: over the VM's QMP socket (--qemu.qmp), else from debugfs. They cost guests nothing.",
+    commands: ['run'],
+  },
+  {
+    flag: 'collector.kvm-stats.all',
+    type: toggle,
+    default: 'false',
+    help: 'Show every statistic that this kernel has, and not only those about exits, halts and memory.',
     commands: ['run'],
   },
   {

@@ -3,6 +3,7 @@ import type { Vocabulary } from '../trace/sink.js';
 import type { AddressCounts } from './busiest-addresses.js';
 import type { Counters } from './counters/counters.js';
 import type { SourceCounts } from './counters/source-counts.js';
+import type { StatisticTotals } from './statistics/statistic-counts.js';
 import type { CounterLayout } from './vcpu/counter-layout.js';
 import type { Collectors } from './vcpu/vcpu-counts.js';
 import type { VmTotals } from './vm-totals.js';
@@ -23,6 +24,8 @@ export interface LedgerTotals {
   readonly tracepointHits: Counters;
   /** Label of the VM -> QEMU's events by name. */
   readonly qemuEvents: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** KVM's own statistics. */
+  readonly statistics: StatisticTotals;
   readonly sources: readonly { readonly name: string; readonly counts: SourceCounts }[];
   /** Address ranges of the VM's devices; undefined if the VM was not asked for them. */
   readonly devicesOf: (vm: string) => DeviceRanges | undefined;

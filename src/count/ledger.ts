@@ -16,6 +16,7 @@ import {
   type QemuView,
   qemuEventsByVm,
 } from './qemu-views.js';
+import { StatisticCounts } from './statistics/statistic-counts.js';
 import type { Attribution, VmIdentity } from './thread-owners.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
@@ -46,6 +47,8 @@ export const ALL_COLLECTORS: Collectors = collectorsWhere(() => true);
 export class Ledger {
   readonly vocabulary: Vocabulary;
   readonly collectors: Collectors;
+  /** KVM's own statistics. */
+  readonly statistics = new StatisticCounts();
   readonly #reasons: KnownReasons;
   readonly #attribution: Attribution;
   readonly #ioAddresses: number;
@@ -189,6 +192,7 @@ export class Ledger {
     this.#busiest.delete(label);
     this.#durations.delete(label);
     this.#threads.forget(label);
+    this.statistics.forget(label);
     for (const { counts, owner } of this.#qemu)
       for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
   }
@@ -206,6 +210,7 @@ export class Ledger {
       kernelCountsAll: this.#coverage.ever,
       tracepointHits: this.#threads.tracepointHits(),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
+      statistics: this.statistics,
       sources: this.#sources(),
       devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
       busiestAddresses: (vm, { io, otherIo }) => this.#busiestOf(vm).select(io, otherIo),

@@ -1,5 +1,4 @@
 import { Gauge, Registry } from 'prom-client';
-import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
 import { CATALOGUE } from '../snapshot/catalogue.js';
 import type { HistogramMetric, Metric, NumberMetric } from '../snapshot/metric.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
@@ -86,9 +85,9 @@ function* histogramLines(
   snapshot: Snapshot,
   format: TextFormat,
 ): Generator<string, void, undefined> {
-  const { name } = metric;
+  const { name, bounds } = metric;
   const writer = new LabelWriter(metric.labels);
-  const edges = BUCKET_SECONDS.map((edge) => `,le="${format.le(edge)}"} `);
+  const edges = bounds.map((edge) => `,le="${format.le(edge)}"} `);
   for (const [labels, { count, sumSeconds, buckets }] of metric.read(snapshot)) {
     const own = writer.write(labels);
     let text = '';

@@ -1,6 +1,6 @@
 import { HOST_METRICS } from './host-metrics.js';
 import type { Metric, Sample } from './metric.js';
-import type { Rows, SplitLabel, VmRow } from './tables/row-table.js';
+import { boundsOf, type Rows, type SplitLabel, type VmRow } from './tables/row-table.js';
 import { rowsOf, TABLE_NAMES, TABLES, type TableName, type TableOf } from './tables.js';
 
 /**
@@ -29,6 +29,7 @@ function metricsOf<Name extends TableName>(name: Name): Metric[] {
       return {
         ...common,
         type: metric.type,
+        bounds: boundsOf(metric),
         read: (snapshot) => samples(rowsOf(snapshot, name), columns, metric.value),
       };
     return { ...common, type: metric.type, read: (snapshot) => samples(rowsOf(snapshot, name), columns, metric.value) };

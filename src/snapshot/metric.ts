@@ -15,6 +15,8 @@ export interface NumberMetric extends MetricDescription {
 export interface HistogramMetric extends MetricDescription {
   readonly type: 'histogram';
   readonly labels: readonly string[];
+  /** Upper edges of the buckets, without the last one, +Inf. */
+  readonly bounds: readonly number[];
   readonly read: (snapshot: Snapshot) => Iterable<HistogramSample>;
 }
 

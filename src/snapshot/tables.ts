@@ -6,16 +6,22 @@ import { IO } from './tables/io.js';
 import { OUTSIDE } from './tables/outside.js';
 import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
+import { STAT_CURRENT, STAT_SECONDS, STAT_TOTALS } from './tables/statistics/kvm-statistics.js';
+import { STAT_DURATIONS } from './tables/statistics/stat-durations.js';
 import { UNPAIRED } from './tables/unpaired.js';
 import { VM_STARTS } from './tables/vm-starts.js';
 import { type TotalsWithVms, VMS } from './tables/vms.js';
 
 const LIST = {
   exits: EXITS,
+  statTotals: STAT_TOTALS,
+  statSeconds: STAT_SECONDS,
   outside: OUTSIDE,
   io: IO,
   causes: CAUSES,
   durations: DURATIONS,
+  statDurations: STAT_DURATIONS,
+  statCurrent: STAT_CURRENT,
   eventfds: EVENTFDS,
   qemuEvents: QEMU_EVENTS,
   unpaired: UNPAIRED,

@@ -17,9 +17,8 @@ import {
   type MetricData,
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
-import { BUCKET_SECONDS } from '../../count/counters/duration-histogram.js';
 import { CATALOGUE } from '../../snapshot/catalogue.js';
-import type { HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
+import type { HistogramMetric, HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { type Collection, type SeriesState, SeriesStates, type Total } from './series-states.js';
 
@@ -40,8 +39,6 @@ interface TrackedPoint<T> extends DataPoint<T> {
   readonly series: SeriesState;
   readonly total: Total;
 }
-
-const BOUNDARIES = [...BUCKET_SECONDS];
 
 export class SnapshotProducer implements MetricProducer {
   readonly #options: ProducerOptions;
@@ -117,7 +114,7 @@ export class SnapshotProducer implements MetricProducer {
   }
 
   #histograms(
-    metric: Metric,
+    metric: HistogramMetric,
     samples: Iterable<HistogramSample>,
     states: SeriesStates,
     collection: Collection,
@@ -132,7 +129,7 @@ export class SnapshotProducer implements MetricProducer {
       if (delta && total.count === (sent?.count ?? 0)) continue;
       const startTime = startOf(series, delta, collection.now);
       const attributes = attributesOf(metric, labels);
-      const value = toHistogram(total, sent);
+      const value = toHistogram(metric.bounds, total, sent);
       dataPoints.push({ startTime, endTime: collection.now, attributes, value, series, total });
     }
     return {
@@ -166,12 +163,16 @@ function startOf(series: SeriesState, delta: boolean, now: HrTime): HrTime {
 /**
  * Converts cumulative buckets (up to each edge) into OpenTelemetry's (between two edges), minus what was sent before.
  */
-function toHistogram(total: HistogramSample[1], sent: HistogramSample[1] | undefined): Histogram {
+function toHistogram(
+  bounds: readonly number[],
+  total: HistogramSample[1],
+  sent: HistogramSample[1] | undefined,
+): Histogram {
   const upTo = (index: number) => (total.buckets[index] ?? 0) - (sent?.buckets[index] ?? 0);
   const count = total.count - (sent?.count ?? 0);
-  const counts = BOUNDARIES.map((_, index) => upTo(index) - (index === 0 ? 0 : upTo(index - 1)));
-  counts.push(count - upTo(BOUNDARIES.length - 1));
-  return { buckets: { boundaries: BOUNDARIES, counts }, count, sum: total.sumSeconds - (sent?.sumSeconds ?? 0) };
+  const counts = bounds.map((_, index) => upTo(index) - (index === 0 ? 0 : upTo(index - 1)));
+  counts.push(count - upTo(bounds.length - 1));
+  return { buckets: { boundaries: [...bounds], counts }, count, sum: total.sumSeconds - (sent?.sumSeconds ?? 0) };
 }
 
 function descriptorOf({ otel: { name, unit }, help, type }: Metric): MetricData['descriptor'] {

@@ -56,7 +56,7 @@ export interface MetricDescription {
   readonly otel: { readonly name: string; readonly unit: string };
 }
 
-/** A point of a histogram: cumulative counts up to each of {@link BUCKET_SECONDS}. */
+/** A point of a histogram: cumulative counts up to each of the metric's bounds. */
 export type HistogramValue = Pick<DurationSummary, 'count' | 'sumSeconds' | 'buckets'>;
 
 /**
@@ -68,7 +68,12 @@ export type RowMetric<Row> = MetricDescription & {
 } & (
     | { readonly type: 'counter' | 'gauge'; readonly value: (row: Row) => number }
     | { readonly type: 'counter' | 'gauge'; readonly split: SplitLabel<Row> }
-    | { readonly type: 'histogram'; readonly value: (row: Row) => HistogramValue }
+    | {
+        readonly type: 'histogram';
+        /** Upper edges of the buckets; default: {@link BUCKET_SECONDS}. */
+        readonly bounds?: readonly number[];
+        readonly value: (row: Row) => HistogramValue;
+      }
   );
 
 export interface SplitLabel<Row> {
@@ -91,8 +96,8 @@ export interface RowTableOptions<Row extends VmRow, Input> {
   readonly metrics: readonly RowMetric<Row>[];
 }
 
-/** Buckets, `+Inf`, sum and count. */
-const SERIES_OF_HISTOGRAM = BUCKET_SECONDS.length + 3;
+/** `+Inf`, sum and count, beside the buckets. */
+const MORE_OF_HISTOGRAM = 3;
 
 /**
  * One kind of row: how its rows are made, which labels they have, how rows add up, and the metrics made from them.
@@ -161,7 +166,12 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
 
 function seriesOf<Row>(metric: RowMetric<Row>): number {
   if ('split' in metric) return Object.keys(metric.split.values).length;
-  return metric.type === 'histogram' ? SERIES_OF_HISTOGRAM : 1;
+  return metric.type === 'histogram' ? boundsOf(metric).length + MORE_OF_HISTOGRAM : 1;
+}
+
+/** Upper edges of the buckets of a histogram. */
+export function boundsOf({ bounds = BUCKET_SECONDS }: { readonly bounds?: readonly number[] }): readonly number[] {
+  return bounds;
 }
 
 function valuesOf<Row>(metric: RowMetric<Row>, row: Row): number[] {

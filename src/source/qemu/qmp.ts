@@ -30,7 +30,7 @@ const MAX_ANSWER = 16 << 20;
 export class ConnectionClosed extends AgentError {}
 
 export class Qmp {
-  readonly #path: string;
+  readonly path: string;
   readonly #socket: Socket;
   readonly #lines: Interface;
   readonly #timeoutMs: number;
@@ -42,7 +42,7 @@ export class Qmp {
   readonly #early: Answer[] = [];
 
   private constructor(path: string, timeoutMs: number) {
-    this.#path = path;
+    this.path = path;
     this.#timeoutMs = timeoutMs;
     this.#socket = createConnection(path);
     this.#socket.on('data', (data) => this.#limitAnswer(data.length));
@@ -73,7 +73,7 @@ export class Qmp {
   /** States of the events that match a name or a pattern with `*`. @throws AgentError if a name is unknown */
   async states(name: string): Promise<TraceEventState[]> {
     const states = await this.#execute('trace-event-get-state', { name });
-    if (!Array.isArray(states)) throw new AgentError(`${this.#path}: QEMU's answer is not a list of events`);
+    if (!Array.isArray(states)) throw new AgentError(`${this.path}: QEMU's answer is not a list of events`);
     return states.filter(isState);
   }
 
@@ -91,8 +91,13 @@ export class Qmp {
   /** Answer of the human monitor to a command such as `info mtree -f`. */
   async monitor(commandLine: string): Promise<string> {
     const answer = await this.#execute('human-monitor-command', { 'command-line': commandLine });
-    if (typeof answer !== 'string') throw new AgentError(`${this.#path}: QEMU's answer is not text`);
+    if (typeof answer !== 'string') throw new AgentError(`${this.path}: QEMU's answer is not text`);
     return answer;
+  }
+
+  /** The answer to a command that changes nothing. @throws AgentError if QEMU refuses the command */
+  query(command: `query-${string}`, args?: object): Promise<unknown> {
+    return this.#execute(command, args);
   }
 
   close(): void {
@@ -109,7 +114,7 @@ export class Qmp {
     const { error } = answer;
     const reason =
       typeof error === 'object' && error !== null && 'desc' in error ? String(error.desc) : 'no reason given';
-    throw new AgentError(`${this.#path}: ${command}: ${reason}`);
+    throw new AgentError(`${this.path}: ${command}: ${reason}`);
   }
 
   #answer(timeoutMessage: string): Promise<Answer> {
@@ -118,7 +123,7 @@ export class Qmp {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => this.#fail(new AgentError(`${this.#path}: ${timeoutMessage} (within ${this.#timeoutMs / 1000} s)`)),
+        () => this.#fail(new AgentError(`${this.path}: ${timeoutMessage} (within ${this.#timeoutMs / 1000} s)`)),
         this.#timeoutMs,
       );
       const done = <T>(settle: (value: T) => void) => {
@@ -140,7 +145,7 @@ export class Qmp {
       answer = undefined;
     }
     if (typeof answer !== 'object' || answer === null) {
-      this.#fail(new AgentError(`${this.#path}: not a QMP socket`));
+      this.#fail(new AgentError(`${this.path}: not a QMP socket`));
       return;
     }
     if ('event' in answer) return; // QEMU reports a change of the VM's state
@@ -150,7 +155,7 @@ export class Qmp {
 
   #limitAnswer(bytes: number): void {
     this.#received += bytes;
-    if (this.#received > MAX_ANSWER) this.#fail(new AgentError(`${this.#path}: not a QMP socket`));
+    if (this.#received > MAX_ANSWER) this.#fail(new AgentError(`${this.path}: not a QMP socket`));
   }
 
   #fail(error: Error): void {

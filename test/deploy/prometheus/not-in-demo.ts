@@ -17,6 +17,7 @@ interface Fed {
 }
 
 const NO_LOSS = 'the demo loses no event, and the panel shows only losses';
+const NO_STATISTICS = "the recording of the demo has none of KVM's own statistics";
 const TOO_YOUNG = 'the demo is younger than an hour';
 
 /** A constant rate of 2 per second. */
@@ -112,6 +113,50 @@ const FED: readonly Fed[] = [
     // 1 per second for 100 hours, then 6.
     input: { 'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="KVM_EXIT_IO"}': '0+3600x100 381600+21600x99' },
     want: { '{reason="KVM_EXIT_IO"}': 5 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
+    query: 'Exits as KVM counts them, by vCPU A',
+    why: NO_STATISTICS,
+    input: {
+      'kvm_stat_total{vm="web-1",vcpu="0",stat="exits"}': '0+7200x200',
+      'kvm_stat_total{vm="web-1",vcpu="0",stat="io_exits"}': '0+3600x200',
+    },
+    want: { '{vcpu="0"}': 2 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
+    query: "KVM's own statistics, by name A",
+    why: NO_STATISTICS,
+    input: {
+      'kvm_stat_total{vm="web-1",vcpu="0",stat="io_exits"}': '0+7200x200',
+      'kvm_stat_total{vm="web-1",vcpu="1",stat="io_exits"}': '0+3600x200',
+    },
+    want: { '{stat="io_exits"}': 3 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
+    query: 'Idle vCPUs: polling and sleeping A',
+    why: NO_STATISTICS,
+    input: { 'kvm_stat_seconds_total{vm="web-1",vcpu="0",stat="halt_wait_ns"}': '0+1800x200' },
+    want: { '{stat="halt_wait_ns"}': 0.5 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
+    query: 'How long idle vCPUs slept A',
+    why: NO_STATISTICS,
+    input: {
+      'kvm_stat_duration_seconds_bucket{vm="web-1",stat="halt_wait",le="0.001"}': '0+7200x200',
+      'kvm_stat_duration_seconds_bucket{vm="web-1",stat="halt_poll_fail",le="0.001"}': '0+3600x200',
+    },
+    want: { '{le="0.001"}': 2 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
+    query: "Mapping of the guest's memory A",
+    why: NO_STATISTICS,
+    input: { 'kvm_stat_current{vm="web-1",vcpu="",stat="pages_4k"}': '512x200' },
+    want: { '{stat="pages_4k"}': 512 },
   },
   ...['kvm-exits-fleet', 'kvm-exits-vm', 'kvm-exits-exporter'].map((dashboard) => ({
     dashboard,

@@ -11,6 +11,7 @@ import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import type { VmInfo } from '../../../src/snapshot/tables/vms.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
+import { HISTOGRAM_LENGTH, type StatisticsReading } from '../../../src/trace/kvm-statistic.js';
 import { vmInfo } from '../../support/agent/vm-info.js';
 import { endAll } from '../../support/end-later.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
@@ -48,6 +49,23 @@ function busySnapshot(vms: number): Snapshot {
   return takeSnapshot(busyLedger(vms).totals(), infos);
 }
 
+const WAITS = Array.from({ length: HISTOGRAM_LENGTH }, (_, index) => index);
+const STATISTICS: StatisticsReading = {
+  door: 'qmp',
+  parts: [
+    {
+      key: 'vcpu 0',
+      vcpu: '0',
+      values: [
+        [{ name: 'exits', kind: 'total', isTime: false, length: 1 }, 5],
+        [{ name: 'halt_wait_ns', kind: 'total', isTime: true, length: 1 }, 0.25],
+        [{ name: 'halt_wait_hist', kind: 'histogram', isTime: true, length: HISTOGRAM_LENGTH }, WAITS],
+        [{ name: 'blocking', kind: 'current', isTime: false, length: 1 }, 1],
+      ],
+    },
+  ],
+};
+
 /** A ledger with a VM for every hundred threads, and a count in every metric. */
 function busyLedger(vms: number): Ledger {
   const identities = Array.from({ length: vms }, (_, vm) => ({ label: `vm-${vm}` }));
@@ -80,6 +98,7 @@ function busyLedger(vms: number): Ledger {
       }
     }
     kernel.interrupt(timeNs, 0, 100 * (vm + 1) + 99);
+    ledger.statistics.add(`vm-${vm}`, 'life', STATISTICS);
   }
   return ledger;
 }

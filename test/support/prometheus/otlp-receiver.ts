@@ -88,8 +88,8 @@ export function pointOf(
 
 /**
  * Converts requests into Prometheus series and their values, by OpenTelemetry's "Prometheus and OpenMetrics
- * compatibility": dots become underscores, units are spelled out, annotations in braces are dropped, sums end in
- * _total.
+ * compatibility": dots become underscores, units are spelled out where the name has them not yet, annotations in
+ * braces are dropped, sums end in _total.
  */
 export function asPrometheus(requests: readonly OtlpRequest[]): Map<string, number> {
   const series = new Map<string, number>();
@@ -99,7 +99,9 @@ export function asPrometheus(requests: readonly OtlpRequest[]): Map<string, numb
     series.set(key, value);
   };
   for (const { name, unit, kind, monotonic, points } of requests.flatMap(({ metrics }) => metrics)) {
-    const base = name.replaceAll('.', '_') + (UNITS[unit] ?? (unit.startsWith('{') ? '' : `_${unit}`));
+    const suffix = UNITS[unit] ?? (unit.startsWith('{') ? '' : `_${unit}`);
+    const plain = name.replaceAll('.', '_');
+    const base = plain.endsWith(suffix) ? plain : plain + suffix;
     for (const point of points) {
       if (kind !== 'histogram') {
         put(monotonic ? `${base}_total` : base, point.attributes, point.value);
