@@ -119,6 +119,7 @@ export class Agent {
       this.#vmWatcher.renew();
       await this.#ticker.run(signal);
       this.#isEnding = true;
+      this.#qemu?.settle();
       this.#drain();
       atEnd();
     } finally {

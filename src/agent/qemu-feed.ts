@@ -1,3 +1,5 @@
+import { fstatSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import type { QemuCounts } from '../count/qemu/qemu-counts.js';
@@ -7,6 +9,7 @@ import type { TraceEvents } from '../decode/qemu/trace-events.js';
 import type { FileFollower } from '../source/files/file-follower.js';
 import { LogFollower, logEnd } from '../source/files/log-follower.js';
 import { PatternFollower } from '../source/files/pattern-follower.js';
+import { isOurs, isSharedFolder, isWritableByOthers } from '../source/files/shared-folder.js';
 import { SimpleTraceFollower } from '../source/files/simple-trace-follower.js';
 import { findTraceEvents, hostTraceEvents, readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { log } from '../system/log.js';
@@ -15,7 +18,7 @@ import { UNKNOWN_LOSS, type Vocabulary } from '../trace/sink.js';
 import { findOpeners } from '../vm/host/open-files.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
-import { pidOfFileName, QemuFileOwner } from './qemu-file-owner.js';
+import { type FileRights, pidOfFileName, QemuFileOwner } from './qemu-file-owner.js';
 
 export interface QemuFeedOptions {
   /** Patterns of the paths of logs. */
@@ -43,10 +46,14 @@ const MINUTE_MS = 60_000;
 const BUDGET_MS = 20;
 /** Names of events of one file that are not known in advance. */
 const MAX_UNKNOWN_EVENTS = 256;
-/** Pause between searches for the processes that have files open. */
-const OPENERS_PAUSE_MS = 5000;
+/** Pause after a search for the processes that have files open: longer if the search took long. */
+const OPENERS_PAUSE_MS = 1500;
+const PAUSE_PER_BUSY_MS = 20;
+/** Files with counts of their own; further ones are counted together, for no known VM. */
+const MAX_FILES = 4096;
 
 interface TraceFile {
+  readonly key: string;
   readonly path: string;
   readonly backend: QemuBackend;
   readonly counts: QemuCounts;
@@ -70,7 +77,8 @@ export class QemuFeed {
   #newLogged = 0;
   #newSinceMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
-  #lastOpenersMs = Number.NEGATIVE_INFINITY;
+  #nextOpenersMs = Number.NEGATIVE_INFINITY;
+  #isSearching = false;
 
   /** @throws AgentError if the list of events cannot be read */
   constructor(options: QemuFeedOptions, ledger: Ledger, inventory: Inventory) {
@@ -104,8 +112,13 @@ export class QemuFeed {
       files.scan(nowMs);
       source.up = files.up;
     }
-    if (nowMs - this.#lastOpenersMs >= OPENERS_PAUSE_MS) this.#findOpeners(nowMs);
+    if (nowMs >= this.#nextOpenersMs) void this.findOpeners();
     for (const file of this.#files.values()) this.#dropIfGone(file, nowMs);
+  }
+
+  /** The agent ends, so that no VM will become known. */
+  settle(): void {
+    for (const { owner } of this.#files.values()) owner.settle();
   }
 
   /** The ledger has dropped what the VM counted. */
@@ -127,12 +140,11 @@ export class QemuFeed {
     const source = this.#ledger.qemuBackend(backend);
     const files = new PatternFollower({
       patterns,
-      follow: (path, fd, fromEnd, nowMs) => open(this.#fileAt(path, backend, source), fd, fromEnd, nowMs),
+      follow: (path, fd, fromEnd, nowMs) => open(this.#fileAt(path, fd, backend, source), fd, fromEnd, nowMs),
       onProblem: (message) => this.#seldom.warn(backend, `cannot follow QEMU's traces (${backend})`, { err: message }),
       onNew: (path) => this.#logNew(backend, path),
       onGone: (path) => {
-        const file = this.#files.get(`${backend}:${path}`);
-        if (file !== undefined) file.goneMs = performance.now();
+        this.#setGone(backend, path);
       },
     });
     this.#follows.push({ files, source });
@@ -150,22 +162,33 @@ export class QemuFeed {
     else this.#seldom.info('new', 'following more new QEMU traces than are logged', { path });
   }
 
-  /** One entry per path, whichever file has that path. */
-  #fileAt(path: string, backend: QemuBackend, source: SourceCounts): TraceFile {
-    const key = `${backend}:${path}`;
+  #setGone(backend: QemuBackend, path: string): void {
+    for (const file of this.#files.values())
+      if (file.path === path && file.backend === backend) file.goneMs = performance.now();
+  }
+
+  /**
+   * One entry per path, whichever file has that path. A file of another user is not the successor of the file that had
+   * the path before: its events must not count for the same VM.
+   */
+  #fileAt(path: string, fd: number, backend: QemuBackend, source: SourceCounts): TraceFile {
+    const rights = fileRights(path, fd);
+    const ownKey = [backend, rights.isOurs, rights.uid, path].join(':');
+    const isFull = this.#files.size >= MAX_FILES && !this.#files.has(ownKey);
+    const key = isFull ? backend : ownKey;
+    this.#setGone(backend, path);
     const known = this.#files.get(key);
     if (known !== undefined) {
       known.goneMs = Number.NaN;
       return known;
     }
-    const owner = new QemuFileOwner(this.#inventory, path, backend);
+    const owner = new QemuFileOwner(this.#inventory, isFull ? '' : path, backend, isFull ? NO_RIGHTS : rights);
     // Any text may be in a log, while a simple trace has a header, and names that it declares.
     const isNamedByFile = backend === 'simple' || this.#options.anyEvent;
     const vocabulary = this.#ledger.vocabularyOfFile(isNamedByFile ? MAX_UNKNOWN_EVENTS : 0);
     const counts = this.#ledger.qemuSource(backend, owner, source, vocabulary);
-    const file = { path, backend, counts, vocabulary, owner, goneMs: Number.NaN };
+    const file = { key, path: isFull ? '' : path, backend, counts, vocabulary, owner, goneMs: Number.NaN };
     this.#files.set(key, file);
-    this.#lastOpenersMs = Number.NEGATIVE_INFINITY;
     return file;
   }
 
@@ -217,25 +240,47 @@ export class QemuFeed {
     this.#timer = setTimeout(() => this.#poll(), Math.max(1, nextMs - endMs, endMs - beginMs));
   }
 
-  /** Finds the process that has a file open, for files whose events belong to no known VM. */
-  #findOpeners(nowMs: number): void {
-    this.#lastOpenersMs = nowMs;
-    const unknown = new Set([...this.#files.values()].filter(({ owner }) => owner.isUnknown).map(({ path }) => path));
-    if (unknown.size === 0) return;
-    const ids = new Map(this.#follows.flatMap(({ files }) => [...files.ids()].filter(([path]) => unknown.has(path))));
-    const pids = this.#inventory.vms().flatMap(({ pid, stoppedMs }) => (Number.isNaN(stoppedMs) ? [pid] : []));
-    const openers = findOpeners(this.#options.procfs, pids, ids);
-    for (const { path, owner } of this.#files.values()) {
-      const pid = openers.get(ids.get(path) ?? '');
-      if (pid !== undefined) owner.setOpener(pid);
+  /** Searches the processes of VMs for those that have a file open whose events belong to no known VM. */
+  async findOpeners(): Promise<void> {
+    const files = [...this.#files.values()].filter(({ owner }) => owner.needsOpeners);
+    if (files.length === 0 || this.#isSearching) return;
+    this.#isSearching = true;
+    const wanted = new Set(files.map(({ path }) => path));
+    const ids = new Map(
+      this.#follows.flatMap((follow) => [...follow.files.ids()].filter(([path]) => wanted.has(path))),
+    );
+    const vms = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
+    let pauseMs = OPENERS_PAUSE_MS;
+    try {
+      const pids = vms.map(({ pid }) => pid);
+      const { byFile, hidden, busyMs } = await findOpeners(this.#options.procfs, pids, ids);
+      pauseMs = Math.max(pauseMs, busyMs * PAUSE_PER_BUSY_MS);
+      for (const { path, owner } of files) {
+        const openers = byFile.get(ids.get(path) ?? '') ?? [];
+        owner.setOpeners(
+          vms.filter(({ pid }) => openers.includes(pid)),
+          vms.filter(({ pid }) => hidden.has(pid)),
+        );
+      }
+    } catch (error) {
+      this.#seldom.warn('openers', 'cannot find out which VMs write the traces', { err: String(error) });
     }
+    this.#nextOpenersMs = performance.now() + pauseMs;
+    this.#isSearching = false;
   }
 
-  #dropIfGone({ path, backend, counts, goneMs }: TraceFile, nowMs: number): void {
+  #dropIfGone({ key, counts, goneMs }: TraceFile, nowMs: number): void {
     if (!(nowMs - goneMs > this.#options.graceMs)) return;
     this.#ledger.dropQemuSource(counts);
-    this.#files.delete(`${backend}:${path}`);
+    this.#files.delete(key);
   }
+}
+
+const NO_RIGHTS: FileRights = { uid: -1, isOurs: false };
+
+function fileRights(path: string, fd: number): FileRights {
+  const stats = fstatSync(fd);
+  return { uid: stats.uid, isOurs: isOurs(stats) && !isWritableByOthers(stats) && !isSharedFolder(dirname(path)) };
 }
 
 function warnIfEmpty(files: PatternFollower): void {

@@ -1,16 +1,23 @@
 /**
- * The VM that the events in a trace file of QEMU belong to; one rule, live and in reports. Each event carries an id: a
- * thread in a log, a process in a simple trace, 0 in a log whose lines have no prefix. Evidence, the strongest first:
+ * The VM that the events in a trace file of QEMU belong to. Each event carries an id: a thread in a log, a process in a
+ * simple trace, 0 in a log whose lines have no prefix.
  *
- *   1. the id is a thread of a known VM, counted on the host or in the VM's own pid namespace
- *   2. the process of a known VM has the file open (live only)
- *   3. the file is named after a known VM: libvirt's `vm-a.log`, QEMU's `trace-7042`
- *   4. another id in the file belongs to a known VM: a file has one writer
- *   5. no known VM: the label is the process id, as for a VM without a name, or the name of the file where no process
- *      is known
+ * Anyone can write anything to a file, so a file speaks only for these VMs, live:
  *
- * What 1 to 3 found stays with the id until the VM is forgotten, even if better evidence turns up: counts must not move
- * from one VM to another.
+ *   1. those whose process has it open
+ *   2. else, if only root and the agent's user can have made it: the VM that it is named after, as in libvirt's
+ *      `vm-a.log`, QEMU's `trace-7042`, or a path with the id of the VM's pod or container. Other programs write such
+ *      files for QEMU (virtlogd, container runtimes)
+ *   3. else those whose descriptors the agent may not see, if the file belongs to the user that they run as
+ *
+ * Among several, the id decides. An id that is no thread of theirs belongs to the only one. In a report, which has no
+ * processes to ask, any VM may be meant: the id decides, then the name of the file.
+ *
+ * Where no VM is known, the label is the process id, as for a VM without a name, or the name of the file where no
+ * process is known; it is '' for a file that other users can have made, as its name may be that of any VM.
+ *
+ * What was found stays with the id until the VM is forgotten, even if better evidence turns up: counts must not move
+ * from one VM to another. Until the openers of a file were searched, the counts of its new ids are withheld.
  */
 import { basename } from 'node:path';
 import type { QemuBackend, QemuOwner } from '../count/qemu-views.js';
@@ -22,35 +29,64 @@ interface Owner {
   readonly isVcpu: boolean;
 }
 
+/** Who can have written a file. */
+export interface FileRights {
+  /** The user that the file belongs to. */
+  readonly uid: number;
+  /** True if only root and the agent's user can write to the file, and to its folder. */
+  readonly isOurs: boolean;
+}
+
 /** Id of events that carry none. */
 const NO_ID = 0;
+/** Characters of the ids of pods and containers, at least. */
+const MIN_ID_LENGTH = 32;
 
 export class QemuFileOwner implements QemuOwner {
   readonly #inventory: Inventory;
   readonly #path: string;
   readonly #backend: QemuBackend;
-  /** Process that has the file open. */
-  #opener: number | undefined;
-  /** Owners found by the evidence 1 to 3, by id. */
+  readonly #rights: FileRights | undefined;
+  /** VMs whose process had the file open at a search. */
+  readonly #openers = new Set<Vm>();
+  /** VMs whose descriptors could not be seen at the latest search. */
+  #hidden: readonly Vm[] = [];
+  /** Ids without owner -> true once the openers were searched after the id was seen. */
+  readonly #searched = new Map<number, boolean>();
+  /** Owners by id. */
   readonly #found = new Map<number, Owner>();
 
-  constructor(inventory: Inventory, path: string, backend: QemuBackend) {
+  /** @param rights undefined in a report */
+  constructor(inventory: Inventory, path: string, backend: QemuBackend, rights?: FileRights) {
     this.#inventory = inventory;
     this.#path = path;
     this.#backend = backend;
+    this.#rights = rights;
   }
 
-  /** True if no event of the file belongs to a known VM yet. */
-  get isUnknown(): boolean {
-    return this.#found.size === 0;
+  /** True if the file has events of no known VM, so that its openers are to be searched. */
+  get needsOpeners(): boolean {
+    return this.#searched.size > 0;
   }
 
-  setOpener(pid: number): void {
-    this.#opener = pid;
+  /**
+   * Call it after each search.
+   * @param openers VMs whose process has the file open
+   * @param hidden VMs whose descriptors could not be seen
+   */
+  setOpeners(openers: readonly Vm[], hidden: readonly Vm[]): void {
+    for (const vm of openers) this.#openers.add(vm);
+    this.#hidden = hidden;
+    this.settle();
   }
 
-  labelOf(id: number): string {
-    return this.#ownerOf(id)?.vm.label ?? this.#fallback(id);
+  /** No search follows: nothing is withheld any more. */
+  settle(): void {
+    for (const id of this.#searched.keys()) this.#searched.set(id, true);
+  }
+
+  labelOf(id: number): string | undefined {
+    return this.#ownerOf(id)?.vm.label ?? (this.#isSettled(id) ? this.#fallback(id) : undefined);
   }
 
   /** Always false in a simple trace: its ids are processes, and the first thread of a VMM runs no vCPU. */
@@ -63,6 +99,7 @@ export class QemuFileOwner implements QemuOwner {
   }
 
   forget(vm: Vm): void {
+    this.#openers.delete(vm);
     for (const [id, owner] of this.#found) if (owner.vm === vm) this.#found.delete(id);
   }
 
@@ -73,35 +110,78 @@ export class QemuFileOwner implements QemuOwner {
     if (this.#found.get(NO_ID)?.vm.label === vm.label) this.#found.set(NO_ID, { vm, isVcpu: false });
   }
 
+  #isSettled(id: number): boolean {
+    return this.#rights === undefined || this.#searched.get(id) === true;
+  }
+
   #ownerOf(id: number): Owner | undefined {
     const found = this.#found.get(id);
     // That a thread runs a vCPU may be learned later.
     if (found !== undefined && (found.isVcpu || id === NO_ID)) return found;
     const thread = id === NO_ID ? undefined : this.#thread(id);
-    const vm = found?.vm ?? thread?.vm ?? this.#vmOfFile();
-    if (vm === undefined) return undefined;
+    const vm = found?.vm ?? thread?.vm ?? (this.#isSettled(id) ? this.#vmOfFile() : undefined);
+    if (vm === undefined) {
+      if (!this.#searched.has(id)) this.#searched.set(id, false);
+      return undefined;
+    }
+    this.#searched.delete(id);
     const owner = { vm, isVcpu: thread?.vm === vm && thread.vcpu >= 0 };
     this.#found.set(id, owner);
     return owner;
   }
 
   #thread(id: number): Thread | undefined {
-    return this.#inventory.findNamespaced(this.#opener, id) ?? this.#inventory.findNamespaced(undefined, id);
+    if (this.#rights === undefined) return this.#inventory.findNamespaced(undefined, id);
+    for (const vm of this.#speaksFor(this.#rights)) {
+      const thread = this.#inventory.findNamespaced(vm.pid, id);
+      if (thread?.vm === vm) return thread;
+    }
+    return undefined;
   }
 
   #vmOfFile(): Vm | undefined {
-    const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
-    const opener = running.find(({ pid }) => pid === this.#opener);
-    if (opener !== undefined) return opener;
+    if (this.#rights === undefined) return this.#named(this.#running());
+    const vms = this.#speaksFor(this.#rights);
+    return vms.length === 1 ? vms[0] : this.#named(vms);
+  }
+
+  #speaksFor({ uid, isOurs }: FileRights): readonly Vm[] {
+    if (this.#openers.size > 0) {
+      const running = [...this.#openers].filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
+      return running.length > 0 ? running : [...this.#openers];
+    }
+    const named = isOurs ? this.#named(this.#running()) : undefined;
+    if (named !== undefined) return [named];
+    const sameUser = this.#hidden.filter((vm) => vm.uid === uid);
+    const namedOfUser = this.#named(sameUser);
+    return namedOfUser === undefined ? sameUser : [namedOfUser];
+  }
+
+  /** The VM that the file is named after. */
+  #named(vms: readonly Vm[]): Vm | undefined {
     const pid = pidOfFileName(this.#path);
-    if (pid !== undefined) return this.#thread(pid)?.vm;
+    if (pid !== undefined) {
+      const vm = this.#inventory.findNamespaced(undefined, pid)?.vm;
+      return vm !== undefined && vms.includes(vm) ? vm : undefined;
+    }
     const name = vmOfFileName(this.#path);
-    return running.find((vm) => vm.label === name) ?? running.find((vm) => vm.name === name);
+    const inPath = (id: string) => id.length >= MIN_ID_LENGTH && this.#path.includes(id);
+    const ofContainer = vms.filter(({ podUid, containerId }) => inPath(podUid) || inPath(containerId));
+    return (
+      vms.find((vm) => vm.label === name) ??
+      vms.find((vm) => vm.name === name) ??
+      (ofContainer.length === 1 ? ofContainer[0] : undefined)
+    );
+  }
+
+  #running(): readonly Vm[] {
+    return this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
   }
 
   #fallback(id: number): string {
     const [other] = this.#found.values();
     if (other !== undefined) return other.vm.label;
+    if (this.#rights?.isOurs === false) return '';
     const pid = this.#backend === 'simple' && id !== NO_ID ? id : pidOfFileName(this.#path);
     return pid === undefined ? vmOfFileName(this.#path) : String(pid);
   }

@@ -1,7 +1,7 @@
 /** The VM that the events in a trace file of QEMU belong to. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { QemuFileOwner } from '../../src/agent/qemu-file-owner.js';
+import { type FileRights, QemuFileOwner } from '../../src/agent/qemu-file-owner.js';
 import { Inventory } from '../../src/vm/inventory.js';
 import { ProcTree } from '../support/agent/proc-tree.js';
 
@@ -18,6 +18,7 @@ function host(t: TestContext): { proc: ProcTree; inventory: Inventory } {
       pid,
       comm: 'qemu-system-x86',
       startTime: pid,
+      uid: [107, 107, 1000, 0][index] ?? 0,
       args: [...QEMU, `guest=${name},debug-threads=on`],
       ...inner,
       threads: [{ tid: pid + 1, comm: 'CPU 0/KVM', startTime: pid, ...innerThread }],
@@ -28,39 +29,153 @@ function host(t: TestContext): { proc: ProcTree; inventory: Inventory } {
   return { proc, inventory };
 }
 
-const CASES: readonly (readonly [
-  string,
-  path: string,
-  opener: number | undefined,
-  id: number,
-  vm: string,
-  vcpu: boolean,
-])[] = [
-  ['a thread of the host', '/x/any.log', undefined, 2001, 'vm-b', true],
-  ['a thread of the host wins over the name of the file', '/x/vm-a.log', undefined, 2000, 'vm-b', false],
-  ['a thread in the pid namespace of the process that has the file open', '/x/any.log', 4000, 9, 'vm-d', true],
-  ['an id that two VMs have: the name of the file', '/x/vm-c.log', undefined, 9, 'vm-c', false],
-  ['no thread: the process that has the file open', '/x/vm-a.log', 2000, 0, 'vm-b', false],
-  ['no thread: the name that libvirt gave the file', '/var/log/libvirt/qemu/vm-a.log', undefined, 0, 'vm-a', false],
-  [
-    'an unknown thread: the name that libvirt gave the file',
-    '/var/log/libvirt/qemu/vm-a.log',
-    undefined,
-    77,
-    'vm-a',
-    false,
-  ],
-  ['the process in the name of a simple trace', '/x/trace-3000', undefined, 0, 'vm-c', false],
-  ['no known VM: the name of the file', '/x/elsewhere.log', undefined, 0, 'elsewhere', false],
-  ['no known VM: the process in the name of the file', '/x/trace-99', undefined, 99, '99', false],
+const IN_REPORTS: readonly (readonly [string, path: string, id: number, vm: string, vcpu: boolean])[] = [
+  ['a thread of the host', '/x/any.log', 2001, 'vm-b', true],
+  ['a thread of the host wins over the name of the file', '/x/vm-a.log', 2000, 'vm-b', false],
+  ['an id that two VMs have: the name of the file', '/x/vm-c.log', 9, 'vm-c', false],
+  ['no thread: the name that libvirt gave the file', '/var/log/libvirt/qemu/vm-a.log', 0, 'vm-a', false],
+  ['an unknown thread: the name that libvirt gave the file', '/var/log/libvirt/qemu/vm-a.log', 77, 'vm-a', false],
+  ['the process in the name of a simple trace', '/x/trace-3000', 0, 'vm-c', false],
+  ['no known VM: the name of the file', '/x/elsewhere.log', 0, 'elsewhere', false],
+  ['no known VM: the process in the name of the file', '/x/trace-99', 99, '99', false],
 ];
 
-for (const [what, path, opener, id, vm, isVcpu] of CASES)
-  test(what, (t) => {
+for (const [what, path, id, vm, isVcpu] of IN_REPORTS)
+  test(`in a report: ${what}`, (t) => {
     const owner = new QemuFileOwner(host(t).inventory, path, 'log');
-    if (opener !== undefined) owner.setOpener(opener);
     assert.deepEqual([owner.labelOf(id), owner.isVcpu(id)], [vm, isVcpu]);
   });
+
+const OURS: FileRights = { uid: 0, isOurs: true };
+/** A file that user 107 can write, or could have put there. */
+const OF_107: FileRights = { uid: 107, isOurs: false };
+
+interface LiveCase {
+  readonly what: string;
+  readonly path: string;
+  readonly rights: FileRights;
+  /** VMs whose process has the file open. */
+  readonly openers?: readonly string[];
+  /** VMs whose descriptors are hidden from the agent. */
+  readonly hidden?: readonly string[];
+  readonly id: number;
+  readonly vm: string;
+  readonly isVcpu?: boolean;
+}
+
+const LIVE: readonly LiveCase[] = [
+  {
+    what: 'a thread of the opener',
+    path: '/x/any.log',
+    rights: OF_107,
+    openers: ['vm-b'],
+    id: 2001,
+    vm: 'vm-b',
+    isVcpu: true,
+  },
+  {
+    what: "a thread in the opener's pid namespace",
+    path: '/x/any.log',
+    rights: OURS,
+    openers: ['vm-d'],
+    id: 9,
+    vm: 'vm-d',
+    isVcpu: true,
+  },
+  {
+    what: "another VM's thread counts for the opener",
+    path: '/x/any.log',
+    rights: OURS,
+    openers: ['vm-a'],
+    id: 2001,
+    vm: 'vm-a',
+  },
+  {
+    what: "the name of another VM's file does not matter if there is an opener",
+    path: '/x/vm-b.log',
+    rights: OURS,
+    openers: ['vm-a'],
+    id: 0,
+    vm: 'vm-a',
+  },
+  {
+    what: 'of several openers, the one with that thread',
+    path: '/x/any.log',
+    rights: OURS,
+    openers: ['vm-a', 'vm-b'],
+    id: 2001,
+    vm: 'vm-b',
+    isVcpu: true,
+  },
+  {
+    what: 'a file of root that no VM has open: the name that libvirt gave it',
+    path: '/log/vm-a.log',
+    rights: OURS,
+    id: 0,
+    vm: 'vm-a',
+  },
+  { what: 'the same, with a thread of another VM', path: '/log/vm-a.log', rights: OURS, id: 2001, vm: 'vm-a' },
+  { what: 'a file of root that is named after no VM', path: '/log/any.log', rights: OURS, id: 2001, vm: 'any' },
+  { what: "a file of a user, named after another user's VM", path: '/x/vm-c.log', rights: OF_107, id: 0, vm: '' },
+  { what: 'the same, with its thread', path: '/x/vm-c.log', rights: OF_107, id: 3001, vm: '' },
+  {
+    what: 'a simple trace of a user, named after the process of a VM',
+    path: '/x/trace-3000',
+    rights: OF_107,
+    id: 3000,
+    vm: '',
+  },
+  {
+    what: "hidden descriptors: the threads of the user's VMs",
+    path: '/x/any.log',
+    rights: OF_107,
+    hidden: ['vm-a', 'vm-b', 'vm-c'],
+    id: 2001,
+    vm: 'vm-b',
+    isVcpu: true,
+  },
+  {
+    what: "hidden descriptors: the name of one of the user's VMs",
+    path: '/x/vm-a.log',
+    rights: OF_107,
+    hidden: ['vm-a', 'vm-b'],
+    id: 2001,
+    vm: 'vm-a',
+  },
+  {
+    what: "hidden descriptors: not another user's VM",
+    path: '/x/any.log',
+    rights: OF_107,
+    hidden: ['vm-c', 'vm-d'],
+    id: 3001,
+    vm: '',
+  },
+];
+
+for (const { what, path, rights, openers = [], hidden = [], id, vm, isVcpu = false } of LIVE)
+  test(`live: ${what}`, (t) => {
+    const { inventory } = host(t);
+    const vms = (names: readonly string[]) => inventory.vms().filter(({ name }) => names.includes(name));
+    const owner = new QemuFileOwner(inventory, path, 'log', rights);
+    owner.labelOf(id);
+    owner.setOpeners(vms(openers), vms(hidden));
+    assert.deepEqual([owner.labelOf(id), owner.isVcpu(id)], [vm, isVcpu]);
+  });
+
+test('live: counts are withheld until the openers were searched', (t) => {
+  const { inventory } = host(t);
+  const owner = new QemuFileOwner(inventory, '/x/any.log', 'log', OF_107);
+  assert.deepEqual([owner.labelOf(2001), owner.needsOpeners], [undefined, true]);
+  owner.setOpeners(
+    inventory.vms().filter(({ name }) => name === 'vm-b'),
+    [],
+  );
+  assert.deepEqual([owner.labelOf(2001), owner.needsOpeners], ['vm-b', false]);
+  // A thread that the opener does not have: another process may have opened the file since.
+  assert.deepEqual([owner.labelOf(4001), owner.needsOpeners], [undefined, true]);
+  owner.settle();
+  assert.equal(owner.labelOf(4001), 'vm-b');
+});
 
 test('a stopped VM keeps its ids until it is forgotten; when it is restarted, events without an id are its new life', (t) => {
   const { proc, inventory } = host(t);

@@ -1,5 +1,5 @@
 /** A small /proc tree in a temporary folder, in the format of Documentation/filesystems/proc.rst. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -24,6 +24,8 @@ export interface FakeProcess extends Omit<FakeTask, 'tid'> {
   /** Effective user id. */
   uid?: number;
   threads?: readonly FakeTask[];
+  /** What the descriptors of the process are links to: paths, or `socket:[INODE]`. */
+  descriptors?: readonly string[];
 }
 
 export class ProcTree {
@@ -36,11 +38,13 @@ export class ProcTree {
 
   /** Writes a process, which replaces one with the same id and all its threads. */
   put(process: FakeProcess): void {
-    const { pid, args = [], threads = [] } = process;
+    const { pid, args = [], threads = [], descriptors = [] } = process;
     const folder = join(this.root, String(pid));
     this.remove(pid);
     this.#write(folder, { ...process, tid: pid }, pid, process);
     writeFileSync(join(folder, 'cmdline'), args.map((arg) => `${arg}\0`).join(''));
+    mkdirSync(join(folder, 'fd'));
+    for (const [fd, target] of descriptors.entries()) symlinkSync(target, join(folder, 'fd', String(fd)));
     const inherited = { comm: process.comm ?? '', startTime: process.startTime ?? 0, cgroup: process.cgroup ?? '' };
     const main = { ...process, ...inherited, tid: pid, ...(process.ids === undefined ? {} : { ids: process.ids }) };
     for (const task of [main, ...threads]) {

@@ -75,6 +75,7 @@ export function followTraces(
         const seen = snapshot.sources.reduce((sum, source) => sum + source.events, 0);
         if (seen >= events || performance.now() > endMs) {
           await sleep(150);
+          await traces.findOpeners();
           return takeSnapshot(ledger.totals());
         }
       }

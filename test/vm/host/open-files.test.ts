@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findOpeners } from '../../../src/vm/host/open-files.js';
+import { ProcTree } from '../../support/agent/proc-tree.js';
 
-test('findOpeners finds the process that has a file open, also after a rename, and skips processes that ended', (t) => {
+test('findOpeners finds the process that has a file open, also after a rename, and skips processes that ended', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'open-files-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'vm.log');
@@ -21,10 +22,25 @@ test('findOpeners finds the process that has a file open, also after a rename, a
     [path, id(path)],
     [other, id(other)],
   ]);
+  const openersOf = async (pids: readonly number[], which: ReadonlyMap<string, string>) =>
+    (await findOpeners('/proc', pids, which)).byFile;
   // No process has the id 999999999.
-  assert.deepEqual(findOpeners('/proc', [999_999_999, process.pid], files), new Map([[id(path), process.pid]]));
-  assert.deepEqual(findOpeners('/proc', [process.pid], new Map([[other, id(other)]])), new Map());
-  renameSync(path, join(folder, 'vm.log.1'));
+  assert.deepEqual(await openersOf([999_999_999, process.pid], files), new Map([[id(path), [process.pid]]]));
+  assert.deepEqual(await openersOf([process.pid], new Map([[other, id(other)]])), new Map());
   const renamed = join(folder, 'vm.log.1');
-  assert.deepEqual(findOpeners('/proc', [process.pid], new Map([[renamed, id(renamed)]])).size, 1);
+  renameSync(path, renamed);
+  assert.deepEqual((await openersOf([process.pid], new Map([[renamed, id(renamed)]]))).size, 1);
+});
+
+test('a search lets other work run between its slices', async (t) => {
+  const proc = new ProcTree(t);
+  const pids = Array.from({ length: 40 }, (_, index) => index + 1);
+  const descriptors = Array.from({ length: 500 }, (_, index) => `/x/${index}`);
+  for (const pid of pids) proc.put({ pid, descriptors });
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  const { busyMs } = await findOpeners(proc.root, pids, new Map([['/x/y/1', '1:1']]));
+  clearInterval(timer);
+  assert.ok(turns >= Math.floor(busyMs / 50), `${turns} turns in ${busyMs} ms of work`);
+  assert.ok(busyMs > 10, `${busyMs} ms`);
 });
