@@ -69,6 +69,11 @@ export class KernelCounts implements TraceSink {
     }
   }
 
+  /** Number of threads that have counts of vCPUs. */
+  get threadCount(): number {
+    return this.#threads.size;
+  }
+
   /** Returns the threads that had their first event since the last call. */
   takeNewThreads(): readonly number[] {
     const tids = this.#newThreads;

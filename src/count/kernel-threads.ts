@@ -1,11 +1,18 @@
 import type { Names } from '../trace/names.js';
 import { addCount, addCounters, type Counters, newCounters, sumCounters } from './counters/counters.js';
-import { IdleThreads } from './idle-threads.js';
+import { IDLE_MS, IdleThreads } from './idle-threads.js';
 import { KernelCounts, type KernelCountsOptions } from './kernel-counts.js';
 import type { QemuOwner, QemuView } from './qemu-views.js';
 import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners } from './thread-owners.js';
 import type { VcpuCounts } from './vcpu/vcpu-counts.js';
 import type { VmTotals } from './vm-totals.js';
+
+/**
+ * Threads above which those of no known VM are merged as soon as they are idle, and above which all threads are; each
+ * takes some 2.5 KB. A host with 32,768 vCPUs that run at a time is not known.
+ */
+const MANY_THREADS = 8192;
+const TOO_MANY_THREADS = 32_768;
 
 /** Called with a thread that ends, and when on the agent's clock. */
 export type ThreadEnd = (tid: number, atMs: number) => void;
@@ -76,8 +83,10 @@ export class KernelThreads {
    */
   resolveOwners(nowMs: number): number[] {
     const unknown: number[] = [];
+    // With so many threads, their counts take too much memory to be withheld.
+    const untilMs = this.#threadCount > TOO_MANY_THREADS ? Number.POSITIVE_INFINITY : nowMs;
     for (const [tid, thread] of this.#openThreads()) {
-      const { vm } = this.#owners.resolve(tid, thread, nowMs);
+      const { vm } = this.#owners.resolve(tid, thread, untilMs);
       if (vm === undefined && thread.ranVcpu && tid > 0) unknown.push(tid);
       if (this.#owners.ownerOf(tid) !== undefined) for (const { counts } of this.#traces) counts.seal(tid);
     }
@@ -89,9 +98,15 @@ export class KernelThreads {
     this.#end(tid, Math.max(...this.#traces.map(({ counts }) => counts.lastEventMs(tid))));
   }
 
-  /** Merges the counts of threads of no known VM that have been idle for a minute. Call it after `resolveOwners`. */
+  /**
+   * Merges the counts of idle threads of no known VM: they accumulate over days (short-lived VMs, processes that an
+   * interrupt happened to hit). They are idle after a minute, and sooner if there are many, because a process can have
+   * any number of threads that run a vCPU once. Call it after `resolveOwners`, every few seconds.
+   */
   mergeIdle(nowMs: number): void {
-    for (const tid of this.#idleThreads.find(this.#eventsOfUnknownThreads(), nowMs)) this.end(tid);
+    const threads = this.#threadCount;
+    const events = this.#eventsOf(({ vm }) => vm === undefined || threads > TOO_MANY_THREADS);
+    for (const tid of this.#idleThreads.find(events, nowMs, threads > MANY_THREADS ? 0 : IDLE_MS)) this.end(tid);
   }
 
   /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
@@ -142,6 +157,11 @@ export class KernelThreads {
     return this.#traces.map(({ counts }) => ({ backend: 'ftrace', counts: counts.markers, owner, names }));
   }
 
+  /** Number of threads that have counts of vCPUs, in all traces. */
+  get #threadCount(): number {
+    return this.#traces.reduce((sum, { counts }) => sum + counts.threadCount, 0);
+  }
+
   /** The threads whose owner is not settled, or not fully known. */
   #openThreads(): Map<number, OpenThread> {
     const open = new Map<number, OpenThread>();
@@ -182,16 +202,17 @@ export class KernelThreads {
     }
   }
 
-  #eventsOfUnknownThreads(): Map<number, number> {
+  /** The number of events of each live thread whose owner is settled and chosen. */
+  #eventsOf(isChosen: (owner: ThreadOwner) => boolean): Map<number, number> {
     const events = new Map<number, number>();
-    const isUnknown = (tid: number) => {
+    const isWanted = (tid: number) => {
       const owner = tid > 0 ? this.#owners.ownerOf(tid) : undefined;
-      return owner !== undefined && owner.vm === undefined;
+      return owner !== undefined && isChosen(owner);
     };
     for (const { counts } of this.#traces) {
-      for (const vcpu of counts.vcpus()) if (isUnknown(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
-      for (const [tid, interrupts] of counts.interrupts) if (isUnknown(tid)) addCount(events, tid, interrupts);
-      for (const [tid, own] of counts.markers.events) if (isUnknown(tid)) addCount(events, tid, sumCounters(own));
+      for (const vcpu of counts.vcpus()) if (isWanted(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
+      for (const [tid, interrupts] of counts.interrupts) if (isWanted(tid)) addCount(events, tid, interrupts);
+      for (const [tid, own] of counts.markers.events) if (isWanted(tid)) addCount(events, tid, sumCounters(own));
     }
     return events;
   }

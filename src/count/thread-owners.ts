@@ -46,6 +46,8 @@ export interface OpenThread {
  * after its start, and a scan sees it within two seconds.
  */
 const HOLD_MS = 5000;
+/** Ended threads whose counts are withheld at a time; each takes some 2.5 KB. */
+const MAX_WITHHELD_ENDED = 4096;
 
 /**
  * Maps thread ids to VMs and vCPUs, and remembers the answers, so that a thread keeps its VM after it has ended.
@@ -122,6 +124,7 @@ export class ThreadOwners {
     const sinceMs = this.#heldSinceMs.get(tid);
     this.drop(tid);
     if (owner !== undefined) return this.#mergedId(owner);
+    if (this.#ended.size >= MAX_WITHHELD_ENDED) this.#settleOldestEnded();
     const id = --this.#latestSyntheticId;
     this.#ended.set(id, { tid, atMs });
     if (sinceMs !== undefined) this.#heldSinceMs.set(id, sinceMs);
@@ -140,6 +143,16 @@ export class ThreadOwners {
     const ids = Array.from(this.#settled).flatMap(([id, { vm }]) => (vm?.label === label ? [id] : []));
     for (const id of ids) this.#settled.delete(id);
     return ids;
+  }
+
+  /** A process can start and end threads at any rate, so the thread that ended first is waited for no longer. */
+  #settleOldestEnded(): void {
+    for (const [id, { tid, atMs }] of this.#ended) {
+      this.#ended.delete(id);
+      this.#heldSinceMs.delete(id);
+      this.#moveCounts(id, this.#mergedId(this.#attribution.ownerOf(tid, atMs, false)));
+      return;
+    }
   }
 
   #isHeld(id: number, nowMs: number): boolean {
