@@ -1,25 +1,52 @@
-/** Attacks by processes of tenants: processes that pose as VMs, and VMs that pose as other VMs. */
+/** Attacks by processes of tenants: processes that pose as VMs, and a VMM with threads without end. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { isAvailable } from '../../support/requirements.js';
-import type { Attack } from '../attack.js';
+import { ask } from '../../support/agent/web-agent.js';
+import { ioExits } from '../../support/guest/agent-checks.js';
+import { startSmallVmm } from '../../support/guest/start-small-vmm.js';
+import { Samples } from '../../support/prometheus/samples.js';
+import { isAvailable, type Requirement } from '../../support/requirements.js';
+import type { Attack, Target } from '../attack.js';
 import { untilAborted } from '../network/sockets.js';
 
+const NEEDS: readonly Requirement[] = ['root', 'kvm', 'kvm-events', 'gcc'];
 const IMPOSTORS_AT_ONCE = 200;
+const IDLE_IMPOSTORS = 1000;
+/** Bytes of the arguments of an idle impostor. */
+const LONG_ARGUMENT = 100_000;
+
+/** The VM that is not attacked: it runs while the attack goes on, and lives to its end. */
+const HONEST = 'honest';
+const HONEST_EXITS = 20_000;
+const HONEST_START_US = 5_000_000;
+const HONEST_END_US = 600_000_000;
+
+const kernelAttack: Pick<Attack, 'class' | 'command' | 'skip' | 'prepare' | 'checkAfter'> = {
+  class: 'tenant',
+  command: 'run',
+  skip: () => (NEEDS.every(isAvailable) ? undefined : `needs ${NEEDS.join(', ')}`),
+  prepare: async () => {
+    const args = ['qemu-system-x86_64', '-name', `guest=${HONEST}`];
+    startSmallVmm(HONEST, { args, exits: HONEST_EXITS, startUs: HONEST_START_US, endUs: HONEST_END_US });
+    return [`--tracefs.instance=attack_${process.pid}`];
+  },
+  checkAfter: async (target) => {
+    const samples = await samplesOf(target);
+    const labels = new Set(samples.of('kvm_vm_info').map((sample) => sample.labels.get('vm') ?? ''));
+    const posing = [...labels].filter((vm) => vm.startsWith('posed'));
+    if (posing.length > 0) return `${posing.length} processes without a VM are shown, as ${posing[0]}`;
+    const exits = ioExits(samples, HONEST);
+    return exits === HONEST_EXITS ? undefined : `${exits} of ${HONEST_EXITS} exits of the VM ${HONEST} counted`;
+  },
+};
 
 export const IMPOSTORS: readonly Attack[] = [
   {
-    class: 'tenant',
-    name: 'processes with the command line of a VM',
-    command: 'run',
-    skip: () => (isAvailable('root') && isAvailable('kvm-events') ? undefined : 'needs root and kvm-events'),
-    prepare: async () => [`--tracefs.instance=attack_${process.pid}`],
+    ...kernelAttack,
+    name: 'processes with the command line of a VM, again and again',
     attack: async (_target, signal) => {
       const children = new Set<ChildProcess>();
       const start = (n: number) => {
-        const child = spawn('sh', ['-c', 'sleep 1; :', '-name', `guest=vm-${n}`], {
-          argv0: 'qemu-system-x86_64',
-          stdio: 'ignore',
-        });
+        const child = startImpostor(['sh', '-c', 'sleep 1; :', '-name', `guest=${nameOf(n)}`]);
         children.add(child);
         child.once('exit', () => {
           children.delete(child);
@@ -31,4 +58,38 @@ export const IMPOSTORS: readonly Attack[] = [
       for (const child of children) child.kill('SIGKILL');
     },
   },
+  {
+    ...kernelAttack,
+    name: 'a thousand processes with the command line of a VM, 100 KB each',
+    attack: async (_target, signal) => {
+      const long = 'x'.repeat(LONG_ARGUMENT);
+      const children = Array.from({ length: IDLE_IMPOSTORS }, (_, n) =>
+        startImpostor(['sh', '-c', 'exec 3</dev/kvm; read line; :', '-name', `guest=${nameOf(n)}`, long], 'pipe'),
+      );
+      await untilAborted(signal);
+      for (const child of children) child.kill('SIGKILL');
+    },
+  },
+  {
+    ...kernelAttack,
+    name: 'threads without end that each run a vCPU once',
+    attack: async (_target, signal) => {
+      const vmm = startSmallVmm('threads', { exits: 1, threads: 1e9 });
+      await untilAborted(signal);
+      await vmm.kill();
+    },
+  },
 ];
+
+function nameOf(n: number): string {
+  return n === 0 ? HONEST : `posed-${n}`;
+}
+
+function startImpostor([file = '', ...args]: readonly string[], input: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
+  return spawn(file, args, { argv0: 'qemu-system-x86_64', stdio: [input, 'ignore', 'ignore'] });
+}
+
+async function samplesOf({ url }: Target): Promise<Samples> {
+  const answer = await ask(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) });
+  return new Samples(typeof answer === 'string' ? '' : answer.body.toString());
+}
