@@ -11,6 +11,7 @@ import type { Snapshot } from '../snapshot/snapshot.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
+import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import { attributionOf } from './attribution.js';
@@ -26,7 +27,6 @@ import { Ticker } from './ticker.js';
 import { vmInfosOf } from './vm-infos.js';
 import { VmTracker } from './vm-tracker.js';
 
-const KVM_DEBUGFS = '/sys/kernel/debug/kvm';
 const SCAN_MS = 2000;
 const RETRY_MS = 2000;
 
@@ -49,7 +49,8 @@ export class Agent {
   constructor(options: AgentOptions) {
     const { procfs, graceMs, qmp, podOf, statistics } = options;
     this.#pacer = new Pacer(options.bufferSize);
-    const inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, graceMs });
+    const trustsCommandLines = !options.kernel;
+    const inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, trustsCommandLines, graceMs });
     this.#inventory = inventory;
     this.#devices = new DeviceNames(qmp, inventory);
     this.#vmInfos = vmInfosOf(inventory, { podOf });
@@ -162,6 +163,7 @@ export class Agent {
     const { mostBytes, behind } = this.#kernel.drain();
     const newThreads = this.#kernel.takeNewThreads();
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));
+    if (this.#inventory.hasPending) this.#pacer.wakeSoon();
     this.#pacer.drained(mostBytes, behind, performance.now());
   }
 

@@ -1,5 +1,6 @@
 import type { Ledger } from '../count/ledger.js';
 import { log } from '../system/log.js';
+import { SeldomLog } from '../system/seldom-log.js';
 import type { Inventory, InventoryChanges } from '../vm/inventory.js';
 import type { Vm } from '../vm/vm.js';
 
@@ -21,6 +22,7 @@ export class VmTracker {
   readonly #inventory: Inventory;
   readonly #ledger: Ledger;
   readonly #listener: VmListener;
+  readonly #seldom = new SeldomLog();
 
   constructor(inventory: Inventory, ledger: Ledger, listener: VmListener) {
     this.#inventory = inventory;
@@ -44,6 +46,11 @@ export class VmTracker {
     const unknown = this.#ledger.resolveOwners(nowMs);
     this.#apply(this.#inventory.scan(nowMs));
     this.#lookUp(unknown, nowMs);
+    for (const { pid, comm } of this.#inventory.takeImpostors())
+      this.#seldom.warn('impostor', 'a process that looks like a VMM is ignored until it runs a VM in KVM', {
+        pid,
+        comm,
+      });
   }
 
   /** Looks up threads that ran a vCPU, and some of those that earlier calls left for later. */

@@ -7,14 +7,17 @@
  * - `scan` checks everything; see vmm-finder.ts for what it leaves out. VMMs are checked each time, their threads when
  *   new, once more in the scan after that, then in turns. A VMM that takes the place of a process between two turns is
  *   found by its first event.
- * - A process that no rule knows becomes a VM when it is seen to run a vCPU (`requestLookup(tid, true)`). Other
- *   processes raise kvm events too (an interrupt handler, memory reclaim) and do not become VMs.
+ * - A process that looks like a VMM becomes a VM when KVM shows one (host/kvm-processes.ts), any other process when it
+ *   is seen to run a vCPU (`requestLookup(tid, true)`). Other processes raise kvm events too (an interrupt handler,
+ *   memory reclaim) and do not become VMs.
  * - A child of a VMM that looks like its parent is no second VM: it is about to become another program, or it is one of
  *   crosvm's device processes.
  * - A trace's own list of threads (`addThread`) fills in what /proc does not have.
  */
+import { KvmProcesses } from './host/kvm-processes.js';
 import * as proc from './host/proc.js';
 import { vcpuOfComm } from './identify/comm.js';
+import { NewCandidates } from './new-candidates.js';
 import { NewProcesses } from './new-processes.js';
 import type { NotedVm } from './noted-vm.js';
 import { type PendingLookup, PendingLookups } from './pending-lookups.js';
@@ -23,7 +26,7 @@ import { ThreadScanner } from './thread-scanner.js';
 import { LINGER_MS, ThreadTable } from './thread-table.js';
 import { NO_START, type Thread, type Vm } from './vm.js';
 import { type VmChanges, VmTable } from './vm-table.js';
-import { type NewVm, VmmFinder } from './vmm-finder.js';
+import { type Impostor, type NewVm, VmmFinder } from './vmm-finder.js';
 
 export interface InventoryOptions {
   /** `/proc`, in a container the host's /proc, or a saved copy. */
@@ -32,6 +35,11 @@ export interface InventoryOptions {
   readonly live: boolean;
   /** Folder of KVM's debugfs files (`/sys/kernel/debug/kvm`), for vCPU threads without names. */
   readonly debugfs?: string;
+  /**
+   * True: where neither debugfs nor the descriptors of a process can be read, a process that looks like a VMM counts as
+   * a VM. For a caller that sees no vCPU run.
+   */
+  readonly trustsCommandLines?: boolean;
   /** How long a stopped VM is kept; at least {@link LINGER_MS}. */
   readonly graceMs?: number;
 }
@@ -49,15 +57,19 @@ const GRACE_MS = 5 * 60_000;
 /** Pause before a thread that was not found is looked up again. */
 const RETRY_MS = 10_000;
 const MAX_PENDING = 8192;
-const LOOKUPS_PER_CALL = 32;
+const LOOKUPS_AT_ONCE = 32;
+/** Time after which a call of `resolvePending` leaves threads to the next one. */
+const LOOKUP_BUDGET_MS = 10;
 
 export class Inventory {
   readonly #root: string;
   readonly #live: boolean;
   readonly #debugfs: string | undefined;
   readonly #graceMs: number;
+  readonly #kvm: KvmProcesses | undefined;
   readonly #vmmFinder: VmmFinder;
   readonly #newProcesses: NewProcesses;
+  readonly #newCandidates: NewCandidates;
   readonly #vms = new VmTable();
   readonly #threads = new ThreadTable();
   readonly #threadScanner: ThreadScanner;
@@ -70,14 +82,17 @@ export class Inventory {
   /** Time at which the host was started; NaN if /proc does not tell. */
   #bootMs = Number.NaN;
 
-  constructor({ procfs, live, debugfs, graceMs = GRACE_MS }: InventoryOptions) {
+  constructor({ procfs, live, debugfs, trustsCommandLines = false, graceMs = GRACE_MS }: InventoryOptions) {
     this.#root = procfs;
     this.#live = live;
     this.#debugfs = debugfs;
     // While a thread lingers, its last events may still be in the buffers.
     this.#graceMs = Math.max(graceMs, LINGER_MS);
-    this.#vmmFinder = new VmmFinder(procfs);
+    const knownPidOf = (tid: number) => this.#runningPidOf(tid);
+    if (live) this.#kvm = new KvmProcesses({ procfs, debugfs, trustsCommandLines, knownPidOf });
+    this.#vmmFinder = new VmmFinder(procfs, this.#kvm);
     this.#newProcesses = new NewProcesses(procfs);
+    this.#newCandidates = new NewCandidates(procfs);
     this.#threadScanner = new ThreadScanner(procfs, this.#vms, this.#threads);
   }
 
@@ -133,9 +148,12 @@ export class Inventory {
   /** The VM has raised an event: its label is final from now on. Call it before the label is used for counts. */
   claimLabel(vm: Vm): void {
     if (vm.series > 0) return;
-    // The process that has its name may have ended since the last scan.
-    if (this.#live && vm.label !== vm.name) this.#stopEnded(this.#vms.withLabel(vm.name, vm), this.#nowMs);
-    this.#vms.claimLabel(vm);
+    if (this.#live && vm.label !== vm.name) {
+      // The process that has its name may have ended since the last scan.
+      this.#kvm?.refresh();
+      this.#stopEnded(this.#vms.withLabel(vm.name, vm), this.#nowMs);
+    }
+    this.#vms.claimLabel(vm, this.#live ? proc.uidOf(this.#root, vm.pid) : -1);
   }
 
   /** The VMs that run, and those that stopped within the grace period. */
@@ -148,6 +166,11 @@ export class Inventory {
     return this.#threads.kernelThreads();
   }
 
+  /** Processes that look like VMMs and have no VM; each is returned once, some time after its start. */
+  takeImpostors(): readonly Impostor[] {
+    return this.#vmmFinder.takeImpostors();
+  }
+
   /** Number of vCPUs of a running VM whose threads are known. */
   vcpuCount(vm: Vm): number {
     return this.#threads.vcpuCount(vm);
@@ -157,12 +180,13 @@ export class Inventory {
   scan(nowMs: number): InventoryChanges {
     this.#nowMs = nowMs;
     this.#bootMs = proc.bootMs(this.#root, nowMs, this.#bootMs);
+    this.#kvm?.refresh();
     const pids = this.#vmmFinder.beginScan();
     this.#threadScanner.beginScan();
     // If /proc cannot be read, it is not known which processes still run.
     if (pids !== undefined) {
-      const isDue = (pid: number) => this.#vms.runningAt(pid) !== undefined || !this.#vmmFinder.canSkip(pid);
-      const found = pids.filter(isDue).flatMap((pid) => this.#check(pid, false, nowMs) ?? []);
+      const due = this.#vmmFinder.due(pids, (pid) => this.#vms.runningAt(pid) !== undefined);
+      const found = due.flatMap((pid) => this.#check(pid, false, nowMs) ?? []);
       if (this.#live) this.#stopVanished(new Set(pids), nowMs);
       this.#start(found, nowMs);
       for (const vm of this.#vms.running()) this.#readThreads(vm, nowMs);
@@ -178,10 +202,15 @@ export class Inventory {
    * found.
    */
   checkNewProcesses(nowMs: number): InventoryChanges {
+    const pids = this.#newProcesses.find(nowMs);
     this.#checkAll(
-      this.#newProcesses.find(nowMs).map((pid) => [pid, false]),
+      pids.map((pid) => [pid, false]),
       nowMs,
     );
+    if (this.#kvm?.canList !== true)
+      for (const pid of pids)
+        if (this.#vms.runningAt(pid) === undefined)
+          this.#newCandidates.see(pid, () => this.#vmmFinder.candidate(pid), nowMs);
     return this.#takeChanges();
   }
 
@@ -196,19 +225,31 @@ export class Inventory {
     return this.#newProcesses.idleMs(nowMs);
   }
 
+  /** True if threads wait for `resolvePending`. */
+  get hasPending(): boolean {
+    return !this.#pending.isEmpty;
+  }
+
   /** Looks up some of the threads that were asked for. Costs nothing if there are none. */
   resolvePending(nowMs: number): InventoryChanges {
     this.#nowMs = nowMs;
-    const lookups = this.#pending.take(LOOKUPS_PER_CALL, nowMs);
-    if (lookups.length > 0) this.#checkAll(this.#processesOf(lookups), nowMs);
+    const endMs = performance.now() + LOOKUP_BUDGET_MS;
+    do this.#resolveSome(nowMs);
+    while (this.hasPending && performance.now() < endMs);
+    return this.#takeChanges();
+  }
+
+  #resolveSome(nowMs: number): void {
+    const lookups = this.#pending.take(LOOKUPS_AT_ONCE, nowMs, (tid) => this.#isKnown(tid));
+    if (lookups.length > 0) this.#checkAll(this.#processesOf(lookups, nowMs), nowMs);
     if (lookups.length > 0 || this.#isVcpuMissing) this.#completeThreads(nowMs);
     for (const lookup of lookups) this.#finish(lookup, nowMs);
-    return this.#takeChanges();
   }
 
   /** Checks these processes, and reads the threads of those that are VMs. */
   #checkAll(processes: readonly (readonly [pid: number, ranVcpu: boolean])[], nowMs: number): void {
     if (processes.length === 0) return;
+    this.#kvm?.refresh();
     const found = processes.flatMap(([pid, ranVcpu]) => this.#check(pid, ranVcpu, nowMs) ?? []);
     this.#start(found, nowMs);
     for (const [pid] of processes) {
@@ -269,22 +310,42 @@ export class Inventory {
   }
 
   /** The processes of these threads, each with whether one of its threads ran a vCPU. */
-  #processesOf(lookups: readonly PendingLookup[]): [pid: number, ranVcpu: boolean][] {
+  #processesOf(lookups: readonly PendingLookup[], nowMs: number): [pid: number, ranVcpu: boolean][] {
     const processes = new Map<number, boolean>();
     for (const { tid, ranVcpu } of lookups) {
       const pid = proc.tgidOf(this.#root, tid);
-      const recorded = this.#recorded.find(tid);
       if (pid !== undefined) processes.set(pid, ranVcpu || processes.get(pid) === true);
       // The thread has ended, or the saved copy does not have it.
-      else if (recorded !== undefined && recorded.pid > 0 && ranVcpu) this.#recorded.startVm(recorded.pid);
+      else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) this.#startRecorded(tid);
     }
     return [...processes];
+  }
+
+  /** Starts the VM that had this thread while it was a candidate. Returns false if none had it. */
+  #startCandidateOf(tid: number, nowMs: number): boolean {
+    const candidate = this.#newCandidates.take(tid);
+    if (candidate === undefined) return false;
+    const { vm } = candidate.found;
+    if (this.#vms.runningAt(vm.pid) === undefined) this.#start([candidate.found], nowMs);
+    if (this.#vms.isRunning(vm)) for (const thread of candidate.threads) this.#threads.see(vm, thread, nowMs);
+    return true;
+  }
+
+  #startRecorded(tid: number): void {
+    const pid = this.#recorded.find(tid)?.pid ?? -1;
+    if (pid > 0) this.#recorded.startVm(pid);
   }
 
   /** False if the latest thread with this id has ended, as the kernel's trace shows: it may be another thread's now. */
   #isKnown(tid: number): boolean {
     const thread = this.#threads.find(tid);
     return thread !== undefined && Number.isNaN(thread.exitMs);
+  }
+
+  /** The process of a thread that is known to live. */
+  #runningPidOf(tid: number): number | undefined {
+    const vm = this.#threads.find(tid)?.hasEnded === false ? this.#threads.find(tid)?.vm : undefined;
+    return vm !== undefined && this.#vms.isRunning(vm) ? vm.pid : undefined;
   }
 
   #finish(lookup: PendingLookup, nowMs: number): void {

@@ -41,15 +41,23 @@ export class PendingLookups {
     if (this.#pending.size < this.#limit) this.#pending.set(tid, { tid, ranVcpu, vcpu });
   }
 
-  /** Returns at most `count` threads to look up now. Call {@link fail} for each that is not found. */
-  take(count: number, nowMs: number): PendingLookup[] {
+  get isEmpty(): boolean {
+    return this.#pending.size === 0;
+  }
+
+  /**
+   * Returns at most `count` threads to look up now, and those that are known by now. Call {@link fail} for each that is
+   * not found.
+   */
+  take(count: number, nowMs: number, isKnown: (tid: number) => boolean = () => false): PendingLookup[] {
     for (const [tid, { retryMs }] of this.#failed) {
       if (retryMs > nowMs) break;
       this.#failed.delete(tid);
     }
     const taken: PendingLookup[] = [];
+    let left = count;
     for (const lookup of this.#pending.values()) {
-      if (taken.length >= count) break;
+      if (!isKnown(lookup.tid) && left-- <= 0) break;
       taken.push(lookup);
       this.#pending.delete(lookup.tid);
     }

@@ -8,6 +8,8 @@ import type { VmTable } from './vm-table.js';
 
 /** A thread that was seen twice is read again in one of so many scans. */
 const SCANS_PER_READ = 16;
+/** Threads of a VM that are read at once, at 25 us each. Later scans read the rest of tens of thousands. */
+const MAX_READS = 1024;
 
 /** Reads the threads of VMs from /proc into the thread table (HOST). */
 export class ThreadScanner {
@@ -30,7 +32,8 @@ export class ThreadScanner {
   readThreads(vm: Vm, nowMs: number): boolean {
     const tids = proc.threadIds(this.#root, vm.pid);
     if (tids === undefined) return false;
-    for (const tid of tids) this.#readThread(vm, tid, nowMs);
+    let left = MAX_READS;
+    for (const tid of tids) if (left > 0 && this.#readThread(vm, tid, nowMs)) left--;
     this.#threads.endUnlisted(vm, new Set(tids), nowMs);
     if (vm.podUid === '' && vm.sandbox !== '') this.#findPod(vm, tids);
     return true;
@@ -64,15 +67,17 @@ export class ThreadScanner {
     }
   }
 
-  #readThread(vm: Vm, tid: number, nowMs: number): void {
+  /** Returns false if there was no need to read. */
+  #readThread(vm: Vm, tid: number, nowMs: number): boolean {
     const found = this.#threads.find(tid);
     const known = found?.vm === vm ? found : undefined;
-    if (known?.settled && !known.hasEnded && (tid + this.#scans) % SCANS_PER_READ !== 0) return;
+    if (known?.settled && !known.hasEnded && (tid + this.#scans) % SCANS_PER_READ !== 0) return false;
     const stat = proc.readThreadStat(this.#root, vm.pid, tid);
-    if (stat === undefined) return;
+    if (stat === undefined) return true;
     const { startTime, comm } = stat;
     const innerTid = known?.startTime === startTime ? known.innerTid : this.#innerTid(vm, tid);
     this.#threads.see(vm, { tid, startTime, comm, innerTid, unlisted: false }, nowMs);
+    return true;
   }
 
   #innerTid(vm: Vm, tid: number): number {

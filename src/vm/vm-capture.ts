@@ -1,3 +1,4 @@
+import { KVM_DEBUGFS } from './host/debugfs.js';
 import { readStat, readThreadStat, threadIds } from './host/proc.js';
 import { Inventory } from './inventory.js';
 import { noteVm } from './noted-vm.js';
@@ -22,7 +23,7 @@ export class VmCapture {
 
   constructor(procfs: string) {
     this.#root = procfs;
-    this.#inventory = new Inventory({ procfs, live: true });
+    this.#inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, trustsCommandLines: true });
   }
 
   /** Looks at all processes. */

@@ -1,4 +1,4 @@
-import { byStart, chooseLabel, isSameMachine, type Mutable, type Vm } from './vm.js';
+import { byStart, chooseLabel, isForeign, isSameMachine, type Mutable, type Vm } from './vm.js';
 
 export interface VmChanges {
   readonly started: readonly Vm[];
@@ -15,6 +15,9 @@ export interface VmChanges {
  *
  * A VM's label is its name, unless another running VM has that label. The label is provisional until the VM raises its
  * first event: a name belongs to the VM that runs, not to the one that was seen first.
+ *
+ * VMs of different users can have any name, so they are kept apart: a VM takes no name from an older VM of another
+ * user, and does not continue the series of one that has stopped.
  */
 export class VmTable {
   readonly #running = new Map<number, Mutable<Vm>>();
@@ -62,12 +65,18 @@ export class VmTable {
     return [...(this.#byLabel.get(label) ?? [])].filter((other) => other !== vm);
   }
 
-  /** The VM has raised an event, so its label is final. */
-  claimLabel(vm: Vm): void {
+  /**
+   * The VM has raised an event, so its label is final.
+   * @param uid user id of its process now, which the VMM may have changed since its start; -1 if it is not known
+   */
+  claimLabel(vm: Vm, uid = -1): void {
     if (isClaimed(vm)) return;
     const claimed: Mutable<Vm> = vm;
-    // A VM that has stopped keeps the label that it had while it ran.
-    if (this.isRunning(vm)) this.#label(claimed, isClaimed);
+    if (uid >= 0) claimed.uid = uid;
+    if (this.isRunning(vm))
+      this.#label(claimed, (other) => isClaimed(other) || (isForeign(vm, other) && byStart(other, vm) < 0));
+    // A VM that has stopped keeps the label that it had while it ran, unless another user's VM has taken it since.
+    else claimed.label = chooseLabel(vm.label, vm.pid, (label) => this.#isForeignLabel(label, vm));
     const lives = [...this.#stopped, ...this.withLabel(vm.label, vm)].filter(({ label }) => label === vm.label);
     claimed.series = lives.find(isClaimed)?.series ?? ++this.#latestSeries;
     for (const other of this.withLabel(vm.label, vm)) if (!isClaimed(other)) this.#label(other, () => true);
@@ -114,11 +123,17 @@ export class VmTable {
     return changes;
   }
 
+  /** True if a VM of another user has raised events under this label, within the grace period. */
+  #isForeignLabel(label: string, vm: Vm): boolean {
+    return this.all().some((other) => other.label === label && isClaimed(other) && isForeign(vm, other));
+  }
+
   /** Labels a running VM after its name, unless one of the VMs that `counts` accepts has that label. */
   #label(vm: Mutable<Vm>, counts: (other: Vm) => boolean): void {
     this.#unlabel(vm);
     const isTaken = (label: string) =>
-      this.withLabel(label, vm).some((other) => counts(other) && !isSameMachine(vm, other));
+      this.withLabel(label, vm).some((other) => counts(other) && !isSameMachine(vm, other)) ||
+      this.#isForeignLabel(label, vm);
     vm.label = chooseLabel(vm.name, vm.pid, isTaken);
     const namesakes = this.#byLabel.get(vm.label);
     if (namesakes === undefined) this.#byLabel.set(vm.label, new Set([vm]));

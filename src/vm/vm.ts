@@ -4,8 +4,8 @@
  * A VM is one life of a VMM's process, identified by process id and start time; a VM that is restarted is another
  * `Vm`. Its label, the value of the metric label `vm`, is its name, and never changes once it has raised an event.
  * While a VM with that name runs, the next one is labelled `<name> (<pid>)`, so that two VMs stay two series. After the
- * first has stopped its label is free again: a restarted VM continues the series of its earlier life. So does a VM that
- * migrates to another process of this host: both processes have its uuid.
+ * first has stopped its label is free again, at once for VMs of its user: a restarted VM continues the series of its
+ * earlier life. So does a VM that migrates to another process of this host: both processes have its uuid.
  */
 import type { CgroupFacts } from './identify/cgroup.js';
 import { NO_FACTS, type VmmIdentity } from './identify/cmdline.js';
@@ -80,12 +80,21 @@ export function byStart(a: Vm, b: Vm): number {
   return a.startTime - b.startTime || a.pid - b.pid;
 }
 
-/** True for two processes that run one VM, as while it migrates. Two VMs of one user do not share a uuid. */
+/**
+ * True for two processes that run one VM, as while it migrates. Two VMs of one user do not share a uuid, but in two
+ * containers they can.
+ */
 export function isSameMachine(a: Vm, b: Vm): boolean {
-  return a.uuid !== '' && a.uuid === b.uuid && a.name === b.name && a.uid === b.uid;
+  const isInOnePlace = a.uid === b.uid && a.podUid === b.podUid && a.containerId === b.containerId;
+  return a.uuid !== '' && a.uuid === b.uuid && a.name === b.name && isInOnePlace;
 }
 
-/** The label of a VM. `isTaken`: another running VM has this label. */
+/** True if the VM's user is not the one of `other`, and must not pass the VM off as `other`. Root may. */
+export function isForeign(vm: Vm, other: Vm): boolean {
+  return vm.uid > 0 && other.uid >= 0 && vm.uid !== other.uid;
+}
+
+/** The label of a VM. `isTaken`: another VM has this label. */
 export function chooseLabel(name: string, pid: number, isTaken: (label: string) => boolean): string {
   let label = name;
   while (isTaken(label)) label = `${label} (${pid})`;

@@ -1,10 +1,15 @@
-/** The inventory of this machine's own /proc. The VMMs are Node processes with the program name of a VMM. */
+/**
+ * The inventory of this machine's own /proc. The VMMs are Node processes with the program name of a VMM, and a folder
+ * in the place of KVM's debugfs says that they have VMs.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../src/vm/inventory.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 /** Prints `up`, then starts a worker thread for each line that it reads. */
 const SCRIPT = `
@@ -12,6 +17,15 @@ const SCRIPT = `
   const startWorker = () => new Worker('setInterval(()=>{},1e9)', { eval: true });
   process.stdin.on('data', () => startWorker().on('online', () => console.log('worker')));
   console.log('up');`;
+
+/** An inventory of this host, and the folder in the place of KVM's debugfs. */
+function hostInventory(t: TestContext): { readonly inventory: Inventory; readonly debugfs: string } {
+  const debugfs = temporaryFolder(t, 'kvm');
+  return { inventory: new Inventory({ procfs: '/proc', live: true, debugfs }), debugfs };
+}
+
+/** Makes the folder that KVM makes when a process creates a VM. */
+const createVm = (debugfs: string, { pid }: ChildProcess) => mkdirSync(join(debugfs, `${pid}-11`));
 
 async function start(t: TestContext, argv0: string, ...args: string[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, ['-e', SCRIPT, '--', ...args], { argv0, stdio: ['pipe', 'pipe', 'inherit'] });
@@ -24,10 +38,11 @@ async function start(t: TestContext, argv0: string, ...args: string[]): Promise<
 const tasks = (pid: number): number[] => readdirSync(`/proc/${pid}/task`).map(Number);
 
 test('a scan finds a VMM of this machine, its new threads and its end', async (t) => {
-  const inventory = new Inventory({ procfs: '/proc', live: true });
+  const { inventory, debugfs } = hostInventory(t);
   inventory.scan(0);
   const name = `live-${process.pid}`;
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`);
+  createVm(debugfs, child);
   const pid = child.pid ?? 0;
   assert.ok(inventory.scan(1).started.some(({ label }) => label === name));
   for (const tid of tasks(pid)) assert.equal(inventory.find(tid)?.vm.pid, pid);
@@ -50,11 +65,12 @@ test('a scan finds a VMM of this machine, its new threads and its end', async (t
 });
 
 test('a VMM that has just been started is found without a scan', async (t) => {
-  const inventory = new Inventory({ procfs: '/proc', live: true });
+  const { inventory, debugfs } = hostInventory(t);
   inventory.scan(0);
   inventory.checkNewProcesses(0);
   const name = `fresh-${process.pid}`;
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=${name},debug-threads=on`);
+  createVm(debugfs, child);
   const pid = child.pid ?? 0;
   const { started } = inventory.checkNewProcesses(1);
   assert.deepEqual(
@@ -71,9 +87,10 @@ test('a VMM that has just been started is found without a scan', async (t) => {
 });
 
 test('a process that is expected to become a VM is checked until it is one', async (t) => {
-  const inventory = new Inventory({ procfs: '/proc', live: true });
+  const { inventory, debugfs } = hostInventory(t);
   inventory.scan(0);
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=expected-${process.pid}`);
+  createVm(debugfs, child);
   const pid = child.pid ?? 0;
   assert.deepEqual(inventory.checkNewProcesses(1).started, []);
   inventory.expectVm(pid, 2);
@@ -92,11 +109,12 @@ test('idleMs is the time since the last process was started', async (t) => {
 });
 
 test('a VMM that is started among many other processes is found without a scan', async (t) => {
-  const inventory = new Inventory({ procfs: '/proc', live: true });
+  const { inventory, debugfs } = hostInventory(t);
   inventory.scan(0);
   inventory.checkNewProcesses(0);
   for (let n = 0; n < 50; n++) await once(spawn('/bin/true', { stdio: 'ignore' }), 'exit');
   const child = await start(t, '/usr/bin/qemu-system-x86_64', '-name', `guest=amid-${process.pid}`);
+  createVm(debugfs, child);
   inventory.checkNewProcesses(1);
   assert.equal(inventory.find(child.pid ?? 0)?.vm.label, `amid-${process.pid}`);
 });

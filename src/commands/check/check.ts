@@ -1,6 +1,7 @@
 import type { Invocation } from '../../config/parse-command-line.js';
 import { tryReadText } from '../../system/files.js';
 import { printable } from '../../system/printable.js';
+import { KVM_DEBUGFS } from '../../vm/host/debugfs.js';
 import { Inventory } from '../../vm/inventory.js';
 import type { Finding } from './finding.js';
 import { checkKvm, checkLockdown, checkNode, checkProc, checkUser, type HostPaths } from './probe-host.js';
@@ -25,8 +26,6 @@ interface Check {
   readonly look: (host: Host) => Finding | readonly Finding[];
 }
 
-const DEBUGFS = '/sys/kernel/debug/kvm';
-
 /** In the order in which problems are best solved. */
 const CHECKS: readonly Check[] = [
   { what: 'Node.js', look: () => checkNode(process.version) },
@@ -40,13 +39,13 @@ const CHECKS: readonly Check[] = [
   { what: 'lockdown', look: checkLockdown },
   { what: '/proc', look: checkProc },
   { what: 'VMs', look: ({ inventory, procfs }) => checkVms(inventory, procfs) },
-  { what: 'vCPU numbers', look: ({ inventory, tracefs }) => checkVcpus(inventory, tracefs.path, DEBUGFS) },
+  { what: 'vCPU numbers', look: ({ inventory, tracefs }) => checkVcpus(inventory, tracefs.path, KVM_DEBUGFS) },
 ];
 
 /** Prints what this host offers and lacks, one line each. Exit code 2 if `run` cannot work. */
 export async function check({ get }: Invocation): Promise<void> {
   const procfs = get('path.procfs') ?? '/proc';
-  const inventory = new Inventory({ procfs, live: true, debugfs: DEBUGFS });
+  const inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, trustsCommandLines: true });
   inventory.scan(0);
   const tracefs = probeTracefs(get('path.tracefs'));
   try {

@@ -6,6 +6,9 @@
 import { join } from 'node:path';
 import { tryListFolder, tryReadText } from '../../system/files.js';
 
+/** Has a folder for each VM. */
+export const KVM_DEBUGFS = '/sys/kernel/debug/kvm';
+
 /**
  * Returns thread id -> vCPU. Entries that cannot be read are left out: debugfs is not mounted, this user must not see
  * it, or the VM has just stopped.

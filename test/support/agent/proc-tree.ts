@@ -24,9 +24,14 @@ export interface FakeProcess extends Omit<FakeTask, 'tid'> {
   /** Effective user id. */
   uid?: number;
   threads?: readonly FakeTask[];
-  /** What the descriptors of the process are links to: paths, or `socket:[INODE]`. */
+  /** What the descriptors of the process are links to: paths, or `socket:[INODE]`; besides those of {@link hasVm}. */
   descriptors?: readonly string[];
+  /** False if the process has no VM open; default: true. */
+  hasVm?: boolean;
 }
+
+/** What KVM calls the descriptors of a VM and of its first vCPU (kvm_dev_ioctl_create_vm, create_vcpu_fd). */
+const VM_DESCRIPTORS = ['/dev/kvm', 'anon_inode:kvm-vm', 'anon_inode:kvm-vcpu:0'];
 
 export class ProcTree {
   readonly root: string;
@@ -44,7 +49,8 @@ export class ProcTree {
     this.#write(folder, { ...process, tid: pid }, pid, process);
     writeFileSync(join(folder, 'cmdline'), args.map((arg) => `${arg}\0`).join(''));
     mkdirSync(join(folder, 'fd'));
-    for (const [fd, target] of descriptors.entries()) symlinkSync(target, join(folder, 'fd', String(fd)));
+    const all = process.hasVm === false ? descriptors : [...descriptors, ...VM_DESCRIPTORS];
+    for (const [fd, target] of all.entries()) symlinkSync(target, join(folder, 'fd', String(fd)));
     const inherited = { comm: process.comm ?? '', startTime: process.startTime ?? 0, cgroup: process.cgroup ?? '' };
     const main = { ...process, ...inherited, tid: pid, ...(process.ids === undefined ? {} : { ids: process.ids }) };
     for (const task of [main, ...threads]) {
@@ -67,7 +73,7 @@ export class ProcTree {
    */
   answerForThread(pid: number, tid: number): void {
     const [process, thread] = [join(this.root, String(pid)), join(this.root, String(tid))];
-    cpSync(process, thread, { recursive: true });
+    cpSync(process, thread, { recursive: true, verbatimSymlinks: true });
     cpSync(join(process, 'task', String(tid)), thread, { recursive: true });
   }
 

@@ -1,0 +1,63 @@
+import * as proc from './host/proc.js';
+import type { ThreadFacts } from './thread-record.js';
+import { LINGER_MS } from './thread-table.js';
+import type { NewVm } from './vmm-finder.js';
+
+/** A process that looked like a VMM soon after its start, and had no VM yet as far as KVM shows. */
+interface Candidate {
+  readonly found: NewVm;
+  readonly threads: Map<number, ThreadFacts>;
+  readonly sinceMs: number;
+}
+
+/** Candidates that are remembered; each costs a few reads per tick while it is new. */
+const MAX_CANDIDATES = 32;
+const MAX_THREADS = 64;
+
+/**
+ * Remembers the threads of processes that have just been started (HOST). Where KVM's debugfs cannot be read, only
+ * events show that a process is a VM, and a short-lived VM may have ended before its events are read.
+ */
+export class NewCandidates {
+  readonly #root: string;
+  /** Process id -> candidate, the oldest first. */
+  readonly #candidates = new Map<number, Candidate>();
+
+  constructor(procfs: string) {
+    this.#root = procfs;
+  }
+
+  /** @param identify called if the process is not remembered yet; undefined if it is no candidate */
+  see(pid: number, identify: () => NewVm | undefined, nowMs: number): void {
+    for (const [oldest, { sinceMs }] of this.#candidates) {
+      if (nowMs - sinceMs < LINGER_MS && this.#candidates.size < MAX_CANDIDATES) break;
+      if (oldest !== pid) this.#candidates.delete(oldest);
+    }
+    const startTime = proc.readStat(this.#root, pid)?.startTime;
+    const known = this.#candidates.get(pid);
+    const isSame = known?.found.vm.startTime === startTime;
+    const found = isSame ? known?.found : identify();
+    if (found === undefined) return;
+    const candidate = known !== undefined && isSame ? known : { found, threads: new Map(), sinceMs: nowMs };
+    this.#candidates.set(pid, candidate);
+    this.#readThreads(pid, candidate.threads);
+  }
+
+  /** The process that had this thread, which has ended; it is forgotten. */
+  take(tid: number): { readonly found: NewVm; readonly threads: Iterable<ThreadFacts> } | undefined {
+    for (const [pid, { found, threads }] of this.#candidates) {
+      if (!threads.has(tid)) continue;
+      this.#candidates.delete(pid);
+      return { found, threads: threads.values() };
+    }
+    return undefined;
+  }
+
+  #readThreads(pid: number, threads: Map<number, ThreadFacts>): void {
+    for (const tid of (proc.threadIds(this.#root, pid) ?? []).slice(0, MAX_THREADS)) {
+      const stat = proc.readThreadStat(this.#root, pid, tid);
+      if (stat !== undefined)
+        threads.set(tid, { tid, startTime: stat.startTime, comm: stat.comm, innerTid: tid, unlisted: false });
+    }
+  }
+}
