@@ -26,8 +26,18 @@ function listOfRules(): string {
 
 ${MARK}
 
-\`report\` ends with what to change: what a VM does too often, what that costs, and the setting that
-ends it. A finding costs at least 1 % of a vCPU. Where a recording has no durations, the rate decides.
+A finding is something that a VM does too often: what it costs, why the guest does it, and the setting
+that ends it.
+
+| where | what |
+|---|---|
+| \`report\` | the findings of a recording, at its end |
+| the page of the agent, \`/api/advice\` | the findings that have lasted for \`--advice.lasting\` (5 minutes) |
+| \`kvm_vm_advice\` | the share of a vCPU that each of them costs; dashboards Fleet and VM |
+
+- The cost is the rate times the mean duration of such exits, at least 1 % of a vCPU. Where durations are
+  not known, the rate decides.
+- \`--advice.disable=NAME\` switches a rule off.
 
 ${markdownTable(['advice', 'finding', 'severity', 'confidence', 'from (per vCPU)'], rows)}
 `;

@@ -117,6 +117,11 @@ const worst: Panel[] = [
         legend: 'since its start',
         unit: 's',
       },
+      {
+        expr: `count by (instance, vm) (${maxBy(['instance', 'vm', 'advice'], series('kvm_vm_advice', OF_INSTANCES))})`,
+        legend: 'findings',
+        unit: 'none',
+      },
     ],
     links: [toVm, { column: 'instance', title: 'This host', url: LINK_TO.fleetOfRow }],
   }),

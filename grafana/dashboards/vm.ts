@@ -1,6 +1,6 @@
 /** The dashboard "KVM exits / VM": one VM, from the number of exits to their causes. */
 
-import { series, sumBy } from '../promql.js';
+import { maxBy, series, sumBy } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
 import { build, OF_VM, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
@@ -57,6 +57,25 @@ const glance: Panel[] = [
         expr: `max by (instance, uuid, pid, vmm, namespace, pod, vmi, demo) (${series('kvm_vm_info', OF_VM)} * on (job, instance, vm) group_left () ${series('kvm_vm_vcpus', OF_VM)})`,
         legend: 'vCPUs',
         unit: 'none',
+      },
+    ],
+  }),
+];
+
+const advice: Panel[] = [
+  table({
+    title: 'Findings',
+    description:
+      'What the VM does too often, by name of the page in docs/advice, and the share of a vCPU that it costs (empty where durations are not known). /api/advice of the agent says which setting ends it. Normally empty.',
+    unit: 'percentunit',
+    width: 24,
+    height: 5,
+    sortBy: 'costs',
+    columns: [
+      {
+        expr: maxBy(['instance', 'advice', 'severity'], series('kvm_vm_advice', OF_VM)),
+        legend: 'costs',
+        unit: 'percentunit',
       },
     ],
   }),
@@ -146,6 +165,7 @@ export const vm = build({
   ofOneVm: true,
   rows: [
     { title: 'At a glance', panels: glance },
+    { title: 'What to change', panels: advice },
     { title: 'Both layers side by side', panels: byReason },
     { title: 'vCPUs', panels: perVcpu },
     { title: 'What leads to QEMU', panels: why },

@@ -47,7 +47,12 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
   const vms = new Set(vmsIn(wanted));
   const isWhole = get('since') === undefined && get('until') === undefined;
   const audit = isWhole ? auditOf(recordings, snapshot, inventory) : [];
-  return { snapshot: wanted, time: counter.times.inside(), audit: audit.filter(({ vm }) => vms.has(vm)) };
+  return {
+    snapshot: wanted,
+    time: counter.times.inside(),
+    audit: audit.filter(({ vm }) => vms.has(vm)),
+    disabledAdvice: get('advice.disable'),
+  };
 }
 
 /** What ends standard input, if it is among the recordings. Otherwise a signal ends the program, as usual. */

@@ -13,6 +13,7 @@ import { log } from '../system/log.js';
 import { Inventory } from '../vm/inventory.js';
 import { exportOverOtlp } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
+import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
 
 /** import.meta.dirname would keep a Node.js that is too old for it from running `check`, which reports that. */
@@ -36,8 +37,9 @@ export async function demo(invocation: Invocation): Promise<void> {
   const ledger = new Ledger(attributionOf(inventory), { knownNames: KNOWN_NAMES });
   const player = new Player(ledger);
 
-  const takeLimitedSnapshot = limitSeries(get, () => takeSnapshot(ledger.totals(), vmInfos()));
-  const web = { takeSnapshot: takeLimitedSnapshot, notReady: () => undefined, notice: NOTICE };
+  const advice = new AdviceWatch(get);
+  const takeLimitedSnapshot = limitSeries(get, () => advice.addTo(takeSnapshot(ledger.totals(), vmInfos())));
+  const web = { takeSnapshot: takeLimitedSnapshot, advice, notReady: () => undefined, notice: NOTICE };
   const startWebServer = prepareWebServer(invocation, web);
   const otlp = await exportOverOtlp(get, takeLimitedSnapshot);
   log('warn', NOTICE);

@@ -6,6 +6,7 @@ import type { Invocation } from '../config/parse-command-line.js';
 import { createPodWatch } from './serving/create-pod-watch.js';
 import { exportOverOtlp } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
+import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
 
 /** Counts the exits of this host's VMs and serves /metrics, until SIGTERM or SIGINT. */
@@ -14,8 +15,9 @@ export async function run(invocation: Invocation): Promise<void> {
   const pods = createPodWatch(get);
   const agent = new Agent({ ...agentOptions(get), podOf: pods?.podOf });
   if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
-  const takeSnapshot = limitSeries(get, () => agent.snapshot());
-  const startWebServer = prepareWebServer(invocation, { takeSnapshot, notReady: () => agent.notReady });
+  const advice = new AdviceWatch(get);
+  const takeSnapshot = limitSeries(get, () => advice.addTo(agent.snapshot()));
+  const startWebServer = prepareWebServer(invocation, { takeSnapshot, advice, notReady: () => agent.notReady });
   const otlp = await exportOverOtlp(get, takeSnapshot);
   agent.open();
   try {

@@ -32,6 +32,12 @@ export function choices<const T extends string>(names: readonly T[]): OptionType
   };
 }
 
+/** One of too many names to list; `where` they are listed. */
+export function nameFrom(names: readonly string[], where: string): OptionType<string> {
+  const known = new Set(names);
+  return { placeholder: 'NAME', expected: `a name in ${where}`, read: (text) => (known.has(text) ? text : undefined) };
+}
+
 /** `20`; at least `min`. */
 export function count(min = 0): OptionType<number> {
   return {

@@ -3,6 +3,7 @@
  * derive from this list.
  */
 
+import { RULES } from '../advice/rules.js';
 import { LOG_FORMATS, LOG_LEVELS } from '../system/log.js';
 import { READER_KINDS } from '../trace/reader-kinds.js';
 import type { Command, CommandName } from './commands.js';
@@ -14,6 +15,7 @@ import {
   instanceName,
   listenAddress,
   moment,
+  nameFrom,
   type OptionType,
   percentage,
   seconds,
@@ -226,6 +228,24 @@ export const OPTIONS = [
     default: '20',
     help: 'How many addresses of each VM have series of their own: the busiest ones. The rest is summed.',
     commands: ['run'],
+  },
+  {
+    flag: 'advice.disable',
+    type: nameFrom(
+      RULES.map(({ id }) => id),
+      'docs/advice',
+    ),
+    multiple: true,
+    help: 'Advice that is not wanted, by its name in docs/advice.',
+    commands: ['run', 'demo', 'report'],
+  },
+  {
+    flag: 'advice.lasting',
+    type: secondsBetween('1s', '1d'),
+    default: '5m',
+    defaults: { demo: '20s' },
+    help: 'How long a finding has to last before it is shown.',
+    commands: ['run', 'demo'],
   },
   {
     flag: 'vm.grace-period',

@@ -1,3 +1,4 @@
+import { ADVICE } from './tables/advice.js';
 import { CAUSES } from './tables/causes.js';
 import { DURATIONS } from './tables/durations.js';
 import { EVENTFDS } from './tables/eventfds.js';
@@ -25,6 +26,7 @@ const LIST = {
   eventfds: EVENTFDS,
   qemuEvents: QEMU_EVENTS,
   unpaired: UNPAIRED,
+  advice: ADVICE,
   vmStarts: VM_STARTS,
   vms: VMS,
 };

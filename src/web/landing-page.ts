@@ -1,3 +1,5 @@
+import type { LastingFinding } from '../advice/lasting-findings.js';
+import { FINDINGS_SCRIPT, findingsHtml } from './findings-list.js';
 import { escapeHtml, htmlPage, type PageOptions } from './html-page.js';
 import type { CurrentRates, VmRow } from './vm-rates.js';
 
@@ -7,7 +9,7 @@ const REFRESH_SECONDS = 3;
  * The page /: a table of the VMs and their current rates. With JavaScript the table refreshes itself, without it the
  * page reloads.
  */
-export function landingPage(options: PageOptions, rates: CurrentRates): string {
+export function landingPage(options: PageOptions, rates: CurrentRates, findings: readonly LastingFinding[]): string {
   const head = `<noscript><meta http-equiv="refresh" content="${REFRESH_SECONDS}"></noscript>`;
   const body = `<p>How many VM exits reach QEMU, from which VM, and what they cost.</p>
 <table>
@@ -16,10 +18,13 @@ export function landingPage(options: PageOptions, rates: CurrentRates): string {
 <tbody id="vms">${tableBody(rates)}</tbody>
 </table>
 <p id="state">${escapeHtml(statusLine(rates))}</p>
+<section id="advice"${findings.length === 0 ? ' hidden' : ''}><h2>What to change</h2>
+<div id="findings">${findingsHtml(findings)}</div></section>
 <ul>
 <li><a href="${options.telemetryPath}">${options.telemetryPath}</a>: metrics for Prometheus</li>
 <li><a href="/docs">/docs</a>: the meaning of each metric</li>
 <li><a href="/api/vms">/api/vms</a>: this table as JSON</li>
+<li><a href="/api/advice">/api/advice</a>: what to change, as JSON</li>
 <li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a>: health of the agent</li>
 </ul>`;
   return htmlPage(options, { title: 'kvm-exit-exporter', head, body, script: REFRESH_SCRIPT });
@@ -96,10 +101,11 @@ function formatShare(value: number | null): string {
 }
 
 /** JavaScript for the browser. It sets cells as text, never as HTML, because names of VMs come from outside. */
-export const REFRESH_SCRIPT = `
+export const REFRESH_SCRIPT = `${FINDINGS_SCRIPT}
 const refresh = async () => {
   try {
     const { cells, state } = await (await fetch('/api/vms')).json();
+    showFindings((await (await fetch('/api/advice')).json()).findings);
     document.getElementById('vms').replaceChildren(...cells.map((row) => {
       const tr = document.createElement('tr');
       row.forEach((text, index) => {

@@ -1,9 +1,13 @@
-/** Returns `render(read())` as bytes, which are the same until `read` returns another value. */
-export function rendered<T>(read: () => T, render: (value: T) => string): () => Buffer {
-  let latest: { readonly value: T; readonly bytes: Buffer } | undefined;
+/** Returns `render(...read())` as bytes, which are the same until `read` returns another value. */
+export function rendered<const Values extends readonly unknown[]>(
+  read: () => Values,
+  render: (...values: Values) => string,
+): () => Buffer {
+  let latest: { readonly values: Values; readonly bytes: Buffer } | undefined;
   return () => {
-    const value = read();
-    if (latest?.value !== value) latest = { value, bytes: Buffer.from(render(value)) };
+    const values = read();
+    if (latest === undefined || values.some((value, index) => value !== latest?.values[index]))
+      latest = { values, bytes: Buffer.from(render(...values)) };
     return latest.bytes;
   };
 }

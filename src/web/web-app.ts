@@ -1,11 +1,14 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { LastingFinding } from '../advice/lasting-findings.js';
 import type { PrometheusView } from '../expose/prometheus.js';
+import { findingData } from '../expose/report/findings.js';
 import { log } from '../system/log.js';
 import { accessCheck } from './access/access-check.js';
 import type { AllowedHosts } from './access/allowed-hosts.js';
 import { refuse } from './access/refuse.js';
 import type { LoadedWebConfig } from './access/web-config-file.js';
 import { docsPage } from './docs-page.js';
+import { findingCells } from './findings-list.js';
 import { contentSecurityPolicy, type PageOptions } from './html-page.js';
 import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from './landing-page.js';
 import { metricsHandler } from './metrics/metrics-handler.js';
@@ -15,6 +18,8 @@ import type { CurrentRates, VmRates } from './vm-rates.js';
 export interface WebOptions {
   readonly prometheus: PrometheusView;
   readonly rates: VmRates;
+  /** What to change; the same array until it is looked at again. */
+  readonly findings: () => readonly LastingFinding[];
   readonly version: string;
   readonly telemetryPath: string;
   readonly hosts: AllowedHosts;
@@ -38,7 +43,7 @@ export interface WebOptions {
  * Passwords protect every path, health included, as in Prometheus' exporter-toolkit.
  */
 export function webApp(options: WebOptions, config: () => LoadedWebConfig): Express {
-  const { prometheus, rates, telemetryPath, maxRequests, notReady, version } = options;
+  const { prometheus, rates, findings, telemetryPath, maxRequests, notReady, version } = options;
   const pages: PageOptions = { version, telemetryPath, notice: options.notice };
   const app = express();
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);
@@ -52,14 +57,16 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   get(['/-/ready', '/readyz'], (_request, response) => sendReadiness(response, notReady()));
   // Written once for each change of the rates, so that all who are slow to read share the bytes.
   const landing = rendered(
-    () => rates.current(),
-    (current) => landingPage(pages, current),
+    () => [rates.current(), findings()],
+    (current, found) => landingPage(pages, current, found),
   );
-  const json = rendered(() => rates.current(), vmsAsJson);
-  const docs = rendered(() => pages, docsPage);
+  const json = rendered(() => [rates.current()], vmsAsJson);
+  const advice = rendered(() => [findings()], adviceAsJson);
+  const docs = rendered(() => [pages], docsPage);
   get(['/'], (_request, response) => sendPage(response, landing(), REFRESH_SCRIPT));
   get(['/docs'], (_request, response) => sendPage(response, docs(), ''));
-  get(['/api/vms'], (_request, response) => response.set('Cache-Control', 'no-store').type('json').send(json()));
+  get(['/api/vms'], (_request, response) => sendJson(response, json()));
+  get(['/api/advice'], (_request, response) => sendJson(response, advice()));
   app.use((_request, response) => refuse(response, 404, 'not found'));
   app.use(onError);
   return app;
@@ -77,6 +84,20 @@ function sendReadiness(response: Response, reason: string | undefined): void {
 
 function vmsAsJson(current: CurrentRates): string {
   return JSON.stringify({ ...current, cells: tableCells(current), state: statusLine(current) });
+}
+
+function adviceAsJson(findings: readonly LastingFinding[]): string {
+  return JSON.stringify({
+    findings: findings.map((finding) => ({
+      ...findingData(finding),
+      lasted_seconds: finding.lastedSeconds,
+      cells: findingCells(finding),
+    })),
+  });
+}
+
+function sendJson(response: Response, json: Buffer): void {
+  response.set('Cache-Control', 'no-store').type('json').send(json);
 }
 
 function sendPage(response: Response, html: Buffer, script: string): void {

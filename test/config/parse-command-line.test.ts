@@ -55,7 +55,7 @@ test('every option can be set by a flag, a variable and the file', () => {
     PERCENT: '10%',
     NUMBER: '700',
     BYTES: '1M',
-    NAME: 'x',
+    NAME: 'hpet',
     PATH: '/x',
     URL: 'http://x:1',
     '[HOST]:PORT': ':1',

@@ -15,6 +15,7 @@ import { webApp } from '../../web/web-app.js';
 import { notifyServing } from './notify-serving.js';
 import { reloadOnHangup } from './reload-on-hangup.js';
 import { endSoonAfter, stopSignal } from './stop-signal.js';
+import type { AdviceWatch } from './watch-advice.js';
 
 export interface WebServer {
   /** Aborted by SIGTERM and SIGINT. */
@@ -24,6 +25,7 @@ export interface WebServer {
 
 export interface WebServerOptions {
   readonly takeSnapshot: () => Snapshot;
+  readonly advice: AdviceWatch;
   /** Reason the agent is not ready, or undefined once it is. */
   readonly notReady: () => string | undefined;
   /** Shown at the top of the landing page. */
@@ -42,7 +44,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   reloadOnHangup(invocation, file);
   const signal = stopSignal();
   endSoonAfter(signal);
-  const { takeSnapshot } = options;
+  const { takeSnapshot, advice } = options;
   const telemetryPath = get('web.telemetry-path');
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
@@ -50,7 +52,16 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const rates = new VmRates(takeSnapshot);
   const hosts = allowedHosts(get);
   const app = webApp(
-    { ...options, prometheus, rates, version: VERSION, telemetryPath, maxRequests, hosts },
+    {
+      ...options,
+      prometheus,
+      rates,
+      findings: () => advice.findings,
+      version: VERSION,
+      telemetryPath,
+      maxRequests,
+      hosts,
+    },
     () => file.current,
   );
 
@@ -59,6 +70,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
     const limits = new SharedLimits();
     const close = () => {
       rates.stop();
+      advice.stop();
       for (const listener of listeners) listener.close();
     };
     try {
@@ -73,6 +85,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
         tls: file.current.tls === undefined ? 'none' : file.current.tls.clientAuth,
       });
     rates.start();
+    advice.start(takeSnapshot);
     notifyServing();
     return { signal, close };
   };

@@ -27,8 +27,10 @@ export interface FindingData {
 }
 
 /** Findings need rates; undefined for a recording without times. */
-export function findingsOf({ snapshot, time: { seconds } }: Recorded): Finding[] | undefined {
-  return seconds === undefined || seconds <= 0 ? undefined : advise(workloadsOf(snapshot, undefined, seconds), seconds);
+export function findingsOf({ snapshot, time: { seconds }, disabledAdvice }: Recorded): Finding[] | undefined {
+  return seconds === undefined || seconds <= 0
+    ? undefined
+    : advise(workloadsOf(snapshot, undefined, seconds), seconds, disabledAdvice);
 }
 
 export function findingData({ vm, rule, load }: Finding): FindingData {

@@ -14,6 +14,8 @@ export interface RecordedTime {
 export interface Recorded {
   readonly snapshot: Snapshot;
   readonly time: RecordedTime;
+  /** Ids of rules of the advice that are not wanted. */
+  readonly disabledAdvice: readonly string[];
   /** Checks against the statistics of KVM that the recording holds; empty if it holds none. */
   readonly audit: readonly RecordedCheck[];
 }

@@ -1,0 +1,57 @@
+import type { LastingFinding } from '../advice/lasting-findings.js';
+import { whoChanges } from '../advice/who-changes.js';
+import { percent, rate, vmCell } from '../expose/report/text-table.js';
+import { printable } from '../system/printable.js';
+import { escapeHtml } from './html-page.js';
+
+/** A finding as the page shows it, as text. Both the page and its script show these. */
+export interface FindingCells {
+  readonly head: string;
+  readonly cause: string;
+  readonly changes: readonly (readonly [who: string, what: string])[];
+}
+
+export function findingCells({ vm, rule, load }: LastingFinding): FindingCells {
+  const cost = load.cost === undefined ? '' : ` Costs ${percent(load.cost)} of a vCPU.`;
+  return {
+    head: printable(`${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}`),
+    cause: rule.cause,
+    changes: whoChanges(rule.changes),
+  };
+}
+
+/** The content of the element `findings`. */
+export function findingsHtml(findings: readonly LastingFinding[]): string {
+  return findings
+    .map(findingCells)
+    .map(({ head, cause, changes }) => {
+      const list = changes.map(([who, what]) => `<dt>${who}</dt><dd><code>${escapeHtml(what)}</code></dd>`);
+      return `<details><summary>${escapeHtml(head)}</summary><p>${escapeHtml(cause)}</p><dl>${list.join('')}</dl></details>`;
+    })
+    .join('\n');
+}
+
+/** JavaScript for the browser: shows the findings of /api/advice, and leaves open what is open. */
+export const FINDINGS_SCRIPT = `
+const showFindings = (findings) => {
+  const list = document.getElementById('findings');
+  const open = new Set([...list.querySelectorAll('details[open]')].map((details) => details.dataset.key));
+  const add = (parent, tag, text) => {
+    parent.appendChild(document.createElement(tag)).textContent = text;
+  };
+  list.replaceChildren(...findings.map(({ vm, advice, cells }) => {
+    const details = document.createElement('details');
+    details.dataset.key = advice + ' ' + vm;
+    details.open = open.has(details.dataset.key);
+    add(details, 'summary', cells.head);
+    add(details, 'p', cells.cause);
+    const changes = details.appendChild(document.createElement('dl'));
+    for (const [who, what] of cells.changes) {
+      add(changes, 'dt', who);
+      add(changes.appendChild(document.createElement('dd')), 'code', what);
+    }
+    return details;
+  }));
+  document.getElementById('advice').hidden = findings.length === 0;
+};
+`;

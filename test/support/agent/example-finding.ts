@@ -1,0 +1,10 @@
+import type { LastingFinding } from '../../../src/advice/lasting-findings.js';
+import { RULES } from '../../../src/advice/rules.js';
+
+/** A finding about a VM. */
+export function findingOf(vm: string): LastingFinding {
+  const [rule] = RULES;
+  if (rule === undefined) throw new Error('no rules');
+  const load = { perSecond: 1000, cost: 0.1, p99Seconds: 0.001, shareOfLayer: 1, mainly: 'port 0x608' };
+  return { vm, rule, load, seconds: 60, lastedSeconds: 300 };
+}
