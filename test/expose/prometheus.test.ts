@@ -94,7 +94,7 @@ test('bytes that are not UTF-8 become replacement characters, so that the exposi
 test('words of a damaged recording are escaped', (t) => {
   const { root } = setUp(t, (name) => qemuCmdline(Buffer.from(name.replaceAll(',', ',,'))));
   const recording = join(root, 'damaged.txt');
-  const header = Buffer.from('  CPU 0/KVM-1001  [000] d..1.  1.000000: ');
+  const header = Buffer.from('  CPU 0/KVM-1001  ( 1001) [000] d..1.  1.000000: ');
   const exit = Buffer.from('kvm_exit: vcpu 0 reason "x\\y\xffz" rip 0x1\n', 'latin1');
   writeFileSync(recording, Buffer.concat([header, exit, header, Buffer.from('kvm_\\"\xe9{}: text\n', 'latin1')]));
   const families = metricsOf(recording);
