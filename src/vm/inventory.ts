@@ -207,10 +207,9 @@ export class Inventory {
       pids.map((pid) => [pid, false]),
       nowMs,
     );
-    if (this.#kvm?.canList !== true)
-      for (const pid of pids)
-        if (this.#vms.runningAt(pid) === undefined)
-          this.#newCandidates.see(pid, () => this.#vmmFinder.candidate(pid), nowMs);
+    for (const pid of pids)
+      if (this.#vms.runningAt(pid) === undefined)
+        this.#newCandidates.see(pid, () => this.#vmmFinder.candidate(pid), nowMs);
     return this.#takeChanges();
   }
 

@@ -15,8 +15,8 @@ const MAX_CANDIDATES = 32;
 const MAX_THREADS = 64;
 
 /**
- * Remembers the threads of processes that have just been started (HOST). Where KVM's debugfs cannot be read, only
- * events show that a process is a VM, and a short-lived VM may have ended before its events are read.
+ * Remembers the threads of candidates that have just been started (HOST): a short-lived VM may have ended before KVM is
+ * asked again, or before its events are read.
  */
 export class NewCandidates {
   readonly #root: string;

@@ -89,9 +89,13 @@ export function isSameMachine(a: Vm, b: Vm): boolean {
   return a.uuid !== '' && a.uuid === b.uuid && a.name === b.name && isInOnePlace;
 }
 
-/** True if the VM's user is not the one of `other`, and must not pass the VM off as `other`. Root may. */
+/**
+ * True if the VM's user is not the one of `other`, and must not pass the VM off as `other`. The host's root may. A user
+ * of a container can have its uid, too.
+ */
 export function isForeign(vm: Vm, other: Vm): boolean {
-  return vm.uid > 0 && other.uid >= 0 && vm.uid !== other.uid;
+  const isHostRoot = vm.uid === 0 && vm.podUid === '' && vm.containerId === '';
+  return vm.uid !== other.uid && vm.uid >= 0 && other.uid >= 0 && !isHostRoot;
 }
 
 /** The label of a VM. `isTaken`: another VM has this label. */

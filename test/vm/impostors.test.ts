@@ -131,7 +131,7 @@ test('where KVM shows nothing, a process is a VM once it has run a vCPU', (t) =>
   assert.deepEqual(shown(inventory), ['web']);
 });
 
-test('where KVM shows nothing, a VM that ended before its events were read has its name', (t) => {
+test('a VM that ended before KVM showed it has its name', (t) => {
   const { tree, inventory } = setUp(t);
   inventory.scan(0);
   const latestIs = (pid: number) => tree.write('loadavg', `0.1 0.1 0.1 1/100 ${pid}\n`);
@@ -169,6 +169,22 @@ test("another user's VM does not continue the series of a VM that has stopped", 
   assert.deepEqual(ran(inventory, 201).label, 'web (200)');
   tree.put(vm(300, 'web', { uid: 107 }));
   inventory.scan(3000);
+  const after = ran(inventory, 301);
+  assert.deepEqual([after.label, after.series], ['web', before.series]);
+});
+
+test('root in a container does not continue the series of a VM of another user, root of the host does', (t) => {
+  const { tree, inventory } = setUp(t);
+  const cgroup = `0::/docker/${'b'.repeat(64)}\n`;
+  tree.put(vm(100, 'web', { uid: 107 }));
+  inventory.scan(0);
+  const before = ran(inventory, 101);
+  tree.remove(100);
+  inventory.scan(1000);
+  tree.put(vm(200, 'web', { uid: 0, cgroup }));
+  tree.put(vm(300, 'web', { uid: 0 }));
+  inventory.scan(2000);
+  assert.equal(ran(inventory, 201).label, 'web (200)');
   const after = ran(inventory, 301);
   assert.deepEqual([after.label, after.series], ['web', before.series]);
 });

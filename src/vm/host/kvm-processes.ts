@@ -67,11 +67,6 @@ export class KvmProcesses {
     return this.#withFolder.has(pid);
   }
 
-  /** True if debugfs shows every VM as soon as it exists. */
-  get canList(): boolean {
-    return this.#canList;
-  }
-
   /** True if no more descriptors are read until the next `refresh`. */
   get isExhausted(): boolean {
     return this.#linksLeft <= 0;
