@@ -40,6 +40,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'vm/identify': [],
   'vm/host': [],
   vm: ['vm/identify', 'vm/host'],
+  'vm/sockets': ['vm', 'vm/host'],
   'count/counters': ['trace'],
   'count/vcpu': ['trace', 'count/counters'],
   'count/qemu': ['trace', 'count/counters', 'count/vcpu'],

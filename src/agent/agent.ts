@@ -14,6 +14,7 @@ import { AgentError } from '../system/errors.js';
 import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
+import { SocketSpeakers } from '../vm/sockets/socket-speakers.js';
 import { attributionOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
@@ -52,7 +53,8 @@ export class Agent {
     const trustsCommandLines = !options.kernel;
     const inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, trustsCommandLines, graceMs });
     this.#inventory = inventory;
-    this.#devices = new DeviceNames(qmp, inventory);
+    const speakers = new SocketSpeakers(inventory, procfs);
+    this.#devices = new DeviceNames(qmp, inventory, speakers);
     this.#vmInfos = vmInfosOf(inventory, { podOf });
     this.ledger = new Ledger(attributionOf(inventory, { devicesOf: this.#devices.of }), {
       ...options,
@@ -74,7 +76,7 @@ export class Agent {
         '--no-collector.kernel and --no-collector.kvm-stats leave nothing to read: leave one out, or give --qemu.log or --qemu.simple',
       );
     if (statistics !== undefined) {
-      const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, onRead: () => {} };
+      const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, speakers, onRead: () => {} };
       this.#statistics = new StatisticsFeed(feedOptions, inventory, this.ledger.statistics);
     }
     this.#tracker = new VmTracker(inventory, this.ledger, {

@@ -11,12 +11,14 @@ import { expandGlob } from '../source/files/glob.js';
 import { askQmp } from '../source/qemu/ask-qmp.js';
 import { ConnectionClosed } from '../source/qemu/qmp.js';
 import { errnoOf } from '../system/errors.js';
-import { log } from '../system/log.js';
+import { SeldomLog } from '../system/seldom-log.js';
 import type { DeviceRanges } from '../trace/device-ranges.js';
 import type { Inventory } from '../vm/inventory.js';
-import { hasStopped, vmOfIdentity } from '../vm/qmp-identity.js';
+import { hasStopped } from '../vm/sockets/qmp-identity.js';
+import type { SocketSpeakers } from '../vm/sockets/socket-speakers.js';
 import type { Vm } from '../vm/vm.js';
 
+const MAX_SOCKETS = 4096;
 /** Pauses between questions to a VM, from its start; the last one repeats. */
 const PAUSES_MS = [2000, 5000, 10_000, 30_000, 300_000];
 
@@ -34,14 +36,17 @@ interface Socket {
 export class DeviceNames {
   readonly #patterns: readonly string[];
   readonly #inventory: Inventory;
+  readonly #speakers: SocketSpeakers;
+  readonly #seldom = new SeldomLog();
   readonly #sockets = new Map<string, Socket>();
   readonly #devices = new Map<Vm, DeviceRanges>();
   #asking: Promise<void> | undefined;
   #stopped = false;
 
   /** @param patterns of paths of QMP sockets */
-  constructor(patterns: readonly string[], inventory: Inventory) {
+  constructor(patterns: readonly string[], inventory: Inventory, speakers: SocketSpeakers) {
     this.#patterns = patterns;
+    this.#speakers = speakers;
     this.#inventory = inventory;
   }
 
@@ -68,7 +73,7 @@ export class DeviceNames {
   }
 
   #due(nowMs: number): [string, Socket][] {
-    const paths = new Set(this.#patterns.flatMap((pattern) => expandGlob(pattern)));
+    const paths = new Set(this.#patterns.flatMap((pattern) => expandGlob(pattern)).slice(0, MAX_SOCKETS));
     for (const path of this.#sockets.keys()) if (!paths.has(path)) this.#sockets.delete(path);
     for (const path of paths)
       if (!this.#sockets.has(path)) this.#sockets.set(path, { dueMs: nowMs, asked: 0, problem: '', vm: undefined });
@@ -78,6 +83,7 @@ export class DeviceNames {
 
   /** Asks one VM after the other: there is no hurry, and each question takes a moment of a QEMU's main loop. */
   async #askAll(due: readonly (readonly [string, Socket])[]): Promise<void> {
+    await this.#speakers.search(due.map(([path]) => path));
     for (const [path, socket] of due) {
       if (this.#stopped) return;
       try {
@@ -86,7 +92,8 @@ export class DeviceNames {
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
         const level = hasEnded(error) || this.#isGone(path) ? 'debug' : 'warn';
-        if (problem !== socket.problem) log(level, "cannot ask a VM for its devices' names", { err: problem });
+        if (problem !== socket.problem)
+          this.#seldom.few(level, 'ask', "cannot ask a VM for its devices' names", { err: problem });
         socket.problem = problem;
       }
       socket.dueMs = performance.now() + (PAUSES_MS[Math.min(socket.asked, PAUSES_MS.length - 1)] ?? 0);
@@ -114,9 +121,13 @@ export class DeviceNames {
   }
 
   async #ask(path: string, socket: Socket): Promise<void> {
+    if (!this.#speakers.isServed(path) && existsSync(path)) {
+      if (socket.asked === 0) return;
+      throw new Error(`${path}: no process of a known VM serves it, so it is not asked`);
+    }
     await askQmp(path, async (qmp) => {
       const identity = await qmp.identity();
-      const vm = vmOfIdentity(this.#inventory, identity);
+      const vm = this.#speakers.vmOf(path, identity);
       // The VM has just started or ended: it is asked again soon.
       if (vm === undefined && socket.asked === 0) return;
       if (vm === undefined)

@@ -39,15 +39,12 @@ export interface QemuFeedOptions {
 
 /** Longest pause between polls: a new file, or a VM that wakes up, is noticed within this time. */
 const MAX_PAUSE_MS = 400;
-/** Lines about new files in a minute. */
-const MAX_NEW_LOGGED = 50;
-const MINUTE_MS = 60_000;
 /** Longest time of reading at once. */
 const BUDGET_MS = 20;
 /** Names of events of one file that are not known in advance. */
 const MAX_UNKNOWN_EVENTS = 256;
 /** Pause after a search for the processes that have files open: longer if the search took long. */
-const OPENERS_PAUSE_MS = 1500;
+const OPENERS_PAUSE_MS = 200;
 const PAUSE_PER_BUSY_MS = 20;
 /** Files with counts of their own; further ones are counted together, for no known VM. */
 const MAX_FILES = 4096;
@@ -74,8 +71,6 @@ export class QemuFeed {
   /** The files by backend and path. */
   readonly #files = new Map<string, TraceFile>();
   readonly #seldom = new SeldomLog();
-  #newLogged = 0;
-  #newSinceMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #nextOpenersMs = Number.NEGATIVE_INFINITY;
   #isSearching = false;
@@ -112,7 +107,7 @@ export class QemuFeed {
       files.scan(nowMs);
       source.up = files.up;
     }
-    if (nowMs >= this.#nextOpenersMs) void this.findOpeners();
+    this.#findOpenersIfDue();
     for (const file of this.#files.values()) this.#dropIfGone(file, nowMs);
   }
 
@@ -142,24 +137,12 @@ export class QemuFeed {
       patterns,
       follow: (path, fd, fromEnd, nowMs) => open(this.#fileAt(path, fd, backend, source), fd, fromEnd, nowMs),
       onProblem: (message) => this.#seldom.warn(backend, `cannot follow QEMU's traces (${backend})`, { err: message }),
-      onNew: (path) => this.#logNew(backend, path),
+      onNew: (path) => this.#seldom.few('info', 'new', `following a QEMU trace (${backend})`, { path }),
       onGone: (path) => {
         this.#setGone(backend, path);
       },
     });
     this.#follows.push({ files, source });
-  }
-
-  /** Users of the host can make files at any rate, so a minute has a bounded number of lines about them. */
-  #logNew(backend: QemuBackend, path: string): void {
-    const nowMs = performance.now();
-    if (nowMs - this.#newSinceMs > MINUTE_MS) {
-      this.#newSinceMs = nowMs;
-      this.#newLogged = 0;
-    }
-    this.#newLogged++;
-    if (this.#newLogged <= MAX_NEW_LOGGED) log('info', `following a QEMU trace (${backend})`, { path });
-    else this.#seldom.info('new', 'following more new QEMU traces than are logged', { path });
   }
 
   #setGone(backend: QemuBackend, path: string): void {
@@ -189,6 +172,8 @@ export class QemuFeed {
     const counts = this.#ledger.qemuSource(backend, owner, source, vocabulary);
     const file = { key, path: isFull ? '' : path, backend, counts, vocabulary, owner, goneMs: Number.NaN };
     this.#files.set(key, file);
+    // At once, because a VM may end soon.
+    setImmediate(() => this.#findOpenersIfDue());
     return file;
   }
 
@@ -238,6 +223,10 @@ export class QemuFeed {
     const endMs = performance.now();
     // Traces take at most half of the time, whatever is written to them.
     this.#timer = setTimeout(() => this.#poll(), Math.max(1, nextMs - endMs, endMs - beginMs));
+  }
+
+  #findOpenersIfDue(): void {
+    if (performance.now() >= this.#nextOpenersMs) void this.findOpeners();
   }
 
   /** Searches the processes of VMs for those that have a file open whose events belong to no known VM. */

@@ -14,7 +14,7 @@
  * processes to ask, any VM may be meant: the id decides, then the name of the file.
  *
  * Where no VM is known, the label is the process id, as for a VM without a name, or the name of the file where no
- * process is known; it is '' for a file that other users can have made, as its name may be that of any VM.
+ * process is known. It is '' for a file that other users can have made, as its name may be that of any VM.
  *
  * What was found stays with the id until the VM is forgotten, even if better evidence turns up: counts must not move
  * from one VM to another. Until the openers of a file were searched, the counts of its new ids are withheld.
@@ -53,6 +53,7 @@ export class QemuFileOwner implements QemuOwner {
   #hidden: readonly Vm[] = [];
   /** Ids without owner -> true once the openers were searched after the id was seen. */
   readonly #searched = new Map<number, boolean>();
+  #wasSearched = false;
   /** Owners by id. */
   readonly #found = new Map<number, Owner>();
 
@@ -64,9 +65,9 @@ export class QemuFileOwner implements QemuOwner {
     this.#rights = rights;
   }
 
-  /** True if the file has events of no known VM, so that its openers are to be searched. */
+  /** True if the file is new or has events of no known VM, so that its openers are to be searched. */
   get needsOpeners(): boolean {
-    return this.#searched.size > 0;
+    return !this.#wasSearched || this.#searched.size > 0;
   }
 
   /**
@@ -77,6 +78,7 @@ export class QemuFileOwner implements QemuOwner {
   setOpeners(openers: readonly Vm[], hidden: readonly Vm[]): void {
     for (const vm of openers) this.#openers.add(vm);
     this.#hidden = hidden;
+    this.#wasSearched = true;
     this.settle();
   }
 
@@ -136,7 +138,10 @@ export class QemuFileOwner implements QemuOwner {
       const thread = this.#inventory.findNamespaced(vm.pid, id);
       if (thread?.vm === vm) return thread;
     }
-    return undefined;
+    // A VM that has ended cannot be asked any more. Root wrote the file, so its threads are not forged.
+    const ended =
+      this.#rights.isOurs && this.#openers.size === 0 ? this.#inventory.findNamespaced(undefined, id) : undefined;
+    return ended !== undefined && !Number.isNaN(ended.vm.stoppedMs) ? ended : undefined;
   }
 
   #vmOfFile(): Vm | undefined {

@@ -162,6 +162,23 @@ for (const { what, path, rights, openers = [], hidden = [], id, vm, isVcpu = fal
     assert.deepEqual([owner.labelOf(id), owner.isVcpu(id)], [vm, isVcpu]);
   });
 
+test('live: a VM that has ended owns its threads in a file of root that no VM has open, not in that of a user', (t) => {
+  const { proc, inventory } = host(t);
+  proc.remove(2000);
+  inventory.scan(1);
+  const labels = [OURS, OF_107].map((rights) => {
+    const owner = new QemuFileOwner(inventory, '/x/any.log', 'log', rights);
+    owner.setOpeners([], []);
+    for (const id of [2001, 4001]) owner.labelOf(id);
+    owner.settle();
+    return [2001, 4001].map((id) => owner.labelOf(id));
+  });
+  assert.deepEqual(labels, [
+    ['vm-b', 'vm-b'],
+    ['', ''],
+  ]);
+});
+
 test('live: counts are withheld until the openers were searched', (t) => {
   const { inventory } = host(t);
   const owner = new QemuFileOwner(inventory, '/x/any.log', 'log', OF_107);

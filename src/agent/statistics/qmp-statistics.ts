@@ -9,7 +9,7 @@ import { QmpDoor } from '../../source/statistics/qmp-door.js';
 import { SeldomLog } from '../../system/seldom-log.js';
 import type { StatisticsReading } from '../../trace/kvm-statistic.js';
 import type { Inventory } from '../../vm/inventory.js';
-import { vmOfIdentity } from '../../vm/qmp-identity.js';
+import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
 import type { Vm } from '../../vm/vm.js';
 
 /** Sockets that are asked at a time. */
@@ -32,6 +32,7 @@ interface Socket {
 export class QmpStatistics {
   readonly #patterns: readonly string[];
   readonly #inventory: Inventory;
+  readonly #speakers: SocketSpeakers;
   readonly #isWanted: (name: string) => boolean;
   readonly #seldom = new SeldomLog();
   #sockets = new Map<string, Socket>();
@@ -40,8 +41,14 @@ export class QmpStatistics {
    * @param patterns of paths of QMP sockets
    * @param isWanted tells by name whether a statistic is to be read
    */
-  constructor(patterns: readonly string[], inventory: Inventory, isWanted: (name: string) => boolean) {
+  constructor(
+    patterns: readonly string[],
+    inventory: Inventory,
+    speakers: SocketSpeakers,
+    isWanted: (name: string) => boolean,
+  ) {
     this.#patterns = patterns;
+    this.#speakers = speakers;
     this.#inventory = inventory;
     this.#isWanted = isWanted;
   }
@@ -53,7 +60,10 @@ export class QmpStatistics {
   async read(onReading: (vm: Vm, reading: StatisticsReading) => void): Promise<void> {
     const startMs = performance.now();
     this.#findSockets(startMs);
-    const due = [...this.#sockets.values()].filter(({ dueMs }) => dueMs <= startMs).sort((a, b) => a.dueMs - b.dueMs);
+    await this.#speakers.search([...this.#sockets.keys()]);
+    const due = [...this.#sockets.values()]
+      .filter(({ path, dueMs }) => dueMs <= startMs && this.#speakers.isServed(path))
+      .sort((a, b) => a.dueMs - b.dueMs);
     const work = async () => {
       for (let socket = due.shift(); socket !== undefined; socket = due.shift()) {
         await this.#ask(socket, onReading);
@@ -78,7 +88,7 @@ export class QmpStatistics {
     const { path, door } = socket;
     try {
       await askQmp(path, async (qmp) => {
-        const vm = vmOfIdentity(this.#inventory, await qmp.identity());
+        const vm = this.#speakers.vmOf(path, await qmp.identity());
         // It has just started or ended, or DeviceNames reports it.
         if (vm === undefined) return;
         const parts = await door.read(qmp, (cpu) => this.#vcpuOf(vm, cpu));

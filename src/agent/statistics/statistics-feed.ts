@@ -9,6 +9,7 @@ import { isShownByDefault } from '../../decode/statistics/default-statistics.js'
 import { DebugfsDoor } from '../../source/statistics/debugfs-door.js';
 import type { StatisticsPart, StatisticsReading } from '../../trace/kvm-statistic.js';
 import type { Inventory } from '../../vm/inventory.js';
+import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
 import type { Vm } from '../../vm/vm.js';
 import { QmpStatistics } from './qmp-statistics.js';
 
@@ -23,6 +24,8 @@ export interface StatisticsFeedOptions extends StatisticsOptions {
   readonly debugfs: string;
   /** Called with the VMs whose statistics have just been read. */
   readonly onRead: (readings: ReadonlyMap<Vm, StatisticsReading>) => void;
+  /** The VMs that control sockets may speak for. */
+  readonly speakers: SocketSpeakers;
 }
 
 const PERIOD_MS = 10_000;
@@ -43,7 +46,7 @@ export class StatisticsFeed {
     this.#inventory = inventory;
     this.#counts = counts;
     this.#onRead = options.onRead;
-    this.#qmp = new QmpStatistics(options.qmp, inventory, isWanted);
+    this.#qmp = new QmpStatistics(options.qmp, inventory, options.speakers, isWanted);
     this.#debugfs = new DebugfsDoor(options.debugfs, isWanted);
   }
 

@@ -9,7 +9,7 @@
  * A process may have any number of descriptors, so a search takes slices of time and lets other work run between them.
  * 100 processes with 1,000 descriptors each took 484 ms at once.
  */
-import { opendirSync, readFileSync, readlinkSync } from 'node:fs';
+import { lstatSync, opendirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, fileError, isOutOfFiles } from '../../system/errors.js';
@@ -60,56 +60,79 @@ export async function findOpeners(
 }
 
 export interface SocketServers {
-  /** The processes that listen on the socket. */
-  readonly pids: readonly number[];
+  /** Path of the socket -> the processes that listen on it. */
+  readonly byPath: ReadonlyMap<string, readonly number[]>;
+  /** Path of the socket -> the user who owns its file. */
+  readonly ownerOf: ReadonlyMap<string, number>;
   /** The processes whose descriptors this user may not see. */
   readonly hidden: ReadonlySet<number>;
+  /** Time that the search took, without pauses. */
+  readonly busyMs: number;
 }
 
 /**
- * Which of the processes listen on the Unix socket at `path`. /proc/PID/net/unix names the listening sockets of the
- * process's network namespace, by the paths that the processes gave them:
+ * Which of the processes listen on Unix sockets. /proc/PID/net/unix names the listening sockets of the process's
+ * network namespace, by the paths that the processes gave them:
  *
  *   0000000000000000: 00000002 00000000 00010000 0001 01 184211 /run/vm-a.qmp
  *
- * The path may be that of another mount namespace, so the files are compared, not the paths.
+ * Such a path may be of another mount namespace, so the files are compared, not the paths.
  * @throws AgentError if this process has too many files open
  */
-export async function findSocketServers(procfs: string, pids: readonly number[], path: string): Promise<SocketServers> {
-  const id = tryFileId(path);
-  const servers: number[] = [];
+export async function findSocketServers(
+  procfs: string,
+  pids: readonly number[],
+  paths: readonly string[],
+): Promise<SocketServers> {
+  const pathOf = new Map(paths.flatMap((path) => [[tryFileId(path) ?? '', path]] as const));
+  pathOf.delete('');
+  const names = new Set(paths.map((path) => basename(path)));
+  const byPath = new Map<string, number[]>();
+  const ownerOf = new Map(paths.flatMap((path) => ownerOfFile(path) ?? []));
   const hidden = new Set<number>();
   const slices = new Slices();
   for (const pid of pids) {
-    const inodes = new Set(id === undefined ? [] : listeningInodes(procfs, pid, basename(path), id));
-    let isServer = false;
+    await slices.turn();
+    const served = listeningSockets(procfs, pid, names, pathOf);
     const isVisible = await visitDescriptors(procfs, pid, slices, (_link, target) => {
-      isServer ||= inodes.has(target);
+      const path = served.get(target);
+      if (path !== undefined) byPath.set(path, [...(byPath.get(path) ?? []), pid]);
       // The first link shows whether they are visible.
-      return inodes.size > 0 && !isServer;
+      return served.size > 0;
     });
-    if (isServer) servers.push(pid);
     if (!isVisible) hidden.add(pid);
   }
-  return { pids: servers, hidden };
+  return { byPath, ownerOf, hidden, busyMs: slices.busyMs };
 }
 
+function ownerOfFile(path: string): [readonly [string, number]] | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? undefined : [[path, stats.uid]];
+}
+
+/** __SO_ACCEPTCON: the socket listens. */
 const LISTENS = '00010000';
-/** Bytes of a table of sockets: 100,000 sockets. */
+/** Characters of a table of sockets: 100,000 of them. */
 const MAX_TABLE = 1 << 23;
 
-/** Links `socket:[INODE]` of the listening sockets whose file is `id`, in the namespaces of a process. */
-function listeningInodes(procfs: string, pid: number, name: string, id: string): string[] {
+/** Link `socket:[INODE]` -> path, of the sockets that processes in the namespaces of this one listen on. */
+function listeningSockets(
+  procfs: string,
+  pid: number,
+  names: ReadonlySet<string>,
+  pathOf: ReadonlyMap<string, string>,
+): Map<string, string> {
   const folder = join(procfs, String(pid));
-  const inodes: string[] = [];
+  const sockets = new Map<string, string>();
   for (const line of readTable(join(folder, 'net/unix')).split('\n')) {
-    if (!line.endsWith(name) || !line.includes(LISTENS)) continue;
+    if (!line.includes(LISTENS)) continue;
     const [, , , flags, , , inode, ...rest] = line.split(/ +/);
     const bound = rest.join(' ');
-    const at = bound.startsWith('/') ? 'root' : 'cwd';
-    if (flags === LISTENS && tryFileId(join(folder, at, bound)) === id) inodes.push(`socket:[${inode}]`);
+    if (flags !== LISTENS || !names.has(basename(bound))) continue;
+    const path = pathOf.get(tryFileId(join(folder, bound.startsWith('/') ? 'root' : 'cwd', bound)) ?? '');
+    if (path !== undefined) sockets.set(`socket:[${inode}]`, path);
   }
-  return inodes;
+  return sockets;
 }
 
 function readTable(path: string): string {

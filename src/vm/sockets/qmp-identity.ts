@@ -1,5 +1,5 @@
-import type { Inventory } from './inventory.js';
-import type { Vm } from './vm.js';
+import type { Inventory } from '../inventory.js';
+import type { Vm } from '../vm.js';
 
 const NO_UUID = /^[0-]*$/;
 

@@ -1,0 +1,94 @@
+import { tryFileId } from '../../system/files.js';
+import { SeldomLog } from '../../system/seldom-log.js';
+import { findSocketServers } from '../host/open-files.js';
+import type { Inventory } from '../inventory.js';
+import type { Vm } from '../vm.js';
+import { hasStopped, type QmpIdentity, vmOfIdentity } from './qmp-identity.js';
+
+interface Speaker {
+  /** The VMs that the socket may speak for. */
+  readonly vms: readonly Vm[];
+  /** Device and inode of the socket's file. */
+  readonly fileId: string | undefined;
+}
+
+/** Pause before the processes are searched again for a socket that no VM serves: longer if the search took long. */
+const RETRY_MS = 1500;
+const PAUSE_PER_BUSY_MS = 20;
+const MAX_SOCKETS = 4096;
+const ROOT = 0;
+
+/**
+ * The VMs that control sockets may speak for. Any user may make a socket that answers like the QEMU of another VM. So a
+ * socket speaks only for the VM whose process listens on it. If the agent may not see the descriptors of that process,
+ * the owner of the socket's file decides: it is the user that the VM runs as, or root.
+ */
+export class SocketSpeakers {
+  readonly #inventory: Inventory;
+  readonly #procfs: string;
+  readonly #seldom = new SeldomLog();
+  readonly #speakers = new Map<string, Speaker>();
+  /** Sockets that were logged because they answer for a VM that does not serve them. */
+  readonly #impostors = new Set<string>();
+  #search: Promise<void> = Promise.resolve();
+  #nextMs = Number.NEGATIVE_INFINITY;
+
+  constructor(inventory: Inventory, procfs: string) {
+    this.#inventory = inventory;
+    this.#procfs = procfs;
+  }
+
+  /** Searches the processes of VMs for those that serve the sockets. What is known and has not changed is kept. */
+  async search(paths: readonly string[]): Promise<void> {
+    const earlier = this.#search;
+    this.#search = earlier.then(() => this.#searchNow(paths));
+    await this.#search;
+  }
+
+  /** True if a VM's process serves the socket: other sockets are not worth a question. */
+  isServed(path: string): boolean {
+    return (this.#speakers.get(path)?.vms.length ?? 0) > 0;
+  }
+
+  /** The VM that a socket speaks for, by its answer; undefined if it is not known, or not that of the socket. */
+  vmOf(path: string, identity: QmpIdentity): Vm | undefined {
+    const vm = vmOfIdentity(this.#inventory, identity);
+    if (vm === undefined || this.#speakers.get(path)?.vms.includes(vm) === true) return vm;
+    if (this.#impostors.size >= MAX_SOCKETS) this.#impostors.clear();
+    if (!this.#impostors.has(path))
+      this.#seldom.few('warn', 'impostor', 'ignoring a control socket that answers for a VM that does not serve it', {
+        path,
+        vm: vm.label,
+      });
+    this.#impostors.add(path);
+    return undefined;
+  }
+
+  async #searchNow(paths: readonly string[]): Promise<void> {
+    const nowMs = performance.now();
+    const ids = new Map(paths.map((path) => [path, tryFileId(path)]));
+    const isUnknown = (path: string) => {
+      const known = this.#speakers.get(path);
+      if (known === undefined || known.fileId !== ids.get(path)) return true;
+      return known.vms.length === 0 ? nowMs >= this.#nextMs : known.vms.some(hasStopped);
+    };
+    const unknown = paths.filter(isUnknown);
+    if (unknown.length === 0) return;
+    if (this.#speakers.size + unknown.length > MAX_SOCKETS) this.#speakers.clear();
+    const vms = this.#inventory.vms().filter((vm) => !hasStopped(vm));
+    try {
+      const pids = vms.map(({ pid }) => pid);
+      const { byPath, ownerOf, hidden, busyMs } = await findSocketServers(this.#procfs, pids, unknown);
+      for (const path of unknown) {
+        const servers = vms.filter(({ pid }) => byPath.get(path)?.includes(pid) === true);
+        const uid = ownerOf.get(path);
+        const ofOwner = vms.filter((vm) => hidden.has(vm.pid) && (uid === ROOT || uid === vm.uid));
+        const speaking = servers.length > 0 ? servers : ofOwner;
+        this.#speakers.set(path, { vms: speaking, fileId: ids.get(path) });
+      }
+      this.#nextMs = performance.now() + Math.max(RETRY_MS, busyMs * PAUSE_PER_BUSY_MS);
+    } catch (error) {
+      this.#seldom.warn('search', 'cannot find out which VMs serve the control sockets', { err: String(error) });
+    }
+  }
+}
