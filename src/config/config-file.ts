@@ -9,11 +9,11 @@
  * Every scalar stays the text that it is in the file (YAML's failsafe schema): the option's type says what `10` or
  * `true` means.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node } from 'yaml';
+import type { Node } from 'yaml';
 import { unknownName } from '../system/did-you-mean.js';
 import { AgentError } from '../system/errors.js';
 import { readText } from '../system/files.js';
-import { parseYaml } from '../system/yaml.js';
+import { parseYaml, yamlLibrary } from '../system/yaml.js';
 import { ConfigLayer } from './config-layer.js';
 import { OPTIONS, type Option } from './options.js';
 
@@ -45,7 +45,8 @@ export function parseConfigFile(path: string, text: string): ConfigLayer {
 class FileReader {
   readonly #path: string;
   readonly #layer: ConfigLayer;
-  readonly #lines = new LineCounter();
+  readonly #yaml = yamlLibrary();
+  readonly #lines = new this.#yaml.LineCounter();
   /** Flag -> the line that set it first. */
   readonly #seen = new Map<string, string>();
 
@@ -58,24 +59,24 @@ class FileReader {
     const document = parseYaml(this.#path, text, this.#lines);
     for (const { pos, message } of document.errors) this.#problem(this.#at(pos[0]), message);
     if (document.errors.length > 0 || document.contents === null) return;
-    if (isScalar(document.contents) && document.contents.value === '') return;
+    if (this.#yaml.isScalar(document.contents) && document.contents.value === '') return;
     this.#node('', document.contents);
   }
 
   /** @param prefix the names of the keys above this node, with dots between them */
   #node(prefix: string, node: Node | null): void {
     const where = this.#at(node?.range?.[0] ?? 0);
-    if (isAlias(node)) return this.#problem(where, 'aliases (*name) are not supported; repeat the lines');
-    if (isMap<Node, Node | null>(node)) {
+    if (this.#yaml.isAlias(node)) return this.#problem(where, 'aliases (*name) are not supported; repeat the lines');
+    if (this.#yaml.isMap<Node, Node | null>(node)) {
       for (const { key, value } of node.items) {
-        const name = isScalar(key) ? String(key.value) : '?';
+        const name = this.#yaml.isScalar(key) ? String(key.value) : '?';
         this.#entry(prefix === '' ? name : `${prefix}.${name}`, value, this.#at(key.range?.[0] ?? 0));
       }
     } else this.#problem(where, 'expected "option: value" lines');
   }
 
   #entry(name: string, value: Node | null, where: string): void {
-    if (isMap(value)) {
+    if (this.#yaml.isMap(value)) {
       if (FLAGS.some((flag) => flag.startsWith(`${name}.`))) return this.#node(name, value);
       return FLAGS.includes(name) ? this.#problem(where, `${name}: expected a value`) : this.#unknown(name, where);
     }
@@ -89,10 +90,12 @@ class FileReader {
   }
 
   #values(option: Option, value: Node | null, where: string): void {
-    const items: readonly unknown[] = isSeq(value) ? value.items : [value];
-    if (isSeq(value) && option.multiple !== true) this.#layer.problems.push(`${where}: expected one value, not a list`);
-    else if (items.every((item) => item === null || isScalar(item)))
-      for (const item of items) this.#layer.add(option, isScalar(item) ? String(item.value ?? '') : '', where);
+    const items: readonly unknown[] = this.#yaml.isSeq(value) ? value.items : [value];
+    if (this.#yaml.isSeq(value) && option.multiple !== true)
+      this.#layer.problems.push(`${where}: expected one value, not a list`);
+    else if (items.every((item) => item === null || this.#yaml.isScalar(item)))
+      for (const item of items)
+        this.#layer.add(option, this.#yaml.isScalar(item) ? String(item.value ?? '') : '', where);
     else this.#layer.problems.push(`${where}: expected plain values`);
   }
 

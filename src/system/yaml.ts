@@ -1,4 +1,5 @@
-import { type Document, isScalar, type LineCounter, parseDocument, visit, YAMLParseError } from 'yaml';
+import { createRequire } from 'node:module';
+import type { Document, LineCounter, YAMLParseError } from 'yaml';
 import { AgentError } from './errors.js';
 
 /** Brackets inside each other, or columns before the first word of a line. */
@@ -6,6 +7,11 @@ const MAX_DEPTH = 100;
 /** Larger than any file of settings, smaller than what takes long to parse. */
 const MAX_LENGTH = 1 << 17;
 const DEEP_LINE = new RegExp(`^[ \\t?:-]{${MAX_DEPTH}}`, 'm');
+
+/** The library, loaded when it is needed: that takes a tenth of the time of a short report. */
+export function yamlLibrary(): typeof import('yaml') {
+  return createRequire(import.meta.url)('yaml');
+}
 
 /**
  * Parses YAML in which every scalar stays the text that it is in the file (the failsafe schema). The library's own
@@ -18,7 +24,7 @@ export function parseYaml(path: string, text: string, lineCounter: LineCounter):
   if (isTooDeep(text)) throw new AgentError(`${path}: too many levels inside each other; is it the right file?`);
   const options = { schema: 'failsafe', prettyErrors: false, logLevel: 'error', lineCounter } as const;
   // The library would compare each key with all keys before it.
-  const document = parseDocument(text, { ...options, uniqueKeys: false });
+  const document = yamlLibrary().parseDocument(text, { ...options, uniqueKeys: false });
   document.errors.push(...repeatedKeys(document));
   return document;
 }
@@ -34,6 +40,7 @@ function isTooDeep(text: string): boolean {
 }
 
 function repeatedKeys(document: Document.Parsed): YAMLParseError[] {
+  const { isScalar, visit, YAMLParseError } = yamlLibrary();
   const errors: YAMLParseError[] = [];
   visit(document, {
     Map(_key, map) {

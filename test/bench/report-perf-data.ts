@@ -2,8 +2,8 @@
  * `report` on a perf.data, beside `perf script` followed by `report` on its text:
  * `node build/test/bench/report-perf-data.js [MB, by default 100]`. Needs perf for the second.
  *
- * The file is one of test/fixtures/perf-data, with its samples repeated, each time with later times. The results are
- * elapsed time, the file's MB per second, and the most memory that the process held.
+ * The file is one of test/fixtures/perf-data, with its samples repeated, each time with later times. The results
+ * are CPU time, elapsed time, the file's MB per second, and the most memory that a process held.
  */
 import { openSync, writeSync } from 'node:fs';
 import { readFixture } from '../support/fixtures.js';

@@ -3,7 +3,7 @@
  * `node build/test/bench/report-trace-dat.js [MB, by default 100]`. Needs trace-cmd for the second.
  *
  * The file is one of test/fixtures/trace-dat, with the pages of a CPU repeated, each time with later times. The results
- * are elapsed time, the file's MB per second, and the most memory that the process held.
+ * are CPU time, elapsed time, the file's MB per second, and the most memory that a process held.
  */
 import { openSync, writeSync } from 'node:fs';
 import { readFixture } from '../support/fixtures.js';

@@ -5,7 +5,7 @@ import { FormatSearch } from './formats/recognise.js';
 import type { PageFormat, RecordingFormat } from './formats/recording-format.js';
 import { PAGE_FILE } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
-import { packingOf, type ReadEnd, readChunks } from './pages/read-chunks.js';
+import { packingOf, type ReadEnd, readChunks, readIntoOwnMemory } from './pages/read-chunks.js';
 
 /** A recording that is one file, packed or not. */
 export interface RecordingFile {
@@ -17,9 +17,11 @@ export interface RecordingFile {
   /** Bytes on disk: what the arguments of `onRead` add up to. */
   readonly size: number;
   /**
-   * The content, unpacked, in pieces. `onRead` is called with the number of bytes read from disk since the last call.
+   * The content, unpacked, in pieces.
+   * @param onRead called with the number of bytes read from disk since the last call
+   * @param mayReuse true if a piece is not needed any more when the next one is asked for
    */
-  chunks(onRead?: (bytes: number) => void): AsyncGenerator<Uint8Array, ReadEnd>;
+  chunks(onRead?: (bytes: number) => void, mayReuse?: boolean): AsyncGenerator<Uint8Array, ReadEnd>;
 }
 
 /** Bytes that are enough to recognise how a file is packed. */
@@ -38,7 +40,10 @@ export async function openFile(path: string, tracefs: string | undefined): Promi
     );
   const { size, magic } = await inspect(path);
   const packing = packingOf(magic);
-  const chunks = (onRead?: (bytes: number) => void) => readChunks(path, packing, onRead, CHUNK_BYTES);
+  const chunks = (onRead?: (bytes: number) => void, mayReuse = false) =>
+    mayReuse && packing === undefined
+      ? readIntoOwnMemory(path, onRead, CHUNK_BYTES)
+      : readChunks(path, packing, onRead, CHUNK_BYTES);
   const format = await recognise(path, chunks());
   if ('openPages' in format) return await format.openPages(path, packing, tracefs);
   return { path, fileName: path, size, chunks, format: (await format.readAhead?.(path, packing)) ?? format };

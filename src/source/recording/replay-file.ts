@@ -14,7 +14,7 @@ export async function replayFile(
   reader: RecordingReader,
   { onRead, isDone }: ReplayLimits = {},
 ): Promise<void> {
-  const chunks = recording.chunks(onRead);
+  const chunks = recording.chunks(onRead, reader.copiesChunks);
   for (;;) {
     const next = await chunks.next();
     if (next.done === true) return reader.end(next.value);

@@ -1,7 +1,6 @@
-import { isAlias, LineCounter, visit } from 'yaml';
 import { unknownName } from '../../system/did-you-mean.js';
 import { AgentError } from '../../system/errors.js';
-import { parseYaml } from '../../system/yaml.js';
+import { parseYaml, yamlLibrary } from '../../system/yaml.js';
 
 type Section = Readonly<Record<string, unknown>>;
 
@@ -13,6 +12,7 @@ export class YamlReader {
 
   constructor(path: string, text: string) {
     this.#path = path;
+    const { isAlias, LineCounter, visit } = yamlLibrary();
     const lines = new LineCounter();
     const document = parseYaml(path, text, lines);
     for (const { pos, message } of document.errors)

@@ -12,9 +12,15 @@ export interface Contest {
   readonly printer: (path: string) => readonly [command: string, ...args: string[]];
 }
 
+/** An odd number, so that there is a middle one. */
+const ROUNDS = 3;
+/** USER_HZ, the unit of times in /proc/PID/stat. */
+const TICKS_PER_SECOND = 100;
+
 /**
- * Runs `report` on a binary recording, then the tool that prints it followed by `report` on its text. Prints the
- * elapsed time, the file's MB per second, and the most memory that a process held.
+ * Runs `report` on a binary recording, then the tool that prints it followed by `report` on its text; all this several
+ * times. Prints elapsed time, CPU time, the file's MB per second, and the most memory that a process held: those of the
+ * round with the middle CPU time. CPU times can be compared on a busy machine too.
  */
 export async function compareWithText({ name, write, printer }: Contest): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-report-'));
@@ -24,13 +30,18 @@ export async function compareWithText({ name, write, printer }: Contest): Promis
     const { size } = statSync(path);
     const report = (file: string) =>
       run(process.execPath, [MAIN, 'report', '--format=json', file], join(folder, 'json'));
-    console.log(`report on a ${name} of ${(size / 1e6).toFixed(0)} MB`);
-    const direct = [await report(path)];
-    print(`report ${name}`, size, direct);
     const [command, ...args] = printer(path);
-    const viaText = [await run(command, args, text), await report(text)];
-    print(`${command} ${args[0]}, then report on the text`, size, viaText);
-    console.log(`${(seconds(viaText) / seconds(direct)).toFixed(1)} times as fast`);
+    const [direct, viaText]: [Run[], Run[]] = [[], []];
+    for (let round = 0; round < ROUNDS; round++) {
+      direct.push(await report(path));
+      viaText.push(together(await run(command, args, text), await report(text)));
+    }
+    console.log(`report on a ${name} of ${(size / 1e6).toFixed(0)} MB, the middle one of ${ROUNDS} rounds`);
+    print(`report ${name}`, size, middle(direct));
+    print(`${command} ${args[0]}, then report on the text`, size, middle(viaText));
+    const ratios = direct.map(({ cpuSeconds }, round) => (viaText[round]?.cpuSeconds ?? Number.NaN) / cpuSeconds);
+    const sorted = ratios.sort((a, b) => a - b).map((ratio) => ratio.toFixed(1));
+    console.log(`CPU time: ${sorted[ROUNDS >> 1]} times as fast (${sorted[0]} to ${sorted.at(-1)})`);
   } catch (error) {
     console.log(
       `the comparison does not work on this machine: ${error instanceof Error ? error.message : String(error)}`,
@@ -42,14 +53,15 @@ export async function compareWithText({ name, write, printer }: Contest): Promis
 
 interface Run {
   readonly seconds: number;
+  /** User and system time. */
+  readonly cpuSeconds: number;
   /** The most memory held, in MB. */
   readonly megabytes: number;
 }
 
-async function run(command: string, args: readonly string[], output: string | number): Promise<Run> {
-  const start = performance.now();
-  const stdout = typeof output === 'string' ? openSync(output, 'w') : output;
-  const child = spawn(command, args, { stdio: ['ignore', stdout, 'ignore'] });
+async function run(command: string, args: readonly string[], output: string): Promise<Run> {
+  const [start, cpuBefore] = [performance.now(), cpuOfEndedChildren()];
+  const child = spawn(command, args, { stdio: ['ignore', openSync(output, 'w'), 'ignore'] });
   let megabytes = 0;
   const watch = setInterval(() => {
     megabytes = Math.max(megabytes, memoryOf(child));
@@ -57,7 +69,15 @@ async function run(command: string, args: readonly string[], output: string | nu
   const status = await new Promise((resolve, reject) => child.on('close', resolve).on('error', reject));
   clearInterval(watch);
   if (status !== 0) throw new Error(`${command} ended with ${status}`);
-  return { seconds: (performance.now() - start) / 1000, megabytes };
+  const seconds = (performance.now() - start) / 1000;
+  return { seconds, cpuSeconds: cpuOfEndedChildren() - cpuBefore, megabytes };
+}
+
+/** CPU seconds of all children that have ended: fields 16 and 17 of the process's `stat`. */
+function cpuOfEndedChildren(): number {
+  const [, rest = ''] = /\) (.*)/.exec(readFileSync('/proc/self/stat', 'utf8')) ?? [];
+  const [user = 0, system = 0] = rest.split(' ').slice(13, 15).map(Number);
+  return (user + system) / TICKS_PER_SECOND;
 }
 
 /** MB held at most so far; 0 if the process has ended. */
@@ -69,13 +89,25 @@ function memoryOf({ pid }: ChildProcess): number {
   }
 }
 
-function print(what: string, fileBytes: number, runs: readonly Run[]): void {
-  const megabytes = Math.max(...runs.map((run) => run.megabytes));
-  console.log(
-    `${what.padEnd(44)} ${seconds(runs).toFixed(2).padStart(7)} s ${(fileBytes / 1e6 / seconds(runs)).toFixed(0).padStart(5)} MB/s ${megabytes.toFixed(0).padStart(6)} MB of memory`,
-  );
+/** Two runs, one after the other. */
+function together(a: Run, b: Run): Run {
+  return {
+    seconds: a.seconds + b.seconds,
+    cpuSeconds: a.cpuSeconds + b.cpuSeconds,
+    megabytes: Math.max(a.megabytes, b.megabytes),
+  };
 }
 
-function seconds(runs: readonly Run[]): number {
-  return runs.reduce((sum, run) => sum + run.seconds, 0);
+function middle(runs: readonly Run[]): Run {
+  return [...runs].sort((a, b) => a.cpuSeconds - b.cpuSeconds)[ROUNDS >> 1] as Run;
+}
+
+function print(what: string, fileBytes: number, { seconds, cpuSeconds, megabytes }: Run): void {
+  const figures = [
+    `${cpuSeconds.toFixed(2).padStart(7)} s of CPU`,
+    `${seconds.toFixed(2).padStart(7)} s`,
+    `${(fileBytes / 1e6 / seconds).toFixed(0).padStart(5)} MB/s`,
+    `${megabytes.toFixed(0).padStart(6)} MB of memory`,
+  ];
+  console.log(`${what.padEnd(44)} ${figures.join(' ')}`);
 }

@@ -109,6 +109,7 @@ function createReader(path: string, file: PerfFile, sinks: ReplaySinks, options:
   const stream = reading.decoder.openStream();
   const records = recordsOf(file);
   return {
+    copiesChunks: true,
     push(chunk) {
       stream.push(records(chunk));
       reading.check();

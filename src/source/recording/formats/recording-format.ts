@@ -72,6 +72,8 @@ export interface OtherText {
 
 /** Decodes the content of a recording, chunk by chunk. */
 export interface RecordingReader {
+  /** True if `push` copies what it needs of a chunk, so that the memory may be used again. */
+  readonly copiesChunks?: boolean;
   /** @throws AgentError if the file as a whole cannot be used */
   push(chunk: Uint8Array): void;
   /** To be called after the last chunk. @throws AgentError if the file as a whole cannot be used */
