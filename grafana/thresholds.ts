@@ -53,6 +53,12 @@ export const THRESHOLDS = {
   /** Share of a vCPU's time that exits take, without idle time. */
   timeLost: { warning: { above: 0.25, for: '15m' }, critical: { above: 0.6, for: '15m' } },
 
+  /**
+   * Halt polling that burns host CPUs: host CPUs that a VM's idle vCPUs spend polling in vain, and the share of polling
+   * that is in vain. Polling for at most 200 us (KVM's default) that mostly finds work is the price of low latency.
+   */
+  haltPolling: { above: 0.2, failing: 0.5, for: '30m' },
+
   exporter: {
     /** Regular expression for the scrape jobs of kvm-exit-exporter. */
     job: '.*kvm-exit-exporter.*',
@@ -65,6 +71,8 @@ export const THRESHOLDS = {
     /** A refused series is missing for as long as its VM exists, so the alert stays on for long. */
     limited: { window: '6h', for: '15m' },
     malformed: { window: '15m', for: '15m' },
+    /** Largest difference of our counts from KVM's own; they agree to the exit where nothing is wrong. */
+    audit: { difference: 0.01, for: '15m' },
   },
 } as const satisfies Thresholds;
 
@@ -88,6 +96,7 @@ export interface Thresholds {
   };
   readonly stuck: { readonly for: string; readonly memory: string };
   readonly timeLost: { readonly warning: Limit; readonly critical: Limit };
+  readonly haltPolling: Limit & { readonly failing: number };
   readonly exporter: {
     readonly job: string;
     readonly down: { readonly for: string };
@@ -97,6 +106,7 @@ export interface Thresholds {
     readonly gaps: { readonly window: string; readonly for: string };
     readonly limited: { readonly window: string; readonly for: string };
     readonly malformed: { readonly window: string; readonly for: string };
+    readonly audit: { readonly difference: number; readonly for: string };
   };
 }
 

@@ -166,6 +166,40 @@ const loss: Panel[] = [
   }),
 ];
 
+const audit: Panel[] = [
+  graph({
+    title: 'Counts against those of KVM',
+    description:
+      "The agent's count of exits by KVM's own count of the same exits, the VM that differs most. 1: they agree. Below 1: the agent misses exits, although no loss was reported.",
+    unit: 'short',
+    width: 12,
+    queries: [
+      {
+        expr: `min by (instance, check) (${series('kvm_exit_exporter_audit_ratio', OF_INSTANCES)})`,
+        legend: '{{check}} on {{instance}}, lowest',
+      },
+      {
+        expr: `max by (instance, check) (${series('kvm_exit_exporter_audit_ratio', OF_INSTANCES)})`,
+        legend: '{{check}} on {{instance}}, highest',
+      },
+    ],
+  }),
+  graph({
+    title: 'Outcome of the audit',
+    description:
+      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. too_short: the VM is audited for less than a minute. few_events: less than 100. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
+    unit: 'short',
+    width: 12,
+    stacked: true,
+    queries: [
+      {
+        expr: sumBy(['instance', 'outcome'], series('kvm_exit_exporter_audit_checks', OF_INSTANCES)),
+        legend: '{{outcome}} on {{instance}}',
+      },
+    ],
+  }),
+];
+
 const cost: Panel[] = [
   graph({
     title: 'Series',
@@ -243,6 +277,7 @@ export const exporter = build({
     { title: 'Health', panels: health },
     { title: 'Reading', panels: reading },
     { title: 'Loss', panels: loss },
+    { title: "Checked against KVM's own statistics", panels: audit },
     { title: 'Cost', panels: cost },
   ],
 });

@@ -16,6 +16,7 @@ export function alerts(thresholds: Thresholds): RuleGroup[] {
     ...fatalExits(thresholds),
     stuck(thresholds),
     ...timeLost(thresholds),
+    haltPolling(thresholds),
   ];
   return [
     { name: 'kvm-exits.alerts', rules: vmAlerts.map(withRunbook) },
@@ -152,4 +153,22 @@ function timeLost({ rateWindow, timeLost }: Thresholds): AlertRule[] {
       },
     };
   });
+}
+
+function haltPolling({ rateWindow, haltPolling: { above, failing, for: pending } }: Thresholds): AlertRule {
+  const seconds = (stat: string) =>
+    sumWithout(['vcpu', 'stat'], `rate(${series('kvm_stat_seconds_total', { stat })}[${rateWindow}])`);
+  const failed = seconds('halt_poll_fail_ns');
+  return {
+    alert: 'KvmHaltPollingWaste',
+    expr: `${failed} > ${above}\nand\n${failed} / (${failed} + ${seconds('halt_poll_success_ns')}) > ${failing}`,
+    for: pending,
+    labels: { severity: 'warning' },
+    annotations: {
+      summary: `Idle vCPUs of ${VM} burn host CPUs`,
+      description:
+        `KVM polls on behalf of idle vCPUs of ${VM} and finds no work: ` +
+        `{{ $value | printf "%.2f" }} host CPUs (more than ${above}) for ${pending}.`,
+    },
+  };
 }

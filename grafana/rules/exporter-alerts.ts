@@ -62,6 +62,17 @@ export function exporterAlerts({ rateWindow, exporter }: Thresholds): AlertRule[
           `in ${exporter.malformed.window} (kind: {{ $labels.kind }}).`,
       },
     ),
+    warning(
+      'KvmExitExporterAuditDifference',
+      `abs(${series('kvm_exit_exporter_audit_ratio')} - 1) > ${exporter.audit.difference}`,
+      exporter.audit.for,
+      {
+        summary: "The agent on {{ $labels.instance }} and KVM count VM {{ $labels.vm }}'s exits differently",
+        description:
+          "The agent's count differs from KVM's own {{ $labels.check }} by {{ $value | humanizePercentage }}, for VM " +
+          `{{ $labels.vm }} on {{ $labels.instance }}, for ${exporter.audit.for}. No events were lost.`,
+      },
+    ),
   ];
 }
 

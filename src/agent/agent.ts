@@ -23,6 +23,7 @@ import type { AgentOptions } from './options.js';
 import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
 import { Readiness } from './readiness.js';
+import { AuditFeed } from './statistics/audit-feed.js';
 import { StatisticsFeed } from './statistics/statistics-feed.js';
 import { Ticker } from './ticker.js';
 import { vmInfosOf } from './vm-infos.js';
@@ -40,6 +41,7 @@ export class Agent {
   readonly #devices: DeviceNames;
   readonly #qemu: QemuFeed | undefined;
   readonly #statistics: StatisticsFeed | undefined;
+  readonly #audit: AuditFeed | undefined;
   readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tid) => this.#expectVm(tid));
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
@@ -76,7 +78,9 @@ export class Agent {
         '--no-collector.kernel and --no-collector.kvm-stats leave nothing to read: leave one out, or give --qemu.log or --qemu.simple',
       );
     if (statistics !== undefined) {
-      const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, speakers, onRead: () => {} };
+      if (options.kernel)
+        this.#audit = new AuditFeed(this.ledger.kernelExits, () => this.#drain() && this.#kernel.isReading);
+      const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, speakers, audit: this.#audit };
       this.#statistics = new StatisticsFeed(feedOptions, inventory, this.ledger.statistics);
     }
     this.#tracker = new VmTracker(inventory, this.ledger, {
@@ -139,6 +143,7 @@ export class Agent {
     return takeSnapshot(
       this.ledger.totals(this.#isEnding ? Number.POSITIVE_INFINITY : performance.now()),
       this.#vmInfos(),
+      this.#audit?.rows(),
     );
   }
 
@@ -161,12 +166,14 @@ export class Agent {
     return this.#pacer.pauseMs;
   }
 
-  #drain(): void {
+  /** Returns false if events were left for the next drain. */
+  #drain(): boolean {
     const { mostBytes, behind } = this.#kernel.drain();
     const newThreads = this.#kernel.takeNewThreads();
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));
     if (this.#inventory.hasPending) this.#pacer.wakeSoon();
     this.#pacer.drained(mostBytes, behind, performance.now());
+    return !behind;
   }
 
   #drainNow(): void {

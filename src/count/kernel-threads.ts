@@ -143,6 +143,17 @@ export class KernelThreads {
     }
   }
 
+  /** Sums of the counters by slot, of the VMs with these labels. */
+  sums(labels: ReadonlySet<string>): Map<string, Counters> {
+    const sums = new Map(Array.from(labels, (label): [string, Counters] => [label, newCounters()]));
+    for (const vcpu of this.vcpus()) {
+      const label = this.#owners.ownerOf(vcpu.tid)?.vm?.label ?? '';
+      const sum = sums.get(label);
+      if (sum !== undefined) sums.set(label, addCounters(sum, vcpu.counts));
+    }
+    return sums;
+  }
+
   /** Hits by id of the tracepoint, whichever thread they are of. */
   tracepointHits(): Counters {
     return this.#traces.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters());

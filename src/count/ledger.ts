@@ -4,6 +4,7 @@ import type { Vocabulary } from '../trace/sink.js';
 import { BusiestAddresses } from './busiest-addresses.js';
 import { SourceCounts } from './counters/source-counts.js';
 import type { KernelCounts, ThreadListener } from './kernel-counts.js';
+import { KernelExits } from './kernel-exits.js';
 import { KernelThreads, type ThreadEnd } from './kernel-threads.js';
 import type { LedgerTotals } from './ledger-totals.js';
 import { SharedRoom } from './qemu/counter-room.js';
@@ -49,6 +50,8 @@ export class Ledger {
   readonly collectors: Collectors;
   /** KVM's own statistics. */
   readonly statistics = new StatisticCounts();
+  /** What the audit compares with them. */
+  readonly kernelExits: KernelExits;
   readonly #reasons: KnownReasons;
   readonly #attribution: Attribution;
   readonly #ioAddresses: number;
@@ -76,6 +79,7 @@ export class Ledger {
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
     this.#threads = new KernelThreads(attribution);
+    this.kernelExits = new KernelExits(this.#threads, this.#reasons.layout, this.vocabulary);
     this.collectors = collectors;
     this.#ioAddresses = ioAddresses;
   }

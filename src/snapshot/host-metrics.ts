@@ -84,6 +84,17 @@ export const HOST_METRICS: readonly NumberMetric[] = [
     read: (snapshot) => bySource(snapshot, ({ malformed }) => malformed.map(({ kind, count }) => [[kind], count])),
   },
   {
+    name: 'kvm_exit_exporter_audit_checks',
+    type: 'gauge',
+    help:
+      "Comparisons of our counts with KVM's own, one for each VM and check, by outcome: compared (kvm_exit_exporter_audit_ratio), " +
+      'too_short (a VM is audited for less than a minute), few_events (fewer than 100), events_lost, or ' +
+      'not_comparable (on this host; the log says why).',
+    labels: ['outcome'],
+    otel: { name: 'kvm_exit_exporter.audit.checks', unit: '{check}' },
+    read: ({ auditChecks }) => auditChecks.map(({ outcome, checks }) => [[outcome], checks]),
+  },
+  {
     name: 'kvm_exit_exporter_series',
     type: 'gauge',
     help: "Series exposed, without those of the agent's own process and build.",

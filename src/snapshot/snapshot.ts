@@ -1,3 +1,4 @@
+import type { AuditOutcome } from '../audit/live-audit.js';
 import type { MalformedKind } from '../trace/sink.js';
 import type { NamedCount } from './tables/named-counts.js';
 import type { TableRows } from './tables.js';
@@ -10,6 +11,8 @@ export interface Snapshot extends TableRows {
   readonly sources: readonly SourceState[];
   /** Exits of vCPU threads that belong to no known VM, both layers together. */
   readonly unattributedEvents: number;
+  /** The number of checks of the audit, of all VMs, by what became of them; none without an audit. */
+  readonly auditChecks: readonly { readonly outcome: AuditOutcome; readonly checks: number }[];
   /** Series in use, once a {@link SeriesLimiter} has limited them. */
   readonly series?: SeriesUse;
 }

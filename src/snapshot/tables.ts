@@ -7,6 +7,7 @@ import { IO } from './tables/io.js';
 import { OUTSIDE } from './tables/outside.js';
 import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
+import { AUDITS } from './tables/statistics/audits.js';
 import { STAT_CURRENT, STAT_SECONDS, STAT_TOTALS } from './tables/statistics/kvm-statistics.js';
 import { STAT_DURATIONS } from './tables/statistics/stat-durations.js';
 import { UNPAIRED } from './tables/unpaired.js';
@@ -23,6 +24,7 @@ const LIST = {
   durations: DURATIONS,
   statDurations: STAT_DURATIONS,
   statCurrent: STAT_CURRENT,
+  audits: AUDITS,
   eventfds: EVENTFDS,
   qemuEvents: QEMU_EVENTS,
   unpaired: UNPAIRED,

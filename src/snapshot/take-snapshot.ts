@@ -1,3 +1,4 @@
+import { AUDIT_OUTCOMES, type LiveAuditRow } from '../audit/live-audit.js';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { LedgerTotals } from '../count/ledger-totals.js';
 import type { Snapshot, SourceState } from './snapshot.js';
@@ -8,14 +9,23 @@ import { rowsOfEachTable, TABLES } from './tables.js';
 /**
  * Turns counters by id into rows by name.
  * @param vmInfos the VMs to describe, whether they had events or not
+ * @param audit our counts against KVM's own
  */
-export function takeSnapshot(totals: LedgerTotals, vmInfos: readonly VmInfo[] = []): Snapshot {
-  const input = { ...totals, vmInfos };
+export function takeSnapshot(
+  totals: LedgerTotals,
+  vmInfos: readonly VmInfo[] = [],
+  audit: readonly LiveAuditRow[] = [],
+): Snapshot {
+  const input = { ...totals, vmInfos, audit };
   return {
     ...rowsOfEachTable((name) => TABLES[name].rows(input)),
     tracepoints: namedCounts(totals.tracepointHits, totals.vocabulary.tracepoints),
     sources: totals.sources.map(({ name, counts }) => sourceState(name, counts)),
     unattributedEvents: unattributedEvents(totals),
+    auditChecks: AUDIT_OUTCOMES.map((outcome) => ({
+      outcome,
+      checks: audit.filter((row) => row.outcome === outcome).length,
+    })),
   };
 }
 

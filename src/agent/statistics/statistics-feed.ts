@@ -11,6 +11,7 @@ import type { StatisticsPart, StatisticsReading } from '../../trace/kvm-statisti
 import type { Inventory } from '../../vm/inventory.js';
 import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
 import type { Vm } from '../../vm/vm.js';
+import type { AuditFeed } from './audit-feed.js';
 import { QmpStatistics } from './qmp-statistics.js';
 
 export interface StatisticsOptions {
@@ -22,10 +23,10 @@ export interface StatisticsFeedOptions extends StatisticsOptions {
   /** Patterns of paths of QMP sockets. */
   readonly qmp: readonly string[];
   readonly debugfs: string;
-  /** Called with the VMs whose statistics have just been read. */
-  readonly onRead: (readings: ReadonlyMap<Vm, StatisticsReading>) => void;
   /** The VMs that control sockets may speak for. */
   readonly speakers: SocketSpeakers;
+  /** Compares the statistics with our counts; undefined if nothing is traced. */
+  readonly audit: AuditFeed | undefined;
 }
 
 const PERIOD_MS = 10_000;
@@ -35,7 +36,7 @@ const VMS_PER_SLICE = 32;
 export class StatisticsFeed {
   readonly #inventory: Inventory;
   readonly #counts: StatisticCounts;
-  readonly #onRead: StatisticsFeedOptions['onRead'];
+  readonly #audit: AuditFeed | undefined;
   readonly #qmp: QmpStatistics;
   readonly #debugfs: DebugfsDoor;
   #timer: NodeJS.Timeout | undefined;
@@ -45,7 +46,7 @@ export class StatisticsFeed {
     const isWanted = options.all ? () => true : isShownByDefault;
     this.#inventory = inventory;
     this.#counts = counts;
-    this.#onRead = options.onRead;
+    this.#audit = options.audit;
     this.#qmp = new QmpStatistics(options.qmp, inventory, options.speakers, isWanted);
     this.#debugfs = new DebugfsDoor(options.debugfs, isWanted);
   }
@@ -67,6 +68,7 @@ export class StatisticsFeed {
   async #read(): Promise<void> {
     const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
     this.#counts.keepOnly(new Set(running.map(lifeOf)));
+    this.#audit?.keepOnly(new Set(running.map(({ label }) => label)));
     const answered = new Set<Vm>();
     await this.#qmp.read((vm, reading) => {
       // A second socket of a VM would be counted again.
@@ -92,11 +94,12 @@ export class StatisticsFeed {
   }
 
   #take(readings: ReadonlyMap<Vm, StatisticsReading>): void {
-    for (const [vm, reading] of readings) {
+    const read = Array.from(readings, ([vm, reading]) => {
       this.#inventory.claimLabel(vm);
-      this.#counts.add(vm.label, lifeOf(vm), reading);
-    }
-    if (readings.size > 0) this.#onRead(readings);
+      return { label: vm.label, life: lifeOf(vm), reading };
+    });
+    if (read.length > 0) this.#audit?.compare(read);
+    for (const { label, life, reading } of read) this.#counts.add(label, life, reading);
   }
 
   /** A process may have several VMs: QEMU creates one for a moment to see what KVM can do. */

@@ -39,6 +39,14 @@ export class SourceCounts {
     this.overruns = new Map();
   }
 
+  /** A number that changes whenever something is lost or cannot be decoded. */
+  get losses(): number {
+    let sum = 0;
+    for (const counts of [this.lost, this.unknownGaps, this.overruns, this.lostInClosedBuffers, this.malformed])
+      for (const count of counts.values()) sum += count;
+    return sum;
+  }
+
   addDrain(seconds: number): void {
     this.drains++;
     this.drainSeconds += seconds;

@@ -1,7 +1,7 @@
 import type { RowOf, TableName } from '../../snapshot/tables.js';
 
 /** Tables that say nothing about a recording. */
-type LiveOnly = 'advice' | 'vmStarts' | 'statTotals' | 'statSeconds' | 'statCurrent' | 'statDurations';
+type LiveOnly = 'advice' | 'vmStarts' | 'statTotals' | 'statSeconds' | 'statCurrent' | 'statDurations' | 'audits';
 
 /**
  * The columns of every table of rows, and their names in JSON and CSV; null for a column that neither has. The compiler

@@ -1,3 +1,4 @@
+import type { LiveAuditRow } from '../../audit/live-audit.js';
 import type { LedgerTotals } from '../../count/ledger-totals.js';
 import { cleared, kept, RowTable, type VmRow } from './row-table.js';
 
@@ -25,6 +26,8 @@ export interface VmInfo extends VmRow {
 /** What was counted, and the VMs as the inventory knows them. */
 export interface TotalsWithVms extends LedgerTotals {
   readonly vmInfos: readonly VmInfo[];
+  /** Our counts against KVM's own. */
+  readonly audit: readonly LiveAuditRow[];
 }
 
 /** The VMs themselves. */

@@ -114,6 +114,18 @@ const FED: readonly Fed[] = [
     input: { 'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="KVM_EXIT_IO"}': '0+3600x100 381600+21600x99' },
     want: { '{reason="KVM_EXIT_IO"}': 5 },
   },
+  ...[
+    { query: 'Counts against those of KVM A', want: { '{instance="host-1",check="exits"}': 0.9 } },
+    { query: 'Counts against those of KVM B', want: { '{instance="host-1",check="exits"}': 1 } },
+  ].map((each) => ({
+    ...each,
+    dashboard: 'kvm-exits-exporter',
+    why: NO_STATISTICS,
+    input: {
+      'kvm_exit_exporter_audit_ratio{vm="web-1",check="exits"}': '1x200',
+      'kvm_exit_exporter_audit_ratio{vm="web-2",check="exits"}': '0.9x200',
+    },
+  })),
   {
     dashboard: 'kvm-exits-vm',
     query: 'Exits as KVM counts them, by vCPU A',

@@ -46,7 +46,14 @@ function busySnapshot(vms: number): Snapshot {
   const infos = Array.from({ length: vms }, (_, vm) =>
     vmInfo({ vm: `vm-${vm}`, uuid: `uuid-${vm}`, pid: String(100 * vm), vcpus: 2, startSeconds: 1.7e9 + vm }),
   );
-  return takeSnapshot(busyLedger(vms).totals(), infos);
+  const audit = infos.map(({ vm }) => ({
+    vm,
+    check: 'exits',
+    outcome: 'compared' as const,
+    ratio: 0.99,
+    obstacle: '',
+  }));
+  return takeSnapshot(busyLedger(vms).totals(), infos, audit);
 }
 
 const WAITS = Array.from({ length: HISTOGRAM_LENGTH }, (_, index) => index);

@@ -3,5 +3,5 @@ import { rowsOfEachTable } from '../../../src/snapshot/tables.js';
 
 /** A snapshot in which nothing was counted, to be filled by tests. */
 export function emptySnapshot(): Snapshot {
-  return { ...rowsOfEachTable(() => []), tracepoints: [], sources: [], unattributedEvents: 0 };
+  return { ...rowsOfEachTable(() => []), tracepoints: [], sources: [], unattributedEvents: 0, auditChecks: [] };
 }

@@ -1,0 +1,93 @@
+/** The audit of running VMs: which moments are compared, and what keeps them from being compared. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sumExits } from '../../src/audit/exit-sums.js';
+import { type AuditMoment, LiveAudit, type LiveAuditRow } from '../../src/audit/live-audit.js';
+
+interface Counts {
+  readonly atMs: number;
+  /** KVM's statistics. */
+  readonly kvm: Readonly<Record<string, number>>;
+  /** Our exits by hardware reason. */
+  readonly ours: Readonly<Record<string, number>>;
+  readonly losses?: number;
+  readonly hasExits?: boolean;
+}
+
+function moment({ atMs, kvm, ours, losses = 0, hasExits = true }: Counts): AuditMoment {
+  const rows = Object.entries(ours).map(([reason, count]) => ({ vm: 'a', layer: 'kvm', reason, count }));
+  const [sums] = sumExits([...rows, { vm: 'a', layer: 'kvm', reason: '', count: 0 }]).values();
+  assert.ok(sums !== undefined);
+  return { atMs, kvm: new Map(Object.entries(kvm)), ours: sums, losses, traced: { kvm: hasExits, qemu: true } };
+}
+
+function audit(...moments: readonly Counts[]): Record<string, Pick<LiveAuditRow, 'outcome' | 'ratio'>> {
+  const live = new LiveAudit();
+  for (const each of moments) live.add('a', 'life 1', moment(each));
+  return Object.fromEntries(live.rows().map(({ check, outcome, ratio }) => [check, { outcome, ratio }]));
+}
+
+const START: Counts = { atMs: 0, kvm: { exits: 7000, io_exits: 5000 }, ours: { io: 10, hlt: 5 } };
+
+test('only what was counted between the moments is compared', () => {
+  const rows = audit(START, { atMs: 60_000, kvm: { exits: 9000, io_exits: 6500 }, ours: { io: 1510, hlt: 505 } });
+  assert.deepEqual(rows, {
+    exits: { outcome: 'compared', ratio: 1 },
+    io_exits: { outcome: 'compared', ratio: 1 },
+  });
+});
+
+test('exits that are missing on our side show', () => {
+  const rows = audit(START, { atMs: 60_000, kvm: { exits: 9000, io_exits: 6500 }, ours: { io: 10, hlt: 505 } });
+  assert.deepEqual(rows, {
+    exits: { outcome: 'compared', ratio: 0.25 },
+    io_exits: { outcome: 'compared', ratio: 0 },
+  });
+});
+
+test('moments of five minutes ago are forgotten', () => {
+  const wrongAtFirst = { atMs: 10_000, kvm: { exits: 20_000, io_exits: 18_000 }, ours: { io: 10, hlt: 5 } };
+  const later = Array.from({ length: 31 }, (_, index) => ({
+    atMs: 20_000 + index * 10_000,
+    kvm: { exits: 21_000 + index * 100, io_exits: 19_000 + index * 100 },
+    ours: { io: 1010 + index * 100, hlt: 5 },
+  }));
+  assert.equal(audit(START, wrongAtFirst, ...later)['exits']?.ratio, 1);
+});
+
+for (const [what, last, outcome] of [
+  ['too little time', { atMs: 50_000, kvm: { exits: 9000 }, ours: { io: 10 } }, 'too_short'],
+  ['events that were lost', { atMs: 60_000, kvm: { exits: 9000 }, ours: { io: 10 }, losses: 1 }, 'events_lost'],
+  ['fewer than 100 exits', { atMs: 60_000, kvm: { exits: 7099 }, ours: { io: 10 } }, 'few_events'],
+  [
+    'a kernel without kvm_exit',
+    { atMs: 60_000, kvm: { exits: 9000 }, ours: { io: 10 }, hasExits: false },
+    'not_comparable',
+  ],
+  [
+    'a statistic that stands still while exits happen',
+    { atMs: 60_000, kvm: { exits: 7000 }, ours: { io: 9000 } },
+    'not_comparable',
+  ],
+] as const)
+  test(`${what} gives no ratio`, () => {
+    const { exits } = audit({ atMs: 0, kvm: { exits: 7000 }, ours: {} }, last);
+    assert.deepEqual(exits, { outcome, ratio: Number.NaN });
+  });
+
+test('a restart of the VM, and a statistic that was set to 0, begin a new comparison', () => {
+  const live = new LiveAudit();
+  live.add('a', 'life 1', moment(START));
+  live.add('a', 'life 2', moment({ atMs: 60_000, kvm: { exits: 9000 }, ours: { io: 10 } }));
+  assert.deepEqual(
+    live.rows().map(({ outcome }) => outcome),
+    ['too_short'],
+  );
+  live.add('a', 'life 2', moment({ atMs: 120_000, kvm: { exits: 5 }, ours: { io: 20 } }));
+  assert.deepEqual(
+    live.rows().map(({ outcome }) => outcome),
+    ['too_short'],
+  );
+  live.keepOnly(new Set());
+  assert.deepEqual(live.rows(), []);
+});
