@@ -33,6 +33,9 @@ COPY --from=build /build/build/src /app/build/src
 COPY package.json LICENSE /app/
 # The demo's recording.
 COPY deploy/demo/recording /app/deploy/demo/recording
+# The pages below /runbooks and /advice.
+COPY deploy/runbooks /app/deploy/runbooks
+COPY docs/advice /app/docs/advice
 ENV NODE_ENV=production
 # Root, because it owns the files of tracefs. An owner needs no capability, so drop them all (--cap-drop=ALL).
 # hadolint ignore=DL3002

@@ -121,5 +121,11 @@ interface SpikeLimit {
   readonly for: string;
 }
 
-/** Address of the runbooks. Alerts and dashboards link to it. */
+/**
+ * Address of the runbooks that the agent of an alert serves. Where agents have TLS, or where `instance` is not their
+ * address, change it, or use {@link RUNBOOKS}.
+ */
+export const RUNBOOKS_OF_AGENT = 'http://{{ $labels.instance }}/runbooks';
+
+/** Address of the runbooks on the web site, for dashboards and for alerts about an agent that does not answer. */
 export const RUNBOOKS = 'https://github.com/kvm-exit-exporter/kvm-exit-exporter/blob/main/deploy/runbooks';

@@ -1,7 +1,7 @@
 /** The alerts. Each has a runbook of the same name in deploy/runbooks; a test checks that both exist. */
 
 import { anyOf, series, sumWithout } from '../promql.js';
-import { RUNBOOKS, type Thresholds } from '../thresholds.js';
+import { RUNBOOKS, RUNBOOKS_OF_AGENT, type Thresholds } from '../thresholds.js';
 import { exporterAlerts } from './exporter-alerts.js';
 import { recorded } from './recording-rules.js';
 import type { AlertRule, RuleGroup } from './rule-files.js';
@@ -24,8 +24,11 @@ export function alerts(thresholds: Thresholds): RuleGroup[] {
   ];
 }
 
+/** An agent serves the runbooks of its version, unless the alert is that it does not answer. */
 function withRunbook(rule: AlertRule): AlertRule {
-  return { ...rule, annotations: { ...rule.annotations, runbook_url: `${RUNBOOKS}/${rule.alert}.md` } };
+  const isServed = !['KvmExitExporterDown', 'KvmExitExporterAbsent'].includes(rule.alert);
+  const address = isServed ? `${RUNBOOKS_OF_AGENT}/${rule.alert}` : `${RUNBOOKS}/${rule.alert}.md`;
+  return { ...rule, annotations: { ...rule.annotations, runbook_url: address } };
 }
 
 function spikes({ rateWindow, spike }: Thresholds): AlertRule[] {

@@ -146,12 +146,12 @@ export const hostNames: OptionType<readonly string[]> = {
 };
 
 /** Paths that the web server has pages at, and those that browsers and proxies rewrite. */
-const TAKEN_PATHS = /^\/(?:-|api|docs)(?:\/|$)|^\/(?:healthz|readyz)$|\/\.\.?(?:\/|$)/;
+const TAKEN_PATHS = /^\/(?:-|api|docs|runbooks|advice)(?:\/|$)|^\/(?:healthz|readyz)$|\/\.\.?(?:\/|$)/;
 
 /** `/metrics`. */
 export const urlPath: OptionType<string> = {
   placeholder: 'PATH',
-  expected: 'a path such as /metrics, and none that is taken (/api, /docs, /-, /healthz, /readyz)',
+  expected: 'a path such as /metrics, and none that is taken (/api, /docs, /runbooks, /advice, /-, /healthz, /readyz)',
   read: (text) => (/^(?:\/[\w.-]+)+$/.test(text) && !TAKEN_PATHS.test(text) ? text : undefined),
 };
 

@@ -8,6 +8,8 @@ import { escapeHtml } from './html-page.js';
 export interface FindingCells {
   readonly head: string;
   readonly cause: string;
+  /** Name of the page below /advice. */
+  readonly page: string;
   readonly changes: readonly (readonly [who: string, what: string])[];
 }
 
@@ -16,6 +18,7 @@ export function findingCells({ vm, rule, load }: LastingFinding): FindingCells {
   return {
     head: printable(`${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}`),
     cause: rule.cause,
+    page: rule.id,
     changes: whoChanges(rule.changes),
   };
 }
@@ -24,9 +27,9 @@ export function findingCells({ vm, rule, load }: LastingFinding): FindingCells {
 export function findingsHtml(findings: readonly LastingFinding[]): string {
   return findings
     .map(findingCells)
-    .map(({ head, cause, changes }) => {
+    .map(({ head, cause, page, changes }) => {
       const list = changes.map(([who, what]) => `<dt>${who}</dt><dd><code>${escapeHtml(what)}</code></dd>`);
-      return `<details><summary>${escapeHtml(head)}</summary><p>${escapeHtml(cause)}</p><dl>${list.join('')}</dl></details>`;
+      return `<details><summary>${escapeHtml(head)}</summary><p>${escapeHtml(cause)} <a href="/advice/${page}">More</a></p><dl>${list.join('')}</dl></details>`;
     })
     .join('\n');
 }
@@ -37,14 +40,17 @@ const showFindings = (findings) => {
   const list = document.getElementById('findings');
   const open = new Set([...list.querySelectorAll('details[open]')].map((details) => details.dataset.key));
   const add = (parent, tag, text) => {
-    parent.appendChild(document.createElement(tag)).textContent = text;
+    const element = parent.appendChild(document.createElement(tag));
+    element.textContent = text;
+    return element;
   };
   list.replaceChildren(...findings.map(({ vm, advice, cells }) => {
     const details = document.createElement('details');
     details.dataset.key = advice + ' ' + vm;
     details.open = open.has(details.dataset.key);
     add(details, 'summary', cells.head);
-    add(details, 'p', cells.cause);
+    const cause = add(details, 'p', cells.cause + ' ');
+    add(cause, 'a', 'More').href = '/advice/' + cells.page;
     const changes = details.appendChild(document.createElement('dl'));
     for (const [who, what] of cells.changes) {
       add(changes, 'dt', who);

@@ -11,6 +11,7 @@ import { docsPage } from './docs-page.js';
 import { findingCells } from './findings-list.js';
 import { contentSecurityPolicy, type PageOptions } from './html-page.js';
 import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from './landing-page.js';
+import { Manual, SHELF_NAMES } from './manual.js';
 import { metricsHandler } from './metrics/metrics-handler.js';
 import { rendered } from './rendered.js';
 import type { CurrentRates, VmRates } from './vm-rates.js';
@@ -67,6 +68,13 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   get(['/docs'], (_request, response) => sendPage(response, docs(), ''));
   get(['/api/vms'], (_request, response) => sendJson(response, json()));
   get(['/api/advice'], (_request, response) => sendJson(response, advice()));
+  const manual = new Manual(pages);
+  for (const shelf of SHELF_NAMES)
+    get([shelf, `${shelf}/:name`], async (request, response) => {
+      const page = await manual.page(shelf, String(request.params.name ?? 'README'));
+      if (page === undefined) refuse(response, 404, 'not found');
+      else sendPage(response, page, '');
+    });
   app.use((_request, response) => refuse(response, 404, 'not found'));
   app.use(onError);
   return app;

@@ -65,7 +65,9 @@ test('every alert has a severity, a summary, a description and a runbook', () =>
     assert.match(pending, /^\d+[smh]$/);
     assert.ok(annotations.summary.length > 20 && annotations.summary.length < 120, alert);
     assert.match(annotations.description, /\d/, `the description of ${alert} has no number`);
-    assert.equal(annotations.runbook_url, `${RUNBOOKS}/${alert}.md`);
+    const isServed = alert !== 'KvmExitExporterDown' && alert !== 'KvmExitExporterAbsent';
+    const address = isServed ? `http://{{ $labels.instance }}/runbooks/${alert}` : `${RUNBOOKS}/${alert}.md`;
+    assert.equal(annotations.runbook_url, address);
   }
 });
 

@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { htmlPage, type PageOptions } from './html-page.js';
+
+/** import.meta.dirname would keep a Node.js that is too old for it from running `check`, which reports that. */
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const WEB_SITE = 'https://github.com/kvm-exit-exporter/kvm-exit-exporter/blob/main';
+
+/** Path on the web server -> folder of the program. */
+const SHELVES = { '/runbooks': 'deploy/runbooks', '/advice': 'docs/advice' } as const;
+
+export type Shelf = keyof typeof SHELVES;
+
+export const SHELF_NAMES = Object.keys(SHELVES) as readonly Shelf[];
+
+/**
+ * The runbooks and the pages of the advice that came with the program, as HTML: `/runbooks/KvmFatalExit`,
+ * `/advice/hpet`. So the links of an alert work without any web site, and match the version that runs.
+ */
+export class Manual {
+  readonly #options: PageOptions;
+  /** Pages that were asked for, by path. There are no more than files. */
+  readonly #pages = new Map<string, Buffer>();
+
+  constructor(options: PageOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined if there is no such page. */
+  async page(shelf: Shelf, name: string): Promise<Buffer | undefined> {
+    const path = `${shelf}/${name}`;
+    const known = this.#pages.get(path);
+    if (known !== undefined) return known;
+    const folder = join(ROOT, SHELVES[shelf]);
+    // A name from outside is only compared, never part of a path.
+    const file = readdirSync(folder).find((each) => each === `${name}.md`);
+    if (file === undefined) return undefined;
+    const page = Buffer.from(await this.#render(shelf, readFileSync(join(folder, file), 'utf8')));
+    this.#pages.set(path, page);
+    return page;
+  }
+
+  async #render(shelf: Shelf, text: string): Promise<string> {
+    const [, title = '', markdown = ''] = /^# ([^\n]*)\n([\s\S]*)$/.exec(text) ?? [];
+    // Loaded when needed: most agents are never asked for a page.
+    const { marked } = await import('marked');
+    const linked = markdown.replace(/\]\(([^)\s:]+)\)/g, (_, target: string) => `](${addressOf(shelf, target)})`);
+    const body = `<p><a href="/">Back to the VMs</a></p>\n${marked.parse(linked, { async: false })}`;
+    return htmlPage(this.#options, { title, body });
+  }
+}
+
+/** The address of a link in a page: of a page beside it here, of anything else on the web site. */
+function addressOf(shelf: Shelf, target: string): string {
+  const { pathname, hash } = new URL(target, `file:///${SHELVES[shelf]}/`);
+  const path = pathname.slice(1);
+  for (const [address, folder] of Object.entries(SHELVES))
+    if (path.startsWith(`${folder}/`)) return `${address}${path.slice(folder.length).replace(/\.md$/, '')}${hash}`;
+  return `${WEB_SITE}/${path}${hash}`;
+}
