@@ -277,18 +277,22 @@ test('--diff of a recording with itself finds no change', () => {
   }
 });
 
-test('CSV has the changes of JSON', (t) => {
+test('CSV has the changes and findings of JSON', (t) => {
   const paths = [saved(t, slow()), saved(t, fast())];
   const [heading = '', ...lines] = print('--format=csv', ...paths)
     .trimEnd()
     .split('\n');
   const names = heading.split(',');
   const rows = lines.map((line) => Object.fromEntries(line.split(',').map((field, column) => [names[column], field])));
+  const { changes, findings } = diff(...paths);
+  const expected = [...changes, ...findings.map((finding) => ({ section: 'findings', ...finding }))];
+  const empty = Object.fromEntries(names.map((name) => [name, '']));
   assert.deepEqual(
     rows,
-    diff(...paths).changes.map((change) =>
-      Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value ?? '')])),
-    ),
+    expected.map((row) => ({
+      ...empty,
+      ...Object.fromEntries(Object.entries(row).map(([name, value]) => [name, String(value ?? '')])),
+    })),
   );
 });
 
@@ -304,4 +308,17 @@ test('the JSON fits docs/report-diff.schema.json', (t) => {
   ]) {
     assert.ok(validate(diff(String(before), String(after))), JSON.stringify(validate.errors));
   }
+});
+
+test('--diff names the findings that went away, stayed or are new, with their cost', (t) => {
+  const [before, after] = [saved(t, slow()), saved(t, fast())];
+  const found = (changed: DiffData) =>
+    changed.findings.map(({ vm, advice, state, cost_before, cost_after }) =>
+      [vm, advice, state, cost_before?.toFixed(3), cost_after?.toFixed(3)].join(' '),
+    );
+  // 4 accesses of 40 ms in QEMU in 10 s; 2 of them to each of two ports in 5 s.
+  assert.deepEqual(found(diff(before, after)), ['1000 rtc both 0.016 0.016', '1000 ps2-polling new  0.016']);
+  assert.deepEqual(found(diff(after, before)), ['1000 ps2-polling gone 0.016 ', '1000 rtc both 0.016 0.016']);
+  assert.match(print(after, before), /^1000 +ps2-polling +gone +1\.6 % +-$/m);
+  assert.match(print('--format=csv', after, before), /^findings,1000,1000,.*ps2-polling,/m);
 });

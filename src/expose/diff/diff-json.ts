@@ -3,6 +3,7 @@ import { type RecordingData, type ReportData, reportData } from '../report/repor
 import { csvOf } from '../report/report-csv.js';
 import type { VmOrder } from '../report/vm-figures.js';
 import type { Diff, VmFigure } from './diff.js';
+import type { FindingDiff } from './finding-diffs.js';
 import { type Pair, type PairState, riseOf, stateOf } from './pair.js';
 
 /** Changes whenever a program that reads the JSON would have to change. */
@@ -26,6 +27,18 @@ export interface DiffData {
   readonly only_before: readonly string[];
   readonly only_after: readonly string[];
   readonly changes: readonly ChangeData[];
+  /** Empty if a recording has no times. */
+  readonly findings: readonly FindingDiffData[];
+}
+
+interface FindingDiffData {
+  readonly vm: string;
+  readonly vm_before: string;
+  readonly advice: string;
+  readonly state: FindingDiff['state'];
+  /** In vCPUs; null where there is no such finding, or no duration. */
+  readonly cost_before: number | null;
+  readonly cost_after: number | null;
 }
 
 interface SideData {
@@ -61,6 +74,18 @@ export function diffData(diff: Diff): DiffData {
     only_before: diff.onlyBefore,
     only_after: diff.onlyAfter,
     changes: changesOf(diff),
+    findings: diff.findings.map(findingData),
+  };
+}
+
+function findingData({ vm, vmBefore, advice, state, cost }: FindingDiff): FindingDiffData {
+  return {
+    vm,
+    vm_before: vmBefore,
+    advice,
+    state,
+    cost_before: cost.before ?? null,
+    cost_after: cost.after ?? null,
   };
 }
 
@@ -69,17 +94,30 @@ export function diffJson(diff: Diff): string {
   return `${JSON.stringify(diffData(diff))}\n`;
 }
 
+const FINDING_COLUMNS: readonly (keyof FindingDiffData)[] = [
+  'vm',
+  'vm_before',
+  'advice',
+  'state',
+  'cost_before',
+  'cost_after',
+];
+
 /** Prints the changes as CSV, one row for each figure. */
 export function diffCsv(diff: Diff): string {
   const changes = changesOf(diff);
   const columns = Object.keys(change('vms', '', '', '', { before: 0, after: 0 })).filter((name) => name !== 'section');
   const sections = ['vms', 'reasons', 'io'];
+  const findings = diff.findings.map((row) => ({ ...findingData(row) }));
   return csvOf(
-    sections.map((name) => ({
-      name,
-      columns,
-      rows: changes.filter(({ section }) => section === name).map((row) => ({ ...row })),
-    })),
+    [
+      ...sections.map((name) => ({
+        name,
+        columns,
+        rows: changes.filter(({ section }) => section === name).map((row) => ({ ...row })),
+      })),
+      { name: 'findings', columns: FINDING_COLUMNS, rows: findings },
+    ],
     columns,
   );
 }

@@ -54,6 +54,7 @@ export function diffTable(diff: Diff, top: number): string {
       ],
       5,
     ),
+    findingTable(diff, top),
     footerOf(diff),
   ]
     .filter((text) => text !== '')
@@ -123,6 +124,25 @@ function section<Row extends VmRow>(
   const rows = shown.map((row) => [vmCell(row.vm), ...cells(row)]);
   return `${title}\n\n${textTable(heading, rows, firstNumber)}${moreRows(hidden)}`;
 }
+
+/** The findings, and what each costs: `gone` is what the change has saved. */
+function findingTable({ findings }: Diff, top: number): string {
+  if (findings.length === 0) return '';
+  const cost = (vcpus: number | undefined) => known(vcpus, percent);
+  const rows = findings
+    .slice(0, top)
+    .map(({ vm, advice, state, cost: { before, after } }) => [
+      vmCell(vm),
+      advice,
+      STATES[state],
+      cost(before),
+      cost(after),
+    ]);
+  const heading = ['VM', 'finding (docs/advice)', 'now', 'cost before', 'after'];
+  return `What to change (cost in percent of a vCPU)\n\n${textTable(heading, rows, 3)}${moreRows(findings.length - rows.length)}`;
+}
+
+const STATES = { gone: 'gone', both: 'still there', new: 'new' } as const;
 
 /** Lost events and malformed input of both recordings. */
 function footerOf({ before, after }: Diff): string {

@@ -3,6 +3,7 @@ import type { Layer } from '../../snapshot/tables/layer.js';
 import { perSecond, type Recorded } from '../report/recorded.js';
 import { type VmOrder, vmFigures } from '../report/vm-figures.js';
 import { timeLost } from '../report/worst-vm.js';
+import { type FindingDiff, findingDiffs } from './finding-diffs.js';
 import { type MatchedVm, matchVms } from './match-vms.js';
 import { compareRises, type Pair } from './pair.js';
 import { Side } from './side.js';
@@ -47,6 +48,7 @@ export interface Diff {
   readonly onlyAfter: readonly string[];
   readonly reasons: readonly ReasonDiff[];
   readonly io: readonly IoDiff[];
+  readonly findings: readonly FindingDiff[];
 }
 
 /** @param order the figure by which VMs are ordered, or their name */
@@ -66,6 +68,7 @@ export function diffOf(before: Recorded, after: Recorded, order: VmOrder): Diff 
     onlyAfter,
     reasons: both.flatMap((vm) => reasonDiffs(vm, sides)),
     io: both.flatMap((vm) => ioDiffs(vm, sides)),
+    findings: findingDiffs(vms, before, after),
   };
 }
 
