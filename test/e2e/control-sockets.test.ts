@@ -1,12 +1,13 @@
 /** Control sockets (--qemu.qmp) that are silent, close, or claim to be those of another VM. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProcTree } from '../support/agent/proc-tree.js';
+import { socketLink } from '../support/agent/socket-link.js';
 import { WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -50,10 +51,7 @@ test('a socket is asked only if the process of a VM serves it, and speaks for no
     server.listen(path).unref();
     await once(server, 'listening');
     t.after(() => server.close());
-    const line = readFileSync('/proc/self/net/unix', 'utf8')
-      .split('\n')
-      .find((each) => each.endsWith(path));
-    return `socket:[${line?.trim().split(/ +/)[6]}]`;
+    return socketLink(path);
   };
   /** A VM whose process listens on these sockets. */
   const putVm = (pid: number, name: string, descriptors: readonly string[]) => {

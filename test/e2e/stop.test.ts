@@ -9,12 +9,14 @@ import { join } from 'node:path';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProcTree } from '../support/agent/proc-tree.js';
+import { socketLink } from '../support/agent/socket-link.js';
 import { WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 afterEach(endAll);
 
+const QEMU = ['qemu-system-x86_64', '-name', 'guest=a'];
 const MAX_SECONDS = 2;
 const LINE = 'kvm_run_exit cpu_index 0, reason 2\n';
 
@@ -40,7 +42,7 @@ const CASES: readonly (readonly [string, Prepare])[] = [
     'a pipe in the place of the list of events in the root of a process',
     async (folder, t) => {
       const proc = new ProcTree(t);
-      proc.put({ pid: 7, comm: 'qemu-system-x86', args: ['qemu-system-x86_64', '-name', 'guest=a'], startTime: 7 });
+      proc.put({ pid: 7, comm: 'qemu-system-x86', args: QEMU, startTime: 7 });
       const share = join(proc.root, '7/root/opt/share/qemu');
       mkdirSync(share, { recursive: true });
       symlinkSync('/opt/bin/qemu', join(proc.root, '7/exe'));
@@ -53,11 +55,17 @@ const CASES: readonly (readonly [string, Prepare])[] = [
     },
   ],
   [
-    'a control socket that takes connections and is silent',
+    'a control socket of a VM that takes connections and is silent',
     async (folder, t) => {
-      await listening(createServer(), t, join(folder, 'a.sock'));
+      const socket = join(folder, 'a.sock');
+      await listening(createServer(), t, socket);
+      const proc = new ProcTree(t);
+      const descriptors = [socketLink(socket)];
+      proc.put({ pid: 7, comm: 'qemu-system-x86', args: QEMU, startTime: 7, descriptors });
+      symlinkSync('/proc/self/net', join(proc.root, '7/net'));
+      symlinkSync('/', join(proc.root, '7/root'));
       writeFileSync(join(folder, 'a.log'), '');
-      return [`--qemu.log=${folder}/*.log`, `--qemu.qmp=${folder}/*.sock`];
+      return [`--path.procfs=${proc.root}`, `--qemu.log=${folder}/*.log`, `--qemu.qmp=${socket}`];
     },
   ],
   [

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { waitForLog } from '../support/guest/agent-checks.js';
@@ -142,25 +142,29 @@ test('logs of another user need CAP_DAC_READ_SEARCH and nothing more', LIVE, asy
   await allowed.stop();
 });
 
-test('QMP sockets of another user need CAP_DAC_OVERRIDE; CAP_DAC_READ_SEARCH is not enough', LIVE, async () => {
+test('QMP sockets of another user need CAP_DAC_OVERRIDE; CAP_DAC_READ_SEARCH is not enough', WITH_VM, async () => {
   const path = join(FOLDER, 'foreign.qmp');
-  const server = createServer((socket) => socket.destroy());
-  await new Promise<void>((resolve) => {
-    server.listen(path, resolve);
-  });
-  chownSync(path, OTHER_USER, OTHER_USER);
-  chmodSync(path, 0o755);
-  for (const [capability, isRefused] of [
-    ['dac_read_search', true],
-    ['dac_override', false],
-  ] as const) {
-    const agent = await startAgent({ args: [`--qemu.qmp=${path}`], prefix: asRoot(capability) });
-    await waitForLog(agent, "cannot ask a VM for its devices' names");
-    assert.equal(agent.log().includes('permission denied'), isRefused, agent.log());
-    if (isRefused) assertDocumented("cannot ask a VM for its devices' names", agent.log());
-    await agent.stop();
+  const qmp = ['-qmp', `unix:${path},server=on,wait=off`];
+  const guest = startGuest({ name: 'vm-foreign', steps: [{ forever: { out: 0x80 } }], extraArgs: qmp });
+  try {
+    while (!existsSync(path)) await sleep(20);
+    chownSync(path, OTHER_USER, OTHER_USER);
+    chmodSync(path, 0o755);
+    // CAP_SYS_PTRACE shows which process serves the socket.
+    const option = `--qemu.qmp=${path}`;
+    const refused = await startAgent({ args: [option], prefix: asRoot('sys_ptrace', 'dac_read_search') });
+    await waitForLog(refused, "cannot ask a VM for its devices' names");
+    assert.match(refused.log(), /permission denied/);
+    assertDocumented("cannot ask a VM for its devices' names", refused.log());
+    await refused.stop();
+    const allowed = await startAgent({ args: [option], prefix: asRoot('sys_ptrace', 'dac_override') });
+    const named = { vm: 'vm-foreign', address: '0x80', device: 'ioport80' };
+    await allowed.scrapeUntil('names', (samples) => samples.of('kvm_io_exits_total', named).length > 0);
+    assert.doesNotMatch(allowed.log(), /permission denied/);
+    await allowed.stop();
+  } finally {
+    await guest.kill();
   }
-  await new Promise((resolve) => server.close(resolve));
 });
 
 test(
@@ -188,6 +192,8 @@ test(
     const log = join(FOLDER, 'unnamed.log');
     const traced = ['-trace', 'kvm_run_exit', '-D', log];
     const guest = startGuest({ name: 'vm-owner', steps: [{ forever: { out: 0x80 } }], extraArgs: traced });
+    // The log belongs to the user of both VMs, so its owner does not decide.
+    const other = startGuest({ name: 'vm-other', steps: [{ forever: { out: 0x80 } }] });
     try {
       for (const [capabilities, vm] of [
         [[], 'unnamed'],
@@ -199,6 +205,7 @@ test(
       }
     } finally {
       await guest.kill();
+      await other.kill();
     }
   },
 );

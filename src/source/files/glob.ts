@@ -33,7 +33,9 @@ export function expandGlob(pattern: string, onError: (path: string, error: unkno
     if (WILDCARDS.test(part)) paths = paths.flatMap((folder) => (left > 0 ? matching(folder, part) : []));
     else paths = paths.map((folder) => join(folder, part));
   }
-  return WILDCARDS.test(pattern) ? paths.filter((path) => existsSync(path)) : paths;
+  // What a listing has shown exists.
+  const isListed = WILDCARDS.test(parts.findLast((part) => part !== '') ?? '');
+  return isListed || !WILDCARDS.test(pattern) ? paths : paths.filter((path) => existsSync(path));
 }
 
 /** Names in a folder that match, sorted, and how many entries were read. */

@@ -24,7 +24,9 @@ export interface TraceEventState {
 
 const ANSWER_TIMEOUT_MS = 5000;
 /** Bytes. The states of all events of a QEMU are one line of about 500 KB. */
-const MAX_ANSWER = 16 << 20;
+const MAX_ANSWER = 8 << 20;
+/** Answers that may arrive before they are awaited. */
+const MAX_EARLY = 16;
 
 /** QEMU closed the connection without an answer: another client uses the socket, or QEMU is ending. */
 export class ConnectionClosed extends AgentError {}
@@ -149,7 +151,9 @@ export class Qmp {
       return;
     }
     if ('event' in answer) return; // QEMU reports a change of the VM's state
-    if (this.#pending === undefined) this.#early.push(answer as Answer);
+    if (this.#pending === undefined && this.#early.length >= MAX_EARLY)
+      this.#fail(new AgentError(`${this.path}: answers what it was not asked`));
+    else if (this.#pending === undefined) this.#early.push(answer as Answer);
     else this.#pending.resolve(answer as Answer);
   }
 

@@ -100,3 +100,11 @@ test('closing the connection ends a pending command', async (t) => {
   again.close();
   await Promise.race([pending, new Promise((resolve) => setTimeout(resolve, 100))]);
 });
+
+test('answers that were not asked for end the connection', async (t) => {
+  const { path } = await startQemu(t, () => OK, GREETING + OK.repeat(100));
+  await assert.rejects(async () => {
+    const qmp = await Qmp.connect(path);
+    for (let commands = 0; commands < 100; commands++) await qmp.identity();
+  }, /answers what it was not asked/);
+});
