@@ -1,9 +1,10 @@
-/** Everything under docs/ that `npm run docs` writes: tables from the code, and figures and plots from docs/bench. */
+/** Everything that `npm run docs` writes: tables in docs/ and in runbooks, pages of the advice, figures and plots. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SoakReport } from '../../test/soak/soak.js';
 import { soakTables } from '../../test/soak/soak-tables.js';
 import { advicePages } from './advice-pages.js';
+import { adviceTable, EXPLAINED_ALERTS } from './advice-table.js';
 import { benchPlots } from './bench-plots.js';
 import { withGeneratedBlock } from './generated-block.js';
 import { metricsTable } from './metrics-table.js';
@@ -16,6 +17,7 @@ const BLOCKS: Readonly<Record<string, readonly [name: string, content: () => str
   'docs/metrics.md': ['metrics', metricsTable],
   'docs/overhead.md': ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
   'docs/soak.md': ['soak', soakFigures],
+  ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, adviceBlock(alert)])),
 };
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -27,6 +29,10 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     return [path, withGeneratedBlock(page, name, 'npm run docs', content())] as const;
   });
   return new Map([...pages, ...advicePages(), ...benchPlots(bench)]);
+}
+
+function adviceBlock(alert: string): readonly [name: string, content: () => string] {
+  return ['findings', () => adviceTable(alert)];
 }
 
 function soakFigures(): string {

@@ -19,9 +19,18 @@ export function alerts(thresholds: Thresholds): RuleGroup[] {
     haltPolling(thresholds),
   ];
   return [
-    { name: 'kvm-exits.alerts', rules: vmAlerts.map(withRunbook) },
+    { name: 'kvm-exits.alerts', rules: vmAlerts.map(withAdvice).map(withRunbook) },
     { name: 'kvm-exit-exporter.alerts', rules: exporterAlerts(thresholds).map(withRunbook) },
   ];
+}
+
+/** Names of the findings about the VM, those that cost most first: `emulated-disk, rtc`. */
+function withAdvice(rule: AlertRule): AlertRule {
+  const selector = 'kvm_vm_advice{job=%q,instance=%q,vm=%q}';
+  const query = `printf "sort_desc(${selector})" .Labels.job .Labels.instance .Labels.vm | query`;
+  const names = '{{ range $index, $each := . }}{{ if $index }}, {{ end }}{{ $each.Labels.advice }}{{ end }}';
+  const advice = `{{ with ${query} }}${names}{{ else }}no finding{{ end }}`;
+  return { ...rule, annotations: { ...rule.annotations, advice } };
 }
 
 /** An agent serves the runbooks of its version, unless the alert is that it does not answer. */

@@ -10,7 +10,12 @@ export interface AlertRule {
   readonly expr: string;
   readonly for: string;
   readonly labels: { readonly severity: 'critical' | 'warning' };
-  readonly annotations: { readonly summary: string; readonly description: string; readonly runbook_url?: string };
+  readonly annotations: {
+    readonly summary: string;
+    readonly description: string;
+    readonly advice?: string;
+    readonly runbook_url?: string;
+  };
 }
 
 export interface RuleGroup {

@@ -18,7 +18,7 @@ test('every runbook is a page with its title, and its links lead to pages or to 
     assert.ok(html.includes('<h2>Mitigation</h2>'), name);
     for (const [, link = ''] of html.matchAll(/href="([^"]*)"/g)) {
       const [path = ''] = link.split('#');
-      const [, shelf = '', page = ''] = /^\/(\w*)\/?(\w*)$/.exec(path) ?? [];
+      const [, shelf = '', page = ''] = /^\/(\w*)\/?([\w-]*)$/.exec(path) ?? [];
       const isPage = path === '/' || (shelf === 'runbooks' ? runbooks : advice).includes(page);
       assert.ok(isPage || link.startsWith('https://'), `${name}: ${link}`);
     }
