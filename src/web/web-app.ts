@@ -7,6 +7,7 @@ import { accessCheck } from './access/access-check.js';
 import type { AllowedHosts } from './access/allowed-hosts.js';
 import { refuse } from './access/refuse.js';
 import type { LoadedWebConfig } from './access/web-config-file.js';
+import { HEALTHY_PATHS, READY_PATHS } from './connections/health-check.js';
 import { docsPage } from './docs-page.js';
 import { findingCells } from './findings-list.js';
 import { contentSecurityPolicy, type PageOptions } from './html-page.js';
@@ -50,12 +51,12 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);
   app.enable('case sensitive routing');
   app.use(accessCheck(config, options.hosts));
-  const get = (paths: string[], handler: (request: Request, response: Response) => unknown) =>
-    app.all(paths, getOrHead, handler);
+  const get = (paths: readonly string[], handler: (request: Request, response: Response) => unknown) =>
+    app.all([...paths], getOrHead, handler);
 
   get([telemetryPath], metricsHandler(prometheus, maxRequests) as (request: Request, response: Response) => unknown);
-  get(['/-/healthy', '/healthz'], (_request, response) => response.type('text/plain').send('healthy\n'));
-  get(['/-/ready', '/readyz'], (_request, response) => sendReadiness(response, notReady()));
+  get(HEALTHY_PATHS, (_request, response) => response.type('text/plain').send('healthy\n'));
+  get(READY_PATHS, (_request, response) => sendReadiness(response, notReady()));
   // Written once for each change of the rates, so that all who are slow to read share the bytes.
   const landing = rendered(
     () => [rates.current(), findings()],

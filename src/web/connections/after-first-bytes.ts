@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { isHealthCheck } from './health-check.js';
 import type { TurnQueue } from './turn-queue.js';
 
 const FIRST_BYTES_MS = 10_000;
@@ -23,7 +24,9 @@ export function afterFirstBytes(
   socket.setTimeout(FIRST_BYTES_MS, () => socket.destroy());
   socket.once('readable', () => {
     onActive(true);
-    turns.add(turn, true);
+    const bytes: Buffer | null = socket.read();
+    if (bytes !== null) socket.unshift(bytes);
+    turns.add(turn, bytes !== null && isHealthCheck(bytes) ? 'urgent' : 'first');
   });
   socket.once('close', () => turns.delete(turn));
 }

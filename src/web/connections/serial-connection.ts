@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { isHealthCheck } from './health-check.js';
 import type { TurnQueue } from './turn-queue.js';
 
 /** How long a request may take to arrive, from the connection or from its first byte on. */
@@ -119,7 +120,8 @@ export class SerialConnection extends Duplex {
   }
 
   #wantTurn(): void {
-    if (this.#isReady() && this.#bytes.length > 0) this.#turns.add(this, this.#isFresh);
+    if (!this.#isReady() || this.#bytes.length === 0) return;
+    this.#turns.add(this, isHealthCheck(this.#bytes) ? 'urgent' : this.#isFresh ? 'first' : 'rest');
   }
 
   /** Removes the bytes up to the first empty line from {@link #bytes}. Empty lines before a request are dropped. */

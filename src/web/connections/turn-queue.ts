@@ -2,22 +2,32 @@ export interface Turn {
   takeTurn(): void;
 }
 
+/**
+ * - `urgent`: a health check. It costs little, so many take their turns in a round.
+ * - `first`: the first turn of a connection.
+ * - `rest`: all other turns.
+ */
+export type Lane = 'urgent' | 'first' | 'rest';
+
+const URGENT_TURNS = 16;
 /** First turns in a round of the event loop: more than the one connection that libuv accepts in it. */
 const FIRST_TURNS = 3;
+/** First turns in a round in which a client has connected, and more may be waiting to be accepted. */
+const FIRST_TURNS_WHILE_CONNECTING = 1;
 /** Rounds without other turns while clients connect. */
 const MAX_SKIPPED = 16;
 
 /**
  * Gives many connections their turns, a few in each round of the event loop. So requests that arrive together, in any
  * number, do not keep it from other work, and each connection waits for one turn of every other connection at most.
- * First turns come before the rest, so that new connections do not wait for those that send one request after another.
+ * Health checks come first, so that a busy agent is not taken for a dead one. First turns come before the rest, so that
+ * new connections do not wait for those that send one request after another.
  *
  * Rounds have to be short, because libuv accepts one connection in each: a client waits for as many rounds as clients
  * have connected before it.
  */
 export class TurnQueue {
-  readonly #first = new Set<Turn>();
-  readonly #rest = new Set<Turn>();
+  readonly #lanes: Readonly<Record<Lane, Set<Turn>>> = { urgent: new Set(), first: new Set(), rest: new Set() };
   #isScheduled = false;
   #hasConnected = false;
   #skipped = 0;
@@ -27,30 +37,32 @@ export class TurnQueue {
     this.#hasConnected = true;
   }
 
-  /** Adds `turn` at the end, unless it waits already. */
-  add(turn: Turn, isFirst = false): void {
-    (isFirst ? this.#first : this.#rest).add(turn);
+  /** Adds `turn` at the end of a lane, unless it waits there already. */
+  add(turn: Turn, lane: Lane): void {
+    this.#lanes[lane].add(turn);
     this.#schedule();
   }
 
   delete(turn: Turn): void {
-    this.#first.delete(turn);
-    this.#rest.delete(turn);
+    for (const waiting of Object.values(this.#lanes)) waiting.delete(turn);
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#first.size + this.#rest.size === 0) return;
+    const { urgent, first, rest } = this.#lanes;
+    if (this.#isScheduled || urgent.size + first.size + rest.size === 0) return;
     this.#isScheduled = true;
     setImmediate(() => this.#run());
   }
 
   #run(): void {
+    const { urgent, first, rest } = this.#lanes;
     this.#isScheduled = false;
-    takeTurns(this.#first, FIRST_TURNS);
+    takeTurns(urgent, URGENT_TURNS);
+    takeTurns(first, this.#hasConnected ? FIRST_TURNS_WHILE_CONNECTING : FIRST_TURNS);
     const isSkipped = this.#hasConnected && this.#skipped < MAX_SKIPPED;
     this.#hasConnected = false;
     this.#skipped = isSkipped ? this.#skipped + 1 : 0;
-    if (!isSkipped) takeTurns(this.#rest, 1);
+    if (!isSkipped) takeTurns(rest, 1);
     this.#schedule();
   }
 }
