@@ -109,8 +109,8 @@ export class Listener {
     this.#turns.noteConnection();
     this.#applyConfig();
     const tls = this.#tls;
-    const setActive = (isActive: boolean) => this.#connections.setActive(socket, isActive);
-    afterFirstBytes(socket, this.#turns, setActive, () =>
+    const touch = () => this.#connections.touch(socket);
+    afterFirstBytes(socket, this.#turns, touch, () =>
       tls === undefined ? this.#serve(socket) : tls.emit('connection', socket),
     );
   }

@@ -32,7 +32,8 @@ export interface Outcome {
 /** Time between the start and the attack, in which the agent loads and compiles its code. */
 const WARM_UP_MS = 2000;
 const CHECK_INTERVAL_MS = 100;
-const HEALTHY_TIMEOUT_MS = 10_000;
+/** Long, because the machine may let the agent wait for a CPU for most of it. */
+const HEALTHY_TIMEOUT_MS = 30_000;
 /** A scrape just after the attack still has the agent's backlog before it. */
 const SCRAPE_TIMEOUT_MS = 20_000;
 const CHECK_TIMEOUT_MS = 30_000;

@@ -47,15 +47,24 @@ export class ConnectionLimiter {
     socket.once('close', () => this.#remove(key, connection));
   }
 
-  /** Says that a request on the connection begins or ends. */
+  /** Says that an answer to a request on the connection begins or ends. */
   setActive(socket: Socket, isActive: boolean): void {
+    const connection = this.touch(socket);
+    if (connection !== undefined) connection.isActive = isActive;
+  }
+
+  /**
+   * Says that bytes have arrived. The connection is not active yet: if those were spared that wait for their turn, the
+   * one that has just been accepted would be the only idle one, and be closed.
+   */
+  touch(socket: Socket): Connection | undefined {
     const key = keyOf(socket);
     const connection = this.#open.get(key);
-    if (connection === undefined) return;
-    connection.isActive = isActive;
+    if (connection === undefined) return undefined;
     // Moves it to the end of the map: it is the most recently active one.
     this.#open.delete(key);
     this.#open.set(key, connection);
+    return connection;
   }
 
   #closeOne(): void {

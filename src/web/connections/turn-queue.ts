@@ -10,12 +10,15 @@ export interface Turn {
 export type Lane = 'urgent' | 'first' | 'rest';
 
 const URGENT_TURNS = 16;
-/** First turns in a round of the event loop: more than the one connection that libuv accepts in it. */
+/** First turns in a round of the event loop. */
 const FIRST_TURNS = 3;
-/** First turns in a round in which a client has connected, and more may be waiting to be accepted. */
-const FIRST_TURNS_WHILE_CONNECTING = 1;
-/** Rounds without other turns while clients connect. */
-const MAX_SKIPPED = 16;
+/**
+ * While clients connect, most rounds have urgent turns only. Then come the first turns of all clients that have connected
+ * (up to two each): their scrapes share one exposition, which takes longer than all else that a connection costs.
+ */
+const FIRST_TURNS_EVERY = 8;
+const FIRST_TURNS_TOGETHER = 24;
+const REST_TURN_EVERY = 16;
 
 /**
  * Gives many connections their turns, a few in each round of the event loop. So requests that arrive together, in any
@@ -30,7 +33,8 @@ export class TurnQueue {
   readonly #lanes: Readonly<Record<Lane, Set<Turn>>> = { urgent: new Set(), first: new Set(), rest: new Set() };
   #isScheduled = false;
   #hasConnected = false;
-  #skipped = 0;
+  /** Rounds in a row in which a client has connected. */
+  #connecting = 0;
 
   /** Says that a client has connected in this round: more may be waiting. */
   noteConnection(): void {
@@ -58,11 +62,11 @@ export class TurnQueue {
     const { urgent, first, rest } = this.#lanes;
     this.#isScheduled = false;
     takeTurns(urgent, URGENT_TURNS);
-    takeTurns(first, this.#hasConnected ? FIRST_TURNS_WHILE_CONNECTING : FIRST_TURNS);
-    const isSkipped = this.#hasConnected && this.#skipped < MAX_SKIPPED;
+    this.#connecting = this.#hasConnected ? this.#connecting + 1 : 0;
     this.#hasConnected = false;
-    this.#skipped = isSkipped ? this.#skipped + 1 : 0;
-    if (!isSkipped) takeTurns(rest, 1);
+    if (this.#connecting === 0) takeTurns(first, FIRST_TURNS);
+    else if (this.#connecting % FIRST_TURNS_EVERY === 0) takeTurns(first, FIRST_TURNS_TOGETHER);
+    if (this.#connecting % REST_TURN_EVERY === 0) takeTurns(rest, 1);
     this.#schedule();
   }
 }

@@ -101,6 +101,20 @@ test('the network with the most connections loses one, also if all of them are a
   );
 });
 
+test('a connection that has just been accepted stays, if all the rest wait for their turn', () => {
+  const connections = new ConnectionLimiter(3);
+  const sockets = [1, 2, 3, 4].map((port) => fakeSocket('192.0.2.1', port));
+  for (const socket of sockets.slice(0, 2)) {
+    connections.add(socket);
+    connections.touch(socket);
+  }
+  for (const socket of sockets.slice(2)) connections.add(socket);
+  assert.deepEqual(
+    sockets.map(({ destroyed }) => destroyed),
+    [true, false, false, false],
+  );
+});
+
 /** Content of /proc/PID/limits. */
 const limits = (soft: string) => `Limit                     Soft Limit           Hard Limit           Units
 Max processes             63704                63704                processes
