@@ -5,8 +5,7 @@ import { type Invocation, parseCommandLine } from './config/parse-command-line.j
 import { closeDebugger } from './system/debugger-signal.js';
 import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
-import { printable } from './system/printable.js';
-import { redact } from './system/redact.js';
+import { printMessage } from './system/printable.js';
 import { VERSION } from './system/version.js';
 
 /**
@@ -41,7 +40,7 @@ async function main(argv: readonly string[]): Promise<void> {
 // A reader that closes the pipe early (head, less) is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  process.stderr.write(`kvm-exit-exporter: ${fileError('standard output', error).message}\n`);
+  printMessage(fileError('standard output', error).message);
   process.exit(2);
 });
 
@@ -50,11 +49,17 @@ process.stderr.on('error', () => {});
 
 closeDebugger();
 
+// A bug: Node.js would print the stack as it is, and its message may contain what came from outside.
+process.on('uncaughtException', (error: unknown) => {
+  printMessage(String(error instanceof Error ? (error.stack ?? error) : error));
+  process.exit(1);
+});
+
 // Exit codes: 0 success, 1 a bug, 2 a problem that the user can solve, 3 a figure that rose above --fail-above.
 try {
   await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof AgentError)) throw error;
-  for (const line of error.message.split('\n')) process.stderr.write(`kvm-exit-exporter: ${printable(redact(line))}\n`);
+  printMessage(error.message);
   process.exitCode = 2;
 }

@@ -10,6 +10,7 @@ import { request } from 'node:http';
 import { connect } from 'node:tls';
 import { parseCommandLine } from './config/parse-command-line.js';
 import { AgentError } from './system/errors.js';
+import { printable } from './system/printable.js';
 import { redact } from './system/redact.js';
 
 interface Address {
@@ -60,10 +61,10 @@ async function checkHealth(argv: readonly string[]): Promise<Problem> {
 
 try {
   const problem = await checkHealth(process.argv.slice(2));
-  if (problem !== undefined) process.stderr.write(`not healthy: ${problem}\n`);
+  if (problem !== undefined) process.stderr.write(`not healthy: ${printable(redact(problem))}\n`);
   process.exit(problem === undefined ? 0 : 1);
 } catch (error) {
   if (!(error instanceof AgentError)) throw error;
-  process.stderr.write(`not healthy: ${redact(error.message)}\n`);
+  process.stderr.write(`not healthy: ${printable(redact(error.message))}\n`);
   process.exit(1);
 }

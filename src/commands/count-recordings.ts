@@ -19,6 +19,7 @@ import {
 import { readSavedThreads, type SavedThread } from '../source/recording/pages/saved-threads.js';
 import { AgentError } from '../system/errors.js';
 import { namePattern } from '../system/name-pattern.js';
+import { printMessage } from '../system/printable.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { Inventory } from '../vm/inventory.js';
@@ -37,7 +38,7 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
     tracefs: get('path.tracefs'),
     window: { since: get('since'), until: get('until') },
     onRead: (bytes) => progress.advance(bytes),
-    onWarning: (warning) => process.stderr.write(`kvm-exit-exporter: ${warning}\n`),
+    onWarning: printMessage,
   });
   await counter.count(recordings);
   progress.clear();

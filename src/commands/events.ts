@@ -3,6 +3,7 @@ import { USED_EVENTS } from '../decode/qemu/event-details.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
 import { AgentError } from '../system/errors.js';
 import { namePattern } from '../system/name-pattern.js';
+import { print } from '../system/printable.js';
 
 /** Prints names of trace events, one per line, as `-trace events=FILE` expects them. */
 export async function events({ get, operands: [path = '', ...more] }: Invocation): Promise<void> {
@@ -15,5 +16,5 @@ export async function events({ get, operands: [path = '', ...more] }: Invocation
     .filter(({ name, disabled }) => !disabled && isMatch(name) && (used?.has(name) ?? true))
     .map(({ name }) => name);
   if (names.length === 0) throw new AgentError(`${path}: none of its ${all.length} events matches`);
-  process.stdout.write(names.map((name) => `${name}\n`).join(''));
+  print(names.map((name) => `${name}\n`).join(''));
 }

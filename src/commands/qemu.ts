@@ -2,6 +2,7 @@ import type { Invocation } from '../config/parse-command-line.js';
 import { USED_EVENTS } from '../decode/qemu/event-details.js';
 import { Qmp, type TraceEventState } from '../source/qemu/qmp.js';
 import { AgentError } from '../system/errors.js';
+import { print, printable, printMessage } from '../system/printable.js';
 
 const ACTIONS: Readonly<Record<string, (qmp: Qmp, names: readonly string[]) => Promise<TraceEventState[]>>> = {
   enable: (qmp, names) => switchEvents(qmp, true, names),
@@ -16,7 +17,7 @@ export async function qemu({ get, operands: [verb = '', ...names] }: Invocation)
   const qmp = await Qmp.connect(get('qmp'));
   try {
     const states = await act(qmp, names);
-    process.stdout.write(states.map(({ name, state }) => `${state.padEnd(11)}  ${name}\n`).join(''));
+    print(states.map(({ name, state }) => `${printable(`${state.padEnd(11)}  ${name}`)}\n`).join(''));
   } finally {
     qmp.close();
   }
@@ -26,7 +27,7 @@ export async function qemu({ get, operands: [verb = '', ...names] }: Invocation)
 async function status(qmp: Qmp, names: readonly string[]): Promise<TraceEventState[]> {
   if (names.length > 0) return statesOf(qmp, names);
   const on = (await qmp.states('*')).filter(({ state }) => state === 'enabled');
-  if (on.length === 0) process.stderr.write('kvm-exit-exporter: no trace event is on\n');
+  if (on.length === 0) printMessage('no trace event is on');
   return on;
 }
 

@@ -11,6 +11,7 @@ import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
 import { tryReadBytes } from '../system/files.js';
 import { log } from '../system/log.js';
+import { print, printable } from '../system/printable.js';
 import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { VmCapture } from '../vm/vm-capture.js';
 
@@ -74,7 +75,9 @@ async function recordInstance(
     const notes = [vms.notes(), before, started, stopping, after].join('');
     capture.finish(pages.files(), pages.stats(), { notes, cmdlines });
     const summary = summaryOf(captured, vms.labels);
-    process.stdout.write(`${summary}\nWritten to ${output}. Count it with: kvm-exit-exporter report ${output}\n`);
+    print(
+      `${summary}\nWritten to ${printable(output)}. Count it with: kvm-exit-exporter report ${printable(output)}\n`,
+    );
   } finally {
     pages.close();
     capture.close();
@@ -108,6 +111,6 @@ function summaryOf({ events, bytes, lost }: Captured, vms: ReadonlySet<string>):
     lost === 0 ? 'none lost.' : `${amount(lost)} lost: a larger --tracefs.buffer-size or a faster disk helps.`;
   return [
     `Recorded ${amount(events)} events (${amount(bytes)} bytes of pages); ${loss}`,
-    `VMs seen: ${vms.size === 0 ? 'none' : [...vms].join(', ')}.`,
+    `VMs seen: ${vms.size === 0 ? 'none' : [...vms].map((vm) => printable(vm)).join(', ')}.`,
   ].join('\n');
 }

@@ -5,6 +5,7 @@ import { diffTable } from '../expose/diff/diff-table.js';
 import { risesAbove } from '../expose/diff/fail-above.js';
 import { vmCell } from '../expose/report/text-table.js';
 import { AgentError } from '../system/errors.js';
+import { print, printMessage } from '../system/printable.js';
 import { countRecordings } from './count-recordings.js';
 
 type Format = Exclude<OptionValue<'format'>, 'prometheus'>;
@@ -30,7 +31,7 @@ export async function reportDiff(operands: readonly string[], get: GetOption): P
     throw new AgentError(
       `--diff: no VM has exits in both recordings; ${before} has ${list(diff.onlyBefore)}, ${after} has ${list(diff.onlyAfter)}`,
     );
-  process.stdout.write(RENDERERS[format](diff, get('top')));
+  print(RENDERERS[format](diff, get('top')));
   const limit = get('fail-above');
   if (limit !== undefined) judge(diff, limit);
 }
@@ -39,7 +40,7 @@ function judge(diff: Diff, limit: number): void {
   const rises = risesAbove(diff, limit);
   if (rises === undefined)
     throw new AgentError('--fail-above: these recordings have no figure in common that could be compared');
-  for (const rise of rises) process.stderr.write(`kvm-exit-exporter: ${rise}\n`);
+  for (const rise of rises) printMessage(rise);
   if (rises.length > 0) process.exitCode = EXIT_ROSE;
 }
 

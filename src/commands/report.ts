@@ -4,10 +4,13 @@ import type { Recorded } from '../expose/report/recorded.js';
 import { reportJson } from '../expose/report/report.js';
 import { reportCsv } from '../expose/report/report-csv.js';
 import { reportTable } from '../expose/report/report-table.js';
+import { SafeLabels } from '../snapshot/safe-labels.js';
 import { AgentError } from '../system/errors.js';
+import { print } from '../system/printable.js';
 import { VERSION } from '../system/version.js';
 import { countRecordings } from './count-recordings.js';
 import { reportDiff } from './report-diff.js';
+import { sha256Tag } from './serving/limit-series.js';
 
 type Renderer = (recorded: Recorded, order: OptionValue<'sort'>, top: number) => string | Promise<string>;
 
@@ -18,7 +21,9 @@ const RENDERERS: Readonly<Record<OptionValue<'format'>, Renderer>> = {
   prometheus: async ({ snapshot }) => {
     // Loaded when needed, as prom-client takes as long to load as the rest of the report.
     const { PrometheusView } = await import('../expose/prometheus.js');
-    return new PrometheusView({ takeSnapshot: () => snapshot, version: VERSION }).render();
+    // The labels that /metrics would have, whatever their length.
+    const safe = new SafeLabels(Number.POSITIVE_INFINITY, sha256Tag).apply(snapshot);
+    return new PrometheusView({ takeSnapshot: () => safe, version: VERSION }).render();
   },
 };
 
@@ -28,5 +33,5 @@ export async function report({ get, operands }: Invocation): Promise<void> {
   if (get('fail-above') !== undefined)
     throw new AgentError('--fail-above compares two recordings: report --diff --fail-above=10% BEFORE AFTER');
   const recorded = await countRecordings(operands, get);
-  process.stdout.write(await RENDERERS[get('format')](recorded, get('sort'), get('top')));
+  print(await RENDERERS[get('format')](recorded, get('sort'), get('top')));
 }

@@ -72,11 +72,8 @@ export class SafeLabels {
  */
 export type TagOf = (value: string) => string;
 
-/**
- * Control characters, unpaired surrogates (which UTF-8 cannot express), line separators and marks that change the
- * direction of text.
- */
-const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+/** Controls, invisible marks and marks of direction, separators of lines, and halves of surrogate pairs. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 export function safeValue(value: string, maxLength: number, tagOf: TagOf = shortTag): string {
   const clean = value.replace(UNSAFE, '\u{fffd}');

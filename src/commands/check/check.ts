@@ -1,6 +1,6 @@
 import type { Invocation } from '../../config/parse-command-line.js';
 import { tryReadText } from '../../system/files.js';
-import { printable } from '../../system/printable.js';
+import { print, printable } from '../../system/printable.js';
 import { KVM_DEBUGFS } from '../../vm/host/debugfs.js';
 import { Inventory } from '../../vm/inventory.js';
 import type { Finding } from './finding.js';
@@ -51,7 +51,7 @@ export async function check({ get }: Invocation): Promise<void> {
   try {
     const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, inventory };
     const findings = CHECKS.flatMap(({ what, look }) => [look(host)].flat().map((finding) => ({ what, ...finding })));
-    process.stdout.write(findings.map((finding) => `${lineOf(finding)}\n`).join(''));
+    print(findings.map((finding) => `${lineOf(finding)}\n`).join(''));
     if (findings.some(({ level }) => level === 'FAIL')) process.exitCode = 2;
   } finally {
     tracefs.release();

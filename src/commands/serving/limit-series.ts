@@ -17,6 +17,6 @@ export function limitSeries(get: GetOption, takeSnapshot: () => Snapshot): () =>
 }
 
 /** 128 bits of SHA-256, in 22 characters. */
-function sha256Tag(value: string): string {
+export function sha256Tag(value: string): string {
   return createHash('sha256').update(value, 'utf16le').digest('base64url').slice(0, 22);
 }

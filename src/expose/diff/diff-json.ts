@@ -1,3 +1,4 @@
+import { escapeInJson } from '../../system/printable.js';
 import type { Recorded } from '../report/recorded.js';
 import { type RecordingData, type ReportData, reportData } from '../report/report.js';
 import { csvOf } from '../report/report-csv.js';
@@ -91,7 +92,7 @@ function findingData({ vm, vmBefore, advice, state, cost }: FindingDiff): Findin
 
 /** Prints a comparison as JSON, in one line. */
 export function diffJson(diff: Diff): string {
-  return `${JSON.stringify(diffData(diff))}\n`;
+  return `${escapeInJson(JSON.stringify(diffData(diff)))}\n`;
 }
 
 const FINDING_COLUMNS: readonly (keyof FindingDiffData)[] = [

@@ -9,6 +9,7 @@
 
 import type { Changes } from '../../advice/rules/rule.js';
 import { CHANGERS } from '../../advice/who-changes.js';
+import { printable } from '../../system/printable.js';
 import { CHECK_COLUMNS } from './audit-table.js';
 import { columnsOf, type ReportTable } from './columns.js';
 import type { FindingData } from './findings.js';
@@ -99,11 +100,21 @@ const FIRST_COLUMNS = ['vm', 'vcpu', 'layer', 'reason', 'count'];
 export function csvOf(sections: readonly Section[], first: readonly string[] = FIRST_COLUMNS): string {
   const columns = [...new Set([...first, ...sections.flatMap((section) => section.columns)])];
   const lines = sections.flatMap(({ name, columns: own, rows }) =>
-    rows.map((row) => [name, ...columns.map((column) => (own.includes(column) ? String(row[column] ?? '') : ''))]),
+    rows.map((row) => [name, ...columns.map((column) => (own.includes(column) ? csvField(row[column] ?? '') : ''))]),
   );
-  return [['section', ...columns], ...lines].map((line) => `${line.map(csvField).join(',')}\n`).join('');
+  return [['section', ...columns], ...lines].map((line) => `${line.join(',')}\n`).join('');
 }
 
-function csvField(value: string): string {
-  return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+/** Characters with which a spreadsheet recognises a formula; the wide ones count in some languages. */
+const FORMULA = /^[=+\-@＝＋－＠]/;
+
+/**
+ * A label may be chosen by a tenant, so it is cleaned of what acts on a terminal. If a spreadsheet would run it as a
+ * formula, an apostrophe marks it as text. Figures are numbers, which may begin with a minus sign.
+ */
+function csvField(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  const text = printable(String(value));
+  const safe = FORMULA.test(text) ? `'${text}` : text;
+  return /[",;]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

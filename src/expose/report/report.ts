@@ -3,6 +3,7 @@ import type { Snapshot } from '../../snapshot/snapshot.js';
 import type { ExitCount } from '../../snapshot/tables/exit-rows.js';
 import type { Rows } from '../../snapshot/tables/row-table.js';
 import { type RowOf, rowsOf } from '../../snapshot/tables.js';
+import { escapeInJson } from '../../system/printable.js';
 import { type JsonCheck, jsonCheck } from './audit-table.js';
 import { type JsonRow, jsonRow, type ReportTable } from './columns.js';
 import { type FindingData, findingData, findingsOf } from './findings.js';
@@ -129,7 +130,7 @@ export function problemsOf({ sources }: Snapshot): Problems {
 
 /** Prints a report as JSON, in one line. */
 export function reportJson(recorded: Recorded, order: VmOrder): string {
-  return `${JSON.stringify(reportData(recorded, order))}\n`;
+  return `${escapeInJson(JSON.stringify(reportData(recorded, order)))}\n`;
 }
 
 /** The exits in the order of their labels: VM, vCPU, layer, reason. */

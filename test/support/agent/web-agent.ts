@@ -38,7 +38,7 @@ export class WebAgent {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<WebAgent> {
     const agent = new WebAgent(command, args, environment);
-    await agent.until('msg=serving');
+    await agent.until(args.includes('--log.format=json') ? '"msg":"serving"' : 'msg=serving');
     return agent;
   }
 
@@ -48,7 +48,7 @@ export class WebAgent {
 
   /** Scheme, host and port of the web server. */
   get url(): string {
-    return /url=(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1] ?? '';
+    return /url(?:=|":")(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1] ?? '';
   }
 
   get port(): number {
