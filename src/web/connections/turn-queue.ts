@@ -13,8 +13,9 @@ const URGENT_TURNS = 16;
 /** First turns in a round of the event loop. */
 const FIRST_TURNS = 3;
 /**
- * While clients connect, most rounds have urgent turns only. Then come the first turns of all clients that have connected
- * (up to two each): their scrapes share one exposition, which takes longer than all else that a connection costs.
+ * While clients connect, most rounds have urgent turns only. Then come the first turns of all clients that have
+ * connected (up to two each): their scrapes share one exposition, which takes longer than all else that a connection
+ * costs.
  */
 const FIRST_TURNS_EVERY = 8;
 const FIRST_TURNS_TOGETHER = 24;
