@@ -48,7 +48,9 @@ function agentOptions(get: GetOption): AgentOptions {
     markers: get('tracefs.markers'),
     consumeTopLevel: get('tracefs.consume-top-level'),
     qmp: get('qemu.qmp'),
-    statistics: get('collector.kvm-stats') ? { all: get('collector.kvm-stats.all') } : undefined,
+    statistics: get('collector.kvm-stats')
+      ? { all: get('collector.kvm-stats.all'), virsh: get('collector.kvm-stats.virsh') }
+      : undefined,
     qemu: {
       logs: get('qemu.log'),
       simples: get('qemu.simple'),

@@ -195,6 +195,13 @@ export const OPTIONS = [
     commands: ['run'],
   },
   {
+    flag: 'collector.kvm-stats.virsh',
+    type: toggle,
+    default: 'false',
+    help: "Run virsh -r domstats for VMs whose statistics neither QMP nor debugfs shows: hosts with kernel lockdown, where libvirt holds each VM's only QMP socket.",
+    commands: ['run', 'check'],
+  },
+  {
     flag: 'collector.duration',
     type: toggle,
     default: 'true',
@@ -285,8 +292,8 @@ export const OPTIONS = [
     flag: 'qemu.qmp',
     type: glob,
     multiple: true,
-    help: "QMP sockets to ask for the names of a VM's devices (info mtree -f), such as '/run/qemu/*/agent.sock'. Not libvirt's own socket: a socket serves one client at a time. May be given more than once.",
-    commands: ['run'],
+    help: "QMP sockets to ask for KVM's own statistics of a VM, and for the names of its devices (info mtree -f), such as '/run/qemu/*/agent.sock'. Not libvirt's own socket: a socket serves one client at a time. May be given more than once.",
+    commands: ['run', 'check'],
   },
   {
     flag: 'kubernetes',

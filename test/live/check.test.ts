@@ -1,6 +1,7 @@
 /** `check` on this host, and with the fewest rights that `run` needs. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { runAgent } from '../support/agent/run-agent.js';
 import { tracingInstances } from '../support/agent/start-agent.js';
@@ -8,6 +9,9 @@ import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+const DEBUGFS = '/sys/kernel/debug/kvm';
 
 test('check finds everything that run needs on this host, and a running VM', liveTest(), async () => {
   const before = tracingInstances();
@@ -37,6 +41,37 @@ test('check finds everything that run needs on this host, and a running VM', liv
     [],
   );
 });
+
+test("check says where each VM's statistics come from", liveTest(), async (t) => {
+  const folder = temporaryFolder(t, 'check');
+  const steps = [{ forever: { out: 0x80 } }];
+  const socket = `${folder}/one.sock`;
+  const one = startGuest({ name: 'with-qmp', steps, extraArgs: ['-qmp', `unix:${socket},server=on,wait=off`] });
+  const two = startGuest({ name: 'without-qmp', steps });
+  const args = ['check', `--qemu.qmp=${folder}/*.sock`, `--qemu.qmp=${folder}/missing`];
+  let result = runAgent(...args);
+  for (let tries = 0; tries < 10 && !/with-qmp: over QMP/.test(result.stdout); tries++) result = runAgent(...args);
+  await one.kill();
+  const lines = result.stdout.split('\n').filter((line) => / statistics /.test(line));
+  const lineOf = (vm: string) => lines.find((line) => line.includes(` ${vm}: `)) ?? '';
+  assert.match(lineOf('with-qmp'), /^ok .*over QMP \(.*one\.sock\), for each vCPU$/);
+  const folderOf = readdirSync(DEBUGFS).find((name) => name.startsWith(`${two.pid}-`));
+  const isOpen = canRead(`${DEBUGFS}/${folderOf}/exits`);
+  await two.kill();
+  assert.match(lineOf('without-qmp'), isOpen ? /^ok .*from debugfs/ : /^warn .*kernel lockdown closes debugfs/);
+  assert.ok(
+    lines.some((line) => /^warn .*missing: no such file/.test(line)),
+    lines.join('\n'),
+  );
+});
+
+function canRead(path: string): boolean {
+  try {
+    return readFileSync(path).length > 0;
+  } catch {
+    return false;
+  }
+}
 
 const SETPRIV = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'setpriv'), timeout: 60_000 };
 

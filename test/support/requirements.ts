@@ -41,6 +41,7 @@ export type Requirement =
   | 'buildah'
   | 'zstd'
   | 'trace-cmd'
+  | 'libvirtd'
   | 'virt-xml-validate';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';

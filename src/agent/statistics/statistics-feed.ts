@@ -7,6 +7,9 @@ import { setImmediate as endOfTurn } from 'node:timers/promises';
 import type { StatisticCounts } from '../../count/statistics/statistic-counts.js';
 import { isShownByDefault } from '../../decode/statistics/default-statistics.js';
 import { DebugfsDoor } from '../../source/statistics/debugfs-door.js';
+import { readDomstats } from '../../source/statistics/virsh-door.js';
+import { AgentError } from '../../system/errors.js';
+import { SeldomLog } from '../../system/seldom-log.js';
 import type { StatisticsPart, StatisticsReading } from '../../trace/kvm-statistic.js';
 import type { Inventory } from '../../vm/inventory.js';
 import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
@@ -17,6 +20,8 @@ import { QmpStatistics } from './qmp-statistics.js';
 export interface StatisticsOptions {
   /** True: every statistic; false: those that are shown by default. */
   readonly all: boolean;
+  /** True: libvirt is asked for the VMs whose statistics nothing else shows. */
+  readonly virsh: boolean;
 }
 
 export interface StatisticsFeedOptions extends StatisticsOptions {
@@ -33,17 +38,25 @@ const PERIOD_MS = 10_000;
 /** VMs that are read at once; each takes about 0.1 ms. */
 const VMS_PER_SLICE = 32;
 
+/** Reads a folder of debugfs; a text says why that is impossible. */
+type ReadFolder = () => StatisticsPart | string;
+
 export class StatisticsFeed {
   readonly #inventory: Inventory;
   readonly #counts: StatisticCounts;
   readonly #audit: AuditFeed | undefined;
   readonly #qmp: QmpStatistics;
   readonly #debugfs: DebugfsDoor;
+  readonly #isWanted: (name: string) => boolean;
+  readonly #asksVirsh: boolean;
+  readonly #seldom = new SeldomLog();
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
   constructor(options: StatisticsFeedOptions, inventory: Inventory, counts: StatisticCounts) {
     const isWanted = options.all ? () => true : isShownByDefault;
+    this.#isWanted = isWanted;
+    this.#asksVirsh = options.virsh;
     this.#inventory = inventory;
     this.#counts = counts;
     this.#audit = options.audit;
@@ -54,7 +67,7 @@ export class StatisticsFeed {
   /** Reads now and every ten seconds, in the background. */
   start(): void {
     const startMs = performance.now();
-    void this.#read().then(() => {
+    void this.#attempt(() => this.#read()).then(() => {
       const pauseMs = Math.max(PERIOD_MS / 2, startMs + PERIOD_MS - performance.now());
       if (!this.#isStopped) this.#timer = setTimeout(() => this.start(), pauseMs);
     });
@@ -79,22 +92,40 @@ export class StatisticsFeed {
     const unanswered = running.filter((vm) => !answered.has(vm));
     const folders = this.#foldersByVm();
     for (let at = 0; at < unanswered.length && !this.#isStopped; at += VMS_PER_SLICE) {
-      this.#readFolders(unanswered.slice(at, at + VMS_PER_SLICE), folders);
+      const readings = readFolders(unanswered.slice(at, at + VMS_PER_SLICE), folders);
+      this.#take(readings);
+      for (const vm of readings.keys()) answered.add(vm);
       await endOfTurn();
     }
+    const closed = running.filter((vm) => !answered.has(vm));
+    if (this.#asksVirsh && closed.length > 0) await this.#attempt(() => this.#readDomstats(running, closed));
   }
 
-  #readFolders(vms: readonly Vm[], folders: ReadonlyMap<Vm, readonly (() => StatisticsPart | string)[]>): void {
+  /** Asks libvirt, which knows its VMs by name. A name that two VMs have stands for neither. */
+  async #readDomstats(running: readonly Vm[], closed: readonly Vm[]): Promise<void> {
+    const domains = await readDomstats(this.#isWanted);
     const readings = new Map<Vm, StatisticsReading>();
-    for (const vm of vms) {
-      const parts = (folders.get(vm) ?? []).map((read) => read()).filter((part) => typeof part !== 'string');
-      if (parts.length > 0) readings.set(vm, { door: 'debugfs', parts });
+    for (const vm of closed) {
+      const parts = domains.get(vm.name);
+      const isOnly = running.every(({ name }, index) => name !== vm.name || running[index] === vm);
+      if (parts !== undefined && parts.length > 0 && isOnly) readings.set(vm, { door: 'virsh', parts });
     }
     this.#take(readings);
   }
 
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      this.#seldom.warn('read', "cannot read KVM's own statistics", { err: error.message });
+    }
+  }
+
   #take(readings: ReadonlyMap<Vm, StatisticsReading>): void {
-    const read = Array.from(readings, ([vm, reading]) => {
+    // A VM that ended meanwhile may be forgotten already.
+    const running = [...readings].filter(([{ stoppedMs }]) => Number.isNaN(stoppedMs) && !this.#isStopped);
+    const read = running.map(([vm, reading]) => {
       this.#inventory.claimLabel(vm);
       return { label: vm.label, life: lifeOf(vm), reading };
     });
@@ -103,8 +134,8 @@ export class StatisticsFeed {
   }
 
   /** A process may have several VMs: QEMU creates one for a moment to see what KVM can do. */
-  #foldersByVm(): Map<Vm, (() => StatisticsPart | string)[]> {
-    const byVm = new Map<Vm, (() => StatisticsPart | string)[]>();
+  #foldersByVm(): Map<Vm, ReadFolder[]> {
+    const byVm = new Map<Vm, ReadFolder[]>();
     for (const folder of this.#debugfs.find()) {
       const vm = this.#inventory.find(folder.creator)?.vm;
       if (vm === undefined) continue;
@@ -113,6 +144,15 @@ export class StatisticsFeed {
     }
     return byVm;
   }
+}
+
+function readFolders(vms: readonly Vm[], folders: ReadonlyMap<Vm, readonly ReadFolder[]>): Map<Vm, StatisticsReading> {
+  const readings = new Map<Vm, StatisticsReading>();
+  for (const vm of vms) {
+    const parts = (folders.get(vm) ?? []).map((read) => read()).filter((part) => typeof part !== 'string');
+    if (parts.length > 0) readings.set(vm, { door: 'debugfs', parts });
+  }
+  return readings;
 }
 
 /** Identifies a life of a VM. */

@@ -5,6 +5,7 @@ import { KVM_DEBUGFS } from '../../vm/host/debugfs.js';
 import { Inventory } from '../../vm/inventory.js';
 import type { Finding } from './finding.js';
 import { checkKvm, checkLockdown, checkNode, checkProc, checkUser, type HostPaths } from './probe-host.js';
+import { probeStatistics } from './probe-statistics.js';
 import {
   checkEvents,
   checkHist,
@@ -19,6 +20,8 @@ import { checkVcpus, checkVms } from './probe-vms.js';
 interface Host extends HostPaths {
   readonly tracefs: TracefsProbe;
   readonly inventory: Inventory;
+  /** The door to the statistics of each VM. */
+  readonly statistics: readonly Finding[];
 }
 
 interface Check {
@@ -39,6 +42,7 @@ const CHECKS: readonly Check[] = [
   { what: 'lockdown', look: checkLockdown },
   { what: '/proc', look: checkProc },
   { what: 'VMs', look: ({ inventory, procfs }) => checkVms(inventory, procfs) },
+  { what: 'statistics', look: ({ statistics }) => statistics },
   { what: 'vCPU numbers', look: ({ inventory, tracefs }) => checkVcpus(inventory, tracefs.path, KVM_DEBUGFS) },
 ];
 
@@ -49,7 +53,9 @@ export async function check({ get }: Invocation): Promise<void> {
   inventory.scan(0);
   const tracefs = probeTracefs(get('path.tracefs'));
   try {
-    const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, inventory };
+    const [qmp, virsh] = [get('qemu.qmp'), get('collector.kvm-stats.virsh')];
+    const statistics = await probeStatistics({ inventory, procfs, debugfs: KVM_DEBUGFS, qmp, virsh });
+    const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, inventory, statistics };
     const findings = CHECKS.flatMap(({ what, look }) => [look(host)].flat().map((finding) => ({ what, ...finding })));
     print(findings.map((finding) => `${lineOf(finding)}\n`).join(''));
     if (findings.some(({ level }) => level === 'FAIL')) process.exitCode = 2;
