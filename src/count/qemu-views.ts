@@ -44,10 +44,10 @@ export function addQemuViews(views: readonly QemuView[], totalsOf: TotalsOf): vo
     addRunExits(own, totalsOf);
     addSignals(own, totalsOf);
   }
-  for (const { counts, owner } of views)
+  for (const { backend, counts, owner } of views)
     for (const [id, regions] of counts.regions) {
       const label = owner.labelOf(id);
-      if (label === undefined) continue;
+      if (label === undefined || isNoVmOfFile(backend, label)) continue;
       const names = totalsOf(label).regionNames;
       for (const [address, name] of regions) if (!names.has(address)) names.set(address, name);
     }
@@ -70,6 +70,11 @@ export function qemuEventsByVm(views: readonly QemuView[]): Map<string, Map<stri
     }
   }
   return byVm;
+}
+
+/** True for a file of no known VM. It says nothing about the threads of no known VM in the kernel's trace. */
+function isNoVmOfFile(backend: QemuBackend, label: string): boolean {
+  return label === '' && backend !== 'ftrace';
 }
 
 function countsOf(byVm: Map<string, Map<string, number>>, vm: string): Map<string, number> {
@@ -96,7 +101,7 @@ export function ioeventfdsByVm(views: readonly QemuView[]): Map<string, Ioeventf
     for (const { counts, owner } of views.filter((view) => view.backend === backend)) {
       for (const [id, ioeventfds] of counts.ioeventfds) {
         const vm = owner.labelOf(id);
-        if (vm === undefined) continue;
+        if (vm === undefined || isNoVmOfFile(backend, vm)) continue;
         const sum = own.get(vm) ?? new Ioeventfds();
         sum.absorb(ioeventfds);
         own.set(vm, sum);

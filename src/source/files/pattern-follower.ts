@@ -29,6 +29,8 @@ const TURN_MS = 5;
 const MAX_PENDING_BYTES = 1 << 19;
 /** Longest time of opening new files in one scan. */
 const OPENING_MS = 50;
+/** Files by which the start of a scan moves: a prime number. */
+const STRIDE = 769;
 /** Pause before a path that cannot be followed is tried again; it doubles up to the second. */
 const MIN_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
@@ -104,7 +106,10 @@ export class PatternFollower {
     const unopened = [...folders].filter(([path]) => !this.#files.has(path) && !this.#isRotated(path, paths));
     const isNew = ([path]: readonly [string, string]) => !this.#unfollowed.has(path);
     const retried = unopened.filter(([path]) => (this.#unfollowed.get(path)?.retryMs ?? Infinity) <= nowMs);
-    for (const [path, folder] of [...unopened.filter(isNew), ...retried]) {
+    const fresh = unopened.filter(isNew);
+    // Each scan begins elsewhere, so that files which appear without end do not keep other files waiting.
+    const start = first ? 0 : (this.#scans * STRIDE) % Math.max(1, fresh.length);
+    for (const [path, folder] of [...fresh.slice(start), ...fresh.slice(0, start), ...retried]) {
       // The next scan opens the rest.
       if (!first && performance.now() > nowMs + OPENING_MS) break;
       this.#open(path, folder, this.#unfollowed.get(path)?.fromEnd ?? first, nowMs);

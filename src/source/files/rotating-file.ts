@@ -156,12 +156,13 @@ export class RotatingFile {
     return file;
   }
 
-  #requireAllowed({ uid, nlink }: Stats): void {
+  #requireAllowed({ uid, nlink, mode }: Stats): void {
     const { openFiles } = this.#options;
     if (!openFiles.hasRoomFor(uid))
       throw new AgentError(
         `${this.path}: ${openFiles.max} such files may be open, one user's at most half of them; raise the limit with ulimit -n`,
       );
+    if ((mode & 0o002) !== 0) throw new AgentError(`${this.path}: every user may write to it; chmod o-w ends that`);
     // Any user who can write to the folder may have linked it there.
     if (nlink > 1 && isSharedFolder(dirname(this.path)))
       throw new AgentError(`${this.path}: has several names, in a folder that other users may write to`);

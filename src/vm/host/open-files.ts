@@ -9,7 +9,7 @@
  * A process may have any number of descriptors, so a search takes slices of time and lets other work run between them.
  * 100 processes with 1,000 descriptors each took 484 ms at once.
  */
-import { lstatSync, opendirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, lstatSync, opendirSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, fileError, isOutOfFiles } from '../../system/errors.js';
@@ -23,7 +23,7 @@ const PAUSE_MS = 10;
 const STRIDE = 32;
 
 export interface Openers {
-  /** File id (device and inode) -> the processes that have the file open. */
+  /** File id (device and inode) -> the processes that have the file open for writing. */
   readonly byFile: ReadonlyMap<string, readonly number[]>;
   /** The processes whose descriptors this user may not see. */
   readonly hidden: ReadonlySet<number>;
@@ -32,8 +32,8 @@ export interface Openers {
 }
 
 /**
- * Which of the processes have the files open. Compares the last part of a link first: asking for the file behind a link
- * costs more, and may wait for a file server.
+ * Which of the processes have the files open for writing; a process may read the log of another VM. Compares the last
+ * part of a link first: asking for the file behind a link costs more, and may wait for a file server.
  * @param files path -> file id
  * @throws AgentError if this process has too many files open
  */
@@ -50,7 +50,7 @@ export async function findOpeners(
   for (const pid of pids) {
     const isVisible = await visitDescriptors(procfs, pid, slices, (link, target) => {
       const id = names.has(basename(target).replace(/ \(deleted\)$/, '')) ? tryFileId(link) : undefined;
-      const found = id !== undefined && ids.has(id) ? (byFile.get(id) ?? []) : undefined;
+      const found = id !== undefined && ids.has(id) && isForWriting(link) ? (byFile.get(id) ?? []) : undefined;
       if (id !== undefined && found !== undefined && !found.includes(pid)) byFile.set(id, [...found, pid]);
       return true;
     });
@@ -112,7 +112,7 @@ function ownerOfFile(path: string): [readonly [string, number]] | undefined {
 
 /** __SO_ACCEPTCON: the socket listens. */
 const LISTENS = '00010000';
-/** Characters of a table of sockets: 100,000 of them. */
+/** Bytes of a table of sockets: 100,000 of them. */
 const MAX_TABLE = 1 << 23;
 
 /** Link `socket:[INODE]` -> path, of the sockets that processes in the namespaces of this one listen on. */
@@ -135,14 +135,28 @@ function listeningSockets(
   return sockets;
 }
 
+/** The first part of the table if it is longer: any process may make a million sockets. */
 function readTable(path: string): string {
+  let fd: number | undefined;
   try {
-    const text = readFileSync(path, 'utf8');
-    return text.length > MAX_TABLE ? '' : text;
-  } catch {
+    fd = openSync(path, 'r');
+    const pieces: Buffer[] = [];
+    for (let size = 0; size < MAX_TABLE; ) {
+      const length = readSync(fd, buffer);
+      if (length === 0) break;
+      pieces.push(Buffer.from(buffer.subarray(0, length)));
+      size += length;
+    }
+    return Buffer.concat(pieces).toString('utf8');
+  } catch (error) {
+    if (isOutOfFiles(error)) throw fileError('files of processes', error);
     return '';
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
+
+const buffer = Buffer.allocUnsafeSlow(1 << 16);
 
 /** Divides long work into slices, with pauses between them for other work of the event loop. */
 class Slices {
@@ -188,6 +202,11 @@ async function visitDescriptors(
     // Any other error: the process has ended.
     return !HIDDEN.has(errnoOf(error));
   }
+}
+
+/** The kernel shows the mode in which a file was opened as the rights of the link's owner. */
+function isForWriting(link: string): boolean {
+  return ((lstatSync(link, { throwIfNoEntry: false })?.mode ?? 0) & 0o200) !== 0;
 }
 
 const HIDDEN: ReadonlySet<string> = new Set(['EACCES', 'EPERM']);

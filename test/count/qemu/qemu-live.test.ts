@@ -210,6 +210,23 @@ test("QEMU's table of ioeventfds separates kicks from other writes that stay in 
   assert.equal(kernelKicks(ledger), 4);
 });
 
+test('a log of no known VM changes no figure of the threads of no known VM', () => {
+  const ledger = new Ledger({ ownerOf: () => ({ vm: undefined, vcpu: '0' }) });
+  const kernel = ledger.kernelSource('tracefs');
+  const log = ledger.qemuSource('log', { labelOf: () => '' });
+  signal(ledger, log, 100, QUEUE_NOTIFY);
+  log.setIoeventfd(100, true, 0xfebf_b004, true);
+  log.qemuRegion(100, 0xfebd_0010, 'forged');
+  ledger.resolveOwners(0);
+  // With the table of the log, this write to another address would be no kick.
+  keptWrite(ledger, kernel, 0xfebd_0000);
+  assert.equal(kernelKicks(ledger), 1);
+  assert.deepEqual(
+    [...takeSnapshot(ledger.totals()).io].map(({ device }) => device),
+    [''],
+  );
+});
+
 test("QEMU's names of memory regions name devices that have no other name", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');

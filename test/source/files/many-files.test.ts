@@ -124,6 +124,17 @@ test('a file with several names is followed only in a folder of our own', async 
   assert.equal(await logs.until(2), 2);
 });
 
+test('a file that every user may write to is not followed', async (t) => {
+  const logs = followLogs(t);
+  const path = join(logs.folder, 'vm.log');
+  writeFileSync(path, LINE);
+  chmodSync(path, 0o666);
+  await logs.run(200);
+  assert.match(logs.problems.join(), /vm\.log: every user may write to it/);
+  chmodSync(path, 0o664);
+  assert.equal(await logs.until(1), 1);
+});
+
 test('a file is still followed after the name under which it was found is removed', async (t) => {
   const logs = followLogs(t);
   const [first, second] = [join(logs.folder, 'a.log'), join(logs.folder, 'b.log')];

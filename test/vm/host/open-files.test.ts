@@ -27,6 +27,9 @@ test('findOpeners finds the process that has a file open, also after a rename, a
   // No process has the id 999999999.
   assert.deepEqual(await openersOf([999_999_999, process.pid], files), new Map([[id(path), [process.pid]]]));
   assert.deepEqual(await openersOf([process.pid], new Map([[other, id(other)]])), new Map());
+  const reader = openSync(other, 'r');
+  t.after(() => closeSync(reader));
+  assert.deepEqual(await openersOf([process.pid], new Map([[other, id(other)]])), new Map(), 'it only reads');
   const renamed = join(folder, 'vm.log.1');
   renameSync(path, renamed);
   assert.deepEqual((await openersOf([process.pid], new Map([[renamed, id(renamed)]]))).size, 1);
