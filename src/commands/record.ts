@@ -79,6 +79,7 @@ async function recordInstance(
       `${summary}\nWritten to ${printable(output)}. Count it with: kvm-exit-exporter report ${printable(output)}\n`,
     );
   } finally {
+    vms.close();
     pages.close();
     capture.close();
   }

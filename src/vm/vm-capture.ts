@@ -1,5 +1,6 @@
 import { KVM_DEBUGFS } from './host/debugfs.js';
 import { readStat, readThreadStat, threadIds } from './host/proc.js';
+import { VmWatcher } from './host/vm-watcher.js';
 import { Inventory } from './inventory.js';
 import { noteVm } from './noted-vm.js';
 import type { Vm } from './vm.js';
@@ -19,16 +20,21 @@ export class VmCapture {
   readonly #root: string;
   readonly #inventory: Inventory;
   readonly #threads = new Map<Vm, Map<number, SeenThread>>();
+  /** A process that becomes a VMM long after it started would be checked in its turn only: seconds later. */
+  readonly #watcher: VmWatcher;
   #newUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(procfs: string) {
+  /** Call {@link close} when it is not needed any more. */
+  constructor(procfs: string, debugfs = KVM_DEBUGFS) {
     this.#root = procfs;
-    this.#inventory = new Inventory({ procfs, live: true, debugfs: KVM_DEBUGFS, trustsCommandLines: true });
+    this.#inventory = new Inventory({ procfs, live: true, debugfs, trustsCommandLines: true });
+    this.#watcher = new VmWatcher(debugfs, (tid) => this.#inventory.expectVm(tid, performance.now()));
   }
 
   /** Looks at all processes. */
   scan(): void {
     const nowMs = performance.now();
+    this.#watcher.renew();
     this.#inventory.scan(nowMs);
     this.#note(nowMs);
   }
@@ -46,6 +52,10 @@ export class VmCapture {
       noteVm({ vm, threads: new Map(Array.from(seen, ([tid, { comm }]) => [tid, comm])) }),
     );
     return lines.map((line) => `${line}\n`).join('');
+  }
+
+  close(): void {
+    this.#watcher.close();
   }
 
   #note(nowMs: number): void {
