@@ -43,12 +43,29 @@ const COLUMNS: readonly Column[] = [
   {
     title: 'exits/s to QEMU',
     hint: 'exits per second that KVM passed on to QEMU',
-    text: (row) => formatRate(row.qemu_exits_per_second),
+    // While rates are not known yet, that to KVM is not known either.
+    text: ({ kvm_exits_per_second: kvm, qemu_exits_per_second: qemu }) =>
+      kvm === null ? formatRate(qemu) : formatStatistic(qemu),
   },
   {
     title: 'reaching QEMU',
     hint: 'share of the exits that KVM passed on to QEMU',
     text: (row) => formatShare(row.share_reaching_qemu),
+  },
+  {
+    title: 'I/O/s',
+    hint: "exits per second for ports, from KVM's own statistics",
+    text: (row) => formatStatistic(row.io_exits_per_second),
+  },
+  {
+    title: 'MMIO/s',
+    hint: "exits per second to QEMU for MMIO, from KVM's own statistics",
+    text: (row) => formatStatistic(row.mmio_exits_per_second),
+  },
+  {
+    title: 'halts/s',
+    hint: "times per second that a vCPU became idle, from KVM's own statistics",
+    text: (row) => formatStatistic(row.halts_per_second),
   },
   {
     title: 'time lost',
@@ -94,6 +111,10 @@ function tableBody(rates: CurrentRates): string {
 function formatRate(value: number | null): string {
   if (value === null) return '…';
   return value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 });
+}
+
+function formatStatistic(value: number | null): string {
+  return value === null ? '–' : formatRate(value);
 }
 
 function formatShare(value: number | null): string {

@@ -1,4 +1,5 @@
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { StatisticRates } from './statistic-rates.js';
 
 /** Counters of one VM. */
 interface VmTotals {
@@ -13,6 +14,8 @@ interface Observation {
   readonly atMs: number;
   readonly vms: ReadonlyMap<string, VmTotals>;
   readonly snapshot: Pick<Snapshot, 'vms' | 'sources'>;
+  /** False if no source counts exits: then KVM's own statistics are all there is. */
+  readonly countsExits: boolean;
   readonly lost: number;
 }
 
@@ -24,6 +27,10 @@ export interface VmRow {
   readonly kvm_exits_per_second: number | null;
   readonly qemu_exits_per_second: number | null;
   readonly share_reaching_qemu: number | null;
+  /** KVM's own statistics of exits for ports, exits to QEMU for MMIO, and idle vCPUs. */
+  readonly io_exits_per_second: number | null;
+  readonly mmio_exits_per_second: number | null;
+  readonly halts_per_second: number | null;
   /** Seconds per second: 1 is one whole vCPU, and no vCPU has more. */
   readonly time_outside_guest: number | null;
   readonly time_in_qemu: number | null;
@@ -56,6 +63,7 @@ export class VmRates {
   readonly #now: () => number;
   /** From old to new; at most a window of them, and at least two once the second is made. */
   #observations: Observation[] = [];
+  readonly #statistics = new StatisticRates();
   #current: CurrentRates | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -78,7 +86,9 @@ export class VmRates {
   /** Makes an observation. Returns the milliseconds that it took. */
   observe(): number {
     const startMs = this.#now();
-    const newest = observe(this.#takeSnapshot(), startMs);
+    const snapshot = this.#takeSnapshot();
+    const newest = observe(snapshot, startMs);
+    this.#statistics.observe(snapshot);
     const kept = this.#observations.filter(({ atMs }) => atMs >= startMs - WINDOW_MS);
     this.#observations = [...(kept.length > 0 ? kept : this.#observations.slice(-1)), newest];
     this.#current = undefined;
@@ -90,7 +100,7 @@ export class VmRates {
     const [oldest] = this.#observations;
     if (oldest === undefined || (this.#observations.length === 1 && this.#now() - oldest.atMs >= MIN_PERIOD_MS))
       this.observe();
-    this.#current ??= ratesBetween(this.#observations);
+    this.#current ??= ratesBetween(this.#observations, this.#statistics);
     return this.#current;
   }
 }
@@ -107,11 +117,12 @@ function observe(snapshot: Snapshot, atMs: number): Observation {
   for (const { vm, vcpu, kvmSeconds, qemuSeconds } of snapshot.outside)
     totalsOf(vm).outside.set(vcpu, { all: kvmSeconds + qemuSeconds, inQemu: qemuSeconds });
   const lost = snapshot.sources.flatMap((source) => source.lost).reduce((sum, { events }) => sum + events, 0);
-  return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, lost };
+  const countsExits = snapshot.exits.length > 0 || snapshot.sources.some(({ source }) => source !== 'kubernetes');
+  return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, countsExits, lost };
 }
 
 /** @param observations one or more, from old to new */
-function ratesBetween(observations: readonly Observation[]): CurrentRates {
+function ratesBetween(observations: readonly Observation[], statistics: StatisticRates): CurrentRates {
   const latest = observations[observations.length - 1] as Observation;
   const previous = observations.length > 1 ? observations[0] : undefined;
   const seconds = previous === undefined ? null : (latest.atMs - previous.atMs) / 1000;
@@ -126,13 +137,20 @@ function ratesBetween(observations: readonly Observation[]): CurrentRates {
   const vcpus = new Map(latest.snapshot.vms.map((info) => [info.vm, info.vcpus]));
   const rows = [...latest.vms].map(([vm, totals]): VmRow => {
     const old = previous?.vms.get(vm);
-    const kvm = rate(totals.kvmExits, old?.kvmExits);
-    const qemu = rate(totals.qemuExits, old?.qemuExits);
+    const own = statistics.of(vm);
+    const { countsExits } = latest;
+    // Some hosts have no kvm_exit, but their KVM counts exits nevertheless.
+    const usesStatistics = totals.kvmExits === 0 && (!countsExits || own.exits !== null);
+    const kvm = usesStatistics ? own.exits : rate(totals.kvmExits, old?.kvmExits);
+    const qemu = countsExits ? rate(totals.qemuExits, old?.qemuExits) : null;
     return {
       vm,
       vcpus: vcpus.get(vm) ?? 0,
       kvm_exits_per_second: kvm,
       qemu_exits_per_second: qemu,
+      io_exits_per_second: own.io,
+      mmio_exits_per_second: own.mmio,
+      halts_per_second: own.halts,
       share_reaching_qemu: kvm === null || qemu === null || kvm === 0 ? null : qemu / kvm,
       time_outside_guest: share(totals, old, 'all'),
       time_in_qemu: share(totals, old, 'inQemu'),

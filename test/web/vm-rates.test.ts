@@ -61,10 +61,10 @@ function observed(...seconds: number[]): { rates: VmRates; setTime: (second: num
 
 test('rates are differences between two snapshots', () => {
   const { rates, setTime } = observed(0);
-  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', '…', '…', '–', '–', '–']]);
+  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', '…', '…', '–', '–', '–', '–', '–', '–']]);
   setTime(4);
   const answer = rates.current();
-  assert.deepEqual(tableCells(answer), [['web-1', '2', '1,000', '100', '10.0 %', '25.0 %', '5.0 %']]);
+  assert.deepEqual(tableCells(answer), [['web-1', '2', '1,000', '100', '10.0 %', '–', '–', '–', '25.0 %', '5.0 %']]);
   assert.equal(
     statusLine(answer),
     'Rates over the last 4.0 s. 20 events lost, 5 per second: the figures are too low. Not open: qemu_log.',

@@ -129,8 +129,9 @@ export class StatisticsFeed {
       this.#inventory.claimLabel(vm);
       return { label: vm.label, life: lifeOf(vm), reading };
     });
+    const nowMs = performance.now();
     if (read.length > 0) this.#audit?.compare(read);
-    for (const { label, life, reading } of read) this.#counts.add(label, life, reading);
+    for (const { label, life, reading } of read) this.#counts.add(label, life, reading, nowMs);
   }
 
   /** A process may have several VMs: QEMU creates one for a moment to see what KVM can do. */

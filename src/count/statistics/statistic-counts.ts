@@ -9,6 +9,8 @@ export interface StatisticTotals {
   readonly layout: StatisticLayout;
   /** Label of the VM -> vCPU ('' for the VM as a whole) -> values. */
   readonly vms: ReadonlyMap<string, ReadonlyMap<string, StatisticValues>>;
+  /** Label of the VM -> time of the latest reading, on the agent's clock. */
+  readonly readMs: ReadonlyMap<string, number>;
 }
 
 /** One life of a VM, and what was read last of it. */
@@ -35,14 +37,19 @@ interface VmStatistics {
  */
 export class StatisticCounts implements StatisticTotals {
   readonly layout = new StatisticLayout();
+  readonly readMs = new Map<string, number>();
   readonly #vms = new Map<string, VmStatistics>();
 
   get vms(): ReadonlyMap<string, ReadonlyMap<string, StatisticValues>> {
     return new Map(Array.from(this.#vms, ([label, { vcpus }]) => [label, vcpus]));
   }
 
-  /** @param process identifies the life of the VM */
-  add(label: string, process: string, reading: StatisticsReading): void {
+  /**
+   * @param process identifies the life of the VM
+   * @param atMs time of the reading on the agent's clock
+   */
+  add(label: string, process: string, reading: StatisticsReading, atMs = 0): void {
+    this.readMs.set(label, atMs);
     const { door } = reading;
     const vm = this.#vms.get(label) ?? { vcpus: new Map(), lives: new Map() };
     this.#vms.set(label, vm);
@@ -74,6 +81,7 @@ export class StatisticCounts implements StatisticTotals {
   /** Drops everything about a VM. */
   forget(label: string): void {
     this.#vms.delete(label);
+    this.readMs.delete(label);
   }
 
   #currentSlots(): readonly StatisticSlot[] {

@@ -7,6 +7,8 @@ export interface StatisticRow extends VmRow {
   readonly vcpu: string;
   readonly stat: string;
   readonly value: number;
+  /** Time of the reading on the agent's clock. */
+  readonly readMs: number;
 }
 
 const LABELS = { vcpu: merged('vcpu'), stat: merged('stat') };
@@ -14,7 +16,7 @@ const WHENCE =
   'stat: KVM\'s own name, which differs by architecture and kernel. vcpu="": of the VM, or a sum over its vCPUs.';
 
 function addValues(a: StatisticRow, b: StatisticRow): StatisticRow {
-  return { ...a, value: a.value + b.value };
+  return { ...a, value: a.value + b.value, readMs: Math.max(a.readMs, b.readMs) };
 }
 
 /** Statistics that only grow: events and pieces. */
@@ -76,7 +78,7 @@ function isTotalOf(isTime: boolean): (slot: StatisticSlot) => boolean {
 }
 
 function rows(
-  { statistics: { layout, vms } }: LedgerTotals,
+  { statistics: { layout, vms, readMs } }: LedgerTotals,
   isChosen: (slot: StatisticSlot) => boolean,
   isShown: (value: number) => boolean,
 ): StatisticRow[] {
@@ -85,7 +87,7 @@ function rows(
     [...vcpus].flatMap(([vcpu, values]) =>
       slots.flatMap(({ slot, statistic: { name } }) => {
         const value = values[slot] ?? Number.NaN;
-        return isShown(value) ? [{ vm, vcpu, stat: name, value }] : [];
+        return isShown(value) ? [{ vm, vcpu, stat: name, value, readMs: readMs.get(vm) ?? 0 }] : [];
       }),
     ),
   );
