@@ -1,9 +1,11 @@
+import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
 import type { TraceEvents } from '../decode/qemu/trace-events.js';
 import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
 import { isPageRecording, isPerfDirectory, type Recording } from '../source/recording/open-recordings.js';
 import type { PageRecording } from '../source/recording/pages/page-recording.js';
+import { type RecordingWarnings, withCut } from '../source/recording/pages/recording-warnings.js';
 import { replayPages } from '../source/recording/pages/replay-pages.js';
 import type { SavedThread } from '../source/recording/pages/saved-threads.js';
 import type { PerfDirectory } from '../source/recording/perf-directory.js';
@@ -104,9 +106,11 @@ export class RecordingCounter {
   async #countPages(recording: PageRecording): Promise<void> {
     const { onRead, onWarning } = this.#options;
     const { vocabulary } = this.ledger;
+    const sources: SourceCounts[] = [];
     // Exits and entries on different clocks cannot be paired, so they are counted apart.
     for (const [index, buffers] of recording.buffers.entries()) {
       const counts = this.ledger.kernelSource('ftrace', this.#onThread);
+      sources.push(counts.source);
       const window = this.times.open(clockOf(index));
       const sink = new KernelWindowSink(counts, window);
       await replayPages(buffers, recording.formats, { vocabulary, sink, onRead });
@@ -115,28 +119,37 @@ export class RecordingCounter {
       if (!window.isLimited) counts.source.overruns = overruns;
       else if (sumOf(overruns) > 0) onWarning(`${recording.path}: ${OVERRUNS_WITHOUT_TIME}`);
     }
-    for (const warning of recording.warnings()) onWarning(warning);
+    this.#warn(recording.path, recording.warnings(), sources);
   }
 
   async #countEvents(recording: RecordingFile | PerfDirectory): Promise<void> {
     const fileName = isPerfDirectory(recording) ? recording.path : recording.fileName;
     const sinks: (KernelWindowSink | QemuWindowSink)[] = [];
+    const sources: SourceCounts[] = [];
     const warnings = await this.#replay(recording, {
       kernel: () => {
         const counts = this.ledger.kernelSource('ftrace', this.#onThread);
         const sink = new KernelWindowSink(counts, this.times.open('kernel'));
+        sources.push(counts.source);
         sinks.push(sink);
         return sink;
       },
       qemu: (backend) => {
         const counts = this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, fileName, backend));
         const sink = new QemuWindowSink(counts, this.times.open(backend));
+        sources.push(counts.source);
         sinks.push(sink);
         return sink;
       },
     });
     for (const sink of sinks) sink.end();
-    for (const warning of warnings) this.#options.onWarning(warning);
+    this.#warn(recording.path, warnings, sources);
+  }
+
+  /** Warns the user at once, because the report may be long. @param sources what was counted of the recording */
+  #warn(path: string, warnings: RecordingWarnings, sources: readonly SourceCounts[]): void {
+    const isCut = sources.some(({ malformed }) => malformed.has('truncated'));
+    for (const line of withCut(path, warnings, isCut)) this.#options.onWarning(line);
   }
 
   /** Reads as much of a recording as it takes to know when it begins. */
@@ -168,7 +181,7 @@ export class RecordingCounter {
     recording: RecordingFile | PerfDirectory,
     sinks: ReplaySinks,
     isDone?: () => boolean,
-  ): Promise<readonly string[]> {
+  ): Promise<RecordingWarnings> {
     const { traceEvents, tracefs, onRead } = this.#options;
     const options = { vocabulary: this.ledger.vocabulary, traceEvents, tracefs };
     const limits = isDone === undefined ? { onRead } : { isDone };

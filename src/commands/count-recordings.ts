@@ -38,7 +38,10 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
     tracefs: get('path.tracefs'),
     window: { since: get('since'), until: get('until') },
     onRead: (bytes) => progress.advance(bytes),
-    onWarning: printMessage,
+    onWarning(warning) {
+      progress.clear();
+      printMessage(warning);
+    },
   });
   await counter.count(recordings);
   progress.clear();

@@ -28,7 +28,7 @@ export type MalformedKind =
   | 'arguments' // a text line with a known header, but the event's own text is not understood
   | 'file-header'
   | 'record' // a binary record that contradicts itself
-  | 'truncated' // the input ends inside a record or line
+  | 'truncated' // the input ends inside a record, line or page
   | 'page' // a ring-buffer page that contradicts itself
   | 'unknown-event'; // a record of an event that no format describes
 

@@ -60,15 +60,16 @@ export class PageCursor {
   /**
    * Makes `page` (a sub-buffer) the current page. Events of the page before it are delivered first. The bytes are not
    * copied and must not change until {@link nextTimeNs} is Infinity.
+   * @param isCut true if the file ends inside the page, even if all of its events are there
    */
-  load(page: Uint8Array): void {
+  load(page: Uint8Array, isCut = false): void {
     if (this.nextTimeNs !== Number.POSITIVE_INFINITY) this.run(Number.POSITIVE_INFINITY);
     // A read of 0 bytes is not the end of the file.
     if (page.length === 0) return;
     const gapIsOpen = this.#lost !== 0;
     this.pageEvents = Number.NaN;
     if (page.length < this.#decoder.pageHeader.dataOffset) return this.#decoder.sink.malformed('truncated');
-    if (!this.#readHeader(page)) return this.#decoder.sink.malformed('page');
+    if (!this.#readHeader(page, isCut)) return this.#decoder.sink.malformed('page');
     if (!this.#isCut && !this.index.broken) this.pageEvents = this.index.length;
     if (this.#lost !== 0 && !gapIsOpen) this.#decoder.sink.gapAhead(this.cpu);
     if (this.index.length === 0) return this.#finish();
@@ -110,7 +111,7 @@ export class PageCursor {
   }
 
   /** Reads the header of a page. False if it contradicts itself; then no record of the page is used. */
-  #readHeader(page: Uint8Array): boolean {
+  #readHeader(page: Uint8Array, isCut: boolean): boolean {
     const { timestampOffset, commitOffset, commitSize, dataOffset, pageSize } = this.#decoder.pageHeader;
     if (this.#page.bytes.buffer !== page.buffer) {
       this.#page.bytes = new Uint8Array(page.buffer);
@@ -127,7 +128,7 @@ export class PageCursor {
       const count = counted ? this.#readLong(dataEnd, commitSize) : 0;
       this.#lost = count > 0 ? count : UNKNOWN_LOSS;
     }
-    this.#isCut = dataEnd > pageEnd;
+    this.#isCut = isCut || dataEnd > pageEnd;
     const startNs = this.#readLong(start + timestampOffset, 8);
     this.index.build(this.#page, start + dataOffset, Math.min(dataEnd, pageEnd), startNs);
     // The lost events may have concerned any thread.

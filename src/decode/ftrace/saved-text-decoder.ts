@@ -9,7 +9,7 @@
  *
  * A line that looks like a damaged event is malformed.
  */
-import type { TraceSink, Vocabulary } from '../../trace/sink.js';
+import type { MalformedKind, TraceSink, Vocabulary } from '../../trace/sink.js';
 import type { TextScanner } from '../format/event-forms.js';
 import { ENTRY_NAMES, EVENT_FORMS, EXIT_NAMES } from '../kvm/events.js';
 import { UNKNOWN_REASON } from '../kvm/exit/unknown-exit.js';
@@ -42,6 +42,9 @@ export class SavedTextDecoder implements UnreadLines {
   readonly #scanners: SavedTextScanners;
   readonly #line = new FtraceLine();
   readonly #held = new HeldLine();
+  /** What an event is called whose text is not understood: the last line of a file is cut if it has no line end. */
+  #unread: MalformedKind = 'arguments';
+  #heldUnread: MalformedKind = 'arguments';
   /** Scanners of events as fields, by tracepoint id. */
   readonly #fieldScanners = new Map<number, TextScanner | undefined>();
   readonly #exits: ReadonlySet<number>;
@@ -82,6 +85,7 @@ export class SavedTextDecoder implements UnreadLines {
   }
 
   end(): void {
+    this.#unread = 'truncated';
     this.#decoder.end();
     this.#giveUpHeld();
     this.#scanners.failedCalls.end();
@@ -116,7 +120,7 @@ export class SavedTextDecoder implements UnreadLines {
     if (this.#scanFields(bytes, end, line, name)) return;
     const { argsStart } = line;
     const mayGoOn = argsStart >= end || TEXT_STARTS.some((word) => startsWith(bytes, argsStart, end, word));
-    if (!mayGoOn || !this.#hold(bytes, start, end, name)) this.#giveUp(line, name);
+    if (!mayGoOn || !this.#hold(bytes, start, end, name)) this.#giveUp(line, name, this.#unread);
   }
 
   #isLoss(bytes: Uint8Array, start: number, end: number): boolean {
@@ -163,6 +167,7 @@ export class SavedTextDecoder implements UnreadLines {
 
   #hold(bytes: Uint8Array, start: number, end: number, name: number): boolean {
     this.#giveUpHeld();
+    this.#heldUnread = this.#unread;
     return this.#held.hold(bytes, start, end, name, this.#decoder.events);
   }
 
@@ -201,12 +206,13 @@ export class SavedTextDecoder implements UnreadLines {
     this.#held.release();
     const line = this.#line;
     if (name < 0) this.#sink.malformed('line');
-    else if (line.parse(bytes, 0, length) || parseLoose(line, bytes, 0, length)) this.#giveUp(line, name);
+    else if (line.parse(bytes, 0, length) || parseLoose(line, bytes, 0, length))
+      this.#giveUp(line, name, this.#heldUnread);
   }
 
   /** The event's text is not understood. An exit is an exit, whatever its text says. */
-  #giveUp({ timeNs, cpu, tid }: FtraceLine, name: number): void {
-    this.#sink.malformed('arguments');
+  #giveUp({ timeNs, cpu, tid }: FtraceLine, name: number, kind: MalformedKind): void {
+    this.#sink.malformed(kind);
     const reason = this.#vocabulary.reasons.id(UNKNOWN_REASON);
     if (this.#exits.has(name)) this.#scanners.sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN);
     else if (this.#entries.has(name)) this.#scanners.sink.vmEntry(timeNs, cpu, tid, -1);

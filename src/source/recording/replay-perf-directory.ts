@@ -5,6 +5,7 @@ import type { RecordStream } from '../../decode/perf-data/record-stream.js';
 import { PerfReading } from './formats/perf-data.js';
 import type { ReplayOptions, ReplaySinks } from './formats/recording-format.js';
 import { type ReadEnd, readChunks } from './pages/read-chunks.js';
+import { NO_WARNINGS, type RecordingWarnings } from './pages/recording-warnings.js';
 import type { PerfDirectory } from './perf-directory.js';
 import type { ReplayLimits } from './replay-file.js';
 
@@ -18,7 +19,7 @@ export async function replayPerfDirectory(
   sinks: ReplaySinks,
   options: ReplayOptions,
   { onRead, isDone }: ReplayLimits = {},
-): Promise<string[]> {
+): Promise<RecordingWarnings> {
   const reading = new PerfReading(path, main, sinks, options);
   const { decoder } = reading;
   const all = [
@@ -32,7 +33,7 @@ export async function replayPerfDirectory(
       reading.check();
       // Every file is in order, so no file that is still read has an older event.
       decoder.deliver(Math.min(...inputs.map(({ latestNs }) => latestNs)));
-      if (isDone?.() === true) return [];
+      if (isDone?.() === true) return NO_WARNINGS;
     }
   } finally {
     for (const input of all) await input.close();

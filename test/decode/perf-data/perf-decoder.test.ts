@@ -43,7 +43,7 @@ class Calls extends CallSink {
   }
 }
 
-function replay(bytes: Uint8Array): { sink: Calls; warnings: string[] } {
+function replay(bytes: Uint8Array): { sink: Calls; warnings: readonly string[] } {
   const vocabulary = newVocabulary();
   const sink = new Calls(vocabulary);
   const warnings = replayPerfData(bytes, { vocabulary, sink });

@@ -28,7 +28,10 @@ export function perfFileIn(bytes: Uint8Array): PerfFile | undefined {
 }
 
 /** Reads a perf.data in memory. Returns the warnings. Throws what the user is shown. */
-export function replayPerfData(bytes: Uint8Array, { vocabulary, sink, tracefs, chunkSize }: PerfReplay): string[] {
+export function replayPerfData(
+  bytes: Uint8Array,
+  { vocabulary, sink, tracefs, chunkSize }: PerfReplay,
+): readonly string[] {
   const file = perfFileIn(bytes);
   if (file === undefined) throw new Error('damaged in its header');
   const reading = new PerfReading('perf.data', file, { kernel: () => sink, qemu: () => sink }, { vocabulary, tracefs });
@@ -37,5 +40,5 @@ export function replayPerfData(bytes: Uint8Array, { vocabulary, sink, tracefs, c
   const size = chunkSize ?? bytes.length;
   for (let at = 0; at < bytes.length; at += size) stream.push(records(bytes.subarray(at, at + size)));
   reading.end();
-  return reading.warnings();
+  return reading.warnings().lines;
 }

@@ -18,10 +18,13 @@ export const FTRACE_TEXT: TextFormat = {
         reader.end(how);
         if (decoder.rawLines > 0) throw new AgentError(`${path}: ${RAW}`);
       },
-      warnings: () => [
-        ...(decoder.threadlessEvents > 0 && !decoder.namesThreads ? [`${path}: ${NO_THREADS}`] : []),
-        ...(decoder.undecidedExits > 0 ? [`${path}: ${NO_ENTRIES}`] : []),
-      ],
+      warnings() {
+        const lines = [
+          ...(decoder.threadlessEvents > 0 && !decoder.namesThreads ? [`${path}: ${NO_THREADS}`] : []),
+          ...(decoder.undecidedExits > 0 ? [`${path}: ${NO_ENTRIES}`] : []),
+        ];
+        return { ...reader.warnings(), lines };
+      },
     };
   },
 };

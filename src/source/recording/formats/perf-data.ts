@@ -11,6 +11,7 @@ import {
 } from '../../../decode/perf-data/perf-file.js';
 import { AgentError } from '../../../system/errors.js';
 import { type Packing, rangeReader } from '../pages/read-chunks.js';
+import type { RecordingWarnings } from '../pages/recording-warnings.js';
 import { readSavedFormats } from '../pages/saved-formats.js';
 import type { BinaryFormat, RecordingReader, ReplayOptions, ReplaySinks } from './recording-format.js';
 
@@ -87,8 +88,7 @@ export class PerfReading {
       );
   }
 
-  /** What the user should know about how the recording was made, one line each. */
-  warnings(): string[] {
+  warnings(): RecordingWarnings {
     const { decoder } = this;
     const sampled = decoder.namesOf('isSampled').join(', ');
     const counted = decoder.namesOf('isCountedOnly').join(', ');
@@ -100,7 +100,8 @@ export class PerfReading {
       [decoder.isOutOfOrder, 'has too many records that are not in order; some durations may be wrong'],
       [this.#file.isCut, 'is cut, or perf did not end properly; its last events are missing'],
     ];
-    return warnings.flatMap(([applies, warning]) => (applies ? [`${this.#path}: ${warning}`] : []));
+    const lines = warnings.flatMap(([applies, warning]) => (applies ? [`${this.#path}: ${warning}`] : []));
+    return { lines, coverCut: decoder.isDamaged || this.#file.isCut };
   }
 }
 

@@ -1,5 +1,6 @@
 import { looksLikeSimpleTrace, QemuSimpleDecoder } from '../../../decode/qemu/simple-decoder.js';
 import { AgentError } from '../../../system/errors.js';
+import { NO_WARNINGS } from '../pages/recording-warnings.js';
 import type { BinaryFormat } from './recording-format.js';
 
 export const QEMU_SIMPLE: BinaryFormat = {
@@ -21,7 +22,7 @@ export const QEMU_SIMPLE: BinaryFormat = {
         check();
         if (how === 'cut') sink.malformed('truncated');
       },
-      warnings: () => [],
+      warnings: () => NO_WARNINGS,
     };
   },
 };

@@ -2,6 +2,7 @@ import type { TraceEvents } from '../../../decode/qemu/trace-events.js';
 import type { QemuSink, TraceSink, Vocabulary } from '../../../trace/sink.js';
 import type { PageRecording } from '../pages/page-recording.js';
 import type { Packing, ReadEnd } from '../pages/read-chunks.js';
+import type { RecordingWarnings } from '../pages/recording-warnings.js';
 
 /**
  * A format of recording files. To add one, write its decoder and a file beside this one, and list it in all-formats.ts.
@@ -78,8 +79,8 @@ export interface RecordingReader {
   push(chunk: Uint8Array): void;
   /** To be called after the last chunk. @throws AgentError if the file as a whole cannot be used */
   end(how: ReadEnd): void;
-  /** What the user should know about how the recording was made, one line each. */
-  warnings(): string[];
+  /** Complete after {@link end}. */
+  warnings(): RecordingWarnings;
 }
 
 /** Makes the sink for the events of a recording: of the kernel, or of QEMU alone. */

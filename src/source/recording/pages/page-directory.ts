@@ -15,6 +15,7 @@
  * A recording that was killed leaves pages too, beside each other: `trace.dat.cpu0`, `trace.dat.cpu1` ... (trace-cmd,
  * and `record`). Their formats come from --path.tracefs.
  */
+
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../../system/errors.js';
@@ -22,6 +23,7 @@ import { isDirectory } from '../../../system/files.js';
 import { readSavedOverruns } from '../../tracefs/cpu-stats.js';
 import { type CpuFile, leftoverFiles, pagesOf, rawPageFiles, totalSize } from './page-files.js';
 import { nsPerTickOf, type PageRecording } from './page-recording.js';
+import { NO_WARNINGS } from './recording-warnings.js';
 import { readSavedFormats, savedClock } from './saved-formats.js';
 import { readSavedThreads } from './saved-threads.js';
 
@@ -74,7 +76,7 @@ function recordingOf(path: string, files: readonly CpuFile[], tracefs: string): 
     notes: '',
     overruns: new Map(),
     overrunsFillGaps: true,
-    warnings: () => [],
+    warnings: () => NO_WARNINGS,
   };
 }
 

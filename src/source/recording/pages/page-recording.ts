@@ -1,5 +1,6 @@
 import type { EventFormats } from '../../../decode/format/event-format.js';
 import type { ReadEnd } from './read-chunks.js';
+import type { RecordingWarnings } from './recording-warnings.js';
 import type { SavedThread } from './saved-threads.js';
 
 /** Pages of the ring buffer of one CPU. */
@@ -43,8 +44,8 @@ export interface PageRecording {
   readonly overruns: ReadonlyMap<number, number>;
   /** True if the statistics stand for the gaps of unknown size too, false if gaps are shown as trace-cmd shows them. */
   readonly overrunsFillGaps: boolean;
-  /** What the user should know about the recording, one line each. Complete after all pages were read. */
-  warnings(): readonly string[];
+  /** Complete after all pages were read. */
+  warnings(): RecordingWarnings;
 }
 
 /** Clocks that do not count nanoseconds (Documentation/trace/ftrace.rst, "trace_clock"). */

@@ -83,7 +83,7 @@ class CpuReplay {
   /** Loads what follows the last whole page. True if it has events. */
   #end(how: ReadEnd | undefined): boolean {
     const rest = this.#pages.end();
-    if (rest !== undefined) this.cursor.load(rest);
+    if (rest !== undefined) this.cursor.load(rest, true);
     else if (how === 'cut') this.#sink.malformed('truncated');
     this.cursor.endPages();
     return this.cursor.nextTimeNs !== Number.POSITIVE_INFINITY;

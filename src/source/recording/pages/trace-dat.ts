@@ -49,7 +49,10 @@ export async function openTraceDat(
     notes: file.notes,
     overruns: file.overruns,
     overrunsFillGaps: file.writer.startsWith(OUR_FILES),
-    warnings: () => [...file.warnings, ...unfinished, ...pages.warnings()].map((warning) => `${path}: ${warning}`),
+    warnings() {
+      const lines = [...file.warnings, ...unfinished, ...pages.warnings()].map((warning) => `${path}: ${warning}`);
+      return { lines, coverCut: lines.length > 0 };
+    },
   };
 }
 
