@@ -1,95 +1,76 @@
-import type { RowOf, TableName } from '../../snapshot/tables.js';
+import type { Rows, TextColumn } from '../../snapshot/tables/row-table.js';
+import { type RowOf, TABLES, type TableName } from '../../snapshot/tables.js';
 
 /** Tables that say nothing about a recording. */
 type LiveOnly = 'advice' | 'vmStarts' | 'statTotals' | 'statSeconds' | 'statCurrent' | 'statDurations' | 'audits';
 
+export type ReportTable = Exclude<TableName, LiveOnly>;
+
+/** The columns of a row that hold no text. */
+type Figure<Name extends ReportTable> = Exclude<keyof RowOf<Name> & string, 'vm' | TextColumn<RowOf<Name>>>;
+
+/** Tables that have other figures than `count`. */
+type WithFigures = { [Name in ReportTable]: Figure<Name> extends 'count' ? never : Name }[ReportTable];
+
 /**
- * The columns of every table of rows, and their names in JSON and CSV; null for a column that neither has. The compiler
- * asks for each column, so a new one cannot be forgotten. docs/report.schema.json describes them.
+ * The figures of each table, except where `count` is the only one, in the order that they have in JSON and CSV; false
+ * for a figure that neither has. The compiler asks for each. Labels need no entry: all of them are in JSON and CSV.
  */
-export const COLUMNS = {
-  exits: { vm: 'vm', vcpu: 'vcpu', layer: 'layer', reason: 'reason', count: 'count' },
-  outside: {
-    vm: 'vm',
-    vcpu: 'vcpu',
-    kvmSeconds: 'kvm_seconds',
-    qemuSeconds: 'qemu_seconds',
-    idleSeconds: 'idle_seconds',
-  },
-  io: {
-    vm: 'vm',
-    layer: 'layer',
-    bus: 'bus',
-    direction: 'direction',
-    address: 'address',
-    device: 'device',
-    count: 'count',
-  },
-  causes: { vm: 'vm', reason: 'reason', userspaceReason: 'userspace_reason', count: 'count' },
+const FIGURES = {
+  outside: { kvmSeconds: true, qemuSeconds: true, idleSeconds: true },
   durations: {
-    vm: 'vm',
-    layer: 'layer',
-    reason: 'reason',
-    count: 'count',
-    sumSeconds: 'sum_seconds',
-    minSeconds: 'min_seconds',
-    maxSeconds: 'max_seconds',
-    p50Seconds: 'p50_seconds',
-    p99Seconds: 'p99_seconds',
-    buckets: 'buckets',
+    count: true,
+    sumSeconds: true,
+    minSeconds: true,
+    maxSeconds: true,
+    p50Seconds: true,
+    p99Seconds: true,
+    buckets: true,
   },
-  eventfds: { vm: 'vm', kind: 'kind', seenBy: 'seen_by', device: 'device', count: 'count' },
-  qemuEvents: { vm: 'vm', event: 'event', count: 'count' },
-  unpaired: { vm: 'vm', layer: 'layer', count: 'count' },
-  vms: {
-    vm: 'vm',
-    uuid: 'uuid',
-    pid: 'pid',
-    vmm: 'vmm',
-    namespace: 'namespace',
-    pod: 'pod',
-    podUid: 'pod_uid',
-    vmi: 'vmi',
-    containerId: 'container_id',
-    demo: 'demo',
-    vcpus: 'vcpus',
-    startSeconds: 'start_seconds',
-    series: null,
-  },
-} as const satisfies {
-  readonly [Name in Exclude<TableName, LiveOnly>]: { readonly [Column in keyof RowOf<Name>]-?: string | null };
-};
+  vms: { vcpus: true, startSeconds: true, series: false },
+} as const satisfies { readonly [Name in WithFigures]: { readonly [Column in Figure<Name>]-?: boolean } };
 
-export type ReportTable = keyof typeof COLUMNS;
+const COUNT_ONLY = { count: true };
 
-// Object.keys() does not know that COLUMNS has no further keys.
-export const REPORT_TABLES = Object.keys(COLUMNS) as readonly ReportTable[];
+/** `startSeconds` -> `start_seconds`, which is also the name of a label in Prometheus. */
+type NameOf<Column extends string> = Column extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${NameOf<Rest>}`
+  : '';
 
-type Columns = typeof COLUMNS;
+type Hidden<Name> = Name extends keyof typeof FIGURES
+  ? {
+      [Column in keyof (typeof FIGURES)[Name]]: (typeof FIGURES)[Name][Column] extends false ? Column : never;
+    }[keyof (typeof FIGURES)[Name]]
+  : never;
 
-/** Name in JSON -> column of the row. */
-type ColumnsByName<Name extends ReportTable> = {
-  [Column in keyof RowOf<Name> as Columns[Name][Column & keyof Columns[Name]] & string]: Column;
-};
-
-/** A row as JSON has it; null for a figure that is not known. */
+/** A row as JSON has it; null for a figure that is not known. docs/report.schema.json describes all of them. */
 export type JsonRow<Name extends ReportTable> = {
-  readonly [Key in keyof ColumnsByName<Name>]: OrNull<RowOf<Name>[ColumnsByName<Name>[Key] & keyof RowOf<Name>]>;
+  readonly [Column in Exclude<keyof RowOf<Name> & string, Hidden<Name>> as NameOf<Column>]-?: OrNull<
+    RowOf<Name>[Column]
+  >;
 };
 
 type OrNull<Value> = Exclude<Value, undefined> | (undefined extends Value ? null : never);
 
 /** The columns of a table, and their names. */
 export function columnsOf<Name extends ReportTable>(name: Name): readonly (readonly [keyof RowOf<Name>, string])[] {
-  const columns = Object.entries(COLUMNS[name]) as [keyof RowOf<Name>, string | null][];
-  return columns.flatMap(([column, name]) => (name === null ? [] : [[column, name] as const]));
+  const figures = Object.entries(name in FIGURES ? FIGURES[name as keyof typeof FIGURES] : COUNT_ONLY);
+  const columns = [...TABLES[name].columns, ...figures.flatMap(([column, isShown]) => (isShown ? [column] : []))];
+  return columns.map((column) => [column as keyof RowOf<Name>, nameOf(column)]);
 }
 
-export function jsonRow<Name extends ReportTable>(name: Name, row: RowOf<Name>): JsonRow<Name> {
-  const values = columnsOf(name).map(([column, key]) => [
-    key,
-    Number.isNaN(row[column]) ? null : (row[column] ?? null),
-  ]);
-  // TypeScript cannot follow the names of columns through Object.fromEntries().
-  return Object.fromEntries(values) as unknown as JsonRow<Name>;
+export function jsonRows<Name extends ReportTable>(
+  name: Name,
+  rows: Pick<Rows<RowOf<Name>>, 'map'>,
+): readonly JsonRow<Name>[] {
+  const columns = columnsOf(name);
+  return rows.map((row) => {
+    const values = columns.map(([column, key]) => [key, Number.isNaN(row[column]) ? null : (row[column] ?? null)]);
+    // TypeScript cannot follow the names of columns through Object.fromEntries().
+    return Object.fromEntries(values) as unknown as JsonRow<Name>;
+  });
+}
+
+function nameOf(column: string): string {
+  return column.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

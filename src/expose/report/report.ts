@@ -5,7 +5,7 @@ import type { Rows } from '../../snapshot/tables/row-table.js';
 import { type RowOf, rowsOf } from '../../snapshot/tables.js';
 import { escapeInJson } from '../../system/printable.js';
 import { type JsonCheck, jsonCheck } from './audit-table.js';
-import { type JsonRow, jsonRow, type ReportTable } from './columns.js';
+import { type JsonRow, jsonRows, type ReportTable } from './columns.js';
 import { type FindingData, findingData, findingsOf } from './findings.js';
 import { perSecond, type Recorded } from './recorded.js';
 import { compareText } from './text-table.js';
@@ -72,7 +72,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
   const { snapshot, time, audit } = recorded;
   const vms = vmFigures(snapshot, order);
   const rows = <Name extends ReportTable>(name: Name, from: Rows<RowOf<Name>> = rowsOf(snapshot, name)) =>
-    from.map((row) => jsonRow(name, row));
+    jsonRows(name, from);
   return {
     version: REPORT_VERSION,
     recording: {
