@@ -44,6 +44,29 @@ test('HTTP/1.0 needs no Host header', async () => {
   assert.match(text, /^HTTP\/1\.1 200 /);
 });
 
+/** Status of the answer to the bytes of one request. */
+async function rawStatus(port: number, request: string): Promise<string | undefined> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(request);
+  let text = '';
+  for await (const piece of socket) text += piece;
+  return /^HTTP\/1\.1 (\d+) /.exec(text)?.[1];
+}
+
+test('the host of a whole URL counts, and what a proxy adds does not', async () => {
+  const { port } = await WebAgent.start();
+  const ask = (line: string, ...headers: string[]) =>
+    rawStatus(port, [`${line} HTTP/1.1`, ...headers, 'Connection: close', '', ''].join('\r\n'));
+  const local = 'Host: localhost';
+  for (const url of ['http://localhost/metrics', 'HTTP://127.0.0.1:80/metrics', 'http://[::1]/metrics?x'])
+    assert.equal(await ask(`GET ${url}`, local), '200', url);
+  for (const url of ['http://rebound.example/metrics', 'http://user@localhost/metrics', 'http://localhost@a.example/'])
+    assert.equal(await ask(`GET ${url}`, local), '421', url);
+  const foreign = 'Host: rebound.example';
+  for (const header of ['X-Forwarded-Host: localhost', 'Forwarded: host=localhost', 'X-Forwarded-For: 127.0.0.1'])
+    assert.equal(await ask('GET /metrics', foreign, header), '421', header);
+});
+
 test('names of the certificate are allowed', OPENSSL, async () => {
   assert.ok(authority !== undefined);
   authority.issue('names', { san: 'DNS:kvm.example,DNS:*.kvm.example' });

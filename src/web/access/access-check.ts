@@ -23,7 +23,7 @@ export function accessCheck(config: () => LoadedWebConfig, hosts: AllowedHosts):
     if (!isConnectionAllowed(request, tls)) return void request.socket.destroy();
     // Before anything else that answers: the bytes of a body must not be taken for requests.
     if (hasBody(request)) return refuse(response.set('Connection', 'close'), 413, 'request bodies are not accepted');
-    const host = request.get('host');
+    const host = requestedHost(request);
     if (!hosts.allows(host, certificate)) return refuse(response, 421, hosts.refusal(host));
     if (!limiter.allow(rateLimit, performance.now())) return refuse(response, 429, 'too many requests');
     response.set('X-Content-Type-Options', 'nosniff');
@@ -50,6 +50,12 @@ function clientOf(request: Request, response: Response): Client {
   const socket = transportOf(request.socket);
   const address = socket instanceof Socket ? (socket.remoteAddress ?? '') : '';
   return { network: networkOf(address), isGone: () => response.destroyed };
+}
+
+/** The host of a whole URL (`GET http://host/path`) if it is one (RFC 9112, 3.2.2); else that of the header. */
+function requestedHost(request: Request): string | undefined {
+  const [, authority] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url) ?? [];
+  return authority ?? request.get('host');
 }
 
 function hasBody(request: Request): boolean {
