@@ -56,6 +56,8 @@ interface TraceFile {
   readonly counts: QemuCounts;
   readonly vocabulary: Vocabulary;
   readonly owner: QemuFileOwner;
+  /** Device and inode of the latest file. */
+  id: string;
   /** Time at which the file was deleted and read to its end; NaN while it exists. */
   goneMs: number;
 }
@@ -68,7 +70,7 @@ export class QemuFeed {
   readonly #traceEvents: TraceEvents | undefined;
   readonly #knownEvents: ReadonlySet<string> | undefined;
   readonly #follows: { readonly files: PatternFollower; readonly source: SourceCounts }[] = [];
-  /** The files by backend and path. */
+  /** The files by {@link TraceFile.key}. */
   readonly #files = new Map<string, TraceFile>();
   readonly #seldom = new SeldomLog();
   #timer: NodeJS.Timeout | undefined;
@@ -138,9 +140,7 @@ export class QemuFeed {
       follow: (path, fd, fromEnd, nowMs) => open(this.#fileAt(path, fd, backend, source), fd, fromEnd, nowMs),
       onProblem: (message) => this.#seldom.warn(backend, `cannot follow QEMU's traces (${backend})`, { err: message }),
       onNew: (path) => this.#seldom.few('info', 'new', `following a QEMU trace (${backend})`, { path }),
-      onGone: (path) => {
-        this.#setGone(backend, path);
-      },
+      onGone: (path) => this.#setGone(backend, path),
     });
     this.#follows.push({ files, source });
   }
@@ -155,7 +155,7 @@ export class QemuFeed {
    * the path before: its events must not count for the same VM.
    */
   #fileAt(path: string, fd: number, backend: QemuBackend, source: SourceCounts): TraceFile {
-    const rights = fileRights(path, fd);
+    const { id, rights } = identify(path, fd);
     const ownKey = [backend, rights.isOurs, rights.uid, path].join(':');
     const isFull = this.#files.size >= MAX_FILES && !this.#files.has(ownKey);
     const key = isFull ? backend : ownKey;
@@ -163,6 +163,7 @@ export class QemuFeed {
     const known = this.#files.get(key);
     if (known !== undefined) {
       known.goneMs = Number.NaN;
+      known.id = id;
       return known;
     }
     const owner = new QemuFileOwner(this.#inventory, isFull ? '' : path, backend, isFull ? NO_RIGHTS : rights);
@@ -170,7 +171,8 @@ export class QemuFeed {
     const isNamedByFile = backend === 'simple' || this.#options.anyEvent;
     const vocabulary = this.#ledger.vocabularyOfFile(isNamedByFile ? MAX_UNKNOWN_EVENTS : 0);
     const counts = this.#ledger.qemuSource(backend, owner, source, vocabulary);
-    const file = { key, path: isFull ? '' : path, backend, counts, vocabulary, owner, goneMs: Number.NaN };
+    const goneMs = Number.NaN;
+    const file = { key, id, path: isFull ? '' : path, backend, counts, vocabulary, owner, goneMs };
     this.#files.set(key, file);
     // At once, because a VM may end soon.
     setImmediate(() => this.#findOpenersIfDue());
@@ -234,18 +236,15 @@ export class QemuFeed {
     const files = [...this.#files.values()].filter(({ owner }) => owner.needsOpeners);
     if (files.length === 0 || this.#isSearching) return;
     this.#isSearching = true;
-    const wanted = new Set(files.map(({ path }) => path));
-    const ids = new Map(
-      this.#follows.flatMap((follow) => [...follow.files.ids()].filter(([path]) => wanted.has(path))),
-    );
+    const paths = new Map(files.filter(({ path }) => path !== '').map(({ id, path }) => [id, path]));
     const vms = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
     let pauseMs = OPENERS_PAUSE_MS;
     try {
       const pids = vms.map(({ pid }) => pid);
-      const { byFile, hidden, busyMs } = await findOpeners(this.#options.procfs, pids, ids);
+      const { byFile, hidden, busyMs } = await findOpeners(this.#options.procfs, pids, paths);
       pauseMs = Math.max(pauseMs, busyMs * PAUSE_PER_BUSY_MS);
-      for (const { path, owner } of files) {
-        const openers = byFile.get(ids.get(path) ?? '') ?? [];
+      for (const { id, owner } of files) {
+        const openers = byFile.get(id) ?? [];
         owner.setOpeners(
           vms.filter(({ pid }) => openers.includes(pid)),
           vms.filter(({ pid }) => hidden.has(pid)),
@@ -267,9 +266,10 @@ export class QemuFeed {
 
 const NO_RIGHTS: FileRights = { uid: -1, isOurs: false };
 
-function fileRights(path: string, fd: number): FileRights {
+function identify(path: string, fd: number): { readonly id: string; readonly rights: FileRights } {
   const stats = fstatSync(fd);
-  return { uid: stats.uid, isOurs: isOurs(stats) && !isWritableByOthers(stats) && !isSharedFolder(dirname(path)) };
+  const isSafe = isOurs(stats) && !isWritableByOthers(stats) && !isSharedFolder(dirname(path));
+  return { id: `${stats.dev}:${stats.ino}`, rights: { uid: stats.uid, isOurs: isSafe } };
 }
 
 function warnIfEmpty(files: PatternFollower): void {

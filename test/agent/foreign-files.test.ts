@@ -1,8 +1,9 @@
 /** Files of other users beside those of a VM, in a folder that all may write to. */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, chownSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import type { FakeProcess } from '../support/agent/proc-tree.js';
 import { needs } from '../support/requirements.js';
@@ -62,3 +63,24 @@ test("another user's file in the place of a VM's log does not count for the VM",
   writeOwned(log, EVIL, line(PID + 1).repeat(5));
   assert.deepEqual(runExits(await traces.until(8)), { 'vm-b': 3, '': 5 });
 });
+
+test(
+  "another user's file that had the name of a VM's log for a while does not count for the VM",
+  needs('root'),
+  async (t) => {
+    const { traces, log } = follow(t);
+    const [own, foreign] = [`${log}.own`, `${log}.foreign`];
+    // A real link of /proc leads to the same file under any name.
+    traces.proc.put(victim(own));
+    renameSync(log, own);
+    writeOwned(log, EVIL, line(1));
+    await traces.until(1);
+    renameSync(log, foreign);
+    renameSync(own, log);
+    traces.proc.put(victim(log));
+    await sleep(1000);
+    appendFileSync(foreign, line(PID + 1).repeat(5));
+    appendFileSync(log, line(PID + 1).repeat(3));
+    assert.deepEqual(runExits(await traces.until(9)), { 'vm-b': 3, '': 6 });
+  },
+);

@@ -41,8 +41,8 @@ const MAX_REPORTED = 1000;
 /** A path that cannot be followed now. */
 interface Unfollowed {
   readonly fromEnd: boolean;
-  retryMs: number;
-  pauseMs: number;
+  readonly retryMs: number;
+  readonly pauseMs: number;
 }
 
 interface Followed {

@@ -34,7 +34,7 @@ export interface Openers {
 /**
  * Which of the processes have the files open for writing; a process may read the log of another VM. Compares the last
  * part of a link first: asking for the file behind a link costs more, and may wait for a file server.
- * @param files path -> file id
+ * @param files file id -> path
  * @throws AgentError if this process has too many files open
  */
 export async function findOpeners(
@@ -42,15 +42,14 @@ export async function findOpeners(
   pids: readonly number[],
   files: ReadonlyMap<string, string>,
 ): Promise<Openers> {
-  const ids = new Set(files.values());
-  const names = new Set(Array.from(files.keys(), (path) => basename(path)));
+  const names = new Set(Array.from(files.values(), (path) => basename(path)));
   const byFile = new Map<string, number[]>();
   const hidden = new Set<number>();
   const slices = new Slices();
   for (const pid of pids) {
     const isVisible = await visitDescriptors(procfs, pid, slices, (link, target) => {
       const id = names.has(basename(target).replace(/ \(deleted\)$/, '')) ? tryFileId(link) : undefined;
-      const found = id !== undefined && ids.has(id) && isForWriting(link) ? (byFile.get(id) ?? []) : undefined;
+      const found = id !== undefined && files.has(id) && isForWriting(link) ? (byFile.get(id) ?? []) : undefined;
       if (id !== undefined && found !== undefined && !found.includes(pid)) byFile.set(id, [...found, pid]);
       return true;
     });
