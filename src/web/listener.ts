@@ -52,10 +52,14 @@ export class Listener {
     this.#file = file;
     this.#config = file.current;
     this.#tls = this.#createTlsServer();
-    this.#http = createHttpServer(HTTP_OPTIONS, (request, response) => {
+    const serve: RequestListener = (request, response) => {
       const connection: unknown = request.socket;
       if (connection instanceof SerialConnection && connection.begin(response)) handler(request, response);
-    });
+    };
+    this.#http = createHttpServer(HTTP_OPTIONS, serve);
+    // By itself Node.js would answer an Expect header without the limits of SerialConnection. A server may ignore what
+    // it does not know there (RFC 9110, 10.1.1), and bodies are refused.
+    this.#http.on('checkContinue', serve).on('checkExpectation', serve);
     // No limit of their number, beyond which headers would be dropped: their size is limited.
     this.#http.maxHeadersCount = 0;
     this.#http.timeout = IDLE_MS;

@@ -87,6 +87,37 @@ test('requests that are sent at once are answered one after the other, in order'
   assert.deepEqual(bodies(await client.until((text) => bodies(text).length === 3)), ['1', '2', '3']);
 });
 
+const expecting = (what: string) => get('/expect').replace('\r\n\r\n', `\r\nExpect: ${what}\r\n\r\n`);
+
+test('requests that expect the impossible are answered one after the other, too', async (t) => {
+  const { open, paths, answer } = await serve(t);
+  const client = open();
+  client.socket.write(expecting('the impossible').repeat(3));
+  for (let requests = 1; requests <= 3; requests++) {
+    for (let tries = 0; paths.length < requests; tries++) {
+      assert.ok(tries < 200, `${paths.length} of ${requests} requests; received ${client.received}`);
+      await sleep(10);
+    }
+    await sleep(30);
+    assert.equal(paths.length, requests);
+    assert.equal(client.received.match(/HTTP\/1\.1 /g)?.length ?? 0, requests - 1);
+    answer();
+    await client.until((text) => bodies(text).length === requests);
+  }
+});
+
+test('a client that expects 100-continue is answered without it, and the connection is closed', async (t) => {
+  const { open, paths, answer } = await serve(t);
+  const client = open();
+  client.socket.write(expecting('100-continue').repeat(3));
+  for (let tries = 0; paths.length === 0 && tries < 200; tries++) await sleep(10);
+  await sleep(30);
+  assert.equal(client.received, '');
+  answer();
+  assert.deepEqual(bodies(await client.closed()), ['later']);
+  assert.deepEqual(paths, ['/expect']);
+});
+
 test('a request may arrive in pieces of any size, after empty lines, with or without CR', async (t) => {
   const { open } = await serve(t);
   for (const size of [1, 2, 3, 7, 1000]) {
