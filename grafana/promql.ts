@@ -9,12 +9,25 @@ export type Matchers = Readonly<Record<string, string | Pattern>>;
 
 interface Pattern {
   readonly regex: string;
+  /** True to match what the expression does not fit. */
+  readonly isExcluded?: boolean;
 }
 
 /** Matches a label that fits one of the regular expressions. */
 export function anyOf(...regexes: readonly string[]): Pattern {
   return { regex: regexes.join('|') };
 }
+
+/** Matches a label that fits none of the regular expressions. */
+export function noneOf(...regexes: readonly string[]): Pattern {
+  return { regex: regexes.join('|'), isExcluded: true };
+}
+
+/**
+ * The exits to QEMU: returns of KVM_RUN, without calls that a signal interrupted or that failed. With those, more exits
+ * could reach QEMU than there are.
+ */
+export const TO_QEMU: Matchers = { layer: 'qemu', reason: noneOf('restart', 'error') };
 
 /** Labels that Prometheus adds to every series. */
 const TARGET_LABELS = ['job', 'instance'];
@@ -40,7 +53,7 @@ export function series(name: string, matchers: Matchers = {}): string {
   const selectors = Object.entries(matchers).map(([label, matcher]) => {
     if (!known.includes(label) && !TARGET_LABELS.includes(label)) throw new Error(`${name} has no label ${label}`);
     if (typeof matcher === 'string') return `${label}=${JSON.stringify(matcher)}`;
-    return `${label}=~${JSON.stringify(matcher.regex)}`;
+    return `${label}${matcher.isExcluded === true ? '!~' : '=~'}${JSON.stringify(matcher.regex)}`;
   });
   return selectors.length === 0 ? name : `${name}{${selectors.join(',')}}`;
 }

@@ -1,18 +1,19 @@
 /** The dashboard "KVM exits / Fleet": all hosts, and which host or VM to look at next. */
 
-import { maxBy, series, sumBy } from '../promql.js';
+import { maxBy, series, sumBy, TO_QEMU } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
 import { build, LINK_TO, OF_INSTANCES, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 
-const exits = (layer: string) => rate('kvm_exits_total', { ...OF_INSTANCES, layer });
+const toKvm = rate('kvm_exits_total', { ...OF_INSTANCES, layer: 'kvm' });
+const toQemu = rate('kvm_exits_total', { ...OF_INSTANCES, ...TO_QEMU });
 const outside = rate('kvm_vcpu_outside_guest_seconds_total', OF_INSTANCES);
 const lost = rate('kvm_exit_exporter_lost_events_total', OF_INSTANCES);
 const vms = maxBy(['instance', 'vm'], series('kvm_vm_info', OF_INSTANCES));
 
 /** Exits to QEMU, divided by exits to KVM. */
 function share(...by: string[]): string {
-  return `${sumBy(by, exits('qemu'))} / (${sumBy(by, exits('kvm'))} > 0)`;
+  return `${sumBy(by, toQemu)} / (${sumBy(by, toKvm)} > 0)`;
 }
 
 const now: Panel[] = [
@@ -29,7 +30,7 @@ const now: Panel[] = [
       'How often per second a vCPU left its guest, all hosts together. The kernel handles most of these exits in about a microsecond.',
     unit: 'suffix: exits/s',
     width: 4,
-    query: `sum(${exits('kvm')})`,
+    query: `sum(${toKvm})`,
   }),
   stat({
     title: 'Exits to QEMU',
@@ -37,7 +38,7 @@ const now: Panel[] = [
       'How often per second KVM had to ask QEMU. These are the second leg of some of the exits to KVM, so do not add the two.',
     unit: 'suffix: exits/s',
     width: 4,
-    query: `sum(${exits('qemu')})`,
+    query: `sum(${toQemu})`,
   }),
   stat({
     title: 'Share reaching QEMU',
@@ -45,7 +46,7 @@ const now: Panel[] = [
     unit: 'percentunit',
     width: 4,
     limits: [0.2, THRESHOLDS.share.above],
-    query: `sum(${exits('qemu')}) / (sum(${exits('kvm')}) > 0)`,
+    query: `sum(${toQemu}) / (sum(${toKvm}) > 0)`,
   }),
   stat({
     title: 'vCPUs lost to exits',
@@ -73,7 +74,7 @@ const perHost: Panel[] = [
       'Guest to KVM. The normal rate depends on the work. Look for a host that differs from the rest, or for a sudden step.',
     unit: 'suffix: exits/s',
     width: 8,
-    queries: [{ expr: sumBy(['instance'], exits('kvm')), legend: '{{instance}}' }],
+    queries: [{ expr: sumBy(['instance'], toKvm), legend: '{{instance}}' }],
     link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
   graph({
@@ -81,7 +82,7 @@ const perHost: Panel[] = [
     description: 'KVM to QEMU, the expensive leg: each exit switches to userspace and back, in tens of microseconds.',
     unit: 'suffix: exits/s',
     width: 8,
-    queries: [{ expr: sumBy(['instance'], exits('qemu')), legend: '{{instance}}' }],
+    queries: [{ expr: sumBy(['instance'], toQemu), legend: '{{instance}}' }],
     link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
   graph({
@@ -107,8 +108,8 @@ const worst: Panel[] = [
     height: 10,
     sortBy: 'to QEMU',
     columns: [
-      { expr: sumBy(['instance', 'vm'], exits('qemu')), legend: 'to QEMU', unit: 'suffix: exits/s' },
-      { expr: sumBy(['instance', 'vm'], exits('kvm')), legend: 'to KVM', unit: 'suffix: exits/s' },
+      { expr: sumBy(['instance', 'vm'], toQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
+      { expr: sumBy(['instance', 'vm'], toKvm), legend: 'to KVM', unit: 'suffix: exits/s' },
       { expr: share('instance', 'vm'), legend: 'reaching QEMU', unit: 'percentunit' },
       { expr: sumBy(['instance', 'vm'], outside), legend: 'vCPUs lost', unit: 'short' },
       { expr: maxBy(['instance', 'vm'], series('kvm_vm_vcpus', OF_INSTANCES)), legend: 'vCPUs', unit: 'none' },
@@ -131,7 +132,7 @@ const worst: Panel[] = [
       'The ten highest VMs at each moment, so a VM that is not always among them has gaps. Click on a VM to see why.',
     unit: 'suffix: exits/s',
     width: 12,
-    queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], exits('qemu'))})`, legend: '{{vm}} on {{instance}}' }],
+    queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], toQemu)})`, legend: '{{vm}} on {{instance}}' }],
     link: { title: 'This VM', url: LINK_TO.vmOfSeries },
   }),
   graph({
@@ -154,7 +155,7 @@ const hosts: Panel[] = [
     width: 12,
     sortBy: 'to QEMU',
     columns: [
-      { expr: sumBy(['instance'], exits('qemu')), legend: 'to QEMU', unit: 'suffix: exits/s' },
+      { expr: sumBy(['instance'], toQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
       { expr: share('instance'), legend: 'reaching QEMU', unit: 'percentunit' },
       { expr: `count by (instance) (${vms})`, legend: 'VMs', unit: 'none' },
       {

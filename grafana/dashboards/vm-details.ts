@@ -1,6 +1,6 @@
 /** The lower rows of the VM dashboard: causes, durations, addresses, eventfds, changes. */
 
-import { series, sumBy } from '../promql.js';
+import { anyOf, type Matchers, series, sumBy } from '../promql.js';
 import { OF_VM, rate } from './dashboard.js';
 import { graph, heatmap, matrix, type Panel, table } from './panels.js';
 
@@ -84,7 +84,7 @@ export const durations: Panel[] = [
   }),
 ];
 
-const accesses = (layer: string) => rate('kvm_io_exits_total', { ...OF_VM, layer });
+const accesses = (layer: Matchers[string]) => rate('kvm_io_exits_total', { ...OF_VM, layer });
 const ADDRESS = ['bus', 'direction', 'address', 'device'];
 
 export const io: Panel[] = [
@@ -98,13 +98,19 @@ export const io: Panel[] = [
     columns: [{ expr: `topk(20, ${sumBy(ADDRESS, accesses('qemu'))})`, legend: 'accesses', unit: 'suffix: exits/s' }],
   }),
   table({
-    title: 'Busiest ports and pages that the kernel serves',
+    title: 'Busiest ports and pages of the kernel, or of unknown layer',
     description:
-      'Addresses that KVM answers by itself: interrupt controllers, timers, and kicks by ioeventfd. These accesses are cheap, but not free.',
+      'Addresses that KVM answers by itself: interrupt controllers, timers, and kicks by ioeventfd. These accesses are cheap, but not free. layer unknown: the trace does not show who answered, as events around the access are missing.',
     unit: 'suffix: exits/s',
     width: 12,
     sortBy: 'accesses',
-    columns: [{ expr: `topk(20, ${sumBy(ADDRESS, accesses('kvm'))})`, legend: 'accesses', unit: 'suffix: exits/s' }],
+    columns: [
+      {
+        expr: `topk(20, ${sumBy(['layer', ...ADDRESS], accesses(anyOf('kvm', 'unknown')))})`,
+        legend: 'accesses',
+        unit: 'suffix: exits/s',
+      },
+    ],
   }),
   graph({
     title: 'Accesses that reach QEMU, by device',

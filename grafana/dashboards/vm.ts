@@ -1,13 +1,14 @@
 /** The dashboard "KVM exits / VM": one VM, from the number of exits to their causes. */
 
-import { maxBy, series, sumBy } from '../promql.js';
+import { maxBy, series, sumBy, TO_QEMU } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
 import { build, OF_VM, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 import { change, durations, eventfds, io, why } from './vm-details.js';
 import { statistics } from './vm-statistics.js';
 
-const exits = (layer: string) => rate('kvm_exits_total', { ...OF_VM, layer });
+const toKvm = rate('kvm_exits_total', { ...OF_VM, layer: 'kvm' });
+const toQemu = rate('kvm_exits_total', { ...OF_VM, ...TO_QEMU });
 const outside = (layer: string) => rate('kvm_vcpu_outside_guest_seconds_total', { ...OF_VM, layer });
 const idle = rate('kvm_vcpu_idle_seconds_total', OF_VM);
 
@@ -18,14 +19,14 @@ const glance: Panel[] = [
     unit: 'percentunit',
     width: 4,
     limits: [0.2, THRESHOLDS.share.above],
-    query: `sum(${exits('qemu')}) / (sum(${exits('kvm')}) > 0)`,
+    query: `sum(${toQemu}) / (sum(${toKvm}) > 0)`,
   }),
   stat({
     title: 'Exits to KVM',
     description: 'How often per second a vCPU of this VM left its guest.',
     unit: 'suffix: exits/s',
     width: 4,
-    query: `sum(${exits('kvm')})`,
+    query: `sum(${toKvm})`,
   }),
   stat({
     title: 'Exits to QEMU',
@@ -33,7 +34,7 @@ const glance: Panel[] = [
       'How often per second KVM had to ask QEMU. These are the second leg of some of the exits to KVM, so do not add the two.',
     unit: 'suffix: exits/s',
     width: 4,
-    query: `sum(${exits('qemu')})`,
+    query: `sum(${toQemu})`,
   }),
   stat({
     title: 'Time lost by the worst vCPU',
@@ -90,7 +91,7 @@ const byReason: Panel[] = [
     width: 12,
     height: 10,
     stacked: true,
-    queries: [{ expr: sumBy(['reason'], exits('kvm')), legend: '{{reason}}' }],
+    queries: [{ expr: sumBy(['reason'], toKvm), legend: '{{reason}}' }],
   }),
   graph({
     title: 'KVM to QEMU, by reason',
@@ -100,7 +101,7 @@ const byReason: Panel[] = [
     width: 12,
     height: 10,
     stacked: true,
-    queries: [{ expr: sumBy(['reason'], exits('qemu')), legend: '{{reason}}' }],
+    queries: [{ expr: sumBy(['reason'], rate('kvm_exits_total', { ...OF_VM, layer: 'qemu' })), legend: '{{reason}}' }],
   }),
 ];
 
@@ -111,7 +112,7 @@ const perVcpu: Panel[] = [
       'If one vCPU is far above the rest, interrupts or a driver are tied to it. If all are alike, every vCPU polls something, a clock for example.',
     unit: 'suffix: exits/s',
     width: 8,
-    queries: [{ expr: sumBy(['vcpu'], exits('qemu')), legend: 'vCPU {{vcpu}}' }],
+    queries: [{ expr: sumBy(['vcpu'], toQemu), legend: 'vCPU {{vcpu}}' }],
   }),
   graph({
     title: 'Share reaching QEMU, by vCPU',
@@ -120,7 +121,7 @@ const perVcpu: Panel[] = [
     width: 8,
     queries: [
       {
-        expr: `${sumBy(['vcpu'], exits('qemu'))} / (${sumBy(['vcpu'], exits('kvm'))} > 0)`,
+        expr: `${sumBy(['vcpu'], toQemu)} / (${sumBy(['vcpu'], toKvm)} > 0)`,
         legend: 'vCPU {{vcpu}}',
       },
     ],

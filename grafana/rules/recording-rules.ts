@@ -3,7 +3,7 @@
  * level:metric:operations. The level lists the labels that are left besides those of the target (job, instance ...);
  * to keep the target's labels, all rules aggregate with `without`.
  */
-import { anyOf, series, sumWithout } from '../promql.js';
+import { anyOf, type Matchers, series, sumWithout, TO_QEMU } from '../promql.js';
 import type { Thresholds } from '../thresholds.js';
 import type { RuleGroup } from './rule-files.js';
 
@@ -39,8 +39,8 @@ export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGr
         { record: name.reasonExits, expr: sumWithout(['vcpu'], exits) },
         { record: name.vmExits, expr: sumWithout(['reason'], name.reasonExits) },
         { record: name.instanceExits, expr: sumWithout(['vm'], name.vmExits) },
-        { record: name.vmShare, expr: share(name.vmExits) },
-        { record: name.instanceShare, expr: share(name.instanceExits) },
+        { record: name.vmShare, expr: share(name.reasonExits) },
+        { record: name.instanceShare, expr: share(name.reasonExits, 'vm') },
         { record: name.outsideByLayer, expr: outside },
         { record: name.outside, expr: sumWithout(['layer'], name.outsideByLayer) },
         {
@@ -69,10 +69,14 @@ export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGr
   ];
 }
 
-/** Share of exits that reach QEMU. @param rates a recorded series with the label `layer` */
-function share(rates: string): string {
-  const rateOf = (layer: string) => sumWithout(['layer'], series(rates, { layer }));
-  return `${rateOf('qemu')}\n/\n(${rateOf('kvm')} > 0)`;
+/**
+ * Share of exits that reach QEMU.
+ * @param rates a recorded series with the labels `layer` and `reason`
+ * @param labels further labels to add up
+ */
+function share(rates: string, ...labels: readonly string[]): string {
+  const rateOf = (matchers: Matchers) => sumWithout([...labels, 'layer', 'reason'], series(rates, matchers));
+  return `${rateOf(TO_QEMU)}\n/\n(${rateOf({ layer: 'kvm' })} > 0)`;
 }
 
 /**

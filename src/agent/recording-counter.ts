@@ -54,6 +54,8 @@ export class RecordingCounter {
   readonly #comms = new Map<number, string>();
   readonly #unnamed = new UnnamedThreads();
   #paths: readonly string[] = [];
+  /** Exits to QEMU that may be failed calls of KVM_RUN, which the recordings do not tell. */
+  undecidedExits = 0;
 
   constructor(inventory: Inventory, options: RecordingCounterOptions) {
     this.#inventory = inventory;
@@ -188,6 +190,7 @@ export class RecordingCounter {
     if (isPerfDirectory(recording)) return await replayPerfDirectory(recording, sinks, options, limits);
     const reader = recording.format.createReader(recording.path, sinks, options);
     await replayFile(recording, reader, limits);
+    if (isDone === undefined) this.undecidedExits += reader.undecidedExits ?? 0;
     return reader.warnings();
   }
 

@@ -6,6 +6,7 @@ import type { GetOption } from '../config/options.js';
 import { onlyVms, vmsIn } from '../expose/report/only-vms.js';
 import type { Recorded } from '../expose/report/recorded.js';
 import { problemsOf } from '../expose/report/report.js';
+import { withoutUnknown } from '../expose/report/shown.js';
 import { vmCell } from '../expose/report/text-table.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
@@ -52,9 +53,10 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
   const isWhole = get('since') === undefined && get('until') === undefined;
   const audit = isWhole ? auditOf(recordings, snapshot, inventory) : [];
   return {
-    snapshot: wanted,
+    snapshot: withoutUnknown(wanted),
     time: counter.times.inside(),
     audit: audit.filter(({ vm }) => vms.has(vm)),
+    undecidedExits: counter.undecidedExits,
     disabledAdvice: get('advice.disable'),
   };
 }

@@ -33,55 +33,64 @@ export function landingPage(options: PageOptions, rates: CurrentRates, findings:
 interface Column {
   readonly title: string;
   readonly hint: string;
-  readonly text: (row: VmRow) => string;
+  /** @param unknown stands for a figure that is not known */
+  readonly text: (row: VmRow, unknown: string) => string;
 }
 
 const COLUMNS: readonly Column[] = [
   { title: 'VM', hint: 'name of the VM', text: ({ vm }) => (vm === '' ? '(unknown)' : vm) },
-  { title: 'vCPUs', hint: 'number of vCPU threads found', text: ({ vcpus }) => String(vcpus) },
-  { title: 'exits/s to KVM', hint: 'VM exits per second', text: (row) => formatRate(row.kvm_exits_per_second) },
+  { title: 'vCPUs', hint: 'number of vCPU threads found', text: ({ vcpus }) => String(vcpus ?? 'unknown') },
+  {
+    title: 'exits/s to KVM',
+    hint: 'VM exits per second',
+    text: (row, unknown) => formatRate(row.kvm_exits_per_second, unknown),
+  },
   {
     title: 'exits/s to QEMU',
     hint: 'exits per second that KVM passed on to QEMU',
-    // While rates are not known yet, that to KVM is not known either.
-    text: ({ kvm_exits_per_second: kvm, qemu_exits_per_second: qemu }) =>
-      kvm === null ? formatRate(qemu) : formatStatistic(qemu),
+    text: (row, unknown) => formatRate(row.qemu_exits_per_second, unknown),
   },
   {
     title: 'reaching QEMU',
     hint: 'share of the exits that KVM passed on to QEMU',
-    text: (row) => formatShare(row.share_reaching_qemu),
+    // The share of nothing is none: a VM without exits.
+    text: (row, unknown) =>
+      formatShare(
+        row.share_reaching_qemu,
+        row.kvm_exits_per_second === 0 && row.qemu_exits_per_second !== null ? '–' : unknown,
+      ),
   },
   {
     title: 'I/O/s',
     hint: "exits per second for ports, from KVM's own statistics",
-    text: (row) => formatStatistic(row.io_exits_per_second),
+    text: (row, unknown) => formatRate(row.io_exits_per_second, unknown),
   },
   {
     title: 'MMIO/s',
     hint: "exits per second to QEMU for MMIO, from KVM's own statistics",
-    text: (row) => formatStatistic(row.mmio_exits_per_second),
+    text: (row, unknown) => formatRate(row.mmio_exits_per_second, unknown),
   },
   {
     title: 'halts/s',
     hint: "times per second that a vCPU became idle, from KVM's own statistics",
-    text: (row) => formatStatistic(row.halts_per_second),
+    text: (row, unknown) => formatRate(row.halts_per_second, unknown),
   },
   {
     title: 'time lost',
     hint: 'time that vCPUs were away from their guest, without idle time; 100 % is one whole vCPU',
-    text: (row) => formatShare(row.time_outside_guest),
+    text: (row, unknown) => formatShare(row.time_outside_guest, unknown),
   },
   {
     title: 'in QEMU',
     hint: 'part of the time lost that was spent in QEMU',
-    text: (row) => formatShare(row.time_in_qemu),
+    text: (row, unknown) => formatShare(row.time_in_qemu, unknown),
   },
 ];
 
 /** Cells of the table by row and column, as text. Both the page and its script show these. */
-export function tableCells({ vms }: CurrentRates): string[][] {
-  return vms.map((row) => COLUMNS.map(({ text }) => text(row)));
+export function tableCells({ seconds, vms }: CurrentRates): string[][] {
+  const unknown = seconds === null ? '…' : 'unknown';
+  return vms.map((row) => COLUMNS.map(({ text }) => text(row, unknown)));
 }
 
 /** The sentences below the table: period of the rates, lost events, sources that are not open. */
@@ -92,7 +101,7 @@ export function statusLine({ seconds, vms, lost_events, lost_events_per_second, 
     seconds === null ? 'Rates follow in a few seconds.' : `Rates over the last ${seconds.toFixed(1)} s.`,
     lost_events === 0
       ? 'No events lost.'
-      : `${lost_events.toLocaleString('en')} events lost${lost_events_per_second ? `, ${formatRate(lost_events_per_second)} per second` : ''}: the figures are too low.`,
+      : `${lost_events.toLocaleString('en')} events lost${lost_events_per_second ? `, ${formatRate(lost_events_per_second, '')} per second` : ''}: the figures are too low.`,
     closed.length === 0 ? '' : `Not open: ${closed.join(', ')}.`,
   ]
     .filter((sentence) => sentence !== '')
@@ -108,17 +117,13 @@ function tableBody(rates: CurrentRates): string {
     .join('\n');
 }
 
-function formatRate(value: number | null): string {
-  if (value === null) return '…';
+function formatRate(value: number | null, unknown: string): string {
+  if (value === null) return unknown;
   return value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 });
 }
 
-function formatStatistic(value: number | null): string {
-  return value === null ? '–' : formatRate(value);
-}
-
-function formatShare(value: number | null): string {
-  return value === null ? '–' : `${(100 * value).toFixed(1)} %`;
+function formatShare(value: number | null, unknown: string): string {
+  return value === null ? unknown : `${(100 * value).toFixed(1)} %`;
 }
 
 /** JavaScript for the browser. It sets cells as text, never as HTML, because names of VMs come from outside. */

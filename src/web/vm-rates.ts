@@ -1,4 +1,5 @@
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { isFailedCall } from '../snapshot/tables/layer.js';
 import { StatisticRates } from './statistic-rates.js';
 
 /** Counters of one VM. */
@@ -17,14 +18,26 @@ interface Observation {
   /** False if no source counts exits: then KVM's own statistics are all there is. */
   readonly countsExits: boolean;
   readonly lost: number;
+  readonly shown: Shown;
 }
 
-/** One VM's rates; null: not known yet, or the share of nothing. */
+/** What has been seen so far, of any VM. A kernel's KVM raises some of the events for all VMs, or for none. */
+interface Shown {
+  /** VM exits. */
+  readonly exits: boolean;
+  /** Returns of KVM_RUN, or at least a source that would show them. */
+  readonly returns: boolean;
+  /** Entries into a guest, which end the time outside of it. */
+  readonly entries: boolean;
+}
+
+/** One VM's rates; null: not known (yet), or the share of nothing. */
 export interface VmRow {
   /** '' for exits of threads that belong to no known VM. */
   readonly vm: string;
-  readonly vcpus: number;
+  readonly vcpus: number | null;
   readonly kvm_exits_per_second: number | null;
+  /** Without calls of KVM_RUN that failed. */
   readonly qemu_exits_per_second: number | null;
   readonly share_reaching_qemu: number | null;
   /** KVM's own statistics of exits for ports, exits to QEMU for MMIO, and idle vCPUs. */
@@ -113,12 +126,23 @@ function observe(snapshot: Snapshot, atMs: number): Observation {
     return known;
   };
   for (const { vm } of snapshot.vms) totalsOf(vm);
-  for (const { vm, layer, count } of snapshot.exits) totalsOf(vm)[layer === 'kvm' ? 'kvmExits' : 'qemuExits'] += count;
-  for (const { vm, vcpu, kvmSeconds, qemuSeconds } of snapshot.outside)
+  const shown = {
+    exits: false,
+    returns: snapshot.sources.some(({ source, up }) => up && source !== 'kubernetes'),
+    entries: false,
+  };
+  for (const { vm, layer, reason, count } of snapshot.exits) {
+    shown[layer === 'kvm' ? 'exits' : 'returns'] = true;
+    if (layer === 'kvm') totalsOf(vm).kvmExits += count;
+    else if (!isFailedCall(reason)) totalsOf(vm).qemuExits += count;
+  }
+  for (const { vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds } of snapshot.outside) {
+    shown.entries ||= kvmSeconds + qemuSeconds + idleSeconds > 0;
     totalsOf(vm).outside.set(vcpu, { all: kvmSeconds + qemuSeconds, inQemu: qemuSeconds });
+  }
   const lost = snapshot.sources.flatMap((source) => source.lost).reduce((sum, { events }) => sum + events, 0);
   const countsExits = snapshot.exits.length > 0 || snapshot.sources.some(({ source }) => source !== 'kubernetes');
-  return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, countsExits, lost };
+  return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, countsExits, lost, shown };
 }
 
 /** @param observations one or more, from old to new */
@@ -134,26 +158,27 @@ function ratesBetween(observations: readonly Observation[], statistics: Statisti
     const shares = [...newer.outside].map(([vcpu, own]) => rate(own[part], older?.outside.get(vcpu)?.[part]) ?? 0);
     return shares.reduce((sum, ofVcpu) => sum + Math.min(1, ofVcpu), 0);
   };
+  const { exits, returns, entries } = latest.shown;
   const vcpus = new Map(latest.snapshot.vms.map((info) => [info.vm, info.vcpus]));
   const rows = [...latest.vms].map(([vm, totals]): VmRow => {
     const old = previous?.vms.get(vm);
     const own = statistics.of(vm);
-    const { countsExits } = latest;
     // Some hosts have no kvm_exit, but their KVM counts exits nevertheless.
-    const usesStatistics = totals.kvmExits === 0 && (!countsExits || own.exits !== null);
-    const kvm = usesStatistics ? own.exits : rate(totals.kvmExits, old?.kvmExits);
-    const qemu = countsExits ? rate(totals.qemuExits, old?.qemuExits) : null;
+    const usesStatistics = totals.kvmExits === 0 && (!latest.countsExits || own.exits !== null);
+    const traced = exits ? rate(totals.kvmExits, old?.kvmExits) : null;
+    const kvm = usesStatistics ? own.exits : traced;
+    const qemu = returns ? rate(totals.qemuExits, old?.qemuExits) : null;
     return {
       vm,
-      vcpus: vcpus.get(vm) ?? 0,
+      vcpus: vcpus.get(vm) || null,
       kvm_exits_per_second: kvm,
       qemu_exits_per_second: qemu,
       io_exits_per_second: own.io,
       mmio_exits_per_second: own.mmio,
       halts_per_second: own.halts,
       share_reaching_qemu: kvm === null || qemu === null || kvm === 0 ? null : qemu / kvm,
-      time_outside_guest: share(totals, old, 'all'),
-      time_in_qemu: share(totals, old, 'inQemu'),
+      time_outside_guest: exits && entries ? share(totals, old, 'all') : null,
+      time_in_qemu: entries ? share(totals, old, 'inQemu') : null,
     };
   });
   return {

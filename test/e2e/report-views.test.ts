@@ -154,7 +154,7 @@ test('figures of a layer that was not recorded are unknown', (t) => {
   const onlyKvm = new TraceText().exit(A, 1_000_000, 'hlt').exit(A, 2_000_000, 'hlt');
   const path = saved(t, onlyKvm);
   const [row] = table(print(path), VM_TABLE);
-  assert.deepEqual(row, ['1000', '0', '2', '2', '-', '-', '-', '-']);
+  assert.deepEqual(row, ['1000', '0', '2', '2', 'unknown', 'unknown', 'unknown', 'unknown']);
   const [totals] = reportOf(path).totals;
   assert.deepEqual(totals, {
     vm: '1000',
@@ -168,7 +168,16 @@ test('figures of a layer that was not recorded are unknown', (t) => {
     time_in_qemu: null,
   });
   const log = saved(t, '1001@100.000000:kvm_run_exit cpu_index 0, reason 2\n'.repeat(3), 'vm-a.log');
-  assert.deepEqual(table(print(log), VM_TABLE)[0], ['vm-a', '0', '-', '-', '3', '-', '-', '-']);
+  assert.deepEqual(table(print(log), VM_TABLE)[0], [
+    'vm-a',
+    '0',
+    'unknown',
+    'unknown',
+    '3',
+    'unknown',
+    'unknown',
+    'unknown',
+  ]);
 });
 
 test('the length is that of the text', () => {

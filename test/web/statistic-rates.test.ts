@@ -47,5 +47,14 @@ test('without tracing, the page shows what KVM counts, and that exits to QEMU ar
   assert.equal(row?.kvm_exits_per_second, 500);
   assert.equal(row.qemu_exits_per_second, null);
   assert.equal(row.share_reaching_qemu, null);
-  assert.deepEqual(tableCells(rates.current())[0]?.slice(0, 8), ['a', '2', '500', '–', '–', '100', '–', '7']);
+  assert.deepEqual(tableCells(rates.current())[0]?.slice(0, 8), [
+    'a',
+    '2',
+    '500',
+    'unknown',
+    'unknown',
+    '100',
+    'unknown',
+    '7',
+  ]);
 });

@@ -61,10 +61,12 @@ function observed(...seconds: number[]): { rates: VmRates; setTime: (second: num
 
 test('rates are differences between two snapshots', () => {
   const { rates, setTime } = observed(0);
-  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', '…', '…', '–', '–', '–', '–', '–', '–']]);
+  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', ...Array.from({ length: 8 }, () => '…')]]);
   setTime(4);
   const answer = rates.current();
-  assert.deepEqual(tableCells(answer), [['web-1', '2', '1,000', '100', '10.0 %', '–', '–', '–', '25.0 %', '5.0 %']]);
+  assert.deepEqual(tableCells(answer), [
+    ['web-1', '2', '1,000', '100', '10.0 %', 'unknown', 'unknown', 'unknown', '25.0 %', '5.0 %'],
+  ]);
   assert.equal(
     statusLine(answer),
     'Rates over the last 4.0 s. 20 events lost, 5 per second: the figures are too low. Not open: qemu_log.',
@@ -89,7 +91,11 @@ test('an exit that began before the period gives a vCPU no more than 100 %', () 
   });
   const rates = new VmRates(
     // vCPU 0: an exit of 30 s ends after 35 s. vCPU 1: half of its time in KVM.
-    () => ({ ...emptySnapshot(), outside: [vcpu('0', 0, seconds >= 35 ? 30 : 0), vcpu('1', seconds / 2, 0)] }),
+    () => ({
+      ...emptySnapshot(),
+      exits: [{ vm: 'slow', vcpu: '1', layer: 'kvm', reason: 'npf', count: 1 }],
+      outside: [vcpu('0', 0, seconds >= 35 ? 30 : 0), vcpu('1', seconds / 2, 0)],
+    }),
     () => nowMs,
   );
   for (; seconds <= 35; seconds += 5, nowMs += 5000) {
@@ -98,6 +104,65 @@ test('an exit that began before the period gives a vCPU no more than 100 %', () 
     if (seconds === 0) continue;
     assert.deepEqual([row?.time_outside_guest, row?.time_in_qemu], seconds < 35 ? [0.5, 0] : [1.5, 1]);
   }
+});
+
+const NO_STATISTICS = ['unknown', 'unknown', 'unknown'];
+
+/** The row of a VM, and its cells, on a host whose snapshots have only some of the rows of `at`. */
+function shownOf(change: (snapshot: Snapshot) => Snapshot) {
+  let now = 0;
+  const rates = new VmRates(
+    () => change(at(now)),
+    () => now * 1000,
+  );
+  rates.observe();
+  now = 4;
+  rates.observe();
+  return { row: rates.current().vms[0], cells: tableCells(rates.current())[0] };
+}
+
+test('what the KVM of a host does not show is unknown, and never 0', () => {
+  const noExits = shownOf((snapshot) => ({
+    ...snapshot,
+    exits: snapshot.exits.filter(({ layer }) => layer === 'qemu'),
+    outside: snapshot.outside.map((row) => ({ ...row, kvmSeconds: 0, idleSeconds: 0 })),
+  }));
+  assert.deepEqual(noExits.cells, ['web-1', '2', 'unknown', '100', 'unknown', ...NO_STATISTICS, 'unknown', '5.0 %']);
+  assert.deepEqual(noExits.row, {
+    vm: 'web-1',
+    vcpus: 2,
+    kvm_exits_per_second: null,
+    qemu_exits_per_second: 100,
+    share_reaching_qemu: null,
+    io_exits_per_second: null,
+    mmio_exits_per_second: null,
+    halts_per_second: null,
+    time_outside_guest: null,
+    time_in_qemu: 0.05,
+  });
+  const noEntries = shownOf((snapshot) => ({
+    ...snapshot,
+    outside: snapshot.outside.map((row) => ({ ...row, kvmSeconds: 0, qemuSeconds: 0, idleSeconds: 0 })),
+  }));
+  assert.deepEqual(noEntries.cells, ['web-1', '2', '1,000', '100', '10.0 %', ...NO_STATISTICS, 'unknown', 'unknown']);
+  const withoutDurations = shownOf((snapshot) => ({ ...snapshot, outside: [] }));
+  assert.deepEqual(withoutDurations.cells, noEntries.cells);
+  const nothingOpen = shownOf((snapshot) => ({
+    ...emptySnapshot(),
+    vms: snapshot.vms,
+    sources: snapshot.sources.map((source) => ({ ...source, up: false })),
+  }));
+  assert.deepEqual(nothingOpen.cells, ['web-1', '2', ...Array.from({ length: 8 }, () => 'unknown')]);
+});
+
+test('calls of KVM_RUN that failed are no exits that reach QEMU', () => {
+  const { row } = shownOf((snapshot) => {
+    const failed = ['restart', 'error'].flatMap((reason) =>
+      snapshot.exits.map((exit) => (exit.layer === 'qemu' ? { ...exit, reason, count: exit.count * 100 } : exit)),
+    );
+    return { ...snapshot, exits: [...snapshot.exits, ...failed.filter(({ layer }) => layer === 'qemu')] };
+  });
+  assert.deepEqual([row?.qemu_exits_per_second, row?.share_reaching_qemu], [100, 0.1]);
 });
 
 test('an observation that takes long is followed by a pause a hundred times as long', (t) => {

@@ -37,7 +37,8 @@ export function diffTable(diff: Diff, top: number): string {
         row.layer,
         row.reason,
         ...pairCells(row.often, diff.hasRates ? rate : percent),
-        ...pairCells(row.seconds, time),
+        // A recording without such exits has no time of one.
+        ...pairCells(row.seconds, time, '-'),
       ],
       3,
     ),
@@ -90,8 +91,8 @@ function vmTable({ vms }: Diff, top: number): string {
   return `${textTable(['VM', 'figure', 'before', 'after', 'change'], rows, 2)}${moreRows(Math.max(0, vms.length - top))}`;
 }
 
-function pairCells(pair: Pair, show: (figure: number) => string): string[] {
-  return [known(pair.before, show), known(pair.after, show), riseCell(pair)];
+function pairCells(pair: Pair, show: (figure: number) => string, unknown?: string): string[] {
+  return [known(pair.before, show, unknown), known(pair.after, show, unknown), riseCell(pair, unknown)];
 }
 
 /** The rows that changed most, whether up or down; those that rose most come first. */
@@ -128,7 +129,7 @@ function section<Row extends VmRow>(
 /** The findings, and what each costs: `gone` is what the change has saved. */
 function findingTable({ findings }: Diff, top: number): string {
   if (findings.length === 0) return '';
-  const cost = (vcpus: number | undefined) => known(vcpus, percent);
+  const cost = (vcpus: number | undefined) => known(vcpus, percent, '-');
   const rows = findings
     .slice(0, top)
     .map(({ vm, advice, state, cost: { before, after } }) => [

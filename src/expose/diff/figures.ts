@@ -15,8 +15,8 @@ export const FIGURES: Readonly<Record<VmFigure, { readonly name: string; readonl
 export const VM_FIGURES = Object.keys(FIGURES) as readonly VmFigure[];
 
 /** `+12.3 %`, `new` or `gone`. */
-export function riseCell(pair: Pair): string {
+export function riseCell(pair: Pair, unknown?: string): string {
   const state = stateOf(pair);
   if (state === 'new' || state === 'gone') return state;
-  return known(riseOf(pair), (rise) => `${rise > 0 ? '+' : ''}${percent(rise)}`);
+  return known(riseOf(pair), (rise) => `${rise > 0 ? '+' : ''}${percent(rise)}`, unknown);
 }

@@ -1,7 +1,8 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import type { VmRow } from '../../snapshot/tables/row-table.js';
 import type { Ranking } from './ranking.js';
-import { amount, moreRows, textTable, time, vmCell } from './text-table.js';
+import { knownOutside } from './shown.js';
+import { amount, known, moreRows, textTable, time, vmCell } from './text-table.js';
 
 /** Tables of what exits cost and what causes them. A table without rows is left out. */
 export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
@@ -16,7 +17,7 @@ export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
  */
 function costliest({ durations }: Snapshot, ranking: Ranking): string {
   return section(
-    'What they cost: from the exit to the next entry (layer qemu: from the return of KVM_RUN)',
+    'What they cost: from the exit to the next entry (layer qemu: from the return of KVM_RUN; unknown: time in QEMU included)',
     ['VM', 'layer', 'reason', 'exits', 'time', 'mean', 'p50', 'p99', 'max'],
     ranking.select(durations, (a, b) => b.sumSeconds - a.sumSeconds),
     ({ vm, layer, reason, count, sumSeconds, p50Seconds, p99Seconds, maxSeconds }) => [
@@ -34,21 +35,23 @@ function costliest({ durations }: Snapshot, ranking: Ranking): string {
   );
 }
 
-function outside({ outside: times }: Snapshot, ranking: Ranking): string {
+function outside(snapshot: Snapshot, ranking: Ranking): string {
   const lost = ({ kvmSeconds, qemuSeconds }: { kvmSeconds: number; qemuSeconds: number }) => kvmSeconds + qemuSeconds;
   return section(
     'Time that vCPUs spent outside their guests',
     ['VM', 'vCPU', 'in KVM', 'in QEMU', 'idle'],
     ranking.select(
-      times.filter((row) => lost(row) + row.idleSeconds > 0),
-      (a, b) => lost(b) - lost(a),
+      knownOutside(snapshot).filter((row) =>
+        [lost(row), row.qemuSeconds, row.idleSeconds].some((figure) => figure > 0),
+      ),
+      (a, b) => (lost(b) || 0) - (lost(a) || 0),
     ),
     ({ vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds }) => [
       vmCell(vm),
       vcpu,
-      time(kvmSeconds),
-      time(qemuSeconds),
-      time(idleSeconds),
+      ...[kvmSeconds, qemuSeconds, idleSeconds].map((seconds) =>
+        known(Number.isNaN(seconds) ? undefined : seconds, time),
+      ),
     ],
     2,
   );

@@ -18,6 +18,8 @@ export interface Recorded {
   readonly disabledAdvice: readonly string[];
   /** Checks against the statistics of KVM that the recording holds; empty if it holds none. */
   readonly audit: readonly RecordedCheck[];
+  /** Number of exits to QEMU that may be failed calls of KVM_RUN: the recording does not distinguish them. */
+  readonly undecidedExits: number;
 }
 
 /** A figure by recorded time; undefined if either is not known, or if all events have the same time. */

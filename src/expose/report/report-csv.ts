@@ -50,6 +50,7 @@ function sectionsOf(data: ReportData): Section[] {
     { name: 'duration_buckets', columns: ['vm', 'layer', 'reason', 'le_seconds', 'count'], rows: bucketRows(data) },
     table('eventfds', 'eventfds', data.eventfds),
     table('qemu_events_by_vm', 'qemuEvents', data.qemu_events_by_vm),
+    { name: 'undecided_qemu_exits', columns: ['count'], rows: [{ count: data.undecided_qemu_exits }] },
     table('unpaired', 'unpaired', data.unpaired),
     table('vms', 'vms', data.vms),
     { name: 'tracepoints', columns: ['tracepoint', 'count'], rows: countRows('tracepoint', data.tracepoints) },

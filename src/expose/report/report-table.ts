@@ -23,22 +23,41 @@ import { timeLost, worstVm } from './worst-vm.js';
  */
 export function reportTable(recorded: Recorded, order: VmOrder, top: number): string {
   const vms = vmFigures(recorded.snapshot, order);
-  const [first] = vms;
-  if (first === undefined) return `No exits in this recording.\n${footer(recorded)}`;
   const ranking = new Ranking(
     vms.map(({ vm }) => vm),
     top,
   );
-  const head = [answer(recorded, vms), worstVm(order, first, recorded)].filter((line) => line !== '');
   return [
-    `${head.join('\n')}\n`,
-    vmTable(recorded, vms, top),
-    reasonTable(recorded, ranking),
+    ...exitTables(recorded, vms, order, ranking, top),
     ...costTables(recorded.snapshot, ranking),
     ...auditTable(recorded.audit, ranking),
     ...findingsText(recorded, ranking),
     footer(recorded),
   ].join('\n');
+}
+
+function exitTables(
+  recorded: Recorded,
+  vms: readonly VmFigures[],
+  order: VmOrder,
+  ranking: Ranking,
+  top: number,
+): string[] {
+  const [first] = vms;
+  if (first === undefined) return ['No exits in this recording.\n'];
+  const head = [answer(recorded, vms), undecided(recorded), worstVm(order, first, recorded)];
+  return [
+    `${head.filter((line) => line !== '').join('\n')}\n`,
+    vmTable(recorded, vms, top),
+    reasonTable(recorded, ranking),
+  ];
+}
+
+/** A note on exits to QEMU that may be none; '' if there are none of them. */
+function undecided({ undecidedExits: exits }: Recorded): string {
+  return exits === 0
+    ? ''
+    : `Up to ${amount(exits)} of the exits to QEMU may be calls of KVM_RUN that failed, which this recording does not distinguish.`;
 }
 
 /** How long the recording is, and the exits of all VMs. */
@@ -51,7 +70,9 @@ export function answer({ time: recordedTime }: Recorded, vms: readonly Figures[]
   const head = `${length}: ${amount(kvmExits)} VM exits${exitRate(kvmExits)}`;
   if (qemuExits === undefined)
     return `${head}; how many of them reached QEMU is not in this recording (no kvm_userspace_exit, no kvm_run_exit).`;
-  return `${head}, ${known(share, percent)} of them went on to QEMU${exitRate(qemuExits)}.`;
+  if (share === undefined)
+    return `${head}; ${amount(qemuExits)} exits of other VMs reached QEMU${exitRate(qemuExits)}; what share that is, is not in this recording.`;
+  return `${head}, ${percent(share)} of them went on to QEMU${exitRate(qemuExits)}.`;
 }
 
 /** Each VM, its vCPUs if it has several, and all VMs together. */

@@ -8,6 +8,7 @@ import { type JsonCheck, jsonCheck } from './audit-table.js';
 import { type JsonRow, jsonRows, type ReportTable } from './columns.js';
 import { type FindingData, findingData, findingsOf } from './findings.js';
 import { perSecond, type Recorded } from './recorded.js';
+import { knownOutside } from './shown.js';
 import { compareText } from './text-table.js';
 import { compareNumbers, type Figures, sumOfVms, type VmOrder, vmFigures } from './vm-figures.js';
 
@@ -37,6 +38,8 @@ export interface ReportData extends Problems {
   readonly qemu_events_by_vm: readonly JsonRow<'qemuEvents'>[];
   readonly unpaired: readonly JsonRow<'unpaired'>[];
   readonly vms: readonly JsonRow<'vms'>[];
+  /** Exits to QEMU that may be failed calls of KVM_RUN, at most: the recording does not distinguish them. */
+  readonly undecided_qemu_exits: number;
   /** Hits of the whole host, by name of the tracepoint. */
   readonly tracepoints: Readonly<Record<string, number>>;
   readonly audit: readonly JsonCheck[];
@@ -84,7 +87,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     totals: vms.map((figures) => ({ vm: figures.vm, ...figuresData(figures, recorded) })),
     findings: findingsOf(recorded)?.map(findingData) ?? null,
     exits: rows('exits', sortedExits(snapshot.exits)),
-    outside: rows('outside'),
+    outside: rows('outside', knownOutside(snapshot)),
     io: rows('io'),
     causes: rows('causes'),
     duration_bucket_seconds: BUCKET_SECONDS,
@@ -95,6 +98,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     ),
     qemu_events: sumsByName(snapshot.qemuEvents.map(({ event, count }) => [event, count])),
     qemu_events_by_vm: rows('qemuEvents'),
+    undecided_qemu_exits: recorded.undecidedExits,
     unpaired: rows('unpaired'),
     vms: rows('vms'),
     tracepoints: sumsByName(snapshot.tracepoints.map(({ name, count }) => [name, count])),

@@ -23,7 +23,9 @@ export function amount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
+/** One decimal; a small part is not shown as none. */
 export function percent(part: number): string {
+  if (part > 0 && part < 0.0005) return '< 0.1 %';
   return `${(part * 100).toFixed(1)} %`;
 }
 
@@ -34,8 +36,12 @@ export function rate(perSecond: number): string {
     : perSecond.toLocaleString('en-US', { maximumSignificantDigits: 3 });
 }
 
-/** A figure as text; `unknown` if it is not known. */
-export function known<Figure>(figure: Figure | undefined, show: (figure: Figure) => string, unknown = '-'): string {
+/** A figure as text. It is never shown as 0 if it is not known. */
+export function known<Figure>(
+  figure: Figure | undefined,
+  show: (figure: Figure) => string,
+  unknown = 'unknown',
+): string {
   return figure === undefined ? unknown : show(figure);
 }
 

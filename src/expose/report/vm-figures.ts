@@ -1,4 +1,6 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
+import { isFailedCall } from '../../snapshot/tables/layer.js';
+import { type Shown, shownOf } from './shown.js';
 import { compareText } from './text-table.js';
 
 /** The main figures of a VM, of one of its vCPUs, or of all VMs; undefined where the recording does not show them. */
@@ -6,6 +8,7 @@ export interface Figures {
   /** Number of vCPUs. */
   readonly vcpus: number | undefined;
   readonly kvmExits: number | undefined;
+  /** Returns of KVM_RUN to QEMU, without the calls that failed. */
   readonly qemuExits: number | undefined;
   /** Part of the VM exits that went on to QEMU. */
   readonly share: number | undefined;
@@ -13,6 +16,8 @@ export interface Figures {
   readonly outsideSeconds: number | undefined;
   /** The part of it in QEMU. */
   readonly inQemuSeconds: number | undefined;
+  /** Number of vCPUs of which the time outside their guest is known. */
+  readonly timedVcpus: number | undefined;
 }
 
 export interface VcpuFigures extends Figures {
@@ -40,15 +45,11 @@ const ORDERS: Readonly<Record<VmOrder, (figures: Figures) => number | undefined>
 export function vmFigures(snapshot: Snapshot, order: VmOrder): VmFigures[] {
   const compare = (a: Figures, b: Figures) => (ORDERS[order](b) ?? -1) - (ORDERS[order](a) ?? -1);
   const vcpus = new Map(snapshot.vms.map((info) => [info.vm, info.vcpus]));
-  const showsUserspaceExits = snapshot.tracepoints.some(({ name }) => name === 'kvm_userspace_exit');
+  const shownOfVm = shownOf(snapshot);
   return [...sumsByVm(snapshot)]
-    .map(([vm, { byVcpu, hasDurations }]): VmFigures => {
+    .map(([vm, byVcpu]): VmFigures => {
       const all = addSums([...byVcpu.values()]);
-      const shows = {
-        kvm: all.kvmExits > 0,
-        qemu: all.qemuExits > 0 || showsUserspaceExits,
-        time: hasDurations,
-      };
+      const shows = shownOfVm(vm);
       const known = [...byVcpu.keys()].filter((vcpu) => vcpu !== '').length;
       return {
         vm,
@@ -72,6 +73,7 @@ export function sumOfVms(vms: readonly Figures[]): Figures {
     share: quotient(sum('qemuExits', both), sum('kvmExits', both)),
     outsideSeconds: sum('outsideSeconds'),
     inQemuSeconds: sum('inQemuSeconds'),
+    timedVcpus: sum('timedVcpus'),
   };
 }
 
@@ -87,35 +89,21 @@ interface Sums {
   qemuSeconds: number;
 }
 
-/** Which figures of a VM are in the recording: a count of 0 says nothing of a layer that was not recorded. */
-interface Shown {
-  readonly kvm: boolean;
-  readonly qemu: boolean;
-  readonly time: boolean;
-}
-
-function sumsByVm({
-  exits,
-  outside,
-  durations,
-}: Snapshot): Map<string, { byVcpu: Map<string, Sums>; hasDurations: boolean }> {
-  const vms = new Map<string, { byVcpu: Map<string, Sums>; hasDurations: boolean }>();
-  for (const { vm, vcpu, layer, count } of exits) {
-    const { byVcpu } = vms.get(vm) ?? { byVcpu: new Map<string, Sums>() };
+function sumsByVm({ exits, outside }: Snapshot): Map<string, Map<string, Sums>> {
+  const vms = new Map<string, Map<string, Sums>>();
+  for (const { vm, vcpu, layer, reason, count } of exits) {
+    const byVcpu = vms.get(vm) ?? new Map<string, Sums>();
     const sums = byVcpu.get(vcpu) ?? { kvmExits: 0, qemuExits: 0, kvmSeconds: 0, qemuSeconds: 0 };
-    sums[layer === 'kvm' ? 'kvmExits' : 'qemuExits'] += count;
+    if (layer === 'kvm') sums.kvmExits += count;
+    else if (!isFailedCall(reason)) sums.qemuExits += count;
     byVcpu.set(vcpu, sums);
-    vms.set(vm, { byVcpu, hasDurations: false });
+    vms.set(vm, byVcpu);
   }
   for (const { vm, vcpu, kvmSeconds, qemuSeconds } of outside) {
-    const sums = vms.get(vm)?.byVcpu.get(vcpu);
+    const sums = vms.get(vm)?.get(vcpu);
     if (sums === undefined) continue;
     sums.kvmSeconds += kvmSeconds;
     sums.qemuSeconds += qemuSeconds;
-  }
-  for (const { vm } of durations) {
-    const own = vms.get(vm);
-    if (own !== undefined) own.hasDurations = true;
   }
   return vms;
 }
@@ -131,15 +119,18 @@ function addSums(all: readonly Sums[]): Sums {
 }
 
 function figuresOf(sums: Sums, shows: Shown, vcpus: number | undefined): Figures {
-  const kvmExits = shows.kvm ? sums.kvmExits : undefined;
-  const qemuExits = shows.qemu ? sums.qemuExits : undefined;
+  const when = (isKnown: boolean, figure: number | undefined) => (isKnown ? figure : undefined);
+  const kvmExits = when(shows.exits, sums.kvmExits);
+  const qemuExits = when(shows.returns, sums.qemuExits);
+  const isTimed = shows.entries && shows.exits;
   return {
     vcpus,
     kvmExits,
     qemuExits,
     share: quotient(qemuExits, kvmExits),
-    outsideSeconds: shows.time ? sums.kvmSeconds + sums.qemuSeconds : undefined,
-    inQemuSeconds: shows.time ? sums.qemuSeconds : undefined,
+    outsideSeconds: when(isTimed, sums.kvmSeconds + sums.qemuSeconds),
+    inQemuSeconds: when(shows.entries && shows.userspaceExits, sums.qemuSeconds),
+    timedVcpus: when(isTimed, vcpus),
   };
 }
 

@@ -1,3 +1,4 @@
+import { isFailedCall } from '../../snapshot/tables/layer.js';
 import { printable } from '../../system/printable.js';
 import { reasonCounts } from './reason-table.js';
 import { perSecond, type Recorded } from './recorded.js';
@@ -33,22 +34,25 @@ const PARTS: Readonly<Record<VmOrder, (vm: VmFigures, recorded: Recorded) => Par
 };
 
 /** Part of the vCPUs' time that was lost to exits; undefined if it is not known. */
-export function timeLost({ vcpus, outsideSeconds }: Figures, { time }: Recorded): number | undefined {
+export function timeLost({ timedVcpus, outsideSeconds }: Figures, { time }: Recorded): number | undefined {
   const lost = perSecond(outsideSeconds, time);
-  return lost === undefined || vcpus === undefined ? undefined : lost / vcpus;
+  return lost === undefined || timedVcpus === undefined ? undefined : lost / timedVcpus;
 }
 
 function howOften(exits: number | undefined, { time }: Recorded): string | undefined {
+  if (exits === 0) return undefined;
   const each = perSecond(exits, time);
   if (each !== undefined) return `${rate(each)}/s`;
   return exits === undefined ? undefined : amount(exits);
 }
 
 function mainReason(recorded: Recorded, vm: string, layer: string): string {
-  const [first] = reasonCounts(recorded)
-    .filter((row) => row.vm === vm && row.layer === layer)
+  const rows = reasonCounts(recorded)
+    .filter((row) => row.vm === vm && row.layer === layer && !isFailedCall(row.reason))
     .sort((a, b) => b.count - a.count);
-  return first === undefined ? '' : `; ${percent(first.share)} of them ${first.reason}`;
+  const all = rows.reduce((sum, { count }) => sum + count, 0);
+  const [first] = rows;
+  return first === undefined ? '' : `; ${percent(first.count / all)} of them ${first.reason}`;
 }
 
 function costliestReason({ snapshot }: Recorded, vm: string): string {

@@ -13,7 +13,9 @@ export const CAUSES = new RowTable<CauseCount>({
   rows: ({ collectors, layout, vms, vocabulary: { reasons } }) => {
     if (!collectors.causes) return [];
     const slots = layout.slots('causes');
-    return [...vms].flatMap(([vm, { kernel }]) =>
+    // On a KVM that raises no kvm_exit, the causes are unknown.
+    const withExits = [...vms].filter(([, { kernel }]) => layout.total('exits', kernel) > 0);
+    return withExits.flatMap(([vm, { kernel }]) =>
       slots.flatMap(({ slot, reason, userspaceReason }) => {
         const count = kernel[slot] ?? 0;
         return count > 0

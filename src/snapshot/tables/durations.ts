@@ -1,10 +1,10 @@
 import { BUCKET_SECONDS, type DurationSummary, summarize } from '../../count/counters/duration-histogram.js';
-import type { Layer } from './layer.js';
+import type { LAYER_NOT_KNOWN, Layer } from './layer.js';
 import { kept, merged, RowTable, type VmRow } from './row-table.js';
 
 /** Durations of the exits that were paired with the entry that ended them. */
 export interface ExitDuration extends VmRow, DurationSummary {
-  readonly layer: Layer;
+  readonly layer: Layer | typeof LAYER_NOT_KNOWN;
   readonly reason: string;
 }
 

@@ -18,6 +18,9 @@ export const FTRACE_TEXT: TextFormat = {
         reader.end(how);
         if (decoder.rawLines > 0) throw new AgentError(`${path}: ${RAW}`);
       },
+      get undecidedExits() {
+        return decoder.undecidedExits;
+      },
       warnings() {
         const lines = [
           ...(decoder.threadlessEvents > 0 && !decoder.namesThreads ? [`${path}: ${NO_THREADS}`] : []),

@@ -81,6 +81,8 @@ export interface RecordingReader {
   end(how: ReadEnd): void;
   /** Complete after {@link end}. */
   warnings(): RecordingWarnings;
+  /** Exits to QEMU of which the recording does not tell whether they were failed calls of KVM_RUN; undefined: none. */
+  readonly undecidedExits?: number;
 }
 
 /** Makes the sink for the events of a recording: of the kernel, or of QEMU alone. */

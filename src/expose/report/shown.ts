@@ -1,0 +1,62 @@
+import type { Snapshot } from '../../snapshot/snapshot.js';
+import { LAYER_NOT_KNOWN } from '../../snapshot/tables/layer.js';
+import type { OutsideTime } from '../../snapshot/tables/outside.js';
+
+/** What a recording shows of a VM. A figure that needs anything else is unknown: a count of 0 says nothing. */
+export interface Shown {
+  /** VM exits (kvm_exit). */
+  readonly exits: boolean;
+  /** Returns of KVM_RUN, in the kernel's trace (kvm_userspace_exit) or in QEMU's (kvm_run_exit). */
+  readonly returns: boolean;
+  /** Returns of KVM_RUN in the kernel's trace, between exits and entries. */
+  readonly userspaceExits: boolean;
+  /** Exits with the entries that ended them (kvm_entry), and their times. */
+  readonly entries: boolean;
+}
+
+/** Returns a function that says what is shown of a VM. */
+export function shownOf({ exits, durations, tracepoints }: Snapshot): (vm: string) => Shown {
+  const [withExits, withReturns] = [new Set<string>(), new Set<string>()];
+  for (const { vm, layer } of exits) (layer === 'kvm' ? withExits : withReturns).add(vm);
+  const withEntries = new Set(durations.map(({ vm }) => vm));
+  const userspaceExits = tracepoints.some(({ name }) => name === 'kvm_userspace_exit');
+  return (vm) => ({
+    exits: withExits.has(vm),
+    returns: userspaceExits || withReturns.has(vm),
+    userspaceExits,
+    entries: withEntries.has(vm),
+  });
+}
+
+/**
+ * Takes out of a snapshot what its recording cannot show. Without kvm_userspace_exit, the time from an exit to the next
+ * entry is known, and not which part of it was in QEMU.
+ */
+export function withoutUnknown(snapshot: Snapshot): Snapshot {
+  const shown = shownOf(snapshot);
+  return {
+    ...snapshot,
+    durations: snapshot.durations.map((row) =>
+      shown(row.vm).userspaceExits ? row : { ...row, layer: LAYER_NOT_KNOWN },
+    ),
+    unpaired: snapshot.unpaired.filter(({ vm, layer }) =>
+      layer === 'kvm' ? shown(vm).exits : shown(vm).userspaceExits,
+    ),
+    eventfds: snapshot.eventfds.filter(({ count }) => count > 0),
+  };
+}
+
+/** Times outside the guest, NaN where they are not known. */
+export function knownOutside(snapshot: Snapshot): OutsideTime[] {
+  const shown = shownOf(snapshot);
+  return [...snapshot.outside].map((row) => {
+    const { exits, userspaceExits, entries } = shown(row.vm);
+    const when = (isKnown: boolean, seconds: number) => (isKnown ? seconds : Number.NaN);
+    return {
+      ...row,
+      kvmSeconds: when(entries && exits && userspaceExits, row.kvmSeconds),
+      qemuSeconds: when(entries && userspaceExits, row.qemuSeconds),
+      idleSeconds: when(entries && exits, row.idleSeconds),
+    };
+  });
+}
