@@ -39,6 +39,10 @@ export interface FileRights {
 
 /** Id of events that carry none. */
 const NO_ID = 0;
+/** VMs whose own pid namespaces are searched for an id. */
+const MAX_NAMESPACES = 8;
+/** Time for which the VMs that a file speaks for are remembered: a log may have a thousand ids. */
+const REMEMBER_MS = 500;
 /** Characters of the ids of pods and containers, at least. */
 const MIN_ID_LENGTH = 32;
 
@@ -54,6 +58,9 @@ export class QemuFileOwner implements QemuOwner {
   /** Ids without owner -> true once the openers were searched after the id was seen. */
   readonly #searched = new Map<number, boolean>();
   #wasSearched = false;
+  /** The VMs that the file speaks for, and until when that is remembered. */
+  #speaking: readonly Vm[] = [];
+  #speakingUntilMs = Number.NEGATIVE_INFINITY;
   /** Owners by id. */
   readonly #found = new Map<number, Owner>();
 
@@ -79,6 +86,7 @@ export class QemuFileOwner implements QemuOwner {
     for (const vm of openers) this.#openers.add(vm);
     this.#hidden = hidden;
     this.#wasSearched = true;
+    this.#speakingUntilMs = Number.NEGATIVE_INFINITY;
     this.settle();
   }
 
@@ -102,6 +110,7 @@ export class QemuFileOwner implements QemuOwner {
 
   forget(vm: Vm): void {
     this.#openers.delete(vm);
+    this.#speakingUntilMs = Number.NEGATIVE_INFINITY;
     for (const [id, owner] of this.#found) if (owner.vm === vm) this.#found.delete(id);
   }
 
@@ -133,15 +142,17 @@ export class QemuFileOwner implements QemuOwner {
   }
 
   #thread(id: number): Thread | undefined {
-    if (this.#rights === undefined) return this.#inventory.findNamespaced(undefined, id);
-    for (const vm of this.#speaksFor(this.#rights)) {
+    const any = this.#inventory.findNamespaced(undefined, id);
+    if (this.#rights === undefined) return any;
+    const vms = this.#speaksFor(this.#rights);
+    if (any !== undefined && vms.includes(any.vm)) return any;
+    for (const vm of vms.length <= MAX_NAMESPACES ? vms : []) {
       const thread = this.#inventory.findNamespaced(vm.pid, id);
       if (thread?.vm === vm) return thread;
     }
     // A VM that has ended cannot be asked any more. Root wrote the file, so its threads are not forged.
-    const ended =
-      this.#rights.isOurs && this.#openers.size === 0 ? this.#inventory.findNamespaced(undefined, id) : undefined;
-    return ended !== undefined && !Number.isNaN(ended.vm.stoppedMs) ? ended : undefined;
+    const isTrusted = this.#rights.isOurs && this.#openers.size === 0;
+    return isTrusted && any !== undefined && !Number.isNaN(any.vm.stoppedMs) ? any : undefined;
   }
 
   #vmOfFile(): Vm | undefined {
@@ -150,7 +161,15 @@ export class QemuFileOwner implements QemuOwner {
     return vms.length === 1 ? vms[0] : this.#named(vms);
   }
 
-  #speaksFor({ uid, isOurs }: FileRights): readonly Vm[] {
+  #speaksFor(rights: FileRights): readonly Vm[] {
+    const nowMs = performance.now();
+    if (nowMs < this.#speakingUntilMs) return this.#speaking;
+    this.#speakingUntilMs = nowMs + REMEMBER_MS;
+    this.#speaking = this.#findSpeakers(rights);
+    return this.#speaking;
+  }
+
+  #findSpeakers({ uid, isOurs }: FileRights): readonly Vm[] {
     if (this.#openers.size > 0) {
       const running = [...this.#openers].filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
       return running.length > 0 ? running : [...this.#openers];

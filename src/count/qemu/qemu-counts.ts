@@ -28,7 +28,7 @@ const ENTRY_ROOM = 16;
 
 const NOT_COVERED: KernelCoverage = { now: false };
 /** Ids of one trace that are counted separately; further ids are counted together. */
-const MAX_IDS = 4096;
+const MAX_IDS = 1024;
 /** The same for the vCPUs of one id. */
 const MAX_VCPUS = 4096;
 const MAX_REGIONS = 1024;

@@ -96,6 +96,12 @@ export const TENANT_FILES: readonly Attack[] = [
     const lines = Array.from({ length: LINES_AT_ONCE }, (_, i) => forgedLine(round * LINES_AT_ONCE + i));
     for (const name of ['forged', `${HONEST}.log`]) appendFileSync(join(logs, `${name}.log`), lines.join(''));
   }),
+  attackByFiles('sixty logs with a thousand made-up threads each', (logs, round) => {
+    for (let file = 0; file < 60; file++) {
+      const lines = Array.from({ length: 500 }, (_, i) => threadLine((file * 2000 + round * 500 + i) % 4_000_000));
+      appendFileSync(join(logs, `threads-${file}.log`), lines.join(''));
+    }
+  }),
   attackByFiles('fifty logs that are written as fast as possible', (logs, round) => {
     const lines = FORGED_LINE.repeat(LINES_AT_ONCE);
     for (let file = 0; file < 50; file++) {
@@ -165,6 +171,10 @@ function forgedLine(n: number): string {
     FORGED_LINE,
     `${SECRET_LINES[n % SECRET_LINES.length]}\n`,
   ][n % 8] as string;
+}
+
+function threadLine(n: number): string {
+  return `${n + 1}@1700000000.000000:kvm_run_exit cpu_index ${n % 3}, reason 2\n`;
 }
 
 /** The header of a simple trace of version 4. */
