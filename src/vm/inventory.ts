@@ -37,7 +37,7 @@ export interface InventoryOptions {
   readonly debugfs?: string;
   /**
    * True: where neither debugfs nor the descriptors of a process can be read, a process that looks like a VMM counts as
-   * a VM. For a caller that sees no vCPU run.
+   * a VM, up to {@link MAX_TRUSTED}. For a caller that sees no vCPU run.
    */
   readonly trustsCommandLines?: boolean;
   /** How long a stopped VM is kept; at least {@link LINGER_MS}. */
@@ -58,6 +58,8 @@ const GRACE_MS = 5 * 60_000;
 const RETRY_MS = 10_000;
 const MAX_PENDING = 8192;
 const LOOKUPS_AT_ONCE = 32;
+/** Running VMs above which command lines are not trusted. */
+const MAX_TRUSTED = 256;
 /** Time after which a call of `resolvePending` leaves threads to the next one. */
 const LOOKUP_BUDGET_MS = 10;
 
@@ -88,8 +90,13 @@ export class Inventory {
     this.#debugfs = debugfs;
     // While a thread lingers, its last events may still be in the buffers.
     this.#graceMs = Math.max(graceMs, LINGER_MS);
-    const knownPidOf = (tid: number) => this.#runningPidOf(tid);
-    if (live) this.#kvm = new KvmProcesses({ procfs, debugfs, trustsCommandLines, knownPidOf });
+    if (live)
+      this.#kvm = new KvmProcesses({
+        procfs,
+        debugfs,
+        trusted: () => (trustsCommandLines ? MAX_TRUSTED - this.#vms.runningCount : 0),
+        knownPidOf: (tid) => this.#runningPidOf(tid),
+      });
     this.#vmmFinder = new VmmFinder(procfs, this.#kvm);
     this.#newProcesses = new NewProcesses(procfs);
     this.#newCandidates = new NewCandidates(procfs);

@@ -12,6 +12,7 @@ interface Candidate {
 
 /** Candidates that are remembered; each costs a few reads per tick while it is new. */
 const MAX_CANDIDATES = 32;
+/** Threads of a candidate that are read. */
 const MAX_THREADS = 64;
 
 /**
@@ -33,12 +34,13 @@ export class NewCandidates {
       if (nowMs - sinceMs < LINGER_MS && this.#candidates.size < MAX_CANDIDATES) break;
       if (oldest !== pid) this.#candidates.delete(oldest);
     }
-    const startTime = proc.readStat(this.#root, pid)?.startTime;
     const known = this.#candidates.get(pid);
-    const isSame = known?.found.vm.startTime === startTime;
-    const found = isSame ? known?.found : identify();
+    const isSame = known !== undefined && known.found.vm.startTime === proc.readStat(this.#root, pid)?.startTime;
+    if (isSame) return this.#readThreads(pid, known.threads);
+    const found = identify();
     if (found === undefined) return;
-    const candidate = known !== undefined && isSame ? known : { found, threads: new Map(), sinceMs: nowMs };
+    const candidate = { found, threads: new Map(), sinceMs: nowMs };
+    this.#candidates.delete(pid);
     this.#candidates.set(pid, candidate);
     this.#readThreads(pid, candidate.threads);
   }

@@ -38,6 +38,10 @@ export class VmTable {
     return this.#running.get(vm.pid) === vm;
   }
 
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
   running(): Vm[] {
     return [...this.#running.values()];
   }

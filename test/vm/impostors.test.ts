@@ -238,6 +238,17 @@ test('each process that poses as a VM for some scans is reported once', (t) => {
   ]);
 });
 
+test('where command lines are trusted, the number of VMs is limited', (t) => {
+  const tree = new ProcTree(t);
+  for (let pid = 1000; pid < 1300; pid++) {
+    tree.put(impostor(pid, `posed-${pid}`, { threads: [] }));
+    rmSync(join(tree.root, `${pid}/fd`), { recursive: true });
+  }
+  const inventory = new Inventory({ procfs: tree.root, live: true, trustsCommandLines: true });
+  for (let scan = 0; scan < 3; scan++) inventory.scan(scan);
+  assert.equal(inventory.vms().length, 256);
+});
+
 test('command lines are trusted only if asked, and only where neither debugfs nor descriptors can be read', (t) => {
   const { tree, debugfs } = withDebugfs(t);
   tree.put(impostor(100, 'readable'));

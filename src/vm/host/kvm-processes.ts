@@ -17,8 +17,8 @@ export interface KvmProcessesOptions {
   readonly procfs: string;
   /** Folder of KVM's debugfs files; undefined if it is not to be read. */
   readonly debugfs: string | undefined;
-  /** True: a process counts as one with a VM if neither debugfs nor its descriptors can be read. */
-  readonly trustsCommandLines: boolean;
+  /** How many processes may count as having a VM although neither debugfs nor their descriptors can be read. */
+  readonly trusted: () => number;
   /** The process of a thread, if that is known without asking /proc. */
   readonly knownPidOf: (tid: number) => number | undefined;
 }
@@ -41,6 +41,7 @@ export class KvmProcesses {
   #withFolder: ReadonlySet<number> = new Set();
   #canList = false;
   #linksLeft = MAX_LINKS;
+  #trustedLeft = 0;
   /** VMs whose process had a folder. */
   readonly #seen = new WeakSet<VmWithPid>();
 
@@ -51,6 +52,7 @@ export class KvmProcesses {
   /** Lists KVM's folders again. Call it before a number of other calls. */
   refresh(): void {
     this.#linksLeft = MAX_LINKS;
+    this.#trustedLeft = this.#options.trusted();
     const names = this.#list();
     this.#canList = names !== undefined;
     const pids = new Map<string, number>();
@@ -76,7 +78,7 @@ export class KvmProcesses {
   hasVm(pid: number): boolean {
     if (this.hasFolder(pid)) return true;
     const isOpen = this.#hasDescriptor(pid);
-    return isOpen ?? (this.#options.trustsCommandLines && !this.#canList);
+    return isOpen ?? (!this.#canList && this.#trustedLeft-- > 0);
   }
 
   /** Notes whether KVM has a folder for the VM. Call it when the VM is found. */
