@@ -63,11 +63,10 @@ export class Agent {
       knownNames: KNOWN_NAMES,
     });
     const newSource = (name: string) =>
-      this.ledger.kernelSource(
-        name,
-        (tid, tgid, comm) => inventory.addThread(tid, tgid, comm),
-        (tid, atMs) => inventory.endThread(tid, atMs),
-      );
+      this.ledger.kernelSource(name, (tid, tgid, comm) => inventory.addThread(tid, tgid, comm), {
+        onStart: (tid, started, atMs) => inventory.startThread(tid, started, atMs),
+        onEnd: (tid, atMs) => inventory.endThread(tid, atMs),
+      });
     const onWrite = () => this.#drainNow();
     this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness, onWrite);
     const { logs, simples } = options.qemu;

@@ -5,6 +5,9 @@ import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
 import type { KnownReasons } from './vcpu/known-reasons.js';
 import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 
+/** Called when thread `tid` starts another thread of its process. */
+export type ThreadStartListener = (tid: number, started: number, timeNs: number) => void;
+
 /** Called with each thread that a trace names. */
 export type ThreadListener = (tid: number, tgid: number, comm: string) => void;
 
@@ -15,6 +18,7 @@ export interface KernelCountsOptions {
   readonly collectors: Collectors;
   readonly reasons: KnownReasons;
   readonly onThread?: ThreadListener | undefined;
+  readonly onThreadStart?: ThreadStartListener | undefined;
   readonly onThreadEnd?: ThreadEndListener | undefined;
   readonly coverage?: KernelCoverage;
 }
@@ -36,6 +40,7 @@ export class KernelCounts implements TraceSink {
   clockOffsetMs = Number.NaN;
   readonly #threads = new Map<number, VcpuCounts>();
   readonly #onThread: ThreadListener;
+  readonly #onThreadStart: ThreadStartListener;
   readonly #onThreadEnd: ThreadEndListener;
   readonly #collectors: Collectors;
   readonly #collectsIo: boolean;
@@ -50,12 +55,14 @@ export class KernelCounts implements TraceSink {
   /** Thread id -> interrupts that the thread injected (kvm_msi_set_irq). */
   readonly interrupts = new Map<number, number>();
 
-  constructor({ collectors, reasons, onThread = () => {}, onThreadEnd = () => {}, coverage }: KernelCountsOptions) {
+  constructor({ collectors, reasons, coverage, ...listeners }: KernelCountsOptions) {
+    const { onThread = () => {}, onThreadStart = () => {}, onThreadEnd = () => {} } = listeners;
     this.markers = new QemuCounts(coverage === undefined ? {} : { coverage });
     this.#collectors = collectors;
     this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.#onThread = onThread;
+    this.#onThreadStart = onThreadStart;
     this.#onThreadEnd = onThreadEnd;
   }
 
@@ -124,6 +131,10 @@ export class KernelCounts implements TraceSink {
 
   thread(tid: number, tgid: number, comm: string): void {
     this.#onThread(tid, tgid, comm);
+  }
+
+  threadStart(timeNs: number, _cpu: number, tid: number, started: number): void {
+    this.#onThreadStart(tid, started, timeNs);
   }
 
   threadExit(timeNs: number, _cpu: number, tid: number): void {

@@ -14,8 +14,12 @@ import type { VmTotals } from './vm-totals.js';
 const MANY_THREADS = 8192;
 const TOO_MANY_THREADS = 32_768;
 
-/** Called with a thread that ends, and when on the agent's clock. */
-export type ThreadEnd = (tid: number, atMs: number) => void;
+/** What a live trace reports of threads; times are on the agent's clock. */
+export interface ThreadEvents {
+  /** Thread `tid` has started another thread of its process. */
+  onStart(tid: number, started: number, atMs: number): void;
+  onEnd(tid: number, atMs: number): void;
+}
 
 /** The threads of all kernel traces: the counts of each trace, and the owner that each thread has in all of them. */
 export class KernelThreads {
@@ -36,17 +40,18 @@ export class KernelThreads {
 
   /**
    * Creates the counters for a trace.
-   * @param onThreadEnd if undefined, as in a report, ends of threads are ignored, and all threads with one id are one
+   * @param threadEvents if undefined, as in a report, ends of threads are ignored, and all threads with one id are one
    * thread
    */
-  addTrace(name: string, options: Omit<KernelCountsOptions, 'onThreadEnd'>, onThreadEnd?: ThreadEnd): KernelCounts {
+  addTrace(name: string, options: KernelCountsOptions, threadEvents?: ThreadEvents): KernelCounts {
     const counts = new KernelCounts({
       ...options,
+      onThreadStart: (tid, started, timeNs) => threadEvents?.onStart(tid, started, timeNs / 1e6 + counts.clockOffsetMs),
       onThreadEnd: (tid, timeNs) => {
-        if (onThreadEnd === undefined || !this.#isKnown(tid)) return;
+        if (threadEvents === undefined || !this.#isKnown(tid)) return;
         const atMs = timeNs / 1e6 + counts.clockOffsetMs;
         this.#end(tid, atMs);
-        onThreadEnd(tid, atMs);
+        threadEvents.onEnd(tid, atMs);
       },
     });
     this.#traces.push({ name, counts });

@@ -5,7 +5,7 @@ import { BusiestAddresses } from './busiest-addresses.js';
 import { SourceCounts } from './counters/source-counts.js';
 import type { KernelCounts, ThreadListener } from './kernel-counts.js';
 import { KernelExits } from './kernel-exits.js';
-import { KernelThreads, type ThreadEnd } from './kernel-threads.js';
+import { KernelThreads, type ThreadEvents } from './kernel-threads.js';
 import type { LedgerTotals } from './ledger-totals.js';
 import { SharedRoom } from './qemu/counter-room.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
@@ -87,13 +87,13 @@ export class Ledger {
   /**
    * Creates the counters for a kernel trace.
    * @param name label of the source's own metrics
-   * @param onThreadEnd called with a thread that ends, and when on the agent's clock. If undefined, as in a report,
-   * ends of threads are ignored, and all threads with one id are one thread.
+   * @param threadEvents if undefined, as in a report, ends of threads are ignored, and all threads with one id are one
+   * thread
    */
-  kernelSource(name: string, onThread?: ThreadListener, onThreadEnd?: ThreadEnd): KernelCounts {
+  kernelSource(name: string, onThread?: ThreadListener, threadEvents?: ThreadEvents): KernelCounts {
     const { collectors } = this;
     const options = { collectors, reasons: this.#reasons, onThread, coverage: this.#coverage };
-    return this.#threads.addTrace(name, options, onThreadEnd);
+    return this.#threads.addTrace(name, options, threadEvents);
   }
 
   /** Set to true while a live kernel trace counts the userspace exits of every VM. */

@@ -1,6 +1,9 @@
 import type { NumberMetric, Sample } from './metric.js';
 import type { Snapshot, SourceState } from './snapshot.js';
 
+/** Events in the same buffer that are no hits of tracepoints of kvm: QEMU's markers, starts and ends of threads. */
+const OTHER_EVENTS: ReadonlySet<string> = new Set(['tracing_mark_write', 'sched_process_exit', 'task_newtask']);
+
 /**
  * The metrics that belong to the host or to the agent, not to a VM. They have few series, whatever runs on the host.
  */
@@ -12,10 +15,7 @@ export const HOST_METRICS: readonly NumberMetric[] = [
     labels: ['tracepoint'],
     otel: { name: 'kvm.tracepoint.hits', unit: '{hit}' },
     read: ({ tracepoints }) =>
-      tracepoints
-        // In the same buffer are QEMU's markers and the ends of threads, which are no hits of tracepoints of kvm.
-        .filter(({ name }) => name !== 'tracing_mark_write' && name !== 'sched_process_exit')
-        .map(({ name, count }) => [[name], count]),
+      tracepoints.filter(({ name }) => !OTHER_EVENTS.has(name)).map(({ name, count }) => [[name], count]),
   },
   {
     name: 'kvm_exit_exporter_unattributed_events_total',

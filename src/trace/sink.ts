@@ -93,6 +93,8 @@ export interface QemuSink {
 export interface TraceSink extends QemuSink {
   /** The recording names a thread. Called if the name or `tgid` is new, not per event. `tgid` is -1 if unknown. */
   thread(tid: number, tgid: number, comm: string): void;
+  /** task_newtask: this thread starts another thread of its process. */
+  threadStart(timeNs: number, cpu: number, tid: number, started: number): void;
   /** sched_process_exit: this thread ends. Later events with its id are those of another thread. */
   threadExit(timeNs: number, cpu: number, tid: number): void;
   /** Every event of the kernel, before its own method below. `name`: id in {@link Vocabulary.tracepoints}. */
@@ -125,6 +127,7 @@ export interface TraceSink extends QemuSink {
  */
 export class NoOpSink implements TraceSink {
   thread(_tid: number, _tgid: number, _comm: string): void {}
+  threadStart(_timeNs: number, _cpu: number, _tid: number, _started: number): void {}
   threadExit(_timeNs: number, _cpu: number, _tid: number): void {}
   tracepoint(_timeNs: number, _cpu: number, _tid: number, _name: number): void {}
   vmExit(
@@ -206,6 +209,11 @@ export class QemuForwardingSink<Sink extends QemuSink = QemuSink> implements Qem
 export class ForwardingSink extends QemuForwardingSink<TraceSink> implements TraceSink {
   thread(tid: number, tgid: number, comm: string): void {
     this.sink.thread(tid, tgid, comm);
+  }
+
+  /** Passed on whatever its time: the thread may raise events much later. */
+  threadStart(timeNs: number, cpu: number, tid: number, started: number): void {
+    this.sink.threadStart(timeNs, cpu, tid, started);
   }
 
   /** Passed on whatever its time: the thread's id means another thread from then on. */

@@ -22,6 +22,7 @@ import { NewProcesses } from './new-processes.js';
 import type { NotedVm } from './noted-vm.js';
 import { type PendingLookup, PendingLookups } from './pending-lookups.js';
 import { RecordedThreads } from './recorded-threads.js';
+import { ThreadOrigins } from './thread-origins.js';
 import { ThreadScanner } from './thread-scanner.js';
 import { LINGER_MS, ThreadTable } from './thread-table.js';
 import { NO_START, type Thread, type Vm } from './vm.js';
@@ -75,6 +76,7 @@ export class Inventory {
   readonly #vms = new VmTable();
   readonly #threads = new ThreadTable();
   readonly #threadScanner: ThreadScanner;
+  readonly #origins = new ThreadOrigins();
   readonly #recorded = new RecordedThreads(this.#vms, this.#threads);
   readonly #pending = new PendingLookups(MAX_PENDING, RETRY_MS);
   /** True if a thread runs a vCPU whose number is not known. */
@@ -111,12 +113,21 @@ export class Inventory {
   /** Asks for a thread that `find` does not know. `ranVcpu`: it did what only a vCPU's thread does. */
   requestLookup(tid: number, ranVcpu: boolean): void {
     if (tid <= 0) return;
-    if (!this.#isKnown(tid)) this.#pending.add(tid, ranVcpu, -1);
-    else if (ranVcpu && (this.#threads.find(tid)?.vcpu ?? -1) < 0) this.#isVcpuMissing = true;
+    if (!this.#isKnown(tid)) {
+      const hasEnded = !Number.isNaN(this.#origins.endOf(tid));
+      if (!(ranVcpu && hasEnded && this.#adopt(tid, this.#nowMs))) this.#pending.add(tid, ranVcpu, -1);
+    } else if (ranVcpu && (this.#threads.find(tid)?.vcpu ?? -1) < 0) this.#isVcpuMissing = true;
+  }
+
+  /** The kernel's trace shows that thread `creator` started a thread of its process at `atMs`. */
+  startThread(creator: number, tid: number, atMs: number): void {
+    this.#origins.add(tid, creator, atMs);
   }
 
   /** The kernel's trace shows that the thread with this id ended at `atMs`. */
   endThread(tid: number, atMs: number): void {
+    this.#origins.end(tid, atMs);
+    if (!this.#isKnown(tid)) this.#adopt(tid, this.#nowMs);
     this.#threads.exit(tid, atMs);
   }
 
@@ -322,9 +333,23 @@ export class Inventory {
       const pid = proc.tgidOf(this.#root, tid);
       if (pid !== undefined) processes.set(pid, ranVcpu || processes.get(pid) === true);
       // The thread has ended, or the saved copy does not have it.
-      else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) this.#startRecorded(tid);
+      else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) {
+        const origin = this.#origins.trace(tid, (creator) => proc.tgidOf(this.#root, creator));
+        if (origin !== undefined) processes.set(origin, true);
+        else this.#startRecorded(tid);
+      }
     }
     return [...processes];
+  }
+
+  /** Adds a thread that has ended to the VM of the thread that started it. Returns false if that is not known. */
+  #adopt(tid: number, nowMs: number): boolean {
+    const vm = this.#origins.trace(tid, (creator, atMs) => this.find(creator, atMs)?.vm);
+    const endMs = this.#origins.endOf(tid);
+    if (vm === undefined || (Number.isNaN(endMs) && proc.tgidOf(this.#root, tid) !== undefined)) return false;
+    this.#threads.adopt(vm, tid, Number.isNaN(endMs) ? nowMs : endMs, nowMs);
+    this.#origins.forget(tid);
+    return true;
   }
 
   /** Starts the VM that had this thread while it was a candidate. Returns false if none had it. */
@@ -355,8 +380,10 @@ export class Inventory {
   }
 
   #finish(lookup: PendingLookup, nowMs: number): void {
-    if (!this.#isKnown(lookup.tid)) this.#pending.fail(lookup, nowMs);
-    else if (lookup.vcpu >= 0) this.#threads.setVcpu(lookup.tid, lookup.vcpu);
+    const { tid, vcpu, ranVcpu } = lookup;
+    const isFound = this.#isKnown(tid) || (ranVcpu && this.#adopt(tid, nowMs));
+    if (!isFound) this.#pending.fail(lookup, nowMs);
+    else if (vcpu >= 0) this.#threads.setVcpu(tid, vcpu);
   }
 
   #takeChanges(): InventoryChanges {

@@ -1,8 +1,11 @@
 import { type ThreadFacts, ThreadRecord } from './thread-record.js';
-import type { Vm } from './vm.js';
+import { NO_START, type Vm } from './vm.js';
 
 /** How long a thread that has ended can still be found: its last events are read after its end. */
 export const LINGER_MS = 10_000;
+
+/** Threads that are known only by their end. A process can start and end any number. */
+const MAX_ADOPTED = 16_384;
 
 /** Threads that had the same id, the oldest first. Nearly always there is one. */
 type Lives = ThreadRecord[];
@@ -20,6 +23,7 @@ export class ThreadTable {
   readonly #byVm = new Map<Vm, Set<ThreadRecord>>();
   readonly #kernelThreads = new Set<ThreadRecord>();
   readonly #ended = new Set<ThreadRecord>();
+  readonly #adopted = new Set<ThreadRecord>();
   #freed: number[] = [];
 
   /** The latest thread with this id. */
@@ -127,6 +131,16 @@ export class ThreadTable {
     this.#byVm.delete(vm);
   }
 
+  /** Adds a thread of the VM that ended at `endMs` before it was seen. If there are too many, the oldest is dropped. */
+  adopt(vm: Vm, tid: number, endMs: number, nowMs: number): void {
+    this.see(vm, { tid, startTime: NO_START, comm: '', innerTid: tid, unlisted: true }, nowMs);
+    this.exit(tid, endMs);
+    const thread = this.find(tid);
+    if (thread !== undefined) this.#adopted.add(thread);
+    const [oldest] = this.#adopted;
+    if (oldest !== undefined && this.#adopted.size > MAX_ADOPTED) this.#drop(oldest);
+  }
+
   dropEnded(nowMs: number): void {
     for (const thread of this.#ended) if (nowMs - thread.endedMs >= LINGER_MS) this.#drop(thread);
   }
@@ -155,8 +169,11 @@ export class ThreadTable {
     if (rest.length === 0) this.#byTid.delete(thread.tid);
     else this.#byTid.set(thread.tid, rest);
     this.#ended.delete(thread);
+    this.#adopted.delete(thread);
     this.#kernelThreads.delete(thread);
-    this.#byVm.get(thread.vm)?.delete(thread);
+    const ofVm = this.#byVm.get(thread.vm);
+    ofVm?.delete(thread);
+    if (ofVm?.size === 0) this.#byVm.delete(thread.vm);
     const namesakes = this.#byInnerTid.get(thread.innerTid);
     namesakes?.delete(thread);
     if (namesakes?.size === 0) this.#byInnerTid.delete(thread.innerTid);

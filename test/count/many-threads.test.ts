@@ -18,7 +18,7 @@ const KNOWN: ThreadOwner = { vm: { label: 'web' }, vcpu: '0' };
 /** Runs each thread once. Returns the exits by VM, and the largest number of threads with counters of their own. */
 function runThreads(owner: ThreadOwner, doEnd: boolean): { exits: Record<string, number>; most: number } {
   const ledger = new Ledger({ ownerOf: () => owner });
-  const kernel = ledger.kernelSource('tracefs', undefined, () => {});
+  const kernel = ledger.kernelSource('tracefs', undefined, { onStart() {}, onEnd() {} });
   const reason = ledger.vocabulary.reasons.id('KVM_EXIT_IO');
   let most = 0;
   for (let n = 0; n < THREADS; n++) {

@@ -27,7 +27,7 @@ interface Life {
 class Host {
   readonly lives: Life[] = [];
   readonly ledger = new Ledger({ ownerOf: (tid, atMs) => this.#ownerOf(tid, atMs) });
-  readonly #kernel = this.ledger.kernelSource('tracefs', undefined, () => {});
+  readonly #kernel = this.ledger.kernelSource('tracefs', undefined, { onStart() {}, onEnd() {} });
   nowMs = 0;
 
   constructor() {

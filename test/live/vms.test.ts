@@ -14,6 +14,7 @@ import {
   startSmallVmm,
 } from '../support/guest/start-small-vmm.js';
 import { metricOf, type Received, startReceiver } from '../support/prometheus/otlp-receiver.js';
+import type { Samples } from '../support/prometheus/samples.js';
 import { skipUnless } from '../support/requirements.js';
 
 afterEach(endAll);
@@ -32,6 +33,21 @@ test('a VMM that creates its VM in another thread than its first one is one VM',
   const vms = (await agent.scrape()).of('kvm_vm_info').map(({ labels }) => labels.get('vm') ?? '');
   assert.deepEqual(vms.filter((vm) => vm.startsWith('other-thread')).sort(), names);
   assert.doesNotMatch(agent.log(), /VM started" vm="other-thread-\d \(/);
+  await agent.stop();
+});
+
+test('exits of threads that live for some milliseconds count for their VM', liveTest('gcc'), async () => {
+  prepareSmallVmm();
+  const agent = await startAgent();
+  const vmms = [
+    startSmallVmm('brief', { exits: 50, threads: 200, comm: 'CPU 0/KVM' }),
+    startSmallVmm('brief-unnamed', { exits: 20, threads: 500 }),
+  ];
+  for (const vmm of vmms) await vmm.finished();
+  const counts = (samples: Samples) => ['brief', 'brief-unnamed'].map((vm) => ioExits(samples, vm));
+  // Counts of a vCPU whose number is not known are withheld for 5 s.
+  await agent.scrapeUntil('all exits', (samples) => counts(samples).every((exits) => exits >= 10_000));
+  assert.deepEqual(counts(await agent.scrape()), [10_000, 10_000]);
   await agent.stop();
 });
 

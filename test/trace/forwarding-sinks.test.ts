@@ -43,6 +43,7 @@ const KERNEL_CALLS: Calls<Omit<TraceSink, keyof QemuSink>> = {
   interrupt: [TIME_NS, 47, 48],
   gapAhead: [49],
   threadExit: [TIME_NS, 50, 51],
+  threadStart: [TIME_NS, 52, 53, 54],
 };
 
 const asCalls = (table: object): Call[] => Object.entries(table).map(([name, args]) => [name, ...args]);
@@ -95,7 +96,7 @@ test('text of trace-cmd and perf: FailedCalls passes every call on, as each exit
 });
 
 test('a window passes on every call inside it, and of those outside only what is no event', () => {
-  const isNoEvent = ([name, first]: Call) => first !== TIME_NS || name === 'threadExit';
+  const isNoEvent = ([name, first]: Call) => first !== TIME_NS || name.startsWith('thread');
   const outside = (calls: readonly Call[]) =>
     calls.filter(isNoEvent).map((call): Call => (call[0] === 'lost' ? ['lost', -1, 0] : call));
   for (const [window, expected] of [

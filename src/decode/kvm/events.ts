@@ -11,6 +11,7 @@ import { kvmPio } from './kvm-pio.js';
 import { kvmS390SieEnter, kvmS390SieExit } from './kvm-s390-sie.js';
 import { kvmUserspaceExit } from './kvm-userspace-exit.js';
 import { SCHED_PROCESS_EXIT, schedProcessExit } from './sched-process-exit.js';
+import { TASK_NEWTASK, taskNewtask } from './task-newtask.js';
 
 /**
  * All tracepoints of KVM that are decoded. To add one, write its file after the model of kvm-pio.ts, list it here, and
@@ -39,6 +40,7 @@ export const KVM_EVENTS: readonly KvmEvent[] = [
 export const EVENT_FORMS: ReadonlyMap<string, EventForms> = new Map<string, EventForms>([
   ...KVM_EVENTS.flatMap((event) => event.names.map((name) => [name, event] as const)),
   [SCHED_PROCESS_EXIT, schedProcessExit],
+  [TASK_NEWTASK, taskNewtask],
 ]);
 
 /**

@@ -17,7 +17,7 @@ import { PAGE_SIZE_FILE } from './control/instance-settings.js';
 import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
 import { RingBuffers } from './ring-buffers.js';
-import { selectEvents, threadEndEvents } from './select-events.js';
+import { selectEvents, threadEvents } from './select-events.js';
 import { TextReader } from './text-reader.js';
 import { TraceClock } from './trace-clock.js';
 import type { Drained, OnForeignRead, TraceReader } from './trace-reader.js';
@@ -81,8 +81,8 @@ export class KernelTrace {
   constructor(options: KernelTraceOptions) {
     const { tracefs, instance, bufferSize, markers = false, onWrite = () => {} } = options;
     this.#options = options;
-    const ends = options.events === undefined ? threadEndEvents(tracefs) : [];
-    this.events = [...selectEvents(tracefs, options.events, options.neededEvents), ...ends];
+    const threads = options.events === undefined ? threadEvents(tracefs) : [];
+    this.events = [...selectEvents(tracefs, options.events, options.neededEvents), ...threads];
     this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize, markers });
     try {
       const { reader, kind, fallback } = this.#openReader();

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
 import { SCHED_PROCESS_EXIT } from '../../decode/kvm/sched-process-exit.js';
+import { TASK_NEWTASK } from '../../decode/kvm/task-newtask.js';
 import { AgentError } from '../../system/errors.js';
 import { namePattern } from '../../system/name-pattern.js';
 import { eventNames, kvmEvents } from './format-files.js';
@@ -31,9 +32,15 @@ export function selectEvents(
   return [...new Set(requested.flatMap((pattern) => expand(tracefs, pattern)))];
 }
 
-/** The event that a thread raises when it ends, as `system:event`, if this kernel has it. */
-export function threadEndEvents(tracefs: string): string[] {
-  return eventNames(tracefs, 'sched').includes(SCHED_PROCESS_EXIT) ? [`sched:${SCHED_PROCESS_EXIT}`] : [];
+/** The events that show starts and ends of threads, as `system:event`, as far as this kernel has them. */
+export function threadEvents(tracefs: string): string[] {
+  const events = [
+    ['sched', SCHED_PROCESS_EXIT],
+    ['task', TASK_NEWTASK],
+  ] as const;
+  return events.flatMap(([system, event]) =>
+    eventNames(tracefs, system).includes(event) ? [`${system}:${event}`] : [],
+  );
 }
 
 function expand(tracefs: string, pattern: string): string[] {

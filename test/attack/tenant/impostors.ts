@@ -1,5 +1,6 @@
 /** Attacks by processes of tenants: processes that pose as VMs, and a VMM with threads without end. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../support/agent/web-agent.js';
 import { ioExits } from '../../support/guest/agent-checks.js';
 import { startSmallVmm } from '../../support/guest/start-small-vmm.js';
@@ -17,7 +18,9 @@ const LONG_ARGUMENT = 100_000;
 /** The VM that is not attacked: it runs while the attack goes on, and lives to its end. */
 const HONEST = 'honest';
 const HONEST_EXITS = 20_000;
-const HONEST_START_US = 5_000_000;
+const HONEST_START_US = 4_000_000;
+/** Time for the VM to finish, and for the agent to count it. */
+const HONEST_WAIT_MS = 20_000;
 const HONEST_END_US = 600_000_000;
 
 const kernelAttack: Pick<Attack, 'class' | 'command' | 'skip' | 'prepare' | 'checkAfter'> = {
@@ -30,7 +33,11 @@ const kernelAttack: Pick<Attack, 'class' | 'command' | 'skip' | 'prepare' | 'che
     return [`--tracefs.instance=attack_${process.pid}`];
   },
   checkAfter: async (target) => {
-    const samples = await samplesOf(target);
+    let samples = await samplesOf(target);
+    for (const endMs = performance.now() + HONEST_WAIT_MS; performance.now() < endMs; await sleep(200)) {
+      if (ioExits(samples, HONEST) >= HONEST_EXITS) break;
+      samples = await samplesOf(target);
+    }
     const labels = new Set(samples.of('kvm_vm_info').map((sample) => sample.labels.get('vm') ?? ''));
     const posing = [...labels].filter((vm) => vm.startsWith('posed'));
     if (posing.length > 0) return `${posing.length} processes without a VM are shown, as ${posing[0]}`;

@@ -156,6 +156,19 @@ describe('sched_process_exit', () => {
   });
 });
 
+describe('task_newtask', () => {
+  it('reports a new thread of the process, and no new process', () => {
+    // events/task/task_newtask/format of Linux 6.18; the flags are those that strace shows of pthread_create and fork.
+    const start = (flags: number) =>
+      decodeFields('task_newtask', [
+        ['pid_t pid', 8, 4, 190],
+        ['u64 clone_flags', 32, 8, flags],
+      ] as const);
+    assert.deepEqual(start(0x3d0f00), [`threadStart ${WHERE} 190`]);
+    assert.deepEqual(start(0x1200000 + 0x11), []);
+  });
+});
+
 describe('other records', () => {
   it('count as a tracepoint alone', () => {
     assert.deepEqual(decodeFields('kvm_fpu', [['u32 load', 8, 4, 1]]), []);

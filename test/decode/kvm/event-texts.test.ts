@@ -121,6 +121,12 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
   ['MMIO read', 'kvm_mmio: mmio read len 4 gpa 0xfed000f0 val 0x1', 'mmio 1 fed000f0'],
   ['MMIO write', 'kvm_mmio: mmio write len 4 gpa 0xfee00300 val 0x0', 'mmio 2 fee00300'],
   ['ioeventfd', 'kvm_fast_mmio: fast mmio at gpa 0xfe003000', 'fast fe003000'],
+  [
+    'the start of a thread',
+    'task_newtask: pid=190 comm=qemu-system-x86 clone_flags=3d0f00 oom_score_adj=0',
+    'start 174 190',
+  ],
+  ['the start of a process', 'task_newtask: pid=191 comm=sh clone_flags=1200000 oom_score_adj=0', []],
   ['the end of a thread', 'sched_process_exit: comm=CPU 0/KVM pid=174 prio=120', 'end 174'],
   ['MSI', 'kvm_msi_set_irq: dst 0 vec 37 (Fixed|physical|edge)', 'interrupt 174'],
   [

@@ -22,6 +22,6 @@ for (const [collector, added] of [
 
 test('every name is listed once', () => {
   assert.equal(new Set(ALL_NEEDED_EVENTS).size, ALL_NEEDED_EVENTS.length);
-  assert.deepEqual([...EVENT_FORMS.keys()], [...ALL_NEEDED_EVENTS, 'sched_process_exit']);
+  assert.deepEqual([...EVENT_FORMS.keys()], [...ALL_NEEDED_EVENTS, 'sched_process_exit', 'task_newtask']);
   assert.deepEqual(neededEvents({ duration: true, causes: true, io: true, eventfd: true }), ALL_NEEDED_EVENTS);
 });

@@ -44,6 +44,9 @@ export class CallSink implements TraceSink {
   thread(tid: number, tgid: number, comm: string): void {
     this.#add('thread', tid, tgid, comm);
   }
+  threadStart(timeNs: number, cpu: number, tid: number, started: number): void {
+    this.#add('threadStart', timeNs, cpu, tid, started);
+  }
   threadExit(timeNs: number, cpu: number, tid: number): void {
     this.#add('threadExit', timeNs, cpu, tid);
   }

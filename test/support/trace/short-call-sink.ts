@@ -36,6 +36,9 @@ export class ShortCallSink extends NoOpSink {
   override fastMmio(_t: number, _c: number, _tid: number, gpa: number): void {
     this.calls.push(`fast ${gpa.toString(16)}`);
   }
+  override threadStart(_t: number, _c: number, tid: number, started: number): void {
+    this.calls.push(`start ${tid} ${started}`);
+  }
   override threadExit(_t: number, _c: number, tid: number): void {
     this.calls.push(`end ${tid}`);
   }

@@ -1,0 +1,61 @@
+import { LINGER_MS } from './thread-table.js';
+
+interface Start {
+  /** The thread that started the other one; undefined if two of different creators had the id within a short time. */
+  readonly creator: number | undefined;
+  /** Times on the agent's clock; NaN if they are not known. */
+  readonly startMs: number;
+  endMs: number;
+}
+
+/** Threads that are remembered: those of a few seconds on a busy host. */
+const MAX_STARTS = 16_384;
+/** Threads that started each other, one after the other, before one that is known. */
+const MAX_GENERATIONS = 8;
+
+/**
+ * Which thread started which, as the kernel's trace shows (PURE). A thread may have ended before /proc was asked for
+ * it; then it belongs to the process of the thread that started it.
+ */
+export class ThreadOrigins {
+  readonly #starts = new Map<number, Start>();
+
+  /** `creator` has started a thread of its own process, at `startMs`. */
+  add(tid: number, creator: number, startMs: number): void {
+    const before = this.#starts.get(tid);
+    const isAmbiguous = before !== undefined && before.creator !== creator && startMs - before.startMs < LINGER_MS;
+    this.#starts.delete(tid);
+    this.#starts.set(tid, { creator: isAmbiguous ? undefined : creator, startMs, endMs: Number.NaN });
+    if (this.#starts.size <= MAX_STARTS) return;
+    for (const oldest of this.#starts.keys()) {
+      this.#starts.delete(oldest);
+      return;
+    }
+  }
+
+  end(tid: number, endMs: number): void {
+    const start = this.#starts.get(tid);
+    if (start !== undefined) start.endMs = endMs;
+  }
+
+  /** The thread table has the thread from now on. */
+  forget(tid: number): void {
+    this.#starts.delete(tid);
+  }
+
+  /** End of the thread; NaN if it is not known. */
+  endOf(tid: number): number {
+    return this.#starts.get(tid)?.endMs ?? Number.NaN;
+  }
+
+  /** Calls `look` with the creator of the thread and when it lived, then with that one's, until there is an answer. */
+  trace<T>(tid: number, look: (creator: number, atMs: number) => T | undefined): T | undefined {
+    let start = this.#starts.get(tid);
+    for (let generation = 0; generation < MAX_GENERATIONS && start?.creator !== undefined; generation++) {
+      const found = look(start.creator, start.startMs);
+      if (found !== undefined) return found;
+      start = this.#starts.get(start.creator);
+    }
+    return undefined;
+  }
+}
