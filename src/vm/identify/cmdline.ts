@@ -7,12 +7,16 @@
  *   /firecracker --id myvm --api-sock /run/firecracker.socket
  *   cloud-hypervisor --api-socket /run/vc/vm/3908…/clh-api.sock
  *   lkvm run --name myvm …
+ *   qemu-system-x86_64 --enable-kvm … -drive file=/…/multipassd/vault/instances/primary/ubuntu.img,…  (Multipass)
+ *   …/emulator/qemu/linux-x86_64/qemu-system-x86_64-headless -avd Pixel_4_API_30 …              (Android emulator)
+ *   crosvm run … --socket=/tmp/cf_avd_0/cvd-1/internal/crosvm_control.sock …                    (Cuttlefish)
  *
  * - QEMU: `-x` and `--x` are the same option, the last one wins, a comma inside a value is doubled, the first word of
  *   `-name` without a key is the guest's name (qemu-options.hx). StratoVirt takes QEMU's options.
  * - Firecracker (src/firecracker/src/main.rs): `--id`, by default `anonymous-instance`, which names nothing.
  * - cloud-hypervisor has no option for a name; people use its API socket as the handle.
- * - crosvm: `run --name`, else `--socket`. kvmtool: `run --name`.
+ * - crosvm: `run --name`, else `--socket`. kvmtool: `run --name`. alioth's `run` and `boot` have none.
+ * - NixOS wraps programs: the process of `cloud-hypervisor` is `.cloud-hypervisor-wrapped`.
  *
  * Not a VM: a QEMU with `-machine none` (libvirt asks what it can do), the clean-up twin of QEMU's async-teardown and
  * crosvm's device processes (both share the VMM's command line), `jailer`, wrappers such as `sudo qemu-kvm …`. Ignored:
@@ -49,12 +53,13 @@ export const NO_FACTS: Omit<Required<VmmIdentity>, 'vmm'> = {
 type Identify = (args: readonly string[], inPod: boolean) => VmmIdentity | undefined;
 
 const VMMS: readonly { program: RegExp; comm?: RegExp; identify: Identify }[] = [
-  { program: /^\.?(?:qemu(?:-[a-z]+)?-system-|qemu-kvm|kvm(?:-spice)?$)/, comm: /^(?!cleanup\/)/, identify: qemu },
+  { program: /^(?:qemu(?:-[a-z]+)?-system-|qemu-kvm|kvm(?:-spice)?$)/, comm: /^(?!cleanup\/)/, identify: qemu },
   { program: /^stratovirt$/, identify: (args, inPod) => named('stratovirt', qemu(args, inPod)) },
   { program: /^firecracker(?:-v\d.*)?$/, identify: firecracker },
-  { program: /^cloud-hyperviso/, identify: cloudHypervisor },
+  { program: /^cloud-hypervis/, identify: cloudHypervisor },
   { program: /^crosvm$/, comm: /^(?:crosvm|$)/, identify: crosvm },
   { program: /^(?:lkvm|kvmtool)/, identify: kvmtool },
+  { program: /^alioth$/, identify: alioth },
 ];
 
 /**
@@ -65,9 +70,10 @@ const VMMS: readonly { program: RegExp; comm?: RegExp; identify: Identify }[] = 
 export function identifyVmm(args: readonly string[], comm: string, inPod = false): VmmIdentity | undefined {
   const first = args[0];
   if (first === undefined || first === '') return undefined;
-  const program = baseName(first);
+  const program = unwrapped(baseName(first));
+  const running = unwrapped(comm);
   for (const vmm of VMMS) {
-    const fits = vmm.program.test(program) ? vmm.comm?.test(comm) !== false : vmm.program.test(comm);
+    const fits = vmm.program.test(program) ? vmm.comm?.test(running) !== false : vmm.program.test(running);
     if (fits) return vmm.identify(args, inPod);
   }
   return undefined;
@@ -83,7 +89,8 @@ export function unknownVmm(comm: string, args: readonly string[] = []): VmmIdent
 
 function qemu(args: readonly string[], inPod: boolean): VmmIdentity | undefined {
   if (/^(?:type=)?none(?:,|$)/.test(option(args, '-machine', '--machine', '-M', '--M'))) return undefined;
-  const name = qemuOptions(option(args, '-name', '--name'), 'guest').get('guest') ?? '';
+  const name =
+    qemuOptions(option(args, '-name', '--name'), 'guest').get('guest') || androidName(args) || multipassName(args);
   const uuid = uuidOf(option(args, '-uuid', '--uuid')) || smbiosUuid(args);
   const vmId = option(args, '-id', '--id');
   return {
@@ -94,6 +101,20 @@ function qemu(args: readonly string[], inPod: boolean): VmmIdentity | undefined 
     ...kubevirt(args, name, inPod),
     ...kata(args, name),
   };
+}
+
+/** The device of the Android emulator: `-avd NAME`, or `@NAME`. */
+function androidName(args: readonly string[]): string {
+  return option(args, '-avd') || (args.find((arg) => /^@[\w.-]+$/.test(arg)) ?? '').slice(1);
+}
+
+/** Multipass names its instances by folder only: `…/multipassd/vault/instances/NAME/ubuntu.img`. */
+function multipassName(args: readonly string[]): string {
+  for (const arg of args) {
+    const name = /multipassd\/(?:qemu\/)?vault\/instances\/([^/,]+)\//.exec(arg)?.[1];
+    if (name !== undefined) return name;
+  }
+  return '';
 }
 
 /**
@@ -140,6 +161,10 @@ function kvmtool(args: readonly string[]): VmmIdentity | undefined {
   return { vmm: 'kvmtool', name: option(args, '--name', '-n'), uuid: '' };
 }
 
+function alioth(args: readonly string[]): VmmIdentity | undefined {
+  return args.some((arg) => arg === 'run' || arg === 'boot') ? { vmm: 'alioth', name: '', uuid: '' } : undefined;
+}
+
 function named(vmm: string, identity: VmmIdentity | undefined): VmmIdentity | undefined {
   return identity === undefined ? undefined : { ...identity, vmm };
 }
@@ -182,9 +207,19 @@ function nameOfSocket(option: string): string {
   if (/^fd=/.test(path)) return '';
   const stem = (text: string): string => baseName(text).replace(/[.-]?(?:sock|socket)$/, '');
   const name = stem(path);
-  if (!/^(?:|api|vmm|ch|clh|ch-api|clh-api|crosvm|firecracker|cloud-hypervisor)$/.test(name)) return name;
-  const folder = baseName(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
-  return /^(?:|\.|\.\.|tmp|run|var|shm|root)$/.test(folder) ? '' : folder;
+  if (!/^(?:|api|vmm|ch|clh|ch-api|clh-api|crosvm|crosvm_control|firecracker|cloud-hypervisor)$/.test(name))
+    return name;
+  const folders = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+  // Cuttlefish: `…/cvd-1/internal/crosvm_control.sock`.
+  const folder = baseName(folders.replace(/\/internal$/, ''));
+  return /^(?:|\.|\.\.|tmp|run|var|shm|root|internal)$/.test(folder) ? '' : folder;
+}
+
+/** Returns `crosvm` for `.crosvm-wrapped`. The name of a process is cut after 15 characters: `.firecracker-wr`. */
+function unwrapped(program: string): string {
+  return program.startsWith('.')
+    ? program.slice(1).replace(/-(?:w(?:r(?:a(?:p(?:p(?:e(?:d_*)?)?)?)?)?)?)?$/, '')
+    : program;
 }
 
 function baseName(path: string): string {

@@ -11,6 +11,8 @@
  * - crosvm: `crosvm_vcpu%d`
  * - kvmtool: `kvm-vcpu-%d`
  * - Dragonball (Kata's Rust runtime): `db_vcpu%d`
+ * - alioth, rust-vmm's reference VMM: `vcpu_%d`; further VMMs: `vcpu-%d`
+ * - VirtualBox: `EMT-%d` (VM.cpp; `EMT` if the VM has one vCPU)
  *
  * Names of kernel threads hold an id of the VMM that they work for:
  *
@@ -23,7 +25,7 @@
  * before its number and says nothing.
  */
 
-const VCPU = /^(?:CPU (\d{1,5})\/[A-Z]*|(?:fc_vcpu |vcpu|crosvm_vcpu|kvm-vcpu-|db_vcpu)(\d{1,5}))$/;
+const VCPU = /^(?:CPU (\d{1,5})\/[A-Z]*|(?:fc_vcpu |vcpu[-_]?|crosvm_vcpu|kvm-vcpu-|db_vcpu|EMT-)(\d{1,5}))$/;
 const KERNEL_THREAD = /^(?:kvm-pit\/|vhost-)(\d{1,7})$/;
 
 /** Number of the vCPU that a thread of this name runs; -1 if the name does not tell. */

@@ -54,6 +54,68 @@ const CASES: readonly Case[] = [
     is: { vmm: 'qemu', name: 'Web_1_x', uuid: '' },
   },
   {
+    name: 'Multipass', // a bug report with its qemu command, Multipass 1.11 as a snap
+    line: '/snap/multipass/8140/usr/bin/qemu-system-x86_64 | --enable-kvm | -cpu | host | -nic | tap,ifname=tap-1e376645a40,script=no,downscript=no,model=virtio-net-pci,mac=52:54:00:05:05:17 | -device | virtio-scsi-pci,id=scsi0 | -drive | file=/var/snap/multipass/common/data/multipassd/vault/instances/primary/ubuntu-22.04-server-cloudimg-amd64.img,if=none,format=qcow2,discard=unmap,id=hda | -smp | 1 | -qmp | stdio',
+    is: { vmm: 'qemu', name: 'primary', uuid: '' },
+  },
+  {
+    name: 'a name on the command line wins over the folder of a disk',
+    line: 'qemu-system-x86_64 | -name | web | -drive | file=/var/snap/multipass/common/data/multipassd/vault/instances/primary/u.img',
+    is: { vmm: 'qemu', name: 'web', uuid: '' },
+  },
+  {
+    name: 'folders named instances are no names outside of Multipass', // OpenStack keeps disks in instances/UUID
+    line: 'qemu-system-x86_64 | -drive | file=/var/lib/nova/instances/_base/disk',
+    is: { vmm: 'qemu', name: '', uuid: '' },
+  },
+  {
+    name: 'the Android emulator',
+    line: '/opt/android-sdk/emulator/qemu/linux-x86_64/qemu-system-x86_64-headless | -netdelay | none | -netspeed | full | -avd | Pixel_4_API_30 | -no-window',
+    comm: 'qemu-system-x86',
+    is: { vmm: 'qemu', name: 'Pixel_4_API_30', uuid: '' },
+  },
+  {
+    name: 'the Android emulator, short form',
+    line: '/root/Android/Sdk/emulator/qemu/linux-x86_64/qemu-system-x86_64 | @Nexus_5X_API_29.v-2 | -no-audio',
+    is: { vmm: 'qemu', name: 'Nexus_5X_API_29.v-2', uuid: '' },
+  },
+  {
+    name: 'Cuttlefish',
+    line: '/home/vsoc-01/bin/crosvm | --extended-status | run | --core-scheduling=false | --socket=/tmp/cf_avd_1000/cvd-1/internal/crosvm_control.sock | --no-smt',
+    comm: 'crosvm',
+    is: { vmm: 'crosvm', name: 'cvd-1', uuid: '' },
+  },
+  {
+    name: 'Cuttlefish in its home folder',
+    line: 'crosvm | run | --socket=/home/u/cuttlefish/instances/cvd-2/internal/crosvm_control.sock',
+    is: { vmm: 'crosvm', name: 'cvd-2', uuid: '' },
+  },
+  {
+    name: 'alioth', // google/alioth, alioth-cli
+    line: '/root/.cargo/bin/alioth | -l | info | run | --kernel | vmlinuz | --num-cpu | 2',
+    is: { vmm: 'alioth', name: '', uuid: '' },
+  },
+  { name: 'a part of alioth that runs no VM', line: 'alioth | vu | --socket | /tmp/s net', is: undefined },
+  ...[
+    ['cloud-hypervisor', '.cloud-hypervis', 'cloud-hypervisor | --api-socket | /run/vms/web.sock'],
+    ['firecracker', '.firecracker-wr', 'firecracker | --id | web'],
+    ['crosvm', '.crosvm-wrapped', 'crosvm | run | --name | web'],
+    ['qemu', '.qemu-system-x8', 'qemu-system-x86_64 | -name | web'],
+  ].flatMap(([vmm = '', comm = '', line = '']): Case[] => [
+    {
+      name: `${vmm}, wrapped by NixOS`,
+      line: `/nix/store/0abc-x/bin/.${line.replace(' ', '-wrapped ')}`,
+      comm,
+      is: { vmm, name: 'web', uuid: '' },
+    },
+    {
+      name: `${vmm}, wrapped, by its process`,
+      line: line.replace(/^\S+/, 'other'),
+      comm,
+      is: { vmm, name: 'web', uuid: '' },
+    },
+  ]),
+  {
     name: 'OpenStack', // canonical/hotsos tests, ps of a nova host
     line: '/usr/bin/qemu-system-x86_64 | -name | guest=instance-00000002,debug-threads=on | -S | -object | secret,id=masterKey0,format=raw,file=/var/lib/libvirt/qemu/domain-1-instance-00000002/master-key.aes | -machine | pc-i440fx-4.2,accel=kvm,usb=off,dump-guest-core=off | -uuid | 09461f0b-297b-4ef5-9053-dd369c86b96b | -smbios | type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,version=21.1.0,uuid=09461f0b-297b-4ef5-9053-dd369c86b96b,family=Virtual Machine',
     is: { vmm: 'qemu', name: 'instance-00000002', uuid: '09461f0b-297b-4ef5-9053-dd369c86b96b' },

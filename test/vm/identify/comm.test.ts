@@ -19,6 +19,14 @@ const VCPUS: readonly [comm: string, vcpu: number][] = [
   ['kvm-vcpu-0', 0],
   ['kvm-vcpu-7', 7],
   ['db_vcpu2', 2],
+  ['vcpu_3', 3], // alioth
+  ['vcpu-0', 0],
+  ['vcpu-12', 12],
+  ['EMT-0', 0], // VirtualBox with several vCPUs
+  ['EMT-7', 7],
+  ['EMT', -1],
+  ['vcpu--1', -1],
+  ['vcpu-', -1],
   ['ALL CPUs/TCG', -1],
   ['CPU 1000', -1], // cut before the end of the number
   ['CPU /KVM', -1],
