@@ -85,10 +85,11 @@ export class DebugfsDoor {
   }
 }
 
+/** Reads without a position: debugfs refuses one with ESPIPE. */
 function readLine(path: string): string {
   const file = openSync(path, 'r');
   try {
-    return buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0));
+    return buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, null));
   } finally {
     closeSync(file);
   }

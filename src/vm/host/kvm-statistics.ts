@@ -32,12 +32,15 @@ export function noteKvmStatistics(when: 'start' | 'started' | 'stopping' | 'end'
   return lines.map((text) => `${text}\n`).join('');
 }
 
-/** Undefined for a file that is no regular one, cannot be read, or holds something else. */
+/**
+ * Undefined for a file that is no regular one, cannot be read, or holds something else. Reads without a position:
+ * debugfs refuses one with ESPIPE.
+ */
 function readNumber(folder: string, vm: string, name: string): number | undefined {
   let file: number | undefined;
   try {
     file = openRegularFile(folder, [vm, name]);
-    const text = line.toString('latin1', 0, readSync(file, line, 0, line.length, 0));
+    const text = line.toString('latin1', 0, readSync(file, line, 0, line.length, null));
     return /^\d+\n$/.test(text) ? Number(text) : undefined;
   } catch {
     return undefined;

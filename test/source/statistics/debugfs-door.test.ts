@@ -1,6 +1,7 @@
 /** KVM's folder in debugfs, as Linux 6.12 has it, and this host's own. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, closeSync, constants, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DebugfsDoor } from '../../../src/source/statistics/debugfs-door.js';
@@ -49,6 +50,16 @@ test("a VM's files are read by the names that the kernel lists for all VMs", (t)
     ['pages_4k', 'current', false, 500],
   ]);
   assert.deepEqual(new DebugfsDoor(root, () => true).find(), [{ name: '187-11', creator: 187 }]);
+});
+
+test('files that cannot be read at a place of choice are read, as those of debugfs (simple_attr_open)', (t) => {
+  const root = debugfs(t, {});
+  const file = join(root, '187-11/exits');
+  assert.equal(spawnSync('mkfifo', [file]).status, 0);
+  const pipe = openSync(file, constants.O_RDWR);
+  t.after(() => closeSync(pipe));
+  writeSync(pipe, '4171\n');
+  assert.deepEqual(read(root), [['exits', 'total', false, 4171]]);
 });
 
 test('a file that holds no number is left out', (t) => {
