@@ -1,17 +1,24 @@
 import { log } from '../../system/log.js';
 
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+/** Time in which further signals are taken for the first one: timeout(1) sends it to the program and to its group. */
+const REPEAT_MS = 1000;
+
 /**
- * A signal that SIGTERM and SIGINT abort. A second one of them ends the program at once.
+ * A signal that SIGTERM and SIGINT abort. A later one of them ends the program at once.
  * @param onStop by default logs which one it was
  */
 export function stopSignal(onStop = logStop): AbortSignal {
   const stop = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(name, () => {
-      onStop(name);
-      stop.abort();
-    });
-  }
+  const handle = (name: NodeJS.Signals) => {
+    if (stop.signal.aborted) return;
+    onStop(name);
+    stop.abort();
+    setTimeout(() => {
+      for (const each of SIGNALS) process.off(each, handle);
+    }, REPEAT_MS).unref();
+  };
+  for (const name of SIGNALS) process.on(name, handle);
   return stop.signal;
 }
 
