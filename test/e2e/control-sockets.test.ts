@@ -65,6 +65,8 @@ test('a socket is asked only if the process of a VM serves it, and speaks for no
     symlinkSync('/proc/self/net', join(proc.root, `${pid}/net`));
     symlinkSync('/', join(proc.root, `${pid}/root`));
   };
+  // Another VM of the same name does not make this one unknown.
+  putVm(44, 'good', []);
   putVm(41, 'good', [await listen('good', answerAs('good'))]);
   putVm(42, 'silent', [await listen('silent', () => {}), await listen('impostor', answerAs('good'))]);
   putVm(43, 'ending', [await listen('ending', endWhenAsked)]);

@@ -1,4 +1,3 @@
-import type { Inventory } from '../inventory.js';
 import type { Vm } from '../vm.js';
 
 const NO_UUID = /^[0-]*$/;
@@ -9,12 +8,10 @@ export interface QmpIdentity {
   readonly name: string;
 }
 
-/** The VM with this uuid, else with this name; undefined if several running VMs have the name. */
-export function vmOfIdentity(inventory: Inventory, { uuid, name }: QmpIdentity): Vm | undefined {
-  const running = inventory.vms().filter((vm) => !hasStopped(vm));
-  const byUuid = NO_UUID.test(uuid) ? [] : running.filter((vm) => vm.uuid === uuid);
-  const found = byUuid.length > 0 ? byUuid : running.filter((vm) => name !== '' && vm.name === name);
-  return found.length === 1 ? found[0] : undefined;
+/** The VMs among these with this uuid, else those with this name. */
+export function vmsOfIdentity(vms: readonly Vm[], { uuid, name }: QmpIdentity): readonly Vm[] {
+  const byUuid = NO_UUID.test(uuid) ? [] : vms.filter((vm) => vm.uuid === uuid);
+  return byUuid.length > 0 ? byUuid : vms.filter((vm) => name !== '' && vm.name === name);
 }
 
 export function hasStopped(vm: Vm | undefined): boolean {

@@ -3,7 +3,7 @@ import { SeldomLog } from '../../system/seldom-log.js';
 import { findSocketServers } from '../host/open-files.js';
 import type { Inventory } from '../inventory.js';
 import type { Vm } from '../vm.js';
-import { hasStopped, type QmpIdentity, vmOfIdentity } from './qmp-identity.js';
+import { hasStopped, type QmpIdentity, vmsOfIdentity } from './qmp-identity.js';
 
 interface Speaker {
   /** The VMs that the socket may speak for. */
@@ -52,8 +52,10 @@ export class SocketSpeakers {
 
   /** The VM that a socket speaks for, by its answer; undefined if it is not known, or not that of the socket. */
   vmOf(path: string, identity: QmpIdentity): Vm | undefined {
-    const vm = vmOfIdentity(this.#inventory, identity);
-    if (vm === undefined || this.#speakers.get(path)?.vms.includes(vm) === true) return vm;
+    const own = vmsOfIdentity(this.#speakers.get(path)?.vms ?? [], identity);
+    if (own.length > 0) return own.length === 1 ? own[0] : undefined;
+    const [vm] = vmsOfIdentity(this.#running(), identity);
+    if (vm === undefined) return undefined;
     if (this.#impostors.size >= MAX_SOCKETS) this.#impostors.clear();
     if (!this.#impostors.has(path))
       this.#seldom.few('warn', 'impostor', 'ignoring a control socket that answers for a VM that does not serve it', {
@@ -62,6 +64,10 @@ export class SocketSpeakers {
       });
     this.#impostors.add(path);
     return undefined;
+  }
+
+  #running(): readonly Vm[] {
+    return this.#inventory.vms().filter((vm) => !hasStopped(vm));
   }
 
   async #searchNow(paths: readonly string[]): Promise<void> {
@@ -75,7 +81,7 @@ export class SocketSpeakers {
     const unknown = paths.filter(isUnknown);
     if (unknown.length === 0) return;
     if (this.#speakers.size + unknown.length > MAX_SOCKETS) this.#speakers.clear();
-    const vms = this.#inventory.vms().filter((vm) => !hasStopped(vm));
+    const vms = this.#running();
     try {
       const pids = vms.map(({ pid }) => pid);
       const { byPath, ownerOf, hidden, busyMs } = await findSocketServers(this.#procfs, pids, unknown);
