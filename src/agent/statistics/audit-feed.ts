@@ -20,13 +20,15 @@ const MAX_LOGGED = 100;
 export class AuditFeed {
   readonly #exits: KernelExits;
   readonly #drain: () => boolean;
+  readonly #now: () => number;
   readonly #audit = new LiveAudit();
   readonly #logged = new Set<string>();
 
   /** @param drain counts the events that have happened by now; false if it could not count all of them */
-  constructor(exits: KernelExits, drain: () => boolean) {
+  constructor(exits: KernelExits, drain: () => boolean, now = () => performance.now()) {
     this.#exits = exits;
     this.#drain = drain;
+    this.#now = now;
   }
 
   /** Call it right after KVM's statistics of these VMs were read. */
@@ -34,7 +36,7 @@ export class AuditFeed {
     if (!this.#drain()) return;
     const ours = sumExits(this.#exits.of(new Set(vms.map(({ label }) => label))));
     const common = {
-      atMs: performance.now(),
+      atMs: this.#now(),
       losses: this.#exits.losses,
       traced: {
         kvm: this.#exits.hasSeen('kvm_exit'),
