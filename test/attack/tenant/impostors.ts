@@ -1,5 +1,6 @@
 /** Attacks by processes of tenants: processes that pose as VMs, and a VMM with threads without end. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../support/agent/web-agent.js';
 import { ioExits } from '../../support/guest/agent-checks.js';
@@ -15,8 +16,8 @@ const IDLE_IMPOSTORS = 1000;
 /** Bytes of the arguments of an idle impostor. */
 const LONG_ARGUMENT = 100_000;
 
-/** The VM that is not attacked: it runs while the attack goes on, and lives to its end. */
-const HONEST = 'honest';
+/** The VM that is not attacked: it runs while the attack goes on, and lives to its end. Other suites may run, too. */
+const honestName = (folder: string) => `honest-${basename(folder)}`;
 const HONEST_EXITS = 20_000;
 const HONEST_START_US = 4_000_000;
 /** Time for the VM to finish, and for the agent to count it. */
@@ -27,22 +28,24 @@ const kernelAttack: Pick<Attack, 'class' | 'command' | 'skip' | 'prepare' | 'che
   class: 'tenant',
   command: 'run',
   skip: () => (NEEDS.every(isAvailable) ? undefined : `needs ${NEEDS.join(', ')}`),
-  prepare: async () => {
-    const args = ['qemu-system-x86_64', '-name', `guest=${HONEST}`];
-    startSmallVmm(HONEST, { args, exits: HONEST_EXITS, startUs: HONEST_START_US, endUs: HONEST_END_US });
+  prepare: async (folder) => {
+    const name = honestName(folder);
+    const args = ['qemu-system-x86_64', '-name', `guest=${name}`];
+    startSmallVmm(name, { args, exits: HONEST_EXITS, startUs: HONEST_START_US, endUs: HONEST_END_US });
     return [`--tracefs.instance=attack_${process.pid}`];
   },
   checkAfter: async (target) => {
+    const honest = honestName(target.folder);
     let samples = await samplesOf(target);
     for (const endMs = performance.now() + HONEST_WAIT_MS; performance.now() < endMs; await sleep(200)) {
-      if (ioExits(samples, HONEST) >= HONEST_EXITS) break;
+      if (ioExits(samples, honest) >= HONEST_EXITS) break;
       samples = await samplesOf(target);
     }
     const labels = new Set(samples.of('kvm_vm_info').map((sample) => sample.labels.get('vm') ?? ''));
     const posing = [...labels].filter((vm) => vm.startsWith('posed'));
     if (posing.length > 0) return `${posing.length} processes without a VM are shown, as ${posing[0]}`;
-    const exits = ioExits(samples, HONEST);
-    return exits === HONEST_EXITS ? undefined : `${exits} of ${HONEST_EXITS} exits of the VM ${HONEST} counted`;
+    const exits = ioExits(samples, honest);
+    return exits === HONEST_EXITS ? undefined : `${exits} of ${HONEST_EXITS} exits of the VM ${honest} counted`;
   },
 };
 
@@ -50,10 +53,10 @@ export const IMPOSTORS: readonly Attack[] = [
   {
     ...kernelAttack,
     name: 'processes with the command line of a VM, again and again',
-    attack: async (_target, signal) => {
+    attack: async ({ folder }, signal) => {
       const children = new Set<ChildProcess>();
       const start = (n: number) => {
-        const child = startImpostor(['sh', '-c', 'sleep 1; :', '-name', `guest=${nameOf(n)}`]);
+        const child = startImpostor(['sh', '-c', 'sleep 1; :', '-name', `guest=${nameOf(folder, n)}`]);
         children.add(child);
         child.once('exit', () => {
           children.delete(child);
@@ -68,10 +71,13 @@ export const IMPOSTORS: readonly Attack[] = [
   {
     ...kernelAttack,
     name: 'a thousand processes with the command line of a VM, 100 KB each',
-    attack: async (_target, signal) => {
+    attack: async ({ folder }, signal) => {
       const long = 'x'.repeat(LONG_ARGUMENT);
       const children = Array.from({ length: IDLE_IMPOSTORS }, (_, n) =>
-        startImpostor(['sh', '-c', 'exec 3</dev/kvm; read line; :', '-name', `guest=${nameOf(n)}`, long], 'pipe'),
+        startImpostor(
+          ['sh', '-c', 'exec 3</dev/kvm; read line; :', '-name', `guest=${nameOf(folder, n)}`, long],
+          'pipe',
+        ),
       );
       await untilAborted(signal);
       for (const child of children) child.kill('SIGKILL');
@@ -88,8 +94,8 @@ export const IMPOSTORS: readonly Attack[] = [
   },
 ];
 
-function nameOf(n: number): string {
-  return n === 0 ? HONEST : `posed-${n}`;
+function nameOf(folder: string, n: number): string {
+  return n === 0 ? honestName(folder) : `posed-${n}`;
 }
 
 function startImpostor([file = '', ...args]: readonly string[], input: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
