@@ -27,6 +27,8 @@ const ANSWER_TIMEOUT_MS = 5000;
 const MAX_ANSWER = 8 << 20;
 /** Answers that may arrive before they are awaited. */
 const MAX_EARLY = 16;
+/** Characters of QEMU's reason that a message repeats. */
+const MAX_REASON = 300;
 
 /** QEMU closed the connection without an answer: another client uses the socket, or QEMU is ending. */
 export class ConnectionClosed extends AgentError {}
@@ -115,7 +117,9 @@ export class Qmp {
     if ('return' in answer) return answer.return;
     const { error } = answer;
     const reason =
-      typeof error === 'object' && error !== null && 'desc' in error ? String(error.desc) : 'no reason given';
+      typeof error === 'object' && error !== null && 'desc' in error
+        ? String(error.desc).slice(0, MAX_REASON)
+        : 'no reason given';
     throw new AgentError(`${this.path}: ${command}: ${reason}`);
   }
 

@@ -108,3 +108,39 @@ test('answers that were not asked for end the connection', async (t) => {
     for (let commands = 0; commands < 100; commands++) await qmp.identity();
   }, /answers what it was not asked/);
 });
+
+for (const [name, piece] of [
+  ['one text', 'x'.repeat(1 << 20)],
+  ['events', EVENT.repeat(1000)],
+  ['nested lists', '['.repeat(1 << 20)],
+] as const)
+  test(`an answer of ${name} without end is given up after 8 MB`, async (t) => {
+    let written = 0;
+    const folder = mkdtempSync(join(tmpdir(), 'qmp-'));
+    const path = join(folder, 'socket');
+    const server = createServer((client) => {
+      const send = () => {
+        while (!client.destroyed && client.write(piece)) written += piece.length;
+      };
+      client.on('error', () => {}).on('drain', send);
+      client.write(GREETING);
+      send();
+    });
+    await new Promise<void>((resolve) => void server.listen(path, resolve));
+    t.after(() => {
+      server.close();
+      rmSync(folder, { recursive: true });
+    });
+    await assert.rejects(Qmp.connect(path), AgentError);
+    // 8 MB, and what the socket and one read hold.
+    assert.ok(written < 16 << 20, `${written} bytes were read`);
+  });
+
+test('a long reason is cut', async (t) => {
+  const { path } = await startQemu(t, (command) =>
+    command === 'qmp_capabilities' ? OK : `{"error": {"class": "X", "desc": "${'x'.repeat(1 << 20)}"}}\r\n`,
+  );
+  const qmp = await Qmp.connect(path);
+  await assert.rejects(qmp.states('a'), ({ message }: Error) => message.length < 1000 && message.includes('xxx'));
+  qmp.close();
+});
