@@ -185,6 +185,17 @@ test('report takes the VMs from the notes of record', (t) => {
   assert.match(stderr, /trace\.dat and .*two-vms-6\.12\/proc: recordings of two hosts, or of two times/);
 });
 
+test('report warns if two buffers hold the same events of exits', (t) => {
+  const [first = [], second = []] = PAGES.cpus;
+  const stderrOf = (buffers: readonly TraceDatPages[]) =>
+    runAgent('report', write(t, buildVersion7({ ...PARTS, buffers: [...buffers] }, 'zlib'))).stderr;
+  const other = { name: 'other', clock: 'local' };
+  const warning =
+    /trace\.dat: has .*kvm_userspace_exit in several of its buffers; an exit that two of them recorded is/;
+  assert.match(stderrOf([PAGES, { ...other, cpus: [first, second] }]), warning);
+  assert.doesNotMatch(stderrOf([PAGES, { ...other, cpus: [[], []] }]), /several of its buffers/);
+});
+
 test('report counts buffers with different clocks, but pairs nothing across them', (t) => {
   const [first = [], second = []] = PAGES.cpus;
   const parts = (clock: string) => ({

@@ -10,6 +10,7 @@ import { type MergedPages, nsPerTickOf, type PageRecording } from './page-record
 import type { Packing } from './read-chunks.js';
 import { readSavedFormats } from './saved-formats.js';
 import { parseSavedThreads } from './saved-threads.js';
+import { sharedExitEvents } from './shared-events.js';
 import { TraceDatPages } from './trace-dat-pages.js';
 
 /** How sections and pages are unpacked, by the name of the compression. */
@@ -34,8 +35,10 @@ export async function openTraceDat(
   const file = readTraceDat(bytes, UNPACKERS);
   bytes.close();
   if ('problem' in file) throw new AgentError(`${path}: ${file.problem}`);
-  const pages = new TraceDatPages(path, bytes, file, UNPACKERS.get(file.compression) ?? (() => undefined));
+  const unpack = UNPACKERS.get(file.compression) ?? (() => undefined);
+  const pages = new TraceDatPages(path, bytes, file, unpack);
   const formats = file.formats ?? otherFormats(path, file, tracefs);
+  const shared = await sharedEvents(file, new TraceDatPages(path, bytes, file, unpack), formats);
   const leftovers = file.buffers.every(({ cpus }) => cpus.length === 0) ? leftoverFiles(path) : [];
   const unfinished = leftovers.length > 0 ? ['was not finished; its pages are in files beside it'] : [];
   return {
@@ -50,10 +53,23 @@ export async function openTraceDat(
     overruns: file.overruns,
     overrunsFillGaps: file.writer.startsWith(OUR_FILES),
     warnings() {
-      const lines = [...file.warnings, ...unfinished, ...pages.warnings()].map((warning) => `${path}: ${warning}`);
-      return { lines, coverCut: lines.length > 0 };
+      const damage = [...file.warnings, ...unfinished, ...pages.warnings()];
+      const lines = [...damage, ...shared].map((warning) => `${path}: ${warning}`);
+      return { lines, coverCut: damage.length > 0 };
     },
   };
+}
+
+/** A warning if exits may be counted twice. */
+async function sharedEvents({ buffers }: TraceDat, pages: TraceDatPages, formats: EventFormats): Promise<string[]> {
+  const filled = buffers.filter(({ cpus }) => cpus.length > 0);
+  if (filled.length < 2) return [];
+  const cpus = filled.map((buffer) => buffer.cpus.map((place) => pages.ofCpu(buffer, place)));
+  const names = await sharedExitEvents(cpus, formats);
+  if (names.length === 0) return [];
+  return [
+    `has ${names.join(' and ')} in several of its buffers; an exit that two of them recorded is counted twice; record each event in one buffer`,
+  ];
 }
 
 /** The formats in `tracefs`. Fails with the reason if none is given. */
