@@ -12,6 +12,7 @@ import { TracingInstance } from '../source/tracefs/tracing-instance.js';
 import { tryReadBytes } from '../system/files.js';
 import { log } from '../system/log.js';
 import { print, printable } from '../system/printable.js';
+import { findProcfs } from '../vm/host/find-procfs.js';
 import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { VmCapture } from '../vm/vm-capture.js';
 
@@ -29,6 +30,7 @@ const SCAN_MS = 250;
 export async function record(invocation: Invocation): Promise<void> {
   const { get } = invocation;
   requireUnused(get('output'));
+  const procfs = findProcfs(get('path.procfs'));
   const signal = stopSignal();
   const tracefs = findTracefs(get('path.tracefs'));
   try {
@@ -36,7 +38,7 @@ export async function record(invocation: Invocation): Promise<void> {
     const [name, bufferSize] = [get('tracefs.instance'), get('tracefs.buffer-size')];
     const instance = TracingInstance.make(tracefs.path, { name, bufferSize });
     try {
-      await recordInstance(instance, events, invocation, signal);
+      await recordInstance(instance, events, { ...invocation, procfs, signal });
     } finally {
       instance.removeFrom(tracefs, get('path.tracefs'));
     }
@@ -48,15 +50,14 @@ export async function record(invocation: Invocation): Promise<void> {
 async function recordInstance(
   instance: TracingInstance,
   events: readonly string[],
-  { get }: Invocation,
-  signal: AbortSignal,
+  { get, procfs, signal }: Invocation & { readonly procfs: string; readonly signal: AbortSignal },
 ): Promise<void> {
   const output = get('output');
   const seconds = get('duration');
   const length = seconds === undefined ? 'until Ctrl-C' : `${seconds} s`;
   const capture = new CaptureFile(output, captureFormats(instance.path, events, instance.subBufferSize));
   const pages = new PageCapture(instance.path, instance.subBufferSize, output);
-  const vms = new VmCapture(get('path.procfs') ?? '/proc');
+  const vms = new VmCapture(procfs);
   try {
     pages.openNewCpus();
     vms.scan();

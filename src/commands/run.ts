@@ -3,6 +3,7 @@ import type { AgentOptions } from '../agent/options.js';
 import { chosenCollectors } from '../config/chosen-collectors.js';
 import type { GetOption } from '../config/options.js';
 import type { Invocation } from '../config/parse-command-line.js';
+import { findProcfs } from '../vm/host/find-procfs.js';
 import { createPodWatch } from './serving/create-pod-watch.js';
 import { exportOverOtlp } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
@@ -36,7 +37,7 @@ export async function run(invocation: Invocation): Promise<void> {
 
 function agentOptions(get: GetOption): AgentOptions {
   return {
-    procfs: get('path.procfs') ?? '/proc',
+    procfs: findProcfs(get('path.procfs')),
     tracefs: get('path.tracefs'),
     instance: get('tracefs.instance'),
     bufferSize: get('tracefs.buffer-size'),

@@ -6,7 +6,7 @@
  *   UPDATE_GOLDEN=1 node --test build/test/e2e/golden.test.js
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
@@ -58,8 +58,10 @@ for (const { name, accept, type } of [
   test(`a scrape of an agent that has read a QEMU log: ${name}`, async () => {
     const log = join(FOLDER, 'vm-1.log');
     writeFileSync(log, '');
-    // An empty /proc, so that no VM of this host is found.
-    const proc = `--path.procfs=${mkdtempSync(join(FOLDER, 'proc-'))}`;
+    // A /proc with one process that is no VM, so that no VM of this host is found.
+    const procfs = mkdtempSync(join(FOLDER, 'proc-'));
+    mkdirSync(join(procfs, '1'));
+    const proc = `--path.procfs=${procfs}`;
     const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', proc, `--qemu.log=${log}`]);
     const text = readFixture('virtio/kvm-seabios-ioeventfd/log.txt');
     writeFileSync(log, text, { flag: 'a' });

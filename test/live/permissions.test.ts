@@ -63,8 +63,7 @@ const REQUIRED_RIGHTS: readonly RequiredRight[] = [
   {
     without: 'uid 0',
     prefix: () => ['setpriv', `--reuid=${OTHER_USER}`, `--regid=${OTHER_USER}`, '--clear-groups'],
-    message:
-      'tracefs is not mounted, or this user cannot see it; run as root: mount -t tracefs nodev /sys/kernel/tracing',
+    message: "/sys/kernel/tracing: only root can read the kernel's tracing; run it as root",
   },
   {
     without: 'a writable tracefs',

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { AgentError, isGone } from '../../system/errors.js';
-import { tryListFolder } from '../../system/files.js';
+import { tryListFolder, tryReadText } from '../../system/files.js';
 
 /** Mount points that distributions and the kernel use, in order of preference. */
 const MOUNT_POINTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
@@ -31,8 +31,14 @@ export function findTracefs(path: string | undefined): Tracefs {
 function mountTracefs(): Tracefs {
   const [path = ''] = MOUNT_POINTS;
   const command = `mount -t tracefs nodev ${path}`;
-  if (process.getuid?.() !== 0)
-    throw new AgentError(`tracefs is not mounted, or this user cannot see it; run as root: ${command}`);
+  if (process.getuid?.() !== 0) {
+    const mounted = mountPointOf(tryReadText('/proc/self/mounts') ?? '');
+    throw new AgentError(
+      mounted === undefined
+        ? `tracefs is not mounted, and only root can mount it; run it as root, or mount tracefs: ${command}`
+        : `${mounted}: only root can read the kernel's tracing; run it as root`,
+    );
+  }
   try {
     execFileSync('mount', ['-t', 'tracefs', 'nodev', path], { stdio: 'pipe' });
   } catch (error) {
@@ -54,6 +60,14 @@ function mountTracefs(): Tracefs {
       }
     },
   };
+}
+
+/** Mount point of tracefs in a list of mounts. Every user can read that list, but only root the mounted folder. */
+export function mountPointOf(mounts: string): string | undefined {
+  return mounts
+    .split('\n')
+    .map((line) => line.split(' '))
+    .find(([, , type]) => type === 'tracefs')?.[1];
 }
 
 function isTracefs(path: string): boolean {
