@@ -83,12 +83,12 @@ function rows(
   isShown: (value: number) => boolean,
 ): StatisticRow[] {
   const slots = layout.slots().filter(isChosen);
-  return [...vms].flatMap(([vm, vcpus]) =>
-    [...vcpus].flatMap(([vcpu, values]) =>
-      slots.flatMap(({ slot, statistic: { name } }) => {
+  const found: StatisticRow[] = [];
+  for (const [vm, vcpus] of vms)
+    for (const [vcpu, values] of vcpus)
+      for (const { slot, statistic } of slots) {
         const value = values[slot] ?? Number.NaN;
-        return isShown(value) ? [{ vm, vcpu, stat: name, value, readMs: readMs.get(vm) ?? 0 }] : [];
-      }),
-    ),
-  );
+        if (isShown(value)) found.push({ vm, vcpu, stat: statistic.name, value, readMs: readMs.get(vm) ?? 0 });
+      }
+  return found;
 }
