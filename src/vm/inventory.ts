@@ -171,7 +171,7 @@ export class Inventory {
       this.#kvm?.refresh();
       this.#stopEnded(this.#vms.withLabel(vm.name, vm), this.#nowMs);
     }
-    this.#vms.claimLabel(vm, this.#live ? proc.uidOf(this.#root, vm.pid) : -1);
+    this.#vms.claimLabel(vm, this.#live ? proc.uidOf(this.#root, vm.pid) : -1, this.#nowMs);
   }
 
   /** The VMs that run, and those that stopped within the grace period. */
@@ -290,7 +290,11 @@ export class Inventory {
     const vmms = new Set(found.map(({ vm }) => vm.pid));
     const isVmm = (pid: number): boolean => vmms.has(pid) || this.#vms.runningAt(pid) !== undefined;
     const started = found.filter(({ parent }) => !isVmm(parent));
-    if (started.length > 0) this.#vms.start(started.map(({ vm }) => vm));
+    if (started.length > 0)
+      this.#vms.start(
+        started.map(({ vm }) => vm),
+        this.#nowMs,
+      );
   }
 
   /**

@@ -9,6 +9,9 @@ export interface VmChanges {
   readonly forgotten: readonly Vm[];
 }
 
+/** A guest that runs exits many times a second. After a start of the agent, all of them are found at the same time. */
+const FIRST_EVENT_MS = 10_000;
+
 /**
  * The VMs that run, and those that stopped within the grace period (PURE: the inventory fills it in). Collects what
  * changes until `takeChanges` is called.
@@ -17,7 +20,8 @@ export interface VmChanges {
  * first event: a name belongs to the VM that runs, not to the one that was seen first.
  *
  * VMs of different users can have any name, so they are kept apart: a VM takes no name from an older VM of another
- * user, and does not continue the series of one that has stopped.
+ * user, which has {@link FIRST_EVENT_MS} to raise its first event, and does not continue the series of one that has
+ * stopped.
  */
 export class VmTable {
   readonly #running = new Map<number, Mutable<Vm>>();
@@ -28,6 +32,8 @@ export class VmTable {
   #all: readonly Vm[] | undefined;
   #changes = noChanges();
   #latestSeries = 0;
+  /** When each VM was found. */
+  readonly #foundMs = new WeakMap<Vm, number>();
 
   /** The running VM of a process. */
   runningAt(pid: number): Vm | undefined {
@@ -55,8 +61,9 @@ export class VmTable {
    * Takes all VMs that were found at one time, so that VMs with the same name get their labels in the order of their
    * start.
    */
-  start(vms: readonly Mutable<Vm>[]): void {
+  start(vms: readonly Mutable<Vm>[], nowMs = 0): void {
     for (const vm of [...vms].sort(byStart)) {
+      this.#foundMs.set(vm, nowMs);
       this.#running.set(vm.pid, vm);
       this.#label(vm, () => true);
       this.#changes.started.push(vm);
@@ -73,12 +80,11 @@ export class VmTable {
    * The VM has raised an event, so its label is final.
    * @param uid user id of its process now, which the VMM may have changed since its start; -1 if it is not known
    */
-  claimLabel(vm: Vm, uid = -1): void {
+  claimLabel(vm: Vm, uid = -1, nowMs = 0): void {
     if (isClaimed(vm)) return;
     const claimed: Mutable<Vm> = vm;
     if (uid >= 0) claimed.uid = uid;
-    if (this.isRunning(vm))
-      this.#label(claimed, (other) => isClaimed(other) || (isForeign(vm, other) && byStart(other, vm) < 0));
+    if (this.isRunning(vm)) this.#label(claimed, (other) => isClaimed(other) || this.#mayStillRun(other, vm, nowMs));
     // A VM that has stopped keeps the label that it had while it ran, unless another user's VM has taken it since.
     else claimed.label = chooseLabel(vm.label, vm.pid, (label) => this.#isForeignLabel(label, vm));
     const lives = [...this.#stopped, ...this.withLabel(vm.label, vm)].filter(({ label }) => label === vm.label);
@@ -125,6 +131,12 @@ export class VmTable {
     const changes = this.#changes;
     this.#changes = noChanges();
     return changes;
+  }
+
+  /** True if an older VM of another user was found so lately that its first event may have to come yet. */
+  #mayStillRun(other: Vm, vm: Vm, nowMs: number): boolean {
+    const foundMs = this.#foundMs.get(other) ?? 0;
+    return isForeign(vm, other) && byStart(other, vm) < 0 && nowMs - foundMs < FIRST_EVENT_MS;
   }
 
   /** True if a VM of another user has raised events under this label, within the grace period. */

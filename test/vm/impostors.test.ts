@@ -157,6 +157,18 @@ test("another user's VM takes no name from an older VM, even if that has run no 
   );
 });
 
+test("another user's VM that runs no vCPU does not keep a name from a VM that does", (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web', { uid: 1000 }));
+  inventory.scan(0);
+  tree.put(vm(200, 'web', { uid: 107 }));
+  inventory.scan(20_000);
+  const web = inventory.find(201)?.vm;
+  assert.ok(web !== undefined);
+  inventory.claimLabel(web);
+  assert.deepEqual([web.label, inventory.find(101)?.vm.label], ['web', 'web (100)']);
+});
+
 test("another user's VM does not continue the series of a VM that has stopped", (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web', { uid: 107 }));
