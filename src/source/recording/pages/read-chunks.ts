@@ -55,7 +55,12 @@ export async function* readIntoOwnMemory(
   });
   // While one chunk is decoded, the next one is read.
   const buffers = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)];
-  const read = (turn: number) => file.read(buffers[turn & 1] as Buffer, 0, chunkBytes, null);
+  const read = (turn: number) => {
+    const reading = file.read(buffers[turn & 1] as Buffer, 0, chunkBytes, null);
+    // It may fail before it is awaited, while the chunk before is decoded.
+    reading.catch(() => {});
+    return reading;
+  };
   let next = read(0);
   try {
     for (let turn = 0; ; turn++) {
