@@ -243,7 +243,7 @@ const cost: Panel[] = [
   graph({
     title: 'Longest stall',
     description:
-      'Longest time for which one piece of work kept the agent from everything else, in the last one or two minutes. The work is the part in which other programs did not have the CPUs. More than 0.2 s of work is a bug: please report it.',
+      'Longest time for which one piece of work kept the agent from everything else, in the last one or two minutes. The work is the part that was CPU time, and not a wait. More than 0.2 s of work is a bug: please report it.',
     unit: 's',
     width: 8,
     queries: [

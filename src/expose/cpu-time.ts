@@ -2,9 +2,9 @@ import { openSync, readSync } from 'node:fs';
 
 const NS_PER_MS = 1e6;
 
-/** Measures how long the main thread was ready to run while other threads had the CPUs. A look costs 1.3 µs. */
-export class CpuWait {
-  /** Undefined if the kernel does not measure it (CONFIG_SCHED_INFO). */
+/** Measures the CPU time of the thread that makes it. A look costs 1.3 µs. */
+export class CpuTime {
+  /** Undefined if the kernel does not show it (CONFIG_SCHED_INFO). */
   readonly #file = openOwn();
   readonly #bytes = Buffer.alloc(128);
 
@@ -14,7 +14,7 @@ export class CpuWait {
     try {
       const length = readSync(this.#file, this.#bytes, 0, this.#bytes.length, 0);
       // Nanoseconds on a CPU, nanoseconds waiting for one, number of times on a CPU.
-      return Number(this.#bytes.toString('latin1', 0, length).split(' ')[1]) / NS_PER_MS;
+      return Number(this.#bytes.toString('latin1', 0, length).split(' ')[0]) / NS_PER_MS;
     } catch {
       return Number.NaN;
     }

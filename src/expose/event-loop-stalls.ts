@@ -1,4 +1,4 @@
-import { CpuWait } from './cpu-wait.js';
+import { CpuTime } from './cpu-time.js';
 
 /** Milliseconds between two measurements. 50 cost 0.1 % of a CPU, 10 cost three times as much. */
 const RESOLUTION_MS = 50;
@@ -7,32 +7,32 @@ const WINDOW_MS = 60_000;
 interface Longest {
   /** Seconds by the clock. */
   stall: number;
-  /** Seconds without waits for a CPU; NaN if the kernel does not measure these. */
+  /** Seconds of CPU time; NaN if the kernel does not show it. */
   work: number;
 }
 
 /**
  * Measures how long the event loop was busy with one piece of work, so that it could neither drain ring buffers nor
- * answer health checks. A stall contains waits for a CPU, because other programs can make it last. The work is the
- * same without them.
+ * answer health checks. A stall may be a wait: for a CPU that other programs have, for V8's other threads, or for a
+ * file. The work is the CPU time that one piece took.
  *
  * Node's own figures (nodejs_eventloop_lag_*) are times between two measurements, so that a loop that never stalls has
  * a lag of one interval, and each scraper resets them for the next.
  */
 export class EventLoopStalls {
   readonly #now: () => number;
-  readonly #cpuWait: Pick<CpuWait, 'totalMs'>;
+  readonly #cpuTime: Pick<CpuTime, 'totalMs'>;
   #windowStartMs: number;
   #current: Longest;
   #previous: Longest;
   #measuredMs = performance.now();
-  #waitMs: number;
+  #cpuMs: number;
 
   /** The arguments are for tests. */
-  constructor(now = () => performance.now(), cpuWait: Pick<CpuWait, 'totalMs'> = new CpuWait()) {
+  constructor(now = () => performance.now(), cpuTime: Pick<CpuTime, 'totalMs'> = new CpuTime()) {
     this.#now = now;
-    this.#cpuWait = cpuWait;
-    this.#waitMs = cpuWait.totalMs();
+    this.#cpuTime = cpuTime;
+    this.#cpuMs = cpuTime.totalMs();
     this.#windowStartMs = now();
     this.#current = this.#nothing();
     this.#previous = this.#nothing();
@@ -52,16 +52,16 @@ export class EventLoopStalls {
   }
 
   #measure(): void {
-    const [nowMs, waitMs] = [performance.now(), this.#cpuWait.totalMs()];
+    const [nowMs, cpuMs] = [performance.now(), this.#cpuTime.totalMs()];
     const stallMs = nowMs - this.#measuredMs - RESOLUTION_MS;
-    const workMs = stallMs - (waitMs - this.#waitMs);
+    const workMs = Math.min(stallMs, cpuMs - this.#cpuMs);
     this.#current.stall = Math.max(this.#current.stall, stallMs / 1000);
     this.#current.work = Math.max(this.#current.work, workMs / 1000);
     this.#measuredMs = nowMs;
-    this.#waitMs = waitMs;
+    this.#cpuMs = cpuMs;
   }
 
   #nothing(): Longest {
-    return { stall: 0, work: Number.isNaN(this.#waitMs) ? Number.NaN : 0 };
+    return { stall: 0, work: Number.isNaN(this.#cpuMs) ? Number.NaN : 0 };
   }
 }

@@ -25,7 +25,7 @@ export function registerProcessMetrics(registry: Registry): void {
   registerGauge(
     registry,
     'kvm_exit_exporter_event_loop_max_work_seconds',
-    'As kvm_exit_exporter_event_loop_max_stall_seconds, without the time in which other programs had the CPUs.',
+    'The part of kvm_exit_exporter_event_loop_max_stall_seconds that was CPU time, and not a wait.',
     () => stalls.longest().work,
   );
   registerGauge(

@@ -47,8 +47,8 @@ export interface Attack {
 
 /** Resident memory, in bytes. */
 export const MAX_MEMORY = 200e6;
-/** Longest work of the event loop without a pause, by the agent's own metric. */
-export const MAX_STALL_SECONDS = 0.2;
+/** Longest work of the event loop without a pause, in CPU time, by the agent's own metric. */
+export const MAX_WORK_SECONDS = 0.2;
 /** Longest time in which /-/healthy answers, less the time in which the agent waits for a CPU (cpu-wait.ts). */
 export const MAX_HEALTHY_SECONDS = 1;
 /** Longest time between SIGTERM and the agent's end, less the same. */
