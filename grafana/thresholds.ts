@@ -58,6 +58,8 @@ export const THRESHOLDS = {
    * that is in vain. Polling for at most 200 us (KVM's default) that mostly finds work is the price of low latency.
    */
   haltPolling: { above: 0.2, failing: 0.5, for: '30m' },
+  /** Share of a vCPU's time in which it is ready to run, and waits for a host CPU. */
+  ready: { above: 0.1, for: '20m' },
 
   exporter: {
     /** Regular expression for the scrape jobs of kvm-exit-exporter. */
@@ -97,6 +99,7 @@ export interface Thresholds {
   readonly stuck: { readonly for: string; readonly memory: string };
   readonly timeLost: { readonly warning: Limit; readonly critical: Limit };
   readonly haltPolling: Limit & { readonly failing: number };
+  readonly ready: Limit;
   readonly exporter: {
     readonly job: string;
     readonly down: { readonly for: string };

@@ -31,7 +31,7 @@ const CHOSEN_PANELS = [
   ['Guest to KVM, by reason', 0, 2, 12, 5],
   ['KVM to QEMU, by reason', 12, 2, 12, 5],
   ['Accesses that reach QEMU, by device', 0, 7, 12, 5],
-  ['Time outside the guest, by vCPU and layer', 12, 7, 12, 5],
+  ['Where the time of the vCPUs goes', 12, 7, 12, 5],
   ['Quantiles in QEMU', 0, 12, 12, 4],
   ['Most time, by reason', 12, 12, 12, 4],
 ] as const;

@@ -1,13 +1,13 @@
 /** The dashboard "KVM exits / Fleet": all hosts, and which host or VM to look at next. */
 
-import { maxBy, series, sumBy, TO_QEMU } from '../promql.js';
+import { anyOf, maxBy, series, sumBy, TO_QEMU } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
 import { build, LINK_TO, OF_INSTANCES, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 
 const toKvm = rate('kvm_exits_total', { ...OF_INSTANCES, layer: 'kvm' });
 const toQemu = rate('kvm_exits_total', { ...OF_INSTANCES, ...TO_QEMU });
-const outside = rate('kvm_vcpu_outside_guest_seconds_total', OF_INSTANCES);
+const lostTime = rate('kvm_vcpu_seconds_total', { ...OF_INSTANCES, state: anyOf('kvm', 'qemu') });
 const lost = rate('kvm_exit_exporter_lost_events_total', OF_INSTANCES);
 const vms = maxBy(['instance', 'vm'], series('kvm_vm_info', OF_INSTANCES));
 
@@ -51,10 +51,10 @@ const now: Panel[] = [
   stat({
     title: 'vCPUs lost to exits',
     description:
-      'Time that vCPUs spend in KVM and QEMU instead of their guests, without idle time. 1.0 is the whole time of one vCPU.',
+      'Time that vCPUs spend in KVM and QEMU instead of their guests. 1.0 is the whole time of one vCPU. Idle time and waits for a host CPU are not included.',
     unit: 'short',
     width: 4,
-    query: `sum(${outside})`,
+    query: `sum(${lostTime})`,
   }),
   stat({
     title: 'Hosts losing events',
@@ -111,7 +111,7 @@ const worst: Panel[] = [
       { expr: sumBy(['instance', 'vm'], toQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
       { expr: sumBy(['instance', 'vm'], toKvm), legend: 'to KVM', unit: 'suffix: exits/s' },
       { expr: share('instance', 'vm'), legend: 'reaching QEMU', unit: 'percentunit' },
-      { expr: sumBy(['instance', 'vm'], outside), legend: 'vCPUs lost', unit: 'short' },
+      { expr: sumBy(['instance', 'vm'], lostTime), legend: 'vCPUs lost', unit: 'short' },
       { expr: maxBy(['instance', 'vm'], series('kvm_vm_vcpus', OF_INSTANCES)), legend: 'vCPUs', unit: 'none' },
       {
         expr: `time() - ${maxBy(['instance', 'vm'], series('kvm_vm_start_time_seconds', OF_INSTANCES))}`,
@@ -138,10 +138,10 @@ const worst: Panel[] = [
   graph({
     title: 'Most time lost to exits: ten VMs',
     description:
-      'Time outside the guest, in KVM and in QEMU together, without idle time. 1.0 is the whole time of one vCPU. Few but long exits show here and not on the left.',
+      'Time in KVM and in QEMU together, without idle time and waits for a host CPU. 1.0 is the whole time of one vCPU. Few but long exits show here and not on the left.',
     unit: 'short',
     width: 12,
-    queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], outside)})`, legend: '{{vm}} on {{instance}}' }],
+    queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], lostTime)})`, legend: '{{vm}} on {{instance}}' }],
     link: { title: 'This VM', url: LINK_TO.vmOfSeries },
   }),
 ];

@@ -1,6 +1,6 @@
 /** The dashboard "KVM exits / VM": one VM, from the number of exits to their causes. */
 
-import { maxBy, series, sumBy, TO_QEMU } from '../promql.js';
+import { anyOf, maxBy, series, sumBy, TO_QEMU } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
 import { build, OF_VM, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
@@ -9,8 +9,7 @@ import { statistics } from './vm-statistics.js';
 
 const toKvm = rate('kvm_exits_total', { ...OF_VM, layer: 'kvm' });
 const toQemu = rate('kvm_exits_total', { ...OF_VM, ...TO_QEMU });
-const outside = (layer: string) => rate('kvm_vcpu_outside_guest_seconds_total', { ...OF_VM, layer });
-const idle = rate('kvm_vcpu_idle_seconds_total', OF_VM);
+const time = (...states: string[]) => rate('kvm_vcpu_seconds_total', { ...OF_VM, state: anyOf(...states) });
 
 const glance: Panel[] = [
   stat({
@@ -39,11 +38,11 @@ const glance: Panel[] = [
   stat({
     title: 'Time lost by the worst vCPU',
     description:
-      'Share of time that a vCPU spends in KVM and QEMU instead of its guest, without idle time: the highest of all vCPUs.',
+      'Share of time that a vCPU spends in KVM and QEMU instead of its guest: the highest of all vCPUs. Idle time and waits for a host CPU are not included.',
     unit: 'percentunit',
     width: 4,
     limits: [THRESHOLDS.timeLost.warning.above, THRESHOLDS.timeLost.critical.above],
-    query: `max(${sumBy(['instance', 'vcpu'], rate('kvm_vcpu_outside_guest_seconds_total', OF_VM))})`,
+    query: `max(${sumBy(['instance', 'vcpu'], time('kvm', 'qemu'))})`,
   }),
   table({
     title: 'Identity',
@@ -127,32 +126,39 @@ const perVcpu: Panel[] = [
     ],
   }),
   graph({
-    title: 'Time outside the guest, by vCPU and layer',
+    title: 'Where the time of the vCPUs goes',
     description:
-      'Share of time in KVM, also on the way to QEMU, and in QEMU. These times do not overlap, so they add up. The rest to 100 % is the guest running, idling, or waiting for a host CPU.',
-    unit: 'percentunit',
+      'vCPUs by state, all of them together: the sum is their number. guest: the guest runs. kvm: in KVM, also on the way to QEMU. qemu: in QEMU. ready: waits for a host CPU. idle: the guest has nothing to do. unknown: nothing shows where the vCPU was, for example because the VM is paused.',
+    unit: 'short',
     width: 8,
     stacked: true,
+    queries: [{ expr: sumBy(['state'], rate('kvm_vcpu_seconds_total', OF_VM)), legend: '{{state}}' }],
+  }),
+  graph({
+    title: 'Time lost to exits, by vCPU',
+    description: 'Share of time in KVM and in QEMU. Idle time and waits for a host CPU are not included.',
+    unit: 'percentunit',
+    width: 8,
     queries: [
-      { expr: sumBy(['vcpu'], outside('qemu')), legend: 'vCPU {{vcpu}} in QEMU' },
-      { expr: sumBy(['vcpu'], outside('kvm')), legend: 'vCPU {{vcpu}} in KVM' },
+      { expr: sumBy(['vcpu'], time('qemu')), legend: 'vCPU {{vcpu}} in QEMU' },
+      { expr: sumBy(['vcpu'], time('kvm')), legend: 'vCPU {{vcpu}} in KVM' },
     ],
   }),
   graph({
-    title: 'Idle, by vCPU',
+    title: 'Waiting for a host CPU, by vCPU',
     description:
-      'Share of time in which the guest had nothing to do and waited in HLT. This time is not counted as lost.',
+      'Share of time in which the vCPU could run, but another thread had its host CPU, or the CPU quota of the VM was used up.',
     unit: 'percentunit',
-    width: 12,
+    width: 8,
     max: 1,
-    queries: [{ expr: sumBy(['vcpu'], idle), legend: 'vCPU {{vcpu}}' }],
+    queries: [{ expr: sumBy(['vcpu'], time('ready')), legend: 'vCPU {{vcpu}}' }],
   }),
   graph({
     title: "QEMU's own trace events",
     description:
       "Events of QEMU's own trace, if the agent reads it. kvm_run_exit is QEMU's count of exits to QEMU without restart and error; it should equal the kernel's.",
     unit: 'suffix: exits/s',
-    width: 12,
+    width: 8,
     queries: [{ expr: `topk(10, ${sumBy(['event'], rate('qemu_trace_events_total', OF_VM))})`, legend: '{{event}}' }],
   }),
 ];

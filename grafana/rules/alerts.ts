@@ -17,6 +17,7 @@ export function alerts(thresholds: Thresholds): RuleGroup[] {
     stuck(thresholds),
     ...timeLost(thresholds),
     haltPolling(thresholds),
+    waitsForCpu(thresholds),
   ];
   return [
     { name: 'kvm-exits.alerts', rules: vmAlerts.map(withAdvice).map(withRunbook) },
@@ -149,12 +150,27 @@ function stuck({ rateWindow, stuck }: Thresholds): AlertRule {
   };
 }
 
+function waitsForCpu({ rateWindow, ready: { above, for: pending } }: Thresholds): AlertRule {
+  return {
+    alert: 'KvmVcpuWaitsForCpu',
+    expr: `${series(recorded(rateWindow).vcpuTimes, { state: 'ready' })} > ${above}`,
+    for: pending,
+    labels: { severity: 'warning' },
+    annotations: {
+      summary: `vCPU {{ $labels.vcpu }} of ${VM} waits for a host CPU`,
+      description:
+        `vCPU {{ $labels.vcpu }} of ${VM} is ready to run, but waits for a host CPU for {{ $value | humanizePercentage }} ` +
+        `of its time (more than ${above * 100}% for ${pending}).`,
+    },
+  };
+}
+
 function timeLost({ rateWindow, timeLost }: Thresholds): AlertRule[] {
   return (['critical', 'warning'] as const).map((severity) => {
     const { above, for: pending } = timeLost[severity];
     return {
       alert: 'KvmVcpuTimeLost',
-      expr: `${recorded(rateWindow).outside} > ${above}`,
+      expr: `${recorded(rateWindow).timeLost} > ${above}`,
       for: pending,
       labels: { severity },
       annotations: {

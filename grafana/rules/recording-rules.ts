@@ -16,8 +16,8 @@ export function recorded(window: string) {
     instanceExits: `instance_layer:kvm_exits:rate${window}`,
     vmShare: `vm:kvm_exits_reaching_qemu:ratio_rate${window}`,
     instanceShare: `instance:kvm_exits_reaching_qemu:ratio_rate${window}`,
-    outsideByLayer: `vcpu_layer:kvm_vcpu_outside_guest_seconds:rate${window}`,
-    outside: `vcpu:kvm_vcpu_outside_guest_seconds:rate${window}`,
+    vcpuTimes: `vcpu_state:kvm_vcpu_seconds:rate${window}`,
+    timeLost: `vcpu:kvm_vcpu_seconds_lost:rate${window}`,
     vmMeanDuration: `vm_layer:kvm_exit_duration_seconds:mean${window}`,
     toQemu: `vm:kvm_exits_to_qemu:rate${window}`,
     baseline: `vm:kvm_exits_to_qemu:rate${window}_median`,
@@ -29,7 +29,7 @@ export function recorded(window: string) {
 export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGroup[] {
   const name = recorded(rateWindow);
   const exits = `rate(${series('kvm_exits_total')}[${rateWindow}])`;
-  const outside = `rate(${series('kvm_vcpu_outside_guest_seconds_total')}[${rateWindow}])`;
+  const times = `rate(${series('kvm_vcpu_seconds_total')}[${rateWindow}])`;
   const duration = (part: string) => `rate(${series(`kvm_exit_duration_seconds_${part}`)}[${rateWindow}])`;
   return [
     {
@@ -41,8 +41,11 @@ export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGr
         { record: name.instanceExits, expr: sumWithout(['vm'], name.vmExits) },
         { record: name.vmShare, expr: share(name.reasonExits) },
         { record: name.instanceShare, expr: share(name.reasonExits, 'vm') },
-        { record: name.outsideByLayer, expr: outside },
-        { record: name.outside, expr: sumWithout(['layer'], name.outsideByLayer) },
+        { record: name.vcpuTimes, expr: times },
+        {
+          record: name.timeLost,
+          expr: sumWithout(['state'], series(name.vcpuTimes, { state: anyOf('kvm', 'qemu') })),
+        },
         {
           record: name.vmMeanDuration,
           expr: `${sumWithout(['reason'], duration('sum'))}\n/\n(${sumWithout(['reason'], duration('count'))} > 0)`,

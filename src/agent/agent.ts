@@ -15,6 +15,8 @@ import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import { SocketSpeakers } from '../vm/sockets/socket-speakers.js';
+import type { VcpuThread } from '../vm/usage/usage-reader.js';
+import { UsageRounds } from '../vm/usage/usage-rounds.js';
 import { attributionOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
@@ -31,6 +33,8 @@ import { VmTracker } from './vm-tracker.js';
 
 const SCAN_MS = 2000;
 const RETRY_MS = 2000;
+/** Longest time of a tick that reading the usage of vCPU threads takes. */
+const USAGE_BUDGET_MS = 10;
 
 export class Agent {
   readonly ledger: Ledger;
@@ -42,6 +46,7 @@ export class Agent {
   readonly #qemu: QemuFeed | undefined;
   readonly #statistics: StatisticsFeed | undefined;
   readonly #audit: AuditFeed | undefined;
+  readonly #usage: UsageRounds;
   readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tid) => this.#expectVm(tid));
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
@@ -69,6 +74,11 @@ export class Agent {
       });
     const onWrite = () => this.#drainNow();
     this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness, onWrite);
+    this.#usage = new UsageRounds(procfs, {
+      threads: () => this.#vcpuThreads(),
+      needsTicks: (tid) => !this.ledger.provesTime(tid),
+      add: (tid, usage, countedToMs) => this.ledger.addUsage(tid, usage, countedToMs),
+    });
     const { logs, simples } = options.qemu;
     if (logs.length + simples.length > 0)
       this.#qemu = new QemuFeed({ ...options, ...options.qemu }, this.ledger, inventory);
@@ -137,7 +147,7 @@ export class Agent {
 
   /** Everything that is known at this moment. */
   snapshot(): Snapshot {
-    this.#drain();
+    this.#drain(true);
     // Nothing will become known of a thread after the end.
     return takeSnapshot(
       this.ledger.totals(this.#isEnding ? Number.POSITIVE_INFINITY : performance.now()),
@@ -166,13 +176,23 @@ export class Agent {
   }
 
   /** Returns false if events were left for the next drain. */
-  #drain(): boolean {
-    const { mostBytes, behind } = this.#kernel.drain();
+  #drain(forSnapshot = false): boolean {
+    const { mostBytes, behind, countedToMs } = this.#kernel.drain();
     const newThreads = this.#kernel.takeNewThreads();
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));
+    this.#readiness.attempt(() => this.#usage.read(countedToMs, USAGE_BUDGET_MS, forSnapshot));
     if (this.#inventory.hasPending) this.#pacer.wakeSoon();
     this.#pacer.drained(mostBytes, behind, performance.now());
     return !behind;
+  }
+
+  /** Threads with the name of a vCPU thread, and those whose events name a vCPU. */
+  *#vcpuThreads(): IterableIterator<VcpuThread> {
+    for (const { tid, vm } of this.#inventory.vcpuThreads()) yield { tid, pid: vm.pid };
+    for (const { tid, vcpu } of this.ledger.vcpus()) {
+      const thread = tid > 0 && vcpu >= 0 ? this.#inventory.find(tid) : undefined;
+      if (thread !== undefined) yield { tid, pid: thread.vm.pid };
+    }
   }
 
   #drainNow(): void {

@@ -71,6 +71,11 @@ export class KernelFeed {
     return this.#trace?.works === true || this.#counts === undefined;
   }
 
+  /** True if the kernel's trace is being read. */
+  get isTracing(): boolean {
+    return this.#trace?.works === true;
+  }
+
   /**
    * Opens what was asked for and is not open yet. Waits for the kvm module if it is not loaded.
    * @throws AgentError if the rights or the kernel do not allow it, or another program uses it; call {@link close} or
@@ -112,12 +117,20 @@ export class KernelFeed {
     }
   }
 
-  /** Counts the events that have happened by now. */
-  drain(): { readonly mostBytes: number; readonly behind: boolean } {
+  /**
+   * Counts the events that have happened by now. All events until `countedToMs` are counted then; undefined if no trace
+   * is read.
+   */
+  drain(): { readonly mostBytes: number; readonly behind: boolean; readonly countedToMs: number | undefined } {
     const markersBehind = timed(this.#markerCounts, (deadlineMs) => this.#topLevel?.drain(deadlineMs, now));
+    const startMs = now();
     const drained = timed(this.#counts, (deadlineMs) => this.#trace?.drain(deadlineMs, now));
     if (this.#counts !== undefined && this.#trace !== undefined) this.#counts.source.up = this.#trace.works;
-    return { mostBytes: drained?.mostBytes ?? 0, behind: drained?.behind === true || markersBehind === true };
+    return {
+      mostBytes: drained?.mostBytes ?? 0,
+      behind: drained?.behind === true || markersBehind === true,
+      countedToMs: this.#countedToMs(drained?.behind === true, startMs),
+    };
   }
 
   /** Ids of the threads that raised their first event since the last call. */
@@ -136,6 +149,12 @@ export class KernelFeed {
   get #isOpen(): boolean {
     const markers = this.#markerCounts === undefined || this.#topLevel !== undefined || this.#markersCopied;
     return this.isReading && markers;
+  }
+
+  #countedToMs(isBehind: boolean, startMs: number): number | undefined {
+    if (this.#counts === undefined || !this.isTracing) return undefined;
+    const { lastTimeNs, clockOffsetMs } = this.#counts;
+    return isBehind && !Number.isNaN(clockOffsetMs) ? lastTimeNs / 1e6 + clockOffsetMs : startMs;
   }
 
   #openTrace(counts: KernelCounts, tracefs: string): void {

@@ -4,9 +4,8 @@ import type { Recorded } from '../expose/report/recorded.js';
 import { reportJson } from '../expose/report/report.js';
 import { reportCsv } from '../expose/report/report-csv.js';
 import { reportTable } from '../expose/report/report-table.js';
-import { knownOutside } from '../expose/report/shown.js';
+import { knownTimes } from '../expose/report/shown.js';
 import { SafeLabels } from '../snapshot/safe-labels.js';
-import type { OutsideTime } from '../snapshot/tables/outside.js';
 import { AgentError } from '../system/errors.js';
 import { print } from '../system/printable.js';
 import { VERSION } from '../system/version.js';
@@ -23,17 +22,14 @@ const RENDERERS: Readonly<Record<OptionValue<'format'>, Renderer>> = {
   prometheus: async ({ snapshot }) => {
     // Loaded when needed, as prom-client takes as long to load as the rest of the report.
     const { PrometheusView } = await import('../expose/prometheus.js');
-    const known = { ...snapshot, outside: knownOutside(snapshot).filter(isKnown) };
     // The labels that /metrics would have, whatever their length.
-    const safe = new SafeLabels(Number.POSITIVE_INFINITY, sha256Tag).apply(known);
+    const safe = new SafeLabels(Number.POSITIVE_INFINITY, sha256Tag).apply({
+      ...snapshot,
+      vcpuTimes: knownTimes(snapshot),
+    });
     return new PrometheusView({ takeSnapshot: () => safe, version: VERSION }).render();
   },
 };
-
-/** True for a row of which every figure is known: a counter has no value for unknown. */
-function isKnown({ kvmSeconds, qemuSeconds, idleSeconds }: OutsideTime): boolean {
-  return !Number.isNaN(kvmSeconds + qemuSeconds + idleSeconds);
-}
 
 /** Counts recordings and prints the result. */
 export async function report({ get, operands }: Invocation): Promise<void> {

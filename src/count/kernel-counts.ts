@@ -2,6 +2,7 @@ import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/
 import { addCount, type Counters, newCounters, withRoomFor } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
+import type { ExitTimer } from './vcpu/exit-timer.js';
 import type { KnownReasons } from './vcpu/known-reasons.js';
 import { type Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 
@@ -100,6 +101,35 @@ export class KernelCounts implements TraceSink {
       this.#merged(to, counts.vcpu).absorb(counts);
       counts = counts.next;
     } while (counts !== first);
+  }
+
+  /**
+   * The times of a thread's vCPU until `atMs` on the agent's clock, by when all events are counted; NaN: until its
+   * latest event. Undefined if the thread has no events.
+   */
+  timesUntil(tid: number, atMs = Number.NaN): ExitTimer | undefined {
+    const vcpu = this.#threads.get(tid);
+    vcpu?.exitTimer.settle((atMs - this.clockOffsetMs) * 1e6);
+    return vcpu?.exitTimer;
+  }
+
+  /** True if the thread had events of this vCPU, by default of any. */
+  hasVcpu(tid: number, vcpu?: number): boolean {
+    const first = this.#threads.get(tid);
+    let counts = first;
+    while (counts !== undefined && vcpu !== undefined && counts.vcpu !== vcpu)
+      counts = counts.next === first ? undefined : counts.next;
+    return counts !== undefined;
+  }
+
+  /** The vCPU that the thread ran last; -1 if no event names one. */
+  vcpuOf(tid: number): number {
+    return this.#threads.get(tid)?.vcpu ?? -1;
+  }
+
+  runsSeveralVcpus(tid: number): boolean {
+    const counts = this.#threads.get(tid);
+    return counts !== undefined && counts.next !== counts;
   }
 
   hasCounts(tid: number): boolean {

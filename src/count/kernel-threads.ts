@@ -4,6 +4,9 @@ import { IDLE_MS, IdleThreads } from './idle-threads.js';
 import { KernelCounts, type KernelCountsOptions } from './kernel-counts.js';
 import type { QemuOwner, QemuView } from './qemu-views.js';
 import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners } from './thread-owners.js';
+import { ThreadTimes } from './time/thread-times.js';
+import type { Usage } from './time/usage.js';
+import { addAllTime } from './time/vcpu-time.js';
 import type { VcpuCounts } from './vcpu/vcpu-counts.js';
 import type { VmTotals } from './vm-totals.js';
 
@@ -25,6 +28,7 @@ export interface ThreadEvents {
 export class KernelThreads {
   readonly #traces: { readonly name: string; readonly counts: KernelCounts }[] = [];
   readonly #owners: ThreadOwners;
+  readonly #times = new ThreadTimes();
   readonly #idleThreads = new IdleThreads();
   /** True once a recording has been read to its end. */
   #isSettled = false;
@@ -50,6 +54,7 @@ export class KernelThreads {
       onThreadEnd: (tid, timeNs) => {
         if (threadEvents === undefined || !this.#isKnown(tid)) return;
         const atMs = timeNs / 1e6 + counts.clockOffsetMs;
+        counts.timesUntil(tid, atMs);
         this.#end(tid, atMs);
         threadEvents.onEnd(tid, atMs);
       },
@@ -98,9 +103,28 @@ export class KernelThreads {
     return unknown;
   }
 
+  /**
+   * Adds what the kernel says of a vCPU thread's time since the last call.
+   * @param usage undefined if the thread was read for the first time
+   * @param tracedToMs time until which the trace's events are counted, on the agent's clock; undefined if no trace is
+   *   read
+   */
+  addUsage(tid: number, usage: Usage | undefined, tracedToMs: number | undefined): void {
+    const counts = this.#traces.find((trace) => trace.counts.hasVcpu(tid))?.counts;
+    // The kernel knows the time of the thread, not which of its vCPUs had it.
+    if (counts?.runsSeveralVcpus(tid)) return;
+    this.#times.add(tid, usage, tracedToMs === undefined ? undefined : counts?.timesUntil(tid, tracedToMs));
+  }
+
+  /** True if a trace shows where the vCPU of a thread spends its time. */
+  provesTime(tid: number): boolean {
+    return this.#traces.some(({ counts }) => counts.timesUntil(tid)?.provesTime === true);
+  }
+
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
   end(tid: number): void {
-    this.#end(tid, Math.max(...this.#traces.map(({ counts }) => counts.lastEventMs(tid))));
+    const lastEventsMs = this.#traces.map(({ counts }) => counts.lastEventMs(tid));
+    this.#end(tid, lastEventsMs.length === 0 ? Number.NaN : Math.max(...lastEventsMs));
   }
 
   /**
@@ -127,6 +151,7 @@ export class KernelThreads {
         counts.forget(tid);
         counts.markers.forget(tid);
       }
+      this.#times.forget(tid);
     }
   }
 
@@ -139,13 +164,16 @@ export class KernelThreads {
         const owner = this.#owners.ownerOf(vcpu.tid);
         if (owner === undefined) continue;
         const number = vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu;
-        totalsOf(owner.vm?.label ?? '').add(number, vcpu, showsUserspaceExits);
+        const totals = totalsOf(owner.vm?.label ?? '');
+        totals.add(number, vcpu, showsUserspaceExits);
+        this.#times.addTraced(vcpu.tid, vcpu.vcpu, vcpu.exitTimer, totals.vcpu(number).time);
       }
       for (const [tid, interrupts] of counts.interrupts) {
         const owner = this.#owners.ownerOf(tid);
         if (owner?.vcpu === '') totalsOf(owner.vm?.label ?? '').interrupts += interrupts;
       }
     }
+    this.#addUntracedTimes(totalsOf);
   }
 
   /** Sums of the counters by slot, of the VMs with these labels. */
@@ -178,22 +206,35 @@ export class KernelThreads {
     return this.#traces.reduce((sum, { counts }) => sum + counts.threadCount, 0);
   }
 
+  /** Adds the times of vCPUs without events, such as those that are halted for ever. */
+  #addUntracedTimes(totalsOf: (label: string) => VmTotals): void {
+    for (const tid of this.#times.ids()) {
+      const owner = this.#owners.ownerOf(tid);
+      if (owner === undefined) continue;
+      const hadEvents = (vcpu?: number) => this.#traces.some(({ counts }) => counts.hasVcpu(tid, vcpu));
+      for (const time of this.#times.untraced(tid, hadEvents))
+        addAllTime(totalsOf(owner.vm?.label ?? '').vcpu(owner.vcpu).time, time);
+    }
+  }
+
   /** The threads whose owner is not settled, or not fully known. */
   #openThreads(): Map<number, OpenThread> {
     const open = new Map<number, OpenThread>();
+    const add = (tid: number, ranVcpu: boolean, needsVcpu: boolean, lastEventMs: (tid: number) => number) => {
+      if (!this.#owners.isOpen(tid, needsVcpu)) return;
+      const known = open.get(tid) ?? { ranVcpu: false, needsVcpu: false, atMs: lastEventMs(tid) };
+      known.ranVcpu ||= ranVcpu;
+      known.needsVcpu ||= needsVcpu;
+      open.set(tid, known);
+    };
     for (const { counts } of this.#traces) {
-      const add = (tid: number, ranVcpu: boolean, needsVcpu: boolean) => {
-        if (!this.#owners.isOpen(tid, needsVcpu)) return;
-        const known = open.get(tid) ?? { ranVcpu: false, needsVcpu: false, atMs: counts.lastEventMs(tid) };
-        known.ranVcpu ||= ranVcpu;
-        known.needsVcpu ||= needsVcpu;
-        open.set(tid, known);
-      };
-      for (const { tid, vcpu } of counts.vcpus()) add(tid, true, vcpu < 0);
-      for (const tid of counts.markers.runExits.keys()) add(tid, true, false);
-      for (const tid of counts.markers.events.keys()) add(tid, false, false);
-      for (const tid of counts.interrupts.keys()) add(tid, false, false);
+      const lastEventMs = (tid: number) => counts.lastEventMs(tid);
+      for (const { tid, vcpu } of counts.vcpus()) add(tid, true, vcpu < 0, lastEventMs);
+      for (const tid of counts.markers.runExits.keys()) add(tid, true, false, lastEventMs);
+      for (const tid of counts.markers.events.keys()) add(tid, false, false, lastEventMs);
+      for (const tid of counts.interrupts.keys()) add(tid, false, false, lastEventMs);
     }
+    for (const tid of this.#times.ids()) add(tid, false, false, () => Number.NaN);
     return open;
   }
 
@@ -203,7 +244,7 @@ export class KernelThreads {
   }
 
   #hasCounts(tid: number): boolean {
-    return this.#traces.some(({ counts }) => counts.hasCounts(tid));
+    return this.#times.has(tid) || this.#traces.some(({ counts }) => counts.hasCounts(tid));
   }
 
   #end(tid: number, atMs: number): void {
@@ -212,10 +253,17 @@ export class KernelThreads {
   }
 
   #moveCounts(from: number, to: number): void {
+    this.#times.move(from, this.#vcpuOf(from), to);
     for (const { counts } of this.#traces) {
       counts.moveCounts(from, to);
       counts.markers.moveCounts(from, to);
     }
+  }
+
+  /** The vCPU that events name for a live thread; -1 if none does. */
+  #vcpuOf(tid: number): number {
+    const numbers = this.#traces.map(({ counts }) => counts.vcpuOf(tid));
+    return Math.max(-1, ...numbers);
   }
 
   /** The number of events of each live thread whose owner is settled and chosen. */

@@ -19,6 +19,7 @@ import {
 } from './qemu-views.js';
 import { StatisticCounts } from './statistics/statistic-counts.js';
 import type { Attribution, VmIdentity } from './thread-owners.js';
+import type { Usage } from './time/usage.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
@@ -179,6 +180,21 @@ export class Ledger {
   /** True while the counts of a thread are withheld: call {@link resolveOwners} soon. */
   get isWithholding(): boolean {
     return this.#threads.isWithholding;
+  }
+
+  /**
+   * Adds what the kernel says of a vCPU thread's time since the last call.
+   * @param usage undefined if the thread was read for the first time
+   * @param tracedToMs time until which the trace's events are counted, on the agent's clock; undefined if no trace is
+   *   read
+   */
+  addUsage(tid: number, usage: Usage | undefined, tracedToMs: number | undefined): void {
+    this.#threads.addUsage(tid, usage, this.collectors.duration ? tracedToMs : undefined);
+  }
+
+  /** True if a trace shows where the vCPU of a thread spends its time. */
+  provesTime(tid: number): boolean {
+    return this.collectors.duration && this.#threads.provesTime(tid);
   }
 
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */

@@ -1,4 +1,5 @@
 import { addCounters, type Counters, newCounters } from './counters/counters.js';
+import { newVcpuTime, type VcpuTime } from './time/vcpu-time.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
 import { IO_KINDS, shownKey } from './vcpu/io-table.js';
 import type { VcpuCounts } from './vcpu/vcpu-counts.js';
@@ -9,9 +10,8 @@ export interface VcpuTotals {
   kernel: Counters;
   /** Counts of `kvm_run_exit`, QEMU's view of exits to userspace, by reason. */
   qemu: Counters;
-  kvmNs: number;
-  qemuNs: number;
-  idleNs: number;
+  /** Its time by state, as far as that is known. */
+  readonly time: VcpuTime;
 }
 
 const NONE: Counters = new Float64Array(0);
@@ -40,7 +40,7 @@ export class VmTotals {
   vcpu(vcpu: string): VcpuTotals {
     let totals = this.vcpus.get(vcpu);
     if (totals === undefined) {
-      totals = { kernel: NONE, qemu: NONE, kvmNs: 0, qemuNs: 0, idleNs: 0 };
+      totals = { kernel: NONE, qemu: NONE, time: newVcpuTime() };
       this.vcpus.set(vcpu, totals);
     }
     return totals;
@@ -65,9 +65,6 @@ export class VmTotals {
     // Most vCPUs are run by one thread only; their counters are used without a copy.
     totals.kernel = totals.kernel === NONE ? counts.counts : addCounters(totals.kernel.slice(), counts.counts);
     this.kernel = addCounters(this.kernel, counts.counts);
-    totals.kvmNs += exitTimer.kvmNs;
-    totals.qemuNs += exitTimer.qemuNs;
-    totals.idleNs += exitTimer.idleNs;
     this.#durations.add(exitTimer.durations);
     this.unpairedKvm += exitTimer.unpairedKvm;
     this.unpairedQemu += exitTimer.unpairedQemu;

@@ -51,7 +51,10 @@ function* splitSamples<Row extends VmRow>(
   { values }: SplitLabel<Row>,
 ): Generator<Sample, void, undefined> {
   for (const row of rows)
-    for (const [value, toValue] of Object.entries(values)) yield [[...labelValues(row, columns), value], toValue(row)];
+    for (const [labelValue, toValue] of Object.entries(values)) {
+      const value = toValue(row);
+      if (value !== undefined) yield [[...labelValues(row, columns), labelValue], value];
+    }
 }
 
 function labelValues<Row>(row: Row, columns: readonly (keyof Row & string)[]): string[] {

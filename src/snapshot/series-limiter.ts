@@ -123,7 +123,7 @@ export class SeriesLimiter {
       forEachRow(this.#shown, (name, row, table) => {
         if (row.vm !== vm) return;
         admitted.add(`${name}\0${table.keyOf(row)}`);
-        size += table.seriesPerRow;
+        size += table.seriesOf(row);
       });
     this.#limitedVms.set(vm, {
       limit,
@@ -172,8 +172,8 @@ export class SeriesLimiter {
       // A row that has the labels of its `other` row is a part of that sum.
       if (isOwnOther && key === table.keyOf(other)) {
         if (isUnlimited) return true;
-      } else if (admits(vm, `${name}\0${key}`, table.seriesPerRow, isUnlimited)) return true;
-      refused.set(vm, (refused.get(vm) ?? 0) + table.seriesPerRow);
+      } else if (admits(vm, `${name}\0${key}`, table.seriesOf(row), isUnlimited)) return true;
+      refused.set(vm, (refused.get(vm) ?? 0) + table.seriesOf(row));
       (isOwnOther ? otherRows : this.#otherVm).add(name, row.vm, other);
       return false;
     });
@@ -199,8 +199,8 @@ function forEachRow(snapshot: Snapshot, visit: RowVisitor): void {
 /** VM -> series of its rows. */
 function sizesByVm(snapshot: Snapshot): Map<string, number> {
   const sizes = new Map<string, number>();
-  forEachRow(snapshot, (_name, { vm }, { seriesPerRow }) => {
-    sizes.set(vm, (sizes.get(vm) ?? 0) + seriesPerRow);
+  forEachRow(snapshot, (_name, row, table) => {
+    sizes.set(row.vm, (sizes.get(row.vm) ?? 0) + table.seriesOf(row));
   });
   return sizes;
 }
@@ -212,7 +212,7 @@ function mergedSize(snapshot: Snapshot, isChosen: (row: { readonly vm: string })
   forEachRow(snapshot, (name, row, table) => {
     if (!isChosen(row)) return;
     const key = `${name}\0${table.keyOf(table.asOther(row, OTHER))}`;
-    if (!keys.has(key)) size += table.seriesPerRow;
+    if (!keys.has(key)) size += table.seriesOf(row);
     keys.add(key);
   });
   return size;

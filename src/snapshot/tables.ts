@@ -4,13 +4,13 @@ import { DURATIONS } from './tables/durations.js';
 import { EVENTFDS } from './tables/eventfds.js';
 import { EXITS } from './tables/exits.js';
 import { IO } from './tables/io.js';
-import { OUTSIDE } from './tables/outside.js';
 import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
 import { AUDITS } from './tables/statistics/audits.js';
 import { STAT_CURRENT, STAT_SECONDS, STAT_TOTALS } from './tables/statistics/kvm-statistics.js';
 import { STAT_DURATIONS } from './tables/statistics/stat-durations.js';
 import { UNPAIRED } from './tables/unpaired.js';
+import { VCPU_TIMES } from './tables/vcpu-times.js';
 import { VM_STARTS } from './tables/vm-starts.js';
 import { type TotalsWithVms, VMS } from './tables/vms.js';
 
@@ -18,7 +18,7 @@ const LIST = {
   exits: EXITS,
   statTotals: STAT_TOTALS,
   statSeconds: STAT_SECONDS,
-  outside: OUTSIDE,
+  vcpuTimes: VCPU_TIMES,
   io: IO,
   causes: CAUSES,
   durations: DURATIONS,

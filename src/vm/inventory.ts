@@ -189,6 +189,11 @@ export class Inventory {
     return this.#vmmFinder.takeImpostors();
   }
 
+  /** The threads of running VMs that are known to run vCPUs. */
+  vcpuThreads(): IterableIterator<Thread> {
+    return this.#threads.vcpuThreads();
+  }
+
   /** Number of vCPUs of a running VM whose threads are known. */
   vcpuCount(vm: Vm): number {
     return this.#threads.vcpuCount(vm);

@@ -79,6 +79,12 @@ export class ThreadTable {
     return vcpus.size;
   }
 
+  /** The threads of running VMs that run vCPUs. */
+  *vcpuThreads(): IterableIterator<ThreadRecord> {
+    for (const threads of this.#byVm.values())
+      for (const thread of threads) if (thread.vcpu >= 0 && !thread.hasEnded) yield thread;
+  }
+
   /** Ids of the kernel threads that work for a VM. */
   kernelThreads(): number[] {
     return Array.from(this.#kernelThreads, ({ tid }) => tid);

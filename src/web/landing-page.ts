@@ -77,13 +77,18 @@ const COLUMNS: readonly Column[] = [
   },
   {
     title: 'time lost',
-    hint: 'time that vCPUs were away from their guest, without idle time; 100 % is one whole vCPU',
+    hint: 'time that vCPUs spent in KVM and QEMU instead of their guest; 100 % is one whole vCPU',
     text: (row, unknown) => formatShare(row.time_outside_guest, unknown),
   },
   {
     title: 'in QEMU',
     hint: 'part of the time lost that was spent in QEMU',
     text: (row, unknown) => formatShare(row.time_in_qemu, unknown),
+  },
+  {
+    title: 'waiting for CPU',
+    hint: 'time in which vCPUs were ready to run and waited for a host CPU; 100 % is one whole vCPU',
+    text: (row, unknown) => formatShare(row.time_ready, unknown),
   },
 ];
 

@@ -1,13 +1,14 @@
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { isFailedCall } from '../snapshot/tables/layer.js';
+import type { VcpuTimes } from '../snapshot/tables/vcpu-times.js';
 import { StatisticRates } from './statistic-rates.js';
 
 /** Counters of one VM. */
 interface VmTotals {
   kvmExits: number;
   qemuExits: number;
-  /** Seconds outside the guest by vCPU. */
-  readonly outside: Map<string, { readonly all: number; readonly inQemu: number }>;
+  /** vCPU -> its times. */
+  readonly times: Map<string, VcpuTimes>;
 }
 
 /** The part of a snapshot that rates are computed from. */
@@ -27,8 +28,6 @@ interface Shown {
   readonly exits: boolean;
   /** Returns of KVM_RUN, or at least a source that would show them. */
   readonly returns: boolean;
-  /** Entries into a guest, which end the time outside of it. */
-  readonly entries: boolean;
 }
 
 /** One VM's rates; null: not known (yet), or the share of nothing. */
@@ -44,9 +43,11 @@ export interface VmRow {
   readonly io_exits_per_second: number | null;
   readonly mmio_exits_per_second: number | null;
   readonly halts_per_second: number | null;
-  /** Seconds per second: 1 is one whole vCPU, and no vCPU has more. */
+  /** Seconds per second in KVM and in QEMU: 1 is one whole vCPU, and no vCPU has more. */
   readonly time_outside_guest: number | null;
   readonly time_in_qemu: number | null;
+  /** Seconds per second in which a vCPU waited for a host CPU. */
+  readonly time_ready: number | null;
 }
 
 /** The answer of /api/vms. */
@@ -121,7 +122,7 @@ export class VmRates {
 function observe(snapshot: Snapshot, atMs: number): Observation {
   const vms = new Map<string, VmTotals>();
   const totalsOf = (vm: string): VmTotals => {
-    const known = vms.get(vm) ?? { kvmExits: 0, qemuExits: 0, outside: new Map() };
+    const known = vms.get(vm) ?? { kvmExits: 0, qemuExits: 0, times: new Map() };
     vms.set(vm, known);
     return known;
   };
@@ -129,20 +130,21 @@ function observe(snapshot: Snapshot, atMs: number): Observation {
   const shown = {
     exits: false,
     returns: snapshot.sources.some(({ source, up }) => up && source !== 'kubernetes'),
-    entries: false,
   };
   for (const { vm, layer, reason, count } of snapshot.exits) {
     shown[layer === 'kvm' ? 'exits' : 'returns'] = true;
     if (layer === 'kvm') totalsOf(vm).kvmExits += count;
     else if (!isFailedCall(reason)) totalsOf(vm).qemuExits += count;
   }
-  for (const { vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds } of snapshot.outside) {
-    shown.entries ||= kvmSeconds + qemuSeconds + idleSeconds > 0;
-    totalsOf(vm).outside.set(vcpu, { all: kvmSeconds + qemuSeconds, inQemu: qemuSeconds });
-  }
+  for (const row of snapshot.vcpuTimes) totalsOf(row.vm).times.set(row.vcpu, row);
   const lost = snapshot.sources.flatMap((source) => source.lost).reduce((sum, { events }) => sum + events, 0);
   const countsExits = snapshot.exits.length > 0 || snapshot.sources.some(({ source }) => source !== 'kubernetes');
   return { atMs, vms, snapshot: { vms: snapshot.vms, sources: snapshot.sources }, countsExits, lost, shown };
+}
+
+/** Undefined if the host does not show the time in KVM. */
+function lostSeconds({ kvmSeconds, qemuSeconds = 0 }: VcpuTimes): number | undefined {
+  return kvmSeconds === undefined ? undefined : kvmSeconds + qemuSeconds;
 }
 
 /** @param observations one or more, from old to new */
@@ -152,13 +154,19 @@ function ratesBetween(observations: readonly Observation[], statistics: Statisti
   const seconds = previous === undefined ? null : (latest.atMs - previous.atMs) / 1000;
   const rate = (newer: number, older: number | undefined) =>
     seconds === null ? null : Math.max(0, newer - (older ?? 0)) / seconds;
-  /** The time of an exit is counted when it ends. If it began before the period, a vCPU gains more than there is. */
-  const share = (newer: VmTotals, older: VmTotals | undefined, part: 'all' | 'inQemu') => {
-    if (seconds === null) return null;
-    const shares = [...newer.outside].map(([vcpu, own]) => rate(own[part], older?.outside.get(vcpu)?.[part]) ?? 0);
-    return shares.reduce((sum, ofVcpu) => sum + Math.min(1, ofVcpu), 0);
+  /**
+   * The time of all vCPUs together; null if no vCPU shows it. Time is counted up to the vCPU's latest reading. If that
+   * was before the period, a vCPU gains more than there is.
+   */
+  const share = (newer: VmTotals, older: VmTotals | undefined, secondsOf: (times: VcpuTimes) => number | undefined) => {
+    const shares = [...newer.times].flatMap(([vcpu, own]) => {
+      const now = secondsOf(own);
+      const before = older?.times.get(vcpu);
+      return now === undefined ? [] : (rate(now, before && secondsOf(before)) ?? []);
+    });
+    return shares.length === 0 ? null : shares.reduce((sum, ofVcpu) => sum + Math.min(1, ofVcpu), 0);
   };
-  const { exits, returns, entries } = latest.shown;
+  const { exits, returns } = latest.shown;
   const vcpus = new Map(latest.snapshot.vms.map((info) => [info.vm, info.vcpus]));
   const rows = [...latest.vms].map(([vm, totals]): VmRow => {
     const old = previous?.vms.get(vm);
@@ -177,8 +185,9 @@ function ratesBetween(observations: readonly Observation[], statistics: Statisti
       mmio_exits_per_second: own.mmio,
       halts_per_second: own.halts,
       share_reaching_qemu: kvm === null || qemu === null || kvm === 0 ? null : qemu / kvm,
-      time_outside_guest: exits && entries ? share(totals, old, 'all') : null,
-      time_in_qemu: entries ? share(totals, old, 'inQemu') : null,
+      time_outside_guest: share(totals, old, lostSeconds),
+      time_in_qemu: share(totals, old, ({ qemuSeconds }) => qemuSeconds),
+      time_ready: share(totals, old, ({ readySeconds }) => readySeconds),
     };
   });
   return {

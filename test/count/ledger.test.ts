@@ -318,10 +318,10 @@ test('a hundred lives of a VM count in the same series, of which none falls, and
     ledger.resolveOwners(0);
     const before = shown;
     shown = takeSnapshot(ledger.totals());
-    const figures = ({ exits, durations, outside }: typeof shown) => [
+    const figures = ({ exits, durations, vcpuTimes }: typeof shown) => [
       [...exits][0]?.count ?? 0,
       [...durations][0]?.count ?? 0,
-      [...outside][0]?.kvmSeconds ?? 0,
+      [...vcpuTimes][0]?.kvmSeconds ?? 0,
     ];
     assert.deepEqual(
       figures(shown).map((value) => Number(value.toFixed(9))),

@@ -131,12 +131,13 @@ for (const { name, text, args, vcpus } of RUNS) {
       own.count,
     ]);
     assert.deepEqual(byKey(io), byVm(want.io, vmOf));
-    for (const { vm, vcpu, kvm_seconds, qemu_seconds, idle_seconds } of got.outside) {
+    for (const { vm, vcpu, kvm_seconds, qemu_seconds, idle_seconds, ready_seconds } of got.vcpu_times) {
+      assert.equal(ready_seconds, null);
       const tid = Object.entries(vcpus).find(([, [name, number]]) => name === vm && number === vcpu)?.[0];
       if (tid === undefined) continue;
-      near(kvm_seconds * 1e6, want.outsideGuest.get(`${tid} kvm`) ?? 0, 0.5, `${vm}/${vcpu} in KVM`);
-      near(qemu_seconds * 1e6, want.outsideGuest.get(`${tid} qemu`) ?? 0, 0.5, `${vm}/${vcpu} in QEMU`);
-      near(idle_seconds * 1e6, want.outsideGuest.get(`${tid} idle`) ?? 0, 0.5, `${vm}/${vcpu} idle`);
+      near((kvm_seconds ?? 0) * 1e6, want.outsideGuest.get(`${tid} kvm`) ?? 0, 0.5, `${vm}/${vcpu} in KVM`);
+      near((qemu_seconds ?? 0) * 1e6, want.outsideGuest.get(`${tid} qemu`) ?? 0, 0.5, `${vm}/${vcpu} in QEMU`);
+      near((idle_seconds ?? 0) * 1e6, want.outsideGuest.get(`${tid} idle`) ?? 0, 0.5, `${vm}/${vcpu} idle`);
     }
   });
 }

@@ -48,8 +48,19 @@ test('labels of a metric are vm, its columns by the names of their labels, and t
   assert.deepEqual(table.labelNamesOf(plain), ['vm', 'vcpu', 'layer', 'device']);
   assert.deepEqual(table.labelNamesOf(narrow), ['vm']);
   assert.deepEqual(table.labelNamesOf(split), ['vm', 'vcpu', 'layer', 'device', 'part']);
-  assert.equal(table.seriesPerRow, 4);
+  assert.equal(table.seriesOf(ROW), 4);
   assert.equal(table.counted(ROW), 3 + 3 + 3 + 1.5);
+});
+
+test('a row has no series for a value that is not known', () => {
+  const values = { known: ({ count }: Row) => count, unknown: () => undefined };
+  const table = new RowTable<Row>({
+    ...OPTIONS,
+    labels: LABELS,
+    metrics: [{ ...METRIC, split: { label: 'part', values } }],
+  });
+  assert.equal(table.seriesOf(ROW), 1);
+  assert.equal(table.counted(ROW), 3);
 });
 
 test('a row of gauges has no figure that only grows', () => {

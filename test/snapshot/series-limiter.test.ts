@@ -10,6 +10,7 @@ import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import type { ExitCount } from '../../src/snapshot/tables/exit-rows.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
+import { vcpuTimes } from '../support/agent/vcpu-times.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 import { type MetricSample, parseMetrics } from '../support/prometheus/metrics-text.js';
 
@@ -63,8 +64,10 @@ function snapshotOf(guests: Record<string, Guest>): Snapshot {
       })),
     ),
     qemuEvents: each((vm, { count }) => names('event', 3).map((event) => ({ vm, event, count }))),
-    outside: each((vm, { vcpus, count }) =>
-      names('', vcpus).map((vcpu) => ({ vm, vcpu, kvmSeconds: count, qemuSeconds: 2 * count, idleSeconds: 4 * count })),
+    vcpuTimes: each((vm, { vcpus, count }) =>
+      names('', vcpus).map((vcpu) =>
+        vcpuTimes({ vm, vcpu, kvmSeconds: count, qemuSeconds: 2 * count, idleSeconds: 4 * count }),
+      ),
     ),
   };
 }

@@ -36,6 +36,7 @@ export type Requirement =
   | 'armhost'
   | 'cgroup2'
   | 'memory-cgroup'
+  | 'cpu-cgroup'
   | 'ip'
   | 'npm-cache'
   | 'buildah'

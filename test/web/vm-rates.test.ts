@@ -7,6 +7,7 @@ import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from '../../src/w
 import { VmRates } from '../../src/web/vm-rates.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { findingOf } from '../support/agent/example-finding.js';
+import { vcpuTimes } from '../support/agent/vcpu-times.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 
 const EVIL = `<img src=x onerror=alert(1)>"'&`;
@@ -23,7 +24,9 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
   return {
     ...emptySnapshot(),
     exits,
-    outside: [{ vm, vcpu: '0', kvmSeconds: 0.2 * seconds, qemuSeconds: 0.05 * seconds, idleSeconds: 9 * seconds }],
+    vcpuTimes: [
+      vcpuTimes({ vm, vcpu: '0', kvmSeconds: 0.2 * seconds, qemuSeconds: 0.05 * seconds, readySeconds: 0.5 * seconds }),
+    ],
     vms: [vmInfo({ vm, pid: '1', vcpus: 2 })],
     sources: [
       {
@@ -61,11 +64,11 @@ function observed(...seconds: number[]): { rates: VmRates; setTime: (second: num
 
 test('rates are differences between two snapshots', () => {
   const { rates, setTime } = observed(0);
-  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', ...Array.from({ length: 8 }, () => '…')]]);
+  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', ...Array.from({ length: 9 }, () => '…')]]);
   setTime(4);
   const answer = rates.current();
   assert.deepEqual(tableCells(answer), [
-    ['web-1', '2', '1,000', '100', '10.0 %', 'unknown', 'unknown', 'unknown', '25.0 %', '5.0 %'],
+    ['web-1', '2', '1,000', '100', '10.0 %', 'unknown', 'unknown', 'unknown', '25.0 %', '5.0 %', '50.0 %'],
   ]);
   assert.equal(
     statusLine(answer),
@@ -86,15 +89,14 @@ test('rates cover ten seconds, whatever requests came before', () => {
 test('an exit that began before the period gives a vCPU no more than 100 %', () => {
   let nowMs = 0;
   let seconds = 0;
-  const vcpu = (name: string, kvmSeconds: number, qemuSeconds: number) => ({
-    ...{ vm: 'slow', vcpu: name, kvmSeconds, qemuSeconds, idleSeconds: 0 },
-  });
+  const vcpu = (name: string, kvmSeconds: number, qemuSeconds: number) =>
+    vcpuTimes({ vm: 'slow', vcpu: name, kvmSeconds, qemuSeconds });
   const rates = new VmRates(
     // vCPU 0: an exit of 30 s ends after 35 s. vCPU 1: half of its time in KVM.
     () => ({
       ...emptySnapshot(),
       exits: [{ vm: 'slow', vcpu: '1', layer: 'kvm', reason: 'npf', count: 1 }],
-      outside: [vcpu('0', 0, seconds >= 35 ? 30 : 0), vcpu('1', seconds / 2, 0)],
+      vcpuTimes: [vcpu('0', 0, seconds >= 35 ? 30 : 0), vcpu('1', seconds / 2, 0)],
     }),
     () => nowMs,
   );
@@ -125,9 +127,19 @@ test('what the KVM of a host does not show is unknown, and never 0', () => {
   const noExits = shownOf((snapshot) => ({
     ...snapshot,
     exits: snapshot.exits.filter(({ layer }) => layer === 'qemu'),
-    outside: snapshot.outside.map((row) => ({ ...row, kvmSeconds: 0, idleSeconds: 0 })),
+    vcpuTimes: snapshot.vcpuTimes.map((row) => ({ ...row, kvmSeconds: undefined })),
   }));
-  assert.deepEqual(noExits.cells, ['web-1', '2', 'unknown', '100', 'unknown', ...NO_STATISTICS, 'unknown', '5.0 %']);
+  assert.deepEqual(noExits.cells, [
+    'web-1',
+    '2',
+    'unknown',
+    '100',
+    'unknown',
+    ...NO_STATISTICS,
+    'unknown',
+    '5.0 %',
+    '50.0 %',
+  ]);
   assert.deepEqual(noExits.row, {
     vm: 'web-1',
     vcpus: 2,
@@ -139,20 +151,22 @@ test('what the KVM of a host does not show is unknown, and never 0', () => {
     halts_per_second: null,
     time_outside_guest: null,
     time_in_qemu: 0.05,
+    time_ready: 0.5,
   });
   const noEntries = shownOf((snapshot) => ({
     ...snapshot,
-    outside: snapshot.outside.map((row) => ({ ...row, kvmSeconds: 0, qemuSeconds: 0, idleSeconds: 0 })),
+    vcpuTimes: snapshot.vcpuTimes.map(({ vm, vcpu }) => vcpuTimes({ vm, vcpu })),
   }));
-  assert.deepEqual(noEntries.cells, ['web-1', '2', '1,000', '100', '10.0 %', ...NO_STATISTICS, 'unknown', 'unknown']);
-  const withoutDurations = shownOf((snapshot) => ({ ...snapshot, outside: [] }));
+  const noTimes = ['unknown', 'unknown', 'unknown'];
+  assert.deepEqual(noEntries.cells, ['web-1', '2', '1,000', '100', '10.0 %', ...NO_STATISTICS, ...noTimes]);
+  const withoutDurations = shownOf((snapshot) => ({ ...snapshot, vcpuTimes: [] }));
   assert.deepEqual(withoutDurations.cells, noEntries.cells);
   const nothingOpen = shownOf((snapshot) => ({
     ...emptySnapshot(),
     vms: snapshot.vms,
     sources: snapshot.sources.map((source) => ({ ...source, up: false })),
   }));
-  assert.deepEqual(nothingOpen.cells, ['web-1', '2', ...Array.from({ length: 8 }, () => 'unknown')]);
+  assert.deepEqual(nothingOpen.cells, ['web-1', '2', ...Array.from({ length: 9 }, () => 'unknown')]);
 });
 
 test('calls of KVM_RUN that failed are no exits that reach QEMU', () => {

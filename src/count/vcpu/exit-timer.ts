@@ -11,6 +11,9 @@ export const INTERRUPTED = 2;
 /** An interrupted VMM returns within milliseconds. If it takes longer, the VM is paused: no time is lost to exits. */
 const PAUSED_NS = 1e8;
 
+/** A leg that takes longer may include a wait for a host CPU: running code leaves its leg within microseconds. */
+const LONG_NS = 1e5;
+
 /**
  * Follows one vCPU between guest, KVM and userspace, and measures how long it is away from the guest:
  *
@@ -35,12 +38,20 @@ export class ExitTimer {
   nowNs = Number.NaN;
   /** The VM's durations once {@link useSharedHistogram} was called. */
   durations = new ExitDurations();
+  /** Time in the guest. */
+  guestNs = 0;
   /** Time in KVM, including the way to userspace. */
   kvmNs = 0;
   /** Time in userspace. */
   qemuNs = 0;
   /** Time in KVM or userspace in which an idle guest waited to be woken. */
   idleNs = 0;
+  /** The parts of the three times above in legs that may include a wait for a host CPU. */
+  longKvmNs = 0;
+  longQemuNs = 0;
+  longIdleNs = 0;
+  /** Time of the open leg that {@link settle} has not counted, because it depends on how the leg ends. */
+  pendingNs = 0;
   /** Exits that KVM forwarded to userspace. */
   forwarded = 0;
   unpairedKvm = 0;
@@ -58,8 +69,12 @@ export class ExitTimer {
   #exitReason = NO_REASON;
   /** Reason of the userspace exit that the vCPU is in userspace for. */
   #userspaceReason = NO_REASON;
-  /** Time of the event that set the reason. */
+  /** True from an entry to the next event. */
+  #isInGuest = false;
+  /** Time of the event that began the leg. */
   #sinceNs = Number.NaN;
+  /** Time until which the leg is counted: its beginning, or the latest {@link settle}. */
+  #countedToNs = Number.NaN;
   /** Duration that the event being processed ends. */
   #durationNs = Number.NaN;
 
@@ -73,10 +88,18 @@ export class ExitTimer {
     return this.#exitReason;
   }
 
+  /** True once events show where the vCPU spends its time. */
+  get provesTime(): boolean {
+    return this.#sawEntry;
+  }
+
   exit(reason: number): void {
-    this.abandon();
+    if (this.#isInGuest) {
+      this.#addGuestTime();
+      this.#isInGuest = false;
+    } else this.abandon();
     this.#exitReason = reason;
-    this.#sinceNs = this.nowNs;
+    this.#beginLeg();
   }
 
   userspaceExit(reason: number): void {
@@ -95,31 +118,55 @@ export class ExitTimer {
     } else {
       this.#sawExit = false;
       this.#isHalted = false;
+      this.#isInGuest = false;
     }
     this.#userspaceReason = reason;
-    this.#sinceNs = this.nowNs;
+    this.#beginLeg();
   }
 
   entry(): void {
     this.#sawEntry = true;
+    this.#isInGuest = true;
     this.#durationNs = this.nowNs - this.#sinceNs;
     // Negative if the clock stepped back, NaN if the clock does not count time.
-    if (!(this.#durationNs >= 0)) return this.abandon();
-    if (this.#userspaceReason !== NO_REASON) this.#endUserspaceExit();
+    if (!(this.#durationNs >= 0)) this.#countUnpaired();
+    else if (this.#userspaceReason !== NO_REASON) this.#endUserspaceExit();
     else if (this.#exitReason !== NO_REASON) {
       this.#record(this.durations.kvm, this.#exitReason);
       this.#addTime(this.#exitReason, true);
     }
     this.#userspaceReason = NO_REASON;
     this.#exitReason = NO_REASON;
+    this.#beginLeg();
   }
 
   /** Counts the open exit as unpaired, because the event that ended it is unknown. */
   abandon(): void {
-    if (this.#exitReason !== NO_REASON) this.unpairedKvm++;
-    if (this.#userspaceReason !== NO_REASON) this.unpairedQemu++;
+    this.#countUnpaired();
     this.#exitReason = NO_REASON;
     this.#userspaceReason = NO_REASON;
+    this.#isInGuest = false;
+  }
+
+  /**
+   * Counts the time of the open leg until `toNs`: a vCPU can stay in one place for hours. Call it when all events until
+   * then are counted. Time after an interrupted KVM_RUN stays open until it is known whether the VM is paused.
+   */
+  settle(toNs: number): void {
+    this.pendingNs = 0;
+    if (!(toNs > this.#countedToNs) || !this.#sawEntry) return;
+    const lastEventNs = this.nowNs;
+    this.nowNs = toNs;
+    this.#durationNs = toNs - this.#sinceNs;
+    if (this.#kinds[this.#userspaceReason] === INTERRUPTED && !this.#isHalted) {
+      if (!this.#isPaused()) this.pendingNs = this.#durationNs;
+    } else {
+      if (this.#isInGuest) this.#addGuestTime();
+      else if (this.#userspaceReason !== NO_REASON) this.#addUserspaceTime();
+      else if (this.#exitReason !== NO_REASON) this.#addTime(this.#exitReason, true);
+      this.#countedToNs = toNs;
+    }
+    this.nowNs = lastEventNs;
   }
 
   /**
@@ -134,9 +181,14 @@ export class ExitTimer {
   /** Adds the counts of `from`. Its open exit counts as unpaired. */
   absorb(from: ExitTimer): void {
     from.abandon();
+    this.#sawEntry ||= from.#sawEntry;
+    this.guestNs += from.guestNs;
     this.kvmNs += from.kvmNs;
     this.qemuNs += from.qemuNs;
     this.idleNs += from.idleNs;
+    this.longKvmNs += from.longKvmNs;
+    this.longQemuNs += from.longQemuNs;
+    this.longIdleNs += from.longIdleNs;
     this.forwarded += from.forwarded;
     this.unpairedKvm += from.unpairedKvm;
     this.unpairedQemu += from.unpairedQemu;
@@ -162,7 +214,7 @@ export class ExitTimer {
   }
 
   #addUserspaceTime(): void {
-    if (this.#isHalted) this.idleNs += Math.max(0, this.#durationNs);
+    if (this.#isHalted) this.#addIdleTime();
     else if (!this.#isPaused()) this.#addTime(this.#userspaceReason, false);
   }
 
@@ -180,10 +232,38 @@ export class ExitTimer {
   }
 
   #addTime(reason: number, isInKernel: boolean): void {
-    const ns = this.#durationNs;
+    if (this.#kinds[reason] === IDLE) return this.#addIdleTime();
+    const ns = this.nowNs - this.#countedToNs;
     if (!(ns > 0)) return;
-    if (this.#kinds[reason] === IDLE) this.idleNs += ns;
-    else if (isInKernel) this.kvmNs += ns;
-    else this.qemuNs += ns;
+    const longNs = this.#durationNs > LONG_NS ? ns : 0;
+    if (isInKernel) {
+      this.kvmNs += ns;
+      this.longKvmNs += longNs;
+    } else {
+      this.qemuNs += ns;
+      this.longQemuNs += longNs;
+    }
+  }
+
+  #addIdleTime(): void {
+    const ns = this.nowNs - this.#countedToNs;
+    if (!(ns > 0)) return;
+    this.idleNs += ns;
+    if (this.#durationNs > LONG_NS) this.longIdleNs += ns;
+  }
+
+  #addGuestTime(): void {
+    const ns = this.nowNs - this.#countedToNs;
+    if (ns > 0) this.guestNs += ns;
+  }
+
+  #beginLeg(): void {
+    this.#sinceNs = this.nowNs;
+    this.#countedToNs = this.nowNs;
+  }
+
+  #countUnpaired(): void {
+    if (this.#exitReason !== NO_REASON) this.unpairedKvm++;
+    if (this.#userspaceReason !== NO_REASON) this.unpairedQemu++;
   }
 }

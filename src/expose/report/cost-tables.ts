@@ -1,12 +1,13 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import type { VmRow } from '../../snapshot/tables/row-table.js';
+import type { VcpuTimes } from '../../snapshot/tables/vcpu-times.js';
 import type { Ranking } from './ranking.js';
-import { knownOutside } from './shown.js';
+import { knownTimes } from './shown.js';
 import { amount, known, moreRows, textTable, time, vmCell } from './text-table.js';
 
 /** Tables of what exits cost and what causes them. A table without rows is left out. */
 export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
-  return [costliest, outside, causes, busiest, eventfds]
+  return [costliest, vcpuTimes, causes, busiest, eventfds]
     .map((table) => table(snapshot, ranking))
     .filter((text) => text !== '');
 }
@@ -35,23 +36,20 @@ function costliest({ durations }: Snapshot, ranking: Ranking): string {
   );
 }
 
-function outside(snapshot: Snapshot, ranking: Ranking): string {
-  const lost = ({ kvmSeconds, qemuSeconds }: { kvmSeconds: number; qemuSeconds: number }) => kvmSeconds + qemuSeconds;
+/** A recording does not show waits for a host CPU: they are in the times in KVM, in QEMU and idle. */
+function vcpuTimes(snapshot: Snapshot, ranking: Ranking): string {
+  const lost = ({ kvmSeconds = 0, qemuSeconds = 0 }: VcpuTimes) => kvmSeconds + qemuSeconds;
   return section(
-    'Time that vCPUs spent outside their guests',
-    ['VM', 'vCPU', 'in KVM', 'in QEMU', 'idle'],
+    'Where the time of vCPUs went (waits for a host CPU included)',
+    ['VM', 'vCPU', 'guest', 'in KVM', 'in QEMU', 'idle'],
     ranking.select(
-      knownOutside(snapshot).filter((row) =>
-        [lost(row), row.qemuSeconds, row.idleSeconds].some((figure) => figure > 0),
-      ),
-      (a, b) => (lost(b) || 0) - (lost(a) || 0),
+      knownTimes(snapshot).filter((row) => lost(row) + (row.idleSeconds ?? 0) > 0),
+      (a, b) => lost(b) - lost(a),
     ),
-    ({ vm, vcpu, kvmSeconds, qemuSeconds, idleSeconds }) => [
+    ({ vm, vcpu, guestSeconds, kvmSeconds, qemuSeconds, idleSeconds }) => [
       vmCell(vm),
       vcpu,
-      ...[kvmSeconds, qemuSeconds, idleSeconds].map((seconds) =>
-        known(Number.isNaN(seconds) ? undefined : seconds, time),
-      ),
+      ...[guestSeconds, kvmSeconds, qemuSeconds, idleSeconds].map((seconds) => known(seconds, time)),
     ],
     2,
   );

@@ -43,7 +43,7 @@ function sectionsOf(data: ReportData): Section[] {
     { name: 'totals', columns: ['vm', ...Object.keys(data.total)], rows: data.totals.map((row) => ({ ...row })) },
     { name: 'findings', columns: FINDING_COLUMNS, rows: (data.findings ?? []).map(findingRow) },
     table('exits', 'exits', data.exits),
-    table('outside', 'outside', data.outside),
+    table('vcpu_times', 'vcpuTimes', data.vcpu_times),
     table('io', 'io', data.io),
     table('causes', 'causes', data.causes),
     table('durations', 'durations', data.durations),

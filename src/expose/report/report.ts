@@ -8,7 +8,7 @@ import { type JsonCheck, jsonCheck } from './audit-table.js';
 import { type JsonRow, jsonRows, type ReportTable } from './columns.js';
 import { type FindingData, findingData, findingsOf } from './findings.js';
 import { perSecond, type Recorded } from './recorded.js';
-import { knownOutside } from './shown.js';
+import { knownTimes } from './shown.js';
 import { compareText } from './text-table.js';
 import { compareNumbers, type Figures, sumOfVms, type VmOrder, vmFigures } from './vm-figures.js';
 
@@ -26,7 +26,7 @@ export interface ReportData extends Problems {
   /** What to change, worst first; null for a recording without times. */
   readonly findings: readonly FindingData[] | null;
   readonly exits: readonly JsonRow<'exits'>[];
-  readonly outside: readonly JsonRow<'outside'>[];
+  readonly vcpu_times: readonly JsonRow<'vcpuTimes'>[];
   readonly io: readonly JsonRow<'io'>[];
   readonly causes: readonly JsonRow<'causes'>[];
   /** Upper edges of the buckets of `durations`. */
@@ -87,7 +87,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     totals: vms.map((figures) => ({ vm: figures.vm, ...figuresData(figures, recorded) })),
     findings: findingsOf(recorded)?.map(findingData) ?? null,
     exits: rows('exits', sortedExits(snapshot.exits)),
-    outside: rows('outside', knownOutside(snapshot)),
+    vcpu_times: rows('vcpuTimes', knownTimes(snapshot)),
     io: rows('io'),
     causes: rows('causes'),
     duration_bucket_seconds: BUCKET_SECONDS,

@@ -1,6 +1,6 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { LAYER_NOT_KNOWN } from '../../snapshot/tables/layer.js';
-import type { OutsideTime } from '../../snapshot/tables/outside.js';
+import type { VcpuTimes } from '../../snapshot/tables/vcpu-times.js';
 
 /** What a recording shows of a VM. A figure that needs anything else is unknown: a count of 0 says nothing. */
 export interface Shown {
@@ -46,17 +46,19 @@ export function withoutUnknown(snapshot: Snapshot): Snapshot {
   };
 }
 
-/** Times outside the guest, NaN where they are not known. */
-export function knownOutside(snapshot: Snapshot): OutsideTime[] {
+/** Times of vCPUs, undefined where they are not known; no row for a vCPU without known times. */
+export function knownTimes(snapshot: Snapshot): VcpuTimes[] {
   const shown = shownOf(snapshot);
-  return [...snapshot.outside].map((row) => {
+  const when = (isKnown: boolean, seconds: number | undefined) => (isKnown ? seconds : undefined);
+  const rows = snapshot.vcpuTimes.map((row) => {
     const { exits, userspaceExits, entries } = shown(row.vm);
-    const when = (isKnown: boolean, seconds: number) => (isKnown ? seconds : Number.NaN);
     return {
       ...row,
+      guestSeconds: when(entries && exits, row.guestSeconds),
       kvmSeconds: when(entries && exits && userspaceExits, row.kvmSeconds),
       qemuSeconds: when(entries && userspaceExits, row.qemuSeconds),
       idleSeconds: when(entries && exits, row.idleSeconds),
     };
   });
+  return rows.filter(({ guestSeconds, qemuSeconds }) => guestSeconds !== undefined || qemuSeconds !== undefined);
 }

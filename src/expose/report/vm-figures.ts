@@ -89,7 +89,7 @@ interface Sums {
   qemuSeconds: number;
 }
 
-function sumsByVm({ exits, outside }: Snapshot): Map<string, Map<string, Sums>> {
+function sumsByVm({ exits, vcpuTimes }: Snapshot): Map<string, Map<string, Sums>> {
   const vms = new Map<string, Map<string, Sums>>();
   for (const { vm, vcpu, layer, reason, count } of exits) {
     const byVcpu = vms.get(vm) ?? new Map<string, Sums>();
@@ -99,7 +99,7 @@ function sumsByVm({ exits, outside }: Snapshot): Map<string, Map<string, Sums>> 
     byVcpu.set(vcpu, sums);
     vms.set(vm, byVcpu);
   }
-  for (const { vm, vcpu, kvmSeconds, qemuSeconds } of outside) {
+  for (const { vm, vcpu, kvmSeconds = 0, qemuSeconds = 0 } of vcpuTimes) {
     const sums = vms.get(vm)?.get(vcpu);
     if (sums === undefined) continue;
     sums.kvmSeconds += kvmSeconds;

@@ -78,8 +78,8 @@ export type RowMetric<Row> = MetricDescription & {
 
 export interface SplitLabel<Row> {
   readonly label: string;
-  /** Value of the label -> value of the series. */
-  readonly values: Readonly<Record<string, (row: Row) => number>>;
+  /** Value of the label -> value of the series; undefined if the row has no such series. */
+  readonly values: Readonly<Record<string, (row: Row) => number | undefined>>;
 }
 
 export interface RowTableOptions<Row extends VmRow, Input> {
@@ -112,8 +112,9 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
   readonly isUnlimited: (row: Row) => boolean;
   /** All text columns, `vm` first: together they identify a row. */
   readonly columns: readonly (keyof Row & string)[];
-  /** Series of /metrics that each row makes. */
-  readonly seriesPerRow: number;
+  /** Series that each row makes, whatever its values. */
+  readonly #fixedSeries: number;
+  readonly #splits: readonly SplitLabel<Row>[];
   readonly #labels: { readonly [Column in TextColumn<Row>]: Label };
   readonly #labelsOfOther: Partial<Row>;
 
@@ -122,7 +123,8 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
     this.metrics = metrics;
     this.add = add;
     this.isUnlimited = isUnlimited;
-    this.seriesPerRow = metrics.reduce((sum, metric) => sum + seriesOf(metric), 0);
+    this.#splits = metrics.flatMap((metric) => ('split' in metric ? [metric.split] : []));
+    this.#fixedSeries = metrics.reduce((sum, metric) => sum + fixedSeriesOf(metric), 0);
     this.#labels = labels;
     // The keys are those of the type: a text column without a label, or a label without a column, does not compile.
     const columns = Object.keys(labels) as TextColumn<Row>[];
@@ -153,6 +155,14 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
     return sum;
   }
 
+  /** Series of /metrics that a row makes. */
+  seriesOf(row: Row): number {
+    let series = this.#fixedSeries;
+    for (const { values } of this.#splits)
+      for (const toValue of Object.values(values)) if (toValue(row) !== undefined) series++;
+    return series;
+  }
+
   columnsOf({ columns }: RowMetric<Row>): readonly (keyof Row & string)[] {
     return columns === undefined ? this.columns : ['vm', ...columns];
   }
@@ -164,8 +174,8 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
   }
 }
 
-function seriesOf<Row>(metric: RowMetric<Row>): number {
-  if ('split' in metric) return Object.keys(metric.split.values).length;
+function fixedSeriesOf<Row>(metric: RowMetric<Row>): number {
+  if ('split' in metric) return 0;
   return metric.type === 'histogram' ? boundsOf(metric).length + MORE_OF_HISTOGRAM : 1;
 }
 
@@ -175,7 +185,7 @@ export function boundsOf({ bounds = BUCKET_SECONDS }: { readonly bounds?: readon
 }
 
 function valuesOf<Row>(metric: RowMetric<Row>, row: Row): number[] {
-  if ('split' in metric) return Object.values(metric.split.values).map((value) => value(row));
+  if ('split' in metric) return Object.values(metric.split.values).map((value) => value(row) ?? 0);
   return [metric.type === 'histogram' ? metric.value(row).count : metric.value(row)];
 }
 

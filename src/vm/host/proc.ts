@@ -207,7 +207,7 @@ const buffer = Buffer.allocUnsafe(4096);
 /**
  * Reads the beginning of a file, up to 4 KiB at a third of the cost of {@link read}. A scan does so thousands of times.
  */
-function readStart(path: string, maxBytes = buffer.length): string | undefined {
+export function readStart(path: string, maxBytes = buffer.length): string | undefined {
   let file: number | undefined;
   try {
     file = openSync(path, 'r');

@@ -128,6 +128,16 @@ const FED: readonly Fed[] = [
   })),
   {
     dashboard: 'kvm-exits-vm',
+    query: 'Waiting for a host CPU, by vCPU A',
+    why: 'a recording does not show waits',
+    input: {
+      'kvm_vcpu_seconds_total{vm="web-1",vcpu="0",state="ready"}': '0+900x200',
+      'kvm_vcpu_seconds_total{vm="web-1",vcpu="0",state="guest"}': '0+1800x200',
+    },
+    want: { '{vcpu="0"}': 0.25 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
     query: 'Exits as KVM counts them, by vCPU A',
     why: NO_STATISTICS,
     input: {

@@ -76,7 +76,7 @@ const STEPPING = `
   };`;
 
 test(
-  'a wall clock that steps by hours each second changes neither counts nor the time outside the guest',
+  'a wall clock that steps by hours each second changes neither counts nor the times of vCPUs',
   liveTest(),
   async () => {
     const receiver = await startReceiver();
@@ -96,11 +96,8 @@ test(
     await guest.kill();
     const samples = await agent.scrape();
     const seconds = (performance.now() - startMs) / 1000;
-    const outside = samples.sum('kvm_vcpu_outside_guest_seconds_total', { vm: 'stepping' });
-    assert.ok(outside >= 0 && outside < seconds, `${outside} s outside the guest within ${seconds} s`);
-    // Time needs an entry that proves when the guest ran, and some KVM flavours hardly trace any.
-    const entries = samples.sum('kvm_tracepoint_hits_total', { tracepoint: 'kvm_entry' });
-    assert.ok(outside > 0 || entries === 0, `${entries} entries, but no time outside the guest`);
+    const spent = samples.sum('kvm_vcpu_seconds_total', { vm: 'stepping' });
+    assert.ok(spent > 0 && spent < seconds, `${spent} s within ${seconds} s`);
     // The times of log lines prove that the clock did step.
     const times = [...agent.log().matchAll(/^time=(\S+)/gm)].map(([, time = '']) => Date.parse(time));
     assert.ok(times.some((time, line) => Math.abs(time - (times[line - 1] ?? time)) > 3600e3));

@@ -331,7 +331,7 @@ test('durations stay those of the guest while the clock is changed', liveTest(),
   await guest.finished();
   const samples = await agent.scrape();
   const seconds = (performance.now() - startMs) / 1000;
-  const outside = samples.sum('kvm_vcpu_outside_guest_seconds_total', { vm: 'clocks' });
-  assert.ok(outside <= seconds, `${outside} s outside the guest within ${seconds} s`);
+  const spent = samples.sum('kvm_vcpu_seconds_total', { vm: 'clocks' });
+  assert.ok(spent <= seconds, `${spent} s within ${seconds} s`);
   await agent.stop();
 });

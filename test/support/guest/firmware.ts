@@ -19,6 +19,10 @@ export type Step =
   | { readonly mmioRead: number; readonly times: number }
   | { readonly mmioWrite: number; readonly times: number }
   | { readonly cpuid: true; readonly times: number }
+  /** Jumps to itself without end. */
+  | { readonly spin: true }
+  /** Halts without end, with interrupts off. */
+  | { readonly halt: true }
   /** Reads each of the 65,536 ports once. */
   | { readonly readEveryPort: true }
   /** Writes to a port without end. The guest counts the writes in RAM, at {@link WRITE_COUNTER}. */
@@ -179,6 +183,8 @@ function waitForSecondaryCpus(cpus: number): number[] {
 }
 
 function code(step: Step): number[] {
+  if ('spin' in step) return [0xeb, back([])]; //    jmp
+  if ('halt' in step) return halt();
   if ('forever' in step) return forever(step.forever.out);
   if ('bursts' in step) return bursts(step.bursts);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4

@@ -16,6 +16,8 @@ export interface GuestOptions {
   /** What each vCPU after the first does. */
   readonly secondarySteps?: readonly Step[];
   readonly extraArgs?: readonly string[];
+  /** Command that runs QEMU, such as `taskset -c 1`. */
+  readonly prefix?: readonly string[];
   /** QEMU program to start; default: qemu-system-x86_64. */
   readonly qemu?: string;
 }
@@ -42,13 +44,14 @@ const MEMORY_MIB = 16;
 
 /** Starts QEMU with a guest whose exits are known; see {@link guestFirmware}. */
 export function startGuest(options: GuestOptions): RunningGuest {
-  const { name, steps, vcpus = 1, secondarySteps = [], qemu = 'qemu-system-x86_64' } = options;
+  const { name, steps, vcpus = 1, secondarySteps = [], qemu = 'qemu-system-x86_64', prefix = [] } = options;
   const folder = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'exact-guest-'));
   const image = join(folder, 'guest.rom');
   const secondary = { cpus: vcpus - 1, steps: secondarySteps };
   writeFileSync(image, guestFirmware(vcpus > 1 ? { steps, secondary } : { steps }));
   const memory = join(folder, 'memory');
-  const child = spawn(qemu, [...machine(options, vcpus), ...memoryIn(memory), '-bios', image], {
+  const [command = '', ...args] = [...prefix, qemu, ...machine(options, vcpus), ...memoryIn(memory), '-bios', image];
+  const child = spawn(command, args, {
     cwd: folder, // a QEMU with the simple trace backend writes its trace here
     stdio: ['ignore', 'ignore', 'pipe'],
   });
