@@ -49,6 +49,10 @@ const MIN_ID_LENGTH = 32;
 export class QemuFileOwner implements QemuOwner {
   readonly #inventory: Inventory;
   readonly #path: string;
+  /** Process in the name of the file. */
+  readonly #pid: number | undefined;
+  /** VM in the name of the file. */
+  readonly #name: string;
   readonly #backend: QemuBackend;
   readonly #rights: FileRights | undefined;
   /** VMs whose process had the file open at a search. */
@@ -68,6 +72,8 @@ export class QemuFileOwner implements QemuOwner {
   constructor(inventory: Inventory, path: string, backend: QemuBackend, rights?: FileRights) {
     this.#inventory = inventory;
     this.#path = path;
+    this.#pid = pidOfFileName(path);
+    this.#name = vmOfFileName(path);
     this.#backend = backend;
     this.#rights = rights;
   }
@@ -183,12 +189,12 @@ export class QemuFileOwner implements QemuOwner {
 
   /** The VM that the file is named after. */
   #named(vms: readonly Vm[]): Vm | undefined {
-    const pid = pidOfFileName(this.#path);
-    if (pid !== undefined) {
-      const vm = this.#inventory.findNamespaced(undefined, pid)?.vm;
+    if (vms.length === 0) return undefined;
+    if (this.#pid !== undefined) {
+      const vm = this.#inventory.findNamespaced(undefined, this.#pid)?.vm;
       return vm !== undefined && vms.includes(vm) ? vm : undefined;
     }
-    const name = vmOfFileName(this.#path);
+    const name = this.#name;
     const inPath = (id: string) => id.length >= MIN_ID_LENGTH && this.#path.includes(id);
     const ofContainer = vms.filter(({ podUid, containerId }) => inPath(podUid) || inPath(containerId));
     return (
@@ -206,8 +212,8 @@ export class QemuFileOwner implements QemuOwner {
     const [other] = this.#found.values();
     if (other !== undefined) return other.vm.label;
     if (this.#rights?.isOurs === false) return '';
-    const pid = this.#backend === 'simple' && id !== NO_ID ? id : pidOfFileName(this.#path);
-    return pid === undefined ? vmOfFileName(this.#path) : String(pid);
+    const pid = this.#backend === 'simple' && id !== NO_ID ? id : this.#pid;
+    return pid === undefined ? this.#name : String(pid);
   }
 }
 

@@ -3,9 +3,9 @@ const OWN_ROOM = 4096;
 /** Most room of one trace: a megabyte. A VM with 512 vCPUs takes a quarter of it. */
 const MAX_ROOM = 131_072;
 
-/** Room that the traces of all VMs share, in counters of eight bytes: 32 MB. */
+/** Room that the traces of all VMs share, in counters of eight bytes: 16 MB. */
 export class SharedRoom {
-  left = 1 << 22;
+  left = 1 << 21;
 }
 
 /**

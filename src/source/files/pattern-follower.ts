@@ -107,11 +107,13 @@ export class PatternFollower {
     const isNew = ([path]: readonly [string, string]) => !this.#unfollowed.has(path);
     const retried = unopened.filter(([path]) => (this.#unfollowed.get(path)?.retryMs ?? Infinity) <= nowMs);
     const fresh = unopened.filter(isNew);
+    // Not `nowMs`: the caller may have worked for long since.
+    const startMs = performance.now();
     // Each scan begins elsewhere, so that files which appear without end do not keep other files waiting.
     const start = first ? 0 : (this.#scans * STRIDE) % Math.max(1, fresh.length);
     for (const [path, folder] of [...fresh.slice(start), ...fresh.slice(0, start), ...retried]) {
       // The next scan opens the rest.
-      if (!first && performance.now() > nowMs + OPENING_MS) break;
+      if (!first && performance.now() > startMs + OPENING_MS) break;
       this.#open(path, folder, this.#unfollowed.get(path)?.fromEnd ?? first, nowMs);
     }
     for (const [path, { file, problem }] of this.#files) {

@@ -163,3 +163,10 @@ test('links, on the way too, are not followed out of the folder', async (t) => {
   await logs.run(300);
   assert.equal(logs.lines(), 0);
 });
+
+test('new files are followed even if the work before a scan took long', (t) => {
+  const logs = followLogs(t);
+  writeFileSync(join(logs.folder, 'vm.log'), LINE);
+  logs.files.scan(performance.now() - 10_000);
+  assert.equal(logs.files.ids().size, 1);
+});
