@@ -122,6 +122,7 @@ export class Inventory {
   /** The kernel's trace shows that thread `creator` started a thread of its process at `atMs`. */
   startThread(creator: number, tid: number, atMs: number): void {
     this.#origins.add(tid, creator, atMs);
+    if (!Number.isNaN(this.#origins.endOf(tid))) this.#adopt(tid, this.#nowMs);
   }
 
   /** The kernel's trace shows that the thread with this id ended at `atMs`. */

@@ -1,7 +1,10 @@
 import { LINGER_MS } from './thread-table.js';
 
 interface Start {
-  /** The thread that started the other one; undefined if two of different creators had the id within a short time. */
+  /**
+   * The thread that started the other one; undefined if two of different creators had the id within a short time, or if
+   * only the end is known so far.
+   */
   readonly creator: number | undefined;
   /** Times on the agent's clock; NaN if they are not known. */
   readonly startMs: number;
@@ -24,23 +27,30 @@ export class ThreadOrigins {
   add(tid: number, creator: number, startMs: number): void {
     const before = this.#starts.get(tid);
     const isAmbiguous = before !== undefined && before.creator !== creator && startMs - before.startMs < LINGER_MS;
-    this.#starts.delete(tid);
-    this.#starts.set(tid, { creator: isAmbiguous ? undefined : creator, startMs, endMs: Number.NaN });
-    if (this.#starts.size <= MAX_STARTS) return;
-    for (const oldest of this.#starts.keys()) {
-      this.#starts.delete(oldest);
-      return;
-    }
+    // The end is on another CPU, and may be read before the start.
+    const endMs = before !== undefined && before.endMs >= startMs ? before.endMs : Number.NaN;
+    this.#put(tid, { creator: isAmbiguous ? undefined : creator, startMs, endMs });
   }
 
   end(tid: number, endMs: number): void {
     const start = this.#starts.get(tid);
     if (start !== undefined) start.endMs = endMs;
+    else this.#put(tid, { creator: undefined, startMs: Number.NaN, endMs });
   }
 
   /** The thread table has the thread from now on. */
   forget(tid: number): void {
     this.#starts.delete(tid);
+  }
+
+  #put(tid: number, start: Start): void {
+    this.#starts.delete(tid);
+    this.#starts.set(tid, start);
+    if (this.#starts.size <= MAX_STARTS) return;
+    for (const oldest of this.#starts.keys()) {
+      this.#starts.delete(oldest);
+      return;
+    }
   }
 
   /** End of the thread; NaN if it is not known. */

@@ -23,6 +23,22 @@ test('a thread belongs to the VM of the thread that started it', (t) => {
   assert.equal(inventory.find(150, 21), undefined, 'its id may be the id of another thread by now');
 });
 
+test('also if its end is read before its start, which is in the buffer of another CPU', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  inventory.scan(0);
+  inventory.endThread(150, 20);
+  inventory.startThread(100, 150, 10);
+  assert.equal(inventory.find(150, 20)?.vm.label, 'web');
+  // The id is given again, and again the end is read first.
+  inventory.endThread(150, 40);
+  inventory.startThread(101, 150, 30);
+  assert.deepEqual(
+    [20, 40, 41].map((atMs) => inventory.find(150, atMs)?.vm.label),
+    ['web', 'web', undefined],
+  );
+});
+
 test('also if that thread has ended unseen, or its whole process', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web'));

@@ -18,7 +18,7 @@ const LONG_ARGUMENT = 100_000;
 
 /** The VM that is not attacked: it runs while the attack goes on, and lives to its end. Other suites may run, too. */
 const honestName = (folder: string) => `honest-${basename(folder)}`;
-const HONEST_EXITS = 20_000;
+const HONEST_EXITS = 5000;
 const HONEST_START_US = 4_000_000;
 /** Time for the VM to finish, and for the agent to count it. */
 const HONEST_WAIT_MS = 20_000;
