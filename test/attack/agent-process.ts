@@ -59,10 +59,13 @@ export class AgentProcess {
   async end(): Promise<number> {
     const timer = new WorkTimer(this.pid);
     this.#child.kill('SIGTERM');
-    // Twice as often as needed, because an ended process has no figures.
-    for (const endMs = performance.now() + END_MS; !this.hasEnded; await sleep(5))
+    // Read while it runs, because an ended process has no figures.
+    let seconds = 0;
+    for (const endMs = performance.now() + END_MS; !this.hasEnded; await sleep(5)) {
       if (performance.now() > endMs) return Number.NaN;
-    return timer.seconds;
+      seconds = timer.seconds;
+    }
+    return seconds;
   }
 }
 

@@ -1,39 +1,62 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 const NS_PER_SECOND = 1e9;
 
-/**
- * Measures how long a process takes, without the time in which it waits for a CPU that other programs use: that time
- * depends on the machine, and not on the process. The kernel measures it per thread (/proc/PID/schedstat). The time in
- * which the process works for other clients is not deducted.
- */
-export class WorkTimer {
-  readonly #pids: readonly number[];
-  readonly #startMs = performance.now();
-  readonly #waitsBefore: readonly number[];
-
-  constructor(pid: number) {
-    // If this process also waits, for a CPU on which to read the answer, only the longer wait is deducted.
-    this.#pids = [pid, process.pid];
-    this.#waitsBefore = this.#pids.map(cpuWaitSeconds);
-  }
-
-  get seconds(): number {
-    const waits = this.#pids.map((pid, index) => cpuWaitSeconds(pid) - (this.#waitsBefore[index] ?? 0));
-    return Math.max(0, (performance.now() - this.#startMs) / 1000 - Math.max(...waits));
-  }
+interface Times {
+  /** Seconds on a CPU. */
+  readonly cpu: number;
+  /** Seconds in which the thread was ready to run while other threads had the CPUs. */
+  readonly wait: number;
 }
 
 /**
- * Seconds in which the main thread of a process was ready to run while other threads had the CPUs, since it began; 0 if
- * the process has ended or the kernel does not measure it (CONFIG_SCHED_INFO).
+ * Measures how long a process takes, without the time in which it waits for a CPU that other programs use: that time
+ * depends on the machine, and not on the process. The kernel measures it per thread (/proc/PID/task/TID/schedstat).
+ *
+ * The main thread may also wait for a thread of V8 that waits for a CPU, so the longest wait of another thread is
+ * deducted, too. The result is never less than the CPU time of the main thread: its work for other clients counts.
  */
-function cpuWaitSeconds(pid: number): number {
+export class WorkTimer {
+  readonly #pid: number;
+  readonly #startMs = performance.now();
+  readonly #before: ReadonlyMap<string, Times>;
+  readonly #ownBefore = timesOf(process.pid, String(process.pid));
+
+  constructor(pid: number) {
+    this.#pid = pid;
+    this.#before = threadTimes(pid);
+  }
+
+  get seconds(): number {
+    const seconds = (performance.now() - this.#startMs) / 1000;
+    let [cpu, mainWait, otherWait] = [0, 0, 0];
+    for (const [tid, times] of threadTimes(this.#pid)) {
+      const before = this.#before.get(tid) ?? { cpu: 0, wait: 0 };
+      if (tid !== String(this.#pid)) otherWait = Math.max(otherWait, times.wait - before.wait);
+      else [cpu, mainWait] = [times.cpu - before.cpu, times.wait - before.wait];
+    }
+    // This process may wait, too, for a CPU on which to read the answer.
+    const ownWait = timesOf(process.pid, String(process.pid)).wait - this.#ownBefore.wait;
+    return Math.max(cpu, seconds - Math.max(mainWait + otherWait, ownWait));
+  }
+}
+
+/** Thread id -> its times; empty if the process has ended. */
+function threadTimes(pid: number): Map<string, Times> {
+  try {
+    return new Map(readdirSync(`/proc/${pid}/task`).map((tid) => [tid, timesOf(pid, tid)]));
+  } catch {
+    return new Map();
+  }
+}
+
+/** Zeros if the thread has ended or the kernel does not measure it (CONFIG_SCHED_INFO). */
+function timesOf(pid: number, tid: string): Times {
   try {
     // Nanoseconds on a CPU, nanoseconds waiting for one, number of times on a CPU.
-    const [, wait = '0'] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ');
-    return Number(wait) / NS_PER_SECOND;
+    const [cpu = '0', wait = '0'] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ');
+    return { cpu: Number(cpu) / NS_PER_SECOND, wait: Number(wait) / NS_PER_SECOND };
   } catch {
-    return 0;
+    return { cpu: 0, wait: 0 };
   }
 }

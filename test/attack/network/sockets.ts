@@ -2,6 +2,13 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Target } from '../attack.js';
 
+/** More than the agent accepts connections at `ulimit -n 1024`. */
+export const CROWD = 400;
+
+export function get(path: string, headers = ''): string {
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`;
+}
+
 /** How long a client waits before it connects again. */
 const RECONNECT_MS = 20;
 

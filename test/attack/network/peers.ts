@@ -1,0 +1,82 @@
+/** Attacks by peers that the agent asks: answers that have no end, or never come. */
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Attack } from '../attack.js';
+import { untilAborted } from './sockets.js';
+
+function peer(name: string, answer: RequestListener, args: (url: string) => readonly string[]): Attack {
+  return {
+    class: 'network',
+    name,
+    command: 'run',
+    prepare: async (folder) => {
+      const server = createServer(answer);
+      server.listen(0, '127.0.0.1').unref();
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const log = join(folder, 'vm.log');
+      writeFileSync(log, 'kvm_run_exit cpu_index 0, reason 2\n');
+      return ['--no-collector.kernel', `--qemu.log=${log}`, ...args(`http://127.0.0.1:${port}`)];
+    },
+    attack: (_target, signal) => untilAborted(signal),
+  };
+}
+
+const KUBERNETES = (url: string) => ['--kubernetes', '--kubernetes.node=n', `--kubernetes.api-server=${url}`];
+const OTLP = (url: string) => [`--otlp.endpoint=${url}`, '--otlp.interval=1s'];
+const POD = JSON.stringify({ metadata: { uid: 'u', name: 'n', namespace: 'n', x: 'x'.repeat(1000) } });
+
+export const PEERS: readonly Attack[] = [
+  peer(
+    'an API server whose list of pods has no end',
+    (_, response) => writeForEver(response, '{"items":[', `${POD},`),
+    KUBERNETES,
+  ),
+  peer(
+    'an API server whose answer is one text without end',
+    (_, response) => writeForEver(response, '{"kind":"', 'x'),
+    KUBERNETES,
+  ),
+  peer(
+    'an API server whose answer nests without end',
+    (_, response) => writeForEver(response, '', '{"items":['),
+    KUBERNETES,
+  ),
+  peer('an API server that never answers', () => {}, KUBERNETES),
+  peer('an OTLP receiver whose answer has no end', (_, response) => writeForEver(response, '', 'x'), OTLP),
+  peer(
+    'an OTLP receiver whose headers are long',
+    (_, response) => {
+      for (let n = 0; n < 100; n++) response.setHeader(`x-${n}`, 'x'.repeat(5000));
+      response.end();
+    },
+    OTLP,
+  ),
+  peer(
+    'an OTLP receiver that redirects to itself',
+    (request, response) => {
+      response.writeHead(307, { location: `http://${request.headers.host}/again` }).end();
+    },
+    OTLP,
+  ),
+  peer(
+    'an OTLP receiver that asks to try again at once',
+    (_, response) => {
+      response.writeHead(503, { 'retry-after': '0' }).end('x'.repeat(100_000));
+    },
+    OTLP,
+  ),
+  peer('an OTLP receiver that never answers', () => {}, OTLP),
+];
+
+function writeForEver(response: ServerResponse, start: string, piece: string): void {
+  const bytes = piece.repeat(Math.ceil(1e6 / piece.length));
+  const send = () => {
+    while (!response.destroyed && response.write(bytes));
+  };
+  response.on('drain', send).write(start === '' ? ' ' : start);
+  send();
+}
