@@ -17,8 +17,8 @@ import { tryFileId } from '../../system/files.js';
 
 /** A VMM has a few hundred open files; one that leaks them may have any number. */
 const MAX_FDS = 4096;
-const SLICE_MS = 10;
-const PAUSE_MS = 10;
+const SLICE_MS = 5;
+const PAUSE_MS = 5;
 /** Descriptors between two looks at the time. */
 const STRIDE = 32;
 
