@@ -6,7 +6,8 @@ import { endLater } from '../support/end-later.js';
 import { MAIN } from '../support/paths.js';
 import { WorkTimer } from './cpu-wait.js';
 
-const START_MS = 20_000;
+/** Long, because the machine may be busy. */
+const START_MS = 60_000;
 const END_MS = 10_000;
 /** An attack may fill the log; this much is kept for messages. */
 const MAX_LOG = 100_000;
@@ -37,7 +38,7 @@ export class AgentProcess {
 
   /** Undefined until it serves. */
   get url(): string | undefined {
-    return /url=(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1];
+    return /msg=serving url=(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1];
   }
 
   get hasEnded(): boolean {
