@@ -115,7 +115,7 @@ const REFUSED: readonly (readonly string[])[] = [
   ['run', `--tracefs.instance=${HOSTILE}`],
   ['run', HOSTILE],
   ['demo', `--web.telemetry-path=${HOSTILE}`],
-  ['record', `--output=/nowhere/${HOSTILE}`],
+  ['record', `--output=${LOG}/${HOSTILE}`],
   ['record', `--for=${HOSTILE}`],
   ['events', `/nowhere/${HOSTILE}`],
   ['events', EMPTY],
