@@ -344,7 +344,7 @@ export class Inventory {
       if (pid !== undefined) processes.set(pid, ranVcpu || processes.get(pid) === true);
       // The thread has ended, or the saved copy does not have it.
       else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) {
-        const origin = this.#origins.trace(tid, (creator) => proc.tgidOf(this.#root, creator));
+        const origin = this.#origins.trace(tid, nowMs, (creator) => proc.tgidOf(this.#root, creator));
         if (origin !== undefined) processes.set(origin, true);
         else this.#startRecorded(tid);
       }
@@ -354,7 +354,7 @@ export class Inventory {
 
   /** Adds a thread that has ended to the VM of the thread that started it. Returns false if that is not known. */
   #adopt(tid: number, nowMs: number): boolean {
-    const vm = this.#origins.trace(tid, (creator, atMs) => this.find(creator, atMs)?.vm);
+    const vm = this.#origins.trace(tid, nowMs, (creator, atMs) => this.find(creator, atMs)?.vm);
     const endMs = this.#origins.endOf(tid);
     if (vm === undefined || (Number.isNaN(endMs) && proc.tgidOf(this.#root, tid) !== undefined)) return false;
     this.#threads.adopt(vm, tid, Number.isNaN(endMs) ? nowMs : endMs, nowMs);

@@ -58,12 +58,18 @@ export class ThreadOrigins {
     return this.#starts.get(tid)?.endMs ?? Number.NaN;
   }
 
-  /** Calls `look` with the creator of the thread and when it lived, then with that one's, until there is an answer. */
-  trace<T>(tid: number, look: (creator: number, atMs: number) => T | undefined): T | undefined {
+  /**
+   * Calls `look` with the creator of the thread and when it lived, then with that one's, until there is an answer. Only
+   * threads that lived for a few seconds have creators here: later, the id may be that of another process's thread.
+   */
+  trace<T>(tid: number, nowMs: number, look: (creator: number, atMs: number) => T | undefined): T | undefined {
     let start = this.#starts.get(tid);
-    for (let generation = 0; generation < MAX_GENERATIONS && start?.creator !== undefined; generation++) {
+    let lastMs = start === undefined || Number.isNaN(start.endMs) ? nowMs : start.endMs;
+    for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
+      if (start?.creator === undefined || !(lastMs - start.startMs < LINGER_MS)) return undefined;
       const found = look(start.creator, start.startMs);
       if (found !== undefined) return found;
+      lastMs = start.startMs;
       start = this.#starts.get(start.creator);
     }
     return undefined;

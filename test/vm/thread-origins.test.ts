@@ -85,6 +85,14 @@ test('any number of threads of a process that has ended count for its VM', (t) =
   }
 });
 
+test('an id that was given to a thread long ago may be that of a process by now', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'web'));
+  inventory.scan(0);
+  inventory.startThread(100, 150, 10);
+  assert.equal(vmOfEnded(inventory, 150, 30_000), undefined);
+});
+
 test('a thread that lives is read from /proc', (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web'));
