@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
@@ -12,6 +13,7 @@ import type { PerfDirectory } from '../source/recording/perf-directory.js';
 import type { RecordingFile } from '../source/recording/recording-file.js';
 import { replayFile } from '../source/recording/replay-file.js';
 import { replayPerfDirectory } from '../source/recording/replay-perf-directory.js';
+import { AgentError } from '../system/errors.js';
 import { NoOpSink } from '../trace/sink.js';
 import type { WindowEdges } from '../trace/time-window.js';
 import { KernelWindowSink, QemuWindowSink } from '../trace/window-sinks.js';
@@ -40,6 +42,10 @@ const OVERRUNS_WITHOUT_TIME =
 
 const NO_PROCESSES =
   'does not name processes, so each vCPU thread has a row of its own; to see VMs, use the trace option record-tgid, `perf script -F +pid` or `kvm-exit-exporter record`, or give a copy of the /proc of that host: --path.procfs=DIR';
+
+const NOT_DECODED =
+  'nothing in its pages could be decoded: they are damaged, or the tracefs is not that of their host; give it, or a copy: --path.tracefs=DIR';
+const NO_EVENTS = 'no event is in its pages; save per_cpu/cpuN/trace_pipe_raw while VMs run and tracing is on';
 
 /** A report is read once, so its series need no budget: every address is counted, within reason. */
 const MAX_ADDRESSES = 4096;
@@ -122,6 +128,22 @@ export class RecordingCounter {
       else if (sumOf(overruns) > 0) onWarning(`${recording.path}: ${OVERRUNS_WITHOUT_TIME}`);
     }
     this.#warn(recording.path, recording.warnings(), sources);
+    this.#requireDecoded(recording, sources);
+  }
+
+  /** @throws AgentError if there are pages, and nothing in them could be decoded */
+  #requireDecoded({ path, size }: PageRecording, sources: readonly SourceCounts[]): void {
+    const { since, until } = this.#options.window;
+    const isWhole = since === undefined && until === undefined;
+    if (
+      !isWhole ||
+      size === 0 ||
+      sources.some(({ events, lost, unknownGaps }) => events + lost.size + unknownGaps.size > 0)
+    )
+      return;
+    const damaged = sources.reduce((sum, { malformed }) => sum + sumOf(malformed), 0);
+    if (damaged > 0) throw new AgentError(`${path}: ${NOT_DECODED}`);
+    if (statSync(path).isDirectory()) throw new AgentError(`${path}: ${NO_EVENTS}`);
   }
 
   async #countEvents(recording: RecordingFile | PerfDirectory): Promise<void> {
@@ -228,7 +250,7 @@ function clockOf(buffers: number): string {
   return buffers === 0 ? 'kernel' : `kernel ${buffers}`;
 }
 
-function sumOf(counts: ReadonlyMap<number, number>): number {
+function sumOf(counts: { values(): Iterable<number> }): number {
   return [...counts.values()].reduce((sum, count) => sum + count, 0);
 }
 

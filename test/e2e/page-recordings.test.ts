@@ -267,7 +267,7 @@ test('report reads a truncated packed file as far as it can be unpacked', (t) =>
   assert.ok(sum(Object.values(got.tracepoints)) > 9_624);
 });
 
-test('report counts records as malformed if their format puts common fields outside of them', (t) => {
+test('report refuses pages if the formats put common fields outside of their records', (t) => {
   const folder = copyOf(t, D1);
   const events = join(folder, 'tracefs/events');
   for (const format of readdirSync(events, { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -276,9 +276,24 @@ test('report counts records as malformed if their format puts common fields outs
     const text = readFileSync(join(events, format), 'utf8');
     writeFileSync(join(events, format), text.replace(/(common_type;\toffset:)0;/, '$1400000;'));
   }
-  const got = reportOf(folder);
-  assert.deepEqual(got.exits, []);
-  assert.ok(sum(Object.values(got.malformed)) > 0);
+  const { status, stdout, stderr } = runAgent('report', folder);
+  assert.deepEqual([status, stdout], [2, '']);
+  assert.match(stderr, /: nothing in its pages could be decoded: they are damaged, or the tracefs is not that of/);
+});
+
+test('report refuses pages of which nothing can be decoded', (t) => {
+  const folder = copyOf(t, D1);
+  rmSync(join(folder, 'cpu1.raw.gz'));
+  rmSync(join(folder, 'cpu0.raw.gz'));
+  for (const [fill, says] of [
+    [0x55, /: nothing in its pages could be decoded/],
+    [0, /: no event is in its pages; save per_cpu/],
+  ] as const) {
+    writeFileSync(join(folder, 'cpu0.raw'), Buffer.alloc(40_960, fill));
+    const { status, stdout, stderr } = runAgent('report', folder);
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, says);
+  }
 });
 
 test('report counts without durations if the clock does not count nanoseconds', (t) => {

@@ -2,10 +2,13 @@
  * One recording in each form in which trace-cmd, perf and the kernel print it: the counts are those of its raw records.
  */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf, runAgent } from '../support/agent/run-agent.js';
-import { fixture, readJson } from '../support/fixtures.js';
+import { fixture, readFixture, readJson } from '../support/fixtures.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 type Counts = Record<string, number>;
 
@@ -61,3 +64,39 @@ for (const [name, message] of [
     assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
     assert.match(stderr, message);
   });
+
+/** The text as `perf script --deltatime` or `--reltime` prints it. */
+function withTimes(text: string, timeOf: (seconds: number, first: number, before: number) => number): string {
+  let [first, before] = [Number.NaN, Number.NaN];
+  return text.replaceAll(/ +(\d+\.\d{6}): /g, (_, digits) => {
+    const seconds = Number(digits);
+    if (Number.isNaN(first)) first = before = seconds;
+    const time = timeOf(seconds, first, before);
+    before = seconds;
+    return `     ${time.toFixed(6)}: `;
+  });
+}
+
+test('report refuses times since the event before (--deltatime), and reads those since the first one (--reltime)', (t) => {
+  const folder = temporaryFolder(t, 'times');
+  const text = readFixture('text-forms/perf.txt').toString('latin1');
+  const delta = join(folder, 'delta.txt');
+  writeFileSync(
+    delta,
+    withTimes(text, (seconds, _, before) => seconds - before),
+  );
+  const { status, stdout, stderr } = runAgent('report', delta);
+  assert.deepEqual([status, stdout], [2, '']);
+  assert.match(stderr, /delta\.txt: its times are those since the event before, .*print it without --deltatime\n$/);
+  const relative = join(folder, 'relative.txt');
+  writeFileSync(
+    relative,
+    withTimes(text, (seconds, first) => seconds - first),
+  );
+  const [got, want] = [reportOf(relative), reportOf(fixture('text-forms/perf.txt'))];
+  assert.deepEqual(got.exits, want.exits);
+  assert.deepEqual(
+    got.durations.map(({ sum_seconds }) => sum_seconds.toFixed(6)),
+    want.durations.map(({ sum_seconds }) => sum_seconds.toFixed(6)),
+  );
+});

@@ -70,6 +70,11 @@ export class SavedTextDecoder implements UnreadLines {
     return this.#decoder.events + this.#bareEvents;
   }
 
+  /** True if the times are those since the event before, which say nothing of how long an exit took. */
+  get hasDeltaTimes(): boolean {
+    return this.#decoder.hasDeltaTimes;
+  }
+
   /** True if a line has named a thread. */
   get namesThreads(): boolean {
     return this.#decoder.hasThreads;

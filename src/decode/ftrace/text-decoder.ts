@@ -48,6 +48,9 @@ export class FtraceTextDecoder {
   readonly #threads = new Map<number, SeenThread>();
   #lastThread: SeenThread = { tid: -1, tgid: -1, length: -1, first: -1, last: -1 };
   #events = 0;
+  #startsAtZero = false;
+  #stepsBack = false;
+  #lastNs = Number.NaN;
 
   /** @param unread by default all such lines are malformed, as in the text of a running kernel */
   constructor(vocabulary: Vocabulary, sink: TraceSink, unread: UnreadLines = new MalformedLines(sink)) {
@@ -78,6 +81,14 @@ export class FtraceTextDecoder {
     this.#lines.end();
   }
 
+  /**
+   * True if the times are those since the event before (perf script --deltatime): the first is 0, and later ones are
+   * smaller than some before them. perf prints events in the order of their times.
+   */
+  get hasDeltaTimes(): boolean {
+    return this.#startsAtZero && this.#stepsBack;
+  }
+
   /** The number of events so far. */
   get events(): number {
     return this.#events;
@@ -99,7 +110,9 @@ export class FtraceTextDecoder {
 
   /** Counts and decodes the event of a line whose header has been parsed. */
   decodeEvent(bytes: Uint8Array, start: number, end: number, line: FtraceLine): void {
-    this.#events++;
+    if (this.#events++ === 0) this.#startsAtZero = line.timeNs === 0 && !line.hasFlags;
+    else if (line.timeNs < this.#lastNs) this.#stepsBack = true;
+    this.#lastNs = line.timeNs;
     const { tracepoints } = this.#vocabulary;
     let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
     if (name < 0) name = this.#addName(bytes, end, line);

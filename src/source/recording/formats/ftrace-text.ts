@@ -17,6 +17,7 @@ export const FTRACE_TEXT: TextFormat = {
       end(how) {
         reader.end(how);
         if (decoder.rawLines > 0) throw new AgentError(`${path}: ${RAW}`);
+        if (decoder.hasDeltaTimes) throw new AgentError(`${path}: ${DELTA_TIMES}`);
       },
       get undecidedExits() {
         return decoder.undecidedExits;
@@ -35,6 +36,8 @@ export const FTRACE_TEXT: TextFormat = {
 const LINE_END = Uint8Array.of(0x0a);
 const RAW =
   'recorded with the trace option raw or hex, which leave out the names and reasons of events; record it again after `echo nohex > trace_options; echo noraw > trace_options`';
+const DELTA_TIMES =
+  'its times are those since the event before, as `perf script --deltatime` prints them, so no exit can be timed; print it without --deltatime';
 const NO_THREADS =
   'does not name threads: exits are counted, but not by VM, and have no durations; keep the columns: the trace option context-info, perf script without -F';
 const NO_ENTRIES =
