@@ -3,8 +3,9 @@
  *
  *   web-1: The guest reads the HPET: 12,400/s, mainly page 0xfed00000 (hpet); costs 21 % of a vCPU
  */
+import { changesFor } from './changes-for.js';
 import { type Load, loadOf } from './load.js';
-import type { Rule } from './rules/rule.js';
+import type { Changes, Rule } from './rules/rule.js';
 import { RULES } from './rules.js';
 import type { Workload } from './workload.js';
 
@@ -12,6 +13,8 @@ export interface Finding {
   readonly vm: string;
   readonly rule: Rule;
   readonly load: Load;
+  /** Those of the rule's changes that fit the VM. */
+  readonly changes: Changes;
   /** Length of the period that the finding is about. */
   readonly seconds: number;
 }
@@ -41,7 +44,8 @@ function withoutVague(findings: readonly Finding[]): readonly Finding[] {
 
 function findingOf(workload: Workload, rule: Rule, seconds: number): Finding[] {
   const load = loadOf(workload, rule.matches);
-  return load !== undefined && isTooMuch(load, rule, workload) ? [{ vm: workload.vm, rule, load, seconds }] : [];
+  if (load === undefined || !isTooMuch(load, rule, workload)) return [];
+  return [{ vm: workload.vm, rule, load, changes: changesFor(rule.changes, workload.info), seconds }];
 }
 
 function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { vcpus, exits }: Workload): boolean {

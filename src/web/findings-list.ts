@@ -13,13 +13,13 @@ export interface FindingCells {
   readonly changes: readonly (readonly [who: string, what: string])[];
 }
 
-export function findingCells({ vm, rule, load }: LastingFinding): FindingCells {
+export function findingCells({ vm, rule, load, changes }: LastingFinding): FindingCells {
   const cost = load.cost === undefined ? '' : ` Costs ${percent(load.cost)} of a vCPU.`;
   return {
     head: printable(`${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}`),
     cause: rule.cause,
     page: rule.id,
-    changes: whoChanges(rule.changes),
+    changes: whoChanges(changes),
   };
 }
 

@@ -33,7 +33,7 @@ export function findingsOf({ snapshot, time: { seconds }, disabledAdvice }: Reco
     : advise(workloadsOf(snapshot, undefined, seconds), seconds, disabledAdvice);
 }
 
-export function findingData({ vm, rule, load }: Finding): FindingData {
+export function findingData({ vm, rule, load, changes }: Finding): FindingData {
   return {
     vm,
     advice: rule.id,
@@ -45,7 +45,7 @@ export function findingData({ vm, rule, load }: Finding): FindingData {
     cost: load.cost ?? null,
     is_boot: rule.isBoot === true,
     cause: rule.cause,
-    changes: rule.changes,
+    changes,
   };
 }
 
@@ -65,10 +65,10 @@ export function findingsText(recorded: Recorded, ranking: Ranking): string[] {
   return [`What to change\n\n${shown.map(findingText).join('\n')}${moreRows(hidden)}`];
 }
 
-function findingText({ vm, rule, load }: Finding): string {
+function findingText({ vm, rule, load, changes }: Finding): string {
   const boot = rule.isBoot === true ? ' It ends when the guest has booted.' : '';
   const cost = known(load.cost, (part) => ` Costs ${percent(part)} of a vCPU.`, '');
   const head = `${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}${boot}`;
-  const changes = whoChanges(rule.changes).map(([who, what]) => `  ${who.padEnd(8)} ${what}`);
-  return `${[head, `  ${rule.cause}`, ...changes, `  more     docs/advice/${rule.id}.md`].map((line) => printable(line)).join('\n')}\n`;
+  const lines = whoChanges(changes).map(([who, what]) => `  ${who.padEnd(8)} ${what}`);
+  return `${[head, `  ${rule.cause}`, ...lines, `  more     docs/advice/${rule.id}.md`].map((line) => printable(line)).join('\n')}\n`;
 }

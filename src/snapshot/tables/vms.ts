@@ -7,6 +7,8 @@ export interface VmInfo extends VmRow {
   readonly uuid: string;
   readonly pid: string;
   readonly vmm: string;
+  /** What started the VMM, and keeps its settings: `libvirt`, `proxmox`, `kubevirt`, `kata`. */
+  readonly manager: string;
   readonly namespace: string;
   /** The pod's name, which only the API server knows. */
   readonly pod: string;
@@ -41,6 +43,7 @@ export const VMS = new RowTable<VmInfo, TotalsWithVms>({
     uuid: cleared('uuid'),
     pid: cleared('pid'),
     vmm: cleared('vmm'),
+    manager: cleared('manager'),
     namespace: cleared('namespace'),
     pod: cleared('pod'),
     podUid: cleared('pod_uid'),

@@ -30,6 +30,8 @@ export interface VmmIdentity {
   readonly name: string;
   /** '' if the command line has none. */
   readonly uuid: string;
+  /** What started the VMM, and keeps its settings: `libvirt`, `proxmox`, `kubevirt`, `kata`. */
+  readonly manager?: string;
   /** Number of the VM in Proxmox. */
   readonly vmId?: string;
   /** Namespace of the VirtualMachineInstance in KubeVirt. */
@@ -44,6 +46,7 @@ export interface VmmIdentity {
 export const NO_FACTS: Omit<Required<VmmIdentity>, 'vmm'> = {
   name: '',
   uuid: '',
+  manager: '',
   vmId: '',
   namespace: '',
   vmi: '',
@@ -97,10 +100,16 @@ function qemu(args: readonly string[], inPod: boolean): VmmIdentity | undefined 
     vmm: 'qemu',
     name,
     uuid,
-    ...(vmId === '' ? {} : { vmId }),
+    ...libvirt(args),
+    ...(vmId === '' ? {} : { vmId, manager: 'proxmox' }),
     ...kubevirt(args, name, inPod),
     ...kata(args, name),
   };
+}
+
+/** libvirt gives each QEMU a secret of this name (src/qemu/qemu_alias.c). */
+function libvirt(args: readonly string[]): { manager?: string } {
+  return args.some((arg) => /^(?:secret,|\{"qom-type":"secret",).*masterKey0/.test(arg)) ? { manager: 'libvirt' } : {};
 }
 
 /** The device of the Android emulator: `-avd NAME`, or `@NAME`. */
@@ -120,21 +129,25 @@ function multipassName(args: readonly string[]): string {
 /**
  * KubeVirt names its domains `<namespace>_<vmi>`; names in Kubernetes have no `_`. Other VMs may have such a name too.
  */
-function kubevirt(args: readonly string[], name: string, inPod: boolean): { namespace?: string; vmi?: string } {
+function kubevirt(
+  args: readonly string[],
+  name: string,
+  inPod: boolean,
+): { manager?: string; namespace?: string; vmi?: string } {
   const match = /^([a-z0-9-]+)_([a-z0-9.-]+)$/.exec(name);
   if (match?.[1] === undefined || match[2] === undefined) return {};
   const evident = inPod || args.some((arg) => /\/var\/run\/kubevirt|(?:manufacturer|family)=KubeVirt/.test(arg));
-  return evident ? { namespace: match[1], vmi: match[2] } : {};
+  return evident ? { manager: 'kubevirt', namespace: match[1], vmi: match[2] } : {};
 }
 
 /**
  * Kata names its VMs `sandbox-<id>`, mostly with 64 hex digits; another id counts if the arguments hold a path of Kata.
  */
-function kata(args: readonly string[], name: string): { sandbox?: string } {
+function kata(args: readonly string[], name: string): { manager?: string; sandbox?: string } {
   const sandbox = /^sandbox-(.+)$/.exec(name)?.[1];
   if (sandbox === undefined) return {};
   const evident = /^[0-9a-f]{64}$/.test(sandbox) || args.some((arg) => /\/run\/vc\/|kata/.test(arg));
-  return evident ? { sandbox } : {};
+  return evident ? { manager: 'kata', sandbox } : {};
 }
 
 function firecracker(args: readonly string[]): VmmIdentity {

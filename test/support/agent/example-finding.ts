@@ -6,5 +6,5 @@ export function findingOf(vm: string): LastingFinding {
   const [rule] = RULES;
   if (rule === undefined) throw new Error('no rules');
   const load = { perSecond: 1000, cost: 0.1, p99Seconds: 0.001, shareOfLayer: 1, mainly: 'port 0x608' };
-  return { vm, rule, load, seconds: 60, lastedSeconds: 300 };
+  return { vm, rule, load, changes: rule.changes, seconds: 60, lastedSeconds: 300 };
 }

@@ -6,6 +6,7 @@ export function vmInfo(known: Partial<VmInfo> & Pick<VmInfo, 'vm'>): VmInfo {
     uuid: '',
     pid: '',
     vmm: 'qemu',
+    manager: '',
     namespace: '',
     pod: '',
     podUid: '',

@@ -25,6 +25,7 @@ const CASES: readonly Case[] = [
     comm: 'qemu-kvm',
     is: {
       vmm: 'qemu',
+      manager: 'kubevirt',
       name: 'default_testvm-2',
       uuid: '0e44be5a-ff12-52fb-9413-07b52f3593c3',
       namespace: 'default',
@@ -34,13 +35,13 @@ const CASES: readonly Case[] = [
   {
     name: 'KubeVirt by its disks', // kubevirt/kubevirt#7360 (namespace "cie")
     line: '/usr/libexec/qemu-kvm | -name | guest=cie_mgt10,debug-threads=on | -blockdev | {"driver":"file","filename":"/var/run/kubevirt-private/vmi-disks/d/disk.img"}',
-    is: { vmm: 'qemu', name: 'cie_mgt10', uuid: '', namespace: 'cie', vmi: 'mgt10' },
+    is: { vmm: 'qemu', manager: 'kubevirt', name: 'cie_mgt10', uuid: '', namespace: 'cie', vmi: 'mgt10' },
   },
   {
     name: 'KubeVirt by its pod',
     line: '/usr/libexec/qemu-kvm | -name | guest=ns-1_a.b-c,debug-threads=on',
     inPod: true,
-    is: { vmm: 'qemu', name: 'ns-1_a.b-c', uuid: '', namespace: 'ns-1', vmi: 'a.b-c' },
+    is: { vmm: 'qemu', manager: 'kubevirt', name: 'ns-1_a.b-c', uuid: '', namespace: 'ns-1', vmi: 'a.b-c' },
   },
   {
     name: 'an underscore alone does not make it KubeVirt',
@@ -118,7 +119,7 @@ const CASES: readonly Case[] = [
   {
     name: 'OpenStack', // canonical/hotsos tests, ps of a nova host
     line: '/usr/bin/qemu-system-x86_64 | -name | guest=instance-00000002,debug-threads=on | -S | -object | secret,id=masterKey0,format=raw,file=/var/lib/libvirt/qemu/domain-1-instance-00000002/master-key.aes | -machine | pc-i440fx-4.2,accel=kvm,usb=off,dump-guest-core=off | -uuid | 09461f0b-297b-4ef5-9053-dd369c86b96b | -smbios | type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,version=21.1.0,uuid=09461f0b-297b-4ef5-9053-dd369c86b96b,family=Virtual Machine',
-    is: { vmm: 'qemu', name: 'instance-00000002', uuid: '09461f0b-297b-4ef5-9053-dd369c86b96b' },
+    is: { vmm: 'qemu', manager: 'libvirt', name: 'instance-00000002', uuid: '09461f0b-297b-4ef5-9053-dd369c86b96b' },
   },
   {
     name: 'OpenStack of 2014: no key before the name', // a DevStack tutorial
@@ -129,17 +130,29 @@ const CASES: readonly Case[] = [
     name: 'Proxmox', // bugzilla.kernel.org 205801, name as in `qm showcmd`; the uuid is only in -smbios
     line: '/usr/bin/kvm | -id | 302 | -name | web01,debug-threads=on | -no-shutdown | -chardev | socket,id=qmp,path=/var/run/qemu-server/302.qmp,server,nowait | -smbios | type=1,uuid=9b793bd8-30b0-400d-8196-6264858d3300 | -smp | 1,sockets=1,cores=4,maxcpus=4 | -machine | type=pc',
     comm: 'kvm',
-    is: { vmm: 'qemu', name: 'web01', uuid: '9b793bd8-30b0-400d-8196-6264858d3300', vmId: '302' },
+    is: { vmm: 'qemu', manager: 'proxmox', name: 'web01', uuid: '9b793bd8-30b0-400d-8196-6264858d3300', vmId: '302' },
   },
   {
     name: 'Kata', // kata-containers/kata-containers#4118
     line: `/opt/kata/bin/qemu-system-x86_64 | -name | sandbox-${SANDBOX} | -uuid | fa535631-81c2-4962-a5ce-095aa5e5b7aa | -machine | q35,accel=kvm,kernel_irqchip=on,nvdimm=on | -qmp | unix:/run/vc/vm/${SANDBOX}/qmp.sock,server=on,wait=off`,
-    is: { vmm: 'qemu', name: `sandbox-${SANDBOX}`, uuid: 'fa535631-81c2-4962-a5ce-095aa5e5b7aa', sandbox: SANDBOX },
+    is: {
+      vmm: 'qemu',
+      manager: 'kata',
+      name: `sandbox-${SANDBOX}`,
+      uuid: 'fa535631-81c2-4962-a5ce-095aa5e5b7aa',
+      sandbox: SANDBOX,
+    },
   },
   {
     name: 'Kata with a short id and its old QEMU', // kata-containers/runtime#2701
     line: '/usr/bin/qemu-vanilla-system-x86_64 | -name | sandbox-b1 | -uuid | 5208064f-95bb-4351-aba8-526fead35624 | -machine | pc,accel=kvm,kernel_irqchip | -qmp | unix:/run/vc/vm/b1/qmp.sock,server,nowait',
-    is: { vmm: 'qemu', name: 'sandbox-b1', uuid: '5208064f-95bb-4351-aba8-526fead35624', sandbox: 'b1' },
+    is: {
+      vmm: 'qemu',
+      manager: 'kata',
+      name: 'sandbox-b1',
+      uuid: '5208064f-95bb-4351-aba8-526fead35624',
+      sandbox: 'b1',
+    },
   },
   {
     name: 'a VM of another program with the name sandbox-1',
@@ -149,7 +162,7 @@ const CASES: readonly Case[] = [
   {
     name: 'StratoVirt in Kuasar', // kuasar-io/kuasar docs
     line: `/usr/bin/stratovirt | -name | sandbox-${SANDBOX} | -device | vhost-vsock-pci,id=vsock-395568061`,
-    is: { vmm: 'stratovirt', name: `sandbox-${SANDBOX}`, uuid: '', sandbox: SANDBOX },
+    is: { vmm: 'stratovirt', manager: 'kata', name: `sandbox-${SANDBOX}`, uuid: '', sandbox: SANDBOX },
   },
   {
     name: 'QEMU: two dashes, the name of the process, commas doubled',
