@@ -94,6 +94,7 @@ test('a VM has the properties on its command line', () => {
     // The VM has no event so far.
     series: 0,
     vmm: 'qemu',
+    manager: '',
     uuid: '11111111-2222-3333-4444-55555555555a',
     vmId: '',
     podUid: '',

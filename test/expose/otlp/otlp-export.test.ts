@@ -53,7 +53,8 @@ function busySnapshot(vms: number): Snapshot {
     ratio: 0.99,
     obstacle: '',
   }));
-  return takeSnapshot(busyLedger(vms).totals(), infos, audit);
+  const advice = infos.map(({ vm }) => ({ vm, advice: 'hpet', severity: 'warning' as const, cost: 0.25 }));
+  return { ...takeSnapshot(busyLedger(vms).totals(), infos, audit), advice };
 }
 
 const WAITS = Array.from({ length: HISTOGRAM_LENGTH }, (_, index) => index);
