@@ -29,7 +29,7 @@ async function ratesOf(guest: RunningGuest, ms: number): Promise<readonly [perSe
 function cpuSeconds(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.reduce(
-    (sum, tid) => sum + Number.parseInt(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8')) / 1e9,
+    (sum, tid) => sum + Number.parseInt(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8'), 10) / 1e9,
     0,
   );
 }

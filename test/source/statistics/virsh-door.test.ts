@@ -12,7 +12,7 @@ test('the statistics of each domain are read', async () => {
 });
 
 test('the program does not get the variables of the agent', async () => {
-  process.env['AUDIT_SECRET'] = 'x';
+  process.env.AUDIT_SECRET = 'x';
   const domains = await read(`printf "Domain: '%s'\\n" "$AUDIT_SECRET"`);
   assert.deepEqual([...domains.keys()], ['']);
 });
