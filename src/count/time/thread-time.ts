@@ -22,6 +22,9 @@ interface ConsumedLegs extends LegTimes {
   readonly pending: number;
 }
 
+/** Longest wait that a vCPU may be in while its thread is read. */
+const MAX_OPEN_WAIT_NS = 1e9;
+
 const NO_LEGS: ConsumedLegs = { guest: 0, kvm: 0, qemu: 0, idle: 0, longKvm: 0, longQemu: 0, longIdle: 0, pending: 0 };
 
 /**
@@ -40,7 +43,7 @@ export class ThreadTime {
   #wasProven = false;
   /** Time of waits that did not fit into the legs of their interval. */
   #lateWaitNs = 0;
-  /** Time that was added beyond wall time. */
+  /** Time that was added beyond wall time; negative: time that was not added yet. */
   #surplusNs = 0;
   readonly #divider = new RunTimeDivider();
 
@@ -97,7 +100,9 @@ export class ThreadTime {
     addTime(this.time, 'qemu', run.qemu);
     addTime(this.time, 'ready', waitNs);
     addTime(this.time, 'idle', 0);
-    this.#addRest(sleptInVmm ? 'unknown' : 'idle', wallNs - runNs - waitNs);
+    const rest = wallNs - runNs - waitNs;
+    if (ticks.isRunnable) this.#addOpenWait(rest);
+    else this.#addRest(sleptInVmm ? 'unknown' : 'idle', rest);
   }
 
   /** Adds what is left of an interval; negative if its other states have more than there is. */
@@ -105,6 +110,13 @@ export class ThreadTime {
     const rest = ns - this.#surplusNs;
     addTime(this.time, state, Math.max(0, rest));
     this.#surplusNs = Math.max(0, -rest);
+  }
+
+  /** Keeps the rest of an interval for the next one: it is a wait that has not ended, which the kernel adds then. */
+  #addOpenWait(ns: number): void {
+    this.#surplusNs -= ns;
+    // Such as time in interrupts
+    if (this.#surplusNs < -MAX_OPEN_WAIT_NS) this.#addRest('unknown', 0);
   }
 
   #takeLegs(legs: TracedLegs): ConsumedLegs {

@@ -18,6 +18,8 @@ export interface Ticks {
   readonly system: number;
   /** In the guest; undefined if that is in `system`. */
   readonly guest: number | undefined;
+  /** True if the thread runs, or waits for a CPU, at the end of the interval. */
+  readonly isRunnable?: boolean;
 }
 
 /** Run time by the place where it was spent. */

@@ -27,6 +27,8 @@ export interface ClockTicks {
   readonly system: number;
   /** Undefined if this time is in `system`. */
   readonly guest: number | undefined;
+  /** True if the thread runs, or waits for a CPU. */
+  readonly isRunnable: boolean;
 }
 
 // Positions of fields after the name.
@@ -52,8 +54,10 @@ export function readClockTicks(root: string, pid: number, tid: number, tellsGues
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [user, system, guest] = [USER, SYSTEM, GUEST].map((field) => Number(fields[field])) as [number, number, number];
   if (!(user >= 0 && system >= 0 && guest >= 0)) return undefined;
+  const isRunnable = fields[0] === 'R';
+  if (tellsGuest) return { user, system, guest, isRunnable };
   // What is counted of the guest nevertheless is in `user`.
-  return tellsGuest ? { user, system, guest } : { user: user - guest, system: system + guest, guest: undefined };
+  return { user: user - guest, system: system + guest, guest: undefined, isRunnable };
 }
 
 /**

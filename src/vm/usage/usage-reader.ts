@@ -78,6 +78,7 @@ function difference(now: ClockTicks, before: ClockTicks): ClockTicks {
   return {
     user: now.user - before.user,
     system: Math.max(0, now.system - before.system),
+    isRunnable: now.isRunnable,
     guest: now.guest === undefined ? undefined : Math.max(0, now.guest - (before.guest ?? 0)),
   };
 }

@@ -46,7 +46,9 @@ const usage = (wallMs: number, runMs: number, waitMs: number, more: Partial<Usag
   ...more,
 });
 
-const ticks = (user: number, system: number, guest: number | undefined) => ({ ticks: { user, system, guest } });
+const ticks = (user: number, system: number, guest: number | undefined, isRunnable = false) => ({
+  ticks: { user, system, guest, isRunnable },
+});
 
 test('legs of a trace, the wait taken out of the leg in which it was', () => {
   const timer = trace(new ExitTimer(KINDS), [['entry', 0]]);
@@ -161,6 +163,19 @@ test('a wait that ended after the interval in which it began is made up for', ()
   time.add(usage(60, 15, 0, ticks(0, 1, 0)), undefined);
   assert.deepEqual(shown(time), { guest: 0, kvm: 45, qemu: 0, ready: 170, idle: 45 });
   assert.equal(sum(time), 260);
+});
+
+test('the wait that a thread is in when it is read is not idle time', () => {
+  const time = new ThreadTime();
+  time.begin(undefined);
+  time.add(usage(60, 15, 0, ticks(0, 1, 0, true)), undefined);
+  assert.deepEqual(shown(time), { guest: 0, kvm: 15, qemu: 0, ready: 0, idle: 0 });
+  time.add(usage(100, 15, 85, ticks(0, 2, 0, true)), undefined);
+  time.add(usage(40, 0, 85, ticks(0, 0, 0, true)), undefined);
+  assert.deepEqual(shown(time), { guest: 0, kvm: 30, qemu: 0, ready: 170, idle: 0 });
+  // Time that the kernel never accounts is not kept for ever.
+  time.add(usage(2000, 0, 0, ticks(0, 0, 0, true)), undefined);
+  assert.deepEqual([sum(time), shown(time).unknown], [2200, 2000]);
 });
 
 test('time of an ended thread that no reading covers is that of its legs', () => {

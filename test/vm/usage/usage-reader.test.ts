@@ -42,7 +42,7 @@ test('intervals are differences between two readings', (t) => {
     wallNs: 2e9,
     runNs: 1000,
     waitNs: 2000,
-    ticks: { user: 90, system: 1, guest: 70 },
+    ticks: { user: 90, system: 1, guest: 70, isRunnable: false },
     sleptInVmm: false,
   });
 });
@@ -56,7 +56,7 @@ test('a KVM that does not tell its time in guests has it in that of the kernel',
   set(8, { schedstat: '2 1 2', stat: [8, 90, 3] });
   const interval = reader.read(THREAD, 1000, true);
   assert.ok(typeof interval === 'object');
-  assert.deepEqual(interval.ticks, { user: 5, system: 93, guest: undefined });
+  assert.deepEqual(interval.ticks, { user: 5, system: 93, guest: undefined, isRunnable: false });
 });
 
 for (const [wchan, slept] of [
