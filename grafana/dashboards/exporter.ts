@@ -187,7 +187,7 @@ const audit: Panel[] = [
   graph({
     title: 'Outcome of the audit',
     description:
-      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. too_short: the VM is audited for less than a minute. few_events: less than 100. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
+      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. too_short: the VM is audited for less than a minute. few_events: less than 500. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
     unit: 'short',
     width: 12,
     stacked: true,

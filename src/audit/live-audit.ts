@@ -34,8 +34,8 @@ export interface LiveAuditRow {
 const WINDOW_MS = 300_000;
 /** Shorter times are not compared. Moments come every ten seconds. */
 const MIN_WINDOW_MS = 55_000;
-/** With fewer events, a single one that falls between two moments would be a difference of more than 1 %. */
-const MIN_EVENTS = 100;
+/** With fewer events, a burst of five that falls between two moments would be a difference of more than 1 %. */
+const MIN_EVENTS = 500;
 
 interface AuditedVm {
   /** The life of the VM that the moments belong to. */

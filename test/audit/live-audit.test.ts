@@ -58,7 +58,7 @@ test('moments of five minutes ago are forgotten', () => {
 for (const [what, last, outcome] of [
   ['too little time', { atMs: 50_000, kvm: { exits: 9000 }, ours: { io: 10 } }, 'too_short'],
   ['events that were lost', { atMs: 60_000, kvm: { exits: 9000 }, ours: { io: 10 }, losses: 1 }, 'events_lost'],
-  ['fewer than 100 exits', { atMs: 60_000, kvm: { exits: 7099 }, ours: { io: 10 } }, 'few_events'],
+  ['fewer than 500 exits', { atMs: 60_000, kvm: { exits: 7499 }, ours: { io: 10 } }, 'few_events'],
   [
     'a kernel without kvm_exit',
     { atMs: 60_000, kvm: { exits: 9000 }, ours: { io: 10 }, hasExits: false },
