@@ -57,6 +57,7 @@ test('check prints one line for each thing, and fails if run cannot work', (t) =
     'lockdown',
     '/proc',
     'VMs',
+    'statistics',
     'vCPU numbers',
   ]);
   assert.deepEqual(lines.get('tracefs'), {
