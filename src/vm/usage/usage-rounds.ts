@@ -30,6 +30,7 @@ export class UsageRounds {
   readonly #reader: UsageReader;
   readonly #listener: UsageListener;
   readonly #now: () => number;
+  readonly #cpuMs: () => number;
   /** The threads that this round has not read yet. */
   #left: VcpuThread[] = [];
   #beganMs = Number.NEGATIVE_INFINITY;
@@ -37,10 +38,12 @@ export class UsageRounds {
   #costMs = 0;
   #lastCostMs = 0;
 
-  constructor(procfs: string, listener: UsageListener, now = () => performance.now()) {
+  /** @param cpuMs CPU time of this process, which other programs on a busy host do not lengthen */
+  constructor(procfs: string, listener: UsageListener, now = () => performance.now(), cpuMs = cpuTimeMs) {
     this.#reader = new UsageReader(procfs);
     this.#listener = listener;
     this.#now = now;
+    this.#cpuMs = cpuMs;
   }
 
   /**
@@ -58,12 +61,13 @@ export class UsageRounds {
       if (startMs - this.#beganMs < period) return;
       this.#begin(startMs);
     }
+    const startCpuMs = this.#cpuMs();
     let tookMs = 0;
     while (this.#left.length > 0 && tookMs < budgetMs) {
       for (const thread of this.#left.splice(-THREADS_PER_LOOK)) this.#readThread(thread, startMs, countedToMs);
       tookMs = this.#now() - startMs;
     }
-    this.#costMs += tookMs;
+    this.#costMs += this.#cpuMs() - startCpuMs;
     if (this.#left.length === 0) this.#lastCostMs = this.#costMs;
   }
 
@@ -82,4 +86,9 @@ export class UsageRounds {
     const usage = this.#reader.read(thread, countedToMs ?? nowMs, needsTicks);
     if (usage !== undefined) this.#listener.add(thread.tid, usage === 'first' ? undefined : usage, countedToMs);
   }
+}
+
+function cpuTimeMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

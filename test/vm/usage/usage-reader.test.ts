@@ -121,7 +121,12 @@ function newRounds(t: TestContext, count: number) {
     needsTicks: () => false,
     add: (tid) => added.push(tid),
   };
-  const rounds = new UsageRounds(root, listener, () => ++nowMs);
+  const rounds = new UsageRounds(
+    root,
+    listener,
+    () => ++nowMs,
+    () => nowMs,
+  );
   const at = (ms: number, budgetMs: number, forSnapshot = false) => {
     nowMs = ms;
     rounds.read(ms, budgetMs, forSnapshot);
