@@ -19,7 +19,7 @@ const PATIENCE_MS = 240_000;
 /** The guests are busy, and an emulated host has little CPU time for the agents. */
 const FIRST = ['nice', '-n', '-15'];
 /** Longer than the shortest comparison, and two readings. */
-const AUDIT_MS = 85_000;
+const AUDIT_MS = 140_000;
 /** The difference that raises the alert. */
 const MAX_DIFFERENCE = 0.01;
 
