@@ -8,7 +8,7 @@ import { endAll } from '../../support/end-later.js';
 import { runScenario, SCENARIOS } from './scenarios.js';
 
 const PATIENCE_MS = 120_000;
-const HOST = { tellsKvm: true, outsideShare: 0.6, seconds: 20, warmUpSeconds: 10 };
+const HOST = { tellsKvm: true, outsideShare: 0.5, seconds: 20, warmUpSeconds: 10 };
 
 const agent = await startAgent({ timeoutMs: PATIENCE_MS });
 for (const scenario of SCENARIOS) {
