@@ -9,7 +9,7 @@ import { DASHBOARDS, filled } from '../../support/prometheus/dashboards.js';
 import { needs } from '../../support/requirements.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
-const SHARE = /^ *sum by \(vm\) \(rate\(kvm_exits_total\{layer="qemu"\}.*?\/ .*?$/gms;
+const SHARE = /^ *sum by \(vm\) \(rate\(kvm_exits_total\{layer="qemu"[^}]*\}.*?\/ .*?$/gms;
 
 /** The queries of a page that divide exits to QEMU by exits to KVM. */
 function sharesOn(page: string): string[] {
