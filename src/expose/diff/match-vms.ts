@@ -12,8 +12,11 @@ export interface MatchedVms {
   readonly onlyAfter: readonly string[];
 }
 
-/** A vCPU thread that stands for its VM, which is not known: `CPU 0/KVM-159`. */
-const THREAD = /^(.*(?:CPU|vcpu|EMT).*)-\d+$/;
+/** The name of a vCPU thread that stands for its VM, which is not known: `CPU 0/KVM` of `CPU 0/KVM-159`; else ''. */
+function threadName(vm: string): string {
+  const name = /^(.*)-\d+$/.exec(vm)?.[1] ?? '';
+  return /CPU|vcpu|EMT/.test(name) ? name : '';
+}
 
 /**
  * Matches VMs by name. If each recording has a single VM they match whatever their names, which are process ids or
@@ -26,7 +29,7 @@ export function matchVms(before: readonly VmFigures[], after: readonly VmFigures
   const partnerOf = (vm: VmFigures) => {
     if (singleBefore !== undefined && vm === singleAfter) return singleBefore;
     const namesake = before.find((candidate) => candidate.vm === vm.vm);
-    const thread = THREAD.exec(vm.vm)?.[1] ?? '';
+    const thread = threadName(vm.vm);
     return namesake ?? (threadsAfter.get(thread) === vm ? threadsBefore.get(thread) : undefined);
   };
   const both = after.flatMap((vm) => {
@@ -42,8 +45,8 @@ export function matchVms(before: readonly VmFigures[], after: readonly VmFigures
 function threadsByName(vms: readonly VmFigures[]): Map<string, VmFigures | undefined> {
   const threads = new Map<string, VmFigures | undefined>();
   for (const vm of vms) {
-    const name = THREAD.exec(vm.vm)?.[1];
-    if (name !== undefined) threads.set(name, threads.has(name) ? undefined : vm);
+    const name = threadName(vm.vm);
+    if (name !== '') threads.set(name, threads.has(name) ? undefined : vm);
   }
   return threads;
 }

@@ -96,6 +96,8 @@ test(
 
 test('exits of a VM that is not in /proc are counted under an empty name', liveTest(), async (t) => {
   const procfs = temporaryFolder(t, 'empty-proc');
+  // Without the directory of any process the agent would not start.
+  mkdirSync(join(procfs, '1'));
   const agent = await startAgent({ args: [`--path.procfs=${procfs}`] });
   await startGuest({ name: 'unseen', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
   await agent.scrapeUntil('exits without a name', (samples) => ioExits(samples, '') >= PORT_WRITES + 1);
