@@ -85,10 +85,12 @@ test('exceptions in .dockerignore have no wildcards, because some builders skip 
   );
 });
 
-test('the image contains the program, its packages, the demo and licences', TREE, () => {
+test('the image contains the program, its packages, the demo, the pages that it serves and licences', TREE, () => {
   assert.deepEqual(readdirSync(tree()), ['app']);
   const app = join(tree(), 'app');
-  assert.deepEqual(readdirSync(app).sort(), ['LICENSE', 'build', 'deploy', 'node_modules', 'package.json']);
+  assert.deepEqual(readdirSync(app).sort(), ['LICENSE', 'build', 'deploy', 'docs', 'node_modules', 'package.json']);
+  assert.deepEqual(readdirSync(join(app, 'docs')), ['advice']);
+  assert.deepEqual(readdirSync(join(app, 'deploy')).sort(), ['demo', 'runbooks']);
   const files = filesOf(app);
   assert.deepEqual(
     files.filter((file) => /\.(map|tsx?|tsbuildinfo|node)$|\/\.(env|npmrc)/.test(file)),
