@@ -10,6 +10,7 @@ const TITLES: Readonly<Record<string, string>> = {
   path: 'paths',
   tracefs: "the kernel's trace",
   collector: 'what to count',
+  advice: 'what to change',
   vm: 'VMs',
   qemu: "QEMU's own traces",
   kubernetes: 'Kubernetes',

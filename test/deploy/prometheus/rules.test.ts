@@ -83,6 +83,7 @@ for (const name of NAMES)
     assert.deepEqual(headings, [`# ${name}`, '## Meaning', '## Impact', '## Diagnosis', '## Mitigation']);
     const diagnosis = /## Diagnosis\n(.*)## Mitigation/s.exec(text)?.[1] ?? '';
     assert.match(diagnosis, /kvm-exit-exporter report|`report`/);
+    assert.doesNotMatch(text, /\/tmp\//, 'a name that every user can take');
     assert.match(diagnosis, /[Dd]ashboard \*KVM exits \/ (Fleet|VM|Exporter)\*|The dashboard/);
     assert.match(diagnosis, /\w+[({]|count by| == 0/, 'the diagnosis has no query');
     for (const [, flag = ''] of text.matchAll(/--(?:no-)?((?:collector|tracefs|path|vm|web|qemu|limit)\.[\w.-]+)/g))
