@@ -45,6 +45,7 @@ const NO_PROCESSES =
 
 const NOT_DECODED =
   'nothing in its pages could be decoded: they are damaged, or the tracefs is not that of their host; give it, or a copy: --path.tracefs=DIR';
+const CUT_BEFORE_EVENTS = 'ends before its first event: it is cut; copy or record it again';
 const NO_EVENTS = 'no event is in its pages; save per_cpu/cpuN/trace_pipe_raw while VMs run and tracing is on';
 
 /** A report is read once, so its series need no budget: every address is counted, within reason. */
@@ -127,22 +128,24 @@ export class RecordingCounter {
       if (!window.isLimited) counts.source.overruns = overruns;
       else if (sumOf(overruns) > 0) onWarning(`${recording.path}: ${OVERRUNS_WITHOUT_TIME}`);
     }
-    this.#warn(recording.path, recording.warnings(), sources);
-    this.#requireDecoded(recording, sources);
+    const warnings = recording.warnings();
+    this.#warn(recording.path, warnings, sources);
+    this.#requireDecoded(recording, sources, warnings.coverCut === true);
   }
 
-  /** @throws AgentError if there are pages, and nothing in them could be decoded */
-  #requireDecoded({ path, size }: PageRecording, sources: readonly SourceCounts[]): void {
+  /** @throws AgentError if nothing could be decoded of pages, or of a recording that is cut */
+  #requireDecoded({ path, size }: PageRecording, sources: readonly SourceCounts[], isCut: boolean): void {
     const { since, until } = this.#options.window;
     const isWhole = since === undefined && until === undefined;
     if (
       !isWhole ||
-      size === 0 ||
+      (size === 0 && !isCut) ||
       sources.some(({ events, lost, unknownGaps }) => events + lost.size + unknownGaps.size > 0)
     )
       return;
     const damaged = sources.reduce((sum, { malformed }) => sum + sumOf(malformed), 0);
     if (damaged > 0) throw new AgentError(`${path}: ${NOT_DECODED}`);
+    if (isCut) throw new AgentError(`${path}: ${CUT_BEFORE_EVENTS}`);
     if (statSync(path).isDirectory()) throw new AgentError(`${path}: ${NO_EVENTS}`);
   }
 

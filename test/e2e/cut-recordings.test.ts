@@ -133,3 +133,15 @@ test('an event without the end of its text is truncated if the line has no end, 
     assert.deepEqual(JSON.parse(stdout).malformed, malformed);
   }
 });
+
+test('a trace.dat that is cut before its first event is an error', (t) => {
+  // `trace-cmd` wrote the pages of this file behind byte 514,170, as its section headers show.
+  const path = join(temporaryFolder(t, 'cut'), 'cut.dat');
+  for (const length of [300_000, 500_000, 514_100]) {
+    writeFileSync(path, readFixture('arm64/two-vms-6.1/trace.dat').subarray(0, length));
+    const { status, stdout, stderr } = runAgent('report', path);
+    assert.deepEqual({ status, stdout }, { status: 2, stdout: '' }, String(length));
+    assert.match(stderr, /cut\.dat: ends before its first event: it is cut; copy or record it again$/m);
+    assert.doesNotMatch(stderr, /^ +at /m);
+  }
+});

@@ -2,7 +2,7 @@ import type { VmRow } from '../../snapshot/tables/row-table.js';
 import { printable } from '../../system/printable.js';
 import { Ranking } from '../report/ranking.js';
 import { answer, footer } from '../report/report-table.js';
-import { compareText, known, moreRows, percent, rate, textTable, time, vmCell } from '../report/text-table.js';
+import { compareText, known, moreRows, percent, rate, section, textTable, time, vmCell } from '../report/text-table.js';
 import { vmFigures } from '../report/vm-figures.js';
 import type { Diff, IoDiff, ReasonDiff } from './diff.js';
 import { FIGURES, riseCell, VM_FIGURES } from './figures.js';
@@ -34,6 +34,7 @@ export function diffTable(diff: Diff, top: number): string {
       ['VM', 'layer', 'reason', `${often} before`, 'after', 'change', 'time before', 'after', 'change'],
       mostChanged(diff.reasons, ranking),
       (row: ReasonDiff) => [
+        vmCell(row.vm),
         row.layer,
         row.reason,
         ...pairCells(row.often, diff.hasRates ? rate : percent),
@@ -47,6 +48,7 @@ export function diffTable(diff: Diff, top: number): string {
       ['VM', 'layer', 'access', 'address', 'device', `${often} before`, 'after', 'change'],
       mostChanged(diff.io, ranking),
       (row: IoDiff) => [
+        vmCell(row.vm),
         row.layer,
         `${row.bus} ${row.direction}`,
         row.address,
@@ -112,18 +114,6 @@ function mostChanged<Row extends VmRow & { readonly layer: string; readonly ofte
     ({ layer }) => layer,
   );
   return { shown, hidden: changed.hidden };
-}
-
-function section<Row extends VmRow>(
-  title: string,
-  heading: readonly string[],
-  { shown, hidden }: { readonly shown: readonly Row[]; readonly hidden: number },
-  cells: (row: Row) => string[],
-  firstNumber: number,
-): string {
-  if (shown.length === 0) return '';
-  const rows = shown.map((row) => [vmCell(row.vm), ...cells(row)]);
-  return `${title}\n\n${textTable(heading, rows, firstNumber)}${moreRows(hidden)}`;
 }
 
 /** The findings, and what each costs: `gone` is what the change has saved. */

@@ -1,9 +1,8 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
-import type { VmRow } from '../../snapshot/tables/row-table.js';
 import type { VcpuTimes } from '../../snapshot/tables/vcpu-times.js';
 import type { Ranking } from './ranking.js';
 import { knownTimes } from './shown.js';
-import { amount, known, moreRows, textTable, time, vmCell } from './text-table.js';
+import { amount, known, section, time, vmCell } from './text-table.js';
 
 /** Tables of what exits cost and what causes them. A table without rows is left out. */
 export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
@@ -100,15 +99,4 @@ function eventfds({ eventfds: counts }: Snapshot, ranking: Ranking): string {
 
 function byCount(a: { readonly count: number }, b: { readonly count: number }): number {
   return b.count - a.count;
-}
-
-function section<Row extends VmRow>(
-  title: string,
-  heading: readonly string[],
-  { shown, hidden }: { readonly shown: readonly Row[]; readonly hidden: number },
-  cells: (row: Row) => string[],
-  firstNumber: number,
-): string {
-  if (shown.length === 0) return '';
-  return `${title}\n\n${textTable(heading, shown.map(cells), firstNumber)}${moreRows(hidden)}`;
 }

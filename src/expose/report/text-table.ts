@@ -67,3 +67,15 @@ export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }
+
+/** A table with its title, and how many rows it leaves out; '' if it has no rows. */
+export function section<Row>(
+  title: string,
+  heading: readonly string[],
+  { shown, hidden }: { readonly shown: readonly Row[]; readonly hidden: number },
+  cells: (row: Row) => string[],
+  firstNumber: number,
+): string {
+  if (shown.length === 0) return '';
+  return `${title}\n\n${textTable(heading, shown.map(cells), firstNumber)}${moreRows(hidden)}`;
+}
