@@ -16,7 +16,7 @@ import type { DeviceRanges } from '../trace/device-ranges.js';
 import type { Inventory } from '../vm/inventory.js';
 import { hasStopped } from '../vm/sockets/qmp-identity.js';
 import type { SocketSpeakers } from '../vm/sockets/socket-speakers.js';
-import type { Vm } from '../vm/vm.js';
+import type { Vm } from '../vm/tables/vm.js';
 
 const MAX_SOCKETS = 4096;
 /** Pauses between questions to a VM, from its start; the last one repeats. */

@@ -17,7 +17,7 @@ import { SeldomLog } from '../system/seldom-log.js';
 import { UNKNOWN_LOSS, type Vocabulary } from '../trace/sink.js';
 import { findOpeners } from '../vm/host/open-files.js';
 import type { Inventory } from '../vm/inventory.js';
-import type { Vm } from '../vm/vm.js';
+import type { Vm } from '../vm/tables/vm.js';
 import { type FileRights, pidOfFileName, QemuFileOwner } from './qemu-file-owner.js';
 
 export interface QemuFeedOptions {

@@ -22,7 +22,7 @@
 import { basename } from 'node:path';
 import type { QemuBackend, QemuOwner } from '../count/qemu-views.js';
 import type { Inventory } from '../vm/inventory.js';
-import type { Thread, Vm } from '../vm/vm.js';
+import type { Thread, Vm } from '../vm/tables/vm.js';
 
 interface Owner {
   readonly vm: Vm;

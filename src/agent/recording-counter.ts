@@ -18,7 +18,7 @@ import { NoOpSink } from '../trace/sink.js';
 import type { WindowEdges } from '../trace/time-window.js';
 import { KernelWindowSink, QemuWindowSink } from '../trace/window-sinks.js';
 import type { Inventory } from '../vm/inventory.js';
-import { UnnamedThreads } from '../vm/unnamed-threads.js';
+import { UnnamedThreads } from '../vm/tables/unnamed-threads.js';
 import { attributionOf } from './attribution.js';
 import { KNOWN_NAMES } from './known-names.js';
 import { QemuFileOwner } from './qemu-file-owner.js';

@@ -1,6 +1,6 @@
 import type { VmInfo } from '../snapshot/tables/vms.js';
 import type { Inventory } from '../vm/inventory.js';
-import { byStart, type Vm } from '../vm/vm.js';
+import { byStart, type Vm } from '../vm/tables/vm.js';
 
 export interface VmInfoOptions {
   /** True if the VMs are those of the demo's recording. */

@@ -2,7 +2,7 @@ import type { Ledger } from '../count/ledger.js';
 import { log } from '../system/log.js';
 import { SeldomLog } from '../system/seldom-log.js';
 import type { Inventory, InventoryChanges } from '../vm/inventory.js';
-import type { Vm } from '../vm/vm.js';
+import type { Vm } from '../vm/tables/vm.js';
 
 export interface VmListener {
   onStarted(vm: Vm): void;

@@ -24,7 +24,7 @@ import { printMessage } from '../system/printable.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { Inventory } from '../vm/inventory.js';
-import { parseNotedVms } from '../vm/noted-vm.js';
+import { parseNotedVms } from '../vm/tables/noted-vm.js';
 import { stopSignal } from './serving/stop-signal.js';
 
 /** Counts recordings, as the options of `report` say. */

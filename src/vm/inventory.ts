@@ -19,14 +19,14 @@ import * as proc from './host/proc.js';
 import { vcpuOfComm } from './identify/comm.js';
 import { NewCandidates } from './new-candidates.js';
 import { NewProcesses } from './new-processes.js';
-import type { NotedVm } from './noted-vm.js';
-import { type PendingLookup, PendingLookups } from './pending-lookups.js';
 import { RecordedThreads } from './recorded-threads.js';
-import { ThreadOrigins } from './thread-origins.js';
+import type { NotedVm } from './tables/noted-vm.js';
+import { type PendingLookup, PendingLookups } from './tables/pending-lookups.js';
+import { ThreadOrigins } from './tables/thread-origins.js';
+import { LINGER_MS, ThreadTable } from './tables/thread-table.js';
+import { NO_START, type Thread, type Vm } from './tables/vm.js';
+import { type VmChanges, VmTable } from './tables/vm-table.js';
 import { ThreadScanner } from './thread-scanner.js';
-import { LINGER_MS, ThreadTable } from './thread-table.js';
-import { NO_START, type Thread, type Vm } from './vm.js';
-import { type VmChanges, VmTable } from './vm-table.js';
 import { type Impostor, type NewVm, VmmFinder } from './vmm-finder.js';
 
 export interface InventoryOptions {

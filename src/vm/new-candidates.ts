@@ -1,6 +1,6 @@
 import * as proc from './host/proc.js';
-import type { ThreadFacts } from './thread-record.js';
-import { LINGER_MS } from './thread-table.js';
+import type { ThreadFacts } from './tables/thread-record.js';
+import { LINGER_MS } from './tables/thread-table.js';
 import type { NewVm } from './vmm-finder.js';
 
 /** A process that looked like a VMM soon after its start, and had no VM yet as far as KVM shows. */

@@ -1,8 +1,8 @@
 import { identifyVmm, unknownVmm } from './identify/cmdline.js';
 import { vmPidOfKernelThread } from './identify/comm.js';
-import type { ThreadTable } from './thread-table.js';
-import { NO_START, newVm, type Vm } from './vm.js';
-import type { VmTable } from './vm-table.js';
+import type { ThreadTable } from './tables/thread-table.js';
+import { NO_START, newVm, type Vm } from './tables/vm.js';
+import type { VmTable } from './tables/vm-table.js';
 
 export interface RecordedThread {
   readonly tid: number;

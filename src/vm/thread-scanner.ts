@@ -2,9 +2,9 @@ import { readDebugfsVcpus } from './host/debugfs.js';
 import * as proc from './host/proc.js';
 import { parseCgroup } from './identify/cgroup.js';
 import { vmPidOfKernelThread } from './identify/comm.js';
-import type { ThreadTable } from './thread-table.js';
-import type { Vm } from './vm.js';
-import type { VmTable } from './vm-table.js';
+import type { ThreadTable } from './tables/thread-table.js';
+import type { Vm } from './tables/vm.js';
+import type { VmTable } from './tables/vm-table.js';
 
 /** A thread that was seen twice is read again in one of so many scans. */
 const SCANS_PER_READ = 16;

@@ -2,8 +2,8 @@ import { KVM_DEBUGFS } from './host/debugfs.js';
 import { readStat, readThreadStat, threadIds } from './host/proc.js';
 import { VmWatcher } from './host/vm-watcher.js';
 import { Inventory } from './inventory.js';
-import { noteVm } from './noted-vm.js';
-import type { Vm } from './vm.js';
+import { noteVm } from './tables/noted-vm.js';
+import type { Vm } from './tables/vm.js';
 
 /** How long a thread is looked at again after it was first seen: threads get their names a moment after they start. */
 const NEW_MS = 500;

@@ -11,7 +11,7 @@ import * as proc from './host/proc.js';
 import { parseCgroup } from './identify/cgroup.js';
 import { identifyVmm, unknownVmm } from './identify/cmdline.js';
 import { vmPidOfKernelThread } from './identify/comm.js';
-import { type Mutable, newVm, type Vm } from './vm.js';
+import { type Mutable, newVm, type Vm } from './tables/vm.js';
 
 export interface NewVm {
   readonly vm: Mutable<Vm>;

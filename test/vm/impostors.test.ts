@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Inventory } from '../../src/vm/inventory.js';
-import type { Vm } from '../../src/vm/vm.js';
+import type { Vm } from '../../src/vm/tables/vm.js';
 import { labels, NOTHING, setUp, vm } from '../support/agent/inventory-tree.js';
 import { type FakeProcess, ProcTree } from '../support/agent/proc-tree.js';
 import { temporaryFolder } from '../support/temporary-folder.js';

@@ -10,7 +10,7 @@ import { SeldomLog } from '../../system/seldom-log.js';
 import type { StatisticsReading } from '../../trace/kvm-statistic.js';
 import type { Inventory } from '../../vm/inventory.js';
 import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
-import type { Vm } from '../../vm/vm.js';
+import type { Vm } from '../../vm/tables/vm.js';
 
 /** Sockets that are asked at a time. */
 const AT_A_TIME = 8;

@@ -13,7 +13,7 @@ import { SeldomLog } from '../../system/seldom-log.js';
 import type { StatisticsPart, StatisticsReading } from '../../trace/kvm-statistic.js';
 import type { Inventory } from '../../vm/inventory.js';
 import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
-import type { Vm } from '../../vm/vm.js';
+import type { Vm } from '../../vm/tables/vm.js';
 import type { AuditFeed } from './audit-feed.js';
 import { QmpStatistics } from './qmp-statistics.js';
 

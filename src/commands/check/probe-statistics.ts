@@ -6,7 +6,7 @@ import { QmpDoor } from '../../source/statistics/qmp-door.js';
 import { readDomstats } from '../../source/statistics/virsh-door.js';
 import type { Inventory } from '../../vm/inventory.js';
 import { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
-import type { Vm } from '../../vm/vm.js';
+import type { Vm } from '../../vm/tables/vm.js';
 import { type Finding, ok, warn } from './finding.js';
 
 export interface StatisticsProbe {

@@ -7,7 +7,7 @@ import { AgentError } from '../../system/errors.js';
 import { tryFileId } from '../../system/files.js';
 import { readDebugfsVcpus } from '../../vm/host/debugfs.js';
 import type { Inventory } from '../../vm/inventory.js';
-import type { Vm } from '../../vm/vm.js';
+import type { Vm } from '../../vm/tables/vm.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 /** One finding for each VM. */

@@ -1,4 +1,4 @@
-import type { Vm } from '../vm.js';
+import type { Vm } from '../tables/vm.js';
 
 const NO_UUID = /^[0-]*$/;
 

@@ -2,7 +2,7 @@ import { tryFileId } from '../../system/files.js';
 import { SeldomLog } from '../../system/seldom-log.js';
 import { findSocketServers } from '../host/open-files.js';
 import type { Inventory } from '../inventory.js';
-import type { Vm } from '../vm.js';
+import type { Vm } from '../tables/vm.js';
 import { hasStopped, type QmpIdentity, vmsOfIdentity } from './qmp-identity.js';
 
 interface Speaker {

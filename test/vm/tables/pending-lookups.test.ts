@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PendingLookups } from '../../src/vm/pending-lookups.js';
+import { PendingLookups } from '../../../src/vm/tables/pending-lookups.js';
 
 const tids = (lookups: PendingLookups, count: number, nowMs: number): number[] =>
   lookups.take(count, nowMs).map(({ tid }) => tid);

@@ -7,8 +7,8 @@
  * first has stopped its label is free again, at once for VMs of its user: a restarted VM continues the series of its
  * earlier life. So does a VM that migrates to another process of this host: both processes have its uuid.
  */
-import type { CgroupFacts } from './identify/cgroup.js';
-import { NO_FACTS, type VmmIdentity } from './identify/cmdline.js';
+import type { CgroupFacts } from '../identify/cgroup.js';
+import { NO_FACTS, type VmmIdentity } from '../identify/cmdline.js';
 
 /** Facts that are not known are ''. */
 export interface Vm extends Required<VmmIdentity> {

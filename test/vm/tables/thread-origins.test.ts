@@ -1,8 +1,8 @@
 /** Threads that have ended before /proc was asked for them belong to the VM of the thread that started them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Inventory } from '../../src/vm/inventory.js';
-import { labels, NOTHING, setUp, vm } from '../support/agent/inventory-tree.js';
+import type { Inventory } from '../../../src/vm/inventory.js';
+import { labels, NOTHING, setUp, vm } from '../../support/agent/inventory-tree.js';
 
 /** The VM of a thread that has ended at `endMs` and ran a vCPU before. */
 function vmOfEnded(inventory: Inventory, tid: number, endMs: number): string | undefined {

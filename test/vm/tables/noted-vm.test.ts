@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { noteVm, parseNotedVms } from '../../src/vm/noted-vm.js';
-import { newVm } from '../../src/vm/vm.js';
+import { noteVm, parseNotedVms } from '../../../src/vm/tables/noted-vm.js';
+import { newVm } from '../../../src/vm/tables/vm.js';
 
 const START = { pid: 155, startTime: 812, startSeconds: 8.12, uid: 107 };
 const VM = newVm(START, { vmm: 'qemu', name: 'vm "a"\n', uuid: 'u', vmi: 'x', namespace: 'n' }, { podUid: 'p' });

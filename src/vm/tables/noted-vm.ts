@@ -5,7 +5,7 @@
  *
  * Command lines are left out, because they can contain secrets.
  */
-import { NO_FACTS, type VmmIdentity } from './identify/cmdline.js';
+import { NO_FACTS, type VmmIdentity } from '../identify/cmdline.js';
 import { type Mutable, newVm, type Vm } from './vm.js';
 
 export interface NotedVm {

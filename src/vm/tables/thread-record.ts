@@ -1,4 +1,4 @@
-import { vcpuOfComm } from './identify/comm.js';
+import { vcpuOfComm } from '../identify/comm.js';
 import { NO_START, type Thread, type Vm } from './vm.js';
 
 /** What was seen of a thread. */
