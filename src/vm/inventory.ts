@@ -21,13 +21,13 @@ import { NewCandidates } from './new-candidates.js';
 import { NewProcesses } from './new-processes.js';
 import { RecordedThreads } from './recorded-threads.js';
 import type { NotedVm } from './tables/noted-vm.js';
-import { type PendingLookup, PendingLookups } from './tables/pending-lookups.js';
-import { ThreadOrigins } from './tables/thread-origins.js';
 import { LINGER_MS, ThreadTable } from './tables/thread-table.js';
 import { NO_START, type Thread, type Vm } from './tables/vm.js';
 import { type VmChanges, VmTable } from './tables/vm-table.js';
+import { ThreadLookups } from './thread-lookups.js';
 import { ThreadScanner } from './thread-scanner.js';
-import { type Impostor, type NewVm, VmmFinder } from './vmm-finder.js';
+import { VmLives } from './vm-lives.js';
+import { type Impostor, VmmFinder } from './vmm-finder.js';
 
 export interface InventoryOptions {
   /** `/proc`, in a container the host's /proc, or a saved copy. */
@@ -55,10 +55,6 @@ export interface InventoryChanges extends VmChanges {
 }
 
 const GRACE_MS = 5 * 60_000;
-/** Pause before a thread that was not found is looked up again. */
-const RETRY_MS = 10_000;
-const MAX_PENDING = 8192;
-const LOOKUPS_AT_ONCE = 32;
 /** Running VMs above which command lines are not trusted. */
 const MAX_TRUSTED = 256;
 /** Time after which a call of `resolvePending` leaves threads to the next one. */
@@ -71,16 +67,14 @@ export class Inventory {
   readonly #graceMs: number;
   readonly #kvm: KvmProcesses | undefined;
   readonly #vmmFinder: VmmFinder;
+  readonly #lives: VmLives;
   readonly #newProcesses: NewProcesses;
   readonly #newCandidates: NewCandidates;
   readonly #vms = new VmTable();
   readonly #threads = new ThreadTable();
   readonly #threadScanner: ThreadScanner;
-  readonly #origins = new ThreadOrigins();
+  readonly #lookups: ThreadLookups;
   readonly #recorded = new RecordedThreads(this.#vms, this.#threads);
-  readonly #pending = new PendingLookups(MAX_PENDING, RETRY_MS);
-  /** True if a thread runs a vCPU whose number is not known. */
-  #isVcpuMissing = false;
   /** Time of the latest scan or look-up. */
   #nowMs = Number.NEGATIVE_INFINITY;
   /** Time at which the host was started; NaN if /proc does not tell. */
@@ -100,9 +94,26 @@ export class Inventory {
         knownPidOf: (tid) => this.#runningPidOf(tid),
       });
     this.#vmmFinder = new VmmFinder(procfs, this.#kvm);
+    this.#lives = new VmLives({
+      procfs,
+      live,
+      kvm: this.#kvm,
+      finder: this.#vmmFinder,
+      vms: this.#vms,
+      threads: this.#threads,
+    });
     this.#newProcesses = new NewProcesses(procfs);
     this.#newCandidates = new NewCandidates(procfs);
     this.#threadScanner = new ThreadScanner(procfs, this.#vms, this.#threads);
+    this.#lookups = new ThreadLookups({
+      procfs,
+      lives: this.#lives,
+      candidates: this.#newCandidates,
+      recorded: this.#recorded,
+      vms: this.#vms,
+      threads: this.#threads,
+      vmOf: (tid, atMs) => this.find(tid, atMs)?.vm,
+    });
   }
 
   /** The thread that had this id at a time; the latest one if `atMs` is NaN. */
@@ -112,30 +123,22 @@ export class Inventory {
 
   /** Asks for a thread that `find` does not know. `ranVcpu`: it did what only a vCPU's thread does. */
   requestLookup(tid: number, ranVcpu: boolean): void {
-    if (tid <= 0) return;
-    if (!this.#isKnown(tid)) {
-      const hasEnded = !Number.isNaN(this.#origins.endOf(tid));
-      if (!(ranVcpu && hasEnded && this.#adopt(tid, this.#nowMs))) this.#pending.add(tid, ranVcpu, -1);
-    } else if (ranVcpu && (this.#threads.find(tid)?.vcpu ?? -1) < 0) this.#isVcpuMissing = true;
+    this.#lookups.request(tid, ranVcpu, this.#nowMs);
   }
 
   /** The kernel's trace shows that thread `creator` started a thread of its process at `atMs`. */
   startThread(creator: number, tid: number, atMs: number): void {
-    this.#origins.add(tid, creator, atMs);
-    if (!Number.isNaN(this.#origins.endOf(tid))) this.#adopt(tid, this.#nowMs);
+    this.#lookups.startThread(creator, tid, atMs, this.#nowMs);
   }
 
   /** The kernel's trace shows that the thread with this id ended at `atMs`. */
   endThread(tid: number, atMs: number): void {
-    this.#origins.end(tid, atMs);
-    if (!this.#isKnown(tid)) this.#adopt(tid, this.#nowMs);
-    this.#threads.exit(tid, atMs);
+    this.#lookups.endThread(tid, atMs, this.#nowMs);
   }
 
   /** Sets the vCPU of a thread from an event: the event has KVM's own number, which the thread's name need not have. */
   learnVcpu(tid: number, vcpu: number): void {
-    if (this.#isKnown(tid)) this.#threads.setVcpu(tid, vcpu);
-    else if (tid > 0) this.#pending.add(tid, true, vcpu);
+    this.#lookups.learnVcpu(tid, vcpu);
   }
 
   /** Adds a thread that a trace names. `tgid` is -1 if the trace does not tell the process. */
@@ -166,13 +169,7 @@ export class Inventory {
 
   /** The VM has raised an event: its label is final from now on. Call it before the label is used for counts. */
   claimLabel(vm: Vm): void {
-    if (vm.series > 0) return;
-    if (this.#live && vm.label !== vm.name) {
-      // The process that has its name may have ended since the last scan.
-      this.#kvm?.refresh();
-      this.#stopEnded(this.#vms.withLabel(vm.name, vm), this.#nowMs);
-    }
-    this.#vms.claimLabel(vm, this.#live ? proc.uidOf(this.#root, vm.pid) : -1, this.#nowMs);
+    this.#lives.claimLabel(vm, this.#nowMs);
   }
 
   /** The VMs that run, and those that stopped within the grace period. */
@@ -210,9 +207,9 @@ export class Inventory {
     // If /proc cannot be read, it is not known which processes still run.
     if (pids !== undefined) {
       const due = this.#vmmFinder.due(pids, (pid) => this.#vms.runningAt(pid) !== undefined);
-      const found = due.flatMap((pid) => this.#check(pid, false, nowMs) ?? []);
-      if (this.#live) this.#stopVanished(new Set(pids), nowMs);
-      this.#start(found, nowMs);
+      const found = due.flatMap((pid) => this.#lives.check(pid, false, nowMs) ?? []);
+      this.#lives.stopVanished(new Set(pids), nowMs);
+      this.#lives.start(found, nowMs);
       for (const vm of this.#vms.running()) this.#readThreads(vm, nowMs);
       this.#completeThreads(nowMs);
     }
@@ -250,7 +247,7 @@ export class Inventory {
 
   /** True if threads wait for `resolvePending`. */
   get hasPending(): boolean {
-    return !this.#pending.isEmpty;
+    return this.#lookups.hasPending;
   }
 
   /** Looks up some of the threads that were asked for. Costs nothing if there are none. */
@@ -263,65 +260,22 @@ export class Inventory {
   }
 
   #resolveSome(nowMs: number): void {
-    const lookups = this.#pending.take(LOOKUPS_AT_ONCE, nowMs, (tid) => this.#isKnown(tid));
-    if (lookups.length > 0) this.#checkAll(this.#processesOf(lookups, nowMs), nowMs);
-    if (lookups.length > 0 || this.#isVcpuMissing) this.#completeThreads(nowMs);
-    for (const lookup of lookups) this.#finish(lookup, nowMs);
+    const lookups = this.#lookups.take(nowMs);
+    if (lookups.length > 0) this.#checkAll(this.#lookups.processesOf(lookups, nowMs), nowMs);
+    if (lookups.length > 0 || this.#lookups.isVcpuMissing) this.#completeThreads(nowMs);
+    this.#lookups.finish(lookups, nowMs);
   }
 
   /** Checks these processes, and reads the threads of those that are VMs. */
   #checkAll(processes: readonly (readonly [pid: number, ranVcpu: boolean])[], nowMs: number): void {
     if (processes.length === 0) return;
     this.#kvm?.refresh();
-    const found = processes.flatMap(([pid, ranVcpu]) => this.#check(pid, ranVcpu, nowMs) ?? []);
-    this.#start(found, nowMs);
+    const found = processes.flatMap(([pid, ranVcpu]) => this.#lives.check(pid, ranVcpu, nowMs) ?? []);
+    this.#lives.start(found, nowMs);
     for (const [pid] of processes) {
       const vm = this.#vms.runningAt(pid);
       if (vm !== undefined) this.#readThreads(vm, nowMs);
     }
-  }
-
-  /** Returns the VM that a process has become; stops the VM that it was. */
-  #check(pid: number, ranVcpu: boolean, nowMs: number): NewVm | undefined {
-    const vm = this.#vms.runningAt(pid);
-    if (vm !== undefined) {
-      if (this.#vmmFinder.isStillRunning(vm)) return undefined;
-      this.#stop(vm, nowMs);
-    }
-    return this.#vmmFinder.identify(pid, ranVcpu);
-  }
-
-  #start(found: readonly NewVm[], nowMs: number): void {
-    if (this.#live) this.#stopNamesakes(found, nowMs);
-    const vmms = new Set(found.map(({ vm }) => vm.pid));
-    const isVmm = (pid: number): boolean => vmms.has(pid) || this.#vms.runningAt(pid) !== undefined;
-    const started = found.filter(({ parent }) => !isVmm(parent));
-    if (started.length > 0)
-      this.#vms.start(
-        started.map(({ vm }) => vm),
-        this.#nowMs,
-      );
-  }
-
-  /**
-   * A VM that is restarted at once would find its label taken by its own earlier life, whose end no scan has seen yet.
-   */
-  #stopNamesakes(found: readonly NewVm[], nowMs: number): void {
-    for (const { vm } of found) this.#stopEnded(this.#vms.withLabel(vm.name, vm), nowMs);
-  }
-
-  #stopEnded(vms: readonly Vm[], nowMs: number): void {
-    for (const vm of vms) if (!this.#vmmFinder.isStillRunning(vm)) this.#stop(vm, nowMs);
-  }
-
-  #stopVanished(pids: ReadonlySet<number>, nowMs: number): void {
-    for (const vm of this.#vms.running()) if (!pids.has(vm.pid)) this.#stop(vm, nowMs);
-    this.#vmmFinder.forgetVanished(pids);
-  }
-
-  #stop(vm: Vm, nowMs: number): void {
-    this.#threads.endAll(vm, nowMs);
-    this.#vms.stop(vm, nowMs);
   }
 
   #readThreads(vm: Vm, nowMs: number): void {
@@ -331,69 +285,15 @@ export class Inventory {
 
   /** Adds what a process's own list of threads lacks: kernel threads, and the vCPU numbers that KVM's debugfs knows. */
   #completeThreads(nowMs: number): void {
-    this.#isVcpuMissing = false;
+    this.#lookups.isVcpuMissing = false;
     this.#threadScanner.assignKernelThreads(this.#vmmFinder.kernelThreads, nowMs);
     if (this.#debugfs !== undefined) this.#threadScanner.readVcpus(this.#debugfs);
-  }
-
-  /** The processes of these threads, each with whether one of its threads ran a vCPU. */
-  #processesOf(lookups: readonly PendingLookup[], nowMs: number): [pid: number, ranVcpu: boolean][] {
-    const processes = new Map<number, boolean>();
-    for (const { tid, ranVcpu } of lookups) {
-      const pid = proc.tgidOf(this.#root, tid);
-      if (pid !== undefined) processes.set(pid, ranVcpu || processes.get(pid) === true);
-      // The thread has ended, or the saved copy does not have it.
-      else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) {
-        const origin = this.#origins.trace(tid, nowMs, (creator) => proc.tgidOf(this.#root, creator));
-        if (origin !== undefined) processes.set(origin, true);
-        else this.#startRecorded(tid);
-      }
-    }
-    return [...processes];
-  }
-
-  /** Adds a thread that has ended to the VM of the thread that started it. Returns false if that is not known. */
-  #adopt(tid: number, nowMs: number): boolean {
-    const vm = this.#origins.trace(tid, nowMs, (creator, atMs) => this.find(creator, atMs)?.vm);
-    const endMs = this.#origins.endOf(tid);
-    if (vm === undefined || (Number.isNaN(endMs) && proc.tgidOf(this.#root, tid) !== undefined)) return false;
-    this.#threads.adopt(vm, tid, Number.isNaN(endMs) ? nowMs : endMs, nowMs);
-    this.#origins.forget(tid);
-    return true;
-  }
-
-  /** Starts the VM that had this thread while it was a candidate. Returns false if none had it. */
-  #startCandidateOf(tid: number, nowMs: number): boolean {
-    const candidate = this.#newCandidates.take(tid);
-    if (candidate === undefined) return false;
-    const { vm } = candidate.found;
-    if (this.#vms.runningAt(vm.pid) === undefined) this.#start([candidate.found], nowMs);
-    if (this.#vms.isRunning(vm)) for (const thread of candidate.threads) this.#threads.see(vm, thread, nowMs);
-    return true;
-  }
-
-  #startRecorded(tid: number): void {
-    const pid = this.#recorded.find(tid)?.pid ?? -1;
-    if (pid > 0) this.#recorded.startVm(pid);
-  }
-
-  /** False if the latest thread with this id has ended, as the kernel's trace shows: it may be another thread's now. */
-  #isKnown(tid: number): boolean {
-    const thread = this.#threads.find(tid);
-    return thread !== undefined && Number.isNaN(thread.exitMs);
   }
 
   /** The process of a thread that is known to live. */
   #runningPidOf(tid: number): number | undefined {
     const vm = this.#threads.find(tid)?.hasEnded === false ? this.#threads.find(tid)?.vm : undefined;
     return vm !== undefined && this.#vms.isRunning(vm) ? vm.pid : undefined;
-  }
-
-  #finish(lookup: PendingLookup, nowMs: number): void {
-    const { tid, vcpu, ranVcpu } = lookup;
-    const isFound = this.#isKnown(tid) || (ranVcpu && this.#adopt(tid, nowMs));
-    if (!isFound) this.#pending.fail(lookup, nowMs);
-    else if (vcpu >= 0) this.#threads.setVcpu(tid, vcpu);
   }
 
   #takeChanges(): InventoryChanges {

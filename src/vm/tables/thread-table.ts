@@ -31,6 +31,12 @@ export class ThreadTable {
     return this.#byTid.get(tid)?.at(-1);
   }
 
+  /** False if the latest thread with this id has ended, as the kernel's trace shows: it may be another thread's now. */
+  isAlive(tid: number): boolean {
+    const thread = this.find(tid);
+    return thread !== undefined && Number.isNaN(thread.exitMs);
+  }
+
   /**
    * The thread that had this id at a time.
    * @param atMs NaN: the time is not known, so it is the latest one

@@ -1,0 +1,139 @@
+import * as proc from './host/proc.js';
+import type { NewCandidates } from './new-candidates.js';
+import type { RecordedThreads } from './recorded-threads.js';
+import { type PendingLookup, PendingLookups } from './tables/pending-lookups.js';
+import { ThreadOrigins } from './tables/thread-origins.js';
+import type { ThreadTable } from './tables/thread-table.js';
+import type { Vm } from './tables/vm.js';
+import type { VmTable } from './tables/vm-table.js';
+import type { VmLives } from './vm-lives.js';
+
+export interface ThreadLookupsOptions {
+  readonly procfs: string;
+  readonly lives: VmLives;
+  readonly candidates: NewCandidates;
+  readonly recorded: RecordedThreads;
+  readonly vms: VmTable;
+  readonly threads: ThreadTable;
+  /** The VM that a thread belonged to at a time. */
+  readonly vmOf: (tid: number, atMs: number) => Vm | undefined;
+}
+
+/** Pause before a thread that was not found is looked up again. */
+const RETRY_MS = 10_000;
+const MAX_PENDING = 8192;
+const LOOKUPS_AT_ONCE = 32;
+
+/**
+ * Threads that raised events and that the inventory does not know yet (HOST): which process each of them belongs to, or
+ * belonged to before it ended.
+ */
+export class ThreadLookups {
+  /** True if a known thread runs a vCPU whose number is not known. */
+  isVcpuMissing = false;
+  readonly #root: string;
+  readonly #lives: VmLives;
+  readonly #candidates: NewCandidates;
+  readonly #recorded: RecordedThreads;
+  readonly #vms: VmTable;
+  readonly #threads: ThreadTable;
+  readonly #vmOf: ThreadLookupsOptions['vmOf'];
+  readonly #origins = new ThreadOrigins();
+  readonly #pending = new PendingLookups(MAX_PENDING, RETRY_MS);
+
+  constructor({ procfs, lives, candidates, recorded, vms, threads, vmOf }: ThreadLookupsOptions) {
+    this.#root = procfs;
+    this.#lives = lives;
+    this.#candidates = candidates;
+    this.#recorded = recorded;
+    this.#vms = vms;
+    this.#threads = threads;
+    this.#vmOf = vmOf;
+  }
+
+  /** True if threads wait for {@link take}. */
+  get hasPending(): boolean {
+    return !this.#pending.isEmpty;
+  }
+
+  /** Asks for a thread. `ranVcpu`: it did what only a vCPU's thread does. */
+  request(tid: number, ranVcpu: boolean, nowMs: number): void {
+    if (tid <= 0) return;
+    if (!this.#threads.isAlive(tid)) {
+      const hasEnded = !Number.isNaN(this.#origins.endOf(tid));
+      if (!(ranVcpu && hasEnded && this.#adopt(tid, nowMs))) this.#pending.add(tid, ranVcpu, -1);
+    } else if (ranVcpu && (this.#threads.find(tid)?.vcpu ?? -1) < 0) this.isVcpuMissing = true;
+  }
+
+  learnVcpu(tid: number, vcpu: number): void {
+    if (this.#threads.isAlive(tid)) this.#threads.setVcpu(tid, vcpu);
+    else if (tid > 0) this.#pending.add(tid, true, vcpu);
+  }
+
+  startThread(creator: number, tid: number, atMs: number, nowMs: number): void {
+    this.#origins.add(tid, creator, atMs);
+    if (!Number.isNaN(this.#origins.endOf(tid))) this.#adopt(tid, nowMs);
+  }
+
+  endThread(tid: number, atMs: number, nowMs: number): void {
+    this.#origins.end(tid, atMs);
+    if (!this.#threads.isAlive(tid)) this.#adopt(tid, nowMs);
+    this.#threads.exit(tid, atMs);
+  }
+
+  /** Returns some of the threads that were asked for; {@link finish} each. */
+  take(nowMs: number): readonly PendingLookup[] {
+    return this.#pending.take(LOOKUPS_AT_ONCE, nowMs, (tid) => this.#threads.isAlive(tid));
+  }
+
+  /** The processes of these threads, each with whether one of its threads ran a vCPU. */
+  processesOf(lookups: readonly PendingLookup[], nowMs: number): [pid: number, ranVcpu: boolean][] {
+    const processes = new Map<number, boolean>();
+    for (const { tid, ranVcpu } of lookups) {
+      const pid = proc.tgidOf(this.#root, tid);
+      if (pid !== undefined) processes.set(pid, ranVcpu || processes.get(pid) === true);
+      // The thread has ended, or the saved copy does not have it.
+      else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) {
+        const origin = this.#origins.trace(tid, nowMs, (creator) => proc.tgidOf(this.#root, creator));
+        if (origin !== undefined) processes.set(origin, true);
+        else this.#startRecorded(tid);
+      }
+    }
+    return [...processes];
+  }
+
+  /** The processes of the threads have been checked: those that are still unknown are asked for again, but not soon. */
+  finish(lookups: readonly PendingLookup[], nowMs: number): void {
+    for (const lookup of lookups) {
+      const { tid, vcpu, ranVcpu } = lookup;
+      const isFound = this.#threads.isAlive(tid) || (ranVcpu && this.#adopt(tid, nowMs));
+      if (!isFound) this.#pending.fail(lookup, nowMs);
+      else if (vcpu >= 0) this.#threads.setVcpu(tid, vcpu);
+    }
+  }
+
+  /** Adds a thread that has ended to the VM of the thread that started it. Returns false if that is not known. */
+  #adopt(tid: number, nowMs: number): boolean {
+    const vm = this.#origins.trace(tid, nowMs, this.#vmOf);
+    const endMs = this.#origins.endOf(tid);
+    if (vm === undefined || (Number.isNaN(endMs) && proc.tgidOf(this.#root, tid) !== undefined)) return false;
+    this.#threads.adopt(vm, tid, Number.isNaN(endMs) ? nowMs : endMs, nowMs);
+    this.#origins.forget(tid);
+    return true;
+  }
+
+  /** Starts the VM that had this thread while it was a candidate. Returns false if none had it. */
+  #startCandidateOf(tid: number, nowMs: number): boolean {
+    const candidate = this.#candidates.take(tid);
+    if (candidate === undefined) return false;
+    const { vm } = candidate.found;
+    if (this.#vms.runningAt(vm.pid) === undefined) this.#lives.start([candidate.found], nowMs);
+    if (this.#vms.isRunning(vm)) for (const thread of candidate.threads) this.#threads.see(vm, thread, nowMs);
+    return true;
+  }
+
+  #startRecorded(tid: number): void {
+    const pid = this.#recorded.find(tid)?.pid ?? -1;
+    if (pid > 0) this.#recorded.startVm(pid);
+  }
+}
