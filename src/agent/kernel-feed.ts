@@ -135,7 +135,7 @@ export class KernelFeed {
 
   /** Ids of the threads that raised their first event since the last call. */
   takeNewThreads(): readonly number[] {
-    return this.#counts?.takeNewThreads() ?? [];
+    return this.#counts?.threads.takeNew() ?? [];
   }
 
   /** Opens the buffers of CPUs that were plugged in, and reads the buffers' statistics. */

@@ -65,13 +65,13 @@ export class KernelThreads {
 
   /** The counts of every vCPU; those of a vCPU that ran on several threads are separate. */
   *vcpus(): IterableIterator<VcpuCounts> {
-    for (const { counts } of this.#traces) yield* counts.vcpus();
+    for (const { counts } of this.#traces) yield* counts.threads.vcpus();
   }
 
   /** Ids of the threads that ran a vCPU, some of them several times; also the synthetic ids of ended threads. */
   *vcpuThreadIds(): IterableIterator<number> {
     for (const { counts } of this.#traces) {
-      for (const { tid } of counts.vcpus()) yield tid;
+      for (const { tid } of counts.threads.vcpus()) yield tid;
       yield* counts.markers.runExits.keys();
     }
   }
@@ -98,7 +98,7 @@ export class KernelThreads {
     for (const [tid, thread] of this.#openThreads()) {
       const { vm } = this.#owners.resolve(tid, thread, untilMs);
       if (vm === undefined && thread.ranVcpu && tid > 0) unknown.push(tid);
-      if (this.#owners.ownerOf(tid) !== undefined) for (const { counts } of this.#traces) counts.seal(tid);
+      if (this.#owners.ownerOf(tid) !== undefined) for (const { counts } of this.#traces) counts.threads.seal(tid);
     }
     return unknown;
   }
@@ -110,9 +110,9 @@ export class KernelThreads {
    *   read
    */
   addUsage(tid: number, usage: Usage | undefined, tracedToMs: number | undefined): void {
-    const counts = this.#traces.find((trace) => trace.counts.hasVcpu(tid))?.counts;
+    const counts = this.#traces.find((trace) => trace.counts.threads.hasVcpu(tid))?.counts;
     // The kernel knows the time of the thread, not which of its vCPUs had it.
-    if (counts?.runsSeveralVcpus(tid)) return;
+    if (counts?.threads.runsSeveralVcpus(tid)) return;
     this.#times.add(tid, usage, tracedToMs === undefined ? undefined : counts?.timesUntil(tid, tracedToMs));
   }
 
@@ -160,7 +160,7 @@ export class KernelThreads {
     for (const { counts } of this.#traces) {
       // Only a whole recording can lack them. Live, their tracepoint is always on.
       const showsUserspaceExits = !this.#isSettled || hasUserspaceExits(counts);
-      for (const vcpu of counts.vcpus()) {
+      for (const vcpu of counts.threads.vcpus()) {
         const owner = this.#owners.ownerOf(vcpu.tid);
         if (owner === undefined) continue;
         const number = vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu;
@@ -203,7 +203,7 @@ export class KernelThreads {
 
   /** Number of threads that have counts of vCPUs, in all traces. */
   get #threadCount(): number {
-    return this.#traces.reduce((sum, { counts }) => sum + counts.threadCount, 0);
+    return this.#traces.reduce((sum, { counts }) => sum + counts.threads.count, 0);
   }
 
   /** Adds the times of vCPUs without events, such as those that are halted for ever. */
@@ -211,7 +211,7 @@ export class KernelThreads {
     for (const tid of this.#times.ids()) {
       const owner = this.#owners.ownerOf(tid);
       if (owner === undefined) continue;
-      const hadEvents = (vcpu?: number) => this.#traces.some(({ counts }) => counts.hasVcpu(tid, vcpu));
+      const hadEvents = (vcpu?: number) => this.#traces.some(({ counts }) => counts.threads.hasVcpu(tid, vcpu));
       for (const time of this.#times.untraced(tid, hadEvents))
         addAllTime(totalsOf(owner.vm?.label ?? '').vcpu(owner.vcpu).time, time);
     }
@@ -229,7 +229,7 @@ export class KernelThreads {
     };
     for (const { counts } of this.#traces) {
       const lastEventMs = (tid: number) => counts.lastEventMs(tid);
-      for (const { tid, vcpu } of counts.vcpus()) add(tid, true, vcpu < 0, lastEventMs);
+      for (const { tid, vcpu } of counts.threads.vcpus()) add(tid, true, vcpu < 0, lastEventMs);
       for (const tid of counts.markers.runExits.keys()) add(tid, true, false, lastEventMs);
       for (const tid of counts.markers.events.keys()) add(tid, false, false, lastEventMs);
       for (const tid of counts.interrupts.keys()) add(tid, false, false, lastEventMs);
@@ -262,7 +262,7 @@ export class KernelThreads {
 
   /** The vCPU that events name for a live thread; -1 if none does. */
   #vcpuOf(tid: number): number {
-    const numbers = this.#traces.map(({ counts }) => counts.vcpuOf(tid));
+    const numbers = this.#traces.map(({ counts }) => counts.threads.vcpuOf(tid));
     return Math.max(-1, ...numbers);
   }
 
@@ -274,7 +274,8 @@ export class KernelThreads {
       return owner !== undefined && isChosen(owner);
     };
     for (const { counts } of this.#traces) {
-      for (const vcpu of counts.vcpus()) if (isWanted(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
+      for (const vcpu of counts.threads.vcpus())
+        if (isWanted(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
       for (const [tid, interrupts] of counts.interrupts) if (isWanted(tid)) addCount(events, tid, interrupts);
       for (const [tid, own] of counts.markers.events) if (isWanted(tid)) addCount(events, tid, sumCounters(own));
     }
@@ -283,7 +284,7 @@ export class KernelThreads {
 }
 
 function hasUserspaceExits(counts: KernelCounts): boolean {
-  for (const vcpu of counts.vcpus()) if (vcpu.layout.total('userspaceExits', vcpu.counts) > 0) return true;
+  for (const vcpu of counts.threads.vcpus()) if (vcpu.layout.total('userspaceExits', vcpu.counts) > 0) return true;
   return false;
 }
 

@@ -139,7 +139,7 @@ async function measure(size: Size): Promise<Measurement> {
       cursor.run(Number.POSITIVE_INFINITY);
       const { user, system } = process.cpuUsage(before);
       cpuUs += user + system;
-      if (counts.takeNewThreads().length > 0) ledger.resolveOwners(0);
+      if (counts.threads.takeNew().length > 0) ledger.resolveOwners(0);
     }
   ledger.kernelCountsAll = true;
   const limiter = new SeriesLimiter(DEFAULT_LIMITS);

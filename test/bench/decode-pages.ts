@@ -2,11 +2,12 @@
  * The page decoder's CPU time per event: `node build/test/bench/decode-pages.js`. Needs no guests and no rights.
  *
  * Whole recordings are decoded repeatedly: CPU by CPU or merged by time, into a sink that only stores a value (the
- * decoder alone) or into one that counts in typed arrays, as the ledger does. Each case runs in a process of its own,
- * because the agent has one kind of sink, too. The results are the CPU time of the process, as the best and the median
- * of 15 rounds.
+ * decoder alone) or into the agent's counters. Each case runs in a process of its own, because the agent has one kind
+ * of sink, too. The results are the CPU time of the process, as the best and the median of 15 rounds.
  */
 import { execFileSync } from 'node:child_process';
+import { KernelCounts } from '../../src/count/kernel-counts.js';
+import { KnownReasons } from '../../src/count/vcpu/known-reasons.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
 import { Names } from '../../src/trace/names.js';
@@ -66,49 +67,6 @@ class StoringSink extends NoOpSink {
   }
 }
 
-interface ThreadCounts {
-  readonly counts: Float64Array;
-  /** Time of the last exit on the trace clock; 0 while in the guest. */
-  exitNs: number;
-  outsideNs: number;
-}
-
-/** Counts as the ledger does: a look-up by thread, then counters and times in typed arrays. */
-class CountingSink extends StoringSink {
-  readonly #threads = new Map<number, ThreadCounts>();
-  readonly #tracepoints = new Float64Array(1024);
-
-  override tracepoint(_timeNs: number, _cpu: number, _tid: number, name: number): void {
-    this.#tracepoints[name] = (this.#tracepoints[name] as number) + 1;
-  }
-
-  override vmExit(timeNs: number, _cpu: number, tid: number, _vcpu: number, reason: number): void {
-    const thread = this.#thread(tid);
-    thread.counts[reason] = (thread.counts[reason] as number) + 1;
-    thread.exitNs = timeNs;
-  }
-
-  override vmEntry(timeNs: number, _cpu: number, tid = 0): void {
-    const thread = this.#thread(tid);
-    if (thread.exitNs > 0) thread.outsideNs += timeNs - thread.exitNs;
-    thread.exitNs = 0;
-  }
-
-  override userspaceExit(timeNs: number, _cpu: number, tid: number, reason: number): void {
-    const thread = this.#thread(tid);
-    thread.counts[reason] = (thread.counts[reason] as number) + 1;
-    thread.exitNs = timeNs;
-  }
-
-  #thread(tid: number): ThreadCounts {
-    const known = this.#threads.get(tid);
-    if (known !== undefined) return known;
-    const thread = { counts: new Float64Array(1024), exitNs: 0, outsideNs: 0 };
-    this.#threads.set(tid, thread);
-    return thread;
-  }
-}
-
 interface Result {
   /** Events in the recording. */
   readonly events: number;
@@ -116,9 +74,13 @@ interface Result {
   readonly medianNs: number;
 }
 
-function measure(recording: (typeof RECORDINGS)[number], makeSink: () => TraceSink, merged: boolean): Result {
+function measure(
+  recording: (typeof RECORDINGS)[number],
+  makeSink: (vocabulary: Vocabulary) => TraceSink,
+  merged: boolean,
+): Result {
   const vocabulary: Vocabulary = { reasons: new Names(), tracepoints: new Names(), qemuEvents: new Names() };
-  const decoder = new RecordDecoder({ formats: readFormats(recording.name), vocabulary, sink: makeSink() });
+  const decoder = new RecordDecoder({ formats: readFormats(recording.name), vocabulary, sink: makeSink(vocabulary) });
   const cpus = recording.files.map((file, cpu) => ({
     cursor: new PageCursor(decoder, cpu),
     pages: split(readFixture(`${recording.name}/${file}`), recording.pageSize),
@@ -181,10 +143,16 @@ function split(bytes: Uint8Array, pageSize: number): Uint8Array[] {
   return pages;
 }
 
-const SINKS: ReadonlyMap<string, () => TraceSink> = new Map<string, () => TraceSink>([
+const SINKS: ReadonlyMap<string, (vocabulary: Vocabulary) => TraceSink> = new Map([
   ['decode', () => new StoringSink()],
-  ['decode and count', () => new CountingSink()],
+  ['decode and count', countingSink],
 ]);
+
+/** The agent's own counters, with everything that it counts by default. */
+function countingSink({ reasons }: Vocabulary): TraceSink {
+  const collectors = { duration: true, causes: true, io: true, eventfd: true };
+  return new KernelCounts({ collectors, reasons: new KnownReasons(reasons) });
+}
 const ORDERS = ['CPU by CPU', 'merged'];
 
 function runCase([recordingName, sinkName, order]: readonly string[]): void {

@@ -69,7 +69,7 @@ class Host {
       for (const [vcpu, tid] of all.entries()) if (vcpu < VCPUS) this.#run(tid, vcpu);
     this.#work(this.#vms[0]);
     this.#runUnknownThreads();
-    this.#kernel.takeNewThreads();
+    this.#kernel.threads.takeNew();
     this.ledger.resolveOwners(this.timeNs / 1e6);
     this.ledger.mergeIdleThreads(this.timeNs / 1e6);
     if (this.#vms.length > RUNNING) this.#stop();

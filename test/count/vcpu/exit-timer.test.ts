@@ -240,7 +240,7 @@ test('nothing is paired across closed buffers, and a gap that was open in them i
   entry(1000);
   exit(1010);
   entry(1030);
-  const [vcpu] = counts.vcpus();
+  const [vcpu] = counts.threads.vcpus();
   assert.ok(vcpu);
   assert.deepEqual(paired(vcpu.exitTimer), [`kvm ${io}: 1 20`]);
 });
@@ -262,7 +262,7 @@ test('nothing is paired across a gap, on whichever CPU events were lost', () => 
   entry(70, 1);
   exit(80, 1);
   entry(85, 1);
-  const [vcpu] = counts.vcpus();
+  const [vcpu] = counts.threads.vcpus();
   assert.ok(vcpu);
   assert.deepEqual(paired(vcpu.exitTimer), [`kvm ${io}: 2 15`]);
   assert.equal(vcpu.exitTimer.unpairedKvm, 2);

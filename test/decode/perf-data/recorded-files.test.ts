@@ -187,7 +187,7 @@ describe('durations equal those of perf kvm stat report', () => {
     const counts = new KernelCounts({ collectors: ALL_COLLECTORS, reasons: new KnownReasons(vocabulary.reasons) });
     replayPerfData(bytesOf('kvmstat-6.1.data'), { vocabulary, sink: counts });
     const want = ALL['kvmstat-6.1.data']?.perf_kvm_stat_report ?? {};
-    const [vcpu] = [...counts.vcpus()];
+    const [vcpu] = [...counts.threads.vcpus()];
     const measured = (vcpu?.exitTimer.durations.kvm ?? []).flatMap((histogram, reason) =>
       histogram === undefined ? [] : [[vocabulary.reasons.text(reason), summarize(histogram)] as const],
     );
