@@ -68,7 +68,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'agent/statistics': ['trace', 'decode', 'source', 'vm', 'count', 'audit'],
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'audit', 'snapshot', 'agent/statistics'],
   'commands/serving': ['config', 'vm', 'snapshot', 'advice', 'expose', 'web', 'kubernetes'],
-  'commands/check': ['config', 'decode', 'source', 'vm'],
+  'commands/check': ['config', 'decode', 'source', 'vm', 'kubernetes', 'commands/serving'],
   commands: [
     'trace',
     'config',

@@ -7,11 +7,15 @@
  */
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { AgentError } from '../system/errors.js';
+import { pipeline, type Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { AgentError, errnoOf } from '../system/errors.js';
 import { readText } from '../system/files.js';
+import { VERSION } from '../system/version.js';
 import { parseStatus } from './pod.js';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+export const SERVICE_ACCOUNT_TOKEN = `${SERVICE_ACCOUNT}/token`;
 /** Idle time after which TCP probes the connection: the server or a NAT on the way may have dropped it. */
 const KEEP_ALIVE_MS = 30_000;
 /** Characters read from the body of an error. */
@@ -23,6 +27,17 @@ export interface ApiClientOptions {
   readonly tokenFile: string | undefined;
   /** Undefined: the pod's own. */
   readonly caFile: string | undefined;
+}
+
+export interface GetOptions {
+  /** Media types. */
+  readonly accept: string;
+  /** Timeout for the whole body. */
+  readonly timeoutMs: number;
+  /** Longest time without a byte of the body. */
+  readonly silenceMs?: number;
+  /** Accepts a compressed body. An API server compresses lists of more than 128 KB, and no watch. */
+  readonly compressed?: boolean;
 }
 
 /** The server answered with a status other than 200. */
@@ -45,43 +60,56 @@ export class ApiClient {
 
   constructor({ url, tokenFile, caFile }: ApiClientOptions) {
     this.#url = url;
-    this.#tokenFile = tokenFile ?? `${SERVICE_ACCOUNT}/token`;
+    this.#tokenFile = tokenFile ?? SERVICE_ACCOUNT_TOKEN;
     this.#caFile = caFile ?? `${SERVICE_ACCOUNT}/ca.crt`;
   }
 
-  /**
-   * @param accept media types
-   * @param timeoutMs for the whole body
-   * @throws ApiError if the server refuses, AgentError if it cannot be reached or the timeout expires
-   */
-  async *get(path: string, accept: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
+  get origin(): string {
+    return this.#url.origin;
+  }
+
+  /** @throws ApiError if the server refuses, AgentError if it cannot be reached or a timeout expires */
+  async *get(path: string, options: GetOptions, signal: AbortSignal): AsyncGenerator<string> {
+    const { timeoutMs, silenceMs = timeoutMs } = options;
     const url = new URL(this.#url.href.replace(/\/$/, '') + path);
-    const deadline = new AbortController();
-    const abort = () => deadline.abort();
-    const timer = setTimeout(abort, timeoutMs);
+    const stop = new AbortController();
+    let late = '';
+    const stopLate = (reason: string) => {
+      late ||= reason;
+      stop.abort();
+    };
+    const abort = () => stop.abort();
+    const deadline = setTimeout(stopLate, timeoutMs, `no complete answer within ${timeoutMs / 1000} s`);
+    const silence = setTimeout(stopLate, silenceMs, `no byte for ${silenceMs / 1000} s, so the connection is lost`);
     signal.addEventListener('abort', abort, { once: true });
     try {
       if (signal.aborted) return;
-      const response = await this.#request(url, accept, deadline.signal);
+      const response = await this.#request(url, options, stop.signal);
       if (response.statusCode !== 200) throw await this.#readError(response);
-      yield* response.setEncoding('utf8');
+      for await (const chunk of bodyOf(response)) {
+        silence.refresh();
+        yield chunk;
+      }
     } catch (error) {
       if (signal.aborted || error instanceof AgentError) throw error;
-      const late = deadline.signal.aborted && `no complete answer within ${timeoutMs / 1000} s`;
-      const reason = late || (error instanceof Error ? error.message : String(error));
-      throw new AgentError(`${this.#url.origin}: ${reason}`, { cause: error });
+      throw new AgentError(`${this.#url.origin}: ${late || this.#reasonOf(error)}`, { cause: error });
     } finally {
-      clearTimeout(timer);
+      clearTimeout(deadline);
+      clearTimeout(silence);
       signal.removeEventListener('abort', abort);
-      deadline.abort();
+      stop.abort();
     }
   }
 
-  #request(url: URL, accept: string, signal: AbortSignal): Promise<IncomingMessage> {
+  #request(url: URL, { accept, compressed = false }: GetOptions, signal: AbortSignal): Promise<IncomingMessage> {
     const isSecure = url.protocol === 'https:';
-    const authorization = isSecure ? { Authorization: `Bearer ${readText(this.#tokenFile).trim()}` } : {};
     const options = {
-      headers: { Accept: accept, 'User-Agent': 'kvm-exit-exporter', ...authorization },
+      headers: {
+        Accept: accept,
+        'Accept-Encoding': compressed ? 'gzip' : 'identity',
+        'User-Agent': `kvm-exit-exporter/${VERSION}`,
+        ...(isSecure && { Authorization: `Bearer ${this.#readToken()}` }),
+      },
       agent: false,
       signal,
       ...(isSecure && { ca: readText(this.#caFile) }),
@@ -95,10 +123,25 @@ export class ApiClient {
     });
   }
 
+  #readToken(): string {
+    const token = readText(this.#tokenFile).trim();
+    if (token !== '') return token;
+    throw new AgentError(`${this.#tokenFile}: empty; write the service account's token into it`);
+  }
+
+  #reasonOf(error: unknown): string {
+    const code = errnoOf(error);
+    const message = error instanceof Error ? error.message : String(error);
+    if (code === 'ECONNRESET') return 'connection lost';
+    if (CERTIFICATE_ERROR.test(code))
+      return `${message}; ${this.#caFile} must hold the CA of the API server's certificate`;
+    return message;
+  }
+
   async #readError(response: IncomingMessage): Promise<ApiError> {
     const { statusCode = 0, headers } = response;
     let body = '';
-    for await (const chunk of response.setEncoding('utf8')) {
+    for await (const chunk of bodyOf(response)) {
       body += chunk;
       if (body.length > MAX_STATUS_LENGTH) break;
     }
@@ -108,6 +151,20 @@ export class ApiClient {
     const seconds = Number(headers['retry-after']);
     return new ApiError(statusCode, text, seconds > 0 ? seconds * 1000 : undefined);
   }
+}
+
+/**
+ * Node's codes of certificates that cannot be verified: `SELF_SIGNED_CERT_IN_CHAIN`, `CERT_HAS_EXPIRED`,
+ * `UNABLE_TO_VERIFY_LEAF_SIGNATURE`, `ERR_TLS_CERT_ALTNAME_INVALID` ...
+ */
+const CERTIFICATE_ERROR = /CERT|LEAF_SIGNATURE|INVALID_CA|HOSTNAME_MISMATCH/;
+
+/** The text of the body, unpacked. */
+function bodyOf(response: IncomingMessage): Readable {
+  const isPacked = response.headers['content-encoding'] === 'gzip';
+  // The callback is needed, but has nothing to do: the reader of the unpacked stream gets the error.
+  const body = isPacked ? pipeline(response, createGunzip(), () => {}) : response;
+  return body.setEncoding('utf8');
 }
 
 const REMEDIES: Record<number, (tokenFile: string) => string> = {

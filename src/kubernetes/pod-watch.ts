@@ -13,28 +13,19 @@ import { SourceCounts } from '../count/counters/source-counts.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
 import { type ApiClient, ApiError, parseJson } from './api-client.js';
-import { ListReader } from './list-reader.js';
-import { type Pod, type PodList, parsePod, parsePodChange, parsePodList } from './pod.js';
+import { KnownPods } from './known-pods.js';
+import { listPods, MAX_POD_LENGTH, podsPath } from './list-pods.js';
+import { type Pod, parsePodChange } from './pod.js';
 
-/**
- * Metadata only. A server that does not support this (none since 1.15) sends whole pods, which contain the same
- * metadata.
- */
-const ACCEPT_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json';
-const ACCEPT_WATCH = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
-const PODS_PER_REQUEST = 500;
+/** Metadata only, as in a list. */
+const ACCEPT = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
 const HTTP_GONE = 410;
-/** Kubernetes recommends at most 110 pods per node. */
-const MAX_PODS = 5000;
-const MAX_PARTS = 100;
-/** Limits in characters. The metadata of one pod have about 10 KB, and etcd stores at most 1.5 MB of an object. */
-const MAX_LINE_LENGTH = 2 << 20;
-const LIST_LIMITS = { item: MAX_LINE_LENGTH, outline: 64 << 10 };
-const MAX_LIST_LENGTH = 64 << 20;
 
 export interface PodWatchOptions {
   /** Name of the node. */
   readonly node: string;
+  /** How long a deleted pod is kept. */
+  readonly keepDeletedMs: number;
   readonly times?: WatchTimes;
 }
 
@@ -46,6 +37,11 @@ export interface WatchTimes {
   readonly watchMs: number;
   /** Additional time for that end to arrive. */
   readonly watchGraceMs: number;
+  /**
+   * Longest time without a byte of a watch. A server sends a bookmark each minute, even if nothing changes
+   * (`kube-apiserver`, watchCache), so after three minutes the connection is lost, although nothing has closed it.
+   */
+  readonly watchSilenceMs: number;
   readonly minPauseMs: number;
   readonly maxPauseMs: number;
 }
@@ -54,6 +50,7 @@ const DEFAULT_TIMES: WatchTimes = {
   listMs: 30_000,
   watchMs: 300_000,
   watchGraceMs: 30_000,
+  watchSilenceMs: 180_000,
   minPauseMs: 1000,
   maxPauseMs: 60_000,
 };
@@ -62,28 +59,30 @@ export class PodWatch {
   /** `up`: the watch is running. `events`: changes received. `malformed`: lines of a watch that could not be parsed. */
   readonly counts = new SourceCounts();
   readonly #client: ApiClient;
-  readonly #selector: string;
+  readonly #node: string;
   readonly #times: WatchTimes;
-  #pods = new Map<string, Pod>();
+  readonly #pods: KnownPods;
   /** The failure that was logged last; '' while the watch works. */
   #problem = '';
 
-  constructor(client: ApiClient, { node, times = DEFAULT_TIMES }: PodWatchOptions) {
+  constructor(client: ApiClient, { node, keepDeletedMs, times = DEFAULT_TIMES }: PodWatchOptions) {
     this.#client = client;
-    this.#selector = `/api/v1/pods?fieldSelector=${encodeURIComponent(`spec.nodeName=${node}`)}`;
+    this.#node = node;
     this.#times = times;
+    this.#pods = new KnownPods(keepDeletedMs);
     this.counts.up = false;
   }
 
   /** @param uid as the name of the pod's cgroup contains it */
-  readonly podOf = (uid: string): Pod | undefined => this.#pods.get(uid);
+  readonly podOf = (uid: string): Pod | undefined => this.#pods.find(uid);
 
   /** Runs until `signal` is aborted. Failures of the server do not end it. */
   async run(signal: AbortSignal): Promise<void> {
     const { minPauseMs, maxPauseMs } = this.#times;
     for (let pauseMs = minPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       try {
-        const version = await this.#list(signal);
+        const { pods, version } = await listPods(this.#client, this.#node, this.#times.listMs, signal);
+        this.#pods.replace(pods);
         pauseMs = minPauseMs;
         this.#reportSuccess();
         await this.#watch(version, signal);
@@ -103,43 +102,6 @@ export class PodWatch {
     await sleep(ms * (1 + Math.random()), undefined, { signal }).catch(() => {});
   }
 
-  /** Replaces the known pods. Returns the list's version, from which a watch continues. */
-  async #list(signal: AbortSignal): Promise<string> {
-    const pods = new Map<string, Pod>();
-    // Version 0 accepts any version that the server has in memory, so that it does not query its database.
-    let query = '&resourceVersion=0';
-    for (let part = 0; part < MAX_PARTS; part++) {
-      const path = `${this.#selector}&limit=${PODS_PER_REQUEST}${query}`;
-      const { version, next } = await this.#readPart(path, pods, signal);
-      if (next === '') {
-        this.#pods = pods;
-        return version;
-      }
-      query = `&continue=${encodeURIComponent(next)}`;
-    }
-    throw new AgentError(`the API server's list of pods has more than ${MAX_PARTS} parts`);
-  }
-
-  /** Adds the pods of one part of the list. */
-  async #readPart(path: string, pods: Map<string, Pod>, signal: AbortSignal): Promise<PodList> {
-    const reader = new ListReader(LIST_LIMITS);
-    let length = 0;
-    for await (const chunk of this.#client.get(path, ACCEPT_LIST, this.#times.listMs, signal)) {
-      length += chunk.length;
-      const items = reader.read(chunk);
-      let item = items.next();
-      for (; item.done !== true; item = items.next()) {
-        const pod = parsePod(parseJson(item.value));
-        if (pod !== undefined) putPod(pods, pod);
-      }
-      if (!item.value || length > MAX_LIST_LENGTH)
-        throw new AgentError("the API server's list of pods is too long, or a pod in it");
-    }
-    const list = parsePodList(parseJson(reader.outline));
-    if (list === undefined) throw new AgentError("the API server's answer is not a list of pods");
-    return list;
-  }
-
   /** Applies changes until the version is too old for the server and the list has to be requested again. */
   async #watch(from: string, signal: AbortSignal): Promise<void> {
     const { watchMs, watchGraceMs, minPauseMs } = this.#times;
@@ -148,7 +110,7 @@ export class PodWatch {
       // From three to five quarters of the duration, so that the watches of all nodes do not end at the same moment.
       const seconds = Math.ceil((watchMs * (0.75 + Math.random() / 2)) / 1000);
       const query = `&watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}&resourceVersion=${version}`;
-      const lines = this.#getLines(this.#selector + query, seconds * 1000 + watchGraceMs, signal);
+      const lines = this.#getLines(podsPath(this.#node) + query, seconds * 1000 + watchGraceMs, signal);
       try {
         for await (const line of lines) version = this.#apply(line, version);
       } catch (error) {
@@ -169,26 +131,29 @@ export class PodWatch {
     }
     if (change.kind === 'error') throw new ApiError(change.code, `the API server ended the watch: ${change.message}`);
     this.counts.events++;
-    if (change.kind === 'present') putPod(this.#pods, change.pod);
-    else if (change.kind === 'deleted') this.#pods.delete(change.pod.uid);
+    if (change.kind === 'present') this.#pods.put(change.pod);
+    else if (change.kind === 'deleted') this.#pods.delete(change.pod);
     return change.version;
   }
 
   async *#getLines(path: string, timeoutMs: number, signal: AbortSignal): AsyncGenerator<string> {
     let rest = '';
-    for await (const chunk of this.#client.get(path, ACCEPT_WATCH, timeoutMs, signal)) {
+    const options = { accept: ACCEPT, timeoutMs, silenceMs: this.#times.watchSilenceMs };
+    for await (const chunk of this.#client.get(path, options, signal)) {
       // Only a whole line is searched, so that a long one in many chunks is searched once.
       const end = chunk.lastIndexOf('\n');
       const lines = end < 0 ? [] : (rest + chunk.slice(0, end)).split('\n');
       rest = (end < 0 ? rest : '') + chunk.slice(end + 1);
-      if (rest.length > MAX_LINE_LENGTH)
-        throw new AgentError(`the API server sent a line of more than ${MAX_LINE_LENGTH} characters`);
+      if (rest.length > MAX_POD_LENGTH)
+        throw new AgentError(`the API server sent a line of more than ${MAX_POD_LENGTH} characters`);
       yield* lines.filter((line) => line !== '');
     }
   }
 
   #reportSuccess(): void {
-    if (!this.counts.up) log('info', 'watching the pods of this node', { pods: this.#pods.size });
+    if (!this.counts.up && this.#pods.size > 0)
+      log('info', 'watching the pods of this node', { pods: this.#pods.size });
+    else if (!this.counts.up) log('warn', noPodsOf(this.#node));
     this.counts.up = true;
     this.#problem = '';
   }
@@ -202,7 +167,7 @@ export class PodWatch {
   }
 }
 
-function putPod(pods: Map<string, Pod>, pod: Pod): void {
-  pods.set(pod.uid, pod);
-  if (pods.size > MAX_PODS) throw new AgentError(`the API server reports more than ${MAX_PODS} pods of one node`);
+/** An agent in a pod is itself one of the node's pods. */
+export function noPodsOf(node: string): string {
+  return `the API server knows no pod of node "${node}"; check the node's name: --kubernetes.node, or K8S_NODE_NAME from spec.nodeName`;
 }

@@ -56,10 +56,11 @@ const CHANGES: ReadonlyMap<string, 'present' | 'deleted'> = new Map([
 /** Undefined if the answer is not a list of pods. */
 export function parsePodList(answer: unknown): PodList | undefined {
   const { items, metadata } = objectOf(answer);
-  if (!Array.isArray(items)) return undefined;
+  // A real server writes an empty list as `"items":null`, as Go writes a slice that has no memory.
+  if (items !== null && !Array.isArray(items)) return undefined;
   const { resourceVersion, continue: next } = objectOf(metadata);
   return {
-    pods: items.flatMap((item) => parsePod(item) ?? []),
+    pods: (items ?? []).flatMap((item) => parsePod(item) ?? []),
     version: textOf(resourceVersion),
     next: textOf(next),
   };

@@ -1,15 +1,26 @@
 /** PodWatch against a server that answers as a real one does, and fails as real ones do. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { ApiClient } from '../../src/kubernetes/api-client.js';
 import { PodWatch } from '../../src/kubernetes/pod-watch.js';
 import { endAll } from '../support/end-later.js';
 import { FakeApiServer, refuse } from '../support/kubernetes/api-server.js';
+import { ROOT } from '../support/paths.js';
 
 afterEach(endAll);
 
-const TIMES = { listMs: 300, watchMs: 60_000, watchGraceMs: 100, minPauseMs: 5, maxPauseMs: 40 };
+const TIMES = {
+  listMs: 300,
+  watchMs: 60_000,
+  watchGraceMs: 100,
+  watchSilenceMs: 30_000,
+  minPauseMs: 5,
+  maxPauseMs: 40,
+};
 
 const VM_A = {
   name: 'virt-launcher-vm-a-x2k9p',
@@ -31,13 +42,18 @@ async function follow(
   t: TestContext,
   prepare: (api: FakeApiServer) => void = () => {},
   times = TIMES,
+  keepDeletedMs = 0,
 ): Promise<WatchTest> {
   const api = await FakeApiServer.start();
   prepare(api);
   const log: string[] = [];
   t.mock.method(process.stderr, 'write', (line: string) => log.push(line));
   const { tokenFile, caFile } = api;
-  const pods = new PodWatch(new ApiClient({ url: new URL(api.url), tokenFile, caFile }), { node: 'node-1', times });
+  const pods = new PodWatch(new ApiClient({ url: new URL(api.url), tokenFile, caFile }), {
+    node: 'node-1',
+    keepDeletedMs,
+    times,
+  });
   const stop = new AbortController();
   const ended = pods.run(stop.signal);
   t.after(async () => {
@@ -243,13 +259,74 @@ test('an answer that is not a list and a certificate of an unknown authority are
   const url = new URL(all.api.url);
   const distrustful = new PodWatch(new ApiClient({ url, tokenFile: all.api.tokenFile, caFile: other.caFile }), {
     node: 'node-1',
+    keepDeletedMs: 0,
     times: TIMES,
   });
   const stop = new AbortController();
   const ended = distrustful.run(stop.signal);
   await all.api.until('a warning', () => all.log.some((line) => /127\.0\.0\.1:\d+: .*certificate/.test(line)));
+  assert.ok(
+    all.log.some((line) => line.includes(`; ${other.caFile} must hold the CA of the API server's certificate`)),
+  );
   stop.abort();
   await ended;
+});
+
+test('a node without pods is followed, and the log says that its name may be wrong', async (t) => {
+  const all = await follow(t);
+  await watching(all);
+  assert.match(all.log.join(''), /level=warn .*knows no pod of node .*node-1.*K8S_NODE_NAME/);
+});
+
+test('a watch that delivers no byte is given up, and the list is requested again', async (t) => {
+  const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, watchSilenceMs: 200 });
+  await watching(all);
+  for (let bookmark = 0; bookmark < 5; bookmark++, await sleep(60)) all.api.bookmark();
+  assert.equal(all.api.requests.length, 2, 'a bookmark ends the silence');
+  await all.api.until('the warning', () => /no byte for 0\.2 s, so the connection is lost/.test(all.log.join('')));
+  await all.api.until('the next list', () => all.api.requests.length >= 3);
+  assert.equal(all.api.requests[2]?.url.searchParams.get('watch'), null);
+});
+
+test('a connection that breaks is called lost', async (t) => {
+  const all = await follow(t, (api) => api.put(VM_A));
+  await watching(all);
+  all.api.endWatches(true);
+  await all.api.until('the warning', () => /127\.0\.0\.1:\d+: connection lost/.test(all.log.join('')));
+});
+
+test('a deleted pod is kept for the time given, whether the watch or a list shows its end', async (t) => {
+  const all = await follow(t, (api) => [VM_A, KATA].map((pod) => api.put(pod)), TIMES, 60_000);
+  await watching(all);
+  all.api.delete(VM_A);
+  await all.api.until('the event', () => all.pods.counts.events === 1);
+  const send = all.api.send.bind(all.api);
+  all.api.send = () => {};
+  all.api.delete(KATA);
+  all.api.send = send;
+  all.api.send({ type: 'ERROR', object: GONE });
+  await all.api.until('the next list', () => all.api.requests.length >= 4);
+  assert.deepEqual([all.pods.podOf(VM_A.uid)?.name, all.pods.podOf(KATA.uid)?.name], [VM_A.name, KATA.name]);
+});
+
+test('an empty token is named', async (t) => {
+  const all = await follow(t, (api) => api.setToken(''));
+  await all.api.until('the warning', () => all.log.some((line) => line.includes(`${all.api.tokenFile}: empty`)));
+});
+
+test('lists may be compressed, and requests name the version', async (t) => {
+  const all = await follow(t, (api) => {
+    api.override = ({ watch }, response) => {
+      if (!watch) response.setHeader('Content-Encoding', 'gzip').end(gzipSync(listOf(item('packed', 'small'))));
+      return !watch;
+    };
+  });
+  await watching(all);
+  assert.equal(all.pods.podOf('packed')?.name, 'small');
+  const [list, watch] = all.api.requests.map(({ headers }) => headers);
+  assert.deepEqual([list?.['accept-encoding'], watch?.['accept-encoding']], ['gzip', 'identity']);
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  assert.equal(list?.['user-agent'], `kvm-exit-exporter/${version}`);
 });
 
 const item = (uid: string, name = 'pod') =>

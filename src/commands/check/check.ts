@@ -5,6 +5,7 @@ import { KVM_DEBUGFS } from '../../vm/host/debugfs.js';
 import { Inventory } from '../../vm/inventory.js';
 import type { Finding } from './finding.js';
 import { checkKvm, checkLockdown, checkNode, checkProc, checkUser, type HostPaths } from './probe-host.js';
+import { probePods } from './probe-pods.js';
 import { probeStatistics } from './probe-statistics.js';
 import {
   checkEvents,
@@ -22,6 +23,7 @@ interface Host extends HostPaths {
   readonly inventory: Inventory;
   /** The door to the statistics of each VM. */
   readonly statistics: readonly Finding[];
+  readonly pods: readonly Finding[];
 }
 
 interface Check {
@@ -44,6 +46,7 @@ const CHECKS: readonly Check[] = [
   { what: 'VMs', look: ({ inventory, procfs }) => checkVms(inventory, procfs) },
   { what: 'statistics', look: ({ statistics }) => statistics },
   { what: 'vCPU numbers', look: ({ inventory, tracefs }) => checkVcpus(inventory, tracefs.path, KVM_DEBUGFS) },
+  { what: 'pod names', look: ({ pods }) => pods },
 ];
 
 /** Prints what this host offers and lacks, one line each. Exit code 2 if `run` cannot work. */
@@ -55,7 +58,8 @@ export async function check({ get }: Invocation): Promise<void> {
   try {
     const [qmp, virsh] = [get('qemu.qmp'), get('collector.kvm-stats.virsh')];
     const statistics = await probeStatistics({ inventory, procfs, debugfs: KVM_DEBUGFS, qmp, virsh });
-    const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, inventory, statistics };
+    const pods = await probePods(get);
+    const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, inventory, statistics, pods };
     const findings = CHECKS.flatMap(({ what, look }) => [look(host)].flat().map((finding) => ({ what, ...finding })));
     print(findings.map((finding) => `${lineOf(finding)}\n`).join(''));
     if (findings.some(({ level }) => level === 'FAIL')) process.exitCode = 2;

@@ -128,8 +128,11 @@ export class FakeApiServer {
       resourceVersion: String(this.#version),
       ...(end < this.#pods.size && { continue: String(end), remainingItemCount: this.#pods.size - end }),
     };
+    const kind = 'PartialObjectMetadataList';
+    // A real server, written in Go, has no items instead of zero items.
+    const list = { kind, apiVersion: 'meta.k8s.io/v1', metadata, items: items.length > 0 ? items : null };
     response.setHeader('Content-Type', 'application/json');
-    response.end(JSON.stringify({ kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items }));
+    response.end(JSON.stringify(list));
   }
 
   #watch(response: ServerResponse): void {
