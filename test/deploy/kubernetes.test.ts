@@ -21,26 +21,31 @@ const find = <T extends KubernetesObject>(objects: readonly KubernetesObject[], 
 /** The components whose bits are set. */
 const combination = (bits: number) => COMPONENTS.filter((_, index) => (bits & (1 << index)) !== 0);
 
-describe('every combination of components', kubectl, () => {
+/** Combinations of up to two components, and of all but up to two. */
+const COMBINATIONS = Array.from({ length: 1 << COMPONENTS.length }, (_, bits) => combination(bits)).filter(
+  ({ length }) => length <= 2 || length >= COMPONENTS.length - 2,
+);
+
+describe('combinations of components', kubectl, () => {
   /** Object as JSON -> its faults. Most objects are equal in many combinations. */
   const checked = new Map<string, string[]>();
 
-  const check = async (bits: number) => {
-    const objects = await render(combination(bits));
+  const check = async (components: readonly string[]) => {
+    const objects = await render(components);
     const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     assert.deepEqual([...new Set(names)], names, 'two objects have the same kind and name');
     for (const object of objects) {
       const text = JSON.stringify(object);
       const faults = checked.get(text) ?? faultsOf(object);
       checked.set(text, faults);
-      assert.deepEqual(faults, [], `${object.kind} ${object.metadata.name} with ${combination(bits).join()}`);
+      assert.deepEqual(faults, [], `${object.kind} ${object.metadata.name} with ${components.join()}`);
     }
   };
 
-  test('is rendered, and each object fits its schema, without unknown fields', async () => {
-    let next = 0;
+  test('are rendered, and each object fits its schema, without unknown fields', async () => {
+    const left = COMBINATIONS.values();
     const checkAll = async () => {
-      while (next < 1 << COMPONENTS.length) await check(next++);
+      for (const components of left) await check(components);
     };
     await Promise.all(Array.from({ length: availableParallelism() }, checkAll));
     const kinds = new Set(Array.from(checked.keys(), (text) => JSON.parse(text).kind));
@@ -53,14 +58,59 @@ describe('every combination of components', kubectl, () => {
       'NetworkPolicy',
       'PodMonitor',
     ];
-    assert.deepEqual([...kinds].sort(), [...expected, 'PrometheusRule', 'Service', 'ServiceAccount', 'ServiceMonitor']);
+    assert.deepEqual([...kinds].sort(), [
+      ...expected,
+      'PrometheusRule',
+      'ResourceQuota',
+      'Service',
+      'ServiceAccount',
+      'ServiceMonitor',
+    ]);
   });
 
-  test('puts every namespaced object into the namespace of the agent', async () => {
+  test('put every namespaced object into the namespace of the agent', async () => {
     for (const { kind, metadata } of await render(COMPONENTS)) {
       const isClusterWide = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind);
       assert.equal(metadata.namespace, isClusterWide ? undefined : 'kvm-exit-exporter', `${kind} ${metadata.name}`);
     }
+  });
+});
+
+describe("a user's namespace: and namePrefix:", kubectl, () => {
+  const RENAMED = { namespace: 'monitoring', namePrefix: 'acme-' };
+
+  test('reach every object and every reference', async () => {
+    const objects = await render(COMPONENTS, RENAMED);
+    for (const { kind, metadata } of objects)
+      if (!['Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(kind))
+        assert.equal(metadata.namespace, 'monitoring', `${kind} ${metadata.name}`);
+    const { name, namespace } = find(objects, 'ServiceAccount', 'acme-kvm-exit-exporter').metadata;
+    const binding = find(objects, 'ClusterRoleBinding', 'acme-kvm-exit-exporter');
+    assert.deepEqual(binding.subjects, [{ kind: 'ServiceAccount', name, namespace }]);
+    assert.equal(
+      find<DaemonSet>(objects, 'DaemonSet', 'acme-kvm-exit-exporter').spec.template.spec.serviceAccountName,
+      name,
+    );
+  });
+
+  test('leave the namespace and its other pods alone', async () => {
+    const objects = await render(
+      COMPONENTS.filter((name) => name !== 'namespace'),
+      RENAMED,
+    );
+    assert.deepEqual(
+      objects.filter(({ kind }) => kind === 'Namespace'),
+      [],
+    );
+    type Policy = KubernetesObject & { readonly spec: { readonly podSelector: { readonly matchLabels?: object } } };
+    const policies = objects.filter(({ kind }) => kind === 'NetworkPolicy') as Policy[];
+    assert.equal(policies.length, 3);
+    for (const { metadata, spec } of policies)
+      assert.equal(
+        (spec.podSelector.matchLabels as Record<string, string> | undefined)?.['app.kubernetes.io/name'],
+        'kvm-exit-exporter',
+        metadata.name,
+      );
   });
 });
 

@@ -20,8 +20,13 @@ export function needsKubectl(): { skip: string | false } {
   return skipUnless('kubectl', Number(major) > 1 || Number.parseInt(minor, 10) >= 21);
 }
 
-/** @throws if kubectl fails or warns */
-export async function render(components: readonly string[]): Promise<KubernetesObject[]> {
+/** @param more other fields of the kustomization. @throws if kubectl fails or warns */
+export async function render(components: readonly string[], more: object = {}): Promise<KubernetesObject[]> {
+  return parseAllDocuments(await renderText(components, more)).map((document) => document.toJS());
+}
+
+/** The same as text. */
+export async function renderText(components: readonly string[], more: object = {}): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'kustomize-'));
   const path = (name: string) => relative(folder, join(FOLDER, name));
   try {
@@ -30,11 +35,12 @@ export async function render(components: readonly string[]): Promise<KubernetesO
       kind: 'Kustomization',
       resources: [path('base')],
       components: components.map((name) => path(`components/${name}`)),
+      ...more,
     };
     writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
     const { stdout, stderr } = await promisify(execFile)('kubectl', ['kustomize', folder]);
     if (stderr !== '') throw new Error(`with ${components.join()}: ${stderr}`);
-    return parseAllDocuments(stdout).map((document) => document.toJS());
+    return stdout;
   } finally {
     rmSync(folder, { recursive: true });
   }
