@@ -1,6 +1,6 @@
 /**
- * `npm run picture [-- SECONDS]`: draws docs/dashboard.png without Grafana. A real Prometheus scrapes the demo for the
- * whole length of its recording and answers the panels' own queries. uPlot, the library that Grafana's graphs use,
+ * `npm run picture [-- SECONDS]`: draws docs/dashboard.png without Grafana. A real Prometheus scrapes the demo for some
+ * rounds of its recording and answers the panels' own queries. uPlot, the library that Grafana's graphs use,
  * draws the answers in Chromium. The picture says that it is not a screenshot of Grafana.
  */
 import { spawnSync } from 'node:child_process';
@@ -14,7 +14,7 @@ import { DASHBOARDS, filled, type Panel, panelsOf } from '../../test/support/pro
 import { Prometheus, type Series } from '../../test/support/prometheus/prometheus.js';
 
 const VM = 'legacy-db';
-/** Length of the demo's recording. */
+/** Ten rounds of the demo's recording. */
 const SECONDS = Number(process.argv[2] ?? 215);
 /** Seconds between two points of a graph. */
 const STEP = 2;

@@ -250,7 +250,7 @@ export const OPTIONS = [
     flag: 'advice.lasting',
     type: secondsBetween('1s', '1d'),
     default: '5m',
-    defaults: { demo: '20s' },
+    defaults: { demo: '10s' },
     help: 'How long a finding has to last before it is shown.',
     commands: ['run', 'demo'],
   },

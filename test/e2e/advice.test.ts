@@ -15,7 +15,6 @@ async function bodyOf(agent: WebAgent, path: string): Promise<string> {
 }
 
 test('a finding is in the API, the metric and the page, with the same VM and name', async () => {
-  // Both VMs of the recording look for PCI devices in its first seconds.
   const agent = await WebAgent.start('--advice.lasting=5s');
   const seen: string[] = [];
   for (let tries = 0; tries < 60; tries++) {

@@ -1,12 +1,9 @@
 /** Durations and causes of exits, against perf's own report, an independent calculation, and the guests' sources. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { gunzipSync } from 'node:zlib';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf } from '../support/agent/run-agent.js';
 import { fixture, readFixture, readJson } from '../support/fixtures.js';
-import { ROOT } from '../support/paths.js';
 import { type ReferenceCosts, referenceCosts } from '../support/trace/reference-costs.js';
 
 /** Microseconds: half of the last digit that perf prints. */
@@ -108,8 +105,8 @@ const RUNS = [
   },
   {
     name: 'demo',
-    text: () => gunzipSync(readFileSync(`${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`)),
-    args: ['--path.procfs', `${ROOT}/deploy/demo/recording/proc`, `${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`],
+    text: () => readFixture('demo/full/trace_pipe.txt'),
+    args: ['--path.procfs', fixture('demo/proc'), fixture('demo/full/trace_pipe.txt')],
     vcpus: { '180': ['web-1', '0'], '181': ['legacy-db', '0'] },
   },
 ] as const;
@@ -242,11 +239,7 @@ test('kicks are ioeventfd signals with an ioeventfd, and exits to QEMU without',
 });
 
 test('interrupts from outside the vCPU threads are irqfd signals', () => {
-  const { eventfds } = reportOf(
-    '--path.procfs',
-    `${ROOT}/deploy/demo/recording/proc`,
-    `${ROOT}/deploy/demo/recording/trace_pipe.txt.gz`,
-  );
+  const { eventfds } = reportOf('--path.procfs', fixture('demo/proc'), fixture('demo/full/trace_pipe.txt'));
   // The number of virtio_notify_irqfd events in QEMU's log of the same run.
   assert.deepEqual(
     eventfds.filter(({ kind }) => kind === 'irqfd').map(({ vm, count }) => [vm, count]),

@@ -1,10 +1,14 @@
 /** The `demo` command, as a new user runs it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAIN } from '../support/paths.js';
+import { gunzipSync } from 'node:zlib';
+import { readFixture } from '../support/fixtures.js';
+import { MAIN, ROOT } from '../support/paths.js';
 import { type Family, parseMetrics } from '../support/prometheus/metrics-text.js';
 
 class Demo {
@@ -83,6 +87,32 @@ test('demo serves counters that rise, and states that it is a demonstration', as
   assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
   assert.match(await page.text(), /This is a demonstration/);
   assert.match(demo.log, /level=warn msg="This is a demonstration/);
+});
+
+test('demo shows within its first seconds what costs, and what to change', async (t) => {
+  const demo = new Demo(t, '127.0.0.1:0');
+  const url = await demo.url();
+  await sleep(15_000);
+  const json = async (path: string) => (await fetch(new URL(path, url))).json() as Promise<Record<string, never[]>>;
+  const { vms = [] } = await json('/api/vms');
+  const shares = new Map(
+    vms.map((row: { vm: string; share_reaching_qemu: number }) => [row.vm, row.share_reaching_qemu]),
+  );
+  // The recording's README: in its 21 s none of the exits of web-1 reaches QEMU, and two thirds of those of legacy-db.
+  assert.ok((shares.get('web-1') ?? 1) < 0.04, `web-1: ${shares.get('web-1')}`);
+  assert.ok((shares.get('legacy-db') ?? 0) > 0.6, `legacy-db: ${shares.get('legacy-db')}`);
+  const { findings = [] } = await json('/api/advice');
+  assert.deepEqual(
+    findings.map(({ vm, advice }) => [vm, advice]),
+    [['legacy-db', 'emulated-disk']],
+  );
+  assert.match(await (await fetch(new URL('/', url))).text(), /emulated CPU/);
+});
+
+test('the recording is a part of the one that other tools counted', () => {
+  const whole = readFixture('demo/full/trace_pipe.txt').toString('latin1');
+  const part = gunzipSync(readFileSync(join(ROOT, 'deploy/demo/recording/trace_pipe.txt.gz'))).toString('latin1');
+  assert.ok(part.length > 1e6 && whole.includes(`\n${part}`));
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
