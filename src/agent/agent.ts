@@ -51,6 +51,8 @@ export class Agent {
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
   readonly #readiness = new Readiness();
+  /** Time until which all events are counted; undefined if no trace is read. */
+  #countedToMs: number | undefined;
   #isEnding = false;
 
   /** @throws AgentError if the options contradict each other, or the list of QEMU's events cannot be read */
@@ -178,6 +180,7 @@ export class Agent {
   /** Returns false if events were left for the next drain. */
   #drain(forSnapshot = false): boolean {
     const { mostBytes, behind, countedToMs } = this.#kernel.drain();
+    this.#countedToMs = countedToMs;
     const newThreads = this.#kernel.takeNewThreads();
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));
     this.#readiness.attempt(() => this.#usage.read(countedToMs, USAGE_BUDGET_MS, forSnapshot));
@@ -218,7 +221,7 @@ export class Agent {
    * threads without.
    */
   #scanVms(nowMs: number): void {
-    this.#tracker.scan(nowMs);
+    this.#tracker.scan(nowMs, this.#countedToMs);
     this.#qemu?.scan(nowMs);
     this.#devices.scan(nowMs);
     this.ledger.resolveOwners(nowMs);

@@ -19,6 +19,7 @@ export function attributionOf(
 ): Attribution {
   return {
     devicesOf,
+    scans: () => inventory.scans,
     ownerOf(tid, atMs) {
       const thread = inventory.find(tid, atMs);
       if (thread !== undefined) inventory.claimLabel(thread.vm);

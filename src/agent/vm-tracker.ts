@@ -41,10 +41,13 @@ export class VmTracker {
     if (newThreads.length > 0 || this.#ledger.isWithholding) this.#ledger.resolveOwners(nowMs);
   }
 
-  /** Checks the whole host. Owners that it finds are recorded by the next `resolveOwners`. */
-  scan(nowMs: number): void {
+  /**
+   * Checks the whole host. Owners that it finds are recorded by the next `resolveOwners`.
+   * @param countedToMs time until which all events are counted; undefined if no trace is read
+   */
+  scan(nowMs: number, countedToMs: number | undefined): void {
     const unknown = this.#ledger.resolveOwners(nowMs);
-    this.#apply(this.#inventory.scan(nowMs));
+    this.#apply(this.#inventory.scan(nowMs, countedToMs));
     this.#lookUp(unknown, nowMs);
     for (const { pid, comm } of this.#inventory.takeImpostors())
       this.#seldom.warn('impostor', 'a process that looks like a VMM is ignored until it runs a VM in KVM', {

@@ -8,6 +8,8 @@ export interface Attribution {
    * @param ranVcpu true if the thread did what only a vCPU's thread does
    */
   ownerOf(tid: number, atMs: number, ranVcpu: boolean): ThreadOwner;
+  /** Number of times that the whole host was searched for VMs and their threads; undefined if nothing searches it. */
+  scans?(): number;
   /** The devices that the VM with this label reported over QMP; undefined if it was not asked. */
   devicesOf?(vm: string): DeviceRanges | undefined;
 }
@@ -43,18 +45,27 @@ export interface OpenThread {
 
 /**
  * How long the counts of a thread are withheld while its VM or its vCPU is not known. A thread gets its name a moment
- * after its start, and a scan sees it within two seconds.
+ * after its start, and a scan sees it within two seconds; on a busy host the agent may not have looked by then.
  */
 const HOLD_MS = 5000;
+const HOLD_SCANS = 2;
 /** Ended threads whose counts are withheld at a time; each takes some 2.5 KB. */
 const MAX_WITHHELD_ENDED = 4096;
+
+/** Begin of the time in which the counts of a thread are withheld. */
+interface Hold {
+  readonly sinceMs: number;
+  /** Number of scans until then. */
+  readonly scans: number;
+}
 
 /**
  * Maps thread ids to VMs and vCPUs, and remembers the answers, so that a thread keeps its VM after it has ended.
  *
  * What was shown never moves to other series, because that would make a counter fall. The counts of a new thread are
- * withheld until its owner is known, or {@link HOLD_MS} have passed; then the owner is settled. If a better answer
- * comes later, the counts so far stay where they were shown, and those from then on have the new owner.
+ * withheld until its owner is known, or {@link HOLD_MS} have passed and {@link HOLD_SCANS} scans were done; then the
+ * owner is settled. If a better answer comes later, the counts so far stay where they were shown, and those from then
+ * on have the new owner.
  *
  * When a thread ends, its counts move to a synthetic negative id, because the kernel may reuse the thread id. All ended
  * threads of VMs with one label that ran the same vCPU (or none) share one synthetic id, so memory does not grow with
@@ -65,8 +76,8 @@ export class ThreadOwners {
   readonly #moveCounts: (from: number, to: number) => void;
   /** Id -> its owner, under which its counts are shown. */
   readonly #settled = new Map<number, ThreadOwner>();
-  /** Id -> time since which its counts are withheld. */
-  readonly #heldSinceMs = new Map<number, number>();
+  /** Id -> since when its counts are withheld. */
+  readonly #held = new Map<number, Hold>();
   /** Synthetic id of an ended thread whose owner is not settled -> the thread's own id, and when it ended. */
   readonly #ended = new Map<number, { readonly tid: number; readonly atMs: number }>();
   /** Label of the VM ('' if it is not known) -> vCPU -> synthetic id of its ended threads. */
@@ -92,7 +103,7 @@ export class ThreadOwners {
 
   /** True while counts are withheld. */
   get isWithholding(): boolean {
-    return this.#heldSinceMs.size + this.#ended.size > 0;
+    return this.#held.size + this.#ended.size > 0;
   }
 
   /**
@@ -108,7 +119,7 @@ export class ThreadOwners {
       this.#moveCounts(id, this.#mergedId(before));
     } else {
       if (!isComplete(owner, needsVcpu) && this.#isHeld(id, nowMs)) return owner;
-      this.#heldSinceMs.delete(id);
+      this.#held.delete(id);
       if (this.#ended.delete(id)) {
         this.#moveCounts(id, this.#mergedId(owner));
         return owner;
@@ -121,20 +132,20 @@ export class ThreadOwners {
   /** The thread has ended. Returns the id that its counts belong to from now on. */
   end(tid: number, atMs: number): number {
     const owner = this.#settled.get(tid);
-    const sinceMs = this.#heldSinceMs.get(tid);
+    const hold = this.#held.get(tid);
     this.drop(tid);
     if (owner !== undefined) return this.#mergedId(owner);
     if (this.#ended.size >= MAX_WITHHELD_ENDED) this.#settleOldestEnded();
     const id = --this.#latestSyntheticId;
     this.#ended.set(id, { tid, atMs });
-    if (sinceMs !== undefined) this.#heldSinceMs.set(id, sinceMs);
+    if (hold !== undefined) this.#held.set(id, hold);
     return id;
   }
 
   /** Drops what is remembered of a thread without counts. */
   drop(tid: number): void {
     this.#settled.delete(tid);
-    this.#heldSinceMs.delete(tid);
+    this.#held.delete(tid);
   }
 
   /** Returns the ids of all threads of VMs with this label, synthetic ones included. */
@@ -149,16 +160,18 @@ export class ThreadOwners {
   #settleOldestEnded(): void {
     for (const [id, { tid, atMs }] of this.#ended) {
       this.#ended.delete(id);
-      this.#heldSinceMs.delete(id);
+      this.#held.delete(id);
       this.#moveCounts(id, this.#mergedId(this.#attribution.ownerOf(tid, atMs, false)));
       return;
     }
   }
 
   #isHeld(id: number, nowMs: number): boolean {
-    const sinceMs = this.#heldSinceMs.get(id) ?? nowMs;
-    this.#heldSinceMs.set(id, sinceMs);
-    return nowMs - sinceMs < HOLD_MS;
+    if (nowMs === Number.POSITIVE_INFINITY) return false;
+    const scans = this.#attribution.scans?.();
+    const hold = this.#held.get(id) ?? { sinceMs: nowMs, scans: scans ?? 0 };
+    this.#held.set(id, hold);
+    return nowMs - hold.sinceMs < HOLD_MS || (scans !== undefined && scans - hold.scans < HOLD_SCANS);
   }
 
   /** The synthetic id of the ended threads of this owner. */

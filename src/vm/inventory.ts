@@ -75,6 +75,9 @@ export class Inventory {
   readonly #threadScanner: ThreadScanner;
   readonly #lookups: ThreadLookups;
   readonly #recorded = new RecordedThreads(this.#vms, this.#threads);
+  #scans = 0;
+  /** Converts a start time; NaN if /proc does not tell when the host was started. */
+  readonly #toMs = (startTime: number): number => this.#bootMs + startTime * proc.MS_PER_TICK;
   /** Time of the latest scan or look-up. */
   #nowMs = Number.NEGATIVE_INFINITY;
   /** Time at which the host was started; NaN if /proc does not tell. */
@@ -113,12 +116,13 @@ export class Inventory {
       vms: this.#vms,
       threads: this.#threads,
       vmOf: (tid, atMs) => this.find(tid, atMs)?.vm,
+      toMs: (startTime) => this.#toMs(startTime),
     });
   }
 
   /** The thread that had this id at a time; the latest one if `atMs` is NaN. */
   find(tid: number, atMs = Number.NaN): Thread | undefined {
-    return this.#threads.findAt(tid, atMs, (startTime) => this.#bootMs + startTime * proc.MS_PER_TICK);
+    return this.#threads.findAt(tid, atMs, this.#toMs);
   }
 
   /** Asks for a thread that `find` does not know. `ranVcpu`: it did what only a vCPU's thread does. */
@@ -197,8 +201,17 @@ export class Inventory {
     return this.#threads.vcpuCount(vm);
   }
 
-  /** Checks the whole tree. */
-  scan(nowMs: number): InventoryChanges {
+  /** Number of calls of `scan`. */
+  get scans(): number {
+    return this.#scans;
+  }
+
+  /**
+   * Checks the whole tree.
+   * @param countedToMs time until which all events are counted: what ended later is kept
+   */
+  scan(nowMs: number, countedToMs = nowMs): InventoryChanges {
+    this.#scans++;
     this.#nowMs = nowMs;
     this.#bootMs = proc.bootMs(this.#root, nowMs, this.#bootMs);
     this.#kvm?.refresh();
@@ -213,8 +226,8 @@ export class Inventory {
       for (const vm of this.#vms.running()) this.#readThreads(vm, nowMs);
       this.#completeThreads(nowMs);
     }
-    this.#threads.dropEnded(nowMs);
-    this.#vms.forgetStopped(nowMs, this.#graceMs);
+    this.#threads.dropEnded(countedToMs);
+    this.#vms.forgetStopped(countedToMs, this.#graceMs);
     return this.#takeChanges();
   }
 

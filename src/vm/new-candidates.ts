@@ -45,11 +45,17 @@ export class NewCandidates {
     this.#readThreads(pid, candidate.threads);
   }
 
-  /** The process that had this thread, which has ended; it is forgotten. */
-  take(tid: number): { readonly found: NewVm; readonly threads: Iterable<ThreadFacts> } | undefined {
-    for (const [pid, { found, threads }] of this.#candidates) {
-      if (!threads.has(tid)) continue;
-      this.#candidates.delete(pid);
+  /**
+   * The process that had this thread; it is forgotten.
+   * @param pid the process that has it now; undefined if it has ended
+   */
+  take(
+    tid: number,
+    pid: number | undefined,
+  ): { readonly found: NewVm; readonly threads: Iterable<ThreadFacts> } | undefined {
+    for (const [candidate, { found, threads }] of this.#candidates) {
+      if (!threads.has(tid) || (pid ?? candidate) !== candidate) continue;
+      this.#candidates.delete(candidate);
       return { found, threads: threads.values() };
     }
     return undefined;

@@ -3,7 +3,7 @@ import type { NewCandidates } from './new-candidates.js';
 import type { RecordedThreads } from './recorded-threads.js';
 import { type PendingLookup, PendingLookups } from './tables/pending-lookups.js';
 import { ThreadOrigins } from './tables/thread-origins.js';
-import type { ThreadTable } from './tables/thread-table.js';
+import type { StartToMs, ThreadTable } from './tables/thread-table.js';
 import type { Vm } from './tables/vm.js';
 import type { VmTable } from './tables/vm-table.js';
 import type { VmLives } from './vm-lives.js';
@@ -17,6 +17,8 @@ export interface ThreadLookupsOptions {
   readonly threads: ThreadTable;
   /** The VM that a thread belonged to at a time. */
   readonly vmOf: (tid: number, atMs: number) => Vm | undefined;
+  /** Converts a start time of /proc. */
+  readonly toMs: StartToMs;
 }
 
 /** Pause before a thread that was not found is looked up again. */
@@ -38,10 +40,11 @@ export class ThreadLookups {
   readonly #vms: VmTable;
   readonly #threads: ThreadTable;
   readonly #vmOf: ThreadLookupsOptions['vmOf'];
+  readonly #toMs: StartToMs;
   readonly #origins = new ThreadOrigins();
   readonly #pending = new PendingLookups(MAX_PENDING, RETRY_MS);
 
-  constructor({ procfs, lives, candidates, recorded, vms, threads, vmOf }: ThreadLookupsOptions) {
+  constructor({ procfs, lives, candidates, recorded, vms, threads, vmOf, toMs }: ThreadLookupsOptions) {
     this.#root = procfs;
     this.#lives = lives;
     this.#candidates = candidates;
@@ -49,6 +52,7 @@ export class ThreadLookups {
     this.#vms = vms;
     this.#threads = threads;
     this.#vmOf = vmOf;
+    this.#toMs = toMs;
   }
 
   /** True if threads wait for {@link take}. */
@@ -72,13 +76,14 @@ export class ThreadLookups {
 
   startThread(creator: number, tid: number, atMs: number, nowMs: number): void {
     this.#origins.add(tid, creator, atMs);
+    this.#pending.retry(tid);
     if (!Number.isNaN(this.#origins.endOf(tid))) this.#adopt(tid, nowMs);
   }
 
   endThread(tid: number, atMs: number, nowMs: number): void {
     this.#origins.end(tid, atMs);
     if (!this.#threads.isAlive(tid)) this.#adopt(tid, nowMs);
-    this.#threads.exit(tid, atMs);
+    this.#threads.exit(tid, atMs, this.#toMs);
   }
 
   /** Returns some of the threads that were asked for; {@link finish} each. */
@@ -106,8 +111,8 @@ export class ThreadLookups {
   finish(lookups: readonly PendingLookup[], nowMs: number): void {
     for (const lookup of lookups) {
       const { tid, vcpu, ranVcpu } = lookup;
-      const isFound = this.#threads.isAlive(tid) || (ranVcpu && this.#adopt(tid, nowMs));
-      if (!isFound) this.#pending.fail(lookup, nowMs);
+      const isFound = () => this.#adopt(tid, nowMs) || this.#startCandidateOf(tid, nowMs);
+      if (!this.#threads.isAlive(tid) && !(ranVcpu && isFound())) this.#pending.fail(lookup, nowMs);
       else if (vcpu >= 0) this.#threads.setVcpu(tid, vcpu);
     }
   }
@@ -124,7 +129,7 @@ export class ThreadLookups {
 
   /** Starts the VM that had this thread while it was a candidate. Returns false if none had it. */
   #startCandidateOf(tid: number, nowMs: number): boolean {
-    const candidate = this.#candidates.take(tid);
+    const candidate = this.#candidates.take(tid, proc.tgidOf(this.#root, tid));
     if (candidate === undefined) return false;
     const { vm } = candidate.found;
     if (this.#vms.runningAt(vm.pid) === undefined) this.#lives.start([candidate.found], nowMs);

@@ -26,7 +26,12 @@ interface Life {
 /** Threads that start, run a vCPU and end, and the ledger that counts their events. */
 class Host {
   readonly lives: Life[] = [];
-  readonly ledger = new Ledger({ ownerOf: (tid, atMs) => this.#ownerOf(tid, atMs) });
+  /** Number of scans; undefined if the attribution does not count them. */
+  scans: number | undefined;
+  readonly ledger = new Ledger({
+    ownerOf: (tid, atMs) => this.#ownerOf(tid, atMs),
+    scans: () => this.scans ?? Number.POSITIVE_INFINITY,
+  });
   readonly #kernel = this.ledger.kernelSource('tracefs', undefined, { onStart() {}, onEnd() {} });
   nowMs = 0;
 
@@ -224,4 +229,30 @@ test('the exits of two threads with one id belong to the VM of each, even in one
       ['b 1', 3],
     ]),
   );
+});
+
+for (const isAlive of [true, false])
+  test(`counts wait for two scans, however long a busy host takes (thread ${isAlive ? 'lives' : 'has ended'})`, () => {
+    const host = new Host();
+    host.scans = 7;
+    host.start(7, { label: 'a' }, 3);
+    host.run(7, false);
+    if (!isAlive) host.end(7);
+    for (host.scans of [7, 8]) {
+      host.nowMs += 20 * LONG_MS;
+      assert.deepEqual([...host.shown()], [], `${host.scans}`);
+    }
+    Object.assign(host.lives[0] ?? {}, { knowsVm: true, knowsVcpu: true });
+    assert.deepEqual([...host.shown()], [['a 3', 1]]);
+  });
+
+test('a thread that two scans did not find has no VM', () => {
+  const host = new Host();
+  host.scans = 7;
+  host.start(7, { label: 'a' }, 3);
+  host.run(7, false);
+  host.shown();
+  host.nowMs += LONG_MS;
+  host.scans += 2;
+  assert.deepEqual([...host.shown()], [[' ', 1]]);
 });

@@ -164,3 +164,32 @@ test('one thread that runs a vCPU makes its process a VM', (t) => {
   assert.deepEqual(labels(inventory.resolvePending(0)), { ...NOTHING, started: ['100'] });
   assert.equal(inventory.find(102)?.vm.label, '100');
 });
+
+test('a thread whose id another thread had, which was not found, is looked up at once', (t) => {
+  const { tree, inventory } = setUp(t);
+  inventory.requestLookup(101, true);
+  inventory.resolvePending(0);
+  tree.put(vm(100, 'web'));
+  tree.answerForThread(100, 101);
+  inventory.startThread(100, 101, 500);
+  inventory.requestLookup(101, true);
+  assert.deepEqual(labels(inventory.resolvePending(1000)), { ...NOTHING, started: ['web'] });
+});
+
+test('a process that is ending when its thread is looked up is the VM that it was about to be', (t) => {
+  const { tree, inventory } = setUp(t);
+  const put = (state: string) => {
+    const thread = { tid: 101, comm: 'CPU 0/KVM', startTime: 101, state };
+    tree.put(vm(100, 'web', { hasVm: false, state, threads: [thread] }));
+    tree.answerForThread(100, 101);
+  };
+  tree.write('loadavg', '0.40 0.64 0.77 1/91 99\n');
+  inventory.checkNewProcesses(0);
+  put('S');
+  tree.write('loadavg', '0.40 0.64 0.77 1/91 101\n');
+  inventory.checkNewProcesses(1);
+  put('Z');
+  inventory.requestLookup(101, true);
+  assert.deepEqual(labels(inventory.resolvePending(2)), { ...NOTHING, started: ['web'] });
+  assert.deepEqual([inventory.find(101)?.vm.label, inventory.find(101)?.vcpu], ['web', 0]);
+});

@@ -266,3 +266,32 @@ test('the command line of a known process is not read again', (t) => {
   writeFileSync(join(tree.root, '100/cmdline'), 'qemu-kvm\0-name\0x\0');
   for (let scan = 1; scan < 50; scan++) assert.deepEqual(labels(inventory.scan(scan)), NOTHING);
 });
+
+test('the end of an earlier thread with the same id ends no thread that started later', (t) => {
+  const { tree, inventory } = setUp(t);
+  // The host was started at 0 on the agent's clock.
+  tree.write('uptime', '10.00 20.00\n');
+  tree.put(vm(100, 'a', { startTime: 900 }));
+  inventory.startThread(100, 101, 9_010);
+  inventory.scan(10_000);
+  inventory.endThread(101, 8_000); // of another process's thread; its buffer was read late
+  assert.equal(inventory.find(101, 10_500)?.vm.label, 'a');
+  inventory.requestLookup(101, true);
+  assert.deepEqual(labels(inventory.resolvePending(10_600)), NOTHING);
+  inventory.endThread(101, 11_000);
+  assert.deepEqual(
+    [10_999, 11_001].map((atMs) => inventory.find(101, atMs)?.vm.label),
+    ['a', undefined],
+  );
+});
+
+test('what has ended is kept until its events are counted, however long that takes', (t) => {
+  const { tree, inventory } = setUp(t);
+  tree.put(vm(100, 'a'));
+  inventory.scan(0);
+  tree.remove(100);
+  inventory.scan(1000, 900);
+  inventory.scan(300_000, 900);
+  assert.equal(inventory.find(101)?.vm.label, 'a');
+  assert.deepEqual(labels(inventory.scan(300_000, 300_000)), { ...NOTHING, forgotten: ['a'], freedTids: [100, 101] });
+});

@@ -41,6 +41,11 @@ export class PendingLookups {
     if (this.#pending.size < this.#limit) this.#pending.set(tid, { tid, ranVcpu, vcpu });
   }
 
+  /** The id is another thread's from now on: that an earlier look-up failed says nothing. */
+  retry(tid: number): void {
+    this.#failed.delete(tid);
+  }
+
   get isEmpty(): boolean {
     return this.#pending.size === 0;
   }

@@ -34,6 +34,8 @@ export class ThreadOrigins {
 
   end(tid: number, endMs: number): void {
     const start = this.#starts.get(tid);
+    // The end of an earlier thread with this id is on another CPU, and may be read after the start.
+    if (start !== undefined && endMs < start.startMs) return;
     if (start !== undefined) start.endMs = endMs;
     else this.#put(tid, { creator: undefined, startMs: Number.NaN, endMs });
   }

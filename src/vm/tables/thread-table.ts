@@ -4,8 +4,14 @@ import { NO_START, type Vm } from './vm.js';
 /** How long a thread that has ended can still be found: its last events are read after its end. */
 export const LINGER_MS = 10_000;
 
+/** Longest time by which the clocks of /proc and of the trace may differ. */
+const CLOCK_ERROR_MS = 50;
+
 /** Threads that are known only by their end. A process can start and end any number. */
 const MAX_ADOPTED = 16_384;
+
+/** Converts the start time of a thread to milliseconds on the agent's clock; NaN if that is impossible. */
+export type StartToMs = (startTime: number) => number;
 
 /** Threads that had the same id, the oldest first. Nearly always there is one. */
 type Lives = ThreadRecord[];
@@ -40,9 +46,8 @@ export class ThreadTable {
   /**
    * The thread that had this id at a time.
    * @param atMs NaN: the time is not known, so it is the latest one
-   * @param toMs converts the start time of a thread; NaN if that is impossible
    */
-  findAt(tid: number, atMs: number, toMs: (startTime: number) => number): ThreadRecord | undefined {
+  findAt(tid: number, atMs: number, toMs: StartToMs): ThreadRecord | undefined {
     const lives = this.#byTid.get(tid);
     if (lives === undefined || Number.isNaN(atMs)) return lives?.at(-1);
     const isFrom = (index: number) => {
@@ -54,9 +59,10 @@ export class ThreadTable {
     return lives.find((_, index) => isFrom(index));
   }
 
-  /** The thread raised its last event, at `atMs`. */
-  exit(tid: number, atMs: number): void {
-    const thread = this.#byTid.get(tid)?.find(({ exitMs }) => Number.isNaN(exitMs));
+  /** The thread raised its last event, at `atMs`: a thread that started later has only its id. */
+  exit(tid: number, atMs: number, toMs: StartToMs): void {
+    const isLater = ({ startTime }: ThreadRecord) => startTime !== NO_START && toMs(startTime) - atMs > CLOCK_ERROR_MS;
+    const thread = this.#byTid.get(tid)?.find((life) => Number.isNaN(life.exitMs) && !isLater(life));
     if (thread === undefined) return;
     thread.exitMs = atMs;
     this.#end(thread, atMs);
@@ -146,7 +152,7 @@ export class ThreadTable {
   /** Adds a thread of the VM that ended at `endMs` before it was seen. If there are too many, the oldest is dropped. */
   adopt(vm: Vm, tid: number, endMs: number, nowMs: number): void {
     this.see(vm, { tid, startTime: NO_START, comm: '', innerTid: tid, unlisted: true }, nowMs);
-    this.exit(tid, endMs);
+    this.exit(tid, endMs, () => Number.NaN);
     const thread = this.find(tid);
     if (thread !== undefined) this.#adopted.add(thread);
     const [oldest] = this.#adopted;
