@@ -172,7 +172,7 @@ const audit: Panel[] = [
     description:
       "The agent's count of exits by KVM's own count of the same exits, the VM that differs most. 1: they agree. Below 1: the agent misses exits, although no loss was reported.",
     unit: 'short',
-    width: 12,
+    width: 8,
     queries: [
       {
         expr: `min by (instance, check) (${series('kvm_exit_exporter_audit_ratio', OF_INSTANCES)})`,
@@ -185,11 +185,24 @@ const audit: Panel[] = [
     ],
   }),
   graph({
+    title: 'Uncertainty of these counts',
+    description:
+      "Part of KVM's count by which the ratio may be wrong, because exits happen while KVM's statistics are read; the VM of which it is largest.",
+    unit: 'percentunit',
+    width: 8,
+    queries: [
+      {
+        expr: `max by (instance, check) (${series('kvm_exit_exporter_audit_uncertainty', OF_INSTANCES)})`,
+        legend: '{{check}} on {{instance}}',
+      },
+    ],
+  }),
+  graph({
     title: 'Outcome of the audit',
     description:
-      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. too_short: the VM is audited for less than a minute. few_events: less than 500. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
+      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. too_short: the VM is audited for less than a minute. few_events: less than 500. uncertain: reading took so long that a difference of 1 % would not show. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
     unit: 'short',
-    width: 12,
+    width: 8,
     stacked: true,
     queries: [
       {

@@ -1,32 +1,54 @@
 /**
  * The audit of running VMs (PURE): our counts of the last five minutes against KVM's own, each time that KVM's
- * statistics were read. At such a moment our counts are as old as the statistics, up to a few milliseconds, which
- * matters less the longer the time between two moments is.
+ * statistics were read. Reading them takes time, in which exits happen, so our counts are taken before and after:
+ *
+ *   exits           before     KVM   after
+ *   first moment     1,000   1,010   1,040
+ *   last moment     61,000  61,010  61,030
+ *
+ * KVM counted 60,000 between the two; ours are at least 61,000 - 1,040 and at most 61,030 - 1,000. KVM's number lies
+ * between these, so the ratio is 1, and its uncertainty 70 / 60,000.
  */
 import { auditVm, type TracedLayers } from './audit.js';
 import { type ExitSums, exitsBetween } from './exit-sums.js';
 
-/** Both counts of one VM at one moment. */
+/** What we had counted of a VM at one moment. */
+export interface OwnCounts {
+  readonly exits: ExitSums;
+  /** Changes whenever events are lost. */
+  readonly losses: number;
+}
+
+/** Both counts of one VM. */
 export interface AuditMoment {
   readonly atMs: number;
   /** KVM's statistics by name, all vCPUs together. */
   readonly kvm: ReadonlyMap<string, number>;
-  readonly ours: ExitSums;
-  /** Changes whenever events are lost. */
-  readonly losses: number;
+  /** Our counts before and after KVM's statistics were read. */
+  readonly before: OwnCounts;
+  readonly after: OwnCounts;
   readonly traced: TracedLayers;
 }
 
 /** What became of a check of a VM. Only `compared` has a ratio. */
-export const AUDIT_OUTCOMES = ['compared', 'too_short', 'few_events', 'events_lost', 'not_comparable'] as const;
+export const AUDIT_OUTCOMES = [
+  'compared',
+  'too_short',
+  'few_events',
+  'uncertain',
+  'events_lost',
+  'not_comparable',
+] as const;
 export type AuditOutcome = (typeof AUDIT_OUTCOMES)[number];
 
 export interface LiveAuditRow {
   readonly vm: string;
   readonly check: string;
   readonly outcome: AuditOutcome;
-  /** Our count by KVM's; NaN unless they were compared. */
+  /** Our count by KVM's; 1 if KVM's is one that ours can be. NaN unless they were compared. */
   readonly ratio: number;
+  /** The most that we counted less the least, as a part of KVM's count: a smaller difference does not show. */
+  readonly uncertainty: number;
   /** Why the two can never be compared on this host; '' if they can. */
   readonly obstacle: string;
 }
@@ -34,8 +56,9 @@ export interface LiveAuditRow {
 const WINDOW_MS = 300_000;
 /** Shorter times are not compared. Moments come every ten seconds. */
 const MIN_WINDOW_MS = 55_000;
-/** With fewer events, a burst of five that falls between two moments would be a difference of more than 1 %. */
+/** With fewer events, the one exit of each vCPU that KVM has counted and not traced yet could be more than 1 %. */
 const MIN_EVENTS = 500;
+const MAX_UNCERTAINTY = 0.01;
 
 interface AuditedVm {
   /** The life of the VM that the moments belong to. */
@@ -73,29 +96,37 @@ export class LiveAudit {
 
 function rowsOf(vm: string, first: AuditMoment, last: AuditMoment): LiveAuditRow[] {
   const kvm = new Map(Array.from(last.kvm, ([name, value]) => [name, value - (first.kvm.get(name) ?? Number.NaN)]));
-  return auditVm(exitsBetween(first.ours, last.ours), kvm, last.traced).map(({ check, kvm, ours, ratio, obstacle }) => {
-    const outcome: AuditOutcome =
-      last.atMs - first.atMs < MIN_WINDOW_MS
-        ? 'too_short'
-        : last.losses !== first.losses
-          ? 'events_lost'
-          : obstacle !== ''
-            ? 'not_comparable'
-            : Math.max(kvm, ours) < MIN_EVENTS
-              ? 'few_events'
-              : 'compared';
+  const most = auditVm(exitsBetween(first.before.exits, last.after.exits), kvm, last.traced);
+  return auditVm(exitsBetween(first.after.exits, last.before.exits), kvm, last.traced).map((least, index) => {
+    const { check, kvm, obstacle } = least;
+    const upper = most[index]?.ours ?? Number.NaN;
+    const uncertainty = (upper - Math.max(0, least.ours)) / kvm;
+    const ratio = kvm < least.ours ? least.ours / kvm : kvm > upper ? upper / kvm : 1;
+    const obstacles: readonly (readonly [applies: boolean, outcome: AuditOutcome])[] = [
+      [last.atMs - first.atMs < MIN_WINDOW_MS, 'too_short'],
+      [last.after.losses !== first.before.losses, 'events_lost'],
+      [obstacle !== '', 'not_comparable'],
+      [Math.max(kvm, least.ours) < MIN_EVENTS, 'few_events'],
+      [ratio === 1 && uncertainty > MAX_UNCERTAINTY, 'uncertain'],
+    ];
+    const outcome = obstacles.find(([applies]) => applies)?.[1] ?? 'compared';
     const isCompared = outcome === 'compared';
-    return { vm, check, outcome, ratio: isCompared ? ratio : Number.NaN, obstacle };
+    return {
+      vm,
+      check,
+      outcome,
+      ratio: isCompared ? ratio : Number.NaN,
+      uncertainty: isCompared ? uncertainty : Number.NaN,
+      obstacle,
+    };
   });
 }
 
 /** True if KVM's statistics or our counts have begun again. */
-function hasRestarted(before: AuditMoment | undefined, { kvm, ours }: AuditMoment): boolean {
-  if (before === undefined) return false;
-  const { kvm: kvmBefore, ours: oursBefore } = before;
+function hasRestarted(last: AuditMoment | undefined, { kvm, before }: AuditMoment): boolean {
+  if (last === undefined) return false;
+  const [{ kvm: exits, qemu }, now] = [last.after.exits.ofLayer, before.exits.ofLayer];
   return (
-    Array.from(kvmBefore).some(([name, value]) => (kvm.get(name) ?? 0) < value) ||
-    ours.ofLayer.kvm < oursBefore.ofLayer.kvm ||
-    ours.ofLayer.qemu < oursBefore.ofLayer.qemu
+    Array.from(last.kvm).some(([name, value]) => (kvm.get(name) ?? 0) < value) || now.kvm < exits || now.qemu < qemu
   );
 }

@@ -88,8 +88,8 @@ export const HOST_METRICS: readonly NumberMetric[] = [
     type: 'gauge',
     help:
       "Comparisons of our counts with KVM's own, one for each VM and check, by outcome: compared (kvm_exit_exporter_audit_ratio), " +
-      'too_short (a VM is audited for less than a minute), few_events (fewer than 500), events_lost, or ' +
-      'not_comparable (on this host; the log says why).',
+      'too_short (a VM is audited for less than a minute), few_events (fewer than 500), uncertain (reading took so ' +
+      'long that a difference of 1 % would not show), events_lost, or not_comparable (on this host; the log says why).',
     labels: ['outcome'],
     otel: { name: 'kvm_exit_exporter.audit.checks', unit: '{check}' },
     read: ({ auditChecks }) => auditChecks.map(({ outcome, checks }) => [[outcome], checks]),

@@ -10,15 +10,26 @@ interface Counts {
   readonly kvm: Readonly<Record<string, number>>;
   /** Our exits by hardware reason. */
   readonly ours: Readonly<Record<string, number>>;
+  /** Our exits before KVM's statistics were read; default: `ours`. */
+  readonly before?: Readonly<Record<string, number>>;
   readonly losses?: number;
   readonly hasExits?: boolean;
 }
 
-function moment({ atMs, kvm, ours, losses = 0, hasExits = true }: Counts): AuditMoment {
-  const rows = Object.entries(ours).map(([reason, count]) => ({ vm: 'a', layer: 'kvm', reason, count }));
-  const [sums] = sumExits([...rows, { vm: 'a', layer: 'kvm', reason: '', count: 0 }]).values();
-  assert.ok(sums !== undefined);
-  return { atMs, kvm: new Map(Object.entries(kvm)), ours: sums, losses, traced: { kvm: hasExits, qemu: true } };
+function moment({ atMs, kvm, ours, before = ours, losses = 0, hasExits = true }: Counts): AuditMoment {
+  const countsOf = (exits: Readonly<Record<string, number>>) => {
+    const rows = Object.entries(exits).map(([reason, count]) => ({ vm: 'a', layer: 'kvm', reason, count }));
+    const [sums] = sumExits([...rows, { vm: 'a', layer: 'kvm', reason: '', count: 0 }]).values();
+    assert.ok(sums !== undefined);
+    return { exits: sums, losses };
+  };
+  return {
+    atMs,
+    kvm: new Map(Object.entries(kvm)),
+    before: countsOf(before),
+    after: countsOf(ours),
+    traced: { kvm: hasExits, qemu: true },
+  };
 }
 
 function audit(...moments: readonly Counts[]): Record<string, Pick<LiveAuditRow, 'outcome' | 'ratio'>> {
@@ -44,6 +55,22 @@ test('exits that are missing on our side show', () => {
     io_exits: { outcome: 'compared', ratio: 0 },
   });
 });
+
+// KVM counted 10,000 exits between two readings. We had 980 before the first one, and 1,000 after it.
+for (const [what, before, after, result] of [
+  ['9,980 to 10,020 exits', 10_980, 11_000, { outcome: 'compared', ratio: 1 }],
+  ['10,000 to 10,040 exits', 11_000, 11_020, { outcome: 'compared', ratio: 1 }],
+  ['9,960 to 10,000 exits', 10_960, 10_980, { outcome: 'compared', ratio: 1 }],
+  ['11,000 to 11,040 exits', 12_000, 12_020, { outcome: 'compared', ratio: 1.1 }],
+  ['8,960 to 9,000 exits', 9960, 9980, { outcome: 'compared', ratio: 0.9 }],
+  ['9,950 to 10,070 exits, which is too wide', 10_950, 11_050, { outcome: 'uncertain', ratio: Number.NaN }],
+  ['11,000 to 11,500 exits, which are too many anyway', 12_000, 12_480, { outcome: 'compared', ratio: 1.1 }],
+] as const)
+  test(`of 10,000 exits, readings that took time show ${what}`, () => {
+    const first = { atMs: 0, kvm: { exits: 7000 }, before: { io: 980 }, ours: { io: 1000 } };
+    const last = { atMs: 60_000, kvm: { exits: 17_000 }, before: { io: before }, ours: { io: after } };
+    assert.deepEqual(audit(first, last), { exits: result });
+  });
 
 test('moments of five minutes ago are forgotten', () => {
   const wrongAtFirst = { atMs: 10_000, kvm: { exits: 20_000, io_exits: 18_000 }, ours: { io: 10, hlt: 5 } };

@@ -1,6 +1,6 @@
 import { AUDITED_STATISTICS } from '../../audit/checks.js';
 import { sumExits } from '../../audit/exit-sums.js';
-import { LiveAudit, type LiveAuditRow } from '../../audit/live-audit.js';
+import { LiveAudit, type LiveAuditRow, type OwnCounts } from '../../audit/live-audit.js';
 import type { KernelExits } from '../../count/kernel-exits.js';
 import { log } from '../../system/log.js';
 import type { StatisticsReading } from '../../trace/kvm-statistic.js';
@@ -13,8 +13,13 @@ export interface ReadVm {
   readonly reading: StatisticsReading;
 }
 
+/** Our counts before a reading, by label of the VM. Those of a VM without events are missing. */
+export type CountsBefore = ReadonlyMap<string, OwnCounts>;
+
 /** Different obstacles that are logged. */
 const MAX_LOGGED = 100;
+/** Counts that are older are brought up to date before a reading. A drain asks every CPU, and VMs are read in turn. */
+const MAX_AGE_MS = 5;
 
 /** Audits our counts each time that KVM's own statistics were read. */
 export class AuditFeed {
@@ -23,6 +28,7 @@ export class AuditFeed {
   readonly #now: () => number;
   readonly #audit = new LiveAudit();
   readonly #logged = new Set<string>();
+  #drainedMs = Number.NEGATIVE_INFINITY;
 
   /** @param drain counts the events that have happened by now; false if it could not count all of them */
   constructor(exits: KernelExits, drain: () => boolean, now = () => performance.now()) {
@@ -31,21 +37,26 @@ export class AuditFeed {
     this.#now = now;
   }
 
+  /** Call it right before KVM's statistics of the VMs with these labels are read. */
+  before(labels: ReadonlySet<string>): CountsBefore {
+    // What is left undone makes a comparison less certain, not wrong.
+    if (this.#now() - this.#drainedMs > MAX_AGE_MS) this.#isDrained();
+    return this.#counts(labels);
+  }
+
   /** Call it right after KVM's statistics of these VMs were read. */
-  compare(vms: readonly ReadVm[]): void {
-    if (!this.#drain()) return;
-    const ours = sumExits(this.#exits.of(new Set(vms.map(({ label }) => label))));
-    const common = {
-      atMs: this.#now(),
-      losses: this.#exits.losses,
-      traced: {
-        kvm: this.#exits.hasSeen('kvm_exit'),
-        qemu: this.#exits.hasSeen('kvm_userspace_exit'),
-      },
+  compare(vms: readonly ReadVm[], countsBefore: CountsBefore): void {
+    if (!this.#isDrained()) return;
+    const after = this.#counts(new Set(vms.map(({ label }) => label)));
+    const atMs = this.#now();
+    const traced = {
+      kvm: this.#exits.hasSeen('kvm_exit'),
+      qemu: this.#exits.hasSeen('kvm_userspace_exit'),
     };
     for (const { label, life, reading } of vms) {
-      const exits = ours.get(label);
-      if (exits !== undefined) this.#audit.add(label, life, { ...common, kvm: auditedSums(reading), ours: exits });
+      const [own, ownBefore] = [after.get(label), countsBefore.get(label)];
+      if (own === undefined || ownBefore === undefined) continue;
+      this.#audit.add(label, life, { atMs, kvm: auditedSums(reading), before: ownBefore, after: own, traced });
     }
   }
 
@@ -63,6 +74,17 @@ export class AuditFeed {
       log('info', "cannot compare our counts with KVM's own statistics", { check, err: obstacle });
     }
     return rows;
+  }
+
+  #isDrained(): boolean {
+    const isDrained = this.#drain();
+    this.#drainedMs = this.#now();
+    return isDrained;
+  }
+
+  #counts(labels: ReadonlySet<string>): Map<string, OwnCounts> {
+    const { losses } = this.#exits;
+    return new Map(Array.from(sumExits(this.#exits.of(labels)), ([label, exits]) => [label, { exits, losses }]));
   }
 }
 

@@ -20,6 +20,13 @@ const MIN_PAUSE_MS = 10_000;
 const MAX_PAUSE_MS = 300_000;
 const MAX_SOCKETS = 4096;
 
+export interface QmpListener {
+  /** Called right before the vCPUs of a VM are asked. */
+  onAsk(vm: Vm): void;
+  /** Called as soon as a VM has answered. */
+  onReading(vm: Vm, reading: StatisticsReading): void;
+}
+
 interface Socket {
   readonly path: string;
   readonly door: QmpDoor;
@@ -53,11 +60,8 @@ export class QmpStatistics {
     this.#isWanted = isWanted;
   }
 
-  /**
-   * Asks each VM that is due.
-   * @param onReading called as soon as a VM has answered
-   */
-  async read(onReading: (vm: Vm, reading: StatisticsReading) => void): Promise<void> {
+  /** Asks each VM that is due. */
+  async read(listener: QmpListener): Promise<void> {
     const startMs = performance.now();
     this.#findSockets(startMs);
     await this.#speakers.search([...this.#sockets.keys()]);
@@ -66,7 +70,7 @@ export class QmpStatistics {
       .sort((a, b) => a.dueMs - b.dueMs);
     const work = async () => {
       for (let socket = due.shift(); socket !== undefined; socket = due.shift()) {
-        await this.#ask(socket, onReading);
+        await this.#ask(socket, listener);
         if (performance.now() - startMs > BUDGET_MS) return;
       }
     };
@@ -84,15 +88,19 @@ export class QmpStatistics {
     );
   }
 
-  async #ask(socket: Socket, onReading: (vm: Vm, reading: StatisticsReading) => void): Promise<void> {
+  async #ask(socket: Socket, listener: QmpListener): Promise<void> {
     const { path, door } = socket;
     try {
       await askQmp(path, async (qmp) => {
         const vm = this.#speakers.vmOf(path, await qmp.identity());
         // It has just started or ended, or DeviceNames reports it.
         if (vm === undefined) return;
-        const parts = await door.read(qmp, (cpu) => this.#vcpuOf(vm, cpu));
-        onReading(vm, { door: 'qmp', parts });
+        const parts = await door.read(
+          qmp,
+          (cpu) => this.#vcpuOf(vm, cpu),
+          () => listener.onAsk(vm),
+        );
+        listener.onReading(vm, { door: 'qmp', parts });
       });
       socket.dueMs = 0;
       socket.pauseMs = MIN_PAUSE_MS;

@@ -14,7 +14,7 @@ import type { StatisticsPart, StatisticsReading } from '../../trace/kvm-statisti
 import type { Inventory } from '../../vm/inventory.js';
 import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
 import type { Vm } from '../../vm/tables/vm.js';
-import type { AuditFeed } from './audit-feed.js';
+import type { AuditFeed, CountsBefore } from './audit-feed.js';
 import { QmpStatistics } from './qmp-statistics.js';
 
 export interface StatisticsOptions {
@@ -83,17 +83,23 @@ export class StatisticsFeed {
     this.#counts.keepOnly(new Set(running.map(lifeOf)));
     this.#audit?.keepOnly(new Set(running.map(({ label }) => label)));
     const answered = new Set<Vm>();
-    await this.#qmp.read((vm, reading) => {
-      // A second socket of a VM would be counted again.
-      if (answered.has(vm) || this.#isStopped) return;
-      answered.add(vm);
-      this.#take(new Map([[vm, reading]]));
+    const asked = new Map<Vm, CountsBefore | undefined>();
+    await this.#qmp.read({
+      onAsk: (vm) => void asked.set(vm, this.#countsBefore([vm])),
+      onReading: (vm, reading) => {
+        // A second socket of a VM would be counted again.
+        if (answered.has(vm) || this.#isStopped) return;
+        answered.add(vm);
+        this.#take(new Map([[vm, reading]]), asked.get(vm));
+      },
     });
     const unanswered = running.filter((vm) => !answered.has(vm));
     const folders = this.#foldersByVm();
     for (let at = 0; at < unanswered.length && !this.#isStopped; at += VMS_PER_SLICE) {
-      const readings = readFolders(unanswered.slice(at, at + VMS_PER_SLICE), folders);
-      this.#take(readings);
+      const slice = unanswered.slice(at, at + VMS_PER_SLICE).filter((vm) => folders.has(vm));
+      const before = this.#countsBefore(slice);
+      const readings = readFolders(slice, folders);
+      this.#take(readings, before);
       for (const vm of readings.keys()) answered.add(vm);
       await endOfTurn();
     }
@@ -103,6 +109,7 @@ export class StatisticsFeed {
 
   /** Asks libvirt, which knows its VMs by name. A name that two VMs have stands for neither. */
   async #readDomstats(running: readonly Vm[], closed: readonly Vm[]): Promise<void> {
+    const before = this.#countsBefore(closed);
     const domains = await readDomstats(this.#isWanted);
     const readings = new Map<Vm, StatisticsReading>();
     for (const vm of closed) {
@@ -110,7 +117,7 @@ export class StatisticsFeed {
       const isOnly = running.every(({ name }, index) => name !== vm.name || running[index] === vm);
       if (parts !== undefined && parts.length > 0 && isOnly) readings.set(vm, { door: 'virsh', parts });
     }
-    this.#take(readings);
+    this.#take(readings, before);
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {
@@ -122,7 +129,14 @@ export class StatisticsFeed {
     }
   }
 
-  #take(readings: ReadonlyMap<Vm, StatisticsReading>): void {
+  /** What we have counted of VMs whose statistics are about to be read. */
+  #countsBefore(vms: readonly Vm[]): CountsBefore | undefined {
+    for (const vm of vms) this.#inventory.claimLabel(vm);
+    return vms.length === 0 ? undefined : this.#audit?.before(new Set(vms.map(({ label }) => label)));
+  }
+
+  /** @param before our counts before the readings; undefined if the two are not compared */
+  #take(readings: ReadonlyMap<Vm, StatisticsReading>, before: CountsBefore | undefined): void {
     // A VM that ended meanwhile may be forgotten already.
     const running = [...readings].filter(([{ stoppedMs }]) => Number.isNaN(stoppedMs) && !this.#isStopped);
     const read = running.map(([vm, reading]) => {
@@ -130,7 +144,7 @@ export class StatisticsFeed {
       return { label: vm.label, life: lifeOf(vm), reading };
     });
     const nowMs = performance.now();
-    if (read.length > 0) this.#audit?.compare(read);
+    if (read.length > 0 && before !== undefined) this.#audit?.compare(read, before);
     for (const { label, life, reading } of read) this.#counts.add(label, life, reading, nowMs);
   }
 

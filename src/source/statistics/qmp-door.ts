@@ -11,6 +11,9 @@ import { AgentError } from '../../system/errors.js';
 import type { StatisticsPart } from '../../trace/kvm-statistic.js';
 import type { Qmp } from '../qemu/qmp.js';
 
+/** The vCPUs are asked last, because their statistics are compared with our counts of the same moment. */
+const TARGETS: readonly StatisticsTarget[] = ['vm', 'vcpu'];
+
 /**
  * KVM's own statistics from the QEMU behind one QMP socket, of version 7.1 or later. It is the only door that also has
  * histograms. It is open under kernel lockdown, and to users who may use the socket.
@@ -29,14 +32,17 @@ export class QmpDoor {
 
   /**
    * @param vcpuOf the number of a vCPU
+   * @param beforeVcpus called right before the vCPUs are asked, which is the last question
    * @throws AgentError if QEMU does not answer, or has no statistics
    */
-  async read(qmp: Qmp, vcpuOf: (cpu: QemuCpu) => number): Promise<StatisticsPart[]> {
+  async read(qmp: Qmp, vcpuOf: (cpu: QemuCpu) => number, beforeVcpus = () => {}): Promise<StatisticsPart[]> {
     this.#schemas ??= parseSchemas(await qmp.query('query-stats-schemas', { provider: 'kvm' }), this.#isWanted);
     const cpus = parseCpus(await qmp.query('query-cpus-fast'));
     const parts: StatisticsPart[] = [];
-    for (const [target, schema] of this.#schemas) {
-      if (schema.size === 0) continue;
+    for (const target of TARGETS) {
+      const schema = this.#schemas.get(target);
+      if (schema === undefined || schema.size === 0) continue;
+      if (target === 'vcpu') beforeVcpus();
       const answer = await qmp.query('query-stats', {
         target,
         providers: [{ provider: 'kvm', names: [...schema.keys()] }],

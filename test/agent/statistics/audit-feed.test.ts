@@ -34,7 +34,10 @@ class Host {
     this.kernel.vmExit(1, 0, vcpu + 1, vcpu, this.#io, 0, 0);
   }
 
-  read(life = 'one'): void {
+  /** @param meanwhile happens before KVM is asked, and after it has answered */
+  read({ life = 'one', meanwhile = () => {} } = {}): void {
+    const before = this.feed.before(new Set(['a']));
+    meanwhile();
     const total = (name: string) => ({ name, kind: 'total' as const, isTime: false, length: 1 });
     const parts = this.#exits.map((count, vcpu) => ({
       key: `vcpu ${vcpu}`,
@@ -42,7 +45,8 @@ class Host {
       values: [[total('exits'), count] as const, [total('io_exits'), count] as const],
     }));
     const reading: StatisticsReading = { door: 'qmp', parts };
-    this.feed.compare([{ label: 'a', life, reading }]);
+    meanwhile();
+    this.feed.compare([{ label: 'a', life, reading }], before);
   }
 
   results(): Record<string, unknown> {
@@ -64,6 +68,22 @@ test('both count the same exits of all vCPUs', () => {
   minute(host);
   host.read();
   assert.deepEqual(host.results(), { exits: ['compared', 1], io_exits: ['compared', 1] });
+});
+
+test('exits that happen while KVM is asked make the result less certain, not wrong', () => {
+  const host = new Host();
+  const meanwhile = () => host.exit(0);
+  // The threads of the VM are known.
+  host.exit(0);
+  host.read({ meanwhile });
+  minute(host);
+  host.read({ meanwhile });
+  assert.deepEqual(host.results(), { exits: ['compared', 1], io_exits: ['compared', 1] });
+  // Two moments, each between two exits: 4 of the 2,002 that KVM counted.
+  assert.deepEqual(
+    host.feed.rows().map(({ uncertainty }) => uncertainty),
+    [4 / 2002, 4 / 2002],
+  );
 });
 
 test('exits that the agent misses show', () => {

@@ -117,6 +117,7 @@ const FED: readonly Fed[] = [
   ...[
     { query: 'Counts against those of KVM A', want: { '{instance="host-1",check="exits"}': 0.9 } },
     { query: 'Counts against those of KVM B', want: { '{instance="host-1",check="exits"}': 1 } },
+    { query: 'Uncertainty of these counts A', want: { '{instance="host-1",check="exits"}': 0.001 } },
   ].map((each) => ({
     ...each,
     dashboard: 'kvm-exits-exporter',
@@ -124,6 +125,7 @@ const FED: readonly Fed[] = [
     input: {
       'kvm_exit_exporter_audit_ratio{vm="web-1",check="exits"}': '1x200',
       'kvm_exit_exporter_audit_ratio{vm="web-2",check="exits"}': '0.9x200',
+      'kvm_exit_exporter_audit_uncertainty{vm="web-1",check="exits"}': '0.001x200',
     },
   })),
   {

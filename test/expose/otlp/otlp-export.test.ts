@@ -60,6 +60,7 @@ function busySnapshot(vms: number): Snapshot {
     check: 'exits',
     outcome: 'compared' as const,
     ratio: 0.99,
+    uncertainty: 0.001,
     obstacle: '',
   }));
   const advice = infos.map(({ vm }) => ({ vm, advice: 'hpet', severity: 'warning' as const, cost: 0.25 }));

@@ -8,9 +8,9 @@ import { readJson } from '../../support/fixtures.js';
 
 const ANSWERS = readJson<Record<'schemas' | 'cpus' | 'vm' | 'vcpu', unknown>>('qemu-stats/two-vcpus-7.2.json');
 
-/** Answers as QEMU did; it sends the statistics of the VM first, as the schema lists it last. */
+/** Answers as QEMU did. */
 function likeQemu(): (command: string) => unknown {
-  const stats = [ANSWERS.vcpu, ANSWERS.vm];
+  const stats = [ANSWERS.vm, ANSWERS.vcpu];
   return (command) => {
     if (command === 'query-stats-schemas') return ANSWERS.schemas;
     if (command === 'query-cpus-fast') return ANSWERS.cpus;
@@ -28,11 +28,31 @@ test('each vCPU has the number that the caller gives it', async (t) => {
   assert.deepEqual(
     parts.map(({ key, vcpu, values }) => [key, vcpu, values.length]),
     [
+      ['vm', '', 1],
       ['vcpu 1', '11', 3],
       ['vcpu 0', '10', 3],
-      ['vm', '', 1],
     ],
   );
+});
+
+test('the question about the vCPUs is the last one, and is announced to the caller', async (t) => {
+  const commands: string[] = [];
+  const answer = likeQemu();
+  const path = await startFakeQmp(t, (command) => {
+    commands.push(command);
+    return answer(command);
+  });
+  const before: number[] = [];
+  const door = new QmpDoor(() => true);
+  await askQmp(path, (qmp) =>
+    door.read(
+      qmp,
+      ({ index }) => index,
+      () => before.push(commands.length),
+    ),
+  );
+  assert.deepEqual(before, [commands.length - 1]);
+  assert.equal(commands.at(-1), 'query-stats');
 });
 
 test('a QEMU before 7.1 is reported with its own words', async (t) => {
