@@ -7,6 +7,8 @@ const EXPLAINS: Readonly<Record<string, (match: Match) => boolean>> = {
   KvmUserspaceExitSpike: (match) => 'io' in match || ('exits' in match && match.exits === 'qemu'),
   KvmHaltExitStorm: (match) => isForReason(match, 'HLT'),
   KvmPauseExitStorm: (match) => isForReason(match, 'PAUSE_INSTRUCTION'),
+  KvmVcpuWaitsForCpu: (match) => 'state' in match && match.state === 'ready',
+  KvmHaltPollingWaste: (match) => 'statistics' in match && match.statistics.includes('halt_poll_fail_ns'),
   KvmMmioExitStorm: (match) => ('io' in match && match.io === 'mmio') || isForReason(match, 'EPT_VIOLATION'),
 };
 

@@ -48,12 +48,12 @@ function findingOf(workload: Workload, rule: Rule, seconds: number): Finding[] {
   return [{ vm: workload.vm, rule, load, changes: changesFor(rule.changes, workload.info), seconds }];
 }
 
-function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { vcpus, exits }: Workload): boolean {
-  const { perSecond, cost, p99Seconds, shareOfLayer } = load;
+function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { exits }: Workload): boolean {
+  const { kind, perSecond, cost, p99Seconds, shareOfLayer } = load;
   const meanSeconds = cost === undefined ? undefined : cost / perSecond;
-  const decidesByRate = when.hasNoCost === true || cost === undefined;
+  const decidesByRate = kind === 'time' || when.hasNoCost === true || cost === undefined;
   return (
-    (decidesByRate ? perSecond >= perVcpuSecond * vcpus : cost >= MIN_COST) &&
+    (decidesByRate ? load.perVcpuSecond >= perVcpuSecond : cost >= MIN_COST) &&
     shareOfLayer >= (when.minShareOfLayer ?? MIN_SHARE) &&
     isAtLeast(meanSeconds, when.minMeanSeconds) &&
     isAtMost(meanSeconds, when.maxMeanSeconds) &&

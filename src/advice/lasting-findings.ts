@@ -1,4 +1,5 @@
 import { advise, type Finding } from './advise.js';
+import { StatisticReadings } from './statistic-readings.js';
 import { type Observed, workloadsOf } from './workload.js';
 
 /** A finding that was made in every period for a while. */
@@ -20,6 +21,7 @@ export class LastingFindings {
   readonly #lastingMs: number;
   readonly #disabled: readonly string[];
   #previous: { readonly observed: Observed; readonly atMs: number } | undefined;
+  readonly #readings = new StatisticReadings();
   #states: ReadonlyMap<string, State> = new Map();
   #current: readonly LastingFinding[] = [];
 
@@ -34,13 +36,16 @@ export class LastingFindings {
     return this.#current;
   }
 
-  observe({ exits, causes, io, durations, eventfds, vms }: Observed, atMs: number): void {
-    const observed = { exits, causes, io, durations, eventfds, vms };
+  observe({ exits, causes, io, durations, eventfds, vcpuTimes, statSeconds, vms }: Observed, atMs: number): void {
+    this.#readings.observe(statSeconds, atMs);
+    const { latest, before } = this.#readings;
+    const observed = { exits, causes, io, durations, eventfds, vcpuTimes, statSeconds: latest, vms };
     const previous = this.#previous;
     this.#previous = { observed, atMs };
     if (previous === undefined || atMs <= previous.atMs) return;
     const seconds = (atMs - previous.atMs) / 1000;
-    const findings = advise(workloadsOf(observed, previous.observed, seconds), seconds, this.#disabled);
+    const older = { ...previous.observed, statSeconds: before };
+    const findings = advise(workloadsOf(observed, older, seconds), seconds, this.#disabled);
     this.#states = new Map(
       findings.map((latest) => {
         const key = `${latest.vm}\0${latest.rule.id}`;

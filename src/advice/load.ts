@@ -1,15 +1,20 @@
 /** How much of a workload a rule looks at: how often, for how long, and where. */
-import type { ExitMatch, IoMatch, Match } from './rules/rule.js';
+import type { CountMatch, ExitMatch, IoMatch, Match, TimeMatch } from './rules/rule.js';
+import { isTimeMatch, mostOfOneVcpu, timesOf } from './vcpu-times.js';
 import type { IoRate, Workload } from './workload.js';
 
 export interface Load {
+  /** `time`: rates are seconds per second. */
+  readonly kind: 'exits' | 'time';
   readonly perSecond: number;
+  /** Rate of a mean vCPU; of a time, that of the vCPU with most of it. */
+  readonly perVcpuSecond: number;
   /** Seconds per second in them, of all vCPUs: 1 is one whole vCPU. Undefined if no duration is known. */
   readonly cost: number | undefined;
   readonly p99Seconds: number | undefined;
-  /** Share of the exits of their layer. */
+  /** Share of the exits of their layer; 1 for a time. */
   readonly shareOfLayer: number;
-  /** What was matched most often: `port 0x608 (acpi_pm_timer)`, `EPT_VIOLATION`. */
+  /** What was matched most often: `port 0x608 (acpi_pm_timer)`, `EPT_VIOLATION`, `vCPU 3`. */
   readonly mainly: string;
 }
 
@@ -22,6 +27,29 @@ interface Part {
 
 /** Everything that one of the matches fits; undefined if nothing does. */
 export function loadOf(workload: Workload, matches: readonly Match[]): Load | undefined {
+  const times = matches.filter(isTimeMatch);
+  const counts = matches.filter((match): match is CountMatch => !isTimeMatch(match));
+  return times.length > 0 ? timeLoad(workload, times) : countLoad(workload, counts);
+}
+
+function timeLoad({ times, vcpus }: Workload, matches: readonly TimeMatch[]): Load | undefined {
+  const parts = matches.flatMap((match) => timesOf(times, match));
+  const [first] = parts.sort((a, b) => b.perSecond - a.perSecond);
+  if (first === undefined || first.perSecond === 0) return undefined;
+  const perSecond = parts.reduce((sum, part) => sum + part.perSecond, 0);
+  const most = mostOfOneVcpu(parts, vcpus);
+  return {
+    kind: 'time',
+    perSecond,
+    perVcpuSecond: most.perSecond,
+    cost: perSecond,
+    p99Seconds: undefined,
+    shareOfLayer: 1,
+    mainly: first.kind === 'state' ? `vCPU ${most.vcpu}` : first.name,
+  };
+}
+
+function countLoad(workload: Workload, matches: readonly CountMatch[]): Load | undefined {
   const parts = matches.flatMap((match) => partsOf(workload, match)).filter(({ perSecond }) => perSecond > 0);
   const [first] = parts.sort((a, b) => b.perSecond - a.perSecond);
   if (first === undefined) return undefined;
@@ -29,7 +57,9 @@ export function loadOf(workload: Workload, matches: readonly Match[]): Load | un
   const layers = new Set(matches.map((match) => ('exits' in match ? match.exits : 'io' in match ? 'qemu' : 'kvm')));
   const ofLayers = workload.exits.filter(({ layer }) => layers.has(layer)).reduce((sum, row) => sum + row.perSecond, 0);
   return {
+    kind: 'exits',
     perSecond,
+    perVcpuSecond: perSecond / workload.vcpus,
     cost: costOf(parts),
     p99Seconds: largest(parts.map((part) => part.p99Seconds)),
     shareOfLayer: ofLayers > 0 ? Math.min(1, perSecond / ofLayers) : 0,
@@ -52,7 +82,7 @@ function largest(values: readonly (number | undefined)[]): number | undefined {
   return known.length === 0 ? undefined : Math.max(...known);
 }
 
-function partsOf(workload: Workload, match: Match): Part[] {
+function partsOf(workload: Workload, match: CountMatch): Part[] {
   if ('exits' in match) return exitParts(workload, match);
   if ('io' in match) return ioParts(workload, match);
   return [

@@ -7,6 +7,7 @@ import { INPUT_RULES } from './rules/input.js';
 import { INTERRUPT_RULES } from './rules/interrupts.js';
 import { MEMORY_RULES } from './rules/memory.js';
 import type { Rule } from './rules/rule.js';
+import { VCPU_TIME_RULES } from './rules/vcpu-times.js';
 
 /** All rules. Ids are unique. */
 export const RULES: readonly Rule[] = [
@@ -18,4 +19,5 @@ export const RULES: readonly Rule[] = [
   ...INPUT_RULES,
   ...INTERRUPT_RULES,
   ...MEMORY_RULES,
+  ...VCPU_TIME_RULES,
 ];

@@ -7,9 +7,13 @@ import type { IoCount } from '../snapshot/tables/io.js';
 import type { Layer } from '../snapshot/tables/layer.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
 import type { TableRows } from '../snapshot/tables.js';
+import { type TimeRate, vcpuTimesByVm } from './vcpu-times.js';
 
 /** The parts of a snapshot that advice is made from. */
-export type Observed = Pick<TableRows, 'exits' | 'causes' | 'io' | 'durations' | 'eventfds' | 'vms'>;
+export type Observed = Pick<
+  TableRows,
+  'exits' | 'causes' | 'io' | 'durations' | 'eventfds' | 'vcpuTimes' | 'statSeconds' | 'vms'
+>;
 
 export interface Workload {
   readonly vm: string;
@@ -21,6 +25,7 @@ export interface Workload {
   readonly io: readonly IoRate[];
   /** Kicks that KVM took. */
   readonly ioeventfdPerSecond: number;
+  readonly times: readonly TimeRate[];
 }
 
 export interface ExitRate {
@@ -61,9 +66,13 @@ interface Sums {
 export function workloadsOf(newer: Observed, older: Observed | undefined, seconds: number): Workload[] {
   const before = older === undefined ? new Map<string, Sums>() : sumsByVm(older);
   const infos = new Map([...newer.vms].map((info) => [info.vm, info]));
-  return [...sumsByVm(newer)]
-    .filter(([vm]) => vm !== '')
-    .map(([vm, sums]) => workload(vm, infos.get(vm), sums, before.get(vm), seconds));
+  const sums = sumsByVm(newer);
+  const times = vcpuTimesByVm(newer, older, seconds);
+  const vms = [...new Set([...sums.keys(), ...times.keys()])].filter((vm) => vm !== '');
+  return vms.map((vm) => ({
+    ...workload(vm, infos.get(vm), sums.get(vm) ?? noSums(), before.get(vm), seconds),
+    times: times.get(vm) ?? [],
+  }));
 }
 
 function workload(
@@ -72,7 +81,7 @@ function workload(
   newer: Sums,
   older: Sums | undefined,
   seconds: number,
-): Workload {
+): Omit<Workload, 'times'> {
   /** A smaller sum started from 0 again, as that of a VM that the agent forgot in between. */
   const rise = (now: number, then = 0) => (now < then ? now : now - then);
   const io = [...newer.io].map(([key, { layer, bus, direction, device, address, count }]) => ({
@@ -116,19 +125,23 @@ function upperEdge(quantile: number, count: number, now: readonly number[] = [],
   return BUCKET_SECONDS[index] ?? Number.POSITIVE_INFINITY;
 }
 
+function noSums(): Sums {
+  return {
+    exits: new Map(),
+    durations: new Map(),
+    passedOn: new Map(),
+    io: new Map(),
+    kicks: 0,
+    vcpus: new Set(),
+  };
+}
+
 function sumsByVm({ exits, causes, io, durations, eventfds }: Observed): Map<string, Sums> {
   const sums = new Map<string, Sums>();
   const sumsOf = (vm: string): Sums => {
     const known = sums.get(vm);
     if (known !== undefined) return known;
-    const added: Sums = {
-      exits: new Map(),
-      durations: new Map(),
-      passedOn: new Map(),
-      io: new Map(),
-      kicks: 0,
-      vcpus: new Set(),
-    };
+    const added = noSums();
     sums.set(vm, added);
     return added;
   };

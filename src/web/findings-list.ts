@@ -1,6 +1,6 @@
 import type { LastingFinding } from '../advice/lasting-findings.js';
 import { whoChanges } from '../advice/who-changes.js';
-import { percent, rate, vmCell } from '../expose/report/text-table.js';
+import { findingHead } from '../expose/report/findings.js';
 import { printable } from '../system/printable.js';
 import { escapeHtml } from './html-page.js';
 
@@ -13,14 +13,9 @@ export interface FindingCells {
   readonly changes: readonly (readonly [who: string, what: string])[];
 }
 
-export function findingCells({ vm, rule, load, changes }: LastingFinding): FindingCells {
-  const cost = load.cost === undefined ? '' : ` Costs ${percent(load.cost)} of a vCPU.`;
-  return {
-    head: printable(`${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}`),
-    cause: rule.cause,
-    page: rule.id,
-    changes: whoChanges(changes),
-  };
+export function findingCells(finding: LastingFinding): FindingCells {
+  const { rule, changes } = finding;
+  return { head: printable(findingHead(finding)), cause: rule.cause, page: rule.id, changes: whoChanges(changes) };
 }
 
 /** The content of the element `findings`. */

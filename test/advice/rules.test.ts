@@ -54,6 +54,8 @@ const EXAMPLES: Readonly<Record<string, Partial<Workload>>> = {
   'page-faults': { exits: [kvmExits('EPT_VIOLATION', 5000, 0.00002)] },
   'dirty-logging': { exits: [kvmExits('PML_FULL', 10)] },
   'dirty-ring-full': { exits: [qemuExits('KVM_EXIT_DIRTY_RING_FULL', 10)] },
+  'waiting-for-cpu': { times: [{ kind: 'state', name: 'ready', vcpu: '0', perSecond: 0.1 }] },
+  'halt-polling': { times: [{ kind: 'statistic', name: 'halt_poll_fail_ns', vcpu: '0', perSecond: 0.2 }] },
 };
 
 test('every rule has an example, and no example is of a rule that is gone', () => {

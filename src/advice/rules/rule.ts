@@ -2,10 +2,17 @@
  * A rule of the advice: which exits it looks at, from what rate on they are too many, why that is so, and what to
  * change. Rules are data, so that findings, documentation and queries are made from the same lines.
  */
+import type { TimeState } from '../../count/time/vcpu-time.js';
 import type { Layer } from '../../snapshot/tables/layer.js';
 
-/** The exits that a rule looks at. */
-export type Match = ExitMatch | IoMatch | SignalMatch;
+/** What a rule looks at. */
+export type Match = CountMatch | TimeMatch;
+
+/** Exits, and what KVM does without one. */
+export type CountMatch = ExitMatch | IoMatch | SignalMatch;
+
+/** Time of vCPUs. Its rates are seconds per second. */
+export type TimeMatch = StateMatch | StatisticMatch;
 
 /** Exits of a layer for one of these reasons; of layer `kvm` only those that KVM handled itself. */
 export interface ExitMatch {
@@ -26,6 +33,17 @@ export interface IoMatch {
 /** Kicks that KVM took for a device, without an exit to QEMU. */
 export interface SignalMatch {
   readonly signals: 'ioeventfd';
+}
+
+/** Time that vCPUs spend in a state. */
+export interface StateMatch {
+  readonly state: TimeState;
+}
+
+/** Time in KVM's own statistics. */
+export interface StatisticMatch {
+  /** Names that KVM gives to them: `halt_poll_fail_ns`. */
+  readonly statistics: readonly string[];
 }
 
 /** What to change, by who can change it. A rule has those that exist. */
@@ -56,7 +74,10 @@ export interface Rule {
   /** How well the cause is known: `high` if public documents or measurements name both cause and cure. */
   readonly confidence: 'high' | 'medium' | 'low';
   readonly matches: readonly Match[];
-  /** Rate from which on a vCPU has too many of them. It decides where their cost is not known. */
+  /**
+   * Rate from which on a vCPU has too many of them. It decides where their cost is not known. The rate of a time always
+   * decides.
+   */
   readonly perVcpuSecond: number;
   /** Further conditions, all of which must hold. */
   readonly when?: Conditions;

@@ -65,10 +65,16 @@ export function findingsText(recorded: Recorded, ranking: Ranking): string[] {
   return [`What to change\n\n${shown.map(findingText).join('\n')}${moreRows(hidden)}`];
 }
 
+/** The first line of a finding: its VM, its figures and its cost. */
+export function findingHead({ vm, rule, load }: Pick<Finding, 'vm' | 'rule' | 'load'>): string {
+  const seen = load.kind === 'time' ? `${percent(load.perVcpuSecond)} of a vCPU's time` : `${rate(load.perSecond)}/s`;
+  const cost = known(load.cost, (part) => ` Costs ${percent(part)} of a vCPU.`, '');
+  return `${vmCell(vm)}: ${rule.title}: ${seen}, mainly ${load.mainly}.${cost}`;
+}
+
 function findingText({ vm, rule, load, changes }: Finding): string {
   const boot = rule.isBoot === true ? ' It ends when the guest has booted.' : '';
-  const cost = known(load.cost, (part) => ` Costs ${percent(part)} of a vCPU.`, '');
-  const head = `${vmCell(vm)}: ${rule.title}: ${rate(load.perSecond)}/s, mainly ${load.mainly}.${cost}${boot}`;
+  const head = `${findingHead({ vm, rule, load })}${boot}`;
   const lines = whoChanges(changes).map(([who, what]) => `  ${who.padEnd(8)} ${what}`);
   return `${[head, `  ${rule.cause}`, ...lines, `  more     docs/advice/${rule.id}.md`].map((line) => printable(line)).join('\n')}\n`;
 }

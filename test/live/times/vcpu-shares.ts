@@ -53,7 +53,7 @@ export async function sharesOf(
 }
 
 /** The thread of the first vCPU, as `/proc/PID/task/TID`. */
-function vcpuThread(pid: number): string {
+export function vcpuThread(pid: number): string {
   const folder = `/proc/${pid}/task`;
   const tid = readdirSync(folder).find((id) => readFileSync(`${folder}/${id}/comm`, 'utf8') === 'CPU 0/KVM\n');
   if (tid === undefined) throw new Error(`process ${pid} has no vCPU thread`);

@@ -5,6 +5,14 @@ import { RULES } from '../../../src/advice/rules.js';
 export function findingOf(vm: string): LastingFinding {
   const [rule] = RULES;
   if (rule === undefined) throw new Error('no rules');
-  const load = { perSecond: 1000, cost: 0.1, p99Seconds: 0.001, shareOfLayer: 1, mainly: 'port 0x608' };
+  const load = {
+    kind: 'exits',
+    perSecond: 1000,
+    perVcpuSecond: 1000,
+    cost: 0.1,
+    p99Seconds: 0.001,
+    shareOfLayer: 1,
+    mainly: 'port 0x608',
+  } as const;
   return { vm, rule, load, changes: rule.changes, seconds: 60, lastedSeconds: 300 };
 }
