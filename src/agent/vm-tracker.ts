@@ -58,7 +58,7 @@ export class VmTracker {
 
   /** Looks up threads that ran a vCPU, and some of those that earlier calls left for later. */
   #lookUp(tids: readonly number[], nowMs: number): void {
-    for (const tid of tids) this.#inventory.requestLookup(tid, true);
+    for (const tid of tids) this.#inventory.requestLookup(tid, true, this.#ledger.lastEventMs(tid));
     this.#apply(this.#inventory.resolvePending(nowMs));
   }
 

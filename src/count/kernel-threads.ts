@@ -123,8 +123,13 @@ export class KernelThreads {
 
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
   end(tid: number): void {
-    const lastEventsMs = this.#traces.map(({ counts }) => counts.lastEventMs(tid));
-    this.#end(tid, lastEventsMs.length === 0 ? Number.NaN : Math.max(...lastEventsMs));
+    this.#end(tid, this.lastEventMs(tid));
+  }
+
+  /** Time of the latest event of a thread that has not ended, on the agent's clock; NaN if there is none. */
+  lastEventMs(tid: number): number {
+    const times = this.#traces.flatMap(({ counts }) => (counts.hasCounts(tid) ? [counts.lastEventMs(tid)] : []));
+    return times.length === 0 ? Number.NaN : Math.max(...times);
   }
 
   /**

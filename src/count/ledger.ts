@@ -197,6 +197,11 @@ export class Ledger {
     return this.collectors.duration && this.#threads.provesTime(tid);
   }
 
+  /** Time of the latest event of a thread that has not ended, on the agent's clock; NaN if there is none. */
+  lastEventMs(tid: number): number {
+    return this.#threads.lastEventMs(tid);
+  }
+
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
   endThread(tid: number): void {
     this.#threads.end(tid);

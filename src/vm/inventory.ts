@@ -122,12 +122,16 @@ export class Inventory {
 
   /** The thread that had this id at a time; the latest one if `atMs` is NaN. */
   find(tid: number, atMs = Number.NaN): Thread | undefined {
-    return this.#threads.findAt(tid, atMs, this.#toMs);
+    return this.#threads.findAt(tid, atMs, this.#toMs, proc.START_ERROR_MS);
   }
 
-  /** Asks for a thread that `find` does not know. `ranVcpu`: it did what only a vCPU's thread does. */
-  requestLookup(tid: number, ranVcpu: boolean): void {
-    this.#lookups.request(tid, ranVcpu, this.#nowMs);
+  /**
+   * Asks for a thread that `find` does not know.
+   * @param ranVcpu true if it did what only a vCPU's thread does
+   * @param atMs when it raised an event; NaN: that is not known, or the trace shows that it has ended since
+   */
+  requestLookup(tid: number, ranVcpu: boolean, atMs = Number.NaN): void {
+    this.#lookups.request(tid, ranVcpu, atMs, this.#nowMs);
   }
 
   /** The kernel's trace shows that thread `creator` started a thread of its process at `atMs`. */

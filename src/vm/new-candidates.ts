@@ -48,13 +48,16 @@ export class NewCandidates {
   /**
    * The process that had this thread; it is forgotten.
    * @param pid the process that has it now; undefined if it has ended
+   * @param canBe true if the thread can have had the start time
    */
   take(
     tid: number,
     pid: number | undefined,
+    canBe: (startTime: number) => boolean,
   ): { readonly found: NewVm; readonly threads: Iterable<ThreadFacts> } | undefined {
     for (const [candidate, { found, threads }] of this.#candidates) {
-      if (!threads.has(tid) || (pid ?? candidate) !== candidate) continue;
+      const thread = threads.get(tid);
+      if (thread === undefined || (pid ?? candidate) !== candidate || !canBe(thread.startTime)) continue;
       this.#candidates.delete(candidate);
       return { found, threads: threads.values() };
     }

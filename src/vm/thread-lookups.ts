@@ -60,12 +60,17 @@ export class ThreadLookups {
     return !this.#pending.isEmpty;
   }
 
-  /** Asks for a thread. `ranVcpu`: it did what only a vCPU's thread does. */
-  request(tid: number, ranVcpu: boolean, nowMs: number): void {
+  /**
+   * Asks for a thread.
+   * @param ranVcpu true if it did what only a vCPU's thread does
+   * @param atMs when it raised an event; NaN: that is not known, or the trace shows that it has ended since
+   */
+  request(tid: number, ranVcpu: boolean, atMs: number, nowMs: number): void {
     if (tid <= 0) return;
     if (!this.#threads.isAlive(tid)) {
-      const hasEnded = !Number.isNaN(this.#origins.endOf(tid));
-      if (!(ranVcpu && hasEnded && this.#adopt(tid, nowMs))) this.#pending.add(tid, ranVcpu, -1);
+      const endMs = this.#origins.endOf(tid);
+      const isAdopted = ranVcpu && !Number.isNaN(endMs) && this.#adopt(tid, nowMs);
+      if (!isAdopted) this.#pending.add(tid, ranVcpu, -1, Number.isNaN(atMs) ? endMs : atMs);
     } else if (ranVcpu && (this.#threads.find(tid)?.vcpu ?? -1) < 0) this.isVcpuMissing = true;
   }
 
@@ -94,12 +99,12 @@ export class ThreadLookups {
   /** The processes of these threads, each with whether one of its threads ran a vCPU. */
   processesOf(lookups: readonly PendingLookup[], nowMs: number): [pid: number, ranVcpu: boolean][] {
     const processes = new Map<number, boolean>();
-    for (const { tid, ranVcpu } of lookups) {
-      const pid = proc.tgidOf(this.#root, tid);
+    for (const { tid, ranVcpu, atMs } of lookups) {
+      const pid = this.#processOf(tid, atMs);
       if (pid !== undefined) processes.set(pid, ranVcpu || processes.get(pid) === true);
       // The thread has ended, or the saved copy does not have it.
-      else if (ranVcpu && !this.#startCandidateOf(tid, nowMs)) {
-        const origin = this.#origins.trace(tid, nowMs, (creator) => proc.tgidOf(this.#root, creator));
+      else if (ranVcpu && !this.#startCandidateOf(tid, atMs, nowMs)) {
+        const origin = this.#origins.trace(tid, nowMs, (creator, startMs) => this.#processOf(creator, startMs));
         if (origin !== undefined) processes.set(origin, true);
         else this.#startRecorded(tid);
       }
@@ -110,11 +115,30 @@ export class ThreadLookups {
   /** The processes of the threads have been checked: those that are still unknown are asked for again, but not soon. */
   finish(lookups: readonly PendingLookup[], nowMs: number): void {
     for (const lookup of lookups) {
-      const { tid, vcpu, ranVcpu } = lookup;
-      const isFound = () => this.#adopt(tid, nowMs) || this.#startCandidateOf(tid, nowMs);
-      if (!this.#threads.isAlive(tid) && !(ranVcpu && isFound())) this.#pending.fail(lookup, nowMs);
-      else if (vcpu >= 0) this.#threads.setVcpu(tid, vcpu);
+      const { tid, vcpu, ranVcpu, atMs } = lookup;
+      const isFound = () => this.#adopt(tid, nowMs) || this.#startCandidateOf(tid, atMs, nowMs);
+      if (this.#threads.isAlive(tid) || (ranVcpu && isFound())) {
+        if (vcpu >= 0) this.#threads.setVcpu(tid, vcpu);
+        // After its end, its id can only be asked for again because another thread has it.
+      } else if (!(atMs <= this.#origins.endOf(tid))) this.#pending.fail(lookup, nowMs);
     }
+  }
+
+  /**
+   * The process of the thread that had this id at a time. The id may be that of another thread by now: that one began
+   * later, or the trace shows the end of the first.
+   */
+  #processOf(tid: number, atMs: number): number | undefined {
+    if (atMs <= this.#origins.endOf(tid)) return undefined;
+    const pid = proc.tgidOf(this.#root, tid);
+    if (pid === undefined || Number.isNaN(atMs)) return pid;
+    const stat = proc.readThreadStat(this.#root, pid, tid);
+    return stat !== undefined && this.#canBeFrom(stat.startTime, atMs) ? pid : undefined;
+  }
+
+  /** False if a thread with this start time began after `atMs`. */
+  #canBeFrom(startTime: number, atMs: number): boolean {
+    return !(atMs < this.#toMs(startTime) - proc.START_ERROR_MS);
   }
 
   /** Adds a thread that has ended to the VM of the thread that started it. Returns false if that is not known. */
@@ -122,14 +146,15 @@ export class ThreadLookups {
     const vm = this.#origins.trace(tid, nowMs, this.#vmOf);
     const endMs = this.#origins.endOf(tid);
     if (vm === undefined || (Number.isNaN(endMs) && proc.tgidOf(this.#root, tid) !== undefined)) return false;
-    this.#threads.adopt(vm, tid, Number.isNaN(endMs) ? nowMs : endMs, nowMs);
+    this.#threads.adopt(vm, tid, this.#origins.startOf(tid), Number.isNaN(endMs) ? nowMs : endMs, nowMs);
     this.#origins.forget(tid);
     return true;
   }
 
   /** Starts the VM that had this thread while it was a candidate. Returns false if none had it. */
-  #startCandidateOf(tid: number, nowMs: number): boolean {
-    const candidate = this.#candidates.take(tid, proc.tgidOf(this.#root, tid));
+  #startCandidateOf(tid: number, atMs: number, nowMs: number): boolean {
+    const canBe = (startTime: number) => this.#canBeFrom(startTime, atMs);
+    const candidate = this.#candidates.take(tid, this.#processOf(tid, atMs), canBe);
     if (candidate === undefined) return false;
     const { vm } = candidate.found;
     if (this.#vms.runningAt(vm.pid) === undefined) this.#lives.start([candidate.found], nowMs);

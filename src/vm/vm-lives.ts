@@ -67,7 +67,7 @@ export class VmLives {
       this.#kvm?.refresh();
       this.#stopEnded(this.#vms.withLabel(vm.name, vm), nowMs);
     }
-    this.#vms.claimLabel(vm, this.#live ? proc.uidOf(this.#root, vm.pid) : -1, nowMs);
+    this.#vms.claimLabel(vm, this.#live ? this.#uidOf(vm) : -1, nowMs);
   }
 
   /** Stops the VMs whose process does not exist any more. */
@@ -75,6 +75,12 @@ export class VmLives {
     if (!this.#live) return;
     for (const vm of this.#vms.running()) if (!pids.has(vm.pid)) this.#stop(vm, nowMs);
     this.#finder.forgetVanished(pids);
+  }
+
+  /** The user of a VM's process; -1 if the process has ended: another one may have its id. */
+  #uidOf(vm: Vm): number {
+    const uid = proc.uidOf(this.#root, vm.pid);
+    return proc.readStat(this.#root, vm.pid)?.startTime === vm.startTime ? uid : -1;
   }
 
   #stopEnded(vms: readonly Vm[], nowMs: number): void {

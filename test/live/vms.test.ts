@@ -1,10 +1,11 @@
 /** Which VM an exit belongs to, for VMMs that behave unlike QEMU. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../support/agent/start-agent.js';
-import { endAll } from '../support/end-later.js';
+import { endAll, endLater } from '../support/end-later.js';
 import { ioExits } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
 import {
@@ -90,6 +91,32 @@ function startWithPid(pid: number, name: string, options: SmallVmmOptions): Smal
   const vmm = startSmallVmm(name, options);
   return vmm.pid === pid ? vmm : undefined;
 }
+
+test('a process that gets the id of a thread whose events are not read yet is no VM', {
+  ...liveTest('gcc'),
+  ...skipUnless('ns_last_pid', existsSync(LAST_PID)),
+}, async (t) => {
+  prepareSmallVmm();
+  const agent = await startAgent();
+  const unknown = (samples: Samples) => ioExits(samples, '');
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const before = unknown(await agent.scrape());
+    // The agent never sees the VMM: it starts and ends while the agent is stopped.
+    agent.process.kill('SIGSTOP');
+    const vmm = startSmallVmm(`unseen-${attempt}`, { exits: 5000 });
+    await vmm.finished();
+    writeFileSync(LAST_PID, String(vmm.pid - 1));
+    const sleeping = spawn('sleep', ['60']);
+    endLater(async () => void sleeping.kill());
+    agent.process.kill('SIGCONT');
+    if (sleeping.pid !== vmm.pid) continue;
+    await agent.scrapeUntil('the exits of no known VM', (samples) => unknown(samples) >= before + 5000);
+    assert.doesNotMatch(agent.log(), new RegExp(`VM started" vm="?${vmm.pid}"? `));
+    await agent.stop();
+    return;
+  }
+  t.skip('other processes take the process id each time');
+});
 
 test('of two VMMs whose threads have the same ids within one drain, each has its own exits', {
   ...liveTest('gcc'),

@@ -164,7 +164,7 @@ test('a thread id whose thread has ended, as the trace shows, is looked up again
   tree.put(vm(100, 'a', { startTime: 300, threads: [] }));
   tree.put(vm(200, 'b', { startTime: 1150, threads: [{ tid: 101, comm: 'CPU 3/KVM', startTime: 1151 }] }));
   tree.answerForThread(200, 101);
-  inventory.requestLookup(101, true);
+  inventory.requestLookup(101, true, 11_600);
   assert.deepEqual(labels(inventory.resolvePending(12_000)), { ...NOTHING, started: ['b'] }, 'nothing is freed twice');
   assert.deepEqual(
     [10_500, 11_600].map((atMs) => inventory.find(101, atMs)?.vm.label),

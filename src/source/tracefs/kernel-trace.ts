@@ -139,8 +139,8 @@ export class KernelTrace {
   }
 
   #drain(deadlineMs: number, nowMs: () => number, untilNs?: number): Drained {
-    const nowNs = this.#clock?.nowNs() ?? 0;
-    this.#options.onClock?.(Number.isFinite(nowNs) ? nowMs() - nowNs / 1e6 : Number.NaN);
+    const { nowNs, offsetMs } = this.#clock?.compare(nowMs) ?? { nowNs: 0, offsetMs: nowMs() };
+    this.#options.onClock?.(offsetMs);
     return this.#reader?.drain(untilNs ?? nowNs, deadlineMs, nowMs) ?? NOTHING;
   }
 

@@ -45,6 +45,9 @@ function currentClockSource(): string | undefined {
 }
 
 const ROUNDING_NS = 1000;
+/** A read takes some 20 us. */
+const MAX_READ_MS = 1;
+const MAX_READS = 4;
 /** Longer than a `stats` file, which has about 200 bytes. */
 const MAX_BYTES = 1024;
 
@@ -70,6 +73,23 @@ export class TraceClock {
   /** Nanoseconds, never later than the clock shows; Infinity if the kernel does not say. */
   nowNs(): number {
     return parseNow(this.#text.toString('latin1', 0, readSync(this.#fd, this.#text, 0, MAX_BYTES, 0)));
+  }
+
+  /**
+   * The present time, and the time of the caller's clock at time 0 of this one, in milliseconds; NaN if the kernel does
+   * not say. Reads again if something ran between the two clocks, which on a busy host may take long.
+   */
+  compare(nowMs: () => number): { readonly nowNs: number; readonly offsetMs: number } {
+    let [nowNs, offsetMs, shortestMs] = [0, Number.NaN, Number.POSITIVE_INFINITY];
+    for (let reads = 0; reads < MAX_READS && shortestMs > MAX_READ_MS; reads++) {
+      const beforeMs = nowMs();
+      nowNs = this.nowNs();
+      const afterMs = nowMs();
+      if (afterMs - beforeMs >= shortestMs) continue;
+      shortestMs = afterMs - beforeMs;
+      offsetMs = Number.isFinite(nowNs) ? afterMs - nowNs / 1e6 : Number.NaN;
+    }
+    return { nowNs, offsetMs };
   }
 
   close(): void {

@@ -80,16 +80,22 @@ export class LatestId {
 const TICKS_PER_SECOND = 100;
 /** Milliseconds of a clock tick, by which start times are rounded down. */
 export const MS_PER_TICK = 1000 / TICKS_PER_SECOND;
+/** How much earlier a thread may have started than {@link bootMs} and its start time together say. */
+export const START_ERROR_MS = MS_PER_TICK;
+
+/** A boot time that is so much earlier than before is no error of reading: the host was suspended. */
+const MIN_SUSPENSION_MS = 1000;
 
 /**
- * Start of the host on the caller's clock, in milliseconds; NaN if /proc does not tell. `uptime` is rounded down to 10
- * ms, so the earliest of several answers is the best one.
+ * Start of the host on the caller's clock, in milliseconds, up to 10 ms late; NaN if /proc does not tell. `uptime` is
+ * rounded down to 10 ms, and is read after `nowMs`, on a busy host long after it. So the latest of several answers is
+ * the best one.
  * @param before the best answer so far; NaN if there is none
  */
 export function bootMs(root: string, nowMs: number, before: number): number {
   const uptime = Number(/^\d+\.\d\d/.exec(readStart(`${root}/uptime`) ?? '')?.[0] ?? Number.NaN);
   const now = nowMs - uptime * 1000;
-  return Number.isNaN(now) || now > before ? before : now;
+  return Number.isNaN(now) || (now <= before && before - now < MIN_SUSPENSION_MS) ? before : now;
 }
 
 /** Start of the host in seconds since 1970; NaN if /proc does not tell, as in a saved copy. */

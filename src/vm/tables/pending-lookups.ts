@@ -4,6 +4,8 @@ export interface PendingLookup {
   ranVcpu: boolean;
   /** The vCPU that the thread's events name; -1 if they name none. */
   vcpu: number;
+  /** Time of an event of the thread, the latest that was asked about; NaN if it is not known. */
+  atMs: number;
 }
 
 interface FailedLookup {
@@ -28,17 +30,18 @@ export class PendingLookups {
     this.#retryAfterMs = retryAfterMs;
   }
 
-  add(tid: number, ranVcpu: boolean, vcpu: number): void {
+  add(tid: number, ranVcpu: boolean, vcpu: number, atMs = Number.NaN): void {
     const pending = this.#pending.get(tid);
     if (pending !== undefined) {
       pending.ranVcpu ||= ranVcpu;
       if (vcpu >= 0) pending.vcpu = vcpu;
+      if (!Number.isNaN(atMs)) pending.atMs = atMs;
       return;
     }
     const failed = this.#failed.get(tid);
     // That a thread runs a vCPU is worth another look-up: then its process is a VM even if no rule knows its program.
     if (failed !== undefined && (failed.ranVcpu || !ranVcpu)) return;
-    if (this.#pending.size < this.#limit) this.#pending.set(tid, { tid, ranVcpu, vcpu });
+    if (this.#pending.size < this.#limit) this.#pending.set(tid, { tid, ranVcpu, vcpu, atMs });
   }
 
   /** The id is another thread's from now on: that an earlier look-up failed says nothing. */

@@ -55,6 +55,11 @@ export class ThreadOrigins {
     }
   }
 
+  /** Start of the thread; NaN if it is not known. */
+  startOf(tid: number): number {
+    return this.#starts.get(tid)?.startMs ?? Number.NaN;
+  }
+
   /** End of the thread; NaN if it is not known. */
   endOf(tid: number): number {
     return this.#starts.get(tid)?.endMs ?? Number.NaN;

@@ -26,7 +26,8 @@ export class ThreadRecord implements Thread {
   settled = false;
   /** Time at which the thread was found to have ended; NaN while it lives. */
   endedMs = Number.NaN;
-  /** Time of the end as the kernel's trace has it; NaN if it is not known. */
+  /** Times of start and end as the kernel's trace has them; NaN if they are not known. */
+  originMs = Number.NaN;
   exitMs = Number.NaN;
 
   constructor(vm: Vm, facts: ThreadFacts) {

@@ -46,17 +46,19 @@ export class ThreadTable {
   /**
    * The thread that had this id at a time.
    * @param atMs NaN: the time is not known, so it is the latest one
+   * @param errorMs how much earlier than `toMs` says a thread may have started
    */
-  findAt(tid: number, atMs: number, toMs: StartToMs): ThreadRecord | undefined {
+  findAt(tid: number, atMs: number, toMs: StartToMs, errorMs: number): ThreadRecord | undefined {
     const lives = this.#byTid.get(tid);
     if (lives === undefined || Number.isNaN(atMs)) return lives?.at(-1);
-    const isFrom = (index: number) => {
+    const isFrom = ({ exitMs }: ThreadRecord, index: number) => {
+      if (!Number.isNaN(exitMs)) return atMs <= exitMs;
       const next = lives[index + 1];
-      if (next !== undefined && atMs < toMs(next.startTime)) return true;
-      const { exitMs } = lives[index] as ThreadRecord;
-      return Number.isNaN(exitMs) ? next === undefined : atMs <= exitMs;
+      return next === undefined || atMs < toMs(next.startTime);
     };
-    return lives.find((_, index) => isFrom(index));
+    const thread = lives.find(isFrom);
+    const isLater = thread !== undefined && (atMs < thread.originMs || atMs < toMs(thread.startTime) - errorMs);
+    return isLater ? undefined : thread;
   }
 
   /** The thread raised its last event, at `atMs`: a thread that started later has only its id. */
@@ -105,12 +107,16 @@ export class ThreadTable {
   /** A thread of a running VM was seen, at `nowMs`. It follows another thread with the same id. */
   see(vm: Vm, facts: ThreadFacts, nowMs: number): void {
     const known = this.find(facts.tid);
-    if (known !== undefined && known.vm === vm && known.startTime === facts.startTime) {
+    if (known?.vm !== vm || known.startTime !== facts.startTime) this.#add(vm, facts, nowMs);
+    else {
       known.seeAgain(facts.comm);
       this.#ended.delete(known);
       if (known.isKernelThread) this.#kernelThreads.add(known);
-      return;
     }
+  }
+
+  #add(vm: Vm, facts: ThreadFacts, nowMs: number): ThreadRecord {
+    const known = this.find(facts.tid);
     if (known !== undefined) {
       this.#end(known, nowMs);
       if (Number.isNaN(known.exitMs)) this.#freed.push(known.tid);
@@ -122,6 +128,7 @@ export class ThreadTable {
     addTo(this.#byVm, vm, thread);
     if (thread.isKernelThread) this.#kernelThreads.add(thread);
     if (facts.innerTid !== facts.tid) addTo(this.#byInnerTid, facts.innerTid, thread);
+    return thread;
   }
 
   /** An event named the vCPU that a thread runs. */
@@ -149,12 +156,16 @@ export class ThreadTable {
     this.#byVm.delete(vm);
   }
 
-  /** Adds a thread of the VM that ended at `endMs` before it was seen. If there are too many, the oldest is dropped. */
-  adopt(vm: Vm, tid: number, endMs: number, nowMs: number): void {
-    this.see(vm, { tid, startTime: NO_START, comm: '', innerTid: tid, unlisted: true }, nowMs);
-    this.exit(tid, endMs, () => Number.NaN);
-    const thread = this.find(tid);
-    if (thread !== undefined) this.#adopted.add(thread);
+  /**
+   * Adds a thread of the VM that lived from `originMs` to `endMs` and was not seen. If there are too many, the oldest
+   * is dropped.
+   */
+  adopt(vm: Vm, tid: number, originMs: number, endMs: number, nowMs: number): void {
+    const thread = this.#add(vm, { tid, startTime: NO_START, comm: '', innerTid: tid, unlisted: true }, nowMs);
+    thread.originMs = originMs;
+    thread.exitMs = endMs;
+    this.#end(thread, endMs);
+    this.#adopted.add(thread);
     const [oldest] = this.#adopted;
     if (oldest !== undefined && this.#adopted.size > MAX_ADOPTED) this.#drop(oldest);
   }

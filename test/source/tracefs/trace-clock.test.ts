@@ -43,3 +43,18 @@ test('TraceClock reads the file each time', (t) => {
 test('an instance that does not exist is reported in one line', () => {
   assert.throws(() => new TraceClock('/nowhere'), { name: 'AgentError', message: '/nowhere/per_cpu: no such file' });
 });
+
+test('the two clocks are compared again if another program ran between their reads', (t) => {
+  const instance = temporaryFolder(t, 'clock');
+  mkdirSync(join(instance, 'per_cpu/cpu0'), { recursive: true });
+  writeFileSync(join(instance, 'per_cpu/cpu0/stats'), 'now ts:     1.000001\n');
+  const clock = new TraceClock(instance);
+  const offset = (...times: number[]) => clock.compare(() => times.shift() ?? 9999).offsetMs;
+  assert.equal(offset(5000, 5000.25), 4000.25);
+  assert.equal(offset(5000, 5300, 5300, 5300.5), 4300.5);
+  // If each read is interrupted, the shortest counts.
+  assert.equal(offset(5000, 5300, 5300, 5304, 5304, 5400, 5400, 5600), 4304);
+  writeFileSync(join(instance, 'per_cpu/cpu0/stats'), 'now ts: 123456\n');
+  assert.equal(offset(5000, 5000.25), Number.NaN);
+  clock.close();
+});

@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
+  bootMs,
   innermostTid,
   parseStat,
   processIds,
@@ -131,4 +132,19 @@ test('the live /proc knows this process', () => {
   const other = threadIds('/proc', process.pid)?.find((tid) => tid !== process.pid);
   assert.ok(other !== undefined, 'Node has threads');
   assert.equal(tgidOf('/proc', other), process.pid);
+});
+
+test('the start of the host is not taken for earlier because /proc was read late', (t) => {
+  const tree = new ProcTree(t);
+  const boot = (uptime: string, nowMs: number, before: number) => {
+    tree.write('uptime', `${uptime} 1.00\n`);
+    return bootMs(tree.root, nowMs, before);
+  };
+  assert.equal(boot('10.00', 12_000, Number.NaN), 2000);
+  assert.equal(boot('10.30', 12_000, 2000), 2000);
+  assert.equal(boot('10.00', 12_009, 2000), 2009, 'uptime was rounded down');
+  // While the host is suspended, uptime goes on, the clock of the agent does not.
+  assert.equal(boot('70.00', 12_010, 2009), -57_990);
+  tree.write('uptime', '');
+  assert.equal(bootMs(tree.root, 12_020, -57_990), -57_990);
 });

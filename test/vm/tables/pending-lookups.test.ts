@@ -8,9 +8,9 @@ const tids = (lookups: PendingLookups, count: number, nowMs: number): number[] =
 test('a thread is pending once, however often it is requested', () => {
   const lookups = new PendingLookups(10, 1000);
   lookups.add(5, false, -1);
-  lookups.add(5, true, -1);
+  lookups.add(5, true, -1, 70);
   lookups.add(5, false, 3);
-  assert.deepEqual(lookups.take(10, 0), [{ tid: 5, ranVcpu: true, vcpu: 3 }]);
+  assert.deepEqual(lookups.take(10, 0), [{ tid: 5, ranVcpu: true, vcpu: 3, atMs: 70 }]);
   assert.deepEqual(lookups.take(10, 0), []);
 });
 
@@ -51,7 +51,7 @@ test('both lists are bounded', () => {
     [1, 2, 3],
   );
   for (const lookup of taken) lookups.fail(lookup, 0);
-  lookups.fail({ tid: 4, ranVcpu: true, vcpu: -1 }, 0);
+  lookups.fail({ tid: 4, ranVcpu: true, vcpu: -1, atMs: Number.NaN }, 0);
   for (let tid = 1; tid <= 4; tid++) lookups.add(tid, true, -1);
   assert.deepEqual(tids(lookups, 100, 1), [1], 'the oldest was dropped');
 });
