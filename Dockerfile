@@ -44,7 +44,7 @@ EXPOSE 10586
 STOPSIGNAL SIGTERM
 # The check reads the agent's environment variables to know where the agent listens. It needs no password or
 # certificate. It costs 0.2 s of CPU, the time in which Node.js starts.
-HEALTHCHECK --interval=60s --timeout=10s --start-period=10s --retries=3 CMD ["/nodejs/bin/node", "/app/build/src/healthcheck.js"]
+HEALTHCHECK --interval=60s --timeout=10s --start-period=10s --retries=3 CMD ["/nodejs/bin/node", "/app/build/src/main.js", "healthcheck"]
 ENTRYPOINT ["/nodejs/bin/node", "/app/build/src/main.js"]
 CMD ["run"]
 # These change with every release, so they come last.

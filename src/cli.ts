@@ -23,6 +23,8 @@ const IMPLEMENTATIONS: Readonly<Record<CommandName, () => Promise<(invocation: I
   events: async () => (await import('./commands/events.js')).events,
   qemu: async () => (await import('./commands/qemu.js')).qemu,
   demo: async () => (await import('./commands/demo.js')).demo,
+  healthcheck: async () => (await import('./commands/healthcheck.js')).healthcheck,
+  completion: async () => (await import('./commands/completion.js')).completion,
 };
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -61,5 +63,6 @@ try {
 } catch (error) {
   if (!(error instanceof AgentError)) throw error;
   printMessage(error.message);
-  process.exitCode = 2;
+  // Docker reserves exit code 2 of a health check.
+  process.exitCode = process.argv[2] === 'healthcheck' ? 1 : 2;
 }

@@ -1,4 +1,4 @@
-/** Everything that `npm run docs` writes: tables in docs/ and in runbooks, pages of the advice, figures and plots. */
+/** Everything that `npm run docs` writes: tables and pages of docs/ and of runbooks, figures, plots, the man page. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SoakReport } from '../../test/soak/soak.js';
@@ -7,6 +7,7 @@ import { advicePages } from './advice-pages.js';
 import { adviceTable, EXPLAINED_ALERTS } from './advice-table.js';
 import { benchPlots } from './bench-plots.js';
 import { withGeneratedBlock } from './generated-block.js';
+import { manPage } from './man-page.js';
 import { metricsTable } from './metrics-table.js';
 import { optionsTable } from './options-table.js';
 import { overheadTable, type SideBySide } from './overhead-table.js';
@@ -28,7 +29,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     const page = readFileSync(join(ROOT, path), 'utf8');
     return [path, withGeneratedBlock(page, name, 'npm run docs', content())] as const;
   });
-  return new Map([...pages, ...advicePages(), ...benchPlots(bench)]);
+  return new Map([...pages, ['docs/kvm-exit-exporter.1', manPage()], ...advicePages(), ...benchPlots(bench)]);
 }
 
 function adviceBlock(alert: string): readonly [name: string, content: () => string] {

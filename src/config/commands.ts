@@ -43,6 +43,16 @@ export const COMMANDS = [
     usage: '',
     help: 'Replay the bundled recording of two VMs in a loop and serve its /metrics. Needs no KVM and no root.',
   },
+  {
+    name: 'healthcheck',
+    usage: '',
+    help: 'Ask the agent on this host whether it is alive. Exit code 0 if it answers, else 1 and the reason. It finds the address where run does: in variables and in the configuration file; flags of run have to be repeated. It needs no password, and verifies no certificate.',
+  },
+  {
+    name: 'completion',
+    usage: 'bash|zsh|fish',
+    help: 'Print a script that makes a shell complete commands, options and values: source <(kvm-exit-exporter completion bash).',
+  },
 ] as const satisfies readonly Command[];
 
 export type CommandName = (typeof COMMANDS)[number]['name'];

@@ -93,7 +93,8 @@ function entry(option: Option, command: CommandName | undefined): string[] {
   return [left, ...wrapped(`${help}${need}${defaultsText(option, command)}${users}`, 8)];
 }
 
-function defaultsText({ default: shared, defaults = {} }: Option, command: CommandName | undefined): string {
+/** ` Default: 5m; demo: 20s.`; '' if there is none. */
+export function defaultsText({ default: shared, defaults = {} }: Option, command?: CommandName): string {
   const own = (command === undefined ? undefined : defaults[command]) ?? shared;
   if (own === undefined) return '';
   const special = command === undefined ? Object.entries(defaults).map(([name, text]) => `; ${name}: ${text}`) : [];

@@ -7,6 +7,8 @@ export interface OptionType<T> {
   readonly placeholder: string;
   /** Completes "expected ...": `a duration such as 30s, 5m or 1h`. */
   readonly expected: string;
+  /** Every value, if they can be listed; shells complete them. */
+  readonly values?: readonly string[];
   /** Undefined if the text is not a value of this type. Never called with an empty text. */
   readonly read: (text: string) => T | undefined;
 }
@@ -15,6 +17,7 @@ export interface OptionType<T> {
 export const toggle: OptionType<boolean> = {
   placeholder: 'true|false',
   expected: 'true or false',
+  values: ['true', 'false'],
   read: (text) => (text === 'true' || text === 'false' ? text === 'true' : undefined),
 };
 
@@ -27,6 +30,7 @@ export function text(placeholder: string): OptionType<string> {
 export function choices<const T extends string>(names: readonly T[]): OptionType<T> {
   return {
     placeholder: names.join('|'),
+    values: names,
     expected: `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,
     read: (text) => names.find((name) => name === text),
   };
@@ -35,7 +39,8 @@ export function choices<const T extends string>(names: readonly T[]): OptionType
 /** One of too many names to list; `where` they are listed. */
 export function nameFrom(names: readonly string[], where: string): OptionType<string> {
   const known = new Set(names);
-  return { placeholder: 'NAME', expected: `a name in ${where}`, read: (text) => (known.has(text) ? text : undefined) };
+  const read = (text: string) => (known.has(text) ? text : undefined);
+  return { placeholder: 'NAME', expected: `a name in ${where}`, values: names, read };
 }
 
 /** `20`; at least `min`. */

@@ -353,7 +353,7 @@ export const OPTIONS = [
     multiple: true,
     default: ':10586',
     help: 'Where to serve /metrics. May be given more than once.',
-    commands: ['run', 'demo'],
+    commands: ['run', 'demo', 'healthcheck'],
   },
   {
     flag: 'web.allowed-hosts',
@@ -373,7 +373,7 @@ export const OPTIONS = [
     flag: 'web.config.file',
     type: file,
     help: "TLS, client certificates, passwords and headers: Prometheus' web configuration file. Read again when it, or a certificate in it, changes.",
-    commands: ['run', 'demo'],
+    commands: ['run', 'demo', 'healthcheck'],
   },
   {
     flag: 'web.max-requests',
@@ -432,7 +432,7 @@ export const OPTIONS = [
     flag: 'config.file',
     type: file,
     help: 'Read options from this YAML file. Environment variables override it, flags override both.',
-    commands: ['run', 'record', 'check', 'demo'],
+    commands: ['run', 'record', 'check', 'demo', 'healthcheck'],
   },
   {
     flag: 'log.level',

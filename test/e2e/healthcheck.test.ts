@@ -1,4 +1,4 @@
-/** The container's HEALTHCHECK against agents that are healthy, protected, stopped and gone. */
+/** `healthcheck`, the container's HEALTHCHECK, against agents that are healthy, protected, stopped and gone. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,10 +10,10 @@ import { WebAgent } from '../support/agent/web-agent.js';
 import { CertificateAuthority } from '../support/certificate-authority.js';
 import { endAll } from '../support/end-later.js';
 import { freePort } from '../support/free-port.js';
+import { MAIN } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 
 const OPENSSL = needs('openssl');
-const HEALTHCHECK = join(import.meta.dirname, '../../src/healthcheck.js');
 /** bcrypt hash of "secret". */
 const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
@@ -30,7 +30,7 @@ async function healthcheck(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<[number | null, string]> {
-  const child = spawn(process.execPath, [HEALTHCHECK, ...args], {
+  const child = spawn(process.execPath, [MAIN, 'healthcheck', ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...environment },
   });
@@ -122,5 +122,5 @@ test('an agent with a web configuration without TLS is asked over plain HTTP', O
 test('an unknown option is reported as the agent reports it', async () => {
   const [code, stderr] = await healthcheck(['--web.listen-addres=:1']);
   assert.equal(code, 1);
-  assert.match(stderr, /^not healthy: .*--web\.listen-addres/);
+  assert.match(stderr, /^kvm-exit-exporter: .*--web\.listen-addres/);
 });

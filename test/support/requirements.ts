@@ -43,7 +43,11 @@ export type Requirement =
   | 'zstd'
   | 'trace-cmd'
   | 'libvirtd'
-  | 'virt-xml-validate';
+  | 'virt-xml-validate'
+  | 'bash'
+  | 'zsh'
+  | 'fish'
+  | 'man';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

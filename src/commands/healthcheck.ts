@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /**
  * HEALTHCHECK of the container image, which has neither a shell nor curl: exit code 0 if the agent answers, else 1 and
  * the reason.
@@ -8,10 +7,9 @@
  */
 import { request } from 'node:http';
 import { connect } from 'node:tls';
-import { parseCommandLine } from './config/parse-command-line.js';
-import { AgentError } from './system/errors.js';
-import { printable } from './system/printable.js';
-import { redact } from './system/redact.js';
+import type { Invocation } from '../config/parse-command-line.js';
+import { printable } from '../system/printable.js';
+import { redact } from '../system/redact.js';
 
 interface Address {
   readonly host: string;
@@ -30,7 +28,7 @@ function tryHttp(address: Address): Promise<Problem> {
       response.resume();
       resolve(undefined);
     });
-    call.on('timeout', () => resolve(`no answer within ${TIMEOUT_MS} ms`));
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
     call.on('error', (error) => resolve(error.message));
     call.end();
   });
@@ -42,29 +40,29 @@ function tryHttp(address: Address): Promise<Problem> {
  */
 function tryTls(address: Address): Promise<Problem> {
   return new Promise((resolve) => {
-    const socket = connect({ ...address, rejectUnauthorized: false, timeout: TIMEOUT_MS }, () => resolve(undefined));
-    socket.on('timeout', () => resolve(`no answer within ${TIMEOUT_MS} ms`));
+    const socket = connect({ ...address, rejectUnauthorized: false, timeout: TIMEOUT_MS }, () => {
+      resolve(undefined);
+      socket.destroy();
+    });
+    socket.on('timeout', () => socket.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
     socket.on('error', (error: NodeJS.ErrnoException) =>
       resolve(/^ERR_SSL_.*ALERT/.test(error.code ?? '') ? undefined : error.message),
     );
   });
 }
 
-async function checkHealth(argv: readonly string[]): Promise<Problem> {
-  const { get } = parseCommandLine(['run', ...argv]);
+/** Prints the reason if the agent is not healthy. */
+export async function healthcheck(invocation: Invocation): Promise<void> {
+  const problem = await problemOf(invocation);
+  if (problem === undefined) return;
+  process.stderr.write(`not healthy: ${printable(redact(problem))}\n`);
+  process.exitCode = 1;
+}
+
+async function problemOf({ get }: Invocation): Promise<Problem> {
   const [{ host = '127.0.0.1', port }] = get('web.listen-address');
   const address = { host: /^(0\.0\.0\.0|::)$/.test(host) ? '127.0.0.1' : host, port };
   // The file may hold passwords only, without TLS, and it can change at any time: so both protocols are tried.
   if (get('web.config.file') !== undefined && (await tryTls(address)) === undefined) return undefined;
   return tryHttp(address);
-}
-
-try {
-  const problem = await checkHealth(process.argv.slice(2));
-  if (problem !== undefined) process.stderr.write(`not healthy: ${printable(redact(problem))}\n`);
-  process.exit(problem === undefined ? 0 : 1);
-} catch (error) {
-  if (!(error instanceof AgentError)) throw error;
-  process.stderr.write(`not healthy: ${printable(redact(error.message))}\n`);
-  process.exit(1);
 }
