@@ -1,7 +1,8 @@
 import type { LastingFinding } from '../advice/lasting-findings.js';
+import type { CurrentRates } from '../rates/vm-rates.js';
+import type { VmRow } from '../rates/vm-row.js';
 import { FINDINGS_SCRIPT, findingsHtml } from './findings-list.js';
 import { escapeHtml, htmlPage, type PageOptions } from './html-page.js';
-import type { CurrentRates, VmRow } from './vm-rates.js';
 
 const REFRESH_SECONDS = 3;
 

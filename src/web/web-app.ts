@@ -1,7 +1,8 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { findingData } from '../advice/finding-data.js';
 import type { LastingFinding } from '../advice/lasting-findings.js';
 import type { PrometheusView } from '../expose/prometheus.js';
-import { findingData } from '../expose/report/findings.js';
+import type { CurrentRates, VmRates } from '../rates/vm-rates.js';
 import { log } from '../system/log.js';
 import { accessCheck } from './access/access-check.js';
 import type { AllowedHosts } from './access/allowed-hosts.js';
@@ -15,7 +16,6 @@ import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from './landing-p
 import { Manual, SHELF_NAMES } from './manual.js';
 import { metricsHandler } from './metrics/metrics-handler.js';
 import { rendered } from './rendered.js';
-import type { CurrentRates, VmRates } from './vm-rates.js';
 
 export interface WebOptions {
   readonly prometheus: PrometheusView;
@@ -68,6 +68,7 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   get(['/'], (_request, response) => sendPage(response, landing(), REFRESH_SCRIPT));
   get(['/docs'], (_request, response) => sendPage(response, docs(), ''));
   get(['/api/vms'], (_request, response) => sendJson(response, json()));
+  get(['/api/vm'], (request, response) => sendDetail(request, response, rates));
   get(['/api/advice'], (_request, response) => sendJson(response, advice()));
   const manual = new Manual(pages);
   for (const shelf of SHELF_NAMES)
@@ -103,6 +104,17 @@ function adviceAsJson(findings: readonly LastingFinding[]): string {
       cells: findingCells(finding),
     })),
   });
+}
+
+/** A name may be any text, so it is a parameter, which is compared with the names of the VMs and nothing else. */
+function sendDetail(request: Request, response: Response, rates: VmRates): void {
+  const [, query = ''] = request.url.split('?', 2);
+  const [vm, another] = new URLSearchParams(query).getAll('name');
+  if (vm === undefined || another !== undefined)
+    return refuse(response, 400, 'name one VM as /api/vms does: /api/vm?name=NAME');
+  const detail = rates.detail(vm);
+  if (detail === undefined) refuse(response, 404, 'no such VM');
+  else sendJson(response, Buffer.from(JSON.stringify(detail)));
 }
 
 function sendJson(response: Response, json: Buffer): void {

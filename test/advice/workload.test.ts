@@ -56,6 +56,7 @@ test('mean and percentile are those of the period', () => {
       p99Seconds: 0,
       // The `quick` ones are in the first bucket, and the rest is beyond the last one.
       buckets: Array.from({ length: 40 }, () => quick),
+      halfOctaves: [],
     },
   ];
   const older = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 100]), durations: durations(100, 100, 0) };

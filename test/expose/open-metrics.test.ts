@@ -25,6 +25,7 @@ const SNAPSHOT = {
       p50Seconds: 0,
       p99Seconds: 0,
       buckets: Array.from({ length: 12 }, (_, i) => i),
+      halfOctaves: [],
     },
   ],
   vms: [vmInfo({ vm: VM, pid: '7', vcpus: 3 })],

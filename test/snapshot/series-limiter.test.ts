@@ -46,6 +46,7 @@ function snapshotOf(guests: Record<string, Guest>): Snapshot {
           p50Seconds: 0.2,
           p99Seconds: 0.3,
           buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)),
+          halfOctaves: [],
         },
       })),
     ),

@@ -3,6 +3,7 @@ import { clusterEnvironment } from '../../config/cluster-environment.js';
 import type { GetOption } from '../../config/options.js';
 import type { Invocation } from '../../config/parse-command-line.js';
 import { PrometheusView } from '../../expose/prometheus.js';
+import { VmRates } from '../../rates/vm-rates.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { machineNames } from '../../system/host-names.js';
 import { log } from '../../system/log.js';
@@ -10,7 +11,6 @@ import { VERSION } from '../../system/version.js';
 import { AllowedHosts } from '../../web/access/allowed-hosts.js';
 import { WebConfigFile } from '../../web/access/web-config-file.js';
 import { Listener, SharedLimits } from '../../web/listener.js';
-import { VmRates } from '../../web/vm-rates.js';
 import { webApp } from '../../web/web-app.js';
 import { notifyServing } from './notify-serving.js';
 import { reloadOnHangup } from './reload-on-hangup.js';
@@ -49,7 +49,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
   const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: withProcess });
-  const rates = new VmRates(takeSnapshot);
+  const rates = new VmRates(takeSnapshot, { findings: () => advice.findings });
   const hosts = allowedHosts(get);
   const app = webApp(
     {

@@ -70,6 +70,8 @@ export interface DurationSummary {
   readonly p99Seconds: number;
   /** Number of durations below each of {@link BUCKET_SECONDS}, cumulative. The rest up to `count` took longer. */
   readonly buckets: readonly number[];
+  /** Number of durations in each half of an octave, for quantiles of a period: see {@link quantileOf}. */
+  readonly halfOctaves: readonly number[];
 }
 
 /** Upper edges of the exported buckets: 500 ns, then four times the one before, up to 2.1 s. */
@@ -79,39 +81,54 @@ export const BUCKET_SECONDS: readonly number[] = Array.from({ length: 12 }, (_, 
 const BUCKETS_PER_EXPORTED = 4;
 
 export function summarize(histogram: DurationHistogram): DurationSummary {
+  const [count, minNs, maxNs] = [histogram[COUNT] as number, histogram[MIN] as number, histogram[MAX] as number];
+  const halfOctaves: number[] = [];
+  for (let bucket = 0; bucket < BUCKETS; bucket++) halfOctaves.push(histogram[FIRST_BUCKET + bucket] as number);
   return {
-    count: histogram[COUNT] as number,
+    count,
     sumSeconds: (histogram[SUM] as number) * 1e-9,
-    minSeconds: (histogram[MIN] as number) * 1e-9,
-    maxSeconds: (histogram[MAX] as number) * 1e-9,
-    p50Seconds: quantile(histogram, 0.5) * 1e-9,
-    p99Seconds: quantile(histogram, 0.99) * 1e-9,
-    buckets: cumulative(histogram),
+    minSeconds: minNs * 1e-9,
+    maxSeconds: maxNs * 1e-9,
+    p50Seconds: quantileNs(halfOctaves, 0.5 * count, minNs, maxNs) * 1e-9,
+    p99Seconds: quantileNs(halfOctaves, 0.99 * count, minNs, maxNs) * 1e-9,
+    buckets: cumulative(halfOctaves),
+    halfOctaves,
   };
 }
 
-function cumulative(histogram: DurationHistogram): number[] {
+function cumulative(halfOctaves: readonly number[]): number[] {
   const sums: number[] = [];
   let sum = 0;
   for (let bucket = 0; bucket < BUCKETS - 1; bucket++) {
-    sum += histogram[FIRST_BUCKET + bucket] as number;
+    sum += halfOctaves[bucket] as number;
     if (bucket % BUCKETS_PER_EXPORTED === 0) sums.push(sum);
   }
   return sums;
 }
 
+/**
+ * Estimates a quantile in seconds. The counts may be the difference of two histograms: the minimum and the maximum of
+ * all time are limits for every part of it.
+ */
+export function quantileOf(
+  counts: Pick<DurationSummary, 'count' | 'minSeconds' | 'maxSeconds' | 'halfOctaves'>,
+  q: number,
+): number {
+  const { count, minSeconds, maxSeconds, halfOctaves } = counts;
+  return quantileNs(halfOctaves, q * count, minSeconds * 1e9, maxSeconds * 1e9) * 1e-9;
+}
+
 /** Estimates a quantile by linear interpolation within its bucket, limited to the minimum and maximum. */
-function quantile(histogram: DurationHistogram, q: number): number {
-  const rank = q * (histogram[COUNT] as number);
+function quantileNs(halfOctaves: readonly number[], rank: number, minNs: number, maxNs: number): number {
   let below = 0;
-  for (let bucket = 0; bucket < BUCKETS; bucket++) {
-    const here = histogram[FIRST_BUCKET + bucket] as number;
+  for (let bucket = 0; bucket < halfOctaves.length; bucket++) {
+    const here = halfOctaves[bucket] as number;
     if (below + here >= rank && here > 0) {
-      const low = Math.max(bucket === 0 ? 0 : upperEdgeNs(bucket - 1), histogram[MIN] as number);
-      const high = Math.min(upperEdgeNs(bucket), histogram[MAX] as number);
+      const low = Math.max(bucket === 0 ? 0 : upperEdgeNs(bucket - 1), minNs);
+      const high = Math.min(upperEdgeNs(bucket), maxNs);
       return low + ((rank - below) / here) * (high - low);
     }
     below += here;
   }
-  return histogram[MAX] as number;
+  return maxNs;
 }

@@ -6,7 +6,7 @@ import { IDLE, INTERRUPTED } from './exit-timer.js';
  * Reasons of exits by which a guest that has nothing to do waits to be woken: the kernel's labels, of all
  * architectures.
  */
-const IDLE_REASONS = [
+export const IDLE_REASONS: readonly string[] = [
   'hlt',
   'HLT',
   'KVM_EXIT_HLT',

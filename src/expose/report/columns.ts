@@ -33,6 +33,7 @@ const FIGURES = {
     p50Seconds: true,
     p99Seconds: true,
     buckets: true,
+    halfOctaves: false,
   },
   vms: { vcpus: true, startSeconds: true, series: false },
 } as const satisfies { readonly [Name in WithFigures]: { readonly [Column in Figure<Name>]-?: boolean } };

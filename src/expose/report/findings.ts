@@ -1,5 +1,4 @@
 import { advise, type Finding } from '../../advice/advise.js';
-import type { Changes } from '../../advice/rules/rule.js';
 import { whoChanges } from '../../advice/who-changes.js';
 import { workloadsOf } from '../../advice/workload.js';
 import { printable } from '../../system/printable.js';
@@ -7,46 +6,11 @@ import type { Ranking } from './ranking.js';
 import type { Recorded } from './recorded.js';
 import { known, moreRows, percent, rate, vmCell } from './text-table.js';
 
-/** A finding as the JSON and CSV reports have it. */
-export interface FindingData {
-  readonly vm: string;
-  /** Id of the rule, and name of its page in docs/advice. */
-  readonly advice: string;
-  readonly severity: 'warning' | 'info';
-  readonly confidence: 'high' | 'medium' | 'low';
-  readonly title: string;
-  readonly per_second: number;
-  /** What was seen most of. */
-  readonly mainly: string;
-  /** Seconds per second: 1 is one whole vCPU; null if the recording shows no durations. */
-  readonly cost: number | null;
-  readonly is_boot: boolean;
-  readonly cause: string;
-  /** What to change, by who can change it. */
-  readonly changes: Changes;
-}
-
 /** Findings need rates; undefined for a recording without times. */
 export function findingsOf({ snapshot, time: { seconds }, disabledAdvice }: Recorded): Finding[] | undefined {
   return seconds === undefined || seconds <= 0
     ? undefined
     : advise(workloadsOf(snapshot, undefined, seconds), seconds, disabledAdvice);
-}
-
-export function findingData({ vm, rule, load, changes }: Finding): FindingData {
-  return {
-    vm,
-    advice: rule.id,
-    severity: rule.severity,
-    confidence: rule.confidence,
-    title: rule.title,
-    per_second: load.perSecond,
-    mainly: load.mainly,
-    cost: load.cost ?? null,
-    is_boot: rule.isBoot === true,
-    cause: rule.cause,
-    changes,
-  };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { FindingData } from '../../advice/finding-data.js';
 /**
  * A report as one CSV table (RFC 4180). Its first column names the section that a row belongs to. A row is empty in the
  * columns of other sections, and where a figure is not known.
@@ -12,7 +13,6 @@ import { CHANGERS } from '../../advice/who-changes.js';
 import { printable } from '../../system/printable.js';
 import { CHECK_COLUMNS } from './audit-table.js';
 import { columnsOf, type ReportTable } from './columns.js';
-import type { FindingData } from './findings.js';
 import type { Recorded } from './recorded.js';
 import { type ReportData, reportData } from './report.js';
 import type { VmOrder } from './vm-figures.js';

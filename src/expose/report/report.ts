@@ -1,3 +1,4 @@
+import { type FindingData, findingData } from '../../advice/finding-data.js';
 import { BUCKET_SECONDS } from '../../count/counters/duration-histogram.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import type { ExitCount } from '../../snapshot/tables/exit-rows.js';
@@ -6,7 +7,7 @@ import { type RowOf, rowsOf } from '../../snapshot/tables.js';
 import { escapeInJson } from '../../system/printable.js';
 import { type JsonCheck, jsonCheck } from './audit-table.js';
 import { type JsonRow, jsonRows, type ReportTable } from './columns.js';
-import { type FindingData, findingData, findingsOf } from './findings.js';
+import { findingsOf } from './findings.js';
 import { perSecond, type Recorded } from './recorded.js';
 import { knownTimes } from './shown.js';
 import { compareText } from './text-table.js';

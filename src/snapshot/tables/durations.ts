@@ -1,4 +1,4 @@
-import { BUCKET_SECONDS, type DurationSummary, summarize } from '../../count/counters/duration-histogram.js';
+import { type DurationSummary, quantileOf, summarize } from '../../count/counters/duration-histogram.js';
 import type { LAYER_NOT_KNOWN, Layer } from './layer.js';
 import { kept, merged, RowTable, type VmRow } from './row-table.js';
 
@@ -40,21 +40,22 @@ export const DURATIONS = new RowTable<ExitDuration>({
 });
 
 function addDurations(a: ExitDuration, b: ExitDuration): ExitDuration {
-  const count = a.count + b.count;
-  const buckets = a.buckets.map((value, index) => value + (b.buckets[index] ?? 0));
-  const maxSeconds = Math.max(a.maxSeconds, b.maxSeconds);
-  // Only the exported buckets of the sum are known, so a quantile is the upper edge of the bucket that it is in: never
-  // too low.
-  const quantile = (q: number) =>
-    Math.min(maxSeconds, BUCKET_SECONDS[buckets.findIndex((value) => value >= q * count)] ?? maxSeconds);
+  const sum = {
+    count: a.count + b.count,
+    minSeconds: Math.min(a.minSeconds, b.minSeconds),
+    maxSeconds: Math.max(a.maxSeconds, b.maxSeconds),
+    halfOctaves: sums(a.halfOctaves, b.halfOctaves),
+  };
   return {
     ...a,
-    count,
+    ...sum,
     sumSeconds: a.sumSeconds + b.sumSeconds,
-    minSeconds: Math.min(a.minSeconds, b.minSeconds),
-    maxSeconds,
-    p50Seconds: quantile(0.5),
-    p99Seconds: quantile(0.99),
-    buckets,
+    p50Seconds: quantileOf(sum, 0.5),
+    p99Seconds: quantileOf(sum, 0.99),
+    buckets: sums(a.buckets, b.buckets),
   };
+}
+
+function sums(a: readonly number[], b: readonly number[]): number[] {
+  return a.map((value, index) => value + (b[index] ?? 0));
 }

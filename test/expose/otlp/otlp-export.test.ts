@@ -205,6 +205,7 @@ function snapshotOf(vms: Record<string, number>, info: Partial<VmInfo> = {}): Sn
       ...{ minSeconds: 0.25, maxSeconds: 0.25, p50Seconds: 0.25, p99Seconds: 0.25 },
       // Every duration is in the bucket up to 0.52 s.
       buckets: Array.from({ length: 12 }, (_, index) => (index < 10 ? 0 : count)),
+      halfOctaves: [],
     })),
   };
 }

@@ -1,10 +1,10 @@
 /** Rates from KVM's own statistics, which are read more seldom than the page is observed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NO_STATISTICS, StatisticRates } from '../../src/rates/statistic-rates.js';
+import { VmRates } from '../../src/rates/vm-rates.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
 import { tableCells } from '../../src/web/landing-page.js';
-import { NO_STATISTICS, StatisticRates } from '../../src/web/statistic-rates.js';
-import { VmRates } from '../../src/web/vm-rates.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 
@@ -40,7 +40,7 @@ test('without tracing, the page shows what KVM counts, and that exits to QEMU ar
   let seconds = 0;
   const rates = new VmRates(
     () => readAt(seconds, { exits: 500 * seconds, io_exits: 100 * seconds, halt_exits: 7 * seconds }),
-    () => seconds * 1000,
+    { now: () => seconds * 1000 },
   );
   for (seconds of [10, 20]) rates.observe();
   const [row] = rates.current().vms;

@@ -1,0 +1,77 @@
+import { quantileOf } from '../count/counters/duration-histogram.js';
+import { IDLE_REASONS } from '../count/vcpu/known-reasons.js';
+import type { ExitDuration } from '../snapshot/tables/durations.js';
+import { isFailedCall, type Layer } from '../snapshot/tables/layer.js';
+import { reasonKey, type VmCounts } from './observation.js';
+import { type Period, rise } from './period.js';
+
+/** The exits of a VM for one reason, of all its vCPUs, in a period. */
+export interface ReasonRate {
+  readonly layer: Layer;
+  readonly reason: string;
+  /** In the period. */
+  readonly exits: number;
+  readonly exits_per_second: number | null;
+  /** Time in them: 1 is one whole vCPU; null if none was timed in this layer. */
+  readonly seconds_per_second: number | null;
+  /** Durations of those timed in the period; null if there are none. */
+  readonly mean_seconds: number | null;
+  readonly p50_seconds: number | null;
+  readonly p99_seconds: number | null;
+}
+
+export type TopReason = Pick<ReasonRate, 'layer' | 'reason' | 'exits_per_second' | 'seconds_per_second'>;
+
+/** Reasons that had exits in the period, the most important ones first: see {@link compare}. */
+export function reasonRates(newer: VmCounts, older: VmCounts | undefined, period: Period): ReasonRate[] {
+  return (['qemu', 'kvm'] as const)
+    .flatMap((layer) =>
+      [...newer.exits[layer]].flatMap(([reason, count]) => {
+        const exits = rise(count, older?.exits[layer].get(reason));
+        if (exits === 0) return [];
+        const key = reasonKey(layer, reason);
+        const timed = durationsOf(newer.durations.get(key), older?.durations.get(key), period);
+        return [{ layer, reason, exits, exits_per_second: period.perSecond(exits), ...timed }];
+      }),
+    )
+    .sort(compare);
+}
+
+const IDLE: ReadonlySet<string> = new Set(IDLE_REASONS);
+
+/** Idle guests and failed calls come last. Then the time in them decides, where it is known; else layer and rate. */
+function compare(a: ReasonRate, b: ReasonRate): number {
+  const isMinor = ({ reason }: ReasonRate) => Number(IDLE.has(reason) || isFailedCall(reason));
+  return (
+    isMinor(a) - isMinor(b) ||
+    (b.seconds_per_second ?? -1) - (a.seconds_per_second ?? -1) ||
+    Number(b.layer === 'qemu') - Number(a.layer === 'qemu') ||
+    b.exits - a.exits
+  );
+}
+
+/** The reason that costs most; null if there were no exits, or no rate is known yet. */
+export function topReason([first]: readonly ReasonRate[], period: Period): TopReason | null {
+  if (first === undefined || period.seconds === null) return null;
+  const { layer, reason, exits_per_second, seconds_per_second } = first;
+  return { layer, reason, exits_per_second, seconds_per_second };
+}
+
+type Durations = Pick<ReasonRate, 'seconds_per_second' | 'mean_seconds' | 'p50_seconds' | 'p99_seconds'>;
+
+const NOT_TIMED: Durations = { seconds_per_second: null, mean_seconds: null, p50_seconds: null, p99_seconds: null };
+
+function durationsOf(newer: ExitDuration | undefined, older: ExitDuration | undefined, period: Period): Durations {
+  const count = rise(newer?.count ?? 0, older?.count);
+  if (newer === undefined || count === 0 || period.seconds === null) return NOT_TIMED;
+  const seconds = rise(newer.sumSeconds, older?.sumSeconds);
+  const { minSeconds, maxSeconds } = newer;
+  const halfOctaves = newer.halfOctaves.map((value, index) => rise(value, older?.halfOctaves[index]));
+  const timed = { count, minSeconds, maxSeconds, halfOctaves };
+  return {
+    seconds_per_second: period.perSecond(seconds),
+    mean_seconds: seconds / count,
+    p50_seconds: quantileOf(timed, 0.5),
+    p99_seconds: quantileOf(timed, 0.99),
+  };
+}

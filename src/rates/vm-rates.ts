@@ -1,0 +1,123 @@
+import type { LastingFinding } from '../advice/lasting-findings.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import { type Observation, observationOf } from './observation.js';
+import { Period } from './period.js';
+import { StatisticRates } from './statistic-rates.js';
+import { type VmDetail, vmDetail } from './vm-detail.js';
+import { type VmRow, vmRow } from './vm-row.js';
+
+/** The answer of /api/vms. */
+export interface CurrentRates {
+  /** Period that the rates cover; null if no rate is known yet. */
+  readonly seconds: number | null;
+  readonly vms: readonly VmRow[];
+  readonly lost_events: number;
+  readonly lost_events_per_second: number | null;
+  readonly sources: readonly { readonly source: string; readonly up: boolean }[];
+}
+
+export interface VmRatesOptions {
+  readonly now: () => number;
+  /** What to change, those that cost most first; the same array until it is looked at again. */
+  readonly findings: () => readonly LastingFinding[];
+  /** Time between two observations, and the period that the rates cover. */
+  readonly intervalMs: number;
+  readonly windowMs: number;
+}
+
+const NO_FINDINGS: readonly LastingFinding[] = [];
+const DEFAULTS: VmRatesOptions = {
+  now: () => performance.now(),
+  findings: () => NO_FINDINGS,
+  intervalMs: 5000,
+  windowMs: 10_000,
+};
+/** Shortest pause after an observation, as a multiple of the time that it took: at most 1 % of a CPU. */
+const PAUSE_FACTOR = 100;
+/** Shortest period of rates, used only just after the start. */
+const MIN_PERIOD_MS = 100;
+
+/**
+ * Current rates of every VM: the difference between the oldest and the newest observation of the last ten seconds.
+ * Observations do not depend on requests, so all viewers see the same figures, the first one included.
+ */
+export class VmRates {
+  readonly #takeSnapshot: () => Snapshot;
+  readonly #options: VmRatesOptions;
+  /** From old to new; at most a window of them, and at least two once the second is made. */
+  #observations: Observation[] = [];
+  readonly #statistics = new StatisticRates();
+  #current: { readonly rates: CurrentRates; readonly period: Period; readonly findings: unknown } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(takeSnapshot: () => Snapshot, options: Partial<VmRatesOptions> = {}) {
+    this.#takeSnapshot = takeSnapshot;
+    this.#options = { ...DEFAULTS, ...options };
+  }
+
+  /** Observes from now on, until {@link stop}. */
+  start(): void {
+    const tookMs = this.observe();
+    this.#timer = setTimeout(() => this.start(), Math.max(this.#options.intervalMs, PAUSE_FACTOR * tookMs));
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Makes an observation. Returns the milliseconds that it took. */
+  observe(): number {
+    const { now, windowMs } = this.#options;
+    const startMs = now();
+    const snapshot = this.#takeSnapshot();
+    const newest = observationOf(snapshot, startMs);
+    this.#statistics.observe(snapshot);
+    const kept = this.#observations.filter(({ atMs }) => atMs >= startMs - windowMs);
+    this.#observations = [...(kept.length > 0 ? kept : this.#observations.slice(-1)), newest];
+    this.#current = undefined;
+    return now() - startMs;
+  }
+
+  /** The same object until the next observation, or until other findings are known. */
+  current(): CurrentRates {
+    return this.#atPresent().rates;
+  }
+
+  /** One VM in detail, from counts that are kept anyway; undefined if there is no such VM. */
+  detail(vm: string): VmDetail | undefined {
+    const { rates, period } = this.#atPresent();
+    const row = rates.vms.find((each) => each.vm === vm);
+    return row === undefined ? undefined : vmDetail(row, period, this.#options.findings());
+  }
+
+  #atPresent() {
+    const { now } = this.#options;
+    const [oldest] = this.#observations;
+    if (oldest === undefined || (this.#observations.length === 1 && now() - oldest.atMs >= MIN_PERIOD_MS))
+      this.observe();
+    const findings = this.#options.findings();
+    if (this.#current?.findings === findings) return this.#current;
+    const newest = this.#observations.at(-1) as Observation;
+    const period = new Period(newest, this.#observations.length > 1 ? this.#observations[0] : undefined);
+    this.#current = { rates: ratesOf(period, this.#statistics, findings), period, findings };
+    return this.#current;
+  }
+}
+
+function ratesOf(period: Period, statistics: StatisticRates, findings: readonly LastingFinding[]): CurrentRates {
+  const { vms, infos, sources, lost } = period.newer;
+  const vcpus = new Map(infos.map((info) => [info.vm, info.vcpus]));
+  // The first one of a VM costs most.
+  const worst = new Map([...findings].reverse().map((finding) => [finding.vm, finding]));
+  const rows = Array.from(vms.keys(), (vm) =>
+    vmRow(vm, period, statistics.of(vm), vcpus.get(vm) || null, worst.get(vm)),
+  );
+  return {
+    seconds: period.seconds,
+    vms: rows.sort((a, b) => (b.qemu_exits_per_second ?? 0) - (a.qemu_exits_per_second ?? 0) || (a.vm < b.vm ? -1 : 1)),
+    lost_events: lost,
+    lost_events_per_second: period.lostPerSecond,
+    sources: sources.map(({ source, up }) => ({ source, up })),
+  };
+}
