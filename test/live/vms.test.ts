@@ -14,7 +14,7 @@ import {
   type SmallVmmOptions,
   startSmallVmm,
 } from '../support/guest/start-small-vmm.js';
-import { metricOf, type Received, startReceiver } from '../support/prometheus/otlp-receiver.js';
+import { increaseIn, startReceiver } from '../support/prometheus/otlp-receiver.js';
 import type { Samples } from '../support/prometheus/samples.js';
 import { skipUnless } from '../support/requirements.js';
 
@@ -55,12 +55,6 @@ test('exits of threads that live for some milliseconds count for their VM', live
 /** Runs the agent without debugfs, which has the numbers of vCPUs. */
 const WITHOUT_DEBUGFS = ['unshare', '--mount', 'sh', '-c', 'umount /sys/kernel/debug && exec "$@"', '-'];
 
-/** Exits of a VM in an OTLP request, of all vCPUs. */
-const exitsIn = (request: Received, vm: string) =>
-  (metricOf(request, 'kvm.exits')?.points ?? [])
-    .filter(({ attributes }) => attributes.vm === vm)
-    .reduce((sum, { value }) => sum + value, 0);
-
 test(
   'OTLP deltas add up to the exits of a VM, although its vCPU gets its number late',
   liveTest('gcc', 'unshare', 'kvm-debugfs'),
@@ -80,7 +74,7 @@ test(
     }
     await agent.stop();
     await receiver.stop();
-    const received = (vm: string) => receiver.requests.reduce((sum, request) => sum + exitsIn(request, vm), 0);
+    const received = (vm: string) => increaseIn(receiver.requests, 'kvm.exits', { vm });
     assert.deepEqual([...vmms.map(({ name }) => received(name)), received('')], [150_000, 150_000, 0]);
   },
 );

@@ -18,7 +18,7 @@ import { log } from '../../system/log.js';
 import { ExportLog } from './export-log.js';
 import { type AgentIdentity, resourceOf } from './resource.js';
 import { SdkLog } from './sdk-log.js';
-import { markAcknowledged, SnapshotProducer } from './snapshot-producer.js';
+import { markAcknowledged, markRefused, SnapshotProducer } from './snapshot-producer.js';
 
 export interface OtlpOptions {
   /** Complete URL of the metrics endpoint, with `/v1/metrics`. */
@@ -64,11 +64,17 @@ export function startOtlpExport(
   log('info', 'exporting over OTLP', { url, interval_seconds: intervalMs / 1000 });
   return {
     freeze: () => producer.freeze(),
-    stop: () => endsWithin(provider.shutdown(), LAST_EXPORT_MS),
+    stop: () => endsWithin(exportRest(), LAST_EXPORT_MS),
   };
+
+  async function exportRest(): Promise<void> {
+    // An export that repeats what was not answered does not have what was counted since.
+    if (producer.isUnanswered) await provider.forceFlush();
+    await provider.shutdown();
+  }
 }
 
-/** Wraps the exporter so that results are logged, and acknowledged points are marked. */
+/** Wraps the exporter so that results are logged, and points are marked that the receiver has answered. */
 function withLog(exporter: OTLPMetricExporter, exportLog: ExportLog): PushMetricExporter {
   return {
     export(metrics: ResourceMetrics, done) {
@@ -76,7 +82,12 @@ function withLog(exporter: OTLPMetricExporter, exportLog: ExportLog): PushMetric
         if (result.code === SUCCESS) {
           for (const scope of metrics.scopeMetrics) markAcknowledged(scope.metrics);
           exportLog.succeeded();
-        } else exportLog.failed(reasonOf(result.error));
+        } else {
+          const status = statusOf(result.error);
+          if (status !== undefined)
+            for (const scope of metrics.scopeMetrics) markRefused(scope.metrics, status === BAD_REQUEST);
+          exportLog.failed(reasonOf(result.error));
+        }
         // Always success: the failure is in our log, and the reader would log it again on every export.
         done({ code: SUCCESS });
       });
@@ -88,6 +99,14 @@ function withLog(exporter: OTLPMetricExporter, exportLog: ExportLog): PushMetric
 
 /** ExportResultCode.SUCCESS of @opentelemetry/core, which is not a direct dependency. */
 const SUCCESS = 0;
+
+/** The receiver cannot use these points (OTLP 1.5, "Bad Data"), for example because it has them already. */
+const BAD_REQUEST = 400;
+
+/** HTTP status with which the receiver has refused; undefined if it is not known whether it has the points. */
+function statusOf(error: (Error & { readonly code?: unknown }) | undefined): number | undefined {
+  return typeof error?.code === 'number' ? error.code : undefined;
+}
 
 /**
  * Code and message: an error without a message (no address of a host accepts connections) and an HTTP status both have

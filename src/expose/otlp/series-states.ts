@@ -10,7 +10,14 @@ export interface SeriesState {
   /** Number of the latest collection that contained the series. */
   round: number;
   /** The total that the receiver has acknowledged; used for delta temporality only. */
-  acknowledged: { readonly total: Total; readonly at: HrTime } | undefined;
+  acknowledged: TotalAt | undefined;
+  /** The total that was sent, and that the receiver has neither acknowledged nor refused; for deltas only. */
+  unanswered: TotalAt | undefined;
+}
+
+export interface TotalAt {
+  readonly total: Total;
+  readonly at: HrTime;
 }
 
 export type Total = number | HistogramSample[1];
@@ -42,13 +49,19 @@ export class SeriesStates {
   update(key: string, value: number, vm: string | undefined, { previous, restarted }: Collection): SeriesState {
     const known = this.#states.get(key);
     if (known === undefined || value < known.value || (vm !== undefined && restarted.has(vm))) {
-      const state = { start: previous, value, round: this.#round, acknowledged: undefined };
+      const state = { start: previous, value, round: this.#round, acknowledged: undefined, unanswered: undefined };
       this.#states.set(key, state);
       return state;
     }
     known.value = value;
     known.round = this.#round;
     return known;
+  }
+
+  /** True if the receiver has not answered all that was sent. */
+  get isUnanswered(): boolean {
+    for (const { unanswered } of this.#states.values()) if (unanswered !== undefined) return true;
+    return false;
   }
 
   /** Forgets the series that the collection did not contain. */

@@ -20,7 +20,7 @@ import {
 import { CATALOGUE } from '../../snapshot/catalogue.js';
 import type { HistogramMetric, HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
-import { type Collection, type SeriesState, SeriesStates, type Total } from './series-states.js';
+import { type Collection, type SeriesState, SeriesStates, type Total, type TotalAt } from './series-states.js';
 
 export interface ProducerOptions {
   readonly takeSnapshot: () => Snapshot;
@@ -38,6 +38,8 @@ export interface ProducerOptions {
 interface TrackedPoint<T> extends DataPoint<T> {
   readonly series: SeriesState;
   readonly total: Total;
+  /** True if it was sent before. */
+  readonly isRepeated: boolean;
 }
 
 export class SnapshotProducer implements MetricProducer {
@@ -60,6 +62,12 @@ export class SnapshotProducer implements MetricProducer {
   freeze(): void {
     const last = this.#takeSnapshot();
     this.#takeSnapshot = () => last;
+  }
+
+  /** True if the receiver has not answered all differences: what was counted since is in none of them. */
+  get isUnanswered(): boolean {
+    for (const states of this.#states.values()) if (states.isUnanswered) return true;
+    return false;
   }
 
   async collect(): Promise<CollectionResult> {
@@ -102,10 +110,10 @@ export class SnapshotProducer implements MetricProducer {
       const value = metric.type === 'counter' ? total : 0;
       const series = states.update(labels.join('\0'), value, labels[vmAt], collection);
       const acknowledged = delta && typeof series.acknowledged?.total === 'number' ? series.acknowledged.total : 0;
-      if (delta && total === acknowledged) continue;
-      const startTime = startOf(series, delta, collection.now);
-      const attributes = attributesOf(metric, labels);
-      dataPoints.push({ startTime, endTime: collection.now, attributes, value: total - acknowledged, series, total });
+      if (delta && total === acknowledged && series.unanswered === undefined) continue;
+      const point = pointOf(series, delta, { total, at: collection.now });
+      const increase = Number(point.total) - acknowledged;
+      dataPoints.push({ ...point, attributes: attributesOf(metric, labels), value: increase });
     }
     const common = { descriptor: descriptorOf(metric), aggregationTemporality: temporality(delta), dataPoints };
     return metric.type === 'counter'
@@ -126,11 +134,10 @@ export class SnapshotProducer implements MetricProducer {
       const series = states.update(labels.join('\0'), total.count, labels[vmAt], collection);
       const { acknowledged } = series;
       const sent = delta && typeof acknowledged?.total === 'object' ? acknowledged.total : undefined;
-      if (delta && total.count === (sent?.count ?? 0)) continue;
-      const startTime = startOf(series, delta, collection.now);
-      const attributes = attributesOf(metric, labels);
-      const value = toHistogram(metric.bounds, total, sent);
-      dataPoints.push({ startTime, endTime: collection.now, attributes, value, series, total });
+      if (delta && total.count === (sent?.count ?? 0) && series.unanswered === undefined) continue;
+      const point = pointOf(series, delta, { total, at: collection.now });
+      const value = toHistogram(metric.bounds, typeof point.total === 'object' ? point.total : total, sent);
+      dataPoints.push({ ...point, attributes: attributesOf(metric, labels), value });
     }
     return {
       descriptor: descriptorOf(metric),
@@ -143,11 +150,44 @@ export class SnapshotProducer implements MetricProducer {
 
 /** Call it with metrics that the receiver has acknowledged: the next deltas are differences to these. */
 export function markAcknowledged(metrics: readonly MetricData[]): void {
-  for (const { aggregationTemporality, dataPoints } of metrics) {
-    if (aggregationTemporality !== AggregationTemporality.DELTA) continue;
-    for (const point of dataPoints)
-      if (isTracked(point)) point.series.acknowledged = { total: point.total, at: point.endTime };
+  for (const { series, total, endTime } of deltasOf(metrics)) {
+    series.acknowledged = { total, at: endTime };
+    series.unanswered = undefined;
   }
+}
+
+/**
+ * Call it with metrics that the receiver has refused: the next deltas contain them. A delta that was sent before may
+ * have been received then, so it stays as it is.
+ * @param isInvalid true if the receiver will never take these points: it may have those that were sent before
+ */
+export function markRefused(metrics: readonly MetricData[], isInvalid: boolean): void {
+  for (const { series, total, endTime, isRepeated } of deltasOf(metrics)) {
+    if (isRepeated && !isInvalid) continue;
+    if (isRepeated) series.acknowledged = { total, at: endTime };
+    series.unanswered = undefined;
+  }
+}
+
+function* deltasOf(metrics: readonly MetricData[]): IterableIterator<TrackedPoint<unknown>> {
+  for (const { aggregationTemporality, dataPoints } of metrics)
+    if (aggregationTemporality === AggregationTemporality.DELTA)
+      for (const point of dataPoints) if (isTracked(point)) yield point;
+}
+
+/**
+ * The next point of a series. A delta that was not answered is sent again with the same total and times: a receiver
+ * that has it already can tell. The next export has what was counted since.
+ */
+function pointOf(
+  series: SeriesState,
+  delta: boolean,
+  latest: TotalAt,
+): Omit<TrackedPoint<unknown>, 'attributes' | 'value'> {
+  const isRepeated = delta && series.unanswered !== undefined;
+  const { total, at } = (delta ? series.unanswered : undefined) ?? latest;
+  if (delta) series.unanswered = { total, at };
+  return { startTime: startOf(series, delta, at), endTime: at, series, total, isRepeated };
 }
 
 function isTracked(point: DataPoint<unknown>): point is TrackedPoint<unknown> {

@@ -17,7 +17,9 @@ import { vmInfo } from '../../support/agent/vm-info.js';
 import { endAll } from '../../support/end-later.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import {
+  type Answer,
   asPrometheus,
+  increaseIn,
   metricOf,
   pointOf,
   type Receiver,
@@ -214,7 +216,7 @@ function snapshotOf(vms: Record<string, number>, info: Partial<VmInfo> = {}): Sn
 async function exportEach(
   snapshots: readonly Snapshot[],
   options: Partial<OtlpOptions> = {},
-  status: () => number | undefined = () => 200,
+  status: () => Answer = () => 200,
 ): Promise<Receiver> {
   const receiver = await startReceiver({ status });
   let index = 0;
@@ -327,6 +329,47 @@ describe('delta temporality', () => {
       [10, 10],
     );
     assert.equal(seen[1]?.startNs, seen[0]?.timeNs, 'the period covers both exports');
+  });
+
+  for (const lost of ['silence', 'reset'] as const)
+    it(`sends a difference again unchanged that the receiver has, but did not answer: ${lost}`, async () => {
+      let answers = 0;
+      const { requests } = await exportEach(
+        [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 })],
+        { delta: DELTA },
+        () => (answers++ === 1 ? lost : 200),
+      );
+      const seen = requests.map(exitsOf('a')).filter((point) => point !== undefined);
+      assert.deepEqual(
+        seen.map(({ value }) => value),
+        [10, 4, 4, 6],
+      );
+      assert.deepEqual([seen[2]?.startNs, seen[2]?.timeNs], [seen[1]?.startNs, seen[1]?.timeNs]);
+      assert.equal(seen[3]?.startNs, seen[2]?.timeNs);
+      assert.equal(increaseIn(requests, 'kvm.exits', { vm: 'a' }), 20);
+      const histograms = requests.flatMap((request) => pointOf(request, 'kvm.exit.duration', { vm: 'a' }) ?? []);
+      assert.deepEqual(
+        histograms.map(({ count, sum, timeNs }, index) => [count, sum, timeNs === seen[index]?.timeNs]),
+        [
+          [10, 2.5, true],
+          [4, 1, true],
+          [4, 1, true],
+          [6, 1.5, true],
+        ],
+      );
+    });
+
+  it('sends no difference a third time that the receiver refuses when it comes again', async () => {
+    const statuses: Answer[] = [200, 'silence', 400];
+    const { requests } = await exportEach(
+      [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 }), snapshotOf({ a: 27 })],
+      { delta: DELTA },
+      () => (statuses.length > 0 ? statuses.shift() : 200),
+    );
+    assert.deepEqual(
+      requests.flatMap((request) => exitsOf('a')(request)?.value ?? []),
+      [10, 4, 13],
+    );
   });
 
   it('applies to histograms only with lowmemory', async () => {

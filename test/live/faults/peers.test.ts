@@ -8,26 +8,20 @@ import { endAll, endLater } from '../../support/end-later.js';
 import { freePort } from '../../support/free-port.js';
 import { assertCountsExactly, PORT_WRITES, waitForLog } from '../../support/guest/agent-checks.js';
 import { liveTest } from '../../support/guest/live-test.js';
-import { metricOf, type Received, startReceiver } from '../../support/prometheus/otlp-receiver.js';
+import { increaseIn, type Received, startReceiver } from '../../support/prometheus/otlp-receiver.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';
 
 afterEach(endAll);
 
 const QEMU_IO = { layer: 'qemu', reason: 'KVM_EXIT_IO' } as const;
 
-/** Port I/O exits of a VM in an OTLP request; undefined if it has none. */
-function exitsIn(request: Received, vm: string): number | undefined {
-  const points = metricOf(request, 'kvm.exits')?.points.filter(
-    ({ attributes: { vm: ofVm, layer, reason } }) =>
-      ofVm === vm && layer === QEMU_IO.layer && reason === QEMU_IO.reason,
-  );
-  return points?.length ? points.reduce((sum, { value }) => sum + value, 0) : undefined;
-}
+/** Sum of a VM's port I/O exits: of the latest totals, or of all differences. */
+const SUMS: Record<string, (requests: readonly Received[], vm: string) => number> = {
+  cumulative: (requests, vm) => increaseIn(requests.slice(-1), 'kvm.exits', { ...QEMU_IO, vm }),
+  delta: (requests, vm) => increaseIn(requests, 'kvm.exits', { ...QEMU_IO, vm }),
+};
 
-for (const [temporality, total] of [
-  ['cumulative', (values: readonly number[]) => values.at(-1) ?? 0],
-  ['delta', (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0)],
-] as const)
+for (const [temporality, sum] of Object.entries(SUMS))
   test(
     `the OTLP receiver goes away and comes back (${temporality}): all counts of the meantime arrive`,
     liveTest(),
@@ -46,7 +40,7 @@ for (const [temporality, total] of [
       await assertCountsExactly(agent, 'unsent');
       await waitForLog(agent, /level=(warn|error) .*OTLP/i);
       const second = await startReceiver({ port });
-      const received = () => total(second.requests.map((request) => exitsIn(request, 'unsent') ?? 0));
+      const received = () => sum(second.requests, 'unsent');
       for (let waits = 0; received() < PORT_WRITES + 1; waits++) {
         assert.ok(waits < 300, `${received()} of ${PORT_WRITES + 1} exits arrived\n${agent.log()}`);
         await sleep(100);

@@ -16,9 +16,14 @@ export interface Received extends OtlpRequest {
 export interface ReceiverOptions {
   readonly port?: number;
   readonly tls?: ServerOptions;
-  /** Status of the next answer. Undefined: the request is never answered. */
-  readonly status?: () => number | undefined;
+  readonly status?: () => Answer;
 }
+
+/**
+ * Status of an answer. Undefined: the request is never answered, and not kept; with `silence` it is kept, and with
+ * `reset` it is kept and its connection ended.
+ */
+export type Answer = number | 'silence' | 'reset' | undefined;
 
 export interface Receiver {
   readonly port: number;
@@ -38,9 +43,10 @@ export async function startReceiver({ port = 0, tls, status = () => 200 }: Recei
       const code = status();
       const sent = Buffer.concat(chunks);
       const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
-      if (code === 200)
+      if (code === 200 || code === 'silence' || code === 'reset')
         requests.push({ ...decodeOtlp(body), url: request.url ?? '', headers: request.headers, bytes: sent.length });
-      if (code !== undefined) response.writeHead(code, { 'Content-Type': 'application/x-protobuf' }).end();
+      if (code === 'reset') request.socket.resetAndDestroy();
+      else if (typeof code === 'number') response.writeHead(code, { 'Content-Type': 'application/x-protobuf' }).end();
     });
   });
   await new Promise<void>((resolve, reject) => {
@@ -73,6 +79,20 @@ export async function startReceiver({ port = 0, tls, status = () => 200 }: Recei
 
 export function metricOf(request: OtlpRequest | undefined, name: string): OtlpMetric | undefined {
   return request?.metrics.find((metric) => metric.name === name);
+}
+
+/**
+ * The increase of a sum over all requests, from points with these attributes: deltas, of which a receiver takes each
+ * once. Two points of a series with the same times are one.
+ */
+export function increaseIn(requests: readonly OtlpRequest[], name: string, attributes: Record<string, string>): number {
+  const points = new Map<string, number>();
+  for (const { attributes: own, startNs, timeNs, value } of requests.flatMap(
+    (request) => metricOf(request, name)?.points ?? [],
+  ))
+    if (Object.entries(attributes).every(([key, wanted]) => own[key] === wanted))
+      points.set(JSON.stringify([Object.entries(own).sort(), String(startNs), String(timeNs)]), value);
+  return [...points.values()].reduce((sum, value) => sum + value, 0);
 }
 
 /** The first point that has all of these attributes. */
