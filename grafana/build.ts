@@ -1,7 +1,7 @@
 /**
  * `npm run dashboards`: writes grafana/dashboards/*.json, the rule files and the table of alerts in deploy/prometheus,
- * and the PrometheusRule. The results are committed, so they can be used without Node.js; a test fails when one is
- * stale.
+ * the PrometheusRule, and the copies of the Helm chart, which can read no file outside of its folder. The results are
+ * committed, so they can be used without Node.js; a test fails when one is stale.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -19,18 +19,22 @@ import { THRESHOLDS } from './thresholds.js';
 const ROOT = join(import.meta.dirname, '../..');
 /** Written by hand, except for its table of alerts. */
 const ALERT_PAGE = 'deploy/prometheus/README.md';
+const CHART_FILES = 'deploy/helm/kvm-exit-exporter/files';
+const DASHBOARDS = { fleet, vm, exporter };
 
 /** Path below the root -> content. */
 export function generated(): Map<string, string> {
   const groups = [...recordingRules(THRESHOLDS), ...alerts(THRESHOLDS)];
   return new Map([
-    ['grafana/dashboards/fleet.json', dashboardJson(fleet)],
-    ['grafana/dashboards/vm.json', dashboardJson(vm)],
-    ['grafana/dashboards/exporter.json', dashboardJson(exporter)],
+    ...Object.entries(DASHBOARDS).flatMap(([name, dashboard]): [string, string][] => [
+      [`grafana/dashboards/${name}.json`, dashboardJson(dashboard)],
+      [`${CHART_FILES}/dashboards/${name}.json`, dashboardJson(dashboard)],
+    ]),
     ['deploy/prometheus/rules.yml', ruleFile(recordingRules(THRESHOLDS))],
     ['deploy/prometheus/alerts.yml', ruleFile(alerts(THRESHOLDS))],
     [ALERT_PAGE, withAlertTable(read(join(ROOT, ALERT_PAGE)) ?? '', alerts(THRESHOLDS))],
     ['deploy/kubernetes/components/prometheus-rule/prometheus-rule.yaml', prometheusRule(groups)],
+    [`${CHART_FILES}/rules.yaml`, ruleFile(groups)],
   ]);
 }
 

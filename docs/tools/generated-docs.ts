@@ -6,6 +6,7 @@ import { soakTables } from '../../test/soak/soak-tables.js';
 import { advicePages } from './advice-pages.js';
 import { adviceTable, EXPLAINED_ALERTS } from './advice-table.js';
 import { benchPlots } from './bench-plots.js';
+import { chartValuesTable } from './chart-values-table.js';
 import { withGeneratedBlock } from './generated-block.js';
 import { manPage } from './man-page.js';
 import { metricsTable } from './metrics-table.js';
@@ -18,6 +19,7 @@ const BLOCKS: Readonly<Record<string, readonly [name: string, content: () => str
   'docs/metrics.md': ['metrics', metricsTable],
   'docs/overhead.md': ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
   'docs/soak.md': ['soak', soakFigures],
+  'deploy/helm/kvm-exit-exporter/README.md': ['values', chartValuesTable],
   ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, adviceBlock(alert)])),
 };
 

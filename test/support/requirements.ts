@@ -47,7 +47,8 @@ export type Requirement =
   | 'bash'
   | 'zsh'
   | 'fish'
-  | 'man';
+  | 'man'
+  | 'control-plane';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

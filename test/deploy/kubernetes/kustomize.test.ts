@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { faultsOf, type KubernetesObject } from '../support/kubernetes/kubernetes-schemas.js';
-import { COMPONENTS, type DaemonSet, needsKubectl, readYaml, render } from '../support/kubernetes/kustomize.js';
-import { ROOT } from '../support/paths.js';
+import { faultsOf, type KubernetesObject } from '../../support/kubernetes/kubernetes-schemas.js';
+import { COMPONENTS, type DaemonSet, needsKubectl, readYaml, render } from '../../support/kubernetes/kustomize.js';
+import { ROOT } from '../../support/paths.js';
 
 const kubectl = needsKubectl();
 
