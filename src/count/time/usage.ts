@@ -7,7 +7,7 @@ export interface Usage {
   readonly waitNs: number;
   /** Clock ticks of run time by kind, the kernel's samples; undefined if they were not read. */
   readonly ticks?: Ticks | undefined;
-  /** True if the thread slept outside of KVM for the whole interval. */
+  /** True if the thread slept outside of KVM at the begin and the end of the interval, and hardly ran in between. */
   readonly sleptInVmm?: boolean;
 }
 

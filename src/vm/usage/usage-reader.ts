@@ -15,7 +15,7 @@ export interface ThreadUsage {
   readonly waitNs: number;
   /** Run time by kind; undefined if it is not known for the whole interval. */
   readonly ticks: ClockTicks | undefined;
-  /** True if the thread slept outside of KVM for the whole interval. */
+  /** True if the thread slept outside of KVM at the begin and the end of the interval, and hardly ran in between. */
   readonly sleptInVmm: boolean;
 }
 
@@ -23,7 +23,15 @@ interface Reading extends SchedStat {
   readonly pid: number;
   readonly atMs: number;
   readonly ticks: ClockTicks | undefined;
+  /** True if the thread sleeps outside of KVM. */
+  readonly sleepsInVmm: boolean;
 }
+
+/**
+ * Part of an interval that a thread runs at most if it hardly runs. QEMU before 8.1 wakes the thread of a paused vCPU
+ * to read its statistics.
+ */
+const HARDLY = 0.01;
 
 /** Reads threads again and again, and returns what happened in between (HOST). */
 export class UsageReader {
@@ -50,15 +58,20 @@ export class UsageReader {
     const last = this.#last.get(tid);
     // Events can be counted more slowly than they happen.
     const latestMs = Math.max(atMs, last?.atMs ?? atMs);
-    this.#last.set(tid, { ...stat, pid, atMs: latestMs, ticks });
     // Counters that fall are those of another thread with the same id.
-    if (last === undefined || last.pid !== pid || stat.runNs < last.runNs || stat.slices < last.slices) return 'first';
+    const isFirst = last === undefined || last.pid !== pid || stat.runNs < last.runNs || stat.slices < last.slices;
+    const wallNs = isFirst ? 0 : (latestMs - last.atMs) * 1e6;
+    const runNs = isFirst ? 0 : stat.runNs - last.runNs;
+    const hasSlept = !isFirst && (stat.slices === last.slices ? runNs === 0 : last.sleepsInVmm);
+    const sleepsInVmm = needsTicks && hasSlept && this.#sleepsInVmm(pid, tid);
+    this.#last.set(tid, { ...stat, pid, atMs: latestMs, ticks, sleepsInVmm });
+    if (isFirst) return 'first';
     return {
-      wallNs: (latestMs - last.atMs) * 1e6,
-      runNs: stat.runNs - last.runNs,
+      wallNs,
+      runNs,
       waitNs: stat.waitNs - last.waitNs,
       ticks: ticks && last.ticks && difference(ticks, last.ticks),
-      sleptInVmm: needsTicks && stat.slices === last.slices && stat.runNs === last.runNs && this.#sleepsInVmm(pid, tid),
+      sleptInVmm: sleepsInVmm && runNs < HARDLY * wallNs,
     };
   }
 

@@ -23,10 +23,19 @@ export type Step =
   | { readonly spin: true }
   /** Halts without end, with interrupts off. */
   | { readonly halt: true }
+  /** Waits, busily, until the test calls `goOn` of the guest. */
+  | { readonly waitForHost: true }
+  /** Ejects a CPU, as an operating system does that was asked to give it back (QEMU, docs/specs/acpi_cpu_hotplug). */
+  | { readonly ejectCpu: number }
   /** Reads each of the 65,536 ports once. */
   | { readonly readEveryPort: true }
   /** Writes to a port without end. The guest counts the writes in RAM, at {@link WRITE_COUNTER}. */
   | { readonly forever: { readonly out: number } }
+  /**
+   * Writes to a port without end. Each write makes QEMU clear a block of the guest's RAM, by the DMA interface of
+   * its device fw_cfg.
+   */
+  | { readonly foreverClear: { readonly bytes: number } }
   /**
    * Writes to a port `times` times at each tick of the APIC timer and halts in between; without `ticks`, it never ends.
    * The guest counts these writes at {@link WRITE_COUNTER}, too.
@@ -64,6 +73,8 @@ const DONE_COUNTER = 0x6000;
 const STACK = 0x7000;
 /** Address in RAM of the 32-bit counter of port writes that `forever` and `bursts` keep. */
 export const WRITE_COUNTER = 0x5000;
+/** Address in RAM of a byte that the host sets to end the step `waitForHost`. */
+export const GO_ON = 0x5200;
 const APIC = {
   endOfInterrupt: 0xfee000b0,
   spurious: 0xfee000f0,
@@ -186,6 +197,9 @@ function code(step: Step): number[] {
   if ('spin' in step) return [0xeb, back([])]; //    jmp
   if ('halt' in step) return halt();
   if ('forever' in step) return forever(step.forever.out);
+  if ('waitForHost' in step) return [0x80, 0x3e, ...word(GO_ON), 0, 0x74, 0xf9]; // cmp byte [0x5200], 0; je -7
+  if ('ejectCpu' in step) return ejectCpu(step.ejectCpu);
+  if ('foreverClear' in step) return foreverClear(step.foreverClear.bytes);
   if ('bursts' in step) return bursts(step.bursts);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if (step.times === 0) return [];
@@ -202,6 +216,39 @@ function code(step: Step): number[] {
 function forever(port: number): number[] {
   const once = [0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]; //    out dx, al; inc dword [0x5000]
   return [0xba, ...word(port), ...once, 0xeb, back(once)]; //          mov dx, port .. jmp
+}
+
+const CPU_HOTPLUG_PORT = 0xaf00;
+const EJECT = 8;
+
+function ejectCpu(cpu: number): number[] {
+  return [
+    ...[0xba, ...word(CPU_HOTPLUG_PORT), 0x66, 0x31, 0xc0, 0xee], //    mov dx, port; xor eax, eax; out dx, al
+    ...[0xb0, cpu, 0x66, 0xef], //                                      mov al, cpu; out dx, eax
+    ...[0x83, 0xc2, 4, 0xb0, EJECT, 0xee], //                           add dx, 4; mov al, 8; out dx, al
+  ];
+}
+
+/** A request to fw_cfg (docs/specs/fw_cfg.rst of QEMU): control, length and address, which are big-endian. */
+const DMA_REQUEST = 0x5100;
+const DMA_PORT = 0x518;
+/** Reads (2) what was selected (8), and selects an item that does not exist: reading it gives zeros. */
+const DMA_CLEAR = 0xffff000a;
+const DMA_TARGET = 1 << 20;
+
+function foreverClear(bytes: number): number[] {
+  const put = (at: number, value: number) => [0x66, 0xc7, 0x06, ...word(DMA_REQUEST + at), ...bigEndian(value)];
+  const once = [
+    ...put(0, DMA_CLEAR), //                            mov dword [0x5100], control, which QEMU sets to 0
+    ...[0x66, 0xef], //                                 out dx, eax
+    ...[0x66, 0xff, 0x06, ...word(WRITE_COUNTER)], //    inc dword [0x5000]
+  ];
+  return [
+    ...[...put(4, bytes), ...put(8, 0), ...put(12, DMA_TARGET)],
+    ...[0x66, 0xb8, ...bigEndian(DMA_REQUEST)], //       mov eax, request
+    ...[0xba, ...word(DMA_PORT)], //                    mov dx, port
+    ...[...once, 0xeb, back(once)],
+  ];
 }
 
 /** Ticks of KVM's APIC timer in a millisecond: with a divisor of 1 it counts nanoseconds. */
@@ -288,6 +335,10 @@ function word(value: number): number[] {
 
 function long(value: number): number[] {
   return [...word(value), ...word(value >>> 16)];
+}
+
+function bigEndian(value: number): number[] {
+  return long(value).reverse();
 }
 
 function quad(value: bigint): number[] {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endLater } from '../end-later.js';
-import { GUEST_EXIT_STATUS, guestFirmware, type Step, WRITE_COUNTER } from './firmware.js';
+import { GO_ON, GUEST_EXIT_STATUS, guestFirmware, type Step, WRITE_COUNTER } from './firmware.js';
 
 export interface GuestOptions {
   readonly name: string;
@@ -34,6 +34,8 @@ export interface RunningGuest {
    * no cost to it.
    */
   writesDone(): number;
+  /** Ends the step `waitForHost`. */
+  goOn(): void;
   /** Kills QEMU. */
   kill(): Promise<void>;
 }
@@ -78,6 +80,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
       assert.equal(child.exitCode, GUEST_EXIT_STATUS, `${name}: ${child.signalCode ?? ''} ${stderr}`);
     },
     writesDone: () => finalCount ?? readNumber(memory, WRITE_COUNTER),
+    goOn: () => setByte(memory, GO_ON),
     kill,
   };
 }
@@ -106,4 +109,10 @@ function readNumber(file: string, at: number): number {
   readSync(fd, bytes, 0, bytes.length, at);
   closeSync(fd);
   return bytes.readUInt32LE();
+}
+
+function setByte(file: string, at: number): void {
+  const fd = openSync(file, 'r+');
+  writeSync(fd, Buffer.from([1]), 0, 1, at);
+  closeSync(fd);
 }

@@ -72,12 +72,29 @@ for (const [wchan, slept] of [
     const interval = reader.read(THREAD, 1000, true);
     assert.ok(typeof interval === 'object');
     assert.equal(interval.sleptInVmm, slept);
-    // It ran in between, so it is not known where it slept before.
-    set(8, { schedstat: '11 20 31' });
+    // It ran for 1 % of the interval, so it is not known where it slept before.
+    set(8, { schedstat: '10000010 20 31' });
     const next = reader.read(THREAD, 2000, true);
     assert.ok(typeof next === 'object');
     assert.equal(next.sleptInVmm, false);
   });
+
+test('a paused vCPU that is woken for a moment, as QEMU does to read its statistics, still sleeps in its VMM', (t) => {
+  const { root, set } = newProc(t);
+  const reader = new UsageReader(root);
+  const slept = (schedstat: string, atMs: number, wchan?: string) => {
+    set(8, { schedstat, stat: [0, 0, 0], ...(wchan !== undefined && { wchan }) });
+    const interval = reader.read(THREAD, atMs, true);
+    return typeof interval === 'object' ? interval.sleptInVmm : interval;
+  };
+  assert.equal(slept('1000 0 30', 0, 'futex_wait_queue'), 'first');
+  assert.equal(slept('1000 0 30', 2000), true);
+  assert.equal(slept('51000 0 31', 4000), true);
+  assert.equal(slept('51000 0 31', 6000), true);
+  // It was started again, and halts.
+  assert.equal(slept('91000 0 32', 8000, 'kvm_vcpu_block'), false);
+  assert.equal(slept('131000 0 33', 10_000, 'futex_wait_queue'), false);
+});
 
 test('another thread with the same id begins at 0, and a thread that is gone has no reading', (t) => {
   const { root, set } = newProc(t);
