@@ -14,10 +14,13 @@ import { promisify } from 'node:util';
 import { CACHE_FOLDER, COMPLETE, CRDS, KUBERNETES_PROGRAMS, pathOfProgram, VERSIONS } from './binaries.js';
 
 const EX_TEMPFAIL = 75;
+/** As timeout(1). */
+const EX_TIMEOUT = 124;
 const KUBERNETES = 'k8s.io/kubernetes';
 const OPERATOR_API = 'github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring';
 const FOLDER = mkdtempSync(join(tmpdir(), 'control-plane-'));
 process.on('exit', () => rmSync(FOLDER, { recursive: true, force: true }));
+process.on('SIGTERM', () => process.exit(EX_TIMEOUT));
 
 /** Go or the proxy is not there: no failure of the build. */
 class Unavailable extends Error {}

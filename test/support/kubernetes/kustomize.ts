@@ -1,21 +1,24 @@
 /** Renders deploy/kubernetes by `kubectl kustomize`. */
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { parse, parseAllDocuments, stringify } from 'yaml';
+import { pathOfProgram } from '../cluster/binaries.js';
 import { ROOT } from '../paths.js';
 import { skipUnless } from '../requirements.js';
 import type { KubernetesObject } from './kubernetes-schemas.js';
 
+/** That of the control plane's programs, else the one of this machine. */
+const KUBECTL = existsSync(pathOfProgram('kubectl')) ? pathOfProgram('kubectl') : 'kubectl';
 const FOLDER = join(ROOT, 'deploy/kubernetes');
 
 export const COMPONENTS = readdirSync(join(FOLDER, 'components')).sort();
 
 /** Components need kustomize 3.7, which kubectl contains from 1.21 on. Debian 12 has kubectl 1.20. */
 export function needsKubectl(): { skip: string | false } {
-  const { status, stdout } = spawnSync('kubectl', ['version', '--client', '--output=json'], { encoding: 'utf8' });
+  const { status, stdout } = spawnSync(KUBECTL, ['version', '--client', '--output=json'], { encoding: 'utf8' });
   const { major, minor } = status === 0 ? JSON.parse(stdout).clientVersion : { major: 0, minor: 0 };
   return skipUnless('kubectl', Number(major) > 1 || Number.parseInt(minor, 10) >= 21);
 }
@@ -38,7 +41,7 @@ export async function renderText(components: readonly string[], more: object = {
       ...more,
     };
     writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
-    const { stdout, stderr } = await promisify(execFile)('kubectl', ['kustomize', folder]);
+    const { stdout, stderr } = await promisify(execFile)(KUBECTL, ['kustomize', folder]);
     if (stderr !== '') throw new Error(`with ${components.join()}: ${stderr}`);
     return stdout;
   } finally {
