@@ -70,6 +70,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'agent/statistics': ['trace', 'decode', 'source', 'vm', 'count', 'audit'],
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'audit', 'snapshot', 'agent/statistics'],
   'commands/serving': ['config', 'vm', 'snapshot', 'advice', 'rates', 'expose', 'web', 'kubernetes'],
+  'commands/live': ['trace', 'config', 'vm', 'snapshot', 'advice', 'rates', 'expose', 'agent', 'commands/serving'],
   'commands/check': ['config', 'decode', 'source', 'vm', 'kubernetes', 'commands/serving'],
   commands: [
     'trace',
@@ -83,6 +84,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'expose',
     'agent',
     'commands/serving',
+    'commands/live',
   ],
   'cli.ts': ['config', 'commands'],
   'main.ts': ['cli.ts'],

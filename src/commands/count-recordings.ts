@@ -3,11 +3,10 @@ import { vmInfosOf } from '../agent/vm-infos.js';
 import { auditRecording, type RecordedCheck } from '../audit/audit-recording.js';
 import { parseReadings } from '../audit/readings.js';
 import type { GetOption } from '../config/options.js';
-import { onlyVms, vmsIn } from '../expose/report/only-vms.js';
+import { vmsIn } from '../expose/report/only-vms.js';
 import type { Recorded } from '../expose/report/recorded.js';
 import { problemsOf } from '../expose/report/report.js';
 import { withoutUnknown } from '../expose/report/shown.js';
-import { vmCell } from '../expose/report/text-table.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { readTraceEvents } from '../source/qemu/find-trace-events.js';
@@ -19,12 +18,12 @@ import {
 } from '../source/recording/open-recordings.js';
 import { readSavedThreads, type SavedThread } from '../source/recording/pages/saved-threads.js';
 import { AgentError } from '../system/errors.js';
-import { namePattern } from '../system/name-pattern.js';
 import { printMessage } from '../system/printable.js';
 import { ProgressBar } from '../system/progress-bar.js';
 import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { Inventory } from '../vm/inventory.js';
 import { parseNotedVms } from '../vm/tables/noted-vm.js';
+import { wantedVms } from './live/wanted-vms.js';
 import { stopSignal } from './serving/stop-signal.js';
 
 /** Counts recordings, as the options of `report` say. */
@@ -48,7 +47,7 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
   progress.clear();
   counter.finish(savedThreads(get('path.tracefs'), recordings));
   const snapshot = takeSnapshot(counter.ledger.totals(), vmInfosOf(inventory)());
-  const wanted = wantedVms(snapshot, get('vm'));
+  const wanted = wantedVms(snapshot, get('vm'), 'in this recording; it');
   const vms = new Set(vmsIn(wanted));
   const isWhole = get('since') === undefined && get('until') === undefined;
   const audit = isWhole ? auditOf(recordings, snapshot, inventory) : [];
@@ -70,19 +69,6 @@ function stopOfInput(paths: readonly string[], get: GetOption): AbortSignal {
       '--since and --until count from the start of all recordings, which standard input does not tell in advance; give times of the trace (@TIME), or save the input to a file',
     );
   return stopSignal(() => {});
-}
-
-/** The part of the snapshot about VMs that match one of the patterns; all of it if there are none. */
-function wantedVms(snapshot: Snapshot, patterns: readonly string[]): Snapshot {
-  if (patterns.length === 0) return snapshot;
-  const matchers = patterns.map(namePattern);
-  const isWanted = (vm: string) => matchers.some((isMatch) => isMatch(vmCell(vm)));
-  const vms = vmsIn(snapshot);
-  if (!vms.some(isWanted))
-    throw new AgentError(
-      `--vm=${patterns.join(',')}: no such VM in this recording; it has ${vms.map(vmCell).join(', ') || 'none'}`,
-    );
-  return onlyVms(snapshot, isWanted);
 }
 
 /** The checks of a recording that holds KVM's statistics. Of several recordings, none has all exits. */

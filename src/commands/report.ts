@@ -19,13 +19,14 @@ const RENDERERS: Readonly<Record<OptionValue<'format'>, Renderer>> = {
   table: reportTable,
   json: reportJson,
   csv: reportCsv,
-  prometheus: async ({ snapshot }) => {
+  prometheus: async (recorded) => {
+    const { snapshot } = recorded;
     // Loaded when needed, as prom-client takes as long to load as the rest of the report.
     const { PrometheusView } = await import('../expose/prometheus.js');
     // The labels that /metrics would have, whatever their length.
     const safe = new SafeLabels(Number.POSITIVE_INFINITY, sha256Tag).apply({
       ...snapshot,
-      vcpuTimes: knownTimes(snapshot),
+      vcpuTimes: knownTimes(recorded),
     });
     return new PrometheusView({ takeSnapshot: () => safe, version: VERSION }).render();
   },

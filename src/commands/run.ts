@@ -1,9 +1,6 @@
 import { Agent } from '../agent/agent.js';
-import type { AgentOptions } from '../agent/options.js';
-import { chosenCollectors } from '../config/chosen-collectors.js';
-import type { GetOption } from '../config/options.js';
 import type { Invocation } from '../config/parse-command-line.js';
-import { findProcfs } from '../vm/host/find-procfs.js';
+import { agentOptions } from './live/agent-options.js';
 import { createPodWatch } from './serving/create-pod-watch.js';
 import { exportOverOtlp } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
@@ -33,31 +30,4 @@ export async function run(invocation: Invocation): Promise<void> {
     agent.close();
     await otlp.stop();
   }
-}
-
-function agentOptions(get: GetOption): AgentOptions {
-  return {
-    procfs: findProcfs(get('path.procfs')),
-    tracefs: get('path.tracefs'),
-    instance: get('tracefs.instance'),
-    bufferSize: get('tracefs.buffer-size'),
-    events: get('tracefs.events'),
-    collectors: chosenCollectors(get),
-    ioAddresses: get('collector.io.addresses'),
-    reader: get('tracefs.reader'),
-    kernel: get('collector.kernel'),
-    markers: get('tracefs.markers'),
-    consumeTopLevel: get('tracefs.consume-top-level'),
-    qmp: get('qemu.qmp'),
-    statistics: get('collector.kvm-stats')
-      ? { all: get('collector.kvm-stats.all'), virsh: get('collector.kvm-stats.virsh') }
-      : undefined,
-    qemu: {
-      logs: get('qemu.log'),
-      simples: get('qemu.simple'),
-      traceEvents: get('qemu.trace-events'),
-      anyEvent: get('qemu.log.any-event'),
-    },
-    graceMs: get('vm.grace-period') * 1000,
-  };
 }

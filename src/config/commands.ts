@@ -4,6 +4,8 @@ export interface Command {
   readonly name: string;
   /** The operands, as --help shows them after the options; '' for none. */
   readonly usage: string;
+  /** True if a program and its arguments may follow after `--`. */
+  readonly takesProgram?: true;
   readonly help: string;
 }
 
@@ -12,6 +14,12 @@ export const COMMANDS = [
     name: 'run',
     usage: '',
     help: 'Count the VM exits on this host and serve them on /metrics. This is the command if none is given.',
+  },
+  {
+    name: 'stat',
+    usage: '[DURATION] [-- PROGRAM [ARGUMENT...]]',
+    takesProgram: true,
+    help: 'Count for a while (default: 5s), or as long as PROGRAM runs, and print what report prints: rates, reasons, devices and findings of each VM. With PROGRAM, the answer goes to standard error, and the exit code is that of PROGRAM. Needs root, as run does.',
   },
   {
     name: 'report',

@@ -13,6 +13,8 @@ export interface Invocation {
   readonly get: GetOption;
   /** Arguments that are not options. For help: the command that it explains, if one is named. */
   readonly operands: readonly string[];
+  /** A program and its arguments, for a command that runs one. */
+  readonly program: readonly string[];
   /** The command line as given. */
   readonly argv: readonly string[];
   /** The same command line with the file as it is now. @throws AgentError as {@link parseCommandLine} */
@@ -22,20 +24,22 @@ export interface Invocation {
 /** @throws AgentError that names every mistake on the command line, in the environment and in the file, one per line */
 export function parseCommandLine(argv: readonly string[], environment: Environment = process.env): Invocation {
   const [first] = argv;
+  // What follows after -- is an operand, or of another program.
+  const own = argv.includes('--') ? argv.slice(0, argv.indexOf('--')) : argv;
   const reread = () => parseCommandLine(argv, environment);
   const isCommand = first !== undefined && !first.startsWith('-');
   const help = (operands: readonly string[]): Invocation => {
-    return { command: 'help', get: getterOf([], 'run'), operands, argv, reread };
+    return { command: 'help', get: getterOf([], 'run'), operands, program: [], argv, reread };
   };
   if (first === 'help') return help(argv.slice(1));
-  if (argv.includes('--version')) return { ...help([]), command: 'version' };
+  if (own.includes('--version')) return { ...help([]), command: 'version' };
   const command = commandNamed(isCommand ? first : 'run');
-  if (argv.includes('--help') || argv.includes('-h')) return help(isCommand ? [command.name] : []);
-  const { layer, operands } = parseFlags(command, isCommand ? argv.slice(1) : argv);
+  if (own.includes('--help') || own.includes('-h')) return help(isCommand ? [command.name] : []);
+  const { layer, operands, program } = parseFlags(command, isCommand ? argv.slice(1) : argv);
   const layers = withFile(command, [layer, readEnvironment(environment)]);
   const problems = [...layers.flatMap((each) => each.problems), ...missing(command, layers)];
   if (problems.length > 0) throw new AgentError(problems.join('\n'));
-  return { command: command.name, get: getterOf(layers, command.name), operands, argv, reread };
+  return { command: command.name, get: getterOf(layers, command.name), operands, program, argv, reread };
 }
 
 function commandNamed(given: string): Command & { readonly name: CommandName } {

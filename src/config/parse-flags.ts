@@ -8,14 +8,17 @@ export interface CommandLine {
   readonly layer: ConfigLayer;
   /** Arguments that are not options. */
   readonly operands: readonly string[];
+  /** A program and its arguments, given after `--`, if the command takes one. */
+  readonly program: readonly string[];
 }
 
 /** Options and operands from the words after a command's name. */
 export function parseFlags(command: Command, words: readonly string[]): CommandLine {
   const options = optionsOf(command);
   const layer = new ConfigLayer();
+  const { own, program } = programIn(command, words);
   const operands: string[] = [];
-  for (const token of tokensOf(options, words)) {
+  for (const token of tokensOf(options, own)) {
     if (token.kind === 'positional') operands.push(token.value);
     if (token.kind !== 'option') continue;
     const negated = token.name.startsWith('no-');
@@ -32,8 +35,14 @@ export function parseFlags(command: Command, words: readonly string[]): CommandL
   }
   if (operands.length > 0 && command.usage === '')
     layer.problems.push(`${command.name} takes no argument, but got ${operands.join(' ')}`);
-  if (operands.length === 0 && command.usage !== '') layer.problems.push(`${command.name} needs ${command.usage}`);
-  return { layer, operands };
+  if (operands.length === 0 && command.usage !== '' && !command.usage.startsWith('['))
+    layer.problems.push(`${command.name} needs ${command.usage}`);
+  return { layer, operands, program };
+}
+
+function programIn({ takesProgram }: Command, words: readonly string[]) {
+  const end = takesProgram === true ? words.indexOf('--') : -1;
+  return end < 0 ? { own: words, program: [] } : { own: words.slice(0, end), program: words.slice(end + 1) };
 }
 
 const NEGATED: ReadonlyMap<string, string> = new Map([

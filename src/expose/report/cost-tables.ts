@@ -1,13 +1,13 @@
-import type { Snapshot } from '../../snapshot/snapshot.js';
 import type { VcpuTimes } from '../../snapshot/tables/vcpu-times.js';
 import type { Ranking } from './ranking.js';
+import type { Recorded } from './recorded.js';
 import { knownTimes } from './shown.js';
 import { amount, known, section, time, vmCell } from './text-table.js';
 
 /** Tables of what exits cost and what causes them. A table without rows is left out. */
-export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
+export function costTables(recorded: Recorded, ranking: Ranking): string[] {
   return [costliest, vcpuTimes, causes, busiest, eventfds]
-    .map((table) => table(snapshot, ranking))
+    .map((table) => table(recorded, ranking))
     .filter((text) => text !== '');
 }
 
@@ -15,7 +15,7 @@ export function costTables(snapshot: Snapshot, ranking: Ranking): string[] {
  *   VM    layer  reason        exits     time     mean      p50      p99      max
  *   vm-a  qemu   KVM_EXIT_IO  75,338    166 s   2.2 ms  1.55 ms  12.3 ms  85.1 ms
  */
-function costliest({ durations }: Snapshot, ranking: Ranking): string {
+function costliest({ snapshot: { durations } }: Recorded, ranking: Ranking): string {
   return section(
     'What they cost: from the exit to the next entry (layer qemu: from the return of KVM_RUN; unknown: time in QEMU included)',
     ['VM', 'layer', 'reason', 'exits', 'time', 'mean', 'p50', 'p99', 'max'],
@@ -36,25 +36,29 @@ function costliest({ durations }: Snapshot, ranking: Ranking): string {
 }
 
 /** A recording does not show waits for a host CPU: they are in the times in KVM, in QEMU and idle. */
-function vcpuTimes(snapshot: Snapshot, ranking: Ranking): string {
-  const lost = ({ kvmSeconds = 0, qemuSeconds = 0 }: VcpuTimes) => kvmSeconds + qemuSeconds;
+function vcpuTimes(recorded: Recorded, ranking: Ranking): string {
+  const lost = ({ kvmSeconds = 0, qemuSeconds = 0, readySeconds = 0 }: VcpuTimes) =>
+    kvmSeconds + qemuSeconds + readySeconds;
+  const isLive = recorded.isLive === true;
   return section(
-    'Where the time of vCPUs went (waits for a host CPU included)',
-    ['VM', 'vCPU', 'guest', 'in KVM', 'in QEMU', 'idle'],
+    `Where the time of vCPUs went${isLive ? '' : ' (waits for a host CPU included)'}`,
+    ['VM', 'vCPU', 'guest', 'in KVM', 'in QEMU', ...(isLive ? ['ready'] : []), 'idle'],
     ranking.select(
-      knownTimes(snapshot).filter((row) => lost(row) + (row.idleSeconds ?? 0) > 0),
+      knownTimes(recorded).filter((row) => lost(row) + (row.idleSeconds ?? 0) > 0),
       (a, b) => lost(b) - lost(a),
     ),
-    ({ vm, vcpu, guestSeconds, kvmSeconds, qemuSeconds, idleSeconds }) => [
+    ({ vm, vcpu, guestSeconds, kvmSeconds, qemuSeconds, readySeconds, idleSeconds }) => [
       vmCell(vm),
       vcpu,
-      ...[guestSeconds, kvmSeconds, qemuSeconds, idleSeconds].map((seconds) => known(seconds, time)),
+      ...[guestSeconds, kvmSeconds, qemuSeconds, ...(isLive ? [readySeconds] : []), idleSeconds].map((seconds) =>
+        known(seconds, time),
+      ),
     ],
     2,
   );
 }
 
-function causes({ causes: counts }: Snapshot, ranking: Ranking): string {
+function causes({ snapshot: { causes: counts } }: Recorded, ranking: Ranking): string {
   return section(
     'Which hardware exit led to QEMU',
     ['VM', 'exit', 'became', 'times'],
@@ -67,7 +71,7 @@ function causes({ causes: counts }: Snapshot, ranking: Ranking): string {
   );
 }
 
-function busiest({ io }: Snapshot, ranking: Ranking): string {
+function busiest({ snapshot: { io } }: Recorded, ranking: Ranking): string {
   return section(
     'Busiest ports and MMIO pages (layer qemu: QEMU had to answer)',
     ['VM', 'layer', 'access', 'address', 'device', 'times'],
@@ -84,7 +88,7 @@ function busiest({ io }: Snapshot, ranking: Ranking): string {
   );
 }
 
-function eventfds({ eventfds: counts }: Snapshot, ranking: Ranking): string {
+function eventfds({ snapshot: { eventfds: counts } }: Recorded, ranking: Ranking): string {
   return section(
     'Signals that need no exit to QEMU',
     ['VM', 'kind', 'seen by', 'device', 'times'],

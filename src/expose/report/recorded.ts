@@ -10,8 +10,10 @@ export interface RecordedTime {
   readonly endSeconds: number | undefined;
 }
 
-/** What was counted in a recording, whether it is one file or several. */
+/** What was counted in a recording, whether it is one file or several, or on a host for some time. */
 export interface Recorded {
+  /** True if it was counted on this host just now: there is no recording. */
+  readonly isLive?: true;
   readonly snapshot: Snapshot;
   readonly time: RecordedTime;
   /** Ids of rules of the advice that are not wanted. */

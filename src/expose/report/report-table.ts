@@ -29,7 +29,7 @@ export function reportTable(recorded: Recorded, order: VmOrder, top: number): st
   );
   return [
     ...exitTables(recorded, vms, order, ranking, top),
-    ...costTables(recorded.snapshot, ranking),
+    ...costTables(recorded, ranking),
     ...auditTable(recorded.audit, ranking),
     ...findingsText(recorded, ranking),
     footer(recorded),
@@ -44,7 +44,7 @@ function exitTables(
   top: number,
 ): string[] {
   const [first] = vms;
-  if (first === undefined) return ['No exits in this recording.\n'];
+  if (first === undefined) return [`No exits in this ${recorded.isLive ? 'time' : 'recording'}.\n`];
   const head = [answer(recorded, vms), undecided(recorded), worstVm(order, first, recorded)];
   return [
     `${head.filter((line) => line !== '').join('\n')}\n`,
@@ -61,17 +61,19 @@ function undecided({ undecidedExits: exits }: Recorded): string {
 }
 
 /** How long the recording is, and the exits of all VMs. */
-export function answer({ time: recordedTime }: Recorded, vms: readonly Figures[]): string {
+export function answer(recorded: Recorded, vms: readonly Figures[]): string {
+  const recordedTime = recorded.time;
+  const notShown = recorded.isLive ? "is not shown by this host's KVM" : 'is not in this recording';
   const { kvmExits, qemuExits, share } = sumOfVms(vms);
   const length = known(recordedTime.seconds, time, 'Length unknown (no times)');
   const exitRate = (exits: number) => known(perSecond(exits, recordedTime), (each) => ` (${rate(each)}/s)`, '');
   if (kvmExits === undefined)
-    return `${length}: ${amount(qemuExits ?? 0)} exits reached QEMU${exitRate(qemuExits ?? 0)}; how many VM exits there were is not in this recording (no kvm_exit).`;
+    return `${length}: ${amount(qemuExits ?? 0)} exits reached QEMU${exitRate(qemuExits ?? 0)}; how many VM exits there were ${notShown} (no kvm_exit).`;
   const head = `${length}: ${amount(kvmExits)} VM exits${exitRate(kvmExits)}`;
   if (qemuExits === undefined)
-    return `${head}; how many of them reached QEMU is not in this recording (no kvm_userspace_exit, no kvm_run_exit).`;
+    return `${head}; how many of them reached QEMU ${notShown} (no kvm_userspace_exit, no kvm_run_exit).`;
   if (share === undefined)
-    return `${head}; ${amount(qemuExits)} exits of other VMs reached QEMU${exitRate(qemuExits)}; what share that is, is not in this recording.`;
+    return `${head}; ${amount(qemuExits)} exits of other VMs reached QEMU${exitRate(qemuExits)}; what share that is, ${notShown}.`;
   return `${head}, ${percent(share)} of them went on to QEMU${exitRate(qemuExits)}.`;
 }
 
@@ -104,11 +106,13 @@ function vmTable(recorded: Recorded, vms: readonly VmFigures[], top: number): st
   return `${table}${moreRows(count - shown)}`;
 }
 
-export function footer({ snapshot }: Recorded): string {
+export function footer({ snapshot, isLive }: Recorded): string {
   const { lost, malformed } = problemsOf(snapshot);
   const lines: string[] = [];
   if (lost.events > 0)
-    lines.push(`Lost: ${amount(lost.events)} events are missing in the recording; the figures above are too low.`);
+    lines.push(
+      `Lost: ${amount(lost.events)} events are missing${isLive ? '' : ' in the recording'}; the figures above are too low.`,
+    );
   if (lost.unknown_gaps > 0) lines.push(`Lost: ${amount(lost.unknown_gaps)} gaps of unknown size.`);
   for (const [kind, count] of Object.entries(malformed))
     lines.push(`Malformed (${kind}): ${amount(count)} not decoded.`);

@@ -88,7 +88,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     totals: vms.map((figures) => ({ vm: figures.vm, ...figuresData(figures, recorded) })),
     findings: findingsOf(recorded)?.map(findingData) ?? null,
     exits: rows('exits', sortedExits(snapshot.exits)),
-    vcpu_times: rows('vcpuTimes', knownTimes(snapshot)),
+    vcpu_times: rows('vcpuTimes', knownTimes(recorded)),
     io: rows('io'),
     causes: rows('causes'),
     duration_bucket_seconds: BUCKET_SECONDS,

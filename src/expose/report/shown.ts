@@ -1,6 +1,7 @@
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { LAYER_NOT_KNOWN } from '../../snapshot/tables/layer.js';
 import type { VcpuTimes } from '../../snapshot/tables/vcpu-times.js';
+import type { Recorded } from './recorded.js';
 
 /** What a recording shows of a VM. A figure that needs anything else is unknown: a count of 0 says nothing. */
 export interface Shown {
@@ -46,8 +47,13 @@ export function withoutUnknown(snapshot: Snapshot): Snapshot {
   };
 }
 
-/** Times of vCPUs, undefined where they are not known; no row for a vCPU without known times. */
-export function knownTimes(snapshot: Snapshot): VcpuTimes[] {
+/**
+ * Times of vCPUs, undefined where they are not known; no row for a vCPU without known times. Those of a running agent
+ * are known where they are shown.
+ */
+export function knownTimes({ snapshot, isLive }: Pick<Recorded, 'snapshot' | 'isLive'>): VcpuTimes[] {
+  const isKnown = ({ guestSeconds, qemuSeconds }: VcpuTimes) => guestSeconds !== undefined || qemuSeconds !== undefined;
+  if (isLive) return [...snapshot.vcpuTimes.filter(isKnown)];
   const shown = shownOf(snapshot);
   const when = (isKnown: boolean, seconds: number | undefined) => (isKnown ? seconds : undefined);
   const rows = snapshot.vcpuTimes.map((row) => {
@@ -60,5 +66,5 @@ export function knownTimes(snapshot: Snapshot): VcpuTimes[] {
       idleSeconds: when(entries && exits, row.idleSeconds),
     };
   });
-  return rows.filter(({ guestSeconds, qemuSeconds }) => guestSeconds !== undefined || qemuSeconds !== undefined);
+  return rows.filter(isKnown);
 }

@@ -17,9 +17,9 @@ export interface StartedProgram {
   ended(): Promise<void>;
 }
 
-/** Starts `run` or `record` and returns at once, unlike `startAgent`, which waits until the agent serves. */
+/** Starts a command that traces and returns at once, unlike `startAgent`, which waits until the agent serves. */
 export function startProgram(
-  args: readonly ['run' | 'record', ...string[]],
+  args: readonly ['run' | 'record' | 'stat', ...string[]],
   { instance = uniqueInstance(), prefix = [] }: { instance?: string; prefix?: readonly string[] } = {},
 ): StartedProgram {
   const [command = '', ...rest] = [...prefix, process.execPath, MAIN, ...args, `--tracefs.instance=${instance}`];

@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Agent } from '../../agent/agent.js';
+import { secondsBetween } from '../../config/option-types.js';
+import type { GetOption } from '../../config/options.js';
+import type { Invocation } from '../../config/parse-command-line.js';
+import type { Recorded } from '../../expose/report/recorded.js';
+import { reportJson } from '../../expose/report/report.js';
+import { reportCsv } from '../../expose/report/report-csv.js';
+import { reportTable } from '../../expose/report/report-table.js';
+import { withoutUnknown } from '../../expose/report/shown.js';
+import { snapshotBetween } from '../../snapshot/snapshot-between.js';
+import { AgentError } from '../../system/errors.js';
+import { print, printableLines } from '../../system/printable.js';
+import { stopSignal } from '../serving/stop-signal.js';
+import { agentOptions } from './agent-options.js';
+import { runProgram } from './run-program.js';
+import { wantedVms } from './wanted-vms.js';
+import { withAgent } from './with-agent.js';
+
+const DEFAULT_SECONDS = 5;
+/** Time between the first reading of each vCPU's time, and the first that is compared with it. */
+const SETTLE_MS = 250;
+const duration = secondsBetween('100ms', '1d');
+/** Addresses by VM that are counted one by one. A running agent has fewer, as each is a series. */
+const MAX_ADDRESSES = 1000;
+
+const RENDERERS = { table: reportTable, json: reportJson, csv: reportCsv };
+
+/** Counts for a while, or as long as a program runs, and prints what `report` would print of that time. */
+export async function stat({ get, operands, program }: Invocation): Promise<void> {
+  const format = get('format');
+  if (format === 'prometheus')
+    throw new AgentError('--format=prometheus: a rate is no counter; run the agent, or choose table, json or csv');
+  const length = lengthOf(operands, program);
+  const options = { ...agentOptions(get), statistics: undefined, ioAddresses: MAX_ADDRESSES };
+  const render = (recorded: Recorded) => RENDERERS[format](recorded, get('sort'), get('top'));
+  if (program.length === 0) {
+    // The first signal ends the counting, and what was counted so far is printed.
+    const stop = stopSignal(() => {});
+    process.once('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
+    const wait = () => sleep(length * 1000, undefined, { signal: stop }).catch(() => {});
+    const { recorded } = await withAgent(options, (agent) => countDuring(wait, agent, get));
+    print(render(recorded));
+    return;
+  }
+  const { recorded, result } = await withAgent(options, (agent) => countDuring(() => runProgram(program), agent, get));
+  process.exitCode = result;
+  // Standard output is the program's.
+  process.stderr.write(`\n${printableLines(render(recorded))}`);
+}
+
+/** Seconds to count for. */
+function lengthOf(operands: readonly string[], program: readonly string[]): number {
+  const [given, ...more] = operands;
+  if (program.length > 0) {
+    if (given !== undefined)
+      throw new AgentError(`stat ${given} -- ${program[0]}: give a duration or a program, not both`);
+    return Number.POSITIVE_INFINITY;
+  }
+  if (given === undefined) return DEFAULT_SECONDS;
+  const length = duration.read(given);
+  if (length === undefined || more.length > 0)
+    throw new AgentError(
+      `stat ${operands.join(' ')}: expected ${duration.expected}; to count while a program runs: stat -- ${operands.join(' ')}`,
+    );
+  return length;
+}
+
+async function countDuring<Result>(
+  wait: () => Promise<Result>,
+  agent: Agent,
+  get: GetOption,
+): Promise<{ readonly recorded: Recorded; readonly result: Result }> {
+  await sleep(SETTLE_MS);
+  const [before, startMs] = [agent.snapshot(), performance.now()];
+  const result = await wait();
+  const [after, endMs] = [agent.snapshot(), performance.now()];
+  const seconds = (endMs - startMs) / 1000;
+  const wanted = wantedVms(snapshotBetween(before, after, seconds), get('vm'), 'on this host; it');
+  const recorded: Recorded = {
+    isLive: true,
+    snapshot: withoutUnknown(wanted),
+    time: { seconds, startSeconds: undefined, endSeconds: undefined },
+    audit: [],
+    undecidedExits: 0,
+    disabledAdvice: get('advice.disable'),
+  };
+  return { recorded, result };
+}

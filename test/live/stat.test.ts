@@ -1,0 +1,86 @@
+/** `stat` on this host, with guests whose exits are known. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReportData } from '../../src/expose/report/report.js';
+import { tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
+import { endAll } from '../support/end-later.js';
+import { liveTest } from '../support/guest/live-test.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { startProgram } from '../support/guest/start-program.js';
+import { MAIN } from '../support/paths.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+afterEach(endAll);
+
+const stat = (instance: string, ...args: string[]) => [MAIN, 'stat', `--tracefs.instance=${instance}`, ...args];
+
+test('stat -- PROGRAM counts while the program runs, and has its exit code', liveTest(), async (t) => {
+  const instance = uniqueInstance();
+  const file = join(temporaryFolder(t, 'stat'), 'answer.json');
+  const counted = [process.execPath, ...stat(instance, '--format=json', '--vm=stat-exact', '--')];
+  // finished() asserts that the exit code is the one that the guest gave to QEMU.
+  await startGuest({
+    name: 'stat-exact',
+    steps: [{ out: 0x80, times: 100_000 }],
+    prefix: ['sh', '-c', 'exec "$@" 2>"$0"', file, ...counted],
+  }).finished();
+  // QEMU writes to the same file.
+  const answer =
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .find((line) => line.startsWith('{')) ?? assert.fail();
+  const { totals, exits, io, recording } = JSON.parse(answer) as ReportData;
+  const [vm] = totals;
+  assert.deepEqual([totals.length, vm?.vm, vm?.qemu_exits], [1, 'stat-exact', 100_001]);
+  assert.equal(exits.find(({ reason }) => reason === 'KVM_EXIT_IO')?.count, 100_001);
+  assert.equal(io.find(({ address, layer }) => address === '0x80' && layer === 'qemu')?.count, 100_000);
+  assert.equal(vm?.qemu_exits_per_second, 100_001 / (recording.seconds ?? 0));
+  assert.ok(!tracingInstances().includes(instance));
+});
+
+test('stat counts for the time that it is given', liveTest(), async () => {
+  const instance = uniqueInstance();
+  const guest = startGuest({ name: 'stat-timed', steps: [{ forever: { out: 0x80 } }] });
+  while (guest.writesDone() === 0) await sleep(50);
+  const before = guest.writesDone();
+  const { stdout, stderr } = spawnSync(process.execPath, stat(instance, '1s', '--format=json', '--vm=stat-*'), {
+    encoding: 'utf8',
+  });
+  const after = guest.writesDone();
+  const { totals, recording } = JSON.parse(stdout) as ReportData;
+  const exits = totals[0]?.qemu_exits ?? 0;
+  assert.ok(exits > 100 && exits <= after - before, `${exits} of ${after - before}; ${stderr}`);
+  assert.ok((recording.seconds ?? 0) >= 1 && (recording.seconds ?? 0) < 10, String(recording.seconds));
+});
+
+test('Ctrl-C ends the counting, and the answer is that of the time so far', liveTest(), async () => {
+  const program = startProgram(['stat', '1h']);
+  while (!tracingInstances().includes(program.instance)) await sleep(50);
+  await sleep(1000);
+  program.process.kill('SIGINT');
+  await program.ended();
+  assert.equal(program.process.exitCode, 0, program.log());
+  assert.match(program.output(), /^(?:\d[\d.]* m?s: |No exits in this time)/);
+  assert.ok(!tracingInstances().includes(program.instance));
+});
+
+test('a program that cannot be run, a VM that is not there', liveTest(), () => {
+  const run = (...args: string[]) => {
+    const instance = uniqueInstance();
+    const { status, stderr } = spawnSync(process.execPath, stat(instance, ...args), { encoding: 'utf8' });
+    assert.ok(!tracingInstances().includes(instance));
+    return { status, stderr };
+  };
+  const missing = run('--', 'no-such-program-anywhere');
+  assert.equal(missing.status, 127);
+  assert.match(missing.stderr, /no-such-program-anywhere cannot be run: there is no such program/);
+  assert.equal(run('--', '/').status, 126);
+  assert.equal(run('--', 'sh', '-c', 'kill -TERM $$').status, 128 + 15);
+  const noVm = run('100ms', '--vm=no-such-vm');
+  assert.equal(noVm.status, 2);
+  assert.match(noVm.stderr, /--vm=no-such-vm: no such VM on this host; it has /);
+});
