@@ -9,16 +9,15 @@
  * A process may have any number of descriptors, so a search takes slices of time and lets other work run between them.
  * 100 processes with 1,000 descriptors each took 484 ms at once.
  */
-import { closeSync, lstatSync, opendirSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { lstatSync, opendirSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, fileError, isOutOfFiles } from '../../system/errors.js';
 import { tryFileId } from '../../system/files.js';
+import { ListeningSockets } from './listening-sockets.js';
+import { Slices } from './slices.js';
 
 /** A VMM has a few hundred open files; one that leaks them may have any number. */
 const MAX_FDS = 4096;
-const SLICE_MS = 5;
-const PAUSE_MS = 5;
 /** Descriptors between two looks at the time. */
 const STRIDE = 32;
 
@@ -70,12 +69,8 @@ export interface SocketServers {
 }
 
 /**
- * Which of the processes listen on Unix sockets. /proc/PID/net/unix names the listening sockets of the process's
- * network namespace, by the paths that the processes gave them:
- *
- *   0000000000000000: 00000002 00000000 00010000 0001 01 184211 /run/vm-a.qmp
- *
- * Such a path may be of another mount namespace, so the files are compared, not the paths.
+ * Which of the processes listen on Unix sockets. The path that a process gave its socket may be of another mount
+ * namespace, so the files are compared, not the paths.
  * @throws AgentError if this process has too many files open
  */
 export async function findSocketServers(
@@ -90,14 +85,17 @@ export async function findSocketServers(
   const ownerOf = new Map(paths.flatMap((path) => ownerOfFile(path) ?? []));
   const hidden = new Set<number>();
   const slices = new Slices();
+  const sockets = new ListeningSockets(procfs, names, slices);
   for (const pid of pids) {
-    await slices.turn();
-    const served = listeningSockets(procfs, pid, names, pathOf);
+    const folder = join(procfs, String(pid));
+    const listening = await sockets.near(pid);
     const isVisible = await visitDescriptors(procfs, pid, slices, (_link, target) => {
-      const path = served.get(target);
+      const own = listening.get(target);
+      const id = own && tryFileId(join(folder, own.startsWith('/') ? 'root' : 'cwd', own));
+      const path = pathOf.get(id ?? '');
       if (path !== undefined) byPath.set(path, [...(byPath.get(path) ?? []), pid]);
       // The first link shows whether they are visible.
-      return served.size > 0;
+      return listening.size > 0;
     });
     if (!isVisible) hidden.add(pid);
   }
@@ -107,69 +105,6 @@ export async function findSocketServers(
 function ownerOfFile(path: string): [readonly [string, number]] | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats === undefined ? undefined : [[path, stats.uid]];
-}
-
-/** __SO_ACCEPTCON: the socket listens. */
-const LISTENS = '00010000';
-/** Bytes of a table of sockets: 100,000 of them. */
-const MAX_TABLE = 1 << 23;
-
-/** Link `socket:[INODE]` -> path, of the sockets that processes in the namespaces of this one listen on. */
-function listeningSockets(
-  procfs: string,
-  pid: number,
-  names: ReadonlySet<string>,
-  pathOf: ReadonlyMap<string, string>,
-): Map<string, string> {
-  const folder = join(procfs, String(pid));
-  const sockets = new Map<string, string>();
-  for (const line of readTable(join(folder, 'net/unix')).split('\n')) {
-    if (!line.includes(LISTENS)) continue;
-    const [, , , flags, , , inode, ...rest] = line.split(/ +/);
-    const bound = rest.join(' ');
-    if (flags !== LISTENS || !names.has(basename(bound))) continue;
-    const path = pathOf.get(tryFileId(join(folder, bound.startsWith('/') ? 'root' : 'cwd', bound)) ?? '');
-    if (path !== undefined) sockets.set(`socket:[${inode}]`, path);
-  }
-  return sockets;
-}
-
-/** The first part of the table if it is longer: any process may make a million sockets. */
-function readTable(path: string): string {
-  let fd: number | undefined;
-  try {
-    fd = openSync(path, 'r');
-    const pieces: Buffer[] = [];
-    for (let size = 0; size < MAX_TABLE; ) {
-      const length = readSync(fd, buffer);
-      if (length === 0) break;
-      pieces.push(Buffer.from(buffer.subarray(0, length)));
-      size += length;
-    }
-    return Buffer.concat(pieces).toString('utf8');
-  } catch (error) {
-    if (isOutOfFiles(error)) throw fileError('files of processes', error);
-    return '';
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
-}
-
-const buffer = Buffer.allocUnsafeSlow(1 << 16);
-
-/** Divides long work into slices, with pauses between them for other work of the event loop. */
-class Slices {
-  #startMs = performance.now();
-  busyMs = 0;
-
-  /** Waits a moment if this slice has taken long enough. */
-  async turn(): Promise<void> {
-    const spentMs = performance.now() - this.#startMs;
-    if (spentMs < SLICE_MS) return;
-    this.busyMs += spentMs;
-    await sleep(PAUSE_MS, undefined, { ref: false });
-    this.#startMs = performance.now();
-  }
 }
 
 /**
