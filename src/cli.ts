@@ -6,6 +6,7 @@ import { closeDebugger } from './system/debugger-signal.js';
 import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
 import { printMessage } from './system/printable.js';
+import { licences } from './system/program/program-files.js';
 import { VERSION } from './system/version.js';
 
 /**
@@ -28,12 +29,16 @@ const IMPLEMENTATIONS: Readonly<Record<CommandName, () => Promise<(invocation: I
   completion: async () => (await import('./commands/completion.js')).completion,
 };
 
+// The name in ps and top, which would be that of a thread of Node.js.
+process.title = ['kvm-exit-exporter', ...process.argv.slice(2)].join(' ');
+
 async function main(argv: readonly string[]): Promise<void> {
   const invocation = parseCommandLine(argv);
   const { command, get, operands } = invocation;
   setLog({ level: get('log.level'), format: get('log.format') });
   if (command === 'help') process.stdout.write(helpText(operands[0]));
   else if (command === 'version') process.stdout.write(`kvm-exit-exporter ${VERSION}\n`);
+  else if (command === 'licenses') process.stdout.write(licences());
   else {
     const run = await IMPLEMENTATIONS[command]();
     await run(invocation);
@@ -59,11 +64,9 @@ process.on('uncaughtException', (error: unknown) => {
 });
 
 // Exit codes: 0 success, 1 a bug, 2 a problem that the user can solve, 3 a figure that rose above --fail-above.
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
+main(process.argv.slice(2)).catch((error: unknown) => {
   if (!(error instanceof AgentError)) throw error;
   printMessage(error.message);
   // Docker reserves exit code 2 of a health check.
   process.exitCode = process.argv[2] === 'healthcheck' ? 1 : 2;
-}
+});

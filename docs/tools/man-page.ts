@@ -55,6 +55,7 @@ export function manPage(): string {
     ...list([
       ['--help', 'Show the options of a command.'],
       ['--version', 'Show the version.'],
+      ['--licenses', 'Show the licences of the program and of all that it consists of.'],
     ]),
     '.SH EXIT STATUS',
     ...list(EXIT_CODES),

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { attributionOf } from '../agent/attribution.js';
 import { KNOWN_NAMES } from '../agent/known-names.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
@@ -7,17 +5,18 @@ import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
-import { openRecordingFile } from '../source/recording/recording-file.js';
+import { openRecordingBytes } from '../source/recording/recording-file.js';
 import { type EventClock, type ReplayStart, replayPaced } from '../source/recording/replay-paced.js';
 import { log } from '../system/log.js';
+import { readProgramFile } from '../system/program/program-files.js';
 import { Inventory } from '../vm/inventory.js';
+import { parseNotedVms } from '../vm/tables/noted-vm.js';
 import { exportOverOtlp } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
 import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
 
-/** import.meta.dirname would keep a Node.js that is too old for it from running `check`, which reports that. */
-const RECORDING = fileURLToPath(new URL('../../../deploy/demo/recording', import.meta.url));
+const RECORDING = 'deploy/demo/recording';
 const VMS = ['web-1', 'legacy-db'];
 const RECORDING_SECONDS = 21;
 /** Time stamp of the first event in the kernel's trace. */
@@ -31,8 +30,8 @@ const NOTICE =
 /** Replays the bundled recording at its own speed, over and over; the counters keep rising. */
 export async function demo(invocation: Invocation): Promise<void> {
   const { get } = invocation;
-  const inventory = new Inventory({ procfs: join(RECORDING, 'proc'), live: false });
-  inventory.scan(0);
+  const inventory = new Inventory({ procfs: '', live: false });
+  inventory.addNotedVms(parseNotedVms(readProgramFile(`${RECORDING}/vms.jsonl`).toString('utf8')));
   const vmInfos = vmInfosOf(inventory, { demo: true });
   const ledger = new Ledger(attributionOf(inventory), { knownNames: KNOWN_NAMES });
   const player = new Player(ledger);
@@ -87,7 +86,8 @@ class Player {
     start: ReplayStart,
     signal: AbortSignal,
   ): Promise<void> {
-    const recording = await openRecordingFile(join(RECORDING, file));
+    const path = `${RECORDING}/${file}`;
+    const recording = await openRecordingBytes(path, readProgramFile(path));
     const reader = recording.format.createReader(recording.path, sinks, { vocabulary: this.#ledger.vocabulary });
     await replayPaced(recording, reader, clock, start, signal);
   }

@@ -43,8 +43,11 @@ export function helpText(command?: string): string {
     ]),
     '',
     'general:',
-    '  --help, --version',
-    ...wrapped('COMMAND --help shows the options of one command.', 8),
+    '  --help, --version, --licenses',
+    ...wrapped(
+      'COMMAND --help shows the options of one command. --licenses prints the licences of the program and of all that it consists of.',
+      8,
+    ),
     '',
     ...wrapped(LAYERS, 0),
     '',

@@ -9,7 +9,7 @@ import { type Flag, type GetOption, OPTIONS, type Option, type OptionValue, opti
 import { parseFlags } from './parse-flags.js';
 
 export interface Invocation {
-  readonly command: CommandName | 'help' | 'version';
+  readonly command: CommandName | 'help' | 'version' | 'licenses';
   readonly get: GetOption;
   /** Arguments that are not options. For help: the command that it explains, if one is named. */
   readonly operands: readonly string[];
@@ -33,6 +33,7 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
   };
   if (first === 'help') return help(argv.slice(1));
   if (own.includes('--version')) return { ...help([]), command: 'version' };
+  if (own.includes('--licenses')) return { ...help([]), command: 'licenses' };
   const command = commandNamed(isCommand ? first : 'run');
   if (own.includes('--help') || own.includes('-h')) return help(isCommand ? [command.name] : []);
   const { layer, operands, program } = parseFlags(command, isCommand ? argv.slice(1) : argv);

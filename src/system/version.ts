@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readProgramFile } from './program/program-files.js';
 
-const PACKAGE = new URL('../../../package.json', import.meta.url);
-
-/** The version in package.json, seen from build/src/system. */
-export const VERSION = String(JSON.parse(readFileSync(PACKAGE, 'utf8')).version);
+/** The version in package.json. */
+export const VERSION = String(JSON.parse(readProgramFile('package.json').toString('utf8')).version);

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import type { Document, LineCounter, YAMLParseError } from 'yaml';
 import { AgentError } from './errors.js';
+import { requireYaml } from './program/program-files.js';
 
 /** Brackets inside each other, or columns before the first word of a line. */
 const MAX_DEPTH = 100;
@@ -10,7 +10,7 @@ const DEEP_LINE = new RegExp(`^[ \\t?:-]{${MAX_DEPTH}}`, 'm');
 
 /** The library, loaded when it is needed: that takes a tenth of the time of a short report. */
 export function yamlLibrary(): typeof import('yaml') {
-  return createRequire(import.meta.url)('yaml');
+  return requireYaml();
 }
 
 /**

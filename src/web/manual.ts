@@ -1,10 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { listProgramFolder, readProgramFile } from '../system/program/program-files.js';
 import { htmlPage, type PageOptions } from './html-page.js';
 
-/** import.meta.dirname would keep a Node.js that is too old for it from running `check`, which reports that. */
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const WEB_SITE = 'https://github.com/kvm-exit-exporter/kvm-exit-exporter/blob/main';
 
 /** Path on the web server -> folder of the program. */
@@ -32,11 +28,11 @@ export class Manual {
     const path = `${shelf}/${name}`;
     const known = this.#pages.get(path);
     if (known !== undefined) return known;
-    const folder = join(ROOT, SHELVES[shelf]);
+    const folder = SHELVES[shelf];
     // A name from outside is only compared, never part of a path.
-    const file = readdirSync(folder).find((each) => each === `${name}.md`);
+    const file = listProgramFolder(folder).find((each) => each === `${name}.md`);
     if (file === undefined) return undefined;
-    const page = Buffer.from(await this.#render(shelf, readFileSync(join(folder, file), 'utf8')));
+    const page = Buffer.from(await this.#render(shelf, readProgramFile(`${folder}/${file}`).toString('utf8')));
     this.#pages.set(path, page);
     return page;
   }

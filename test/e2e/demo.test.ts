@@ -1,14 +1,14 @@
 /** The `demo` command, as a new user runs it. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { readFixture } from '../support/fixtures.js';
-import { MAIN, ROOT } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS, ROOT } from '../support/paths.js';
 import { type Family, parseMetrics } from '../support/prometheus/metrics-text.js';
 
 class Demo {
@@ -17,7 +17,7 @@ class Demo {
   log = '';
 
   constructor(t: TestContext, address: string) {
-    this.process = spawn(process.execPath, [MAIN, 'demo', `--web.listen-address=${address}`]);
+    this.process = spawn(PROGRAM, [...PROGRAM_ARGS, 'demo', `--web.listen-address=${address}`]);
     t.after(() => this.process.kill('SIGKILL'));
     this.process.stderr?.on('data', (text) => {
       this.log += text;
@@ -144,4 +144,22 @@ test('demo reports in one line that it cannot listen', async (t) => {
   assert.equal(lines.length, 1, demo.log);
   assert.match(lines[0] ?? '', /cannot listen on 127\.0\.0\.1:\d+: another program listens there already; /);
   assert.doesNotMatch(demo.log, /^\s+at /m);
+});
+
+test('the names of its VMs are those in the recorded /proc', () => {
+  const folder = join(ROOT, 'deploy/demo/recording');
+  const read = (path: string) => readFileSync(join(folder, path), 'utf8');
+  const notes = read('vms.jsonl').trimEnd().split('\n');
+  assert.deepEqual(notes.map((line) => String(JSON.parse(line).pid)).sort(), readdirSync(join(folder, 'proc')).sort());
+  for (const { pid, name, uuid, startTime, threads } of notes.map((line) => JSON.parse(line))) {
+    const args = read(`proc/${pid}/cmdline`).split('\0');
+    assert.match(args[args.indexOf('-name') + 1] ?? '', new RegExp(`(?:^|guest=)${name}(?:,|$)`));
+    assert.equal(args[args.indexOf('-uuid') + 1], uuid);
+    assert.equal(Number(read(`proc/${pid}/stat`).split(') ').at(-1)?.split(' ')[19]), startTime);
+    const tasks = readdirSync(join(folder, 'proc', String(pid), 'task'));
+    assert.deepEqual(
+      threads,
+      Object.fromEntries(tasks.map((tid) => [tid, read(`proc/${pid}/task/${tid}/comm`).trimEnd()])),
+    );
+  }
 });

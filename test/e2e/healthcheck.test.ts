@@ -10,7 +10,7 @@ import { WebAgent } from '../support/agent/web-agent.js';
 import { CertificateAuthority } from '../support/certificate-authority.js';
 import { endAll } from '../support/end-later.js';
 import { freePort } from '../support/free-port.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 
 const OPENSSL = needs('openssl');
@@ -30,7 +30,7 @@ async function healthcheck(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<[number | null, string]> {
-  const child = spawn(process.execPath, [MAIN, 'healthcheck', ...args], {
+  const child = spawn(PROGRAM, [...PROGRAM_ARGS, 'healthcheck', ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, ...environment },
   });

@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { runAgent } from '../support/agent/run-agent.js';
 import { fixture, readFixture } from '../support/fixtures.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import { SimpleBuilder } from '../support/trace/simple-builder.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'hostile-'));
@@ -51,7 +51,7 @@ function folder(): string {
 
 /** {@link runAgent} with a time-out. */
 function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+  const { status, stdout, stderr } = spawnSync(PROGRAM, [...PROGRAM_ARGS, ...args], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
     timeout: 30_000,
@@ -169,14 +169,14 @@ describe('one line and exit code 2 for', () => {
 const UNPRIVILEGED = { uid: 65534, gid: 65534 };
 const isRoot = process.getuid?.() === 0;
 /** A checkout below /root cannot be run by other users. */
-const isRunnableByAll = isRoot && spawnSync(process.execPath, [MAIN, '--version'], UNPRIVILEGED).status === 0;
+const isRunnableByAll = isRoot && spawnSync(PROGRAM, [...PROGRAM_ARGS, '--version'], UNPRIVILEGED).status === 0;
 
 it('one line and exit code 2 for a file without read permission', {
   skip: isRoot && !isRunnableByAll ? 'root may read everything, and other users may not run the program here' : false,
 }, () => {
   const path = file('secret', TEXT);
   chmodSync(path, 0o000);
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'report', path], {
+  const { status, stdout, stderr } = spawnSync(PROGRAM, [...PROGRAM_ARGS, 'report', path], {
     encoding: 'utf8',
     ...(isRoot ? UNPRIVILEGED : {}),
   });
@@ -334,7 +334,7 @@ it('control characters in a name do not reach the terminal', () => {
 
 it('a reader that closes the pipe early is not an error', async () => {
   for (const format of ['table', 'json', 'csv', 'prometheus']) {
-    const agent = spawn(process.execPath, [MAIN, 'report', '--format', format, file('enough.txt', BIG)]);
+    const agent = spawn(PROGRAM, [...PROGRAM_ARGS, 'report', '--format', format, file('enough.txt', BIG)]);
     let stderr = '';
     agent.stderr.on('data', (text) => {
       stderr += text;
@@ -347,7 +347,7 @@ it('a reader that closes the pipe early is not an error', async () => {
 
 it('a full disk is reported', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, () => {
   const full = openSync('/dev/full', 'w');
-  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'report', file('disk.txt', TEXT)], {
+  const { status, stderr } = spawnSync(PROGRAM, [...PROGRAM_ARGS, 'report', file('disk.txt', TEXT)], {
     encoding: 'utf8',
     stdio: ['ignore', full, 'pipe'],
   });

@@ -8,12 +8,12 @@ import { gzipSync } from 'node:zlib';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf } from '../support/agent/run-agent.js';
 import { fixture, readFixture } from '../support/fixtures.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import { TraceText } from '../support/trace/trace-text.js';
 
 function run(input: Uint8Array, ...args: string[]) {
   const options = { input, maxBuffer: 1 << 28, timeout: 30_000 };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'report', ...args], options);
+  const { status, stdout, stderr } = spawnSync(PROGRAM, [...PROGRAM_ARGS, 'report', ...args], options);
   return { status, stdout: String(stdout), stderr: String(stderr) };
 }
 
@@ -38,10 +38,10 @@ test('report - unpacks gzip, and reads a file that a shell opened', () => {
   const text = readFixture('svm/two-vms-6.12/trace_pipe.txt');
   const want = reportOf(fixture('svm/two-vms-6.12/trace_pipe.txt'));
   assert.deepEqual(reportOfInput(gzipSync(text)), want);
-  const script = `exec "$0" "$1" report --format=json - < "$2"`;
+  const script = `exec "$@" report --format=json - < "$0"`;
   const { stdout } = spawnSync(
     'sh',
-    ['-c', script, process.execPath, MAIN, fixture('svm/two-vms-6.12/trace_pipe.txt')],
+    ['-c', script, fixture('svm/two-vms-6.12/trace_pipe.txt'), PROGRAM, ...PROGRAM_ARGS],
     {
       encoding: 'utf8',
       maxBuffer: 1 << 28,
@@ -91,7 +91,7 @@ for (const [name, input, message] of [
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   test(`report - prints what it has at ${signal}, while the input goes on`, async () => {
-    const report = spawn(process.execPath, [MAIN, 'report', '--format=json', '-'], { stdio: 'pipe' });
+    const report = spawn(PROGRAM, [...PROGRAM_ARGS, 'report', '--format=json', '-'], { stdio: 'pipe' });
     let [stdout, stderr] = ['', ''];
     report.stdout.on('data', (text) => {
       stdout += text;

@@ -12,7 +12,7 @@ import { after, afterEach, test } from 'node:test';
 import { ask, WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
 import { fixture } from '../support/fixtures.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'terminal-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -37,7 +37,7 @@ type Result = Pick<SpawnSyncReturns<string>, 'status' | 'stdout' | 'stderr'>;
 
 function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Result {
   const env = { ...process.env, ...environment };
-  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 30_000, env });
+  return spawnSync(PROGRAM, [...PROGRAM_ARGS, ...args], { encoding: 'utf8', timeout: 30_000, env });
 }
 
 function file(name: string, text: string): string {
@@ -200,7 +200,7 @@ test('qemu, with a QEMU that answers hostile names and reasons', async () => {
 
 /** Runs the program while servers of this process answer it. */
 async function runInBackground(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(PROGRAM, [...PROGRAM_ARGS, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].on('data', (text) => {

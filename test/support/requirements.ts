@@ -48,7 +48,8 @@ export type Requirement =
   | 'zsh'
   | 'fish'
   | 'man'
-  | 'control-plane';
+  | 'control-plane'
+  | 'executable';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

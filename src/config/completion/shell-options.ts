@@ -46,6 +46,7 @@ export const SHELL_COMMANDS: readonly ShellCommand[] = [
 export const GENERAL_OPTIONS: readonly ShellOption[] = [
   generalOption('help', 'Show the options.'),
   generalOption('version', 'Show the version.'),
+  generalOption('licenses', 'Show the licences.'),
 ];
 
 function generalOption(flag: string, help: string): ShellOption {

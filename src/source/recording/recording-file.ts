@@ -1,11 +1,12 @@
 import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { Readable } from 'node:stream';
 import { AgentError, fileError } from '../../system/errors.js';
 import { FormatSearch } from './formats/recognise.js';
 import type { PageFormat, RecordingFormat } from './formats/recording-format.js';
 import { PAGE_FILE } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
-import { packingOf, type ReadEnd, readChunks, readIntoOwnMemory } from './pages/read-chunks.js';
+import { packingOf, type ReadEnd, readChunks, readIntoOwnMemory, unpack } from './pages/read-chunks.js';
 
 /** A recording that is one file, packed or not. */
 export interface RecordingFile {
@@ -49,11 +50,12 @@ export async function openFile(path: string, tracefs: string | undefined): Promi
   return { path, fileName: path, size, chunks, format: (await format.readAhead?.(path, packing)) ?? format };
 }
 
-/** Opens a file that is read from its start to its end. */
-export async function openRecordingFile(path: string): Promise<RecordingFile> {
-  const recording = await openFile(path, undefined);
-  if ('format' in recording) return recording;
-  throw new AgentError(`${path}: cannot be read from its start to its end`);
+/** A recording in memory that is read from its start to its end. The path is for messages. */
+export async function openRecordingBytes(path: string, bytes: Buffer): Promise<RecordingFile> {
+  const chunks = () => unpack(Readable.from([bytes]), packingOf(bytes));
+  const format = await recognise(path, chunks());
+  if ('openPages' in format) throw new AgentError(`${path}: cannot be read from its start to its end`);
+  return { path, fileName: path, size: bytes.length, chunks, format };
 }
 
 /** Reads a file until its format is known: nearly always one chunk. */

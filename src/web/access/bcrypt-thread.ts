@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { workerProgram } from '../../system/program/program-files.js';
 
 /** Its heap takes 5 MB. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 };
@@ -20,7 +21,8 @@ export class BcryptThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL('./password-worker.js', import.meta.url), { resourceLimits: RESOURCE_LIMITS });
+    const [program, options] = workerProgram('build/src/web/access/password-worker.js');
+    const worker = new Worker(program, { ...options, resourceLimits: RESOURCE_LIMITS });
     worker.on('error', () => {});
     worker.once('exit', () => {
       worker.emit('error', new Error('the thread that checks passwords has ended'));

@@ -24,7 +24,7 @@ function flagsInHelp(command: string): string[] {
   return lines.flatMap((line) => {
     const [, no = '', flag] = /^ {2}(?:-\w \S+, )?--(\[no-\])?([\w.-]+)/.exec(line) ?? [];
     if (flag === undefined) return [];
-    return flag === 'help' ? ['help', 'version'] : no === '' ? [flag] : [flag, `no-${flag}`];
+    return flag === 'help' ? ['help', 'licenses', 'version'] : no === '' ? [flag] : [flag, `no-${flag}`];
   });
 }
 

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { openRecordingFile } from '../../../src/source/recording/recording-file.js';
+import { openFile } from '../../../src/source/recording/recording-file.js';
 import { fixture } from '../../support/fixtures.js';
 
 test('an opened recording keeps none of its content in memory', async () => {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const opened = [];
-  for (let i = 0; i < 60; i++) opened.push(await openRecordingFile(fixture('svm/two-vms-6.12/trace_pipe.txt')));
+  for (let i = 0; i < 60; i++) opened.push(await openFile(fixture('svm/two-vms-6.12/trace_pipe.txt'), undefined));
   // Buffers are freed a few turns of the event loop after the file was closed.
   for (let i = 0; i < 5; i++) {
     await sleep(20);

@@ -1,10 +1,10 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import type { ReportData } from '../../../src/expose/report/report.js';
-import { MAIN } from '../paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
 
 /** Runs the compiled program to its end. */
 export function runAgent(...args: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  return spawnSync(PROGRAM, [...PROGRAM_ARGS, ...args], { encoding: 'utf8', maxBuffer: 1 << 28 });
 }
 
 /** The parsed output of `report --format json`. Throws with the program's messages if it fails. */

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
-import { MAIN } from '../paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
 import { Samples } from '../prometheus/samples.js';
 
 export const TRACEFS = '/sys/kernel/tracing';
@@ -106,7 +106,7 @@ export function removeInstance(name: string): boolean {
 }
 
 function spawnAgent(prefix: readonly string[], args: readonly string[]): ChildProcess {
-  const [command = '', ...rest] = [...prefix, process.execPath, MAIN, 'run', ...args];
+  const [command = '', ...rest] = [...prefix, PROGRAM, ...PROGRAM_ARGS, 'run', ...args];
   return spawn(command, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAIN } from '../paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
 
 export interface DemoAgent {
   /** `host:port` */
@@ -12,7 +12,7 @@ export interface DemoAgent {
 }
 
 export async function startDemo(): Promise<DemoAgent> {
-  const child = spawn(process.execPath, [MAIN, 'demo', '--web.listen-address=127.0.0.1:0'], {
+  const child = spawn(PROGRAM, [...PROGRAM_ARGS, 'demo', '--web.listen-address=127.0.0.1:0'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';

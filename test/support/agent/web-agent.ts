@@ -6,14 +6,14 @@ import { request as plainRequest } from 'node:http';
 import { type RequestOptions, request as secureRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
-import { MAIN } from '../paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
 
 export class WebAgent {
   readonly process: ChildProcess;
   #log = '';
 
   private constructor(command: string, args: readonly string[], environment: Readonly<Record<string, string>>) {
-    this.process = spawn(process.execPath, [MAIN, command, '--web.listen-address=127.0.0.1:0', ...args], {
+    this.process = spawn(PROGRAM, [...PROGRAM_ARGS, command, '--web.listen-address=127.0.0.1:0', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...environment },
     });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { uniqueInstance } from '../agent/start-agent.js';
 import { endLater } from '../end-later.js';
-import { MAIN } from '../paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
 import { killAndRemoveInstance } from './agent-checks.js';
 
 export interface StartedProgram {
@@ -22,7 +22,7 @@ export function startProgram(
   args: readonly ['run' | 'record' | 'stat', ...string[]],
   { instance = uniqueInstance(), prefix = [] }: { instance?: string; prefix?: readonly string[] } = {},
 ): StartedProgram {
-  const [command = '', ...rest] = [...prefix, process.execPath, MAIN, ...args, `--tracefs.instance=${instance}`];
+  const [command = '', ...rest] = [...prefix, PROGRAM, ...PROGRAM_ARGS, ...args, `--tracefs.instance=${instance}`];
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)

@@ -1,0 +1,66 @@
+/** The program and its packages as one CommonJS file, which is what a single executable application starts. */
+import { join } from 'node:path';
+import { build, type Plugin } from 'esbuild';
+import { ROOT } from '../paths.js';
+
+export interface Bundle {
+  readonly code: string;
+  /** The code of the thread that checks passwords. */
+  readonly worker: string;
+  /** Folders of the packages in the code, below node_modules. */
+  readonly packages: readonly string[];
+}
+
+/** Entry points, relative to the package. */
+const MAIN = 'src/main.ts';
+const WORKER = 'src/web/access/password-worker.ts';
+
+export async function bundle(): Promise<Bundle> {
+  const [main, worker] = await Promise.all([bundled(MAIN), bundled(WORKER)]);
+  return {
+    code: main.code,
+    worker: worker.code,
+    packages: [...new Set([...main.packages, ...worker.packages])].sort(),
+  };
+}
+
+async function bundled(entry: string): Promise<{ code: string; packages: readonly string[] }> {
+  const { outputFiles, metafile, warnings } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'cjs',
+    // Names in stack traces, and no minified source that a reader would have to unpack.
+    minify: false,
+    keepNames: false,
+    preserveSymlinks: true,
+    sourcemap: 'inline',
+    // Only the lines are needed: the text would be most of the map.
+    sourcesContent: false,
+    // Paths in comments and in the map start at the package, so that they do not depend on where it lies.
+    sourceRoot: '/kvm-exit-exporter',
+    outfile: join(ROOT, 'main.js'),
+    logLevel: 'silent',
+    plugins: [embeddedFiles],
+  });
+  // Among them: import.meta, which CommonJS does not have. Such a file would not be found.
+  if (warnings.length > 0)
+    throw new Error(warnings.map(({ text, location }) => `${location?.file}:${location?.line}: ${text}`).join('\n'));
+  const packages = Object.keys(metafile.inputs).flatMap(
+    (path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
+  );
+  return { code: outputFiles[0]?.text ?? '', packages };
+}
+
+const embeddedFiles: Plugin = {
+  name: 'embedded-files',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/program-files\.js$/ }, () => ({
+      path: join(ROOT, 'packaging/executable/embedded-files.ts'),
+    }));
+  },
+};
