@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { RULES } from '../../src/advice/rules.js';
+import { emptyQcow2 } from '../support/guest/empty-qcow2.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -13,7 +14,6 @@ const HOST_LACKS = /kernel doesn't allow setting HyperV|bus lock detection unsup
 
 test('QEMU starts with the arguments of every rule', needs('qemu', 'kvm', 'root'), (t) => {
   const disk = join(temporaryFolder(t, 'advice'), 'disk.qcow2');
-  // A qcow2 image without clusters: its header (docs/interop/qcow2.txt of QEMU), the refcount table, and an L1 table.
   writeFileSync(disk, emptyQcow2());
   for (const { id, changes } of RULES) {
     if (changes.qemu === undefined) continue;
@@ -43,19 +43,3 @@ test("libvirt's schema accepts the XML of every rule", needs('virt-xml-validate'
     assert.equal(status, 0, `${id}: ${changes.libvirt}\n${stderr}`);
   }
 });
-
-function emptyQcow2(): Buffer {
-  const cluster = 65_536;
-  const image = Buffer.alloc(4 * cluster);
-  image.write('QFI\xfb', 0, 'latin1');
-  image.writeUInt32BE(2, 4);
-  image.writeUInt32BE(16, 20);
-  image.writeBigUInt64BE(1n << 20n, 24);
-  image.writeUInt32BE(1, 36);
-  image.writeBigUInt64BE(BigInt(3 * cluster), 40);
-  image.writeBigUInt64BE(BigInt(cluster), 48);
-  image.writeUInt32BE(1, 56);
-  image.writeBigUInt64BE(BigInt(2 * cluster), cluster);
-  for (let at = 0; at < 4; at++) image.writeUInt16BE(1, 2 * cluster + 2 * at);
-  return image;
-}

@@ -11,9 +11,12 @@
  * The code is 16-bit code with the opcodes of the Intel SDM, volume 2. The prefix 66 makes the operands of an
  * instruction 32 bits wide, 67 makes its addresses 32 bits wide, and 64 selects FS as its segment.
  */
+import { type DeviceStep, deviceCode, isDeviceStep, needsMemoryAbove1MiB } from './device-steps.js';
+import { back, long, loopEcx, quad, repeat, store, word } from './machine-code.js';
 
 /** Something that a CPU of the guest does. */
 export type Step =
+  | DeviceStep
   | { readonly out: number; readonly times: number }
   | { readonly in: number; readonly times: number }
   | { readonly mmioRead: number; readonly times: number }
@@ -146,7 +149,9 @@ function prologue(): number[] {
 }
 
 function needsUnrealMode(steps: readonly Step[]): boolean {
-  return steps.some((step) => 'mmioRead' in step || 'mmioWrite' in step || 'bursts' in step);
+  return steps.some(
+    (step) => 'mmioRead' in step || 'mmioWrite' in step || 'bursts' in step || needsMemoryAbove1MiB(step),
+  );
 }
 
 /**
@@ -180,14 +185,6 @@ function startSecondaryCpus(): number[] {
   return [...send(INIT_SECONDARY), ...wait, ...send(START_SECONDARY), ...wait, ...send(START_SECONDARY)];
 }
 
-/** Stores a 32-bit value at any address; needs unreal mode. */
-function store(address: number, value: number): number[] {
-  return [
-    ...[0x66, 0xbf, ...long(address)], //                    mov edi, address
-    ...[0x64, 0x67, 0x66, 0xc7, 0x07, ...long(value)], //    mov dword [fs:edi], value
-  ];
-}
-
 function waitForSecondaryCpus(cpus: number): number[] {
   const compare = [0x80, 0x3e, ...word(DONE_COUNTER), cpus]; //    cmp byte [0x6000], cpus
   return [...compare, 0x75, back(compare)]; //             jne
@@ -201,6 +198,7 @@ function code(step: Step): number[] {
   if ('ejectCpu' in step) return ejectCpu(step.ejectCpu);
   if ('foreverClear' in step) return foreverClear(step.foreverClear.bytes);
   if ('bursts' in step) return bursts(step.bursts);
+  if (isDeviceStep(step)) return deviceCode(step, WRITE_COUNTER);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if (step.times === 0) return [];
   if ('out' in step) return [0xba, ...word(step.out), ...repeat(step.times, [0xee])]; // mov dx, port; out dx, al
@@ -288,16 +286,6 @@ function installTimerHandler(): number[] {
   ];
 }
 
-/** Repeats `body`: mov ecx, count; body; dec ecx; jnz. */
-function repeat(count: number, body: readonly number[]): number[] {
-  return [0x66, 0xb9, ...long(count), ...loopEcx(body)];
-}
-
-function loopEcx(body: readonly number[]): number[] {
-  const once = [...body, 0x66, 0x49];
-  return [...once, 0x75, back(once)];
-}
-
 /** Repeats CPUID. The loop counter is edi, because CPUID reads and overwrites ecx. */
 function cpuids(count: number): number[] {
   const once = [
@@ -314,11 +302,6 @@ function halt(): number[] {
   return [0xfa, 0xf4, 0xeb, back([0xfa, 0xf4])];
 }
 
-/** Displacement of a short jump that follows `body` and goes back to its start. */
-function back(body: readonly number[]): number {
-  return 0x100 - (body.length + 2);
-}
-
 function place(image: Buffer, at: number, bytes: readonly number[]): void {
   if (at < RESET_VECTOR && at + bytes.length > RESET_VECTOR)
     throw new Error('the steps do not fit into a firmware image');
@@ -329,18 +312,6 @@ function align(at: number, size: number): number {
   return Math.ceil(at / size) * size;
 }
 
-function word(value: number): number[] {
-  return [value & 0xff, (value >>> 8) & 0xff];
-}
-
-function long(value: number): number[] {
-  return [...word(value), ...word(value >>> 16)];
-}
-
 function bigEndian(value: number): number[] {
   return long(value).reverse();
-}
-
-function quad(value: bigint): number[] {
-  return [...long(Number(value & 0xffffffffn)), ...long(Number(value >> 32n))];
 }

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
-import { endAll } from '../support/end-later.js';
-import { createCpuQuota, needsCpuCgroup } from '../support/guest/cpu-quota.js';
-import { liveTest } from '../support/guest/live-test.js';
-import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
-import { vcpuThread } from './times/vcpu-shares.js';
+import { type RunningAgent, startAgent } from '../../support/agent/start-agent.js';
+import { endAll } from '../../support/end-later.js';
+import { createCpuQuota, needsCpuCgroup } from '../../support/guest/cpu-quota.js';
+import { liveTest } from '../../support/guest/live-test.js';
+import { type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
+import { vcpuThread } from '../times/vcpu-shares.js';
 
 const LASTING_SECONDS = 5;
 /** Largest difference between the cost of a finding and the kernel's own figure. */
