@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiClient } from '../../src/kubernetes/api-client.js';
+import { listPods } from '../../src/kubernetes/list-pods.js';
 import { PodWatch } from '../../src/kubernetes/pod-watch.js';
 import { ProcTree } from '../support/agent/proc-tree.js';
 import { WebAgent } from '../support/agent/web-agent.js';
@@ -45,9 +46,9 @@ describe('pod names from a real API server', OPTIONS, () => {
   });
   afterEach(endAll);
 
-  const createPod = (name: string, node = 'node-1') =>
+  const createPod = (name: string, node = 'node-1', annotations: Record<string, string> = {}) =>
     cluster.create<Pod>('/api/v1/namespaces/default/pods', {
-      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, annotations } },
       spec: { nodeName: node, containers: [{ name: 'compute', image: 'launcher' }] },
     });
   const deletePod = async (name: string) => {
@@ -157,6 +158,21 @@ describe('pod names from a real API server', OPTIONS, () => {
       () => 'the silence is noticed',
       () => pods.podOf(during.metadata.uid) !== undefined,
       20_000,
+    );
+  });
+
+  test('a list that the server compresses is read', async () => {
+    // A server compresses answers of more than 128 KB.
+    const annotations = { notes: 'n'.repeat(20_000) };
+    for (let pod = 0; pod < 12; pod++) await createPod(`large-${pod}`, 'node-large', annotations);
+    const path = '/api/v1/pods?fieldSelector=spec.nodeName=node-large';
+    const packed = await cluster.ask('GET', path, undefined, { 'Accept-Encoding': 'gzip' });
+    assert.ok(packed.body.length < 20_000, `${packed.body.length} characters`);
+    const client = new ApiClient({ url: new URL(cluster.url), tokenFile, caFile: cluster.caFile });
+    const { pods } = await listPods(client, 'node-large', 10_000, stop.signal);
+    assert.deepEqual(
+      Array.from(pods.values(), ({ name }) => name).sort(),
+      Array.from({ length: 12 }, (_, pod) => `large-${pod}`).sort(),
     );
   });
 

@@ -66,7 +66,7 @@ export const CASES: readonly ValuesCase[] = [
     shows: '"OnDelete"',
     hides: 'rollingUpdate',
   },
-  { values: { revisionHistoryLimit: 3 }, shows: '"revisionHistoryLimit":3' },
+  { values: { revisionHistoryLimit: 3000000 }, shows: '"revisionHistoryLimit":3000000' },
   { values: { terminationGracePeriodSeconds: 30 }, shows: '"terminationGracePeriodSeconds":30' },
   { values: { resources: { limits: { memory: '1Gi' } } }, shows: '"limits":{"memory":"1Gi"}' },
   { values: { securityContext: { appArmorProfile: { type: 'RuntimeDefault' } } }, hides: '"Unconfined"' },

@@ -147,12 +147,17 @@ export class ControlPlane {
   }
 
   /** Sends a request as the administrator, without the cost of a process. A patch is a JSON merge patch. */
-  async ask(method: string, path: string, body?: object): Promise<{ readonly status: number; readonly body: string }> {
+  async ask(
+    method: string,
+    path: string,
+    body?: object,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<{ readonly status: number; readonly body: string }> {
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const options = {
       method,
       ca: readFileSync(this.caFile),
-      headers: { Authorization: 'Bearer admin', 'Content-Type': type },
+      headers: { Authorization: 'Bearer admin', 'Content-Type': type, ...headers },
       agent: false,
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     };

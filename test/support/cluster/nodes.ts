@@ -36,7 +36,7 @@ interface NodeAffinity {
 }
 
 export async function addNodes(cluster: ControlPlane, names: readonly string[]): Promise<void> {
-  const labels = { 'kubernetes.io/os': 'linux' };
+  const labels = { 'kubernetes.io/os': 'linux', 'kubevirt.io/schedulable': 'true' };
   for (const name of names)
     await cluster.create('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } });
 }
