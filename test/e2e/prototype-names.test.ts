@@ -6,13 +6,15 @@ import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCommandLine } from '../../src/config/parse-command-line.js';
+import { DomstatsReader } from '../../src/decode/statistics/domstats.js';
+import { parseSchemas } from '../../src/decode/statistics/query-stats.js';
 import { parsePodChange, parsePodList } from '../../src/kubernetes/pod.js';
 import { parseWebConfig } from '../../src/web/access/parse-web-config.js';
 import { reportOf } from '../support/agent/run-agent.js';
 import { statusOf, WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
 
-const NAMES = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf'];
+const NAMES = Object.getOwnPropertyNames(Object.prototype);
 const FOLDER = mkdtempSync(join(tmpdir(), 'prototype-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 afterEach(endAll);
@@ -73,6 +75,44 @@ for (const name of NAMES) {
     assert.deepEqual(parsePodList({ items: [{ metadata }], metadata: { [name]: 'x' } })?.pods, [pod]);
   });
 }
+
+test('such names in the statistics of a QEMU and of libvirt', () => {
+  for (const name of NAMES) {
+    const stat = { name: 'exits', type: name, unit: name, exponent: 0 };
+    const answer = [{ provider: 'kvm', target: 'vcpu', stats: [stat] }];
+    assert.deepEqual(
+      parseSchemas(answer, () => true),
+      new Map([['vcpu', new Map()]]),
+      name,
+    );
+    assert.deepEqual(
+      parseSchemas([{ ...answer[0], target: name }], () => true),
+      new Map(),
+      name,
+    );
+    const reader = new DomstatsReader(() => true);
+    reader.push(`Domain: '${name}'\n  vcpu.0.exits.sum=${name}\n  vcpu.0.exits.${name}=1\n  vcpu.0.${name}.sum=1\n`);
+    const values = [...reader.domains()].flatMap(([, parts]) => parts.flatMap((part) => part.values));
+    assert.ok(
+      values.every(([, value]) => value === 1),
+      name,
+    );
+  }
+});
+
+test('such names in the paths and queries of requests', async () => {
+  const agent = await WebAgent.start();
+  for (const name of NAMES)
+    for (const path of [
+      `/${name}`,
+      `/api/vm?name=${name}`,
+      `/api/vm?${name}=x`,
+      `/runbooks/${name}`,
+      `/advice/${name}`,
+    ])
+      assert.match(String(await statusOf(`${agent.url}${path}`)), /^40[04]$/, path);
+  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+});
 
 test('such names as reasons and events of a recording are counted under these names', () => {
   const file = join(FOLDER, 'trace.txt');

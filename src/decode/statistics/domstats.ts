@@ -18,8 +18,15 @@ import {
   type StatisticValue,
 } from '../../trace/kvm-statistic.js';
 
-const KINDS: Readonly<Record<string, KvmStatistic['kind']>> = { sum: 'total', cur: 'current', max: 'current' };
-const VALUES: Readonly<Record<string, number>> = { yes: 1, no: 0 };
+const KINDS: ReadonlyMap<string, KvmStatistic['kind']> = new Map([
+  ['sum', 'total'],
+  ['cur', 'current'],
+  ['max', 'current'],
+]);
+const VALUES: ReadonlyMap<string, number> = new Map([
+  ['yes', 1],
+  ['no', 0],
+]);
 const MAX_DOMAINS = 4096;
 const MAX_VCPUS = 4096;
 const MAX_LINE = 1024;
@@ -65,8 +72,8 @@ export class DomstatsReader {
     const match = /^ {2}(?:vm|vcpu\.(\d{1,4}))\.([^.=]+)\.(sum|cur|max)=(\w{1,20})$/.exec(line);
     if (match === null || this.#parts === undefined) return;
     const [, vcpu = '', statName = '', ending = '', text = ''] = match;
-    const statistic = this.#statistic(statName, KINDS[ending] ?? 'current');
-    const value = VALUES[text] ?? (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+    const statistic = this.#statistic(statName, KINDS.get(ending) ?? 'current');
+    const value = VALUES.get(text) ?? (/^\d+$/.test(text) ? Number(text) : Number.NaN);
     if (statistic === undefined || Number.isNaN(value) || Number(vcpu) >= MAX_VCPUS) return;
     const values = this.#parts.get(vcpu) ?? [];
     this.#parts.set(vcpu, values);

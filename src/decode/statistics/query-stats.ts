@@ -36,12 +36,12 @@ interface SchemaEntry {
 const MAX_STATISTICS = 512;
 const MAX_VCPUS = 4096;
 
-const KINDS: Readonly<Record<string, KvmStatistic['kind']>> = {
-  cumulative: 'total',
-  instant: 'current',
-  peak: 'current',
-  'log2-histogram': 'histogram',
-};
+const KINDS: ReadonlyMap<string, KvmStatistic['kind']> = new Map([
+  ['cumulative', 'total'],
+  ['instant', 'current'],
+  ['peak', 'current'],
+  ['log2-histogram', 'histogram'],
+]);
 
 /** @param isWanted tells by name whether a statistic is to be read */
 export function parseSchemas(
@@ -104,7 +104,7 @@ export function parseCpus(answer: unknown): Map<string, QemuCpu> {
 
 function parseEntry(stat: object): SchemaEntry | undefined {
   const name: unknown = Reflect.get(stat, 'name');
-  const kind = KINDS[textOf(stat, 'type')];
+  const kind = KINDS.get(textOf(stat, 'type'));
   const isTime = textOf(stat, 'unit') === 'seconds';
   const exponent: unknown = Reflect.get(stat, 'exponent');
   const base: unknown = Reflect.get(stat, 'base') ?? 10;
