@@ -5,8 +5,11 @@ import { namePattern } from '../../system/name-pattern.js';
 
 /** Characters that make a part of a path a pattern. */
 const WILDCARDS = /[*?[]/;
-/** Entries of folders that one look at a pattern reads, at 2 us each: any user may fill a folder. */
+/** Entries of folders that one look at a pattern reads, at 2 us each: any user may fill a folder with folders. */
 const MAX_ENTRIES = 20_000;
+/** Entries in whose time a folder is opened, and a file is looked for. */
+const FOLDER_COST = 8;
+const FILE_COST = 3;
 
 /**
  * The paths that match a shell pattern: `*`, `?` and `[a-z]` within each part. As in a shell, a leading dot must be
@@ -17,11 +20,19 @@ export function expandGlob(pattern: string, onError: (path: string, error: unkno
   const parts = pattern.split('/');
   let paths = [pattern.startsWith('/') ? '/' : ''];
   let left = MAX_ENTRIES;
+  let isCut = false;
+  const spend = (cost: number) => {
+    left -= cost;
+    if (left > 0 || isCut) return;
+    isCut = true;
+    const folder = fixedFolder(pattern);
+    onError(folder, new AgentError(`${folder}: only ${MAX_ENTRIES} entries were looked at`));
+  };
   const matching = (folder: string, part: string): string[] => {
     try {
+      spend(FOLDER_COST);
       const { names, read } = entries(folder === '' ? '.' : folder, part, left);
-      left -= read;
-      if (left <= 0) onError(folder, new AgentError(`${folder}: only ${MAX_ENTRIES} entries were looked at`));
+      spend(read);
       return names.map((name) => join(folder, name));
     } catch (error) {
       if (errnoOf(error) !== 'ENOTDIR') onError(folder, error);
@@ -35,7 +46,11 @@ export function expandGlob(pattern: string, onError: (path: string, error: unkno
   }
   // What a listing has shown exists.
   const isListed = WILDCARDS.test(parts.findLast((part) => part !== '') ?? '');
-  return isListed || !WILDCARDS.test(pattern) ? paths : paths.filter((path) => existsSync(path));
+  if (isListed || !WILDCARDS.test(pattern)) return paths;
+  return paths.filter((path) => {
+    if (left > 0) spend(FILE_COST);
+    return left > 0 && existsSync(path);
+  });
 }
 
 /** Names in a folder that match, sorted, and how many entries were read. */

@@ -26,3 +26,21 @@ test('patterns match the paths that a shell would match', (t) => {
   );
   assert.deepEqual(problems, [join(folder, 'none')]);
 });
+
+test('a folder with thousands of folders is looked at in part, and that is reported once', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'glob-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (let index = 0; index < 6000; index++) mkdirSync(join(folder, `d${index}/x`), { recursive: true });
+  for (const [pattern, most] of [
+    ['*', 6000],
+    ['*/x', 5000],
+    ['*/x*', 2300],
+    ['*/x/y*', 2300],
+  ] as const) {
+    const problems: string[] = [];
+    const found = expandGlob(join(folder, pattern), (_, error) => problems.push(String(error)));
+    assert.ok(found.length <= most, `${pattern}: ${found.length}`);
+    if (pattern === '*') assert.deepEqual([found.length, problems], [most, []]);
+    else assert.deepEqual(problems, [`AgentError: ${folder}: only 20000 entries were looked at`], pattern);
+  }
+});
