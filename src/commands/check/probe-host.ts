@@ -48,8 +48,12 @@ export function checkKvm({ sysfs, dev }: HostPaths): Finding {
 }
 
 export function checkLockdown({ sysfs }: HostPaths): Finding {
-  const mode = /\[(\w+)\]/.exec(tryReadText(join(sysfs, 'kernel/security/lockdown')) ?? '')?.[1];
+  const securityfs = join(sysfs, 'kernel/security');
+  const mode = /\[(\w+)\]/.exec(tryReadText(join(securityfs, 'lockdown')) ?? '')?.[1];
+  if (mode === undefined && tryListFolder(securityfs).length === 0)
+    return ok(`not known: securityfs is not mounted at ${securityfs}`);
   if (mode === undefined) return ok('the kernel has none');
+  if (mode === 'integrity') return ok("integrity, which closes debugfs; KVM's own statistics then need QMP or libvirt");
   if (mode !== 'confidentiality') return ok(mode);
   return fail('confidentiality, which refuses tracefs', 'boot with lockdown=integrity, or without lockdown');
 }

@@ -36,10 +36,11 @@ export async function probeStatistics(probe: StatisticsProbe): Promise<readonly 
   const findings = vms.map((vm): Finding => {
     const socket = byQmp.get(vm);
     const folder = closed ?? byDebugfs.get(vm) ?? 'no folder of this VM';
-    if (socket !== undefined) return ok(`${vm.label}: over QMP (${socket}), for each vCPU`);
+    const closedFolder = folder === '' ? '' : `; debugfs: ${folder}`;
+    if (socket !== undefined) return ok(`${vm.label}: over QMP (${socket}), for each vCPU${closedFolder}`);
     if (folder === '') return ok(`${vm.label}: from debugfs, all vCPUs together; no QMP socket of it is known`);
-    if (byVirsh.has(vm.name)) return ok(`${vm.label}: from libvirt, for each vCPU; debugfs: ${folder}`);
-    return warn(`${vm.label}: none; no QMP socket of it is known; debugfs: ${folder}`, REMEDY);
+    if (byVirsh.has(vm.name)) return ok(`${vm.label}: from libvirt, for each vCPU${closedFolder}`);
+    return warn(`${vm.label}: none; no QMP socket of it is known${closedFolder}`, REMEDY);
   });
   return [...findings, ...problems];
 }
