@@ -54,6 +54,7 @@ export class UsageRounds {
    */
   read(countedToMs: number | undefined, budgetMs: number, forSnapshot = false): void {
     const startMs = this.#now();
+    const startCpuMs = this.#cpuMs();
     if (this.#left.length === 0) {
       const period = forSnapshot
         ? Math.max(MIN_SNAPSHOT_PERIOD_MS, this.#lastCostMs / MAX_CPU_OF_SNAPSHOTS)
@@ -61,7 +62,6 @@ export class UsageRounds {
       if (startMs - this.#beganMs < period) return;
       this.#begin(startMs);
     }
-    const startCpuMs = this.#cpuMs();
     let tookMs = 0;
     while (this.#left.length > 0 && tookMs < budgetMs) {
       for (const thread of this.#left.splice(-THREADS_PER_LOOK)) this.#readThread(thread, startMs, countedToMs);

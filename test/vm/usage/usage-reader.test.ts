@@ -127,14 +127,18 @@ test('kvm_pvm does not tell its time in guests, and Intel, AMD and arm64 do', (t
 });
 
 /** Rounds over threads of a /proc; each look at the clock takes a millisecond. */
-function newRounds(t: TestContext, count: number) {
+/** @param listMs time that it takes to list the threads */
+function newRounds(t: TestContext, count: number, listMs = 0) {
   const tids = Array.from({ length: count }, (_, index) => index + 100);
   const { root, set } = newProc(t, tids);
   for (const tid of tids) set(tid, { schedstat: '1 1 1' });
   const added: number[] = [];
   let nowMs = 0;
   const listener: UsageListener = {
-    threads: () => tids.map((tid) => ({ pid: 7, tid })),
+    threads: () => {
+      nowMs += listMs;
+      return tids.map((tid) => ({ pid: 7, tid }));
+    },
     needsTicks: () => false,
     add: (tid) => added.push(tid),
   };
@@ -179,4 +183,11 @@ test('rounds that take long are seldom', (t) => {
   assert.equal(at(1000, 1000).length, 800);
   assert.equal(at(9000, 1000).length, 0);
   assert.equal(at(12_000, 1000).length, 800);
+});
+
+test('the time that it takes to list the threads counts for the limit', (t) => {
+  const { at } = newRounds(t, 8, 100);
+  assert.equal(at(1000, 1000).length, 8);
+  assert.equal(at(9000, 1000).length, 0);
+  assert.equal(at(12_000, 1000).length, 8);
 });
