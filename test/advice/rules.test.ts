@@ -49,7 +49,7 @@ const EXAMPLES: Readonly<Record<string, Partial<Workload>>> = {
   'split-irqchip-eoi': { exits: [qemuExits('KVM_EXIT_IOAPIC_EOI', 500)] },
   'inter-processor-interrupts': { exits: [kvmExits('APIC_WRITE', 5000)] },
   'arm64-inter-processor-interrupts': { exits: [kvmExits('SYS64', 5000)] },
-  'host-interrupts': { exits: [kvmExits('interrupt', 1000)] },
+  'host-interrupts': { exits: [kvmExits('interrupt', 2000)] },
   'tpr-access': { exits: [kvmExits('TPR_BELOW_THRESHOLD', 1000)] },
   'page-faults': { exits: [kvmExits('EPT_VIOLATION', 5000, 0.00002)] },
   'dirty-logging': { exits: [kvmExits('PML_FULL', 10)] },

@@ -73,8 +73,8 @@ export const INTERRUPT_RULES: readonly Rule[] = [
     severity: 'info',
     confidence: 'high',
     matches: [{ exits: 'kvm', reasons: ['EXTERNAL_INTERRUPT', 'interrupt'] }],
-    perVcpuSecond: 1000,
-    when: { minShareOfLayer: 0.4 },
+    perVcpuSecond: 2000,
+    when: { minShareOfLayer: 0.4, hasNoCost: true },
     cause: "The host's timer tick and its devices interrupt the CPUs that run this guest.",
     why: 'Each of them throws the vCPU out of its guest. It matters for guests with CPUs of their own; for any other guest it is the normal tick.',
     changes: {
