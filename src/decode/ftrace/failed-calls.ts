@@ -87,6 +87,11 @@ export class FailedCalls extends ForwardingSink {
     this.#undecided = [];
   }
 
+  /** The kernel formatted the text: every reason is right. */
+  trustReasons(): void {
+    this.#isExact = true;
+  }
+
   override vmExit(
     timeNs: number,
     cpu: number,
@@ -124,7 +129,8 @@ export class FailedCalls extends ForwardingSink {
 
   override userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
     if (reason === this.#restart || reason === this.#error) this.#isExact = true;
-    if (this.#isExact) return this.sink.userspaceExit(timeNs, cpu, tid, reason);
+    if (this.#isExact)
+      return this.sink.userspaceExit(timeNs, cpu, tid, reason === this.#interrupted ? this.#restart : reason);
     const isStale = tid > 0 && this.#mayBeStale(tid, reason);
     if (reason === this.#interrupted || (isStale && this.#showsEntries))
       return this.sink.userspaceExit(timeNs, cpu, tid, this.#restart);
@@ -151,6 +157,7 @@ export class FailedCalls extends ForwardingSink {
   }
 
   #enter(tid: number, isEntry: boolean): void {
+    if (this.#isExact) return;
     if (isEntry && !this.#showsEntries) this.#decide();
     const state = this.#stateOf(tid);
     if (state !== undefined) state.entered = true;

@@ -20,6 +20,12 @@ const OPEN_BRACKET = 0x5b;
 /** More CPUs than a kernel can have. */
 const MAX_CPU = 0xffff;
 
+/** Start of `CPU:1 [LOST ...`, which other programs may have put a prefix before; `start` if there is none. */
+export function lossStart(bytes: Uint8Array, start: number, end: number): number {
+  const at = indexOf(bytes, start, end, CPU);
+  return at < 0 || !isDigit(bytes[at + CPU.length]) ? start : at;
+}
+
 /** Reports the loss that a line announces. False if `bytes[start, end)` is no such line. */
 export function reportLossLine(bytes: Uint8Array, start: number, end: number, sink: TraceSink): boolean {
   return startsWith(bytes, start, end, CPU)

@@ -18,7 +18,7 @@ import { ascii, startsWith } from '../text/bytes.js';
 import { FtraceLine } from '../text/ftrace-line.js';
 import { isHeaderAlone, parseLoose } from '../text/loose-line.js';
 import { HeldLine } from './held-line.js';
-import { isLossLike, reportLossLine } from './loss-line.js';
+import { isLossLike, lossStart, reportLossLine } from './loss-line.js';
 import { isRawLine, looksDamaged, textStart } from './other-lines.js';
 import { SavedTextScanners } from './saved-text-scanners.js';
 import { FtraceTextDecoder, type UnreadLines } from './text-decoder.js';
@@ -26,7 +26,9 @@ import { FtraceTextDecoder, type UnreadLines } from './text-decoder.js';
 const COMMENT = 0x23;
 const TRACER = ascii('# tracer:');
 /** How the texts of events begin. A line that begins like this and is not understood may go on in the next one. */
-const TEXT_STARTS = ['reason ', 'vcpu', 'pio_', 'mmio ', 'TRAP', 'IRQ', 'SEPC', 'exit=', 'VCPU'].map(ascii);
+const TEXT_STARTS = ['reason', 'vcpu', 'pio_', 'mmio', 'TRAP', 'IRQ', 'SEPC', 'PC:', 'exit=', 'VCPU'].map(ascii);
+/** What trace-cmd and perf write before the fields of an event whose format they could not use. */
+const NOT_FORMATTED = ascii('[FAILED TO PARSE] ');
 
 export class SavedTextDecoder implements UnreadLines {
   /** Lines written with the option `raw` or `hex`, without names and text: `175 0 13163980362 type: 1380`. */
@@ -129,8 +131,9 @@ export class SavedTextDecoder implements UnreadLines {
   }
 
   #isLoss(bytes: Uint8Array, start: number, end: number): boolean {
-    if (reportLossLine(bytes, start, end, this.#sink)) this.#scanners.failedCalls.forget();
-    else if (isLossLike(bytes, start, end)) this.#sink.malformed('line');
+    const at = lossStart(bytes, start, end);
+    if (reportLossLine(bytes, at, end, this.#sink)) this.#scanners.failedCalls.forget();
+    else if (isLossLike(bytes, at, end)) this.#sink.malformed('line');
     else return false;
     return true;
   }
@@ -161,6 +164,7 @@ export class SavedTextDecoder implements UnreadLines {
   }
 
   #scanFields(bytes: Uint8Array, end: number, line: FtraceLine, name: number): boolean {
+    if (startsWith(bytes, line.argsStart, end, NOT_FORMATTED)) line.argsStart += NOT_FORMATTED.length;
     if (!this.#fieldScanners.has(name)) {
       const text = this.#vocabulary.tracepoints.text(name);
       const forms = EVENT_FORMS.get(text);

@@ -32,7 +32,8 @@ export class SavedTextScanners {
   /** The first event of KVM shows whether the kernel or libtraceevent formatted the text. */
   #bindAtFirst(name: string): void {
     this.#decoder.setScanner(name, (bytes, end, line) => {
-      if (this.#isFormattedByTool(bytes, line)) this.sink = this.failedCalls;
+      this.sink = this.failedCalls;
+      if (!this.#isFormattedByTool(bytes, line)) this.failedCalls.trustReasons();
       this.#bind();
       const scan = this.#decoder.scannerOf(this.#vocabulary.tracepoints.id(name));
       return scan?.(bytes, end, line) === true;

@@ -40,6 +40,7 @@ const COLON = 0x3a;
 const AT = 0x40;
 /** Words that the name of a guest may have. */
 const MAX_GUEST_WORDS = 8;
+const CLOCK_TIME = /\d:\d\d/;
 
 export class QemuLogDecoder {
   readonly #vocabulary: Vocabulary;
@@ -52,6 +53,7 @@ export class QemuLogDecoder {
   readonly #foreignPrefix = new ForeignPrefix();
   /** Name of the guest and the blank that follows it, once a line has shown it. */
   #guest: Uint8Array | undefined;
+  #isGuestNew = false;
   /** Start of the event's name in the present line. */
   #nameStart = 0;
   /** End of that name; -1 if the line is not an event. */
@@ -84,8 +86,10 @@ export class QemuLogDecoder {
     const { textStart } = prefix;
     // Tested first, because nearly every line is this event.
     if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) this.#runExit(bytes, textStart + RUN_EXIT_TEXT.length, end);
-    else if (this.#locate(bytes, end)) this.#event(bytes, end);
-    else if (prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
+    else if (this.#locate(bytes, end)) {
+      if (this.#isGuestNew) this.#checkGuest(bytes, start, end);
+      this.#event(bytes, end);
+    } else if (prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
     else this.#lineBehindPrefix(bytes, start, end);
   }
 
@@ -98,6 +102,14 @@ export class QemuLogDecoder {
     if (foreign.runExitArgument >= 0) this.#runExit(bytes, foreign.runExitArgument, end);
     else if (this.#locate(bytes, end)) this.#event(bytes, end);
     else if (this.#prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
+  }
+
+  /** What stands before kvm_run_exit is the name of a guest, unless it holds a time, which changes with each line. */
+  #checkGuest(bytes: Uint8Array, start: number, end: number): void {
+    this.#isGuestNew = false;
+    if (!CLOCK_TIME.test(latin1(bytes, this.#prefix.textStart, this.#nameStart))) return;
+    this.#guest = undefined;
+    this.#foreignPrefix.find(bytes, start, end);
   }
 
   #runExit(bytes: Uint8Array, argument: number, end: number): void {
@@ -195,6 +207,7 @@ export class QemuLogDecoder {
     if (runExit <= start) return;
     this.#nameStart = runExit;
     this.#guest = new Uint8Array(bytes.subarray(this.#prefix.textStart, runExit));
+    this.#isGuestNew = true;
   }
 }
 

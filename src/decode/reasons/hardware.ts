@@ -93,6 +93,11 @@ export function isaOfLabel(label: string): 'vmx' | 'svm' | undefined {
   return VMX_LABELS.has(blank < 0 ? label : label.slice(0, blank)) ? 'vmx' : undefined;
 }
 
+/** True for a label of VMX or SVM. */
+export function isX86Label(label: string): boolean {
+  return SVM_LABELS.has(label) || VMX_LABELS.has(label.replace(' FAILED_VMENTRY', ''));
+}
+
 /** The low 16 bits are the basic reason. The bits above are flags, of which the kernel names one. */
 function vmxLabel(code: number): string {
   const reason = code % 0x10000;

@@ -4,6 +4,7 @@
  *   text     TRAP: HSR_EC: 0x0024 (DABT_LOW), PC: 0x0000000040080000
  *            IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0xffff800008012345
  *            vcpu: 0 TRAP: HSR_EC: ...                                 kvm_exit_v2 of Android's kernels
+ *            HSR_EC: 0x0024 (DABT_LOW), PC: ...  HSR_EC: 0x0024, PC:   Linux 4.1 to 4.3
  *   record   int ret, unsigned int esr_ec, unsigned long vcpu_pc
  *
  * Source: arch/arm64/kvm/trace_arm.h (Linux 6.18). `ret` is the kind of exit, and the label unless it is TRAP: then the
@@ -17,7 +18,8 @@ import { fieldsEnd, readInt } from '../../format/record-field.js';
 import { bindFields } from '../../format/record-reader.js';
 import { exitReasonLabel, numberLabel } from '../../reasons/hardware.js';
 import { ReasonInterner } from '../../reasons/reason-interner.js';
-import { ascii, decimal, indexOf, indexOfByte, skipWord, startsWith } from '../../text/bytes.js';
+import { ascii, decimal, indexOf, indexOfByte, skipHex, skipWord, startsWith } from '../../text/bytes.js';
+import type { FtraceLine } from '../../text/ftrace-line.js';
 
 /** ARM_EXCEPTION_TRAP, for a print fmt that does not name it. */
 const ARM_TRAP = 2;
@@ -30,6 +32,8 @@ const KIND_LABELS: ReadonlyMap<number, string> = new Map([
 ]);
 
 const HSR_EC = ascii(': HSR_EC: ');
+const CLASS = ascii('HSR_EC: 0x');
+const NAME = ascii(' (');
 const TRAP = ascii('TRAP');
 const VCPU = ascii('vcpu: ');
 const OPEN_PAREN = 0x28;
@@ -60,9 +64,21 @@ export const arm64Exit: EventForms = {
     };
   },
 
-  text:
-    ({ vocabulary, sink }) =>
-    (bytes, end, line) => {
+  text: ({ vocabulary, sink }) => {
+    /** The class that begins at `start`: a number, and its name in brackets if the kernel has one for it. */
+    const scanClass = (bytes: Uint8Array, start: number, end: number, line: FtraceLine): boolean => {
+      const numberEnd = skipHex(bytes, start + 2, end);
+      const open = startsWith(bytes, numberEnd, end, NAME) ? numberEnd + NAME.length : -1;
+      const from = open < 0 ? start : open;
+      const to = open < 0 ? numberEnd : indexOfByte(bytes, open, end, CLOSE_PAREN);
+      if (to <= from || numberEnd <= start + 2) return false;
+      const reason = vocabulary.reasons.intern(bytes, from, to, labelOfText);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      return true;
+    };
+    return (bytes, end, line) => {
+      if (startsWith(bytes, line.argsStart, end, CLASS))
+        return scanClass(bytes, line.argsStart + CLASS.length - 2, end, line);
       const classStart = indexOf(bytes, line.argsStart, end, HSR_EC);
       if (classStart <= line.argsStart) return false;
       const vcpu = startsWith(bytes, line.argsStart, end, VCPU)
@@ -79,7 +95,8 @@ export const arm64Exit: EventForms = {
       const reason = vocabulary.reasons.intern(bytes, from, to, labelOfText);
       sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, Number.NaN, Number.NaN);
       return true;
-    },
+    };
+  },
 };
 
 /** A kernel prints the exception classes that it has no name for in hexadecimal. */

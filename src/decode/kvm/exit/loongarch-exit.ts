@@ -14,8 +14,9 @@ import { fieldsEnd, readInt } from '../../format/record-field.js';
 import { bindFields } from '../../format/record-reader.js';
 import { exitReasonLabel } from '../../reasons/hardware.js';
 import { ReasonInterner } from '../../reasons/reason-interner.js';
-import { indexOfByte } from '../../text/bytes.js';
+import { ascii, indexOfByte, startsWith } from '../../text/bytes.js';
 
+const PC = ascii('PC: ');
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 
@@ -42,7 +43,7 @@ export const loongarchExit: EventForms = {
       if (bytes[line.argsStart] !== OPEN_BRACKET) return false;
       const from = line.argsStart + 1;
       const to = indexOfByte(bytes, from, end, CLOSE_BRACKET);
-      if (to <= from) return false;
+      if (to <= from || !startsWith(bytes, to + 1, end, PC)) return false;
       const reason = vocabulary.reasons.intern(bytes, from, to);
       sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
       return true;

@@ -13,18 +13,21 @@
  *   5.6 to 5.9     vcpu 1 reason IO_INSTRUCTION rip 0xffff info e90008 0
  *   3.x to 5.5     reason EPT_VIOLATION rip 0xfffff info 181 0        (no vcpu_id)
  *   trace-cmd      reason EXIT_NPF rip 0xe05b info 100000014 fe05b
+ *   people         vcpu 0 reason EXTERNAL_INTERRUPT intr_info 0x800000ec
  *
  * Source: arch/x86/kvm/trace.h. In text, a reason can hold blanks (`UD excp`, `INVALID_STATE FAILED_VMENTRY`) and ends
- * at ` rip `. In records, a reason gets its name from the running kernel's print fmt, or from the built-in tables if
- * the print fmt lacks it. Not used: guest_rip, intr_info, error_code, requests.
+ * at ` rip `. People leave out what does not matter to them, so a known reason may also stand alone. In records, a
+ * reason gets its name from the running kernel's print fmt, or from the built-in tables if the print fmt lacks it. Not
+ * used: guest_rip, intr_info, error_code, requests.
  */
 import { latin1, type Names } from '../../../trace/names.js';
 import type { EventForms } from '../../format/event-forms.js';
 import { fieldsEnd, readInt, readUnsigned } from '../../format/record-field.js';
 import { bindFields } from '../../format/record-reader.js';
-import { canonicalReason, exitReasonLabel, isaOfLabel, numberLabel } from '../../reasons/hardware.js';
+import { canonicalReason, exitReasonLabel, isaOfLabel, isX86Label, numberLabel } from '../../reasons/hardware.js';
 import { ReasonInterner } from '../../reasons/reason-interner.js';
 import { ascii, decimal, hexadecimalAfter, indexOf, startsWith } from '../../text/bytes.js';
+import type { FtraceLine } from '../../text/ftrace-line.js';
 import { kernelLabels, vmxReasonLabel } from './x86-labels.js';
 
 /** KVM_ISA_VMX. The kernel's own text takes every other value for KVM_ISA_SVM. */
@@ -37,6 +40,9 @@ const INFO1 = ascii(' info1 ');
 const INFO2 = ascii(' info2 ');
 const INFO = ascii(' info ');
 const BLANK = ascii(' ');
+/** What follows the reason if there is no ` rip `. */
+const ARGUMENTS = [INFO1, INFO, ascii(' intr_info ')];
+const MAX_REASON = 64;
 
 export const x86Exit: EventForms = {
   record: (format, { sink, vocabulary, bigEndian }) => {
@@ -74,7 +80,7 @@ export const x86Exit: EventForms = {
       }
       if (at < 0 || !startsWith(bytes, at, end, REASON)) return false;
       const reasonStart = at + REASON.length;
-      const reasonEnd = indexOf(bytes, reasonStart, end, RIP);
+      const reasonEnd = endOfReason(bytes, reasonStart, end, line);
       if (reasonEnd <= reasonStart) return false;
       const reason = reasons.id(bytes, reasonStart, reasonEnd);
       let info1 = hexadecimalAfter(bytes, reasonEnd, end, INFO1);
@@ -91,6 +97,22 @@ export const x86Exit: EventForms = {
     };
   },
 };
+
+/**
+ * End of the reason: ` rip `, else the next argument. Where a line has no header, prose may look alike, so the reason
+ * has to look like one; then it may also be all that is left of the event.
+ */
+function endOfReason(bytes: Uint8Array, start: number, end: number, { hasThread, cpu }: FtraceLine): number {
+  const rip = indexOf(bytes, start, end, RIP);
+  const hasHeader = hasThread || cpu >= 0;
+  if (rip >= 0 && hasHeader) return rip;
+  let to = rip;
+  for (const argument of ARGUMENTS) if (to < 0) to = indexOf(bytes, start, end, argument);
+  if (to < 0 && !hasHeader) to = end;
+  if (to < 0 || to - start > MAX_REASON) return -1;
+  const text = latin1(bytes, start, to).trimEnd();
+  return isX86Label(canonicalReason(text)) || (rip >= 0 && /^[A-Z_]+$|^0x/.test(text)) ? start + text.length : -1;
+}
 
 /**
  * Reasons as text spells them -> ids of their labels.
