@@ -19,11 +19,11 @@ import {
 import { readSavedThreads, type SavedThread } from '../source/recording/pages/saved-threads.js';
 import { AgentError } from '../system/errors.js';
 import { printMessage } from '../system/printable.js';
-import { ProgressBar } from '../system/progress-bar.js';
 import { noteKvmStatistics } from '../vm/host/kvm-statistics.js';
 import { Inventory } from '../vm/inventory.js';
 import { parseNotedVms } from '../vm/tables/noted-vm.js';
 import { wantedVms } from './live/wanted-vms.js';
+import { ProgressBar } from './progress-bar.js';
 import { stopSignal } from './serving/stop-signal.js';
 
 /** Counts recordings, as the options of `report` say. */

@@ -11,6 +11,7 @@ import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { AgentError, errnoOf } from '../system/errors.js';
 import { readText } from '../system/files.js';
+import { hasTooManyValues } from '../system/json-size.js';
 import { VERSION } from '../system/version.js';
 import { parseStatus } from './pod.js';
 
@@ -172,10 +173,10 @@ const REMEDIES: Record<number, (tokenFile: string) => string> = {
   403: () => '; allow the service account to list and watch pods, as deploy/kubernetes does',
 };
 
-/** Undefined if the text is not JSON. */
+/** Undefined if the text is not JSON, or has too many values. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return hasTooManyValues(text) ? undefined : JSON.parse(text);
   } catch {
     return undefined;
   }

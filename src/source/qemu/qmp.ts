@@ -15,6 +15,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
 import { AgentError, errnoOf, fileError } from '../../system/errors.js';
+import { hasTooManyValues } from '../../system/json-size.js';
 
 export interface TraceEventState {
   readonly name: string;
@@ -144,6 +145,7 @@ export class Qmp {
   }
 
   #line(line: string): void {
+    if (hasTooManyValues(line)) return this.#fail(new AgentError(`${this.path}: the answer has too many values`));
     let answer: unknown;
     try {
       answer = JSON.parse(line);

@@ -136,6 +136,39 @@ for (const [name, piece] of [
     assert.ok(written < 16 << 20, `${written} bytes were read`);
   });
 
+for (const [name, values] of [
+  ['empty objects', '{},'.repeat(2_000_000)],
+  ['nested lists', `${'['.repeat(500_000)}${']'.repeat(500_000)},`],
+  ['numbers', '1,'.repeat(500_000)],
+  ['objects with a name each', Array.from({ length: 200_000 }, (_, index) => `{"k${index}":1},`).join('')],
+] as const)
+  test(`an answer of very many ${name} is not parsed`, async (t) => {
+    const { path } = await startQemu(t, (command) =>
+      command === 'qmp_capabilities' ? OK : `{"return": [${values}0]}\r\n`,
+    );
+    const qmp = await Qmp.connect(path);
+    await assert.rejects(qmp.query('query-stats'), { name: 'AgentError', message: /too many values$/ });
+    qmp.close();
+  });
+
+test('an answer about 512 vCPUs with all statistics and histograms is parsed', async (t) => {
+  const buckets = Array.from({ length: 64 }, () => 1_000_000);
+  const values = Array.from({ length: 60 }, (_, index) => ({ name: `statistic_${index}`, value: 1_000_000 + index }));
+  const histograms = Array.from({ length: 3 }, (_, index) => ({ name: `histogram_${index}`, value: buckets }));
+  const stats = [...values, ...histograms];
+  const vcpus = Array.from({ length: 512 }, (_, index) => ({
+    provider: 'kvm',
+    'qom-path': `/machine/${index}`,
+    stats,
+  }));
+  const { path } = await startQemu(t, (command) =>
+    command === 'qmp_capabilities' ? OK : `${JSON.stringify({ return: vcpus })}\r\n`,
+  );
+  const qmp = await Qmp.connect(path);
+  assert.deepEqual(await qmp.query('query-stats'), vcpus);
+  qmp.close();
+});
+
 test('a long reason is cut', async (t) => {
   const { path } = await startQemu(t, (command) =>
     command === 'qmp_capabilities' ? OK : `{"error": {"class": "X", "desc": "${'x'.repeat(1 << 20)}"}}\r\n`,
