@@ -1,6 +1,6 @@
 /** The lower rows of the VM dashboard: causes, durations, addresses, eventfds, changes. */
 
-import { anyOf, type Matchers, series, sumBy } from '../promql.js';
+import { anyOf, type Matchers, maxBy, series, sumBy } from '../promql.js';
 import { OF_VM, rate } from './dashboard.js';
 import { graph, heatmap, matrix, type Panel, table } from './panels.js';
 
@@ -120,6 +120,72 @@ export const io: Panel[] = [
     width: 24,
     stacked: true,
     queries: [{ expr: sumBy(['bus', 'device'], accesses('qemu')), legend: '{{bus}} {{device}}' }],
+  }),
+];
+
+const NEEDS_INDICES = 'Needs --collector.indices.';
+
+export const indices: Panel[] = [
+  graph({
+    title: 'MSRs',
+    description: `Reads and writes of model-specific registers that KVM handles. TSC_DEADLINE: the guest's timer. X2APIC_ICR: interrupts to other vCPUs. ${NEEDS_INDICES}`,
+    unit: 'suffix: exits/s',
+    width: 8,
+    queries: [
+      {
+        expr: `topk(10, ${sumBy(['direction', 'msr'], rate('kvm_msr_exits_total', OF_VM))})`,
+        legend: '{{direction}} {{msr}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'CPUID leaves and hypercalls',
+    description: `Programs that ask for CPUID all the time pay for an exit each. Hypercalls are by interface: KVM, Hyper-V or Xen. ${NEEDS_INDICES}`,
+    unit: 'suffix: exits/s',
+    width: 8,
+    queries: [
+      { expr: `topk(5, ${sumBy(['leaf'], rate('kvm_cpuid_exits_total', OF_VM))})`, legend: 'CPUID {{leaf}}' },
+      {
+        expr: `topk(10, ${sumBy(['kind', 'number'], rate('kvm_hypercalls_total', OF_VM))})`,
+        legend: '{{kind}} {{number}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'Page faults, by kind',
+    description: `read, write, exec: the page was not mapped yet, as after a start. protected_write: dirty logging (migration), or memory shared between VMs. ${NEEDS_INDICES}`,
+    unit: 'suffix:/s',
+    width: 8,
+    stacked: true,
+    queries: [{ expr: sumBy(['kind'], rate('kvm_page_faults_total', OF_VM)), legend: '{{kind}}' }],
+  }),
+  graph({
+    title: 'Exits of nested guests, by reason',
+    description: `The guest runs a hypervisor, and these are the exits of its guests: part of the exits above. ${NEEDS_INDICES}`,
+    unit: 'suffix: exits/s',
+    width: 8,
+    stacked: true,
+    queries: [{ expr: `topk(10, ${sumBy(['reason'], rate('kvm_nested_exits_total', OF_VM))})`, legend: '{{reason}}' }],
+  }),
+  graph({
+    title: 'Requests of encrypted guests, by reason',
+    description: `What a guest with encrypted registers (SEV-ES, SEV-SNP) asks for; to the host, all of these are vmgexit. ${NEEDS_INDICES}`,
+    unit: 'suffix: exits/s',
+    width: 8,
+    stacked: true,
+    queries: [{ expr: `topk(10, ${sumBy(['reason'], rate('kvm_ghcb_exits_total', OF_VM))})`, legend: '{{reason}}' }],
+  }),
+  table({
+    title: 'What keeps APICv or AVIC off',
+    description: `Without the help of the hardware, interrupts cost exits. "now": 1 while the reason keeps it off. "changes": how often per second it begins to. ${NEEDS_INDICES}`,
+    unit: 'none',
+    width: 8,
+    height: 8,
+    sortBy: 'now',
+    columns: [
+      { expr: maxBy(['reason'], series('kvm_apicv_inhibited', OF_VM)), legend: 'now', unit: 'none' },
+      { expr: sumBy(['reason'], rate('kvm_apicv_inhibits_total', OF_VM)), legend: 'changes', unit: 'suffix:/s' },
+    ],
   }),
 ];
 

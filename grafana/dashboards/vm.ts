@@ -4,7 +4,7 @@ import { anyOf, maxBy, series, sumBy, TO_QEMU } from '../promql.js';
 import { THRESHOLDS } from '../thresholds.js';
 import { build, OF_VM, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
-import { change, durations, eventfds, io, why } from './vm-details.js';
+import { change, durations, eventfds, indices, io, why } from './vm-details.js';
 import { statistics } from './vm-statistics.js';
 
 const toKvm = rate('kvm_exits_total', { ...OF_VM, layer: 'kvm' });
@@ -178,6 +178,7 @@ export const vm = build({
     { title: 'What leads to QEMU', panels: why },
     { title: 'How long exits take', panels: durations },
     { title: 'Ports, pages and devices', panels: io },
+    { title: 'MSRs, CPUID, hypercalls, page faults and nested guests (--collector.indices)', panels: indices },
     { title: 'Signals without an exit to QEMU: ioeventfd and irqfd', panels: eventfds },
     { title: "KVM's own statistics, with or without tracing", panels: statistics },
     { title: 'What changed', panels: change },

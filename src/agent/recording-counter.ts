@@ -74,6 +74,7 @@ export class RecordingCounter {
         knownNames: KNOWN_NAMES,
         collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
         ioAddresses: MAX_ADDRESSES,
+        indices: MAX_ADDRESSES,
       },
     );
   }

@@ -230,6 +230,13 @@ export const OPTIONS = [
     commands: ['run', 'record', 'stat'],
   },
   {
+    flag: 'collector.indices',
+    type: toggle,
+    default: 'false',
+    help: 'Count which MSR, CPUID leaf and hypercall, page faults by kind, exits of nested guests, and what keeps APICv off. Each is one event more per such exit.',
+    commands: ['run', 'record'],
+  },
+  {
     flag: 'collector.io.addresses',
     type: count(),
     default: '20',

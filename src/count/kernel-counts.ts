@@ -1,4 +1,5 @@
-import type { MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/sink.js';
+import type { IndexKind, MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/sink.js';
+import { ApicvInhibits } from './apicv-inhibits.js';
 import { addCount, type Counters, newCounters, withRoomFor } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
@@ -42,37 +43,42 @@ export class KernelCounts implements TraceSink {
   readonly #onThreadStart: ThreadStartListener;
   readonly #onThreadEnd: ThreadEndListener;
   readonly #collectsIo: boolean;
+  readonly #collectsIndices: boolean;
   /** Number of times that a gap in the trace began or ended. */
   #gaps = 0;
   /** Number of CPUs whose events are missing at this moment. Until that ends, no exit of any CPU can be paired. */
   #openGaps = 0;
   /** Thread id -> interrupts that the thread injected (kvm_msi_set_irq). */
   readonly interrupts = new Map<number, number>();
+  readonly apicv = new ApicvInhibits();
 
   constructor({ collectors, reasons, coverage, ...listeners }: KernelCountsOptions) {
     const { onThread = () => {}, onThreadStart = () => {}, onThreadEnd = () => {} } = listeners;
     this.markers = new QemuCounts(coverage === undefined ? {} : { coverage });
     this.threads = new ThreadVcpus(collectors, reasons);
     this.#collectsIo = collectors.io || collectors.eventfd;
+    this.#collectsIndices = collectors.indices;
     this.#onThread = onThread;
     this.#onThreadStart = onThreadStart;
     this.#onThreadEnd = onThreadEnd;
   }
 
   hasCounts(tid: number): boolean {
-    return this.threads.has(tid) || this.interrupts.has(tid) || this.markers.events.has(tid);
+    return this.threads.has(tid) || this.interrupts.has(tid) || this.apicv.has(tid) || this.markers.events.has(tid);
   }
 
   /** Adds the counts of thread `from` to those of `to`, and drops `from`. */
   moveCounts(from: number, to: number): void {
     const interrupts = this.interrupts.get(from);
     this.threads.move(from, to);
+    this.apicv.move(from, to);
     this.interrupts.delete(from);
     if (interrupts !== undefined) addCount(this.interrupts, to, interrupts);
   }
 
   forget(tid: number): void {
     this.threads.forget(tid);
+    this.apicv.forget(tid);
     this.interrupts.delete(tid);
   }
 
@@ -148,6 +154,14 @@ export class KernelCounts implements TraceSink {
 
   fastMmio(_timeNs: number, cpu: number, tid: number, gpa: number): void {
     if (this.#collectsIo) this.threads.ofThread(cpu, tid).io.fastMmio(gpa);
+  }
+
+  index(_timeNs: number, cpu: number, tid: number, kind: IndexKind, index: number): void {
+    if (this.#collectsIndices) this.threads.ofThread(cpu, tid).countIndex(kind, index);
+  }
+
+  apicvInhibit(_timeNs: number, _cpu: number, tid: number, reason: number, isOn: boolean): void {
+    if (this.#collectsIndices) this.apicv.change(tid, reason, isOn);
   }
 
   interrupt(_timeNs: number, _cpu: number, tid: number): void {

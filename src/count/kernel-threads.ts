@@ -177,6 +177,10 @@ export class KernelThreads {
         const owner = this.#owners.ownerOf(tid);
         if (owner?.vcpu === '') totalsOf(owner.vm?.label ?? '').interrupts += interrupts;
       }
+      for (const tid of counts.apicv.threadIds()) {
+        const owner = this.#owners.ownerOf(tid);
+        if (owner !== undefined) counts.apicv.addTo(totalsOf(owner.vm?.label ?? '').apicv, tid);
+      }
     }
     this.#addUntracedTimes(totalsOf);
   }
@@ -238,6 +242,7 @@ export class KernelThreads {
       for (const tid of counts.markers.runExits.keys()) add(tid, true, false, lastEventMs);
       for (const tid of counts.markers.events.keys()) add(tid, false, false, lastEventMs);
       for (const tid of counts.interrupts.keys()) add(tid, false, false, lastEventMs);
+      for (const tid of counts.apicv.threadIds()) add(tid, false, false, lastEventMs);
     }
     for (const tid of this.#times.ids()) add(tid, false, false, () => Number.NaN);
     return open;

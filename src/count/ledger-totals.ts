@@ -1,6 +1,6 @@
 import type { DeviceRanges } from '../trace/device-ranges.js';
 import type { Vocabulary } from '../trace/sink.js';
-import type { AddressCounts } from './busiest-addresses.js';
+import type { KeyCounts } from './busiest-keys.js';
 import type { Counters } from './counters/counters.js';
 import type { SourceCounts } from './counters/source-counts.js';
 import type { StatisticTotals } from './statistics/statistic-counts.js';
@@ -30,5 +30,7 @@ export interface LedgerTotals {
   /** Address ranges of the VM's devices; undefined if the VM was not asked for them. */
   readonly devicesOf: (vm: string) => DeviceRanges | undefined;
   /** Chooses the addresses that get series of their own; call it once per snapshot. */
-  readonly busiestAddresses: (vm: string, totals: VmTotals) => AddressCounts;
+  readonly busiestKeys: (vm: string, totals: VmTotals) => KeyCounts;
+  /** Chooses the MSRs, CPUID leaves, hypercalls ... that get series of their own; the same ones for each caller. */
+  readonly busiestIndices: (vm: string, totals: VmTotals) => KeyCounts;
 }

@@ -1,7 +1,7 @@
 import { collectorsWhere } from '../trace/collectors.js';
 import { Names } from '../trace/names.js';
 import type { Vocabulary } from '../trace/sink.js';
-import { BusiestAddresses } from './busiest-addresses.js';
+import { BusiestByVm, type KeyCounts } from './busiest-keys.js';
 import { SourceCounts } from './counters/source-counts.js';
 import type { KernelCounts, ThreadListener } from './kernel-counts.js';
 import { KernelExits } from './kernel-exits.js';
@@ -29,6 +29,8 @@ export interface LedgerOptions {
   readonly collectors?: Collectors;
   /** Number of addresses per VM that have series of their own. */
   readonly ioAddresses?: number;
+  /** Number of MSRs, CPUID leaves, hypercalls ... per VM that have series of their own. */
+  readonly indices?: number;
   /** Names that have room in the vocabulary, whatever the input holds. */
   readonly knownNames?: { readonly [Table in keyof Vocabulary]?: ReadonlySet<string> };
 }
@@ -55,7 +57,6 @@ export class Ledger {
   readonly kernelExits: KernelExits;
   readonly #reasons: KnownReasons;
   readonly #attribution: Attribution;
-  readonly #ioAddresses: number;
   readonly #threads: KernelThreads;
   #qemu: QemuView[] = [];
   /** Counts about sources that are shown even without a file (backends of QEMU), or that count no events of VMs. */
@@ -63,14 +64,15 @@ export class Ledger {
   readonly #sharedRoom = new SharedRoom();
   /** Whether the kernel counts the userspace exits of all VMs, now and at any time so far. */
   readonly #coverage = { now: false, ever: false };
-  /** Label of the VM -> the addresses that have series of their own. */
-  readonly #busiest = new Map<string, BusiestAddresses>();
+  readonly #busiestAddresses: BusiestByVm;
+  /** MSRs, CPUID leaves, hypercalls ... */
+  readonly #busiestIndices: BusiestByVm;
   /** Label of the VM -> the histograms that its vCPUs share. */
   readonly #durations = new Map<string, ExitDurations>();
 
   constructor(
     attribution: Attribution,
-    { collectors = ALL_COLLECTORS, ioAddresses = 20, knownNames = {} }: LedgerOptions = {},
+    { collectors = ALL_COLLECTORS, ioAddresses = 20, indices = 50, knownNames = {} }: LedgerOptions = {},
   ) {
     this.vocabulary = {
       reasons: new Names(MAX_UNKNOWN_REASONS, knownNames.reasons),
@@ -82,7 +84,8 @@ export class Ledger {
     this.#threads = new KernelThreads(attribution);
     this.kernelExits = new KernelExits(this.#threads, this.#reasons.layout, this.vocabulary);
     this.collectors = collectors;
-    this.#ioAddresses = ioAddresses;
+    this.#busiestAddresses = new BusiestByVm(ioAddresses);
+    this.#busiestIndices = new BusiestByVm(indices);
   }
 
   /**
@@ -214,7 +217,7 @@ export class Ledger {
 
   /** Drops everything that was counted for VMs with this label. */
   forget({ label }: VmIdentity): void {
-    this.#busiest.delete(label);
+    for (const busiest of [this.#busiestAddresses, this.#busiestIndices]) busiest.forget(label);
     this.#durations.delete(label);
     this.#threads.forget(label);
     this.statistics.forget(label);
@@ -226,7 +229,8 @@ export class Ledger {
   totals(nowMs = Number.POSITIVE_INFINITY): LedgerTotals {
     this.resolveOwners(nowMs);
     const vms = this.#sum();
-    for (const vm of this.#busiest.keys()) if (!vms.has(vm)) this.#busiest.delete(vm);
+    for (const busiest of [this.#busiestAddresses, this.#busiestIndices]) busiest.keepOnly(vms);
+    const indexCounts = new Map<string, KeyCounts>();
     return {
       vocabulary: this.vocabulary,
       layout: this.#reasons.layout,
@@ -238,14 +242,13 @@ export class Ledger {
       statistics: this.statistics,
       sources: this.#sources(),
       devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
-      busiestAddresses: (vm, { io, otherIo }) => this.#busiestOf(vm).select(io, otherIo),
+      busiestKeys: (vm, { io, otherIo }) => this.#busiestAddresses.of(vm).select(io, otherIo),
+      busiestIndices: (vm, { indices, otherIndices }) => {
+        const chosen = indexCounts.get(vm) ?? this.#busiestIndices.of(vm).select(indices, otherIndices);
+        indexCounts.set(vm, chosen);
+        return chosen;
+      },
     };
-  }
-
-  #busiestOf(vm: string): BusiestAddresses {
-    const known = this.#busiest.get(vm) ?? new BusiestAddresses(this.#ioAddresses);
-    this.#busiest.set(vm, known);
-    return known;
   }
 
   #sum(): Map<string, VmTotals> {

@@ -1,7 +1,9 @@
-import { addCounters, type Counters, newCounters } from './counters/counters.js';
+import type { ApicvInhibit } from './apicv-inhibits.js';
+import { addCount, addCounters, type Counters, newCounters } from './counters/counters.js';
+import { KINDS } from './counters/key-table.js';
 import { newVcpuTime, type VcpuTime } from './time/vcpu-time.js';
 import { ExitDurations } from './vcpu/exit-durations.js';
-import { IO_KINDS, shownKey } from './vcpu/io-table.js';
+import { shownKey } from './vcpu/io-keys.js';
 import type { VcpuCounts } from './vcpu/vcpu-counts.js';
 
 /** What was counted for one vCPU, by all of its threads. */
@@ -26,10 +28,16 @@ export class VmTotals {
   unpairedQemu = 0;
   /** Counts of the kernel's trace by slot, all vCPUs together. */
   kernel: Counters = newCounters();
-  /** Key of an {@link IoTable} -> accesses. */
+  /** Key of an {@link KeyTable} -> accesses. */
   readonly io = new Map<number, number>();
-  /** Accesses that no table kept by address, by {@link ioKind}. */
-  readonly otherIo = new Float64Array(IO_KINDS);
+  /** Accesses that no table kept by address, by {@link kindOf}. */
+  readonly otherIo = new Float64Array(KINDS);
+  /** {@link indexKey} -> events. */
+  readonly indices = new Map<number, number>();
+  /** Events whose index no table kept, by kind. */
+  readonly otherIndices = new Float64Array(KINDS);
+  /** What keeps APICv off: reason -> how often it began to, and whether it does now. */
+  readonly apicv = new Map<number, ApicvInhibit>();
   /** Device -> signals by kind, as QEMU's own trace counts them. */
   readonly qemuSignals = new Map<string, Float64Array>();
   /** Port, or address of an MMIO page -> QEMU's name of the memory region there. */
@@ -75,6 +83,10 @@ export class VmTotals {
     io.table.otherCounts.forEach((count, own) => {
       const kind = shownKey(own, showsUserspaceExits);
       this.otherIo[kind] = (this.otherIo[kind] as number) + count;
+    });
+    for (const [key, count] of counts.indices?.entries() ?? []) addCount(this.indices, key, count);
+    counts.indices?.otherCounts.forEach((count, kind) => {
+      this.otherIndices[kind] = (this.otherIndices[kind] as number) + count;
     });
     this.kicks += showsUserspaceExits ? io.kicks : io.fastKicks;
   }

@@ -3,6 +3,12 @@ import { CAUSES } from './tables/causes.js';
 import { DURATIONS } from './tables/durations.js';
 import { EVENTFDS } from './tables/eventfds.js';
 import { EXITS } from './tables/exits.js';
+import { APICV_INHIBITS } from './tables/indices/apicv-inhibits.js';
+import { CPUID_LEAVES } from './tables/indices/cpuid-leaves.js';
+import { HYPERCALL_COUNTS } from './tables/indices/hypercalls.js';
+import { MSRS } from './tables/indices/msrs.js';
+import { GHCB_EXITS, NESTED_EXITS } from './tables/indices/nested-exits.js';
+import { PAGE_FAULTS } from './tables/indices/page-faults.js';
 import { IO } from './tables/io.js';
 import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
@@ -20,6 +26,13 @@ const LIST = {
   statSeconds: STAT_SECONDS,
   vcpuTimes: VCPU_TIMES,
   io: IO,
+  msrs: MSRS,
+  cpuidLeaves: CPUID_LEAVES,
+  hypercalls: HYPERCALL_COUNTS,
+  nestedExits: NESTED_EXITS,
+  ghcbExits: GHCB_EXITS,
+  pageFaults: PAGE_FAULTS,
+  apicvInhibits: APICV_INHIBITS,
   causes: CAUSES,
   durations: DURATIONS,
   statDurations: STAT_DURATIONS,

@@ -4,6 +4,7 @@ export const COLLECTOR_NAMES = [
   'causes', // which hardware exit led to which userspace exit
   'io', // ports and MMIO pages
   'eventfd', // ioeventfd kicks and interrupts from outside
+  'indices', // which MSR, CPUID leaf, hypercall, page fault; exits of nested guests; what keeps APICv off
 ] as const;
 
 export type CollectorName = (typeof COLLECTOR_NAMES)[number];

@@ -54,6 +54,27 @@ export const MMIO_READ = 1;
 export const MMIO_WRITE = 2;
 export type MmioAccess = typeof MMIO_UNSATISFIED_READ | typeof MMIO_READ | typeof MMIO_WRITE;
 
+/** What the number of {@link TraceSink.index} means. */
+export const MSR_READ = 0; // kvm_msr: the register, ECX
+export const MSR_WRITE = 1;
+export const CPUID_LEAF = 2; // kvm_cpuid: the leaf, EAX
+export const KVM_HYPERCALL = 3; // kvm_hypercall: its number
+export const HYPERV_HYPERCALL = 4; // kvm_hv_hypercall: its code
+export const XEN_HYPERCALL = 5; // kvm_xen_hypercall: its number
+export const PAGE_FAULT = 6; // kvm_page_fault: the low bits of its error code
+export const NESTED_EXIT = 7; // kvm_nested_vmexit: id of the reason in {@link Vocabulary.reasons}
+export const GHCB_EXIT = 8; // kvm_vmgexit_enter: id of the reason that an SEV-ES guest gives
+export type IndexKind =
+  | typeof MSR_READ
+  | typeof MSR_WRITE
+  | typeof CPUID_LEAF
+  | typeof KVM_HYPERCALL
+  | typeof HYPERV_HYPERCALL
+  | typeof XEN_HYPERCALL
+  | typeof PAGE_FAULT
+  | typeof NESTED_EXIT
+  | typeof GHCB_EXIT;
+
 /** Calls for the events of QEMU's own traces, whichever backend wrote them. */
 export interface QemuSink {
   /**
@@ -111,6 +132,13 @@ export interface TraceSink extends QemuSink {
   portIo(timeNs: number, cpu: number, tid: number, write: boolean, port: number, size: number): void;
   /** kvm_mmio. `gpa`: guest physical address (exact to 2^53). */
   mmio(timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void;
+  /** An event that says by a number what the guest did. `index`: exact to 2^53. */
+  index(timeNs: number, cpu: number, tid: number, kind: IndexKind, index: number): void;
+  /**
+   * kvm_apicv_inhibit_changed: from now on, this reason keeps APICv or AVIC off, or no longer does.
+   * @param reason id in {@link Vocabulary.reasons}
+   */
+  apicvInhibit(timeNs: number, cpu: number, tid: number, reason: number, isOn: boolean): void;
   /** kvm_msi_set_irq: this thread injects a message-signalled interrupt. */
   interrupt(timeNs: number, cpu: number, tid: number): void;
   /**
@@ -144,6 +172,8 @@ export class NoOpSink implements TraceSink {
   portIo(_timeNs: number, _cpu: number, _tid: number, _write: boolean, _port: number, _size: number): void {}
   mmio(_timeNs: number, _cpu: number, _tid: number, _access: MmioAccess, _gpa: number): void {}
   fastMmio(_timeNs: number, _cpu: number, _tid: number, _gpa: number): void {}
+  index(_timeNs: number, _cpu: number, _tid: number, _kind: IndexKind, _index: number): void {}
+  apicvInhibit(_timeNs: number, _cpu: number, _tid: number, _reason: number, _isOn: boolean): void {}
   interrupt(_timeNs: number, _cpu: number, _tid: number): void {}
   gapAhead(_cpu: number): void {}
   lost(_cpu: number, _count: number): void {}
@@ -247,6 +277,14 @@ export class ForwardingSink extends QemuForwardingSink<TraceSink> implements Tra
 
   fastMmio(timeNs: number, cpu: number, tid: number, gpa: number): void {
     if (this.passes(timeNs)) this.sink.fastMmio(timeNs, cpu, tid, gpa);
+  }
+
+  index(timeNs: number, cpu: number, tid: number, kind: IndexKind, index: number): void {
+    if (this.passes(timeNs)) this.sink.index(timeNs, cpu, tid, kind, index);
+  }
+
+  apicvInhibit(timeNs: number, cpu: number, tid: number, reason: number, isOn: boolean): void {
+    if (this.passes(timeNs)) this.sink.apicvInhibit(timeNs, cpu, tid, reason, isOn);
   }
 
   interrupt(timeNs: number, cpu: number, tid: number): void {

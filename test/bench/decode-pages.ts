@@ -150,7 +150,7 @@ const SINKS: ReadonlyMap<string, (vocabulary: Vocabulary) => TraceSink> = new Ma
 
 /** The agent's own counters, with everything that it counts by default. */
 function countingSink({ reasons }: Vocabulary): TraceSink {
-  const collectors = { duration: true, causes: true, io: true, eventfd: true };
+  const collectors = { duration: true, causes: true, io: true, eventfd: true, indices: false };
   return new KernelCounts({ collectors, reasons: new KnownReasons(reasons) });
 }
 const ORDERS = ['CPU by CPU', 'merged'];

@@ -112,7 +112,7 @@ async function compare(): Promise<boolean> {
       vcpus: 2,
       steps: [
         { out: 0x80, times: 20_000 },
-        { cpuid: true, times: 5000 },
+        { cpuid: 0, times: 5000 },
       ],
       secondarySteps: [{ out: 0x80, times: 10_000 }],
     }),

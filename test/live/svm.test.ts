@@ -41,6 +41,12 @@ test(
 );
 
 test(
+  'on AMD SVM, MSRs, CPUID leaves and hypercalls are those of the guests, live and in recordings',
+  skipUnless('svmhost', SVMHOST !== ''),
+  (t) => void runInHost(t, 'svm-indices.js'),
+);
+
+test(
   "on AMD SVM, counts agree with KVM's own statistics, and an agent that drops exits does not, so the alert fires",
   skipUnless('svmhost', SVMHOST !== '').skip === false ? needs('promtool') : skipUnless('svmhost', false),
   (t) => {

@@ -7,93 +7,18 @@
  * This needs a host whose guests raise kvm_exit; svm.test.ts runs it in an emulated host. The recorders are started
  * before the guests, because enabling a tracepoint while vCPUs run can crash an emulated host.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { Qmp } from '../../src/source/qemu/qmp.js';
 import { reportOf } from '../support/agent/run-agent.js';
-import { endAll, endLater } from '../support/end-later.js';
-import { waitForLog } from '../support/guest/agent-checks.js';
+import { endAll } from '../support/end-later.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
-import { startProgram } from '../support/guest/start-program.js';
+import { PATIENCE_MS, saveProc, startRecorders } from '../support/guest/start-recorders.js';
 
 const EVENTS = ['exit', 'entry', 'userspace_exit', 'pio', 'mmio'].map((name) => `kvm:kvm_${name}`);
-/** Time for a recorder to start; an emulated host is slow. */
-const PATIENCE_MS = 120_000;
-const BUFFER_MIB = 32;
 const OUTS = 4000;
-
-interface Recorder {
-  readonly name: string;
-  readonly file: string;
-  stop(): Promise<void>;
-}
-
-async function startOurs(file: string): Promise<Recorder> {
-  const program = startProgram(['record', '-o', file, `--tracefs.buffer-size=${BUFFER_MIB}MiB`]);
-  await waitForLog(program, 'msg=recording', PATIENCE_MS);
-  const stop = async () => {
-    program.process.kill('SIGINT');
-    await program.ended();
-    console.log(program.output());
-  };
-  return { name: 'record', file, stop };
-}
-
-/** Starts a recorder that runs a command, which it does once it records, and that ends when the command ends. */
-async function startTool(file: string, name: string, ...args: string[]): Promise<Recorder> {
-  const command = ['sh', '-c', 'echo started; exec cat'];
-  const child = spawn(name, [...args, '-o', file, ...command], { stdio: ['pipe', 'pipe', 'pipe'] });
-  const texts = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].on('data', (text) => {
-      texts[stream] += text;
-    });
-  const forget = endLater(() => kill(child));
-  const deadline = Date.now() + PATIENCE_MS;
-  while (!texts.stdout.includes('started')) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${name} does not record: ${texts.stderr}`);
-    await sleep(50);
-  }
-  const stop = async () => {
-    const ended = once(child, 'close');
-    child.stdin.end();
-    await ended;
-    forget();
-    if (child.exitCode !== 0) throw new Error(`${name} ended with ${child.exitCode}: ${texts.stderr}`);
-  };
-  return { name, file, stop };
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'close');
-  child.kill('SIGKILL');
-  await ended;
-}
-
-/** Saves what names a VM and its threads: the recordings of the other tools do not have it. */
-function saveProc(pid: number, target: string): void {
-  const files = ['cmdline', 'comm', 'stat', 'status', 'cgroup'].map((file) => `${pid}/${file}`);
-  const contents = new Map<string, Buffer>();
-  try {
-    for (const tid of readdirSync(`/proc/${pid}/task`))
-      for (const file of ['comm', 'stat', 'status']) files.push(`${pid}/task/${tid}/${file}`);
-    for (const file of files) contents.set(file, readFileSync(join('/proc', file)));
-  } catch {
-    // The guest, or a thread of it, has ended.
-  }
-  // A process that has ended and was not waited for has no command line any more.
-  if (contents.size < files.length || contents.get(`${pid}/cmdline`)?.length === 0) return;
-  for (const [file, content] of contents) {
-    mkdirSync(dirname(join(target, file)), { recursive: true });
-    writeFileSync(join(target, file), content);
-  }
-}
 
 /** Returns the guest that is stopped but has not ended. */
 async function runGuests(folder: string): Promise<RunningGuest> {
@@ -104,7 +29,7 @@ async function runGuests(folder: string): Promise<RunningGuest> {
       vcpus: 2,
       steps: [
         { out: 0x80, times: OUTS },
-        { cpuid: true, times: 700 },
+        { cpuid: 0, times: 700 },
       ],
       secondarySteps: [{ out: 0x80, times: 3000 }],
     }),
@@ -181,12 +106,7 @@ function agreesWithKvm(report: ReportData | undefined): boolean {
 const folder = mkdtempSync(join(tmpdir(), 'three-recorders-'));
 try {
   const path = (name: string) => join(folder, name);
-  const size = `${BUFFER_MIB * 1024}`;
-  const recorders = [
-    await startOurs(path('vm.dat')),
-    await startTool(path('trace.dat'), 'trace-cmd', 'record', '-b', size, ...EVENTS.flatMap((event) => ['-e', event])),
-    await startTool(path('perf.data'), 'perf', 'record', '-a', '-m', `${BUFFER_MIB}M`, '-e', EVENTS.join(',')),
-  ];
+  const recorders = await startRecorders(folder, EVENTS);
   const stopped = await runGuests(folder);
   for (const { stop } of recorders) await stop();
   await stopped.kill();

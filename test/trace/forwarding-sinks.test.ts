@@ -7,6 +7,7 @@ import { QemuGate } from '../../src/trace/qemu-gate.js';
 import {
   ForwardingSink,
   MMIO_WRITE,
+  MSR_WRITE,
   QemuForwardingSink,
   type QemuSink,
   QUEUE_NOTIFY,
@@ -42,6 +43,8 @@ const KERNEL_CALLS: Calls<Omit<TraceSink, keyof QemuSink>> = {
   fastMmio: [TIME_NS, 44, 45, 46],
   interrupt: [TIME_NS, 47, 48],
   gapAhead: [49],
+  index: [TIME_NS, 55, 56, MSR_WRITE, 57],
+  apicvInhibit: [TIME_NS, 58, 59, 60, true],
   threadExit: [TIME_NS, 50, 51],
   threadStart: [TIME_NS, 52, 53, 54],
 };

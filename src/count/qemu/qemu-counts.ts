@@ -2,7 +2,7 @@ import { OTHER_ID } from '../../trace/names.js';
 import type { MalformedKind, QemuSignal, QemuSink } from '../../trace/sink.js';
 import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { SourceCounts } from '../counters/source-counts.js';
-import { pageOf } from '../vcpu/io-table.js';
+import { pageOf } from '../vcpu/io-keys.js';
 import { Ioeventfds } from '../vcpu/ioeventfds.js';
 import { CounterRoom, type SharedRoom } from './counter-room.js';
 import { QemuSignals } from './qemu-signals.js';

@@ -1,5 +1,6 @@
 import { MMIO_READ, MMIO_UNSATISFIED_READ, type MmioAccess } from '../../trace/sink.js';
-import { IoTable, ioKey, pageOf, provenKernel, unproven } from './io-table.js';
+import { KeyTable } from '../counters/key-table.js';
+import { ioKey, pageOf, provenKernel, unproven } from './io-keys.js';
 import type { Ioeventfds } from './ioeventfds.js';
 import { isKernelDevice } from './pc-devices.js';
 
@@ -18,7 +19,7 @@ const NO_ADDRESS = -1;
  * (arch/x86/kvm/x86.c: emulator_pio_in, write_mmio, read_prepare; Linux 6.1 to 6.18)
  */
 export class IoAccesses {
-  readonly table: IoTable;
+  readonly table: KeyTable;
   /**
    * Writes that the kernel took for an ioeventfd. If the VM's ioeventfds are unknown: writes that it took at an address
    * without a device of its own.
@@ -42,9 +43,9 @@ export class IoAccesses {
   /** True if the trace has shown what the thread did before: else its userspace exit may lie before the trace. */
   #isFollowed = false;
 
-  /** @param capacity addresses counted separately, see {@link IoTable} */
+  /** @param capacity addresses counted separately, see {@link KeyTable} */
   constructor(capacity: number | undefined) {
-    this.table = new IoTable(capacity);
+    this.table = new KeyTable(capacity);
   }
 
   portIo(write: boolean, port: number): void {

@@ -7,7 +7,7 @@
  * 0xc0000000 on have no fixed device.
  */
 import type { AddressRange, DeviceRanges } from '../../trace/device-ranges.js';
-import { PAGE_BYTES } from './io-table.js';
+import { PAGE_BYTES } from './io-keys.js';
 
 interface PcRange extends AddressRange {
   /**

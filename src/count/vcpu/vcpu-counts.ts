@@ -1,5 +1,8 @@
 import type { CollectorSwitches } from '../../trace/collectors.js';
+import type { IndexKind } from '../../trace/sink.js';
 import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
+import { KeyTable } from '../counters/key-table.js';
+import { indexKey, MAX_INDICES } from '../indices/index-keys.js';
 import { type CounterLayout, causeIndex } from './counter-layout.js';
 import { ExitTimer } from './exit-timer.js';
 import { IoAccesses } from './io-accesses.js';
@@ -30,6 +33,8 @@ export class VcpuCounts {
   readonly layout: CounterLayout;
   readonly exitTimer: ExitTimer;
   readonly io: IoAccesses;
+  /** MSRs, CPUID leaves, hypercalls ... by {@link indexKey}; undefined until there is one. */
+  indices: KeyTable | undefined;
   readonly #collectsCauses: boolean;
   readonly #collectsIo: boolean;
   readonly #reasons: KnownReasons;
@@ -88,11 +93,20 @@ export class VcpuCounts {
     if (this.#collectsIo) this.io.settleOpenAccess();
   }
 
+  countIndex(kind: IndexKind, index: number): void {
+    this.indices ??= new KeyTable(MAX_INDICES);
+    this.indices.add(indexKey(kind, index));
+  }
+
   /** Adds the counts of `from`. An exit that is open in `from` counts as unpaired. */
   absorb(from: VcpuCounts): void {
     this.counts = addCounters(this.counts, from.counts);
     this.exitTimer.absorb(from.exitTimer);
     this.io.absorb(from.io);
+    if (from.indices !== undefined) {
+      this.indices ??= new KeyTable(MAX_INDICES);
+      this.indices.absorb(from.indices);
+    }
   }
 
   #countCause(userspaceReason: number): void {

@@ -1,7 +1,14 @@
 import type { CollectorSwitches } from '../../trace/collectors.js';
 import type { EventForms } from '../format/event-forms.js';
+import type { KvmEvent } from '../format/kvm-event.js';
+import { kvmApicvInhibit } from './index/kvm-apicv-inhibit.js';
+import { kvmCpuid } from './index/kvm-cpuid.js';
+import { kvmHvHypercall, kvmHypercall, kvmXenHypercall } from './index/kvm-hypercall.js';
+import { kvmMsr } from './index/kvm-msr.js';
+import { kvmNestedVmexit } from './index/kvm-nested-vmexit.js';
+import { kvmPageFault } from './index/kvm-page-fault.js';
+import { kvmVmgexit } from './index/kvm-vmgexit.js';
 import { kvmEntry } from './kvm-entry.js';
-import type { KvmEvent } from './kvm-event.js';
 import { kvmExit } from './kvm-exit.js';
 import { kvmFastMmio } from './kvm-fast-mmio.js';
 import { kvmGuestEnter, kvmGuestExit } from './kvm-guest-exit.js';
@@ -18,7 +25,7 @@ import { TASK_NEWTASK, taskNewtask } from './task-newtask.js';
  * add a method to TraceSink. Any other tracepoint is counted by its name alone.
  *
  * Left out on purpose:
- * - kvm_nested_vmexit, loongarch's kvm_exit_idle and kvm_exit_cache, riscv's kvm_vcpu_exit: each is a second event for
+ * - loongarch's kvm_exit_idle and kvm_exit_cache, riscv's kvm_vcpu_exit: each is a second event for
  *   an exit that kvm_exit has reported.
  * - kvm_age_hva, kvm_emulate_insn: they fire millions of times a second and say nothing about exits.
  */
@@ -34,6 +41,15 @@ export const KVM_EVENTS: readonly KvmEvent[] = [
   kvmMmio,
   kvmFastMmio,
   kvmMsiSetIrq,
+  kvmMsr,
+  kvmCpuid,
+  kvmHypercall,
+  kvmHvHypercall,
+  kvmXenHypercall,
+  kvmPageFault,
+  kvmNestedVmexit,
+  kvmVmgexit,
+  kvmApicvInhibit,
 ];
 
 /** Event name -> how its records and its text are read. */

@@ -10,10 +10,11 @@
  * Recorded on Linux 6.12 (x86). Source: arch/x86/kvm/trace.h, arch/{arm64,riscv,loongarch}/kvm/trace*.h (Linux 6.18).
  * Not used: rip, immediate_exit and what newer kernels add.
  */
+
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readInt } from '../format/record-field.js';
 import { bindFields, type ReaderBuilder } from '../format/record-reader.js';
 import { ascii, decimal, SPACE, startsWith } from '../text/bytes.js';
-import type { KvmEvent } from './kvm-event.js';
 
 const VCPU = ascii('vcpu');
 const COLON = 0x3a;

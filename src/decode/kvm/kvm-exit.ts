@@ -4,13 +4,13 @@
  * with KVM HV kvm_guest_exit.
  */
 
+import type { KvmEvent } from '../format/kvm-event.js';
 import { arm64Exit } from './exit/arm64-exit.js';
 import { loongarchExit } from './exit/loongarch-exit.js';
 import { ppcExit } from './exit/ppc-exit.js';
 import { riscvExit } from './exit/riscv-exit.js';
 import { unknownExit } from './exit/unknown-exit.js';
 import { x86Exit } from './exit/x86-exit.js';
-import type { KvmEvent } from './kvm-event.js';
 
 export const kvmExit: KvmEvent = {
   names: ['kvm_exit'],

@@ -6,10 +6,11 @@
  *
  * Source: arch/x86/kvm/trace.h (Linux 6.18).
  */
+
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readUnsigned } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
 import { ascii, hexadecimalAfter } from '../text/bytes.js';
-import type { KvmEvent } from './kvm-event.js';
 
 const GPA = ascii('gpa ');
 

@@ -8,13 +8,14 @@
  *
  * Source: arch/powerpc/kvm/trace_hv.h (Linux 6.x). Not used: pc, msr, pending_exceptions, ceded.
  */
+
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readInt } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
 import { exitReasonLabel } from '../reasons/hardware.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
 import { ascii, decimal, indexOf, skipWord, startsWith } from '../text/bytes.js';
 import { entryReader } from './kvm-entry.js';
-import type { KvmEvent } from './kvm-event.js';
 
 const VCPU = ascii('VCPU ');
 const TRAP = ascii(': trap=');

@@ -11,10 +11,10 @@
  * Recorded on Linux 6.12. Source: include/trace/events/kvm.h. Not used: len, val.
  */
 import { MMIO_READ, MMIO_UNSATISFIED_READ, MMIO_WRITE, type MmioAccess } from '../../trace/sink.js';
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
 import { ascii, hexadecimalAfter, startsWith } from '../text/bytes.js';
-import type { KvmEvent } from './kvm-event.js';
 
 const WORDS = [
   [ascii('mmio unsatisfied-read '), MMIO_UNSATISFIED_READ],

@@ -7,7 +7,7 @@
  * Source: include/trace/events/kvm.h (Linux 6.18). Only the thread that injects the interrupt is used; the destination
  * and the vector are not read.
  */
-import type { KvmEvent } from './kvm-event.js';
+import type { KvmEvent } from '../format/kvm-event.js';
 
 export const kvmMsiSetIrq: KvmEvent = {
   names: ['kvm_msi_set_irq'],

@@ -10,10 +10,11 @@
  * Recorded on Linux 6.12. Source: arch/x86/kvm/trace.h.
  * Not used: count, val.
  */
+
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
 import { ascii, decimal, hexadecimal, indexOf, isDigit, startsWith } from '../text/bytes.js';
-import type { KvmEvent } from './kvm-event.js';
 
 const PIO_WRITE = ascii('pio_write at ');
 const PIO_READ = ascii('pio_read at ');

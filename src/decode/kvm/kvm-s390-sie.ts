@@ -10,13 +10,13 @@
  * Not used: pswmask, pswaddr, cpuflags.
  */
 import type { Vocabulary } from '../../trace/sink.js';
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
 import { exitReasonLabel } from '../reasons/hardware.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
 import { ascii, decimal, indexOf } from '../text/bytes.js';
 import { entryReader } from './kvm-entry.js';
-import type { KvmEvent } from './kvm-event.js';
 
 const ICPTCODE = ascii('exit sie icptcode ');
 

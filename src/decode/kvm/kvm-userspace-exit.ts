@@ -10,13 +10,14 @@
  * Recorded on Linux 6.12. Source: include/trace/events/kvm.h. The number in the text is an errno behind `restart` and
  * `error`, so the word has to be read first.
  */
+
+import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldLabels } from '../format/print-fmt.js';
 import { fieldsEnd, readInt } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
 import { userspaceReasonLabel } from '../reasons/userspace.js';
 import { ascii, decimal, indexOfByte, skipDigits, startsWith } from '../text/bytes.js';
-import type { KvmEvent } from './kvm-event.js';
 
 /** The same number on every architecture. */
 const EINTR = 4;

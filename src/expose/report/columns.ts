@@ -17,6 +17,7 @@ type WithFigures = { [Name in ReportTable]: Figure<Name> extends 'count' ? never
  * for a figure that neither has. The compiler asks for each. Labels need no entry: all of them are in JSON and CSV.
  */
 const FIGURES = {
+  apicvInhibits: { count: true, isOn: true },
   vcpuTimes: {
     guestSeconds: true,
     kvmSeconds: true,

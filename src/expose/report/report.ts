@@ -29,6 +29,13 @@ export interface ReportData extends Problems {
   readonly exits: readonly JsonRow<'exits'>[];
   readonly vcpu_times: readonly JsonRow<'vcpuTimes'>[];
   readonly io: readonly JsonRow<'io'>[];
+  readonly msrs: readonly JsonRow<'msrs'>[];
+  readonly cpuid_leaves: readonly JsonRow<'cpuidLeaves'>[];
+  readonly hypercalls: readonly JsonRow<'hypercalls'>[];
+  readonly nested_exits: readonly JsonRow<'nestedExits'>[];
+  readonly ghcb_exits: readonly JsonRow<'ghcbExits'>[];
+  readonly page_faults: readonly JsonRow<'pageFaults'>[];
+  readonly apicv_inhibits: readonly JsonRow<'apicvInhibits'>[];
   readonly causes: readonly JsonRow<'causes'>[];
   /** Upper edges of the buckets of `durations`. */
   readonly duration_bucket_seconds: readonly number[];
@@ -90,6 +97,13 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     exits: rows('exits', sortedExits(snapshot.exits)),
     vcpu_times: rows('vcpuTimes', knownTimes(recorded)),
     io: rows('io'),
+    msrs: rows('msrs'),
+    cpuid_leaves: rows('cpuidLeaves'),
+    hypercalls: rows('hypercalls'),
+    nested_exits: rows('nestedExits'),
+    ghcb_exits: rows('ghcbExits'),
+    page_faults: rows('pageFaults'),
+    apicv_inhibits: rows('apicvInhibits'),
     causes: rows('causes'),
     duration_bucket_seconds: BUCKET_SECONDS,
     durations: rows('durations'),

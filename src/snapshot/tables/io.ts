@@ -1,5 +1,5 @@
 import type { LedgerTotals } from '../../count/ledger-totals.js';
-import { type Bus, type Direction, decodeIoKey, type IoLayer } from '../../count/vcpu/io-table.js';
+import { type Bus, type Direction, decodeIoKey, type IoLayer } from '../../count/vcpu/io-keys.js';
 import { deviceAt } from '../../count/vcpu/pc-devices.js';
 import type { VmTotals } from '../../count/vm-totals.js';
 import { OTHER } from '../../trace/names.js';
@@ -43,10 +43,10 @@ export const IO = new RowTable<IoCount>({
   ],
 });
 
-function ioRows({ devicesOf, busiestAddresses }: LedgerTotals, vm: string, totals: VmTotals): IoCount[] {
+function ioRows({ devicesOf, busiestKeys }: LedgerTotals, vm: string, totals: VmTotals): IoCount[] {
   const rows: IoCount[] = [];
   const devices = devicesOf(vm);
-  const { series, rest } = busiestAddresses(vm, totals);
+  const { series, rest } = busiestKeys(vm, totals);
   for (const [key, count] of series) {
     const { bus, direction, layer, address } = decodeIoKey(key);
     const device = deviceAt(bus === 'mmio', address, devices) || (totals.regionNames.get(address) ?? '');

@@ -230,7 +230,10 @@ test('every exit is paired, forwarded, unpaired or still open', () => {
 test('nothing is paired across closed buffers, and a gap that was open in them is over', () => {
   const vocabulary = newVocabulary();
   const reasons = new KnownReasons(vocabulary.reasons);
-  const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
+  const counts = new KernelCounts({
+    collectors: { duration: true, causes: true, io: true, eventfd: true, indices: false },
+    reasons,
+  });
   const io = vocabulary.reasons.id('io');
   const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0, 0);
   const entry = (timeNs: number) => counts.vmEntry(timeNs, 0, 7, 0);
@@ -248,7 +251,10 @@ test('nothing is paired across closed buffers, and a gap that was open in them i
 test('nothing is paired across a gap, on whichever CPU events were lost', () => {
   const vocabulary = newVocabulary();
   const reasons = new KnownReasons(vocabulary.reasons);
-  const counts = new KernelCounts({ collectors: { duration: true, causes: true, io: true, eventfd: true }, reasons });
+  const counts = new KernelCounts({
+    collectors: { duration: true, causes: true, io: true, eventfd: true, indices: false },
+    reasons,
+  });
   const io = vocabulary.reasons.id('io');
   const exit = (timeNs: number, cpu: number) => counts.vmExit(timeNs, cpu, 7, 0, io, 0, 0);
   const entry = (timeNs: number, cpu: number) => counts.vmEntry(timeNs, cpu, 7, 0);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { payload } from '../../support/trace/page-builder.js';
+import { type PayloadField, payload } from '../../support/trace/page-builder.js';
 import {
   decodeFields,
   decodeRecord,
@@ -186,5 +186,73 @@ describe('other records', () => {
       ['int errno', 12, 4, 0],
     ] as const;
     assert.deepEqual(decodeFields('kvm_userspace_exit', fields), []);
+  });
+});
+
+describe('what an exit was for', () => {
+  const read = (event: string, recording: string, ...values: readonly PayloadField[]) => {
+    const format = recordedFormat(event, recording);
+    return decodeRecord(format, payload(idOf(format), TID, values, { size: 80 }));
+  };
+  const VMX = 'vmx/two-vms-6.1';
+
+  it('is the register of kvm_msr', () => {
+    assert.deepEqual(read('kvm_msr', VMX, [8, 4, 0], [12, 4, 0x1b]), [`index ${WHERE} 0 0x1b`]);
+    assert.deepEqual(read('kvm_msr', VMX, [8, 4, 1], [12, 4, 0xc0011029]), [`index ${WHERE} 1 0xc0011029`]);
+  });
+
+  it('is the leaf of kvm_cpuid, the number of kvm_hypercall, the code of kvm_page_fault', () => {
+    assert.deepEqual(read('kvm_cpuid', VMX, [8, 4, 0x40000001]), [`index ${WHERE} 2 0x40000001`]);
+    assert.deepEqual(read('kvm_hypercall', VMX, [8, 4, 0x63]), [`index ${WHERE} 3 0x63`]);
+    assert.deepEqual(read('kvm_page_fault', VMX, [32, 4, 0x184]), [`index ${WHERE} 6 0x184`]);
+  });
+
+  it('is the reason of a nested exit, for SVM and VMX', () => {
+    const nested = (isa: number, reason: number) =>
+      decodeFields('kvm_nested_vmexit', [
+        ['unsigned int exit_reason', 8, 4, reason],
+        ['unsigned long guest_rip', 16, 8, 0],
+        ['u32 isa', 24, 4, isa],
+        ['u64 info1', 32, 8, 0],
+        ['u64 info2', 40, 8, 0],
+        ['unsigned int vcpu_id', 56, 4, 1],
+      ]);
+    assert.deepEqual(nested(2, 0x400), [`index ${WHERE} 7 npf`]);
+    assert.deepEqual(nested(1, 48), [`index ${WHERE} 7 EPT_VIOLATION`]);
+    const before510 = decodeFields('kvm_nested_vmexit', [
+      ['__u32 exit_code', 16, 4, 0x400],
+      ['__u32 isa', 20, 4, 2],
+    ]);
+    assert.deepEqual(before510, [`index ${WHERE} 7 npf`]);
+  });
+
+  it('is the exit code of kvm_vmgexit_enter', () => {
+    const fields = (reason: number | bigint) =>
+      decodeFields('kvm_vmgexit_enter', [
+        ['unsigned int vcpu_id', 8, 4, 0],
+        ['u64 exit_reason', 16, 8, reason],
+      ]);
+    assert.deepEqual(fields(0x7b), [`index ${WHERE} 8 io`]);
+    assert.deepEqual(fields(0x80000011), [`index ${WHERE} 8 vmgexit_guest_request`]);
+  });
+
+  it('is the reason of kvm_apicv_inhibit_changed, by the list of the kernel', () => {
+    const list = ['DISABLED', 'HYPERV', 'ABSENT'].map(
+      (name) => `{ ((((1UL))) << (APICV_INHIBIT_REASON_${name})), "${name}" }`,
+    );
+    const printFmt = `"%s reason=%u, inhibits=0x%lx%s%s", __print_flags(REC->inhibits, "|", ${list.join(', ')})`;
+    const change = (reason: number, set: number, fmt?: string) =>
+      decodeFields(
+        'kvm_apicv_inhibit_changed',
+        [
+          ['int reason', 8, 4, reason],
+          ['bool set', 12, 1, set],
+          ['unsigned long inhibits', 16, 8, 0],
+        ],
+        fmt === undefined ? {} : { printFmt: fmt },
+      );
+    assert.deepEqual(change(1, 1, printFmt), [`apicvInhibit ${WHERE} HYPERV true`]);
+    assert.deepEqual(change(2, 0, printFmt), [`apicvInhibit ${WHERE} ABSENT false`]);
+    assert.deepEqual(change(9, 1), [`apicvInhibit ${WHERE} 9 true`]);
   });
 });

@@ -76,7 +76,7 @@ test('a guest that starts port I/O fires the alert in time, and its quiet neighb
     name: 'quiet',
     steps: [
       { in: 0x80, times: 2 },
-      { cpuid: true, times: 2_000_000_000 },
+      { cpuid: 0, times: 2_000_000_000 },
     ],
   });
   try {

@@ -13,6 +13,7 @@ import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import type { VmInfo } from '../../../src/snapshot/tables/vms.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 import { HISTOGRAM_LENGTH, type StatisticsReading } from '../../../src/trace/kvm-statistic.js';
+import { CPUID_LEAF, GHCB_EXIT, KVM_HYPERCALL, MSR_READ, NESTED_EXIT, PAGE_FAULT } from '../../../src/trace/sink.js';
 import { vmInfo } from '../../support/agent/vm-info.js';
 import { endAll } from '../../support/end-later.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
@@ -118,6 +119,10 @@ function busyLedger(vms: number): Ledger {
       }
     }
     kernel.interrupt(timeNs, 0, 100 * (vm + 1) + 99);
+    for (const kind of [MSR_READ, CPUID_LEAF, KVM_HYPERCALL, PAGE_FAULT] as const)
+      kernel.index(timeNs, 0, 100 * (vm + 1), kind, 1);
+    for (const kind of [NESTED_EXIT, GHCB_EXIT] as const) kernel.index(timeNs, 0, 100 * (vm + 1), kind, hlt);
+    kernel.apicvInhibit(timeNs, 0, 100 * (vm + 1), reasons.id('IRQWIN'), true);
     ledger.statistics.add(`vm-${vm}`, 'life', STATISTICS);
   }
   return ledger;

@@ -21,7 +21,15 @@ export type Step =
   | { readonly in: number; readonly times: number }
   | { readonly mmioRead: number; readonly times: number }
   | { readonly mmioWrite: number; readonly times: number }
-  | { readonly cpuid: true; readonly times: number }
+  /** CPUID with a leaf in EAX. */
+  | { readonly cpuid: number; readonly times: number }
+  | { readonly rdmsr: number; readonly times: number }
+  /** Writes an MSR with the value that it has. Each time is one RDMSR and one WRMSR. */
+  | { readonly rewriteMsr: number; readonly times: number }
+  /** VMMCALL with a number in EAX; the call of AMD. */
+  | { readonly vmmcall: number; readonly times: number }
+  /** CPUID with each leaf from 0 to 65,535, once. */
+  | { readonly cpuidOfEveryLeaf: true }
   /** Jumps to itself without end. */
   | { readonly spin: true }
   /** Halts without end, with interrupts off. */
@@ -200,6 +208,7 @@ function code(step: Step): number[] {
   if ('bursts' in step) return bursts(step.bursts);
   if (isDeviceStep(step)) return deviceCode(step, WRITE_COUNTER);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
+  if ('cpuidOfEveryLeaf' in step) return cpuidOfEveryLeaf();
   if (step.times === 0) return [];
   if ('out' in step) return [0xba, ...word(step.out), ...repeat(step.times, [0xee])]; // mov dx, port; out dx, al
   if ('in' in step) return [0xba, ...word(step.in), ...repeat(step.times, [0xec])]; //   mov dx, port; in al, dx
@@ -208,7 +217,10 @@ function code(step: Step): number[] {
   // mov edi, gpa; mov [fs:edi], al
   if ('mmioWrite' in step)
     return [0x66, 0xbf, ...long(step.mmioWrite), ...repeat(step.times, [0x64, 0x67, 0x88, 0x07])];
-  return cpuids(step.times);
+  if ('cpuid' in step) return counted(step.times, [...movEax(step.cpuid), 0x66, 0x31, 0xc9, ...CPUID]); // xor ecx, ecx
+  if ('rdmsr' in step) return counted(step.times, [...movEcx(step.rdmsr), ...RDMSR]);
+  if ('rewriteMsr' in step) return counted(step.times, [...movEcx(step.rewriteMsr), ...RDMSR, ...WRMSR]);
+  return counted(step.times, [...movEax(step.vmmcall), ...VMMCALL]);
 }
 
 function forever(port: number): number[] {
@@ -286,15 +298,24 @@ function installTimerHandler(): number[] {
   ];
 }
 
-/** Repeats CPUID. The loop counter is edi, because CPUID reads and overwrites ecx. */
-function cpuids(count: number): number[] {
-  const once = [
-    ...[0x66, 0x31, 0xc0], //    xor eax, eax
-    ...[0x66, 0x31, 0xc9], //    xor ecx, ecx
-    ...[0x0f, 0xa2], //          cpuid
-    ...[0x66, 0x4f], //          dec edi
-  ];
+const CPUID = [0x0f, 0xa2];
+const RDMSR = [0x0f, 0x32];
+const WRMSR = [0x0f, 0x30];
+const VMMCALL = [0x0f, 0x01, 0xd9];
+
+const movEax = (value: number) => [0x66, 0xb8, ...long(value)];
+const movEcx = (value: number) => [0x66, 0xb9, ...long(value)];
+
+/** Repeats a body that overwrites eax to edx: mov edi, count; body; dec edi; jnz. */
+function counted(count: number, body: readonly number[]): number[] {
+  const once = [...body, 0x66, 0x4f];
   return [0x66, 0xbf, ...long(count), ...once, 0x75, back(once)];
+}
+
+/** xor edi, edi; mov eax, edi; xor ecx, ecx; cpuid; inc di; jnz. */
+function cpuidOfEveryLeaf(): number[] {
+  const once = [0x66, 0x89, 0xf8, 0x66, 0x31, 0xc9, ...CPUID, 0x47];
+  return [0x66, 0x31, 0xff, ...once, 0x75, back(once)];
 }
 
 /** Stops the CPU for good: cli; hlt; jmp. */

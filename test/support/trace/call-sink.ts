@@ -1,4 +1,11 @@
-import type { MalformedKind, TraceSink, Vocabulary } from '../../../src/trace/sink.js';
+import {
+  GHCB_EXIT,
+  type IndexKind,
+  type MalformedKind,
+  NESTED_EXIT,
+  type TraceSink,
+  type Vocabulary,
+} from '../../../src/trace/sink.js';
 
 /** A sink that writes down every call as one line, in order. For tests of whole sequences. */
 export class CallSink implements TraceSink {
@@ -31,6 +38,20 @@ export class CallSink implements TraceSink {
   }
   gapAhead(cpu: number): void {
     this.gaps.push(cpu);
+  }
+  index(timeNs: number, cpu: number, tid: number, kind: IndexKind, index: number): void {
+    const isReason = kind === NESTED_EXIT || kind === GHCB_EXIT;
+    this.#add(
+      'index',
+      timeNs,
+      cpu,
+      tid,
+      kind,
+      isReason ? this.#vocabulary.reasons.text(index) : `0x${index.toString(16)}`,
+    );
+  }
+  apicvInhibit(timeNs: number, cpu: number, tid: number, reason: number, isOn: boolean): void {
+    this.#add('apicvInhibit', timeNs, cpu, tid, this.#vocabulary.reasons.text(reason), isOn);
   }
   interrupt(timeNs: number, cpu: number, tid: number): void {
     this.#add('interrupt', timeNs, cpu, tid);

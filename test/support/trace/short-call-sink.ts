@@ -1,4 +1,4 @@
-import { NoOpSink, type Vocabulary } from '../../../src/trace/sink.js';
+import { GHCB_EXIT, type IndexKind, NESTED_EXIT, NoOpSink, type Vocabulary } from '../../../src/trace/sink.js';
 
 /** Writes down each call in a short form. */
 export class ShortCallSink extends NoOpSink {
@@ -35,6 +35,13 @@ export class ShortCallSink extends NoOpSink {
   }
   override fastMmio(_t: number, _c: number, _tid: number, gpa: number): void {
     this.calls.push(`fast ${gpa.toString(16)}`);
+  }
+  override index(_t: number, _c: number, _tid: number, kind: IndexKind, index: number): void {
+    const value = kind === NESTED_EXIT || kind === GHCB_EXIT ? this.#reason(index) : index.toString(16);
+    this.calls.push(`index ${kind} ${value}`);
+  }
+  override apicvInhibit(_t: number, _c: number, _tid: number, reason: number, isOn: boolean): void {
+    this.calls.push(`apicv ${this.#reason(reason)} ${isOn}`);
   }
   override threadStart(_t: number, _c: number, tid: number, started: number): void {
     this.calls.push(`start ${tid} ${started}`);

@@ -122,7 +122,7 @@ function endOfReason(bytes: Uint8Array, start: number, end: number, { hasThread,
  * A bare number has one meaning for VMX and another for SVM. The first reason with a name shows which of the two the
  * host has; numbers before it stay numbers.
  */
-class TextReasons {
+export class TextReasons {
   readonly #names: Names;
   #isa: 'vmx' | 'svm' | undefined;
 

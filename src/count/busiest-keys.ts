@@ -1,51 +1,48 @@
-import { IO_KINDS, ioKind } from './vcpu/io-table.js';
+import { KINDS, kindOf } from './counters/key-table.js';
 
-/**
- * An address replaces another only if its count rose this many times as much, so that series do not alternate with
- * every scrape.
- */
+/** A key replaces another only if its count rose this many times as much, so that series do not alternate. */
 const MIN_RATIO = 2;
 /**
- * An address replaces another only with this share of all accesses since the previous call: in a scan of ports none is
- * the busiest.
+ * A key replaces another only with this share of all counts since the previous call: in a scan of all ports none is the
+ * busiest.
  */
 const MIN_SHARE = 0.01;
 
-export interface AddressCounts {
-  /** Key of an {@link IoTable} -> count, for each address with a series of its own. */
+export interface KeyCounts {
+  /** Key of a {@link KeyTable} -> count, for each key with a series of its own. */
   readonly series: ReadonlyMap<number, number>;
-  /** Accesses to all other addresses, by {@link ioKind}. */
+  /** The sum of all other keys, by {@link kindOf}. */
   readonly rest: Float64Array;
 }
 
 /**
- * Chooses the addresses of a VM that get series of their own; the accesses to all other addresses are summed by kind.
+ * Chooses the keys of a VM that get series of their own (ports, MSRs ...); the rest is summed by kind.
  *
- * Every access is in exactly one figure, and no figure decreases: an address that gets a series starts it at 0, because
- * its earlier accesses are already part of the sum. An address that loses its series takes that series' count along, so
+ * Every event is in exactly one figure, and no figure decreases: a key that gets a series starts it at 0, because its
+ * earlier events are already part of the sum. A key that loses its series takes that series' count along, so
  * that the sum does not jump.
  */
-export class BusiestAddresses {
+export class BusiestKeys {
   readonly #limit: number;
   /**
-   * Key of an address with a series -> the part of its count that belongs to the sum, from before it had the series.
+   * Key with a series -> the part of its count that belongs to the sum, from before it had the series.
    */
   readonly #countBefore = new Map<number, number>();
   /** Accesses that were exposed by series which have ended, by kind. */
-  readonly #endedSeries = new Float64Array(IO_KINDS);
+  readonly #endedSeries = new Float64Array(KINDS);
   /** All counts at the previous call. */
   #previous: ReadonlyMap<number, number> = new Map();
 
-  /** @param limit addresses that have series at a time */
+  /** @param limit keys that have series at a time */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   /**
-   * @param counts accesses by key, of every address that is kept
-   * @param evicted accesses by kind, to addresses that are not kept any more
+   * @param counts counts by key, of every key that is kept
+   * @param evicted counts by kind, of keys that are not kept any more
    */
-  select(counts: ReadonlyMap<number, number>, evicted: Float64Array): AddressCounts {
+  select(counts: ReadonlyMap<number, number>, evicted: Float64Array): KeyCounts {
     for (const key of this.#countBefore.keys())
       if ((counts.get(key) ?? 0) < (this.#previous.get(key) ?? 0)) this.#endSeries(key);
     this.#startSeries(counts);
@@ -73,21 +70,47 @@ export class BusiestAddresses {
   }
 
   #endSeries(key: number): void {
-    const kind = ioKind(key);
+    const kind = kindOf(key);
     const exposed = (this.#previous.get(key) ?? 0) - (this.#countBefore.get(key) ?? 0);
     this.#endedSeries[kind] = (this.#endedSeries[kind] as number) + exposed;
     this.#countBefore.delete(key);
   }
 
-  #split(counts: ReadonlyMap<number, number>, evicted: Float64Array): AddressCounts {
+  #split(counts: ReadonlyMap<number, number>, evicted: Float64Array): KeyCounts {
     const series = new Map<number, number>();
     const rest = evicted.map((count, kind) => count - (this.#endedSeries[kind] as number));
     for (const [key, count] of counts) {
       const before = this.#countBefore.get(key);
       const own = before === undefined ? 0 : count - before;
       if (own > 0) series.set(key, own);
-      rest[ioKind(key)] = (rest[ioKind(key)] as number) + count - own;
+      rest[kindOf(key)] = (rest[kindOf(key)] as number) + count - own;
     }
     return { series, rest };
+  }
+}
+
+/** The busiest keys of each VM. */
+export class BusiestByVm {
+  readonly #limit: number;
+  readonly #vms = new Map<string, BusiestKeys>();
+
+  /** @param limit keys of a VM that have series at a time */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  of(vm: string): BusiestKeys {
+    const known = this.#vms.get(vm) ?? new BusiestKeys(this.#limit);
+    this.#vms.set(vm, known);
+    return known;
+  }
+
+  forget(vm: string): void {
+    this.#vms.delete(vm);
+  }
+
+  /** Forgets all VMs but these. */
+  keepOnly(vms: ReadonlyMap<string, unknown>): void {
+    for (const vm of this.#vms.keys()) if (!vms.has(vm)) this.#vms.delete(vm);
   }
 }

@@ -1,5 +1,5 @@
 import type { CollectorName } from '../../trace/collectors.js';
-import type { EventForms } from '../format/event-forms.js';
+import type { EventForms } from './event-forms.js';
 
 /** One tracepoint of KVM. events.ts lists all of them. */
 export interface KvmEvent extends EventForms {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import { KeyTable, KINDS, kindOf } from '../../../src/count/counters/key-table.js';
 import { Ledger } from '../../../src/count/ledger.js';
-import { decodeIoKey, IO_KINDS, IoTable, ioKey, ioKind } from '../../../src/count/vcpu/io-table.js';
+import { decodeIoKey, ioKey } from '../../../src/count/vcpu/io-keys.js';
 import { FtraceTextDecoder } from '../../../src/decode/ftrace/text-decoder.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
@@ -80,24 +81,24 @@ test('a port of more than 32 bits is malformed, and not an access to another por
   assert.deepEqual(ioOf('kvm_pio: pio_write at 0x10000000000000001 size 1 count 1 val 0x78'), []);
 });
 
-function totals(table: IoTable): number[] {
+function totals(table: KeyTable): number[] {
   const sums = Array.from(table.otherCounts);
-  for (const [key, count] of table.entries()) sums[ioKind(key)] = (sums[ioKind(key)] ?? 0) + count;
+  for (const [key, count] of table.entries()) sums[kindOf(key)] = (sums[kindOf(key)] ?? 0) + count;
   return sums;
 }
 
-test('IoTable counts every access once and stays small, whatever is accessed', () => {
+test('KeyTable counts every access once and stays small, whatever is accessed', () => {
   const accesses = fc.array(fc.tuple(fc.boolean(), fc.boolean(), fc.integer({ min: 0, max: 400 })), {
     maxLength: 3000,
   });
   fc.assert(
     fc.property(accesses, (all) => {
-      const table = new IoTable();
-      const want = Array.from({ length: IO_KINDS }, () => 0);
+      const table = new KeyTable();
+      const want = Array.from({ length: KINDS }, () => 0);
       for (const [out, qemu, port] of all) {
         const key = ioKey(false, out, qemu, port);
         table.add(key);
-        want[ioKind(key)] = (want[ioKind(key)] ?? 0) + 1;
+        want[kindOf(key)] = (want[kindOf(key)] ?? 0) + 1;
       }
       assert.deepEqual(totals(table), want);
       assert.ok([...table.entries()].length <= 64);
@@ -106,8 +107,8 @@ test('IoTable counts every access once and stays small, whatever is accessed', (
   );
 });
 
-test('IoTable keeps an address that is accessed all the time while 65,536 more are accessed once', () => {
-  const table = new IoTable();
+test('KeyTable keeps an address that is accessed all the time while 65,536 more are accessed once', () => {
+  const table = new KeyTable();
   const hot = ioKey(false, true, true, 0x1f0);
   for (let port = 0; port < 65536; port++) {
     table.add(ioKey(false, false, true, port));

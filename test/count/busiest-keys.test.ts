@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BusiestAddresses } from '../../src/count/busiest-addresses.js';
-import { IO_KINDS, ioKey } from '../../src/count/vcpu/io-table.js';
+import { BusiestKeys } from '../../src/count/busiest-keys.js';
+import { KINDS } from '../../src/count/counters/key-table.js';
+import { ioKey } from '../../src/count/vcpu/io-keys.js';
 
-test('BusiestAddresses shows at most its limit, counts each access once, and none of its figures falls', () => {
+test('BusiestKeys shows at most its limit, counts each access once, and none of its figures falls', () => {
   const rounds = fc.array(
     fc.array(fc.tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 500 })), { maxLength: 40 }),
     { maxLength: 12 },
   );
   fc.assert(
     fc.property(rounds, (all) => {
-      const busiest = new BusiestAddresses(20);
+      const busiest = new BusiestKeys(20);
       const counts = new Map<number, number>();
       let before = new Map<number, number>();
       let restBefore = 0;
@@ -22,7 +23,7 @@ test('BusiestAddresses shows at most its limit, counts each access once, and non
           counts.set(key, (counts.get(key) ?? 0) + times);
           happened += times;
         }
-        const { series, rest } = busiest.select(counts, new Float64Array(IO_KINDS));
+        const { series, rest } = busiest.select(counts, new Float64Array(KINDS));
         const restNow = rest.reduce((sum, count) => sum + count, 0);
         let shown = restNow - restBefore;
         for (const [key, count] of series) shown += count - (before.get(key) ?? 0);
@@ -37,11 +38,11 @@ test('BusiestAddresses shows at most its limit, counts each access once, and non
   );
 });
 
-test('BusiestAddresses follows a guest that changes its ports, without a jump in the sum of the rest', () => {
-  const busiest = new BusiestAddresses(2);
+test('BusiestKeys follows a guest that changes its ports, without a jump in the sum of the rest', () => {
+  const busiest = new BusiestKeys(2);
   const [boot, disk, net] = [1, 2, 3].map((port) => ioKey(false, false, true, port)) as [number, number, number];
   const select = (counts: [number, number][]) => {
-    const { series, rest } = busiest.select(new Map(counts), new Float64Array(IO_KINDS));
+    const { series, rest } = busiest.select(new Map(counts), new Float64Array(KINDS));
     return { series: Object.fromEntries(series), rest: rest[1] };
   };
   assert.deepEqual(
