@@ -98,7 +98,7 @@ test('demo shows within its first seconds what costs, and what to change', async
   const shares = new Map(
     vms.map((row: { vm: string; share_reaching_qemu: number }) => [row.vm, row.share_reaching_qemu]),
   );
-  // The recording's README: in its 21 s none of the exits of web-1 reaches QEMU, and two thirds of those of legacy-db.
+  // The recording's README: of a thousand exits of web-1 three reach QEMU, and two thirds of those of legacy-db.
   assert.ok((shares.get('web-1') ?? 1) < 0.04, `web-1: ${shares.get('web-1')}`);
   assert.ok((shares.get('legacy-db') ?? 0) > 0.6, `legacy-db: ${shares.get('legacy-db')}`);
   const { findings = [] } = await json('/api/advice');
