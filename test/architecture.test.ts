@@ -64,16 +64,18 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'expose/report': ['snapshot', 'count', 'audit', 'advice'],
   'expose/diff': ['snapshot', 'expose/report'],
   rates: ['trace', 'count', 'snapshot', 'advice'],
+  history: ['count', 'snapshot', 'rates'],
   'web/connections': [],
   'web/access': ['web/connections'],
   'web/metrics': ['expose', 'web/access'],
-  web: ['snapshot', 'advice', 'rates', 'expose', 'web/metrics', 'web/access', 'web/connections'],
+  'web/page': [],
+  web: ['snapshot', 'advice', 'rates', 'history', 'expose', 'web/metrics', 'web/access', 'web/connections', 'web/page'],
   kubernetes: ['count'],
   config: ['trace', 'advice'],
   'config/completion': ['config'],
   'agent/statistics': ['trace', 'decode', 'source', 'vm', 'count', 'audit'],
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'audit', 'snapshot', 'agent/statistics'],
-  'commands/serving': ['config', 'vm', 'snapshot', 'advice', 'rates', 'expose', 'web', 'kubernetes'],
+  'commands/serving': ['config', 'vm', 'snapshot', 'advice', 'rates', 'history', 'expose', 'web', 'kubernetes'],
   'commands/live': ['trace', 'config', 'vm', 'snapshot', 'advice', 'rates', 'expose', 'agent', 'commands/serving'],
   'commands/check': ['config', 'decode', 'source', 'vm', 'kubernetes', 'commands/serving'],
   commands: [
@@ -102,6 +104,7 @@ const PURE = [
   'audit',
   'snapshot',
   'advice',
+  'history',
   'vm/identify',
   'vm/tables',
   'vm/recorded-threads.ts',
@@ -186,6 +189,17 @@ test('decoders and counters do not know the host', () => {
     files.filter((file) => isIn(file, PURE) && CLOCK.test(textOf(file))).map((file) => `src/${file}`),
     'pass the time as an argument',
   );
+});
+
+test('only the scripts of the pages use what only browsers have', () => {
+  const BROWSER =
+    /<reference lib="dom"|\b(?:HTML\w*Element|DOMParser|localStorage|matchMedia|document\.(?:get|create|query))/;
+  const uses = files.filter((file) => BROWSER.test(textOf(file)));
+  assertNone(
+    uses.filter((file) => !isIn(file, ['web/page'])).map((file) => `src/${file}`),
+    'the compiler knows the DOM everywhere, so move this to src/web/page',
+  );
+  assert.ok(uses.length > 3);
 });
 
 test('only the program and config read arguments and environment variables', () => {

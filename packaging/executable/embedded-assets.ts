@@ -7,9 +7,20 @@ import { ROOT } from '../paths.js';
  * Files and folders with everything below them. What src/system/program/program-files.ts reads is among them, which
  * test/packaging checks by running the executable.
  */
-const EMBEDDED = ['package.json', 'deploy/demo/recording', 'deploy/runbooks', 'docs/advice'] as const;
-/** The recorded /proc is for `report --path.procfs`; the demo has the names of its VMs from vms.jsonl. */
-const LEFT_OUT = /^deploy\/demo\/recording\/(?:proc\/|README)/;
+const EMBEDDED = [
+  'package.json',
+  'deploy/demo/recording',
+  'deploy/runbooks',
+  'docs/advice',
+  'build/src/web/page',
+  'node_modules/uplot/dist/uPlot.iife.min.js',
+  'node_modules/uplot/dist/uPlot.min.css',
+] as const;
+/**
+ * The recorded /proc is for `report --path.procfs`; the demo has the names of its VMs from vms.jsonl. Maps are for the
+ * compiled program.
+ */
+const LEFT_OUT = /^deploy\/demo\/recording\/(?:proc\/|README)|\.js\.map$/;
 
 /** Path in the executable -> path on this machine. */
 export function embeddedAssets(): ReadonlyMap<string, string> {

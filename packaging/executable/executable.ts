@@ -61,7 +61,8 @@ async function buildBlob(): Promise<Buffer> {
   };
   const node = nodePackage(TARGETS[HOST]);
   add('build/src/web/access/password-worker.js', worker);
-  add(LICENCES, licencesOf(packages, node));
+  const embedded = [...files.keys()].flatMap((path) => /^node_modules\/[^/]+/.exec(path) ?? []);
+  add(LICENCES, licencesOf([...new Set([...packages, ...embedded])].sort(), node));
   add(PATHS, JSON.stringify([...files.keys()]));
   const main = join(PARTS, 'main.js');
   writeFileSync(main, code);

@@ -20,6 +20,8 @@ export interface VmRatesOptions {
   readonly now: () => number;
   /** What to change, those that cost most first; the same array until it is looked at again. */
   readonly findings: () => readonly LastingFinding[];
+  /** Called with each observation. */
+  readonly onObservation: (observation: Observation, statistics: StatisticRates) => void;
   /** Time between two observations, and the period that the rates cover. */
   readonly intervalMs: number;
   readonly windowMs: number;
@@ -29,6 +31,7 @@ const NO_FINDINGS: readonly LastingFinding[] = [];
 const DEFAULTS: VmRatesOptions = {
   now: () => performance.now(),
   findings: () => NO_FINDINGS,
+  onObservation: () => {},
   intervalMs: 5000,
   windowMs: 10_000,
 };
@@ -76,6 +79,7 @@ export class VmRates {
     const kept = this.#observations.filter(({ atMs }) => atMs >= startMs - windowMs);
     this.#observations = [...(kept.length > 0 ? kept : this.#observations.slice(-1)), newest];
     this.#current = undefined;
+    this.#options.onObservation(newest, this.#statistics);
     return now() - startMs;
   }
 

@@ -5,10 +5,10 @@ import { escapeHtml, htmlPage, type PageOptions } from './html-page.js';
 export function docsPage(options: PageOptions): string {
   const rows = CATALOGUE.map(
     ({ name, type, labels, help }) =>
-      `<tr><th scope="row"><code>${name}</code></th><td>${type}</td><td>${labels.join(', ')}</td><td class="text">${escapeHtml(help)}</td></tr>`,
+      `<tr><th scope="row"><code>${name}</code></th><td class="text">${type}</td><td class="text">${labels.join(', ')}</td><td class="text">${escapeHtml(help)}</td></tr>`,
   );
   const body = `<p><a href="/">Back to the VMs</a></p>
-<table><thead><tr><th>Metric</th><th>Type</th><th>Labels</th><th>Meaning</th></tr></thead>
+<table class="cards"><thead><tr><th scope="col">Metric</th><th scope="col" class="text">Type</th><th scope="col" class="text">Labels</th><th scope="col" class="text">Meaning</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody></table>`;
   return htmlPage(options, { title: 'kvm-exit-exporter: metrics', body });
 }

@@ -3,56 +3,22 @@ import { whoChanges } from '../advice/who-changes.js';
 import { findingHead } from '../expose/report/findings.js';
 import { printable } from '../system/printable.js';
 import { escapeHtml } from './html-page.js';
+import { vmPath } from './vm-table.js';
 
-/** A finding as the page shows it, as text. Both the page and its script show these. */
-export interface FindingCells {
-  readonly head: string;
-  readonly cause: string;
-  /** Name of the page below /advice. */
-  readonly page: string;
-  readonly changes: readonly (readonly [who: string, what: string])[];
+/**
+ * The section about what to change, hidden if there is nothing.
+ * @param isOverview true on the page of all VMs, where each finding is closed, and has a link to its VM
+ */
+export function findingsSection(findings: readonly LastingFinding[], isOverview: boolean): string {
+  return `<section id="advice"${findings.length === 0 ? ' hidden' : ''}><h2>What to change</h2>
+${findings.map((finding) => findingHtml(finding, isOverview)).join('\n')}</section>`;
 }
 
-export function findingCells(finding: LastingFinding): FindingCells {
-  const { rule, changes } = finding;
-  return { head: printable(findingHead(finding)), cause: rule.cause, page: rule.id, changes: whoChanges(changes) };
+function findingHtml(finding: LastingFinding, isOverview: boolean): string {
+  const { vm, rule, changes } = finding;
+  const toVm = isOverview ? `<a href="${escapeHtml(vmPath(vm))}">The VM in detail</a> · ` : '';
+  const list = whoChanges(changes).map(([who, what]) => `<dt>${who}</dt><dd><code>${escapeHtml(what)}</code></dd>`);
+  return `<details class="${rule.severity}" data-key="${escapeHtml(`${rule.id} ${vm}`)}"${isOverview ? '' : ' open'}>
+<summary>${escapeHtml(printable(findingHead(finding)))}</summary>
+<p>${escapeHtml(rule.cause)}</p><dl>${list.join('')}</dl><p>${toVm}<a href="/advice/${rule.id}">More about this finding</a></p></details>`;
 }
-
-/** The content of the element `findings`. */
-export function findingsHtml(findings: readonly LastingFinding[]): string {
-  return findings
-    .map(findingCells)
-    .map(({ head, cause, page, changes }) => {
-      const list = changes.map(([who, what]) => `<dt>${who}</dt><dd><code>${escapeHtml(what)}</code></dd>`);
-      return `<details><summary>${escapeHtml(head)}</summary><p>${escapeHtml(cause)} <a href="/advice/${page}">More</a></p><dl>${list.join('')}</dl></details>`;
-    })
-    .join('\n');
-}
-
-/** JavaScript for the browser: shows the findings of /api/advice, and leaves open what is open. */
-export const FINDINGS_SCRIPT = `
-const showFindings = (findings) => {
-  const list = document.getElementById('findings');
-  const open = new Set([...list.querySelectorAll('details[open]')].map((details) => details.dataset.key));
-  const add = (parent, tag, text) => {
-    const element = parent.appendChild(document.createElement(tag));
-    element.textContent = text;
-    return element;
-  };
-  list.replaceChildren(...findings.map(({ vm, advice, cells }) => {
-    const details = document.createElement('details');
-    details.dataset.key = advice + ' ' + vm;
-    details.open = open.has(details.dataset.key);
-    add(details, 'summary', cells.head);
-    const cause = add(details, 'p', cells.cause + ' ');
-    add(cause, 'a', 'More').href = '/advice/' + cells.page;
-    const changes = details.appendChild(document.createElement('dl'));
-    for (const [who, what] of cells.changes) {
-      add(changes, 'dt', who);
-      add(changes.appendChild(document.createElement('dd')), 'code', what);
-    }
-    return details;
-  }));
-  document.getElementById('advice').hidden = findings.length === 0;
-};
-`;

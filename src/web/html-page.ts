@@ -1,79 +1,77 @@
 import { createHash } from 'node:crypto';
+import { STYLE } from './style.js';
 
 export interface PageOptions {
   readonly version: string;
   readonly telemetryPath: string;
   /** Text shown at the top of every page. */
   readonly notice: string | undefined;
+  /** Address of a file for browsers: see {@link Assets}. */
+  readonly href: (asset: string) => string;
 }
 
 export interface PageContent {
+  /** Text. */
   readonly title: string;
-  /** Additional elements of the head. */
+  /** HTML: additional elements of the head. */
   readonly head?: string;
+  /** HTML. */
   readonly body: string;
-  readonly script?: string;
+  /** Names of assets. */
+  readonly styles?: readonly string[];
+  readonly scripts?: readonly string[];
 }
 
 /**
- * Header value that lets only the style of all pages and `script` run, and only requests to this server. They are named
- * by their hashes, so that a page is the same for all clients.
+ * Header value that lets only the style of all pages and the assets of this server in, and only requests to this
+ * server. The style is named by its hash, so that a page is the same for all clients.
  */
-export function contentSecurityPolicy(script: string): string {
-  return [
-    "default-src 'none'",
-    `style-src ${hashOf(STYLE)}`,
-    `script-src ${script === '' ? "'none'" : hashOf(script)}`,
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; ');
-}
-
-function hashOf(text: string): string {
-  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
-}
+export const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  `style-src 'self' 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "script-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 /** Escapes text from outside, such as names of VMs, for element content and attribute values. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
-/** A complete document: the frame that all pages share. `title`, `head` and `body` are HTML. */
+/** A complete document: the frame that all pages share. */
 export function htmlPage(
-  { version, notice }: PageOptions,
-  { title, head = '', body, script = '' }: PageContent,
+  { version, notice, href }: PageOptions,
+  { title, head = '', body, styles = [], scripts = [] }: PageContent,
 ): string {
+  const links = styles.map((name) => `<link rel="stylesheet" href="${href(name)}">`);
+  // A module runs after the scripts before it, and after the document.
+  const elements = scripts.map((name) =>
+    name === 'uplot.js'
+      ? `<script defer src="${href(name)}"></script>`
+      : `<script type="module" src="${href(name)}"></script>`,
+  );
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title>
-${head}
+<title>${escapeHtml(title)}</title>
+<link rel="icon" href="${href('icon.svg')}">
 <style>${STYLE}</style>
+${[head, ...links, ...elements].join('\n')}
 </head>
 <body>
-<h1>${title}</h1>
+<main>
+<h1>${escapeHtml(title)}</h1>
 ${notice === undefined ? '' : `<p class="notice">${escapeHtml(notice)}</p>`}
 ${body}
-${script === '' ? '' : `<script>${script}</script>`}
-<footer>version ${escapeHtml(version)}</footer>
+</main>
+<footer>kvm-exit-exporter, version ${escapeHtml(version)}</footer>
 </body>
 </html>
 `;
 }
-
-const STYLE = `
-:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-caption { text-align: left; font-weight: bold }
-th, td { padding: .25rem .75rem .25rem 0; text-align: right; border-bottom: 1px solid #8886 }
-th, td { font-variant-numeric: tabular-nums; vertical-align: top }
-th:first-child, td.text, td.text ~ td { text-align: left }
-tbody th { font-weight: normal; overflow-wrap: anywhere }
-.notice { border-left: 4px solid #e0a800; background: #e0a80022; padding: .5rem 1rem }
-footer { opacity: .7; font-size: .85rem }
-`;

@@ -2,24 +2,28 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { findingData } from '../advice/finding-data.js';
 import type { LastingFinding } from '../advice/lasting-findings.js';
 import type { PrometheusView } from '../expose/prometheus.js';
-import type { CurrentRates, VmRates } from '../rates/vm-rates.js';
+import type { History } from '../history/history.js';
+import type { VmRates } from '../rates/vm-rates.js';
 import { log } from '../system/log.js';
 import { accessCheck } from './access/access-check.js';
 import type { AllowedHosts } from './access/allowed-hosts.js';
 import { refuse } from './access/refuse.js';
 import type { LoadedWebConfig } from './access/web-config-file.js';
+import { type Asset, Assets } from './assets.js';
 import { HEALTHY_PATHS, READY_PATHS } from './connections/health-check.js';
 import { docsPage } from './docs-page.js';
-import { findingCells } from './findings-list.js';
-import { contentSecurityPolicy, type PageOptions } from './html-page.js';
-import { landingPage, REFRESH_SCRIPT, statusLine, tableCells } from './landing-page.js';
+import { overviewHistoryJson, vmHistoryJson } from './history-json.js';
+import { CONTENT_SECURITY_POLICY, type PageOptions } from './html-page.js';
+import { landingPage } from './landing-page.js';
 import { Manual, SHELF_NAMES } from './manual.js';
 import { metricsHandler } from './metrics/metrics-handler.js';
-import { rendered } from './rendered.js';
+import { rendered, renderedByName } from './rendered.js';
+import { vmPage } from './vm-page.js';
 
 export interface WebOptions {
   readonly prometheus: PrometheusView;
   readonly rates: VmRates;
+  readonly history: History;
   /** What to change; the same array until it is looked at again. */
   readonly findings: () => readonly LastingFinding[];
   readonly version: string;
@@ -45,8 +49,9 @@ export interface WebOptions {
  * Passwords protect every path, health included, as in Prometheus' exporter-toolkit.
  */
 export function webApp(options: WebOptions, config: () => LoadedWebConfig): Express {
-  const { prometheus, rates, findings, telemetryPath, maxRequests, notReady, version } = options;
-  const pages: PageOptions = { version, telemetryPath, notice: options.notice };
+  const { prometheus, rates, history, findings, telemetryPath, maxRequests, notReady, version } = options;
+  const assets = new Assets();
+  const pages: PageOptions = { version, telemetryPath, notice: options.notice, href: (name) => assets.href(name) };
   const app = express();
   for (const setting of ['x-powered-by', 'etag', 'query parser']) app.disable(setting);
   app.enable('case sensitive routing');
@@ -62,20 +67,44 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
     () => [rates.current(), findings()],
     (current, found) => landingPage(pages, current, found),
   );
-  const json = rendered(() => [rates.current()], vmsAsJson);
+  const json = rendered(() => [rates.current()], JSON.stringify);
   const advice = rendered(() => [findings()], adviceAsJson);
   const docs = rendered(() => [pages], docsPage);
-  get(['/'], (_request, response) => sendPage(response, landing(), REFRESH_SCRIPT));
-  get(['/docs'], (_request, response) => sendPage(response, docs(), ''));
+  const currentRates = () => rates.current();
+  const detail = renderedByName(currentRates, (name) => JSON.stringify(rates.detail(name)));
+  const vm = renderedByName(currentRates, (name) => {
+    const found = rates.detail(name);
+    return found && vmPage(pages, found, findings());
+  });
+  const lastStep = () => history.steps.position;
+  const overview = rendered(
+    () => [lastStep()],
+    (_step) => overviewHistoryJson(history),
+  );
+  const vmHistory = renderedByName(lastStep, (name) =>
+    rates.detail(name) === undefined ? undefined : vmHistoryJson(history, name),
+  );
+  get(['/'], (_request, response) => sendPage(response, landing()));
+  get(['/vm'], (request, response) => sendOfVm(request, response, vm, sendPage));
+  get(['/docs'], (_request, response) => sendPage(response, docs()));
   get(['/api/vms'], (_request, response) => sendJson(response, json()));
-  get(['/api/vm'], (request, response) => sendDetail(request, response, rates));
+  get(['/api/vm'], (request, response) => sendOfVm(request, response, detail, sendJson));
+  get(['/api/history'], (request, response) => {
+    if (request.url.includes('?')) sendOfVm(request, response, vmHistory, sendJson);
+    else sendJson(response, overview());
+  });
   get(['/api/advice'], (_request, response) => sendJson(response, advice()));
+  get(['/assets/:version/:name'], (request, response) => {
+    const asset = assets.find(String(request.params.version), String(request.params.name));
+    if (asset === undefined) refuse(response, 404, 'not found');
+    else sendAsset(response, asset);
+  });
   const manual = new Manual(pages);
   for (const shelf of SHELF_NAMES)
     get([shelf, `${shelf}/:name`], async (request, response) => {
       const page = await manual.page(shelf, String(request.params.name ?? 'README'));
       if (page === undefined) refuse(response, 404, 'not found');
-      else sendPage(response, page, '');
+      else sendPage(response, page);
     });
   app.use((_request, response) => refuse(response, 404, 'not found'));
   app.use(onError);
@@ -92,38 +121,47 @@ function sendReadiness(response: Response, reason: string | undefined): void {
   else refuse(response, 503, `not ready: ${reason}`);
 }
 
-function vmsAsJson(current: CurrentRates): string {
-  return JSON.stringify({ ...current, cells: tableCells(current), state: statusLine(current) });
-}
-
 function adviceAsJson(findings: readonly LastingFinding[]): string {
   return JSON.stringify({
     findings: findings.map((finding) => ({
       ...findingData(finding),
       lasted_seconds: finding.lastedSeconds,
-      cells: findingCells(finding),
     })),
   });
 }
 
 /** A name may be any text, so it is a parameter, which is compared with the names of the VMs and nothing else. */
-function sendDetail(request: Request, response: Response, rates: VmRates): void {
+function sendOfVm(
+  request: Request,
+  response: Response,
+  find: (vm: string) => Buffer | undefined,
+  send: (response: Response, bytes: Buffer) => void,
+): void {
   const [, query = ''] = request.url.split('?', 2);
   const [vm, another] = new URLSearchParams(query).getAll('name');
   if (vm === undefined || another !== undefined)
-    return refuse(response, 400, 'name one VM as /api/vms does: /api/vm?name=NAME');
-  const detail = rates.detail(vm);
-  if (detail === undefined) refuse(response, 404, 'no such VM');
-  else sendJson(response, Buffer.from(JSON.stringify(detail)));
+    return refuse(response, 400, `name one VM as /api/vms does: ${request.path}?name=NAME`);
+  const bytes = find(vm);
+  if (bytes === undefined) refuse(response, 404, 'no such VM');
+  else send(response, bytes);
 }
 
 function sendJson(response: Response, json: Buffer): void {
   response.set('Cache-Control', 'no-store').type('json').send(json);
 }
 
-function sendPage(response: Response, html: Buffer, script: string): void {
+/** The address changes with the content. */
+function sendAsset(response: Response, { type, bytes }: Asset): void {
   response
-    .set('Content-Security-Policy', contentSecurityPolicy(script))
+    .set('Cache-Control', 'private, max-age=86400, immutable')
+    .set('X-Content-Type-Options', 'nosniff')
+    .type(type)
+    .send(bytes);
+}
+
+function sendPage(response: Response, html: Buffer): void {
+  response
+    .set('Content-Security-Policy', CONTENT_SECURITY_POLICY)
     // Headers of the web configuration file override ours.
     .set(response.locals.headers)
     .set('Cache-Control', 'no-store')

@@ -50,7 +50,10 @@ test('the demo reads its recording from memory, and has its name in the list of 
     }
     const url = /url=(http:\S+)\/metrics/.exec(log)?.[1];
     assert.match(await (await fetch(`${url}/metrics`)).text(), /^kvm_vm_info\{vm="legacy-db",/m);
-    for (const path of ['/', '/runbooks/KvmFatalExit', '/advice', '/advice/hpet'])
+    const page = await (await fetch(`${url}/vm?name=legacy-db`)).text();
+    const assets = [...page.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path = '']) => path);
+    assert.equal(assets.length, 4);
+    for (const path of ['/', '/runbooks/KvmFatalExit', '/advice', '/advice/hpet', ...assets])
       assert.equal((await fetch(`${url}${path}`)).status, 200, path);
     assert.equal(readFileSync(`/proc/${child.pid}/comm`, 'utf8'), 'kvm-exit-export\n');
     assert.match(readFileSync(`/proc/${child.pid}/cmdline`, 'utf8'), /^kvm-exit-exporter demo --web\.listen-address=/);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { NO_STATISTICS, StatisticRates } from '../../src/rates/statistic-rates.js';
 import { VmRates } from '../../src/rates/vm-rates.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
-import { tableCells } from '../../src/web/landing-page.js';
+import { tableCells } from '../../src/web/vm-table.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 

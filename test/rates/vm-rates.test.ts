@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VmRates } from '../../src/rates/vm-rates.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
-import { statusLine, tableCells } from '../../src/web/landing-page.js';
+import { statusLine } from '../../src/web/landing-page.js';
+import { tableCells } from '../../src/web/vm-table.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vcpuTimes } from '../support/agent/vcpu-times.js';
 import { vmInfo } from '../support/agent/vm-info.js';
@@ -38,6 +39,10 @@ function at(seconds: number, vm = 'web-1'): Snapshot {
   };
 }
 
+const NO_STATISTICS = ['unknown', 'unknown', 'unknown'];
+/** Top reason, top device, finding. */
+const TOPS = ['KVM_EXIT_IO 100/s', '–', '–'];
+
 /** Rates of a host whose snapshot at each second is that of `at`, observed at these seconds. */
 function observed(...seconds: number[]): { rates: VmRates; setTime: (second: number) => void } {
   let now = 0;
@@ -56,11 +61,26 @@ function observed(...seconds: number[]): { rates: VmRates; setTime: (second: num
 
 test('rates are differences between two snapshots', () => {
   const { rates, setTime } = observed(0);
-  assert.deepEqual(tableCells(rates.current()), [['web-1', '2', ...Array.from({ length: 9 }, () => '…')]]);
+  assert.deepEqual(tableCells(rates.current()), [
+    ['web-1', '2', ...Array.from({ length: 11 }, () => '…'), '–', '–', '–'],
+  ]);
   setTime(4);
   const answer = rates.current();
   assert.deepEqual(tableCells(answer), [
-    ['web-1', '2', '1,000', '100', '10.0 %', 'unknown', 'unknown', 'unknown', '25.0 %', '5.0 %', '50.0 %'],
+    [
+      'web-1',
+      '2',
+      '1,000',
+      '100',
+      '10.0 %',
+      ...NO_STATISTICS,
+      'unknown',
+      '20.0 %',
+      '5.0 %',
+      '50.0 %',
+      'unknown',
+      ...TOPS,
+    ],
   ]);
   assert.equal(
     statusLine(answer),
@@ -100,8 +120,6 @@ test('an exit that began before the period gives a vCPU no more than 100 %', () 
   }
 });
 
-const NO_STATISTICS = ['unknown', 'unknown', 'unknown'];
-
 /** The row of a VM, and its cells, on a host whose snapshots have only some of the rows of `at`. */
 function shownOf(change: (snapshot: Snapshot) => Snapshot) {
   let now = 0;
@@ -126,8 +144,11 @@ test('what the KVM of a host does not show is unknown, and never 0', () => {
     'unknown',
     ...NO_STATISTICS,
     'unknown',
+    'unknown',
     '5.0 %',
     '50.0 %',
+    'unknown',
+    ...TOPS,
   ]);
   assert.deepEqual(noExits.row, {
     vm: 'web-1',
@@ -150,7 +171,7 @@ test('what the KVM of a host does not show is unknown, and never 0', () => {
     ...snapshot,
     vcpuTimes: snapshot.vcpuTimes.map(({ vm, vcpu }) => vcpuTimes({ vm, vcpu })),
   }));
-  const noTimes = ['unknown', 'unknown', 'unknown'];
+  const noTimes = ['unknown', 'unknown', 'unknown', 'unknown', 'unknown', ...TOPS];
   assert.deepEqual(noEntries.cells, ['web-1', '2', '1,000', '100', '10.0 %', ...NO_STATISTICS, ...noTimes]);
   const withoutDurations = shownOf((snapshot) => ({ ...snapshot, vcpuTimes: [] }));
   assert.deepEqual(withoutDurations.cells, noEntries.cells);
@@ -159,7 +180,7 @@ test('what the KVM of a host does not show is unknown, and never 0', () => {
     vms: snapshot.vms,
     sources: snapshot.sources.map((source) => ({ ...source, up: false })),
   }));
-  assert.deepEqual(nothingOpen.cells, ['web-1', '2', ...Array.from({ length: 9 }, () => 'unknown')]);
+  assert.deepEqual(nothingOpen.cells, ['web-1', '2', ...Array.from({ length: 11 }, () => 'unknown'), '–', '–', '–']);
 });
 
 test('calls of KVM_RUN that failed are no exits that reach QEMU', () => {

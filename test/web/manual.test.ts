@@ -5,7 +5,12 @@ import { test } from 'node:test';
 import { Manual, SHELF_NAMES } from '../../src/web/manual.js';
 import { ROOT } from '../support/paths.js';
 
-const manual = new Manual({ version: '1', telemetryPath: '/metrics', notice: undefined });
+const manual = new Manual({
+  version: '1',
+  telemetryPath: '/metrics',
+  notice: undefined,
+  href: (name: string) => `/assets/${name}`,
+});
 const names = (folder: string) => readdirSync(join(ROOT, folder)).map((file) => file.replace(/\.md$/, ''));
 
 test('every runbook is a page with its title, and its links lead to pages or to the web site', async () => {
@@ -16,7 +21,7 @@ test('every runbook is a page with its title, and its links lead to pages or to 
     const html = String(await manual.page('/runbooks', name));
     assert.ok(html.includes(`<h1>${name}</h1>`), name);
     assert.ok(html.includes('<h2>Mitigation</h2>'), name);
-    for (const [, link = ''] of html.matchAll(/href="([^"]*)"/g)) {
+    for (const [, link = ''] of html.matchAll(/<a [^>]*href="([^"]*)"/g)) {
       const [path = ''] = link.split('#');
       const [, shelf = '', page = ''] = /^\/(\w*)\/?([\w-]*)$/.exec(path) ?? [];
       const isPage = path === '/' || (shelf === 'runbooks' ? runbooks : advice).includes(page);

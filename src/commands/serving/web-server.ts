@@ -3,6 +3,7 @@ import { clusterEnvironment } from '../../config/cluster-environment.js';
 import type { GetOption } from '../../config/options.js';
 import type { Invocation } from '../../config/parse-command-line.js';
 import { PrometheusView } from '../../expose/prometheus.js';
+import { History } from '../../history/history.js';
 import { VmRates } from '../../rates/vm-rates.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { machineNames } from '../../system/host-names.js';
@@ -13,6 +14,7 @@ import { WebConfigFile } from '../../web/access/web-config-file.js';
 import { Listener, SharedLimits } from '../../web/listener.js';
 import { webApp } from '../../web/web-app.js';
 import { notifyServing } from './notify-serving.js';
+import { recorderOf } from './record-history.js';
 import { reloadOnHangup } from './reload-on-hangup.js';
 import { endSoonAfter, stopSignal } from './stop-signal.js';
 import type { AdviceWatch } from './watch-advice.js';
@@ -49,13 +51,18 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
   const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: withProcess });
-  const rates = new VmRates(takeSnapshot, { findings: () => advice.findings });
+  const history = new History();
+  const rates = new VmRates(takeSnapshot, {
+    findings: () => advice.findings,
+    onObservation: recorderOf(history),
+  });
   const hosts = allowedHosts(get);
   const app = webApp(
     {
       ...options,
       prometheus,
       rates,
+      history,
       findings: () => advice.findings,
       version: VERSION,
       telemetryPath,

@@ -1,9 +1,22 @@
 /** Attacks of clients of the web server. */
 import type { Socket } from 'node:net';
+import { Assets } from '../../../src/web/assets.js';
 import type { Attack } from '../attack.js';
 import { CROWD, get, keepOpen } from './sockets.js';
 
-const PATHS = ['/docs', '/metrics', '/', '/api/vms', '/-/healthy', '/nowhere'];
+const PATHS = [
+  '/docs',
+  '/metrics',
+  '/',
+  '/vm?name=web-1',
+  '/api/vms',
+  '/api/vm?name=web-1',
+  '/api/history',
+  '/api/history?name=legacy-db',
+  new Assets().href('uplot.js'),
+  '/-/healthy',
+  '/nowhere',
+];
 
 function network(name: string, attack: Attack['attack'], more: Partial<Attack> = {}): Attack {
   return { class: 'network', name, command: 'demo', attack, ...more };

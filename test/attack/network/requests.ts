@@ -70,7 +70,7 @@ export const REQUESTS: readonly Attack[] = [
       return keepOpen(target, signal, CROWD, (socket) => socket.resume().write(kinds[next++ % kinds.length] ?? ''));
     },
   },
-  ...['/metrics', '/api/vms', '/docs', '/'].map(
+  ...['/metrics', '/api/vms', '/api/history?name=legacy-db', '/docs', '/', '/vm?name=web-1'].map(
     (path): Attack => ({
       class: 'network',
       name: `slow readers of ${path}, with gzip`,
