@@ -1,5 +1,5 @@
 /** docs/advice: one page for each rule of the advice, and a list of them. */
-import type { Match, Rule } from '../../src/advice/rules/rule.js';
+import type { Changes, Match, Rule } from '../../src/advice/rules/rule.js';
 import { RULES } from '../../src/advice/rules.js';
 import { isTimeMatch } from '../../src/advice/vcpu-times.js';
 import { whoChanges } from '../../src/advice/who-changes.js';
@@ -86,8 +86,20 @@ ${rule.matches.some(isTimeMatch) ? 'The rate above falls while the guest does th
 
 ## Sources
 
-${rule.sources.map((source) => `- <${source}>`).join('\n')}
+${sourcesOf(rule)
+  .map((source) => `- <${source}>`)
+  .join('\n')}
 `;
+}
+
+/** Documentation of the settings, by who changes them. */
+const SETTINGS: readonly (readonly [keyof Changes, string])[] = [
+  ['kubevirt', 'https://github.com/kubevirt/kubevirt/blob/main/api/openapi-spec/swagger.json'],
+  ['proxmox', 'https://pve.proxmox.com/pve-docs/qm.conf.5.html'],
+];
+
+function sourcesOf({ sources, changes }: Rule): readonly string[] {
+  return [...sources, ...SETTINGS.filter(([who]) => changes[who] !== undefined).map(([, source]) => source)];
 }
 
 function isProse(who: string): boolean {

@@ -123,7 +123,7 @@ export const DEVICE_RULES: readonly Rule[] = [
       host: 'Look at the load of the host first: a CPU quota or too many vCPUs look the same.',
       qemu: '-object iothread,id=iothread0 -drive file=DISK,format=qcow2,if=none,id=disk0,aio=io_uring -device virtio-blk-pci,drive=disk0,iothread=iothread0',
       libvirt: "<iothreads>1</iothreads><cputune><emulatorpin cpuset='0'/></cputune>",
-      kubevirt: 'domain.ioThreadsPolicy: auto; domain.cpu.isolateEmulatorThread: true (with dedicatedCpuPlacement)',
+      kubevirt: 'domain.ioThreadsPolicy: auto; domain.cpu: {dedicatedCpuPlacement: true, isolateEmulatorThread: true}',
       proxmox: 'qm set VMID --scsihw virtio-scsi-single --scsi0 STORAGE:DISK,iothread=1,aio=io_uring',
     },
     sources: ['https://www.qemu.org/docs/master/devel/multiple-iothreads.html'],

@@ -1,0 +1,81 @@
+/** What the advice prints for KubeVirt and Proxmox, held against their own schemas (test/fixtures/settings). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { RULES } from '../../src/advice/rules.js';
+import { readFixture, readJson } from '../support/fixtures.js';
+
+interface Option {
+  readonly enum?: readonly string[];
+  readonly pattern?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  /** Values of the part before the first comma. */
+  readonly first?: readonly string[];
+  /** The parts `KEY=VALUE` after it. */
+  readonly keys?: Readonly<Record<string, Option>>;
+}
+
+const FIELDS = new Map(
+  readFixture('settings/kubevirt-domain.txt')
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line): [string, string] => [line.split(': ')[0] ?? '', line.split(': ')[1] ?? '']),
+);
+const OPTIONS = readJson<Readonly<Record<string, Option>>>('settings/proxmox-options.json');
+
+test('KubeVirt has every field that the advice prints, of this type', () => {
+  let checked = 0;
+  for (const { id, changes } of RULES)
+    for (const setting of changes.kubevirt?.split('; ') ?? []) {
+      const [path = '', ...value] = setting.split(': ');
+      for (const [field, type] of typesOf(path, parse(value.join(': ')))) {
+        assert.equal(FIELDS.get(field)?.replace(/\/.*/, ''), type, `${id}: ${field}`);
+        checked++;
+      }
+    }
+  assert.ok(checked > 30);
+});
+
+/** Each field of a value with its type in JSON schema. */
+function typesOf(path: string, value: unknown): [field: string, type: string][] {
+  if (Array.isArray(value)) return value.flatMap((item) => typesOf(`${path}[]`, item));
+  if (typeof value !== 'object' || value === null)
+    return [[path, typeof value === 'number' ? 'integer' : typeof value]];
+  return [[path, 'object'], ...Object.entries(value).flatMap(([key, inner]) => typesOf(`${path}.${key}`, inner))];
+}
+
+test('Proxmox has every option that the advice prints, and accepts its value', () => {
+  let checked = 0;
+  for (const { id, changes } of RULES) {
+    if (changes.proxmox === undefined) continue;
+    const [qm, set, vm, ...args] = changes.proxmox.split(' ');
+    assert.deepEqual([qm, set, vm], ['qm', 'set', 'VMID']);
+    for (let at = 0; at < args.length; at += 2) {
+      const [name, value] = [args[at]?.replace(/^--/, '') ?? '', args[at + 1] ?? ''];
+      const place = `${id}: --${name} ${value}`;
+      if (name === 'delete') assert.ok(value in OPTIONS, place);
+      else assertAccepted(OPTIONS[name], value, place);
+      checked++;
+    }
+  }
+  assert.ok(checked > 10);
+});
+
+function assertAccepted(option: Option | undefined, value: string, place: string): void {
+  assert.ok(option !== undefined, place);
+  if (option.keys !== undefined) {
+    const [first = '', ...parts] = value.split(',');
+    if (option.first !== undefined) assert.ok(option.first.includes(first), place);
+    for (const part of parts) {
+      const [key = '', inner = ''] = part.split('=');
+      assertAccepted(option.keys[key], inner, place);
+    }
+    return;
+  }
+  if (option.enum !== undefined) assert.ok(option.enum.includes(value), place);
+  if (option.pattern !== undefined) assert.match(value, new RegExp(`^(?:${option.pattern})$`), place);
+  if (option.minimum !== undefined) assert.ok(Number(value) >= option.minimum, place);
+  if (option.maximum !== undefined) assert.ok(Number(value) <= option.maximum, place);
+}
