@@ -11,7 +11,8 @@
  *   3. else those whose descriptors the agent may not see, if the file belongs to the user that they run as
  *
  * Among several, the id decides. An id that is no thread of theirs belongs to the only one. In a report, which has no
- * processes to ask, any VM may be meant: the id decides, then the name of the file.
+ * processes to ask, any VM may be meant: the id decides, then the name of the file. An id that the kernel's trace has,
+ * too, is of that thread, even if nothing says which VM it belongs to.
  *
  * Where no VM is known, the label is the process id, as for a VM without a name, or the name of the file where no
  * process is known. It is '' for a file that other users can have made, as its name may be that of any VM.
@@ -21,6 +22,7 @@
  */
 import { basename } from 'node:path';
 import type { QemuBackend, QemuOwner } from '../count/qemu-views.js';
+import type { VmIdentity } from '../count/thread-owners.js';
 import type { Inventory } from '../vm/inventory.js';
 import type { Thread, Vm } from '../vm/tables/vm.js';
 
@@ -36,6 +38,8 @@ export interface FileRights {
   /** True if only root and the agent's user can write to the file, and to its folder. */
   readonly isOurs: boolean;
 }
+
+type RowOf = (tid: number) => VmIdentity | undefined;
 
 /** Id of events that carry none. */
 const NO_ID = 0;
@@ -55,6 +59,7 @@ export class QemuFileOwner implements QemuOwner {
   readonly #name: string;
   readonly #backend: QemuBackend;
   readonly #rights: FileRights | undefined;
+  readonly #rowOf: RowOf;
   /** VMs whose process had the file open at a search. */
   readonly #openers = new Set<Vm>();
   /** VMs whose descriptors could not be seen at the latest search. */
@@ -68,14 +73,24 @@ export class QemuFileOwner implements QemuOwner {
   /** Owners by id. */
   readonly #found = new Map<number, Owner>();
 
-  /** @param rights undefined in a report */
-  constructor(inventory: Inventory, path: string, backend: QemuBackend, rights?: FileRights) {
+  /**
+   * @param rights undefined in a report
+   * @param rowOf what stands for the VM of a vCPU thread in the kernel's trace whose VM is not known
+   */
+  constructor(
+    inventory: Inventory,
+    path: string,
+    backend: QemuBackend,
+    rights?: FileRights,
+    rowOf: RowOf = () => undefined,
+  ) {
     this.#inventory = inventory;
     this.#path = path;
     this.#pid = pidOfFileName(path);
     this.#name = vmOfFileName(path);
     this.#backend = backend;
     this.#rights = rights;
+    this.#rowOf = rowOf;
   }
 
   /** True if the file is new or has events of no known VM, so that its openers are to be searched. */
@@ -102,12 +117,14 @@ export class QemuFileOwner implements QemuOwner {
   }
 
   labelOf(id: number): string | undefined {
+    const row = this.#row(id);
+    if (row !== undefined) return row.label;
     return this.#ownerOf(id)?.vm.label ?? (this.#isSettled(id) ? this.#fallback(id) : undefined);
   }
 
   /** Always false in a simple trace: its ids are processes, and the first thread of a VMM runs no vCPU. */
   isVcpu(id: number): boolean {
-    return this.#backend !== 'simple' && this.#ownerOf(id)?.isVcpu === true;
+    return this.#backend !== 'simple' && (this.#row(id) !== undefined || this.#ownerOf(id)?.isVcpu === true);
   }
 
   vmOf(id: number): Vm | undefined {
@@ -145,6 +162,10 @@ export class QemuFileOwner implements QemuOwner {
     const owner = { vm, isVcpu: thread?.vm === vm && thread.vcpu >= 0 };
     this.#found.set(id, owner);
     return owner;
+  }
+
+  #row(id: number): VmIdentity | undefined {
+    return this.#backend === 'simple' || id === NO_ID ? undefined : this.#rowOf(id);
   }
 
   #thread(id: number): Thread | undefined {

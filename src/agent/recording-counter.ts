@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { ThreadListener } from '../count/kernel-counts.js';
 import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
+import type { QemuCounts } from '../count/qemu/qemu-counts.js';
 import type { TraceEvents } from '../decode/qemu/trace-events.js';
 import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
 import { isPageRecording, isPerfDirectory, type Recording } from '../source/recording/open-recordings.js';
@@ -48,6 +49,15 @@ const NOT_DECODED =
 const CUT_BEFORE_EVENTS = 'ends before its first event: it is cut; copy or record it again';
 const NO_EVENTS = 'no event is in its pages; save per_cpu/cpuN/trace_pipe_raw while VMs run and tracing is on';
 
+const REPEATED =
+  "does not show which threads of the kernel's trace its exits are of, so they may be counted twice; report it alone, or give a copy of the /proc of that host: --path.procfs=DIR";
+
+interface QemuFile {
+  readonly path: string;
+  readonly counts: QemuCounts;
+  readonly owner: QemuFileOwner;
+}
+
 /** A report is read once, so its series need no budget: every address is counted, within reason. */
 const MAX_ADDRESSES = 4096;
 
@@ -63,6 +73,9 @@ export class RecordingCounter {
   #paths: readonly string[] = [];
   /** Exits to QEMU that may be failed calls of KVM_RUN, which the recordings do not tell. */
   undecidedExits = 0;
+  /** Rows of QEMU's traces whose exits the kernel's trace may have, too, under the names of other rows. */
+  readonly repeatedRows = new Set<string>();
+  readonly #qemuFiles: QemuFile[] = [];
 
   constructor(inventory: Inventory, options: RecordingCounterOptions) {
     this.#inventory = inventory;
@@ -106,6 +119,7 @@ export class RecordingCounter {
     }
     this.#giveRowsToUnnamed();
     this.ledger.settle();
+    this.#findRepeated();
   }
 
   readonly #onThread: ThreadListener = (tid, tgid, comm) => {
@@ -163,7 +177,10 @@ export class RecordingCounter {
         return sink;
       },
       qemu: (backend) => {
-        const counts = this.ledger.qemuSource(backend, new QemuFileOwner(this.#inventory, fileName, backend));
+        const rowOf = (tid: number) => this.#unnamed.rowOf(tid);
+        const owner = new QemuFileOwner(this.#inventory, fileName, backend, undefined, rowOf);
+        const counts = this.ledger.qemuSource(backend, owner);
+        this.#qemuFiles.push({ path: recording.path, counts, owner });
         const sink = new QemuWindowSink(counts, this.times.open(backend));
         sources.push(counts.source);
         sinks.push(sink);
@@ -228,6 +245,24 @@ export class RecordingCounter {
     if (this.#unnamed.count > 0) this.#options.onWarning(`${this.#paths.join(', ')}: ${NO_PROCESSES}`);
     if (this.#unnamed.leftOut > 0)
       this.#options.onWarning(`too many threads without a process: ${this.#unnamed.leftOut} share one row, (unknown)`);
+  }
+
+  /** Finds the rows of QEMU's traces that no thread or VM in the kernel's trace is proved to be. */
+  #findRepeated(): void {
+    const traced = new Set<string>();
+    for (const vcpu of this.ledger.vcpus())
+      if (vcpu.layout.total('userspaceExits', vcpu.counts) > 0) traced.add(this.#labelOf(vcpu.tid));
+    if (traced.size === 0) return;
+    for (const { path, counts, owner } of this.#qemuFiles) {
+      const rows = Array.from(counts.runExits.keys(), (id) => owner.labelOf(id) ?? '');
+      const repeated = rows.filter((row) => !traced.has(row));
+      for (const row of repeated) this.repeatedRows.add(row);
+      if (repeated.length > 0) this.#options.onWarning(`${path}: ${REPEATED}`);
+    }
+  }
+
+  #labelOf(tid: number): string {
+    return (this.#inventory.find(tid)?.vm ?? this.#unnamed.rowOf(tid))?.label ?? '';
   }
 
   /**

@@ -56,6 +56,7 @@ export async function countRecordings(paths: readonly string[], get: GetOption):
     time: counter.times.inside(),
     audit: audit.filter(({ vm }) => vms.has(vm)),
     undecidedExits: counter.undecidedExits,
+    repeatedRows: [...counter.repeatedRows].filter((row) => vms.has(row)),
     disabledAdvice: get('advice.disable'),
   };
 }

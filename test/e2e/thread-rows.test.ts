@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { reportOf, runAgent } from '../support/agent/run-agent.js';
 import { fixture, readFixture, readJson } from '../support/fixtures.js';
@@ -83,4 +83,39 @@ test('more threads than a report can show share one row', (t) => {
   const { exits } = reportOf(file);
   assert.equal(exits.length, 4097);
   assert.equal(exits.find(({ vm }) => vm === '')?.count, 904);
+});
+
+const TRACE_CMD = [
+  'cpus=2',
+  '       CPU 0/KVM-777   [000]   541.000001: kvm_entry:            vcpu 0, rip 0xfff0',
+  '       CPU 0/KVM-777   [000]   541.000002: kvm_exit:             reason IO_INSTRUCTION rip 0xfff0 info 800008 0',
+  '       CPU 0/KVM-777   [000]   541.000003: kvm_userspace_exit:   reason KVM_EXIT_IO (2)',
+  '       CPU 0/KVM-777   [000]   541.000004: kvm_entry:            vcpu 0, rip 0xfff0',
+  '',
+].join('\n');
+const RUN_EXIT = 'kvm_run_exit cpu_index 0, reason 2\n';
+
+/** A report of the trace, and of a log of QEMU that shows the same exit. */
+function reportWithLog(t: TestContext, log: string, format: string): { stdout: string; stderr: string } {
+  const folder = temporaryFolder(t, 'report');
+  writeFileSync(join(folder, 'trace.txt'), TRACE_CMD);
+  writeFileSync(join(folder, 'vm.log'), log);
+  return runAgent('report', '--format', format, join(folder, 'trace.txt'), join(folder, 'vm.log'));
+}
+
+test('an exit that a log shows of a thread of the trace is counted once', (t) => {
+  const { stdout, stderr } = reportWithLog(t, `777@541.000003:${RUN_EXIT}`, 'json');
+  assert.deepEqual(exitsByVm(JSON.parse(stdout), 'qemu'), { 'CPU 0/KVM-777': 1 });
+  assert.doesNotMatch(stderr, /counted twice/);
+});
+
+test('where nothing shows which threads a log is of, the report says that exits may be counted twice', (t) => {
+  const note = /exits to QEMU of vm may be among those of other rows/;
+  for (const log of [RUN_EXIT, `778@541.000003:${RUN_EXIT}`]) {
+    const { stdout, stderr } = reportWithLog(t, log, 'table');
+    assert.match(stdout, note);
+    assert.match(stderr, /vm\.log: does not show which threads .* counted twice/);
+  }
+  const alone = runAgent('report', fixture('text-forms/trace-cmd.txt'));
+  assert.doesNotMatch(alone.stdout + alone.stderr, /counted twice|among those/);
 });

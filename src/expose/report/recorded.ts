@@ -22,6 +22,8 @@ export interface Recorded {
   readonly audit: readonly RecordedCheck[];
   /** Number of exits to QEMU that may be failed calls of KVM_RUN: the recording does not distinguish them. */
   readonly undecidedExits: number;
+  /** Rows of QEMU's traces whose exits the kernel's trace may have, too, under the names of other rows. */
+  readonly repeatedRows?: readonly string[];
 }
 
 /** A figure by recorded time; undefined if either is not known, or if all events have the same time. */

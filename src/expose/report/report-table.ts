@@ -36,6 +36,9 @@ export function reportTable(recorded: Recorded, order: VmOrder, top: number): st
   ].join('\n');
 }
 
+/** Rows that a note names one by one. */
+const MAX_NAMED = 3;
+
 function exitTables(
   recorded: Recorded,
   vms: readonly VmFigures[],
@@ -45,7 +48,7 @@ function exitTables(
 ): string[] {
   const [first] = vms;
   if (first === undefined) return [`No exits in this ${recorded.isLive ? 'time' : 'recording'}.\n`];
-  const head = [answer(recorded, vms), undecided(recorded), worstVm(order, first, recorded)];
+  const head = [answer(recorded, vms), undecided(recorded), repeated(recorded), worstVm(order, first, recorded)];
   return [
     `${head.filter((line) => line !== '').join('\n')}\n`,
     vmTable(recorded, vms, top),
@@ -58,6 +61,13 @@ function undecided({ undecidedExits: exits }: Recorded): string {
   return exits === 0
     ? ''
     : `Up to ${amount(exits)} of the exits to QEMU may be calls of KVM_RUN that failed, which this recording does not distinguish.`;
+}
+
+/** A note on rows whose exits other rows may have, too; '' if there are none. */
+function repeated({ repeatedRows = [] }: Recorded): string {
+  if (repeatedRows.length === 0) return '';
+  const rows = repeatedRows.length > MAX_NAMED ? `${repeatedRows.length} rows` : repeatedRows.join(', ');
+  return `The exits to QEMU of ${rows} may be among those of other rows: its trace does not show which threads they are of.`;
 }
 
 /** How long the recording is, and the exits of all VMs. */
