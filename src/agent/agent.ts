@@ -147,12 +147,12 @@ export class Agent {
     }
   }
 
-  /** Everything that is known at this moment. */
-  snapshot(): Snapshot {
+  /** Everything that is known at this moment. `isExported`: see {@link TakeSnapshot}. */
+  snapshot(isExported = true): Snapshot {
     this.#drain(true);
     // Nothing will become known of a thread after the end.
     return takeSnapshot(
-      this.ledger.totals(this.#isEnding ? Number.POSITIVE_INFINITY : performance.now()),
+      this.ledger.totals(this.#isEnding ? Number.POSITIVE_INFINITY : performance.now(), isExported),
       this.#vmInfos(),
       this.#audit?.rows(),
     );

@@ -37,7 +37,9 @@ export async function demo(invocation: Invocation): Promise<void> {
   const player = new Player(ledger);
 
   const advice = new AdviceWatch(get);
-  const takeLimitedSnapshot = limitSeries(get, () => advice.addTo(takeSnapshot(ledger.totals(), vmInfos())));
+  const takeLimitedSnapshot = limitSeries(get, (isExported) =>
+    advice.addTo(takeSnapshot(ledger.totals(Number.POSITIVE_INFINITY, isExported), vmInfos())),
+  );
   const web = { takeSnapshot: takeLimitedSnapshot, advice, notReady: () => undefined, notice: NOTICE };
   const startWebServer = prepareWebServer(invocation, web);
   const otlp = await exportOverOtlp(get, takeLimitedSnapshot);

@@ -14,7 +14,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const agent = new Agent({ ...agentOptions(get), podOf: pods?.podOf });
   if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
   const advice = new AdviceWatch(get);
-  const takeSnapshot = limitSeries(get, () => advice.addTo(agent.snapshot()));
+  const takeSnapshot = limitSeries(get, (isExported) => advice.addTo(agent.snapshot(isExported)));
   const startWebServer = prepareWebServer(invocation, { takeSnapshot, advice, notReady: () => agent.notReady });
   const otlp = await exportOverOtlp(get, takeSnapshot);
   agent.open();

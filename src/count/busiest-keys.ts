@@ -8,6 +8,9 @@ const MIN_RATIO = 2;
  */
 const MIN_SHARE = 0.01;
 
+/** Keys without a series that are remembered; a guest may use any number. */
+const MAX_ENDED = 1024;
+
 export interface KeyCounts {
   /** Key of a {@link KeyTable} -> count, for each key with a series of its own. */
   readonly series: ReadonlyMap<number, number>;
@@ -18,9 +21,9 @@ export interface KeyCounts {
 /**
  * Chooses the keys of a VM that get series of their own (ports, MSRs ...); the rest is summed by kind.
  *
- * Every event is in exactly one figure, and no figure decreases: a key that gets a series starts it at 0, because its
- * earlier events are already part of the sum. A key that loses its series takes that series' count along, so
- * that the sum does not jump.
+ * Every event is in exactly one figure, and no figure decreases. A key that gets a series starts it at 0, because its
+ * earlier events are already part of the sum, or goes on where its series had ended. A key that loses its series takes
+ * along the figure that was exported last, so that the sum does not jump.
  */
 export class BusiestKeys {
   readonly #limit: number;
@@ -28,7 +31,11 @@ export class BusiestKeys {
    * Key with a series -> the part of its count that belongs to the sum, from before it had the series.
    */
   readonly #countBefore = new Map<number, number>();
-  /** Accesses that were exposed by series which have ended, by kind. */
+  /** Key with a series -> the figure that was exported last. */
+  readonly #exported = new Map<number, number>();
+  /** Key whose series has ended -> the figure that was exported last. If it comes back, it goes on with this figure. */
+  readonly #ended = new Map<number, number>();
+  /** What series that have ended had exported, by kind. */
   readonly #endedSeries = new Float64Array(KINDS);
   /** All counts at the previous call. */
   #previous: ReadonlyMap<number, number> = new Map();
@@ -41,13 +48,16 @@ export class BusiestKeys {
   /**
    * @param counts counts by key, of every key that is kept
    * @param evicted counts by kind, of keys that are not kept any more
+   * @param isExported false if no monitoring system gets the figures
    */
-  select(counts: ReadonlyMap<number, number>, evicted: Float64Array): KeyCounts {
+  select(counts: ReadonlyMap<number, number>, evicted: Float64Array, isExported = true): KeyCounts {
     for (const key of this.#countBefore.keys())
       if ((counts.get(key) ?? 0) < (this.#previous.get(key) ?? 0)) this.#endSeries(key);
     this.#startSeries(counts);
     this.#previous = new Map(counts);
-    return this.#split(counts, evicted);
+    const chosen = this.#split(counts, evicted);
+    if (isExported) for (const [key, count] of chosen.series) this.#exported.set(key, count);
+    return chosen;
   }
 
   #startSeries(counts: ReadonlyMap<number, number>): void {
@@ -65,15 +75,29 @@ export class BusiestKeys {
         quietest.shift();
         this.#endSeries(replaced);
       }
-      this.#countBefore.set(key, this.#previous.get(key) ?? 0);
+      this.#startSeriesOf(key);
     }
   }
 
+  #startSeriesOf(key: number): void {
+    const figure = this.#ended.get(key) ?? 0;
+    this.#ended.delete(key);
+    this.#addEnded(key, -figure);
+    this.#exported.set(key, figure);
+    this.#countBefore.set(key, (this.#previous.get(key) ?? 0) - figure);
+  }
+
   #endSeries(key: number): void {
-    const kind = kindOf(key);
-    const exposed = (this.#previous.get(key) ?? 0) - (this.#countBefore.get(key) ?? 0);
-    this.#endedSeries[kind] = (this.#endedSeries[kind] as number) + exposed;
+    const figure = this.#exported.get(key) ?? 0;
+    this.#addEnded(key, figure);
+    this.#exported.delete(key);
     this.#countBefore.delete(key);
+    if (figure > 0 && this.#ended.size < MAX_ENDED) this.#ended.set(key, figure);
+  }
+
+  #addEnded(key: number, figure: number): void {
+    const kind = kindOf(key);
+    this.#endedSeries[kind] = (this.#endedSeries[kind] as number) + figure;
   }
 
   #split(counts: ReadonlyMap<number, number>, evicted: Float64Array): KeyCounts {

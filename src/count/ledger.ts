@@ -225,8 +225,11 @@ export class Ledger {
       for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
   }
 
-  /** @param nowMs on the agent's clock; Infinity: nothing is withheld */
-  totals(nowMs = Number.POSITIVE_INFINITY): LedgerTotals {
+  /**
+   * @param nowMs on the agent's clock; Infinity: nothing is withheld
+   * @param isExported false if no monitoring system gets the figures
+   */
+  totals(nowMs = Number.POSITIVE_INFINITY, isExported = true): LedgerTotals {
     this.resolveOwners(nowMs);
     const vms = this.#sum();
     for (const busiest of [this.#busiestAddresses, this.#busiestIndices]) busiest.keepOnly(vms);
@@ -242,9 +245,9 @@ export class Ledger {
       statistics: this.statistics,
       sources: this.#sources(),
       devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
-      busiestKeys: (vm, { io, otherIo }) => this.#busiestAddresses.of(vm).select(io, otherIo),
+      busiestKeys: (vm, { io, otherIo }) => this.#busiestAddresses.of(vm).select(io, otherIo, isExported),
       busiestIndices: (vm, { indices, otherIndices }) => {
-        const chosen = indexCounts.get(vm) ?? this.#busiestIndices.of(vm).select(indices, otherIndices);
+        const chosen = indexCounts.get(vm) ?? this.#busiestIndices.of(vm).select(indices, otherIndices, isExported);
         indexCounts.set(vm, chosen);
         return chosen;
       },

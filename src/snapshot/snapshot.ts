@@ -17,6 +17,13 @@ export interface Snapshot extends TableRows {
   readonly series?: SeriesUse;
 }
 
+/**
+ * Takes a snapshot.
+ * @param isExported false if no monitoring system gets the figures: what a series has counted that ends before the next
+ *   export is then in the `other` row of that export. Default: true
+ */
+export type TakeSnapshot = (isExported?: boolean) => Snapshot;
+
 export interface SourceState {
   readonly source: string;
   readonly up: boolean;

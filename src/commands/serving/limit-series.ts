@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { GetOption } from '../../config/options.js';
 import { SeriesLimiter } from '../../snapshot/series-limiter.js';
-import type { Snapshot } from '../../snapshot/snapshot.js';
+import type { TakeSnapshot } from '../../snapshot/snapshot.js';
 
 /** Snapshots within the limits that the options set. All views must share one, so that each shows the same series. */
-export function limitSeries(get: GetOption, takeSnapshot: () => Snapshot): () => Snapshot {
+export function limitSeries(get: GetOption, takeSnapshot: TakeSnapshot): TakeSnapshot {
   const limiter = new SeriesLimiter(
     {
       series: get('limit.series'),
@@ -13,7 +13,7 @@ export function limitSeries(get: GetOption, takeSnapshot: () => Snapshot): () =>
     },
     sha256Tag,
   );
-  return () => limiter.apply(takeSnapshot());
+  return (isExported) => limiter.apply(takeSnapshot(isExported));
 }
 
 /** 128 bits of SHA-256, in 22 characters. */

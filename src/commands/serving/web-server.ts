@@ -5,7 +5,7 @@ import type { Invocation } from '../../config/parse-command-line.js';
 import { PrometheusView } from '../../expose/prometheus.js';
 import { History } from '../../history/history.js';
 import { VmRates } from '../../rates/vm-rates.js';
-import type { Snapshot } from '../../snapshot/snapshot.js';
+import type { TakeSnapshot } from '../../snapshot/snapshot.js';
 import { machineNames } from '../../system/host-names.js';
 import { log } from '../../system/log.js';
 import { VERSION } from '../../system/version.js';
@@ -26,7 +26,7 @@ export interface WebServer {
 }
 
 export interface WebServerOptions {
-  readonly takeSnapshot: () => Snapshot;
+  readonly takeSnapshot: TakeSnapshot;
   readonly advice: AdviceWatch;
   /** Reason the agent is not ready, or undefined once it is. */
   readonly notReady: () => string | undefined;
@@ -52,7 +52,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const withProcess = !get('web.disable-exporter-metrics');
   const prometheus = new PrometheusView({ takeSnapshot, version: VERSION, process: withProcess });
   const history = new History();
-  const rates = new VmRates(takeSnapshot, {
+  const rates = new VmRates(() => takeSnapshot(false), {
     findings: () => advice.findings,
     onObservation: recorderOf(history),
   });
@@ -92,7 +92,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
         tls: file.current.tls === undefined ? 'none' : file.current.tls.clientAuth,
       });
     rates.start();
-    advice.start(takeSnapshot);
+    advice.start(() => takeSnapshot(false));
     notifyServing();
     return { signal, close };
   };
