@@ -18,6 +18,7 @@ setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 /** A command's program is loaded when it runs: the web server and the exporters of `run` alone take 0.2 s. */
 const IMPLEMENTATIONS: Readonly<Record<CommandName, () => Promise<(invocation: Invocation) => Promise<void>>>> = {
   run: async () => (await import('./commands/run.js')).run,
+  top: async () => (await import('./commands/top/top.js')).top,
   stat: async () => (await import('./commands/live/stat.js')).stat,
   report: async () => (await import('./commands/report.js')).report,
   record: async () => (await import('./commands/record.js')).record,

@@ -18,6 +18,7 @@ const SRC = join(ROOT, 'src');
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'system/program': [],
   system: ['system/program'],
+  terminal: [],
   trace: [],
   'decode/text': [],
   'decode/zstd': [],
@@ -77,6 +78,18 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'audit', 'snapshot', 'agent/statistics'],
   'commands/serving': ['config', 'vm', 'snapshot', 'advice', 'rates', 'history', 'expose', 'web', 'kubernetes'],
   'commands/live': ['trace', 'config', 'vm', 'snapshot', 'advice', 'rates', 'expose', 'agent', 'commands/serving'],
+  'commands/top': [
+    'config',
+    'snapshot',
+    'advice',
+    'count',
+    'rates',
+    'expose',
+    'terminal',
+    'agent',
+    'commands/serving',
+    'commands/live',
+  ],
   'commands/check': ['config', 'decode', 'source', 'vm', 'kubernetes', 'commands/serving'],
   commands: [
     'trace',

@@ -16,6 +16,11 @@ export const COMMANDS = [
     help: 'Count the VM exits on this host and serve them on /metrics. This is the command if none is given.',
   },
   {
+    name: 'top',
+    usage: '',
+    help: 'Show the VMs of this host live in the terminal, the worst one first: exits, times, reasons, devices and findings. Enter opens a VM, h shows the keys. --url watches a running agent instead, without root.',
+  },
+  {
     name: 'stat',
     usage: '[DURATION] [-- PROGRAM [ARGUMENT...]]',
     takesProgram: true,

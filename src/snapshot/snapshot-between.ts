@@ -2,8 +2,9 @@ import { quantileOf } from '../count/counters/duration-histogram.js';
 import { TIME_STATES } from '../count/time/vcpu-time.js';
 import type { Snapshot } from './snapshot.js';
 import type { ExitDuration } from './tables/durations.js';
+import type { Rows } from './tables/row-table.js';
 import type { VcpuTimes } from './tables/vcpu-times.js';
-import { type RowOf, rowsOf, TABLES, type TableName } from './tables.js';
+import { type RowOf, rowsOf, rowsOfEachTable, TABLES, type TableName } from './tables.js';
 
 /**
  * What was counted between two snapshots of one agent. Rows of which nothing was counted are left out. What is no count
@@ -14,32 +15,46 @@ export function snapshotBetween(older: Snapshot, newer: Snapshot, seconds: numbe
   const hits = new Map(older.tracepoints.map(({ name, count }) => [name, count]));
   return {
     ...newer,
-    exits: between('exits', older, newer, countBetween).filter(isCounted),
-    causes: between('causes', older, newer, countBetween).filter(isCounted),
-    io: between('io', older, newer, countBetween).filter(isCounted),
-    eventfds: between('eventfds', older, newer, countBetween).filter(isCounted),
-    qemuEvents: between('qemuEvents', older, newer, countBetween).filter(isCounted),
-    unpaired: between('unpaired', older, newer, countBetween).filter(isCounted),
-    durations: between('durations', older, newer, durationsBetween).filter(isCounted),
-    vcpuTimes: between('vcpuTimes', older, newer, (now, then) => timesBetween(now, then, seconds)),
+    ...rowsOfEachTable((name) => rowsBetween(name, older, newer, seconds)),
     tracepoints: newer.tracepoints.map(({ name, count }) => ({ name, count: count - (hits.get(name) ?? 0) })),
     unattributedEvents: newer.unattributedEvents - older.unattributedEvents,
   };
 }
 
-function between<Name extends TableName>(
+function rowsBetween<Name extends TableName>(
   name: Name,
   older: Snapshot,
   newer: Snapshot,
-  subtract: (now: RowOf<Name>, then: RowOf<Name> | undefined) => RowOf<Name>,
-): readonly RowOf<Name>[] {
+  seconds: number,
+): Rows<RowOf<Name>> {
   const table = TABLES[name];
-  const before = new Map(rowsOf(older, name).map((row) => [table.keyOf(row), row]));
-  return rowsOf(newer, name).map((row) => subtract(row, before.get(table.keyOf(row))));
+  const [rows, before] = [rowsOf(newer, name), new Map(rowsOf(older, name).map((row) => [table.keyOf(row), row]))];
+  return rows.map((row) => rowBetween(row, before.get(table.keyOf(row)), seconds)).filter(isCounted);
 }
 
-function isCounted({ count }: { readonly count: number }): boolean {
-  return count > 0;
+/** Subtracts what the row has: durations, times of a vCPU, or a count. */
+function rowBetween<Row extends object>(now: Row, then: Row | undefined, seconds: number): Row {
+  if (isDuration(now)) return { ...now, ...durationsBetween(now, then as typeof now | undefined) };
+  if (isTimes(now)) return { ...now, ...timesBetween(now, then as typeof now | undefined, seconds) };
+  if (isCount(now)) return { ...now, ...countBetween(now, then as typeof now | undefined) };
+  return now;
+}
+
+function isDuration(row: object): row is ExitDuration {
+  return 'halfOctaves' in row;
+}
+
+function isTimes(row: object): row is VcpuTimes {
+  return 'guestSeconds' in row;
+}
+
+function isCount(row: object): row is { readonly count: number } {
+  return 'count' in row && typeof row.count === 'number';
+}
+
+/** False for a row that counts something, of which there was nothing. */
+function isCounted(row: object): boolean {
+  return !isCount(row) || row.count > 0;
 }
 
 function countBetween<Row extends { readonly count: number }>(now: Row, then: Row | undefined): Row {

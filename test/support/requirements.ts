@@ -42,6 +42,7 @@ export type Requirement =
   | 'buildah'
   | 'zstd'
   | 'trace-cmd'
+  | 'tmux'
   | 'libvirtd'
   | 'virt-xml-validate'
   | 'bash'

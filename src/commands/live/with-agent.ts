@@ -12,6 +12,9 @@ export async function withAgent<Result>(
 ): Promise<Result> {
   const agent = new Agent(options);
   const stop = new AbortController();
+  // If the program ends in any other way, as when its terminal is gone, the host is left as it was all the same.
+  const close = () => agent.close();
+  process.once('exit', close);
   try {
     agent.open();
     if (agent.notReady !== undefined) throw new AgentError(agent.notReady);
@@ -23,6 +26,7 @@ export async function withAgent<Result>(
       await running;
     }
   } finally {
+    process.off('exit', close);
     agent.close();
   }
 }
