@@ -22,6 +22,9 @@ th, td { font-variant-numeric: tabular-nums; vertical-align: top }
 th:first-child, td.text, th.text, td.text ~ td { text-align: left }
 tbody th { font-weight: normal; overflow-wrap: anywhere; min-width: 8rem }
 td.number { white-space: nowrap }
+#vms { font-size: .9rem }
+#vms td[data-label="what to change"] { min-width: 11rem }
+.wide { overflow-x: auto }
 thead th { font-size: .85rem; vertical-align: bottom }
 thead button { font: inherit; color: inherit; background: none; border: 0; padding: 0; text-align: inherit;
   cursor: pointer }
@@ -40,7 +43,7 @@ details.info { border-left-color: var(--kvm) }
 summary { cursor: pointer; overflow-wrap: anywhere }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0 }
 dd { margin: 0; overflow-wrap: anywhere }
-.key-figures { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)) }
+.key-figures { grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .5rem }
 .key-figures div { border: 1px solid var(--line); border-radius: 4px; padding: .4rem .75rem; background: var(--card) }
 .key-figures dt { color: var(--faint); font-size: .85rem }
 .key-figures dd { font-size: 1.2rem; font-variant-numeric: tabular-nums }
@@ -48,7 +51,7 @@ dd { margin: 0; overflow-wrap: anywhere }
 .trend svg { width: 7.5rem; height: 1.5rem; display: block }
 .spark-kvm { fill: var(--kvm); fill-opacity: .5 }
 .spark-qemu { fill: none; stroke: var(--qemu); stroke-width: 1.5 }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1rem }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem;
   align-items: start }
 figure { margin: 0; min-width: 0; border: 1px solid var(--line); border-radius: 4px; padding: .5rem .75rem }
@@ -65,7 +68,7 @@ footer { padding-top: 1rem; padding-bottom: 1rem; font-size: .85rem }
 pre { white-space: pre-wrap; overflow-wrap: anywhere }
 @media (max-width: 60rem) {
   th, td, code { overflow-wrap: anywhere; padding-right: .4rem }
-  tbody th { min-width: 0 }
+  tbody th, #vms td[data-label="what to change"] { min-width: 0 }
   .cards, .cards tbody, .cards tr, .cards th, .cards td, .cards caption { display: block }
   .cards thead { display: block }
   .cards thead tr { display: flex; flex-wrap: wrap; gap: .25rem .75rem }

@@ -147,11 +147,11 @@ export function vmTable({ seconds, vms }: CurrentRates): string {
     const name = escapeHtml(printable(vmName(row.vm)));
     return `<tr data-key="${escapeHtml(row.vm)}"><th scope="row" data-value="${escapeHtml(row.vm)}"><a href="${escapeHtml(vmPath(row.vm))}">${name}</a></th>${cells.join('')}<td class="trend" data-label="last 15 minutes" data-filled-by-script></td></tr>`;
   });
-  return `<table id="vms" class="cards">
+  return `<div class="wide"><table id="vms" class="cards">
 <caption>VMs</caption>
 <thead><tr>${headings.join('')}<th scope="col" class="text">last 15 minutes</th></tr></thead>
 <tbody id="vms-body">${rows.join('\n')}</tbody>
-</table>`;
+</table></div>`;
 }
 
 function unknownText(seconds: number | null): string {

@@ -41,7 +41,7 @@ for (const path of ['/', '/vm?name=legacy-db', '/docs', '/advice', '/advice/emul
     const page = await newPage();
     const axe = readFileSync(join(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8');
     for (const dark of [false, true])
-      for (const width of [1280, 360]) {
+      for (const width of [1280, 1000, 360]) {
         await page.show({ width, dark });
         await page.open(`${url}${path}`);
         if (path.startsWith('/vm'))

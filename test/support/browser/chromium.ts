@@ -8,10 +8,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isAvailable } from '../requirements.js';
 import { BrowserPage } from './browser-page.js';
 
 const COMMAND_TIMEOUT_MS = 60_000;
+const MAX_CLOSE_MS = 5000;
 
 /** Parameters or the result of a command of the DevTools protocol. */
 export type Json = Readonly<Record<string, unknown>>;
@@ -49,6 +51,9 @@ export class Chromium {
     this.#commands = this.#process.stdio[3] as Writable;
     const answers = this.#process.stdio[4] as Readable;
     this.#commands.on('error', () => {});
+    this.#process.on('close', () => {
+      for (const { reject } of this.#pending.values()) reject(new Error('Chromium ended'));
+    });
     let text = '';
     answers.setEncoding('utf8').on('data', (piece: string) => {
       const messages = (text + piece).split('\0');
@@ -74,9 +79,18 @@ export class Chromium {
 
   async close(): Promise<void> {
     const ended = once(this.#process, 'close');
-    this.#process.kill('SIGKILL');
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), MAX_CLOSE_MS);
+    // Killed at once, its other processes would still write into the folder.
+    await this.send('Browser.close').catch(() => {});
     await ended;
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    clearTimeout(timer);
+    for (let tries = 0; ; tries++)
+      try {
+        return rmSync(this.#folder, { recursive: true, force: true });
+      } catch (error) {
+        if (tries === 50) throw error;
+        await sleep(100);
+      }
   }
 
   async send(method: string, params: Json = {}, sessionId?: string): Promise<Json> {
