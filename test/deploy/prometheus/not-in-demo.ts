@@ -130,6 +130,13 @@ const FED: readonly Fed[] = [
   })),
   {
     dashboard: 'kvm-exits-vm',
+    query: 'Findings A',
+    why: 'web-1 has nothing to change; the finding is about legacy-db',
+    input: { 'kvm_vm_advice{vm="web-1",advice="hpet",severity="warning"}': '0.25x200' },
+    want: { '{instance="host-1",advice="hpet",severity="warning"}': 0.25 },
+  },
+  {
+    dashboard: 'kvm-exits-vm',
     query: 'Waiting for a host CPU, by vCPU A',
     why: 'a recording does not show waits',
     input: {
