@@ -48,7 +48,7 @@ function findingOf(workload: Workload, rule: Rule, seconds: number): Finding[] {
   return [{ vm: workload.vm, rule, load, changes: changesFor(rule.changes, workload.info), seconds }];
 }
 
-function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { exits }: Workload): boolean {
+function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { exits, isApicvOff }: Workload): boolean {
   const { kind, perSecond, cost, p99Seconds, shareOfLayer } = load;
   const meanSeconds = cost === undefined ? undefined : cost / perSecond;
   const decidesByRate = kind === 'time' || when.hasNoCost === true || cost === undefined;
@@ -58,6 +58,7 @@ function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { exits }: Wo
     isAtLeast(meanSeconds, when.minMeanSeconds) &&
     isAtMost(meanSeconds, when.maxMeanSeconds) &&
     isAtLeast(p99Seconds, when.minP99Seconds) &&
+    (when.isApicvOff !== true || isApicvOff) &&
     (when.besides === undefined || exits.some(({ reason, perSecond }) => reason === when.besides && perSecond > 0))
   );
 }

@@ -36,10 +36,22 @@ export class LastingFindings {
     return this.#current;
   }
 
-  observe({ exits, causes, io, durations, eventfds, vcpuTimes, statSeconds, vms }: Observed, atMs: number): void {
+  observe(snapshot: Observed, atMs: number): void {
+    const { exits, causes, io, durations, eventfds, vcpuTimes, statSeconds, vms, msrs, apicvInhibits } = snapshot;
     this.#readings.observe(statSeconds, atMs);
     const { latest, before } = this.#readings;
-    const observed = { exits, causes, io, durations, eventfds, vcpuTimes, statSeconds: latest, vms };
+    const observed = {
+      exits,
+      causes,
+      io,
+      durations,
+      eventfds,
+      vcpuTimes,
+      statSeconds: latest,
+      vms,
+      msrs,
+      apicvInhibits,
+    };
     const previous = this.#previous;
     this.#previous = { observed, atMs };
     if (previous === undefined || atMs <= previous.atMs) return;

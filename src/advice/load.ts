@@ -1,5 +1,5 @@
 /** How much of a workload a rule looks at: how often, for how long, and where. */
-import type { CountMatch, ExitMatch, IoMatch, Match, TimeMatch } from './rules/rule.js';
+import type { CountMatch, ExitMatch, IoMatch, Match, MsrMatch, TimeMatch } from './rules/rule.js';
 import { isTimeMatch, mostOfOneVcpu, timesOf } from './vcpu-times.js';
 import type { IoRate, Workload } from './workload.js';
 
@@ -85,6 +85,7 @@ function largest(values: readonly (number | undefined)[]): number | undefined {
 function partsOf(workload: Workload, match: CountMatch): Part[] {
   if ('exits' in match) return exitParts(workload, match);
   if ('io' in match) return ioParts(workload, match);
+  if ('msrs' in match) return msrParts(workload, match);
   return [
     {
       name: 'ioeventfd',
@@ -99,6 +100,20 @@ function exitParts({ exits }: Workload, match: ExitMatch): Part[] {
   return exits
     .filter(({ layer, reason }) => layer === match.exits && match.reasons.includes(reason))
     .map((row) => ({ ...row, name: row.reason, perSecond: row.handledPerSecond }));
+}
+
+/** As with accesses, each is taken for a mean one of its kind. AMD has one reason for reads and writes. */
+function msrParts({ exits, msrs }: Workload, match: MsrMatch): Part[] {
+  const reasons = ['msr', match.direction === 'write' ? 'MSR_WRITE' : 'MSR_READ'];
+  const all = exits.find(({ layer, reason }) => layer === 'kvm' && reasons.includes(reason));
+  return msrs
+    .filter(({ direction, msr }) => direction === match.direction && match.msrs.includes(msr))
+    .map(({ msr, perSecond }) => ({
+      name: msr,
+      perSecond,
+      meanSeconds: all?.meanSeconds,
+      p99Seconds: all?.p99Seconds,
+    }));
 }
 
 /** Accesses have no durations of their own: each is taken for a mean one of its bus. */

@@ -3,6 +3,7 @@
  * difference of two (a running agent).
  */
 import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
+import type { MsrCount } from '../snapshot/tables/indices/msrs.js';
 import type { IoCount } from '../snapshot/tables/io.js';
 import type { Layer } from '../snapshot/tables/layer.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
@@ -12,7 +13,7 @@ import { type TimeRate, vcpuTimesByVm } from './vcpu-times.js';
 /** The parts of a snapshot that advice is made from. */
 export type Observed = Pick<
   TableRows,
-  'exits' | 'causes' | 'io' | 'durations' | 'eventfds' | 'vcpuTimes' | 'statSeconds' | 'vms'
+  'exits' | 'causes' | 'io' | 'durations' | 'eventfds' | 'vcpuTimes' | 'statSeconds' | 'vms' | 'msrs' | 'apicvInhibits'
 >;
 
 export interface Workload {
@@ -26,6 +27,13 @@ export interface Workload {
   /** Kicks that KVM took. */
   readonly ioeventfdPerSecond: number;
   readonly times: readonly TimeRate[];
+  readonly msrs: readonly MsrRate[];
+  /** True if something is known to keep APICv or AVIC off. */
+  readonly isApicvOff: boolean;
+}
+
+export interface MsrRate extends Pick<MsrCount, 'direction' | 'msr'> {
+  readonly perSecond: number;
 }
 
 export interface ExitRate {
@@ -56,6 +64,8 @@ interface Sums {
   readonly passedOn: Map<string, number>;
   readonly io: Map<string, IoCount>;
   kicks: number;
+  readonly msrs: Map<string, MsrCount>;
+  isApicvOff: boolean;
   readonly vcpus: Set<string>;
 }
 
@@ -116,6 +126,12 @@ function workload(
     }),
     io,
     ioeventfdPerSecond,
+    msrs: [...newer.msrs].map(([key, { direction, msr, count }]) => ({
+      direction,
+      msr,
+      perSecond: rise(count, older?.msrs.get(key)?.count) / seconds,
+    })),
+    isApicvOff: newer.isApicvOff,
   };
 }
 
@@ -132,11 +148,13 @@ function noSums(): Sums {
     passedOn: new Map(),
     io: new Map(),
     kicks: 0,
+    msrs: new Map(),
+    isApicvOff: false,
     vcpus: new Set(),
   };
 }
 
-function sumsByVm({ exits, causes, io, durations, eventfds }: Observed): Map<string, Sums> {
+function sumsByVm({ exits, causes, io, durations, eventfds, msrs, apicvInhibits }: Observed): Map<string, Sums> {
   const sums = new Map<string, Sums>();
   const sumsOf = (vm: string): Sums => {
     const known = sums.get(vm);
@@ -160,6 +178,8 @@ function sumsByVm({ exits, causes, io, durations, eventfds }: Observed): Map<str
     passedOn.set(reason, (passedOn.get(reason) ?? 0) + count);
   }
   for (const row of io) sumsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
+  for (const row of msrs) sumsOf(row.vm).msrs.set(`${row.direction}\0${row.msr}`, row);
+  for (const { vm, isOn } of apicvInhibits) if (isOn) sumsOf(vm).isApicvOff = true;
   for (const { vm, kind, seenBy, count } of eventfds)
     if (kind === 'ioeventfd' && seenBy === 'kvm') sumsOf(vm).kicks += count;
   return sums;

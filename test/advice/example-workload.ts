@@ -2,7 +2,18 @@ import type { ExitRate, IoRate, Workload } from '../../src/advice/workload.js';
 
 /** A VM with one vCPU, and what it does. */
 export function workloadOf(parts: Partial<Workload>): Workload {
-  return { vm: 'web', vcpus: 1, info: undefined, exits: [], io: [], ioeventfdPerSecond: 0, times: [], ...parts };
+  return {
+    vm: 'web',
+    vcpus: 1,
+    info: undefined,
+    exits: [],
+    io: [],
+    ioeventfdPerSecond: 0,
+    times: [],
+    msrs: [],
+    isApicvOff: false,
+    ...parts,
+  };
 }
 
 /** Exits to KVM that KVM handled itself. */

@@ -11,6 +11,11 @@ const port = (address: number, device: string, perSecond: number) =>
 const page = (address: number, device: string, perSecond: number) =>
   accesses({ bus: 'mmio', address, device, perSecond });
 
+const msrs = (msr: string, perSecond: number): Partial<Workload> => ({
+  msrs: [{ direction: 'write', msr, perSecond }],
+  exits: [kvmExits('MSR_WRITE', perSecond)],
+});
+
 /** Rule -> exits that it is about. */
 const EXAMPLES: Readonly<Record<string, Partial<Workload>>> = {
   'acpi-pm-timer': port(0x608, 'acpi_pm_timer', 1000),
@@ -48,6 +53,8 @@ const EXAMPLES: Readonly<Record<string, Partial<Workload>>> = {
   'irqchip-in-qemu': { exits: [qemuExits('KVM_EXIT_HLT', 100)] },
   'split-irqchip-eoi': { exits: [qemuExits('KVM_EXIT_IOAPIC_EOI', 500)] },
   'inter-processor-interrupts': { exits: [kvmExits('APIC_WRITE', 5000)] },
+  'apicv-off': { isApicvOff: true, exits: [kvmExits('INTERRUPT_WINDOW', 2000)] },
+  'timer-deadline': msrs('IA32_TSC_DEADLINE', 5000),
   'arm64-inter-processor-interrupts': { exits: [kvmExits('SYS64', 5000)] },
   'host-interrupts': { exits: [kvmExits('interrupt', 2000)] },
   'tpr-access': { exits: [kvmExits('TPR_BELOW_THRESHOLD', 1000)] },
@@ -93,4 +100,27 @@ test('every rule says who can change what, and where that is written', () => {
     assert.ok(Object.keys(changes).length > 0, id);
     assert.ok(sources.length > 0 && sources.every((source) => URL.canParse(source)), id);
   }
+});
+
+test('rules about interrupts and counters also know the registers that are used for them', () => {
+  const idsOf = (example: Partial<Workload>) => advise([workloadOf(example)], 60).map(({ rule }) => rule.id);
+  assert.deepEqual(idsOf(msrs('IA32_X2APIC_ICR', 5000)), ['inter-processor-interrupts']);
+  assert.deepEqual(idsOf(msrs('IA32_PERF_GLOBAL_CTRL', 1000)), ['guest-profiler']);
+  assert.deepEqual(idsOf(msrs('IA32_SPEC_CTRL', 50_000)), []);
+  // Without the collector it is not known whether APICv is off.
+  assert.deepEqual(idsOf({ exits: [kvmExits('INTERRUPT_WINDOW', 2000)] }), []);
+});
+
+test('the cost of accesses to a register is that of a mean exit for registers', () => {
+  const [finding] = advise(
+    [
+      workloadOf({
+        msrs: [{ direction: 'write', msr: 'IA32_TSC_DEADLINE', perSecond: 20_000 }],
+        exits: [kvmExits('MSR_WRITE', 40_000, 0.000002)],
+      }),
+    ],
+    60,
+  );
+  assert.equal(finding?.load.cost, 20_000 * 0.000002);
+  assert.equal(finding?.load.mainly, 'IA32_TSC_DEADLINE');
 });

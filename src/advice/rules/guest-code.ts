@@ -1,6 +1,15 @@
 /** Instructions of the guest that always exit. */
 import type { Rule } from './rule.js';
 
+/** Registers of the performance counters, and those that start, stop and acknowledge them. */
+const COUNTER_REGISTERS = [
+  ...['IA32_PMC0', 'IA32_PMC1', 'IA32_PMC2', 'IA32_PMC3'],
+  ...['IA32_PERFEVTSEL0', 'IA32_PERFEVTSEL1', 'IA32_PERFEVTSEL2', 'IA32_PERFEVTSEL3'],
+  ...['IA32_FIXED_CTR0', 'IA32_FIXED_CTR1', 'IA32_FIXED_CTR2', 'IA32_FIXED_CTR_CTRL'],
+  ...['IA32_PERF_GLOBAL_STATUS', 'IA32_PERF_GLOBAL_CTRL', 'IA32_PERF_GLOBAL_OVF_CTRL', 'IA32_PEBS_ENABLE'],
+  ...['K7_EVNTSEL0', 'K7_PERFCTR0', 'F15H_PERF_CTL0', 'F15H_PERF_CTR0'],
+];
+
 export const GUEST_CODE_RULES: readonly Rule[] = [
   {
     id: 'short-sleeps',
@@ -122,7 +131,11 @@ export const GUEST_CODE_RULES: readonly Rule[] = [
     title: 'The guest reads performance counters',
     severity: 'info',
     confidence: 'high',
-    matches: [{ exits: 'kvm', reasons: ['RDPMC', 'rdpmc'] }],
+    matches: [
+      { exits: 'kvm', reasons: ['RDPMC', 'rdpmc'] },
+      { msrs: COUNTER_REGISTERS, direction: 'read' },
+      { msrs: COUNTER_REGISTERS, direction: 'write' },
+    ],
     perVcpuSecond: 1000,
     cause: 'A profiler, a monitoring agent or the NMI watchdog of the guest uses the virtual PMU.',
     why: 'Each read and each overflow leaves the guest.',

@@ -38,7 +38,10 @@ export const INTERRUPT_RULES: readonly Rule[] = [
     title: 'vCPUs send each other interrupts, with help of KVM',
     severity: 'info',
     confidence: 'high',
-    matches: [{ exits: 'kvm', reasons: ['APIC_WRITE', 'APIC_ACCESS', 'avic_incomplete_ipi'] }],
+    matches: [
+      { exits: 'kvm', reasons: ['APIC_WRITE', 'APIC_ACCESS', 'avic_incomplete_ipi'] },
+      { msrs: ['IA32_X2APIC_ICR', 'HV_X64_MSR_ICR'], direction: 'write' },
+    ],
     perVcpuSecond: 5000,
     cause:
       'The target of the interrupt does not run at that moment, or the host does not virtualize interrupts in hardware.',
@@ -54,6 +57,43 @@ export const INTERRUPT_RULES: readonly Rule[] = [
       'https://www.qemu.org/docs/master/system/i386/hyperv.html',
       'https://docs.kernel.org/virt/kvm/x86/cpuid.html',
     ],
+  },
+  {
+    id: 'apicv-off',
+    title: 'Interrupts cost exits, because something keeps APICv or AVIC off',
+    severity: 'info',
+    confidence: 'high',
+    matches: [{ exits: 'kvm', reasons: ['INTERRUPT_WINDOW', 'vintr', 'EOI_INDUCED', 'APIC_ACCESS', 'APIC_WRITE'] }],
+    perVcpuSecond: 2000,
+    when: { isApicvOff: true },
+    cause:
+      'A device or setting of the VM is not compatible with it: a PIT that re-injects lost ticks (PIT_REINJ), the AutoEOI of Hyper-V (HYPERV), a nested hypervisor (NESTED). kvm_apicv_inhibited names it.',
+    why: 'The hardware could deliver interrupts to a running guest without an exit. While APICv is off, KVM waits for the guest to accept each of them.',
+    changes: {
+      host: 'DISABLED or ABSENT: kvm_intel.enable_apicv=1 or kvm_amd.avic=1, where the CPU has it. HYPERV: add hv-avic to the features of -cpu.',
+      qemu: '-global kvm-pit.lost_tick_policy=discard',
+      libvirt: "<clock offset='utc'><timer name='pit' tickpolicy='discard'/></clock>",
+    },
+    sources: [
+      'https://github.com/containers/libkrun/issues/498',
+      'https://www.qemu.org/docs/master/system/i386/hyperv.html',
+    ],
+  },
+  {
+    id: 'timer-deadline',
+    title: 'The guest sets its timer all the time',
+    severity: 'info',
+    confidence: 'high',
+    matches: [{ msrs: ['IA32_TSC_DEADLINE', 'IA32_X2APIC_INIT_COUNT'], direction: 'write' }],
+    perVcpuSecond: 5000,
+    cause: 'A program in the guest sleeps or polls with short timeouts, or the guest kernel has a fast tick.',
+    why: 'Each new deadline of the local APIC timer is a write to a register that KVM emulates, and another exit when the timer fires.',
+    changes: {
+      guest:
+        'Find the program with short timeouts (perf trace -s, strace -c); boot with nohz=on, or a kernel with a lower HZ.',
+      host: 'For guests with CPUs of their own: nohz_full= for these CPUs, so that timers fire on the remaining CPUs.',
+    },
+    sources: ['https://github.com/nanovms/nanos/issues/1017', 'https://docs.kernel.org/timers/no_hz.html'],
   },
   {
     id: 'arm64-inter-processor-interrupts',

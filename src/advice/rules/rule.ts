@@ -9,7 +9,7 @@ import type { Layer } from '../../snapshot/tables/layer.js';
 export type Match = CountMatch | TimeMatch;
 
 /** Exits, and what KVM does without one. */
-export type CountMatch = ExitMatch | IoMatch | SignalMatch;
+export type CountMatch = ExitMatch | IoMatch | SignalMatch | MsrMatch;
 
 /** Time of vCPUs. Its rates are seconds per second. */
 export type TimeMatch = StateMatch | StatisticMatch;
@@ -33,6 +33,13 @@ export interface IoMatch {
 /** Kicks that KVM took for a device, without an exit to QEMU. */
 export interface SignalMatch {
   readonly signals: 'ioeventfd';
+}
+
+/** Accesses to model-specific registers that KVM handled; known with the collector `indices` only. */
+export interface MsrMatch {
+  /** Names by src/count/indices/msr-names.ts. */
+  readonly msrs: readonly string[];
+  readonly direction: 'read' | 'write';
 }
 
 /** Time that vCPUs spend in a state. */
@@ -105,6 +112,8 @@ export interface Conditions {
   readonly minShareOfLayer?: number;
   /** The VM also exits to KVM for this reason. */
   readonly besides?: string;
+  /** Something keeps APICv or AVIC off; known with the collector `indices` only. */
+  readonly isApicvOff?: true;
   /** Their time is not what is lost, as with an idle guest: the rate alone decides. */
   readonly hasNoCost?: true;
 }
