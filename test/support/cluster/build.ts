@@ -118,10 +118,14 @@ async function download(): Promise<string> {
   if (spawnSync('go', ['version']).status !== 0) throw new Unavailable('Go is not installed');
   try {
     const answer = await go(FOLDER, 'mod', 'download', '-json', `${KUBERNETES}@${VERSIONS.kubernetes}`);
-    return JSON.parse(answer).Dir;
+    const source: string = JSON.parse(answer).Dir;
+    // An older Go downloads the version that this module asks for, unless GOTOOLCHAIN forbids it.
+    const probe = newModule('probe', readFileSync(join(source, 'go.mod'), 'utf8').match(/^go .*$/m) ?? []);
+    await go(probe, 'list', '-m');
+    return source;
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-    throw new Unavailable(`the Go module proxy does not deliver ${KUBERNETES}: ${stdout}${stderr}`);
+    throw new Unavailable(`Go cannot get ${KUBERNETES} from its module proxy, or is too old: ${stdout}${stderr}`);
   }
 }
 

@@ -211,8 +211,13 @@ export class ControlPlane {
 
   #start(name: Program, args: readonly string[]): void {
     const log = openSync(this.#path(`${name}.log`), 'a');
-    this.#programs.set(name, spawn(pathOfProgram(name), args, { stdio: ['ignore', log, log] }));
+    const child = spawn(pathOfProgram(name), args, { stdio: ['ignore', log, log] });
     closeSync(log);
+    this.#programs.set(name, child);
+    // For a test that ends before it stops the control plane.
+    const kill = () => child.kill('SIGKILL');
+    process.on('exit', kill);
+    child.once('exit', () => process.off('exit', kill));
   }
 
   #isRunning(name: Program): boolean {
