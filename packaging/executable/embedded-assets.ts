@@ -28,6 +28,11 @@ export function embeddedAssets(): ReadonlyMap<string, string> {
   return new Map(paths.sort().map((path) => [path, join(ROOT, path)]));
 }
 
+/** Folders of the packages that single files are from. */
+export function embeddedPackages(): string[] {
+  return EMBEDDED.flatMap((path) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []);
+}
+
 function filesBelow(path: string): string[] {
   const full = join(ROOT, path);
   if (!existsSync(full)) throw new Error(`${path}: no such file; packaging/executable/embedded-assets.ts lists it`);

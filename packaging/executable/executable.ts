@@ -3,10 +3,9 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { inject } from 'postject';
 import { NAME, OUTPUT } from '../paths.js';
-import { licencesOf } from '../release/licences.js';
 import { installed, run } from '../run.js';
 import { HOST, TARGETS, type Target } from '../targets.js';
-import { bundle } from './bundle.js';
+import type { Bundle } from './bundle.js';
 import { embeddedAssets } from './embedded-assets.js';
 import { LICENCES, PATHS } from './embedded-paths.js';
 import { nodePackage } from './node-binary.js';
@@ -34,10 +33,14 @@ export interface Executable {
 }
 
 /** Builds one executable for each target. */
-export async function buildExecutables(targets: readonly Target[]): Promise<Executable[]> {
+export async function buildExecutables(
+  targets: readonly Target[],
+  program: Bundle,
+  licences: string,
+): Promise<Executable[]> {
   rmSync(PARTS, { recursive: true, force: true });
   mkdirSync(PARTS, { recursive: true });
-  const blob = await buildBlob();
+  const blob = await buildBlob(program, licences);
   return Promise.all(
     targets.map(async (target) => {
       const path = join(OUTPUT, `${NAME}-linux-${target.architecture}`);
@@ -51,25 +54,22 @@ export async function buildExecutables(targets: readonly Target[]): Promise<Exec
 }
 
 /** The program and its files. Made by the Node.js that will read it, on whatever machine this is. */
-async function buildBlob(): Promise<Buffer> {
-  const { code, worker, packages } = await bundle();
+async function buildBlob({ code, worker }: Bundle, licences: string): Promise<Buffer> {
   const files = new Map(embeddedAssets());
   const add = (path: string, text: string) => {
     const file = join(PARTS, path.replaceAll('/', '_'));
     writeFileSync(file, text);
     files.set(path, file);
   };
-  const node = nodePackage(TARGETS[HOST]);
   add('build/src/web/access/password-worker.js', worker);
-  const embedded = [...files.keys()].flatMap((path) => /^node_modules\/[^/]+/.exec(path) ?? []);
-  add(LICENCES, licencesOf([...new Set([...packages, ...embedded])].sort(), node));
+  add(LICENCES, licences);
   add(PATHS, JSON.stringify([...files.keys()]));
   const main = join(PARTS, 'main.js');
   writeFileSync(main, code);
   const output = join(PARTS, 'program.blob');
   const config = join(PARTS, 'sea-config.json');
   writeFileSync(config, JSON.stringify({ ...SETTINGS, main, output, assets: Object.fromEntries([...files].sort()) }));
-  run(join(node, 'bin/node'), ['--experimental-sea-config', config]);
+  run(join(nodePackage(TARGETS[HOST]), 'bin/node'), ['--experimental-sea-config', config]);
   return withCodePath(readFileSync(output), main);
 }
 

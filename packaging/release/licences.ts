@@ -1,8 +1,9 @@
 /** The licences of everything in the executable: the program, its packages, Node.js. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodePackage } from '../executable/node-binary.js';
 import { NAME, ROOT, readManifest } from '../paths.js';
-import { NODE_VERSION } from '../targets.js';
+import { HOST, NODE_VERSION, TARGETS } from '../targets.js';
 
 /** Licences that let a binary be passed on with no more than their text. */
 export const ALLOWED: ReadonlySet<string> = new Set([
@@ -39,11 +40,9 @@ export function packageLicence(folder: string): PackageLicence {
   };
 }
 
-/**
- * @param folders of the packages
- * @param node folder of the package with Node.js
- */
-export function licencesOf(folders: readonly string[], node: string): string {
+/** @param folders of the packages */
+export function licencesOf(folders: readonly string[]): string {
+  const node = nodePackage(TARGETS[HOST]);
   const packages = folders.map(packageLicence);
   return [
     section(NAME, readFileSync(join(ROOT, 'LICENSE'), 'utf8')),

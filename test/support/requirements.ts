@@ -50,7 +50,12 @@ export type Requirement =
   | 'fish'
   | 'man'
   | 'control-plane'
-  | 'executable';
+  | 'executable'
+  | 'deb'
+  | 'rpm'
+  | 'debian-root'
+  | 'systemd-nspawn'
+  | 'lintian';
 
 const VARIABLE = 'KVM_EXIT_EXPORTER_REQUIRE';
 const DEMANDED = (process.env[VARIABLE] ?? '').split(',').map((word) => word.trim());

@@ -1,0 +1,142 @@
+/**
+ * The .deb under a real systemd: systemd-nspawn boots a Debian without Node.js, with an overlay for what changes.
+ * EXPORTER_DEBIAN_ROOT names its folder, which .ci/run makes with mmdebstrap.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { NAME, OUTPUT, VERSION } from '../../packaging/paths.js';
+import { HOST, TARGETS } from '../../packaging/targets.js';
+import { freshExecutable } from '../support/packages.js';
+import { ROOT } from '../support/paths.js';
+import { needs, skipUnless } from '../support/requirements.js';
+
+const { EXPORTER_DEBIAN_ROOT: DEBIAN = '' } = process.env;
+const DEB = join(OUTPUT, `${NAME}_${VERSION}_${TARGETS[HOST].deb}.deb`);
+const FOLDER = mkdtempSync(join(tmpdir(), 'debian-'));
+after(() => rmSync(FOLDER, { recursive: true }));
+
+const { options: fresh } = await freshExecutable();
+const NEEDED = [
+  fresh,
+  needs('root', 'systemd-nspawn', 'tracefs'),
+  skipUnless('debian-root', DEBIAN !== '' && existsSync(join(DEBIAN, 'usr/lib/systemd/systemd'))),
+  skipUnless('deb', existsSync(DEB)),
+].find(({ skip }) => skip !== false) ?? { skip: false };
+
+/** The package as it might have been before: an earlier version, whose configuration has another comment. */
+function olderPackage(to: string): void {
+  const tree = join(FOLDER, 'old');
+  execFileSync('dpkg-deb', ['-R', DEB, tree]);
+  const change = (path: string, from: string | RegExp, text: string) => {
+    const before = readFileSync(join(tree, path), 'utf8');
+    assert.notEqual(before.replace(from, text), before);
+    writeFileSync(join(tree, path), before.replace(from, text));
+  };
+  change('DEBIAN/control', `Version: ${VERSION}`, 'Version: 0.0.1');
+  change('etc/kvm-exit-exporter/config.yml', /^# /, '# An older text. ');
+  execFileSync('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '-b', tree, to]);
+}
+
+/** The Debian, with a layer above it that takes all changes. */
+function overlay(): string {
+  const [changes = '', work = '', root = ''] = ['changes', 'work', 'root'].map((name) => {
+    mkdirSync(join(FOLDER, name));
+    return join(FOLDER, name);
+  });
+  const options = `lowerdir=${DEBIAN},upperdir=${changes},workdir=${work}`;
+  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options, root]);
+  return root;
+}
+
+const UNIT = `[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+Environment=INSTANCE=debian-test-${process.pid}
+ExecStart=/bin/bash /test/debian.sh
+`;
+
+const steps = new Map<string, string>();
+let log = '';
+
+before(() => {
+  if (NEEDED.skip !== false) return;
+  const shared = join(FOLDER, 'test');
+  mkdirSync(shared);
+  olderPackage(join(shared, 'old.deb'));
+  copyFileSync(DEB, join(shared, 'new.deb'));
+  copyFileSync(join(ROOT, 'test/packaging/debian.sh'), join(shared, 'debian.sh'));
+  const root = overlay();
+  const units = join(root, 'etc/systemd/system');
+  mkdirSync(join(units, 'multi-user.target.wants'), { recursive: true });
+  writeFileSync(join(units, 'test.service'), UNIT);
+  symlinkSync('../test.service', join(units, 'multi-user.target.wants/test.service'));
+  const { stdout, stderr } = spawnSync(
+    'systemd-nspawn',
+    [
+      '--quiet',
+      '--register=no',
+      '--keep-unit',
+      '--private-network',
+      `--directory=${root}`,
+      `--bind=${shared}:/test`,
+      '--bind=/sys/kernel/tracing:/tracefs',
+      '--console=pipe',
+      '--boot',
+    ],
+    { encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  execFileSync('umount', [root]);
+  const read = (name: string) => (existsSync(join(shared, name)) ? readFileSync(join(shared, name), 'utf8') : '');
+  for (const entry of read('steps').split(/^(?=[a-z][^\t\n]*\t)/m)) {
+    const [name = '', value = ''] = entry.split('\t');
+    steps.set(name, value.trimEnd());
+  }
+  log = [read('apt.log'), read('journal'), stdout.slice(-4000), stderr].join('\n');
+});
+
+const WANTED: readonly (readonly [step: string, value: string | RegExp])[] = [
+  ['install of an older version', '0'],
+  ['state', 'active enabled'],
+  ['metrics', '1'],
+  ['healthcheck', '0'],
+  ['instance', /^debian-test-\d+$/],
+  ['user and capabilities', 'Uid: 0 0 0 0 CapEff: 0000000000000000'],
+  ['completion', 'complete -F _kvm_exit_exporter kvm-exit-exporter'],
+  ['the same process after reload', 'yes'],
+  ['upgrade', '0'],
+  ['state after upgrade', 'active'],
+  ['another process after upgrade', 'yes'],
+  // What the user changed.
+  ['configuration after upgrade', 'level: debug'],
+  ['metrics after upgrade', '1'],
+  ['configuration after remove', 'level: debug'],
+  ['program after remove', ''],
+  ['instance after remove', ''],
+  ['files after purge', ''],
+];
+
+for (const [step, value] of WANTED)
+  test(`Debian: ${step}`, NEEDED, () => {
+    const seen = steps.get(step);
+    if (typeof value === 'string') assert.equal(seen, value, log);
+    else assert.match(seen ?? '', value, log);
+  });
+
+test('Debian: systemd-analyze rates the exposure at 2 or less', NEEDED, () => {
+  const exposure = Number(steps.get('exposure') || Number.NaN);
+  assert.ok(exposure <= 2, `${exposure}\n${log}`);
+});
