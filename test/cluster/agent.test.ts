@@ -1,10 +1,12 @@
 /** The agent with --kubernetes against a real API server. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { ApiClient } from '../../src/kubernetes/api-client.js';
 import { listPods } from '../../src/kubernetes/list-pods.js';
 import { PodWatch } from '../../src/kubernetes/pod-watch.js';
@@ -16,6 +18,7 @@ import { DroppingProxy } from '../support/cluster/dropping-proxy.js';
 import { type Pod, until } from '../support/cluster/nodes.js';
 import { endAll } from '../support/end-later.js';
 import { needsKubectl, renderText } from '../support/kubernetes/kustomize.js';
+import { MAIN } from '../support/paths.js';
 import { Samples } from '../support/prometheus/samples.js';
 
 const OPTIONS = [needsControlPlane(), needsKubectl()].find(({ skip }) => skip !== false) ?? { skip: false as const };
@@ -158,6 +161,24 @@ describe('pod names from a real API server', OPTIONS, () => {
       () => 'the silence is noticed',
       () => pods.podOf(during.metadata.uid) !== undefined,
       20_000,
+    );
+  });
+
+  test('check counts the pods of the node, or says why it cannot', async () => {
+    await createPod('checked', 'node-checked');
+    const check = async (node: string, ...args: string[]) => {
+      const own = [`--kubernetes.node=${node}`, `--kubernetes.api-server=${cluster.url}`, ...args];
+      const all = [MAIN, 'check', '--kubernetes', `--kubernetes.ca-file=${cluster.caFile}`, ...own];
+      // The exit code is about the machine, which may have no KVM.
+      const { stdout } = await promisify(execFile)(process.execPath, all).catch((error) => error);
+      return /^.*pod names.*$/m.exec(stdout)?.[0].replace(/\s+/g, ' ');
+    };
+    const token = `--kubernetes.token-file=${tokenFile}`;
+    assert.equal(await check('node-checked', token), `ok pod names ${cluster.url}: 1 on node-checked`);
+    assert.match((await check('no-such-node', token)) ?? '', /^warn pod names the API server knows no pod of node/);
+    assert.match(
+      (await check('node-checked', '--kubernetes.token-file=/nonexistent')) ?? '',
+      /^warn pod names \/nonexistent: no such file/,
     );
   });
 

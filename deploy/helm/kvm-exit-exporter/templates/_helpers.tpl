@@ -67,7 +67,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- /* The files of the ConfigMap; empty if it needs none. */ -}}
 {{- define "kvm.configFiles" -}}
-{{- if .Values.config }}
+{{- if .Values.config -}}
 config.yml: |
   {{- toYaml .Values.config | nindent 2 }}
 {{- end }}
@@ -88,14 +88,14 @@ How kubelet asks the agent. It has neither a password nor a client certificate; 
 image's health check accepts any answer.
 */ -}}
 {{- define "kvm.probe" -}}
-{{- if or .Values.web.basicAuthSecret .Values.web.clientCa }}
+{{- if or .Values.web.basicAuthSecret .Values.web.clientCa -}}
 exec:
   command:
     - /nodejs/bin/node
     - /app/build/src/healthcheck.js
     - --web.listen-address=:{{ .Values.web.port }}
     - --web.config.file={{ include "kvm.webConfigFile" . }}
-{{- else }}
+{{- else -}}
 httpGet:
   path: /-/healthy
   port: metrics
