@@ -43,6 +43,8 @@ const DEFAULTS: VmRatesOptions = {
 };
 /** Shortest pause after an observation, as a multiple of the CPU time that it took: at most 1 % of a CPU. */
 const PAUSE_FACTOR = 100;
+/** Timers are late by some milliseconds: the observation of ten seconds ago was made a bit earlier. */
+const LATE = 1.05;
 /** Shortest period of rates, used only just after the start. */
 const MIN_PERIOD_MS = 100;
 
@@ -82,7 +84,7 @@ export class VmRates {
     const snapshot = this.#takeSnapshot();
     const newest = observationOf(snapshot, startMs);
     this.#statistics.observe(snapshot);
-    const kept = this.#observations.filter(({ atMs }) => atMs >= startMs - windowMs);
+    const kept = this.#observations.filter(({ atMs }) => atMs >= startMs - windowMs * LATE);
     this.#observations = [...(kept.length > 0 ? kept : this.#observations.slice(-1)), newest];
     this.#current = undefined;
     this.#options.onObservation(newest, this.#statistics);

@@ -15,7 +15,7 @@ const CHARTS = {
   qemu_reasons: 'Exits to QEMU, by reason',
   kvm_reasons: 'Exits to KVM, by reason',
   devices: 'Accesses that reach QEMU, by device',
-  durations: 'Durations of exits: half of them, and 99 of 100, are shorter',
+  durations: 'Durations of exits: p50 and p99',
   vcpus: 'Exits by vCPU',
 } as const;
 

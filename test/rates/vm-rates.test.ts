@@ -95,6 +95,8 @@ test('rates cover ten seconds, whatever requests came before', () => {
   assert.equal(rates.current(), rates.current());
   rates.observe();
   assert.equal(rates.current().seconds, 6);
+  // Timers are late.
+  assert.equal(observed(0, 5.01, 10.02, 15.03, 20.04).rates.current().seconds?.toFixed(2), '10.02');
   assert.equal(observed(0, 60).rates.current().seconds, 60);
 });
 
