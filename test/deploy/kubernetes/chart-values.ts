@@ -118,7 +118,7 @@ export const CASES: readonly ValuesCase[] = [
     shows: [
       String.raw`client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: /etc/kvm-exit-exporter/client-ca/ca.crt`,
       '"configMap":{"name":"ca"}',
-      '"/app/build/src/healthcheck.js"',
+      '"/app/build/src/main.js","healthcheck"',
     ],
     hides: '"httpGet"',
   },
@@ -127,7 +127,7 @@ export const CASES: readonly ValuesCase[] = [
     shows: [
       '"--web.config.file=/etc/kvm-exit-exporter/web/web.yml"',
       '"secret":{"secretName":"web-config"}',
-      '"/app/build/src/healthcheck.js","--web.listen-address=:10586","--web.config.file=/etc/kvm-exit-exporter/web/web.yml"',
+      '"/app/build/src/main.js","healthcheck","--web.listen-address=:10586","--web.config.file=/etc/kvm-exit-exporter/web/web.yml"',
     ],
     hides: '"httpGet"',
   },

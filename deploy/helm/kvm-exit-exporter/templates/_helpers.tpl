@@ -92,7 +92,8 @@ image's health check accepts any answer.
 exec:
   command:
     - /nodejs/bin/node
-    - /app/build/src/healthcheck.js
+    - /app/build/src/main.js
+    - healthcheck
     - --web.listen-address=:{{ .Values.web.port }}
     - --web.config.file={{ include "kvm.webConfigFile" . }}
 {{- else -}}
