@@ -1,3 +1,4 @@
+import { type ExitPurpose, exitPurposes, type PurposeTables } from '../snapshot/exit-purposes.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import type { CauseCount } from '../snapshot/tables/causes.js';
 import type { ExitDuration } from '../snapshot/tables/durations.js';
@@ -6,7 +7,8 @@ import { isFailedCall, type Layer } from '../snapshot/tables/layer.js';
 import type { VcpuTimes } from '../snapshot/tables/vcpu-times.js';
 
 /** The parts of a snapshot that rates are made from. */
-export type Observed = Pick<Snapshot, 'exits' | 'vcpuTimes' | 'durations' | 'causes' | 'io' | 'vms' | 'sources'>;
+export type Observed = PurposeTables &
+  Pick<Snapshot, 'exits' | 'vcpuTimes' | 'durations' | 'causes' | 'io' | 'vms' | 'sources'>;
 
 /** What was counted of one VM up to a moment. */
 export interface VmCounts {
@@ -20,6 +22,7 @@ export interface VmCounts {
   readonly durations: Map<string, ExitDuration>;
   readonly causes: Map<string, CauseCount>;
   readonly io: Map<string, IoCount>;
+  readonly purposes: Map<string, ExitPurpose>;
 }
 
 /** What has been seen so far, of any VM. A kernel's KVM raises some of the events for all VMs, or for none. */
@@ -71,6 +74,7 @@ export function observationOf(snapshot: Observed, atMs: number): Observation {
   for (const row of durations) countsOf(row.vm).durations.set(reasonKey(row.layer, row.reason), row);
   for (const row of causes) countsOf(row.vm).causes.set(`${row.reason}\0${row.userspaceReason}`, row);
   for (const row of io) countsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
+  for (const row of exitPurposes(snapshot)) countsOf(row.vm).purposes.set(`${row.event}\0${row.which}`, row);
   return {
     atMs,
     vms,
@@ -90,5 +94,6 @@ function newCounts(): VmCounts {
     durations: new Map(),
     causes: new Map(),
     io: new Map(),
+    purposes: new Map(),
   };
 }

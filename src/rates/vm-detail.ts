@@ -1,5 +1,6 @@
 import { type FindingData, findingData } from '../advice/finding-data.js';
 import type { LastingFinding } from '../advice/lasting-findings.js';
+import { OTHER } from '../trace/names.js';
 import { type AccessRate, accessRates, type DeviceRate, deviceRates } from './access-rates.js';
 import type { VmCounts } from './observation.js';
 import { type Bounded, bounded, type Period, rise } from './period.js';
@@ -20,6 +21,8 @@ export interface VmDetail {
   readonly causes: Bounded<CauseRate>;
   readonly devices: Bounded<DeviceRate>;
   readonly accesses: Bounded<AccessRate>;
+  /** What other exits were for; empty without the collector `indices`. */
+  readonly purposes: Bounded<PurposeRate>;
   /** Those that cost most first. */
   readonly findings: Bounded<FindingData & { readonly lasted_seconds: number }>;
 }
@@ -42,6 +45,17 @@ export interface CauseRate {
   readonly exits_per_second: number | null;
 }
 
+/** Exits for one MSR, CPUID leaf, hypercall ... */
+export interface PurposeRate {
+  /** `MSR write`, `CPUID`, `page fault` ... */
+  readonly event: string;
+  /** `other` for the sum of those that are not listed one by one. */
+  readonly which: string;
+  /** In the period. */
+  readonly times: number;
+  readonly times_per_second: number | null;
+}
+
 /** @param findings of all VMs */
 export function vmDetail(row: VmRow, period: Period, findings: readonly LastingFinding[]): VmDetail {
   const { vm } = row;
@@ -55,6 +69,7 @@ export function vmDetail(row: VmRow, period: Period, findings: readonly LastingF
     causes: bounded(causeRates(newer, older, period)),
     devices: bounded(deviceRates(accesses, period)),
     accesses: bounded(accesses),
+    purposes: bounded(purposeRates(newer, older, period)),
     findings: bounded(
       findings
         .filter((finding) => finding.vm === vm)
@@ -87,4 +102,13 @@ function causeRates(newer: VmCounts, older: VmCounts | undefined, period: Period
       return exits === 0 ? [] : [{ reason, userspace_reason: userspaceReason, exits, exits_per_second: perSecond }];
     })
     .sort((a, b) => b.exits - a.exits);
+}
+
+function purposeRates(newer: VmCounts, older: VmCounts | undefined, period: Period): PurposeRate[] {
+  return [...newer.purposes]
+    .flatMap(([key, { event, which, count }]) => {
+      const times = rise(count, older?.purposes.get(key)?.count);
+      return times === 0 ? [] : [{ event, which, times, times_per_second: period.perSecond(times) }];
+    })
+    .sort((a, b) => Number(a.which === OTHER) - Number(b.which === OTHER) || b.times - a.times);
 }

@@ -64,7 +64,7 @@ function keyFigures({ vm }: VmDetail, unknown: string): string {
   return figures.map(([name, text]) => `<div><dt>${name}</dt><dd>${text}</dd></div>`).join('');
 }
 
-function tables({ reasons, devices, vcpus, causes }: VmDetail, unknown: string): string {
+function tables({ reasons, devices, vcpus, causes, purposes }: VmDetail, unknown: string): string {
   return [
     table(
       'Exits by reason',
@@ -99,6 +99,11 @@ function tables({ reasons, devices, vcpus, causes }: VmDetail, unknown: string):
       row.reason,
       row.userspace_reason,
       formatRate(row.exits_per_second, unknown),
+    ]),
+    table('What other exits were for', ['event', 'which', 'per second'], purposes, 2, (row) => [
+      row.event,
+      row.which,
+      formatRate(row.times_per_second, unknown),
     ]),
   ].join('\n');
 }

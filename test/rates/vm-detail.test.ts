@@ -70,6 +70,11 @@ const AFTER: Snapshot = {
     access({ count: 900, address: 'other' }),
     access({ count: 5000, layer: 'kvm', bus: 'mmio', address: '0xfee00000', device: 'apic' }),
   ],
+  msrs: [
+    { vm: VM, direction: 'write', msr: 'IA32_TSC_DEADLINE', count: 400 },
+    { vm: VM, direction: 'write', msr: 'other', count: 900 },
+  ],
+  cpuidLeaves: [{ vm: VM, leaf: '0x1', count: 70 }],
   vcpuTimes: [
     vcpuTimes({ vm: VM, vcpu: '0', guestSeconds: 4, kvmSeconds: 2, qemuSeconds: 1 }),
     vcpuTimes({ vm: VM, vcpu: '1', guestSeconds: 6, kvmSeconds: 0, qemuSeconds: 3 }),
@@ -145,6 +150,15 @@ test('durations are those of the period', () => {
     minor.map(({ reason }) => reason),
     ['HLT', 'restart'],
   );
+});
+
+test('what other exits of a VM were for, the sum of the rest last', () => {
+  const { purposes } = ratesOf(BEFORE, AFTER).detail(VM) ?? assert.fail();
+  assert.deepEqual(purposes.rows, [
+    { event: 'MSR write', which: 'IA32_TSC_DEADLINE', times: 400, times_per_second: 40 },
+    { event: 'CPUID', which: '0x1', times: 70, times_per_second: 7 },
+    { event: 'MSR write', which: 'other', times: 900, times_per_second: 90 },
+  ]);
 });
 
 test('a VM in detail', () => {

@@ -6,9 +6,9 @@ import { fit, wrap } from '../../terminal/fit.js';
 import { bold } from '../../terminal/styles.js';
 import { brief, costText, share, UNKNOWN, vmName } from './columns.js';
 
-/** One VM: findings, reasons, vCPUs, causes, devices, ports and pages. As many lines as there is to say. */
+/** One VM: findings, reasons, vCPUs, causes, devices, addresses, MSRs and the like. As many lines as there are. */
 export function detailView(detail: VmDetail, columns: number): string[] {
-  const { vm, vcpus, reasons, causes, devices, accesses, findings } = detail;
+  const { vm, vcpus, reasons, causes, devices, accesses, purposes, findings } = detail;
   const lines = [
     ...headOf(detail),
     ...section('What to change', findings, (rows) => rows.flatMap((finding) => findingLines(finding, columns))),
@@ -75,6 +75,13 @@ export function detailView(detail: VmDetail, columns: number): string[] {
           perSecond(row.accesses_per_second),
         ]),
         4,
+      ),
+    ),
+    ...section('What other exits were for', purposes, (rows) =>
+      table(
+        ['event', 'which', 'times', 'per s'],
+        rows.map((row) => [row.event, row.which, row.times.toLocaleString('en-US'), perSecond(row.times_per_second)]),
+        2,
       ),
     ),
   ];

@@ -8,7 +8,7 @@ import type { AccessRate, DeviceRate } from '../../rates/access-rates.js';
 import type { Bounded } from '../../rates/period.js';
 import type { ReasonRate } from '../../rates/reason-rates.js';
 import type { TimeShares } from '../../rates/time-shares.js';
-import type { CauseRate, VcpuRow, VmDetail } from '../../rates/vm-detail.js';
+import type { CauseRate, PurposeRate, VcpuRow, VmDetail } from '../../rates/vm-detail.js';
 import type { CurrentRates } from '../../rates/vm-rates.js';
 import type { TopDevice, VmRow } from '../../rates/vm-row.js';
 import { AgentError } from '../../system/errors.js';
@@ -75,6 +75,15 @@ export function parseDetail(answer: unknown): VmDetail {
       (row): AccessRate => ({
         ...deviceRate(row),
         direction: row.direction === 'in' ? 'in' : 'out',
+      }),
+    ),
+    purposes: bounded(
+      json.purposes,
+      (row): PurposeRate => ({
+        event: text(row.event),
+        which: text(row.which),
+        times: number(row.times) ?? 0,
+        times_per_second: number(row.times_per_second),
       }),
     ),
     findings: bounded(json.findings, (row): VmDetail['findings']['rows'][number] => ({

@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../snapshot/snapshot.js';
+import { exitPurposes } from '../../snapshot/exit-purposes.js';
 import type { VcpuTimes } from '../../snapshot/tables/vcpu-times.js';
 import type { Ranking } from './ranking.js';
 import type { Recorded } from './recorded.js';
@@ -7,7 +7,7 @@ import { amount, known, section, time, vmCell } from './text-table.js';
 
 /** Tables of what exits cost and what causes them. A table without rows is left out. */
 export function costTables(recorded: Recorded, ranking: Ranking): string[] {
-  return [costliest, vcpuTimes, causes, busiest, indices, eventfds]
+  return [costliest, vcpuTimes, causes, busiest, purposes, eventfds]
     .map((table) => table(recorded, ranking))
     .filter((text) => text !== '');
 }
@@ -89,15 +89,6 @@ function busiest({ snapshot: { io } }: Recorded, ranking: Ranking): string {
   );
 }
 
-interface IndexRow {
-  readonly vm: string;
-  /** `MSR write`, `CPUID`, `page fault` ... */
-  readonly event: string;
-  /** Name or number of the register, leaf, call ... */
-  readonly which: string;
-  readonly count: number;
-}
-
 /**
  * What the exits were for, as far as the recording has the events that say so (collector `indices`):
  *
@@ -105,30 +96,17 @@ interface IndexRow {
  *   vmx-a  MSR write  IA32_TSC_DEADLINE   12,345
  *   vmx-a  CPUID      0x0                     40
  */
-function indices({ snapshot }: Recorded, ranking: Ranking): string {
+function purposes({ snapshot }: Recorded, ranking: Ranking): string {
   return section(
     'What other exits were for',
     ['VM', 'event', 'which', 'times'],
     ranking.select(
-      indexRows(snapshot),
+      exitPurposes(snapshot),
       (a, b) => Number(a.which === 'other') - Number(b.which === 'other') || b.count - a.count,
     ),
     ({ vm, event, which, count }) => [vmCell(vm), event, which, amount(count)],
     3,
   );
-}
-
-function indexRows(snapshot: Snapshot): IndexRow[] {
-  const { msrs, cpuidLeaves, hypercalls, nestedExits, ghcbExits, pageFaults, apicvInhibits } = snapshot;
-  return [
-    ...msrs.map(({ vm, direction, msr, count }) => ({ vm, event: `MSR ${direction}`, which: msr, count })),
-    ...cpuidLeaves.map(({ vm, leaf, count }) => ({ vm, event: 'CPUID', which: leaf, count })),
-    ...hypercalls.map(({ vm, kind, number, count }) => ({ vm, event: `hypercall (${kind})`, which: number, count })),
-    ...nestedExits.map(({ vm, reason, count }) => ({ vm, event: 'nested exit', which: reason, count })),
-    ...ghcbExits.map(({ vm, reason, count }) => ({ vm, event: 'GHCB exit', which: reason, count })),
-    ...pageFaults.map(({ vm, kind, count }) => ({ vm, event: 'page fault', which: kind.replace('_', ' '), count })),
-    ...apicvInhibits.map(({ vm, reason, count }) => ({ vm, event: 'APICv kept off', which: reason, count })),
-  ].filter(({ count }) => count > 0);
 }
 
 function eventfds({ snapshot: { eventfds: counts } }: Recorded, ranking: Ranking): string {

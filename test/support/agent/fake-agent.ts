@@ -68,6 +68,7 @@ export function detailOf(vm: VmRow): VmDetail {
     causes: none,
     devices: none,
     accesses: none,
+    purposes: none,
     findings: none,
   };
 }
