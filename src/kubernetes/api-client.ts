@@ -134,8 +134,8 @@ export class ApiClient {
     const code = errnoOf(error);
     const message = error instanceof Error ? error.message : String(error);
     if (code === 'ECONNRESET') return 'connection lost';
-    if (CERTIFICATE_ERROR.test(code))
-      return `${message}; ${this.#caFile} must hold the CA of the API server's certificate`;
+    if (UNKNOWN_CA.test(code)) return `${message}; ${this.#caFile} must hold the CA of the API server's certificate`;
+    if (BAD_CERTIFICATE.test(code)) return `${message}; the CA is the one in ${this.#caFile}`;
     return message;
   }
 
@@ -154,11 +154,10 @@ export class ApiClient {
   }
 }
 
-/**
- * Node's codes of certificates that cannot be verified: `SELF_SIGNED_CERT_IN_CHAIN`, `CERT_HAS_EXPIRED`,
- * `UNABLE_TO_VERIFY_LEAF_SIGNATURE`, `ERR_TLS_CERT_ALTNAME_INVALID` ...
- */
-const CERTIFICATE_ERROR = /CERT|LEAF_SIGNATURE|INVALID_CA|HOSTNAME_MISMATCH/;
+/** Node's codes of certificates that no known CA has signed: `SELF_SIGNED_CERT_IN_CHAIN` ... */
+const UNKNOWN_CA = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_SIGNATURE_FAILURE|CERT_UNTRUSTED|INVALID_CA)/;
+/** Those of other certificates that are refused: `CERT_HAS_EXPIRED`, `ERR_TLS_CERT_ALTNAME_INVALID` ... */
+const BAD_CERTIFICATE = /CERT|HOSTNAME_MISMATCH/;
 
 /** The text of the body, unpacked. */
 function bodyOf(response: IncomingMessage): Readable {

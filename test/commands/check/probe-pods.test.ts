@@ -9,8 +9,8 @@ import { FakeApiServer, refuse } from '../../support/kubernetes/api-server.js';
 afterEach(endAll);
 
 /** What `check --kubernetes` prints about pods, with a server that `prepare` has changed. */
-async function probe(prepare: (api: FakeApiServer) => void) {
-  const api = await FakeApiServer.start();
+async function probe(prepare: (api: FakeApiServer) => void, ...certificate: Parameters<typeof FakeApiServer.start>) {
+  const api = await FakeApiServer.start(...certificate);
   prepare(api);
   const options: Record<string, unknown> = {
     kubernetes: true,
@@ -43,6 +43,16 @@ test('a node without pods, a refusal and an empty token are warnings that say wh
   assert.match(refused.text ?? '', /HTTP 403: pods is forbidden; allow the service account/);
   const unnamed = await probe((server) => server.setToken(''));
   assert.match(unnamed.text ?? '', /token: empty/);
+});
+
+test('a certificate that has expired, or is of another host, is named with the file of the CA', async () => {
+  const expired = await probe(() => {}, { days: -1 });
+  assert.ok(
+    expired.text?.endsWith(`: certificate has expired; the CA is the one in ${expired.api.caFile}`),
+    expired.text,
+  );
+  const foreign = await probe(() => {}, { san: 'DNS:elsewhere.example' });
+  assert.match(foreign.text ?? '', /does not match certificate's altnames.*; the CA is the one in \S+ca\.crt$/);
 });
 
 test('without --kubernetes and without a token of a pod nothing is asked', async () => {

@@ -41,9 +41,10 @@ export class FakeApiServer {
     this.setToken('first-token');
   }
 
-  static async start(): Promise<FakeApiServer> {
+  /** @param certificate what its certificate has instead of two days and this host's name */
+  static async start(certificate: Parameters<CertificateAuthority['issue']>[1] = {}): Promise<FakeApiServer> {
     const authority = new CertificateAuthority('kubernetes');
-    const { cert, key } = authority.issue('kube-apiserver');
+    const { cert, key } = authority.issue('kube-apiserver', certificate);
     const fake = new FakeApiServer(authority);
     const server = createServer({ cert, key }, (request, response) => fake.#answer(request, response));
     await new Promise<void>((resolve) => {
