@@ -22,8 +22,10 @@ interface ConsumedLegs extends LegTimes {
   readonly pending: number;
 }
 
-/** Longest wait that a vCPU may be in while its thread is read. */
+/** Longest wait that a vCPU may be in while its thread is read. A longer one is made up for when it ends. */
 const MAX_OPEN_WAIT_NS = 1e9;
+/** Part of an interval that interrupts may take: so short a time need not be sleep. */
+const INTERRUPTS = 0.05;
 
 const NO_LEGS: ConsumedLegs = { guest: 0, kvm: 0, qemu: 0, idle: 0, longKvm: 0, longQemu: 0, longIdle: 0, pending: 0 };
 
@@ -101,7 +103,7 @@ export class ThreadTime {
     addTime(this.time, 'ready', waitNs);
     addTime(this.time, 'idle', 0);
     const rest = wallNs - runNs - waitNs;
-    if (ticks.isRunnable) this.#addOpenWait(rest);
+    if (ticks.isRunnable) this.#addOpenWait(rest, wallNs, runNs);
     else this.#addRest(sleptInVmm ? 'unknown' : 'idle', rest);
   }
 
@@ -112,11 +114,21 @@ export class ThreadTime {
     this.#surplusNs = Math.max(0, -rest);
   }
 
-  /** Keeps the rest of an interval for the next one: it is a wait that has not ended, which the kernel adds then. */
-  #addOpenWait(ns: number): void {
+  /**
+   * Keeps the rest of an interval for the next one. It may be a wait that has not ended, which the kernel adds when it
+   * ends. That wait began after the thread ran last, so the part that is too long for it was sleep.
+   */
+  #addOpenWait(ns: number, wallNs: number, runNs: number): void {
     this.#surplusNs -= ns;
-    // Such as time in interrupts
-    if (this.#surplusNs < -MAX_OPEN_WAIT_NS) this.#addRest('unknown', 0);
+    const keptNs = -this.#surplusNs;
+    if (runNs === 0) {
+      if (keptNs > MAX_OPEN_WAIT_NS) this.#addRest('unknown', 0);
+      return;
+    }
+    const sleptNs = keptNs - Math.min(wallNs - runNs, MAX_OPEN_WAIT_NS);
+    if (sleptNs <= 0) return;
+    addTime(this.time, sleptNs > INTERRUPTS * wallNs ? 'idle' : 'unknown', sleptNs);
+    this.#surplusNs += sleptNs;
   }
 
   #takeLegs(legs: TracedLegs): ConsumedLegs {

@@ -178,6 +178,32 @@ test('the wait that a thread is in when it is read is not idle time', () => {
   assert.deepEqual([sum(time), shown(time).unknown], [2200, 2000]);
 });
 
+for (const [what, wait] of [
+  ['runs', 0],
+  ['waits', 600],
+] as const)
+  test(`the sleep of a thread that ${what} whenever it is read is idle time`, () => {
+    const time = new ThreadTime();
+    time.begin(undefined);
+    // It sleeps for 1 s of each 2 s, or for 1.6 s.
+    const [run, sleep] = wait === 0 ? [400, 1600] : [400, 1000];
+    for (let interval = 0; interval < 20; interval++)
+      time.add(usage(2000, run, wait, ticks(0, 40, 0, true)), undefined);
+    const { idle = 0, unknown } = shown(time);
+    assert.equal(unknown, undefined);
+    // At most a second is kept back, because it may be a wait that is going on.
+    assert.ok(idle <= 20 * sleep && idle >= 20 * sleep - 1000, `idle ${idle} of ${20 * sleep}`);
+  });
+
+test('time in interrupts, which is no run time, is not idle', () => {
+  const time = new ThreadTime();
+  time.begin(undefined);
+  for (let interval = 0; interval < 20; interval++) time.add(usage(2000, 1980, 0, ticks(0, 200, 0, true)), undefined);
+  const { idle, unknown = 0 } = shown(time);
+  assert.equal(idle, 0);
+  assert.ok(unknown <= 400 && unknown >= 380, `unknown ${unknown}`);
+});
+
 test('time of an ended thread that no reading covers is that of its legs', () => {
   const timer = trace(new ExitTimer(KINDS), [['entry', 0]]);
   const live = new ThreadTime();
