@@ -7,15 +7,22 @@ import type { RunningAgent } from '../../support/agent/start-agent.js';
 import { createCpuQuota } from '../../support/guest/cpu-quota.js';
 import type { Step } from '../../support/guest/firmware.js';
 import type { GuestOptions } from '../../support/guest/start-guest.js';
+import type { TestTrace } from './traced-shares.js';
 import { sharesOf, type VcpuShares } from './vcpu-shares.js';
 
 /** Largest difference between the states' sum and wall time, and between ready and the kernel's figure. */
 const TOLERANCE = 0.01;
 const READY_TOLERANCE = 0.02;
+/** Largest difference from the shares that the kernel's own text of a trace shows. */
+const TRACE_TOLERANCE = 0.02;
+/** A trace of more seconds takes long to print. */
+const TRACED_SECONDS = 8;
 const QUOTA = 0.15;
 
 export interface Scenario {
   readonly name: string;
+  /** True to trace the guests, where KVM tells its time from the guest's. */
+  readonly isTraced?: boolean;
   readonly guests: () => readonly GuestOptions[];
   readonly check: (shares: VcpuShares, host: Host) => void;
 }
@@ -23,17 +30,16 @@ export interface Scenario {
 export interface Host {
   /** False if KVM does not tell its time from that of the guest. */
   readonly tellsKvm: boolean;
-  /**
-   * Least part of its run time that a guest that only writes to a port is in KVM and QEMU. The CPU's way into the guest
-   * and back counts for the guest, and takes long if the CPU is emulated.
-   */
-  readonly outsideShare: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  readonly trace?: TestTrace | undefined;
 }
 
 const SPIN: readonly Step[] = [{ spin: true }];
 const WRITE: readonly Step[] = [{ forever: { out: 0x80 } }];
+/** Port writes that keep QEMU busy for much longer than the CPU's way into the guest and back can take. */
+const CLEAR: readonly Step[] = [{ foreverClear: { bytes: 4 << 20 } }];
+const BURSTS: readonly Step[] = [{ bursts: { out: 0x80, times: 50, everyMs: 20 } }];
 const HALT: readonly Step[] = [{ halt: true }];
 
 const part = ({ states }: VcpuShares, ...names: string[]) => names.reduce((sum, name) => sum + (states[name] ?? 0), 0);
@@ -49,12 +55,24 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'port writes are in KVM and QEMU',
-    guests: () => [{ name: 'times-out', steps: WRITE }],
-    check: (shares, { tellsKvm, outsideShare }) => {
-      const states = tellsKvm ? ['kvm', 'qemu'] : ['guest', 'qemu'];
-      above(part(shares, ...states), outsideShare * awake(shares), shares);
+    guests: () => [{ name: 'times-out', steps: CLEAR }],
+    check: (shares, { tellsKvm }) => {
+      above(part(shares, ...(tellsKvm ? ['kvm', 'qemu'] : ['guest', 'qemu'])), 0.9 * awake(shares), shares);
       assert.equal('kvm' in shares.states, tellsKvm, show(shares));
+      above(part(shares, 'qemu'), 0.5 * awake(shares), shares);
+    },
+  },
+  {
+    name: 'bursts of port writes are where the kernel shows them',
+    isTraced: true,
+    guests: () => [{ name: 'times-bursts', steps: BURSTS }],
+    check: (shares, { tellsKvm }) => {
       above(part(shares, 'qemu'), 0.001, shares);
+      above(part(shares, 'idle'), 0.1, shares);
+      assert.equal(shares.traced !== undefined, tellsKvm);
+      const tolerance = TRACE_TOLERANCE + shares.uncertainty;
+      for (const [state, share] of Object.entries(shares.traced ?? {}))
+        assert.ok(Math.abs(part(shares, state) - share) < tolerance, `${state}: ${show(shares)}`);
     },
   },
   {
@@ -82,8 +100,10 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
 ];
 
-export async function runScenario({ guests, check }: Scenario, agent: RunningAgent, host: Host): Promise<string[]> {
-  const all = await sharesOf(agent, guests(), host);
+export async function runScenario(scenario: Scenario, agent: RunningAgent, host: Host): Promise<string[]> {
+  const { guests, check, isTraced = false } = scenario;
+  const options = isTraced ? { ...host, seconds: TRACED_SECONDS } : { ...host, trace: undefined };
+  const all = await sharesOf(agent, guests(), options);
   for (const shares of all.values()) {
     assert.ok(
       Math.abs(shares.sum - 1) < TOLERANCE + shares.uncertainty,
@@ -102,7 +122,10 @@ function above(value: number, limit: number, shares: VcpuShares): void {
   assert.ok(value > limit, `${value} is not above ${limit}: ${show(shares)}`);
 }
 
-function show({ states, ...figuresOfKernel }: VcpuShares): string {
-  const figures = Object.entries({ ...states, ...figuresOfKernel });
+function show({ states, traced, ...figuresOfKernel }: VcpuShares): string {
+  const ofTrace = Object.entries(traced ?? {}).map(
+    ([state, share]) => [`${state} in the test's trace`, share] as const,
+  );
+  const figures = [...Object.entries({ ...states, ...figuresOfKernel }), ...ofTrace];
   return figures.map(([name, share]) => `${name} ${(100 * (share ?? 0)).toFixed(2)} %`).join(', ');
 }

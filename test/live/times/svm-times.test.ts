@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { skipUnless } from '../../support/requirements.js';
 
 const { SVMHOST = '' } = process.env;
-const SECONDS = 420;
+const SECONDS = 580;
 const HOST_DIED = 125;
 const MAX_TRIES = 3;
 
