@@ -121,7 +121,15 @@ describe('deploy/kubernetes on a real API server', OPTIONS, () => {
       const names = selected.map(({ metadata: { name } }) => name.replace(/-\w+$/, ''));
       assert.deepEqual(names, ['acme-kvm-exit-exporter'], metadata.name);
     }
-    const account = `--as=system:serviceaccount:shared:acme-kvm-exit-exporter`;
+    await cluster.kubectl(['delete', '--wait=false', '-f', '-'], text);
+    assert.equal(JSON.parse((await cluster.ask('GET', '/api/v1/namespaces/shared')).body).status.phase, 'Active');
+  });
+
+  test('namespace: and namePrefix: reach the binding, which gives list and watch of pods, and nothing else', async () => {
+    await createNamespace('bound');
+    const text = await renderText(['pod-names'], { namespace: 'bound', namePrefix: 'bound-' });
+    await cluster.kubectl(['apply', '--server-side', '-f', '-'], text);
+    const account = `--as=system:serviceaccount:bound:bound-kvm-exit-exporter`;
     for (const [verb, what, answer] of [
       ['list', 'pods', 'yes'],
       ['watch', 'pods', 'yes'],
@@ -131,8 +139,6 @@ describe('deploy/kubernetes on a real API server', OPTIONS, () => {
       const { stdout } = await cluster.tryKubectl(['auth', 'can-i', verb, what, '--all-namespaces', account]);
       assert.equal(stdout.trim(), answer, `${verb} ${what}`);
     }
-    await cluster.kubectl(['delete', '--wait=false', '-f', '-'], text);
-    assert.equal(JSON.parse((await cluster.ask('GET', '/api/v1/namespaces/shared')).body).status.phase, 'Active');
   });
 
   test('without the quota no pod of critical priority is created; with critical-quota, one on each node', async () => {
