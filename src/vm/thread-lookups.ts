@@ -106,7 +106,7 @@ export class ThreadLookups {
       else if (ranVcpu && !this.#startCandidateOf(tid, atMs, nowMs)) {
         const origin = this.#origins.trace(tid, nowMs, (creator, startMs) => this.#processOf(creator, startMs));
         if (origin !== undefined) processes.set(origin, true);
-        else this.#startRecorded(tid);
+        else if (!this.#startCandidateOfCreator(tid, nowMs)) this.#startRecorded(tid);
       }
     }
     return [...processes];
@@ -160,6 +160,12 @@ export class ThreadLookups {
     if (this.#vms.runningAt(vm.pid) === undefined) this.#lives.start([candidate.found], nowMs);
     if (this.#vms.isRunning(vm)) for (const thread of candidate.threads) this.#threads.see(vm, thread, nowMs);
     return true;
+  }
+
+  /** Starts the VM of a candidate that started this thread after its threads were read. False if there is none. */
+  #startCandidateOfCreator(tid: number, nowMs: number): boolean {
+    const start = (creator: number, startMs: number) => this.#startCandidateOf(creator, startMs, nowMs) || undefined;
+    return this.#origins.trace(tid, nowMs, start) === true;
   }
 
   #startRecorded(tid: number): void {

@@ -146,6 +146,23 @@ test('a VM that ended before KVM showed it has its name', (t) => {
   assert.deepEqual(labels(inventory.scan(200)), { ...NOTHING, started: [], stopped: ['short'] });
 });
 
+test('a VM that ended before its vCPU thread was seen has its name, by the thread that started that one', (t) => {
+  const { tree, inventory } = setUp(t);
+  inventory.scan(0);
+  const latestIs = (pid: number) => tree.write('loadavg', `0.1 0.1 0.1 1/100 ${pid}\n`);
+  latestIs(90);
+  inventory.checkNewProcesses(0);
+  tree.put({ ...impostor(100, 'short'), threads: [] });
+  latestIs(100);
+  assert.deepEqual(labels(inventory.checkNewProcesses(100)), NOTHING);
+  tree.remove(100);
+  inventory.startThread(100, 101, 120);
+  inventory.endThread(101, 150);
+  inventory.requestLookup(101, true, 140);
+  inventory.resolvePending(200);
+  assert.equal(inventory.find(101, 140)?.vm.label, 'short');
+});
+
 test("another user's VM takes no name from an older VM, even if that has run no vCPU yet", (t) => {
   const { tree, inventory } = setUp(t);
   tree.put(vm(100, 'web', { uid: 107 }));
