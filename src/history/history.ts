@@ -56,7 +56,7 @@ export class History {
       if (entry.absent >= STEPS) this.#forget(vm, entry);
     }
     for (const vm of observation.vms.keys())
-      if (!this.#vms.has(vm) && this.#budget.take(FIXED_BYTES))
+      if (!this.#vms.has(vm) && this.#makeRoom())
         this.#vms.set(vm, { history: new VmHistory(this.#budget), absent: 0 });
     let written = 0;
     for (const [vm, { history }] of this.#vms) {
@@ -66,6 +66,18 @@ export class History {
       if (++written % VMS_PER_SLICE === 0) yield;
     }
     this.steps.add(observation.atMs);
+  }
+
+  /** Takes what a VM needs from the budget, and forgets VMs that are gone for that. Returns false if it is full. */
+  #makeRoom(): boolean {
+    while (!this.#budget.take(FIXED_BYTES)) {
+      let [longestGone, longest]: [string | undefined, Entry | undefined] = [undefined, undefined];
+      for (const [vm, entry] of this.#vms)
+        if (entry.absent > (longest?.absent ?? 0)) [longestGone, longest] = [vm, entry];
+      if (longestGone === undefined || longest === undefined) return false;
+      this.#forget(longestGone, longest);
+    }
+    return true;
   }
 
   #forget(vm: string, { history }: Entry): void {

@@ -165,6 +165,13 @@ test('memory is bounded: beyond the budget VMs have no history, and say so; VMs 
   assert.ok(history.bytes <= 10 * (FIXED_BYTES + MAX_BYTES_PER_VM));
   assert.match(answerOf(history, 'vm-999').missing ?? '', /memory for histories is full/);
   assert.deepEqual(answerOf(history, 'vm-999').exits, []);
+  // One that is gone makes room at once, and one that is there does not.
+  const replaced = new History(2 * FIXED_BYTES);
+  historyOf(
+    [{}, names(0, 2), names(1, 2), names(1, 4)].map((vms) => snapshotOf(vms)),
+    replaced,
+  );
+  assert.deepEqual([...replaced.vms.keys()], ['vm-1', 'vm-2']);
   const snapshots = Array.from({ length: 200 }, () => snapshotOf(names(999, 1000)));
   const later = new History(FIXED_BYTES);
   historyOf([snapshotOf(names(0, 1)), snapshotOf(names(0, 1)), ...snapshots], later);

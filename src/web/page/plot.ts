@@ -19,7 +19,10 @@ export interface PlotKind {
 
 const HEIGHT = 200;
 /** Colours that people with any kind of colour vision tell apart (Okabe and Ito), on white and on black. */
-const PALETTE = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#8f8a1f', '#7a52a3', '#808080'];
+const PALETTE = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#8f8a1f', '#7a52a3'];
+const GREY = '#808080';
+/** Name of the series of all further names together. */
+const OTHER = 'other';
 
 /** A chart of several series over time, with a legend that shows the values at the cursor and hides series. */
 export class Plot {
@@ -29,6 +32,8 @@ export class Plot {
   readonly #hidden = new Set<string>();
   #plot: UPlot | undefined;
   #names = '';
+  /** Names of series in the order in which they appeared, which stays, whichever is the busiest now. */
+  readonly #seen: string[] = [];
   #times: readonly number[] = [];
   #series: readonly NamedPoints[] = [];
 
@@ -50,7 +55,8 @@ export class Plot {
   /** @param times seconds since 1970 */
   show(times: readonly number[], series: readonly NamedPoints[]): void {
     this.#times = times;
-    this.#series = series;
+    for (const { name } of series) if (!this.#seen.includes(name) && name !== OTHER) this.#seen.push(name);
+    this.#series = series.toSorted((a, b) => this.#rank(a.name) - this.#rank(b.name));
     this.#draw(false);
   }
 
@@ -137,8 +143,11 @@ export class Plot {
   #colourOf(name: string): string {
     const own = this.#kind.colours?.[name];
     if (own !== undefined) return own;
-    const index = name === 'other' ? PALETTE.length - 1 : this.#series.findIndex((each) => each.name === name);
-    return PALETTE[index % PALETTE.length] ?? '#808080';
+    return (name === OTHER ? undefined : PALETTE[this.#rank(name) % PALETTE.length]) ?? GREY;
+  }
+
+  #rank(name: string): number {
+    return name === OTHER ? Number.POSITIVE_INFINITY : this.#seen.indexOf(name);
   }
 
   #size(): { width: number; height: number } {

@@ -20,7 +20,7 @@ export function refreshForEver(ids: readonly string[], prepare: (page: Document)
 async function showLatest(ids: readonly string[], prepare: (page: Document) => void): Promise<void> {
   try {
     const response = await fetch(location.pathname + location.search);
-    if (!response.ok) throw new Error(`status ${response.status}`);
+    if (!response.ok) return showState(response.status === 404 ? 'This VM is gone' : `Status ${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
     prepare(page);
     for (const id of ids) {
@@ -28,9 +28,13 @@ async function showLatest(ids: readonly string[], prepare: (page: Document) => v
       if (own !== null && wanted !== null) morph(own, wanted);
     }
   } catch {
-    const state = document.getElementById('state');
-    if (state !== null) state.textContent = 'The agent does not answer: these figures are old.';
+    showState('The agent does not answer');
   }
+}
+
+function showState(text: string): void {
+  const state = document.getElementById('state');
+  if (state !== null) state.textContent = `${text}: these figures are old.`;
 }
 
 /** The answer of a path of the agent's API; undefined if there is none. */
