@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import { ROOT } from '../support/paths.js';
 
-const PAGE = readFileSync(join(ROOT, 'docs/tools/dashboard-picture.html'), 'utf8');
+const PAGE = readFileSync(join(ROOT, 'docs/tools/picture/dashboard.html'), 'utf8');
 
 test('the picture formats each unit as Grafana does', () => {
   const source = /^function formatted\([\s\S]*?^}$/m.exec(PAGE)?.[0] ?? '';

@@ -8,10 +8,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startDemo } from '../../test/support/agent/start-demo.js';
-import { ROOT } from '../../test/support/paths.js';
-import { DASHBOARDS, filled, type Panel, panelsOf } from '../../test/support/prometheus/dashboards.js';
-import { Prometheus, type Series } from '../../test/support/prometheus/prometheus.js';
+import { startDemo } from '../../../test/support/agent/start-demo.js';
+import { ROOT } from '../../../test/support/paths.js';
+import { DASHBOARDS, filled, type Panel, panelsOf } from '../../../test/support/prometheus/dashboards.js';
+import { Prometheus, type Series } from '../../../test/support/prometheus/prometheus.js';
 
 const VM = 'legacy-db';
 /** Ten rounds of the demo's recording. */
@@ -36,7 +36,7 @@ const CHOSEN_PANELS = [
   ['Most time, by reason', 12, 12, 12, 4],
 ] as const;
 
-/** One panel with its data, as dashboard-picture.html draws it. */
+/** One panel with its data, as dashboard.html draws it. */
 interface DrawnPanel {
   readonly title: string;
   readonly type: string;
@@ -108,7 +108,7 @@ function screenshot(data: object, file: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'picture-'));
   try {
     const uplot = join(ROOT, 'node_modules/uplot/dist');
-    const page = readFileSync(join(ROOT, 'docs/tools/dashboard-picture.html'), 'utf8')
+    const page = readFileSync(join(ROOT, 'docs/tools/picture/dashboard.html'), 'utf8')
       .replace('/*UPLOT-CSS*/', () => readFileSync(join(uplot, 'uPlot.min.css'), 'utf8'))
       .replace('/*UPLOT*/', () => readFileSync(join(uplot, 'uPlot.iife.min.js'), 'utf8'))
       .replace('/*DATA*/', () => `const DATA = ${JSON.stringify(data).replaceAll('<', '\\u003c')};`);
