@@ -101,11 +101,19 @@ test('its code has a source map, so that stack traces have the lines of the sour
   const [, payload = ''] = /^\/\/# sourceMappingURL=data:application\/json;base64,(\S+)$/m.exec(code) ?? [];
   const map = new SourceMap(JSON.parse(Buffer.from(payload, 'base64').toString('utf8')));
   const lines = code.split('\n');
-  const at = lines.findIndex((text) => text.startsWith('function parseCommandLine('));
-  const { originalSource, originalLine } = map.findEntry(at, 'function '.length) as SourceMapping;
-  assert.match(originalSource, /src\/config\/parse-command-line\.ts$/);
-  const source = readFileSync(join(ROOT, 'src/config/parse-command-line.ts'), 'utf8').split('\n');
-  assert.match(source[originalLine] ?? '', /function parseCommandLine\(/);
+  for (const [name, path] of [
+    ['parseCommandLine', 'src/config/parse-command-line.ts'],
+    ['takeSnapshot', 'src/snapshot/take-snapshot.ts'],
+    ['replayPaced', 'src/source/recording/replay-paced.ts'],
+  ] as const) {
+    const declaration = `function ${name}(`;
+    const at = lines.findIndex((text) => text.includes(declaration));
+    const column = (lines[at]?.indexOf(declaration) ?? 0) + 'function '.length;
+    const { originalSource, originalLine } = map.findEntry(at, column) as SourceMapping;
+    assert.ok(originalSource.endsWith(path), originalSource);
+    const source = readFileSync(join(ROOT, path), 'utf8').split('\n');
+    assert.ok(source[originalLine]?.includes(declaration), `${path}:${originalLine + 1}`);
+  }
 });
 
 test('it holds every file that the image has beside the program', NEEDED, () => {
