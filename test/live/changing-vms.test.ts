@@ -79,8 +79,11 @@ for (const { args } of WAYS) {
     const vm = 'paused';
     const { agent, guest, qmp } = await start(t, args, { name: vm, steps: [{ forever: { out: 0x80 } }] });
     await qmp.execute('stop');
-    // What the vCPU did until then
-    await sleep(3000);
+    // What the vCPU did until then, and a wait that it was in, are counted at the next two readings.
+    for (let reading = 0; reading < 2; reading++) {
+      await sleep(2500);
+      await agent.scrape();
+    }
     assertAll(await growth(agent, vm, '0'), 'unknown');
     const exits = await qmp.statistics().then(({ vcpus }) => vcpus.get('0')?.get('exits'));
     const shown = await agent.scrapeUntil(
