@@ -39,14 +39,15 @@ export async function stat({ get, operands, program }: Invocation): Promise<void
     const stop = stopSignal(() => {});
     process.once('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
     const wait = () => sleep(length * 1000, undefined, { signal: stop }).catch(() => {});
-    const { recorded } = await withAgent(options, (agent) => countDuring(wait, agent, get));
-    print(render(recorded));
-    return;
+    // The answer does not wait for the kernel to remove the tracing instance.
+    return await withAgent(options, async (agent) => print(render((await countDuring(wait, agent, get)).recorded)));
   }
-  const { recorded, result } = await withAgent(options, (agent) => countDuring(() => runProgram(program), agent, get));
-  process.exitCode = result;
-  // Standard output is the program's.
-  process.stderr.write(`\n${printableLines(render(recorded))}`);
+  await withAgent(options, async (agent) => {
+    const { recorded, result } = await countDuring(() => runProgram(program), agent, get);
+    process.exitCode = result;
+    // Standard output is the program's.
+    process.stderr.write(`\n${printableLines(render(recorded))}`);
+  });
 }
 
 /** Seconds to count for. */

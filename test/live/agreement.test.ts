@@ -1,0 +1,129 @@
+/** The figures of stat, top, API and metrics for one VM over the same seconds, and the count of the guest itself. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { ReportData } from '../../src/expose/report/report.js';
+import type { VmDetail } from '../../src/rates/vm-detail.js';
+import type { CurrentRates } from '../../src/rates/vm-rates.js';
+import { startAgent, tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
+import { endAll } from '../support/end-later.js';
+import { liveTest } from '../support/guest/live-test.js';
+import { startGuest } from '../support/guest/start-guest.js';
+import { MAIN } from '../support/paths.js';
+import { Tmux } from '../support/tmux.js';
+
+afterEach(endAll);
+
+const VM = 'agreed';
+const SECONDS = 10;
+/** Time in which the guest's counter and ours are read one after the other, as a part of the period. */
+const TOLERANCE = 0.02;
+
+const run = async (...args: string[]) =>
+  (await promisify(execFile)(process.execPath, [MAIN, ...args, `--vm=${VM}`, '--format=json'])).stdout;
+
+/** The guest's own count of its exits, at times. */
+class Witness {
+  readonly #samples: { readonly atMs: number; readonly writes: number }[] = [];
+  readonly #stop = new AbortController();
+
+  constructor(writesDone: () => number) {
+    void (async () => {
+      while (!this.#stop.signal.aborted) {
+        this.#samples.push({ atMs: performance.now(), writes: writesDone() });
+        await sleep(20);
+      }
+    })();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** The lowest and the highest rate in any time of this length: on a busy host, even a steady guest has to wait. */
+  range(seconds: number): readonly [min: number, max: number] {
+    const rates = this.#samples.flatMap((start) => {
+      const end = this.#samples.find(({ atMs }) => atMs >= start.atMs + seconds * 1000);
+      return end === undefined ? [] : [((end.writes - start.writes) * 1000) / (end.atMs - start.atMs)];
+    });
+    return [Math.min(...rates), Math.max(...rates)];
+  }
+}
+
+test('stat, top, /api/vms, /api/vm and /metrics agree with each other and with the guest', liveTest(), async (t) => {
+  const agent = await startAgent();
+  const { origin } = new URL(agent.url);
+  const guest = startGuest({ name: VM, steps: [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }] });
+  while (guest.writesDone() === 0) await sleep(50);
+  await sleep(1000);
+  const witness = new Witness(() => guest.writesDone());
+  const exitsNow = async () => {
+    const samples = await agent.scrape();
+    return { atMs: performance.now(), exits: samples.sum('kvm_exits_total', { vm: VM, reason: 'KVM_EXIT_IO' }) };
+  };
+  const local = `--tracefs.instance=${uniqueInstance()}`;
+  const before = await exitsNow();
+  const [statJson, topJson] = await Promise.all([
+    run('stat', `${SECONDS}s`, `--tracefs.instance=${uniqueInstance()}`),
+    run('top', '--batch', '-n1', `--interval=${SECONDS}s`, local),
+  ]);
+  const after = await exitsNow();
+  const read = async <Answer>(path: string) => (await (await fetch(`${origin}${path}`)).json()) as Answer;
+  const vms = await read<CurrentRates>('/api/vms');
+  const detail = await read<VmDetail>(`/api/vm?name=${VM}`);
+  const urlJson = await run('top', '--batch', '-n1', `--url=${origin}`);
+  await sleep(200);
+  witness.stop();
+
+  const stat = JSON.parse(statJson) as ReportData;
+  const [topLocal, topUrl] = [JSON.parse(topJson) as CurrentRates, JSON.parse(urlJson) as CurrentRates];
+  const rateIn = (rates: CurrentRates) => rates.vms.find(({ vm }) => vm === VM)?.qemu_exits_per_second;
+  const io = detail.reasons.rows.find(({ reason }) => reason === 'KVM_EXIT_IO');
+  const port = detail.accesses.rows.find(({ address, layer }) => address === '0x80' && layer === 'qemu');
+  const FIGURES = {
+    stat: [stat.totals[0]?.qemu_exits_per_second, stat.recording.seconds],
+    'stat, port': [
+      (stat.io.find(({ address }) => address === '0x80')?.count ?? 0) / (stat.recording.seconds ?? 0),
+      stat.recording.seconds,
+    ],
+    top: [rateIn(topLocal), topLocal.seconds],
+    'top --url': [rateIn(topUrl), topUrl.seconds],
+    '/api/vms': [rateIn(vms), vms.seconds],
+    '/api/vm': [io?.exits_per_second, detail.seconds],
+    '/api/vm, port': [port?.accesses_per_second, detail.seconds],
+    '/metrics': [((after.exits - before.exits) * 1000) / (after.atMs - before.atMs), (after.atMs - before.atMs) / 1000],
+  } as const;
+  for (const [name, [rate, seconds]] of Object.entries(FIGURES)) {
+    const [min, max] = witness.range(Math.min(seconds ?? 0, SECONDS));
+    t.diagnostic(
+      `${name}: ${rate?.toFixed(1)}/s over ${seconds?.toFixed(2)} s; the guest made ${min.toFixed(1)} to ${max.toFixed(1)}/s`,
+    );
+    assert.ok(
+      rate && rate >= min * (1 - TOLERANCE) && rate <= max * (1 + TOLERANCE),
+      `${name}: ${rate}, not ${min} to ${max}`,
+    );
+  }
+});
+
+for (const [way, end] of [
+  ['q', (tmux: Tmux) => tmux.press('q')],
+  ['SIGTERM', (tmux: Tmux) => tmux.signal('SIGTERM')],
+  ['a terminal that is gone', (tmux: Tmux) => tmux.signal('SIGHUP')],
+] as const)
+  test(`top shows the VMs of this host, and ${way} removes its instance`, liveTest('tmux'), async () => {
+    startGuest({ name: 'top-live', steps: [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }] });
+    const instance = uniqueInstance();
+    const tmux = new Tmux(120, 30);
+    tmux.line(
+      `${process.execPath} ${MAIN} top --vm 'top-live' --tracefs.instance ${instance} --interval 1s; echo "code $?"`,
+    );
+    await tmux.until(/^top-live +1 .* KVM_EXIT_IO +post_code/m, 30_000);
+    assert.ok(tracingInstances().includes(instance));
+    tmux.press('Enter');
+    await tmux.until(/^qemu +pio out +0x80 +post_code/m);
+    end(tmux);
+    await tmux.until('code 0');
+    assert.ok(!tracingInstances().includes(instance));
+  });
