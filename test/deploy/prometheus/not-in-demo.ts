@@ -27,6 +27,46 @@ const LOST = {
   'kvm_exit_exporter_lost_events_total{source="kernel",cpu="1"}': '7x200',
 };
 
+/** Panels of the VM dashboard that say what exits were for. */
+const DETAILS: readonly Omit<Fed, 'dashboard'>[] = [
+  {
+    query: 'CPUID leaves and hypercalls B',
+    why: 'its guests make no hypercalls',
+    input: { 'kvm_hypercalls_total{vm="web-1",kind="kvm",number="9"}': '0+7200x200' },
+    want: { '{kind="kvm",number="9"}': 2 },
+  },
+  {
+    query: 'Page faults, by kind A',
+    why: 'the recording has no kvm_page_fault',
+    input: { 'kvm_page_faults_total{vm="web-1",kind="read"}': '0+7200x200' },
+    want: { '{kind="read"}': 2 },
+  },
+  {
+    query: 'Exits of nested guests, by reason A',
+    why: 'its guests run no VMs',
+    input: { 'kvm_nested_exits_total{vm="web-1",reason="npf"}': '0+7200x200' },
+    want: { '{reason="npf"}': 2 },
+  },
+  {
+    query: 'Requests of encrypted guests, by reason A',
+    why: 'its guests are not encrypted',
+    input: { 'kvm_ghcb_exits_total{vm="web-1",reason="cpuid"}': '0+7200x200' },
+    want: { '{reason="cpuid"}': 2 },
+  },
+  {
+    query: 'What keeps APICv or AVIC off A',
+    why: 'the recording has no kvm_apicv_inhibit_changed',
+    input: { 'kvm_apicv_inhibited{vm="web-1",reason="irqwin"}': '1x200' },
+    want: { '{reason="irqwin"}': 1 },
+  },
+  {
+    query: 'What keeps APICv or AVIC off B',
+    why: 'the recording has no kvm_apicv_inhibit_changed',
+    input: { 'kvm_apicv_inhibits_total{vm="web-1",reason="irqwin"}': '0+7200x200' },
+    want: { '{reason="irqwin"}': 2 },
+  },
+];
+
 const FED: readonly Fed[] = [
   {
     dashboard: 'kvm-exits-fleet',
@@ -135,6 +175,7 @@ const FED: readonly Fed[] = [
     input: { 'kvm_vm_advice{vm="web-1",advice="hpet",severity="warning"}': '0.25x200' },
     want: { '{instance="host-1",advice="hpet",severity="warning"}': 0.25 },
   },
+  ...DETAILS.map((query) => ({ dashboard: 'kvm-exits-vm', ...query })),
   {
     dashboard: 'kvm-exits-vm',
     query: 'Waiting for a host CPU, by vCPU A',
