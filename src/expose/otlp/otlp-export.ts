@@ -16,6 +16,7 @@ import type { Snapshot } from '../../snapshot/snapshot.js';
 import { errnoOf } from '../../system/errors.js';
 import { log } from '../../system/log.js';
 import { ExportLog } from './export-log.js';
+import { limitRequests } from './request-deadline.js';
 import { type AgentIdentity, resourceOf } from './resource.js';
 import { SdkLog } from './sdk-log.js';
 import { markAcknowledged, markRefused, SnapshotProducer } from './snapshot-producer.js';
@@ -52,6 +53,7 @@ export function startOtlpExport(
   const timeoutMillis = Math.max(1, Math.min(options.timeoutMs, intervalMs * 0.9));
   // The exporter itself reads headers, compression and certificates from OTEL_EXPORTER_OTLP_*.
   const exporter = new OTLPMetricExporter({ url, timeoutMillis, concurrencyLimit: 1 });
+  const endLimit = limitRequests(url, timeoutMillis);
   const producer = new SnapshotProducer({ takeSnapshot, version: identity.version, delta });
   const reader = new PeriodicExportingMetricReader({
     exporter: withLog(exporter, new ExportLog(url)),
@@ -71,6 +73,7 @@ export function startOtlpExport(
     // An export that repeats what was not answered does not have what was counted since.
     if (producer.isUnanswered) await provider.forceFlush();
     await provider.shutdown();
+    endLimit();
   }
 }
 

@@ -386,6 +386,25 @@ describe('delta temporality', () => {
   });
 });
 
+describe('a receiver that answers byte by byte, without end', () => {
+  for (const [name, delta] of [
+    ['totals', CUMULATIVE],
+    ['differences', DELTA],
+  ] as const)
+    it(`does not keep later exports from being sent: ${name}`, async () => {
+      let answers = 0;
+      const { requests } = await exportEach(
+        [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 }), snapshotOf({ a: 27 })],
+        { delta },
+        () => (answers++ === 0 ? 'trickle' : 200),
+      );
+      const values = requests.flatMap((request) => exitsOf('a')(request)?.value ?? []);
+      // The status of the answer says that the receiver has the request.
+      if (delta.sums) assert.equal(increaseIn(requests, 'kvm.exits', { vm: 'a' }), 27, values.join());
+      assert.ok(values.length >= 3, values.join());
+    });
+});
+
 describe('the resource', () => {
   it('describes the host and this program', async () => {
     const { requests } = await exportEach([snapshotOf({ a: 1 })]);

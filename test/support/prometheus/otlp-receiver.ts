@@ -20,10 +20,10 @@ export interface ReceiverOptions {
 }
 
 /**
- * Status of an answer. Undefined: the request is never answered, and not kept; with `silence` it is kept, and with
- * `reset` it is kept and its connection ended.
+ * Status of an answer. Undefined: the request is never answered, and not kept. With the words it is kept; `trickle` is
+ * an answer of one byte after the other without end.
  */
-export type Answer = number | 'silence' | 'reset' | undefined;
+export type Answer = number | 'silence' | 'reset' | 'trickle' | undefined;
 
 export interface Receiver {
   readonly port: number;
@@ -43,9 +43,12 @@ export async function startReceiver({ port = 0, tls, status = () => 200 }: Recei
       const code = status();
       const sent = Buffer.concat(chunks);
       const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
-      if (code === 200 || code === 'silence' || code === 'reset')
+      if (code === 200 || typeof code === 'string')
         requests.push({ ...decodeOtlp(body), url: request.url ?? '', headers: request.headers, bytes: sent.length });
-      if (code === 'reset') request.socket.resetAndDestroy();
+      if (code === 'trickle') {
+        const timer = setInterval(() => response.write('x'), 30);
+        response.once('close', () => clearInterval(timer));
+      } else if (code === 'reset') request.socket.resetAndDestroy();
       else if (typeof code === 'number') response.writeHead(code, { 'Content-Type': 'application/x-protobuf' }).end();
     });
   });
