@@ -52,7 +52,12 @@ export function startOtlpExport(
   // than the interval.
   const timeoutMillis = Math.max(1, Math.min(options.timeoutMs, intervalMs * 0.9));
   // The exporter itself reads headers, compression and certificates from OTEL_EXPORTER_OTLP_*.
-  const exporter = new OTLPMetricExporter({ url, timeoutMillis, concurrencyLimit: 1 });
+  const exporter = new OTLPMetricExporter({
+    url,
+    timeoutMillis,
+    concurrencyLimit: 1,
+    userAgent: `kvm-exit-exporter/${identity.version}`,
+  });
   const endLimit = limitRequests(url, timeoutMillis);
   const producer = new SnapshotProducer({ takeSnapshot, version: identity.version, delta });
   const reader = new PeriodicExportingMetricReader({

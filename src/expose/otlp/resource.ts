@@ -1,5 +1,6 @@
 import { hostname, release } from 'node:os';
 import {
+  defaultResource,
   detectResources,
   envDetector,
   hostDetector,
@@ -20,8 +21,9 @@ export interface AgentIdentity {
 }
 
 /**
- * The OpenTelemetry resource: host.*, os.*, process.pid, service.*, k8s.*, container.id. OTEL_RESOURCE_ATTRIBUTES and
- * OTEL_SERVICE_NAME override all of these.
+ * The OpenTelemetry resource: host.*, os.*, service.*, telemetry.sdk.*, k8s.*, container.id. OTEL_RESOURCE_ATTRIBUTES
+ * and OTEL_SERVICE_NAME override all of these. There is no process.pid: Prometheus makes one target_info of each
+ * resource, and with a second one after a restart no query can be joined with it.
  *
  * In a pod host.name is the node's name, because the metrics are about the node. host.id is omitted, because the
  * machine-id in a container is not the node's.
@@ -30,24 +32,30 @@ export function resourceOf({ version, port, containerId, kubernetes }: AgentIden
   const node = kubernetes['k8s.node.name'];
   const host = node ?? hostname();
   const detectors = node === undefined && containerId === '' ? [hostDetector, osDetector] : [osDetector];
-  return detectResources({ detectors })
+  return defaultResource()
+    .merge(detectResources({ detectors }))
     .merge(
-      resourceFromAttributes({
-        'service.name': 'kvm-exit-exporter',
-        'service.version': version,
-        'service.instance.id': port === '' ? host : `${host}:${port}`,
-        'host.name': host,
-        'host.arch': ARCHITECTURES[process.arch] ?? process.arch,
-        'os.version': release(),
-        'process.pid': process.pid,
-        'process.runtime.name': 'nodejs',
-        'process.runtime.version': process.versions.node,
-        ...(containerId === '' ? {} : { 'container.id': containerId }),
-        ...kubernetes,
-      }),
+      resourceFromAttributes(
+        {
+          'service.name': 'kvm-exit-exporter',
+          'service.version': version,
+          'service.instance.id': port === '' ? host : `${host}:${port}`,
+          'host.name': host,
+          'host.arch': ARCHITECTURES[process.arch] ?? process.arch,
+          'os.version': release(),
+          'process.runtime.name': 'nodejs',
+          'process.runtime.version': process.versions.node,
+          ...(containerId === '' ? {} : { 'container.id': containerId }),
+          ...kubernetes,
+        },
+        { schemaUrl: SCHEMA_URL },
+      ),
     )
     .merge(detectResources({ detectors: [envDetector] }));
 }
+
+/** The semantic conventions whose names of attributes are used here. */
+const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.37.0';
 
 /** OpenTelemetry's names of architectures by Node.js's names. */
 const ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: 'x86', arm: 'arm32', ppc: 'ppc32' };

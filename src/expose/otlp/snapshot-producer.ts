@@ -110,7 +110,7 @@ export class SnapshotProducer implements MetricProducer {
       const value = metric.type === 'counter' ? total : 0;
       const series = states.update(labels.join('\0'), value, labels[vmAt], collection);
       const acknowledged = delta && typeof series.acknowledged?.total === 'number' ? series.acknowledged.total : 0;
-      if (delta && total === acknowledged && series.unanswered === undefined) continue;
+      if (delta && total === acknowledged && isTold(series)) continue;
       const point = pointOf(series, delta, { total, at: collection.now });
       const increase = Number(point.total) - acknowledged;
       dataPoints.push({ ...point, attributes: attributesOf(metric, labels), value: increase });
@@ -134,7 +134,7 @@ export class SnapshotProducer implements MetricProducer {
       const series = states.update(labels.join('\0'), total.count, labels[vmAt], collection);
       const { acknowledged } = series;
       const sent = delta && typeof acknowledged?.total === 'object' ? acknowledged.total : undefined;
-      if (delta && total.count === (sent?.count ?? 0) && series.unanswered === undefined) continue;
+      if (delta && total.count === (sent?.count ?? 0) && isTold(series)) continue;
       const point = pointOf(series, delta, { total, at: collection.now });
       const value = toHistogram(metric.bounds, typeof point.total === 'object' ? point.total : total, sent);
       dataPoints.push({ ...point, attributes: attributesOf(metric, labels), value });
@@ -188,6 +188,11 @@ function pointOf(
   const { total, at } = (delta ? series.unanswered : undefined) ?? latest;
   if (delta) series.unanswered = { total, at };
   return { startTime: startOf(series, delta, at), endTime: at, series, total, isRepeated };
+}
+
+/** False for a new series, which is sent even at 0, and for one whose latest difference has no answer. */
+function isTold({ acknowledged, unanswered }: SeriesState): boolean {
+  return acknowledged !== undefined && unanswered === undefined;
 }
 
 function isTracked(point: DataPoint<unknown>): point is TrackedPoint<unknown> {

@@ -321,6 +321,16 @@ describe('delta temporality', () => {
     );
   });
 
+  it('tells each series once, even at 0, and then only what changes', async () => {
+    const { requests } = await exportEach([snapshotOf({ a: 0 }), snapshotOf({ a: 0 }), snapshotOf({ a: 2 })], {
+      delta: DELTA,
+    });
+    assert.deepEqual(
+      requests.slice(0, 3).map((request) => exitsOf('a')(request)?.value),
+      [0, undefined, 2],
+    );
+  });
+
   it('sends counts again that the receiver refused', async () => {
     let answers = 0;
     const { requests } = await exportEach(
@@ -412,7 +422,18 @@ describe('the resource', () => {
     assert.equal(resource?.['service.name'], 'kvm-exit-exporter');
     assert.equal(resource?.['service.version'], '1.2.3');
     assert.equal(resource?.['service.instance.id'], `${resource?.['host.name']}:10586`);
-    for (const name of ['host.name', 'host.arch', 'os.type', 'os.version', 'process.pid'])
+    for (const name of ['host.name', 'host.arch', 'os.type', 'os.version', 'telemetry.sdk.version'])
       assert.ok((resource?.[name] ?? '') !== '', name);
+    assert.match(requests[0]?.schemaUrl ?? '', /^https:\/\/opentelemetry\.io\/schemas\/1\.\d+\.0$/);
+    assert.match(requests[0]?.headers['user-agent'] ?? '', /^kvm-exit-exporter\/1\.2\.3 OTel/);
+  });
+
+  it('is the same after a restart, so that Prometheus has one target_info', async () => {
+    const { requests } = await exportEach([snapshotOf({ a: 1 })]);
+    const names = Object.keys(requests[0]?.resource ?? {});
+    assert.deepEqual(
+      names.filter((name) => /^process\.(pid|parent_pid|creation)|^service\.instance\.id$/.test(name)),
+      ['service.instance.id'],
+    );
   });
 });

@@ -29,6 +29,7 @@ export interface OtlpMetric {
 
 export interface OtlpRequest {
   readonly resource: Record<string, string>;
+  readonly schemaUrl: string;
   readonly scope: { readonly name: string; readonly version: string };
   readonly metrics: readonly OtlpMetric[];
 }
@@ -39,6 +40,8 @@ export function decodeOtlp(bytes: Buffer): OtlpRequest {
   const scope = one(scopeMetrics, 1);
   return {
     resource: attributes(one(resourceMetrics, 1), 1),
+    // opentelemetry/proto/metrics/v1/metrics.proto: ResourceMetrics.schema_url
+    schemaUrl: text(resourceMetrics, 3),
     scope: { name: text(scope, 1), version: text(scope, 2) },
     metrics: all(scopeMetrics, 2).map(metric),
   };
