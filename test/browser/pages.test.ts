@@ -89,7 +89,9 @@ test('a hundred VMs: the first paint has their figures; sort, filter, refresh', 
   const paint = `performance.getEntriesByName('first-contentful-paint')[0]?.startTime`;
   await page.until(paint);
   t.diagnostic(`first paint after ${Math.round(await page.value<number>(paint))} ms`);
-  assert.equal(await page.value(`performance.getEntriesByType('navigation').length`), 1);
+  // What is painted first is what the server sends: all figures are in it.
+  const html = await (await fetch(`${url}/`)).text();
+  assert.equal([...html.matchAll(/data-label="exits\/s to KVM" data-value="[\d.]+">/g)].length, 100);
 
   const byRate = [...names].sort((a, b) => (rates.get(b) ?? 0) - (rates.get(a) ?? 0));
   await page.value(clickHeading('exits/s to KVM'));
@@ -108,8 +110,7 @@ test('a hundred VMs: the first paint has their figures; sort, filter, refresh', 
 
   // The next version of the page has other figures, and the same order, filter, focus and open findings.
   await page.value(`document.querySelector('details').open = true; ${ROWS}[0].cells[0].firstChild.focus()`);
-  const state = await page.value<string>(`document.getElementById('state').dataset.seen = 'yes'`);
-  assert.equal(state, 'yes');
+  await page.value(`document.getElementById('state').dataset.seen = 'yes'`);
   await page.until(`document.getElementById('state').dataset.seen === undefined`);
   assert.deepEqual(await namesOf(page), matching);
   assert.equal(await page.value(`document.querySelector('details').open`), true);
@@ -140,7 +141,6 @@ test('a keyboard sorts, filters, opens a VM and moves the cursor of a chart', BR
   await page.until(`document.querySelector('#exits .legend').textContent.includes('7,400/s')`);
 
   const time = `document.querySelector('#exits .legend-time').textContent`;
-  await page.until(`document.querySelectorAll('#exits .legend-time').length === 1`);
   const latest = await page.value<string>(time);
   await page.value(`document.querySelector('#exits .plot').focus()`);
   for (let i = 0; i < 3; i++) await page.press('ArrowLeft');
