@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { skipUnless } from '../../support/requirements.js';
 
 const { SVMHOST = '' } = process.env;
-const SECONDS = 580;
+const SECONDS = 900;
 const HOST_DIED = 125;
 const MAX_TRIES = 3;
 
