@@ -70,6 +70,14 @@ export const PEERS: readonly Attack[] = [
     OTLP,
   ),
   peer('an OTLP receiver that never answers', () => {}, OTLP),
+  peer(
+    'an OTLP receiver that answers byte by byte',
+    (_, response) => {
+      const timer = setInterval(() => response.write('x'), 100);
+      response.once('close', () => clearInterval(timer));
+    },
+    OTLP,
+  ),
 ];
 
 function writeForEver(response: ServerResponse, start: string, piece: string): void {

@@ -50,6 +50,8 @@ const MTREE = Array.from({ length: 70_000 }, (_, i) => {
 }).join('');
 const LONG_MTREE = JSON.stringify({ return: `FlatView #0\r\n AS "memory", root: system\r\n${MTREE}` });
 
+const SMALL_OBJECTS = `{"return": [${'{},'.repeat(2_000_000)}0]}`;
+
 const ANSWERS: readonly (readonly [string, Answer])[] = [
   ['silent', () => {}],
   ['closed at once', (client) => client.destroy()],
@@ -57,6 +59,7 @@ const ANSWERS: readonly (readonly [string, Answer])[] = [
   ['events without end', flood(() => '{"event": "STOP"}\n'.repeat(CHUNK / 18))],
   ['answers that were not asked for', flood(() => '{"return": {}}\n'.repeat(CHUNK / 15))],
   ['deeply nested answers', answerBy(() => `${'['.repeat(200_000)}${']'.repeat(200_000)}`)],
+  ['millions of small objects', answerBy((command) => identityOf(command, SMALL_OBJECTS))],
   ['long lists of addresses', answerBy((command) => identityOf(command, LONG_MTREE))],
   ['the name of another VM', answerBy((command) => identityOf(command, '{"return": ""}').replace('evil', 'victim'))],
 ];
