@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { VmHistoryAnswer } from '../../src/web/page/history-answer.js';
 import { serveManyVms } from '../support/agent/many-vms.js';
 import { WebAgent } from '../support/agent/web-agent.js';
 import type { BrowserPage } from '../support/browser/browser-page.js';
@@ -133,8 +135,10 @@ test('a keyboard sorts, filters, opens a VM and moves the cursor of a chart', BR
   await page.press('Enter');
   // 0, 37 and 74 hundred per second.
   assert.deepEqual(await namesOf(page), ['c', 'b', 'a']);
-  const focusLink = `document.querySelector('#vms tbody a').focus()`;
-  await page.value(focusLink);
+  // Steps are half a second apart, and the chart needs some that the cursor can move to.
+  const history = async () => (await (await fetch(`${url}/api/history?name=c`)).json()) as VmHistoryAnswer;
+  while ((await history()).seconds_ago.length < 12) await sleep(100);
+  await page.value(`document.querySelector('#vms tbody a').focus()`);
   await page.press('Enter');
   await page.until(`document.title === 'c'`);
   await page.until(`document.querySelectorAll('#exits .legend button').length === 2`);
@@ -143,7 +147,7 @@ test('a keyboard sorts, filters, opens a VM and moves the cursor of a chart', BR
   const time = `document.querySelector('#exits .legend-time').textContent`;
   const latest = await page.value<string>(time);
   await page.value(`document.querySelector('#exits .plot').focus()`);
-  for (let i = 0; i < 3; i++) await page.press('ArrowLeft');
+  for (let i = 0; i < 6; i++) await page.press('ArrowLeft');
   await page.until(`${time} !== ${JSON.stringify(latest)}`);
   await page.press('Tab');
   assert.match(await focused(page), /^to KVM/);
