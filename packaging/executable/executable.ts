@@ -23,7 +23,7 @@ const SETTINGS = {
   useSnapshot: false,
   // Without the limit, Node.js 24 takes 1.5 times as much memory under clients that do not read.
   execArgv: ['--enable-source-maps', '--max-semi-space-size=16'],
-  // NODE_OPTIONS is for other programs: nothing in the environment changes how this one runs.
+  // NODE_OPTIONS is for other programs.
   execArgvExtension: 'none',
 };
 
