@@ -44,6 +44,9 @@ interface PressedKey {
   readonly meta?: boolean;
 }
 
+/** Time until a program that asked to be stopped, and was not, takes its screen again. */
+const RESUME_MS = 200;
+
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 export class Terminal {
@@ -51,6 +54,7 @@ export class Terminal {
   readonly #output: WriteStream;
   readonly #events: TerminalEvents;
   #isOpen = false;
+  #resumeTimer: NodeJS.Timeout | undefined;
 
   constructor(input: ReadStream, output: WriteStream, events: TerminalEvents) {
     this.#input = input;
@@ -83,6 +87,7 @@ export class Terminal {
 
   /** Leaves the terminal as it was. */
   close(): void {
+    clearTimeout(this.#resumeTimer);
     this.#leave();
     this.#input.off('keypress', this.#onKeypress);
     this.#input.off('end', this.#events.onEnd);
@@ -125,9 +130,12 @@ export class Terminal {
     this.#leave();
     process.off('SIGTSTP', this.#suspend);
     process.kill(0, 'SIGTSTP');
+    // The kernel does not stop a program that no shell can continue: it goes on as if nothing had happened.
+    this.#resumeTimer = setTimeout(this.#resume, RESUME_MS);
   };
 
   readonly #resume = () => {
+    clearTimeout(this.#resumeTimer);
     process.off('SIGTSTP', this.#suspend);
     process.on('SIGTSTP', this.#suspend);
     this.#leave();

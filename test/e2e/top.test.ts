@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { answersOf, manyVms, startFakeAgent, vmRowOf } from '../support/agent/fake-agent.js';
 import { endAll } from '../support/end-later.js';
@@ -159,6 +160,17 @@ for (const [way, stop] of [
     await tmux.until('READY');
     assert.equal(tmux.modes(), '0 1 1');
   });
+
+test('Ctrl-Z does nothing where no shell could continue the program', inTmux, async () => {
+  const { url } = await startFakeAgent();
+  const tmux = new Tmux(80, 24, `${process.execPath} ${MAIN} top --url ${url}`);
+  await tmux.until(/vm-19 [\s\S]*^q end/m);
+  tmux.press('C-z');
+  await sleep(1000);
+  assert.equal(tmux.modes(), '1 0 0');
+  tmux.press('h');
+  await tmux.until('reverse the order');
+});
 
 test('an agent that ends is said to be gone, and found again', inTmux, async () => {
   const agent = await startFakeAgent();

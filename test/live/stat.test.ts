@@ -1,10 +1,11 @@
 /** `stat` on this host, with guests whose exits are known. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ReportData } from '../../src/expose/report/report.js';
 import { tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
@@ -67,6 +68,22 @@ test('Ctrl-C ends the counting, and the answer is that of the time so far', live
   assert.match(program.output(), /^(?:\d[\d.]* m?s: |No exits in this time)/);
   assert.ok(!tracingInstances().includes(program.instance));
 });
+
+for (const [name, args] of [
+  ['stat', ['stat', '1h']],
+  ['stat -- PROGRAM', ['stat', '1h']],
+  ['top', ['top', '--batch']],
+] as const)
+  test(`a signal in the first moment leaves no instance behind: ${name}`, liveTest(), async () => {
+    const instance = uniqueInstance();
+    const program = name.includes('--') ? ['stat', `--tracefs.instance=${instance}`, '--', 'sleep', '60'] : args;
+    const child = spawn(process.execPath, [MAIN, ...program, `--tracefs.instance=${instance}`], { stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    while (!tracingInstances().includes(instance)) await nextTurn();
+    child.kill('SIGTERM');
+    await ended;
+    assert.ok(!tracingInstances().includes(instance));
+  });
 
 test('a program that cannot be run, a VM that is not there', liveTest(), () => {
   const run = (...args: string[]) => {

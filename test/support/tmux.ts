@@ -12,12 +12,13 @@ let servers = 0;
 export class Tmux {
   readonly #server = `kvm-exit-exporter-test-${process.pid}-${++servers}`;
 
-  constructor(columns: number, rows: number) {
+  /** @param program what the terminal runs instead of a shell */
+  constructor(columns: number, rows: number, program?: string) {
     const size = ['-x', String(columns), '-y', String(rows)];
     // A window of a fixed size, and no configuration of the user.
-    this.#tmux('-f', '/dev/null', 'new-session', '-d', ...size, 'env PS1="READY " bash --norc --noprofile');
+    this.#tmux('-f', '/dev/null', 'new-session', '-d', ...size, program ?? 'env PS1="READY " bash --norc --noprofile');
     // Files that a test makes go to a folder of its own.
-    this.line(`cd ${mkdtempSync(join(tmpdir(), 'tmux-'))}`);
+    if (program === undefined) this.line(`cd ${mkdtempSync(join(tmpdir(), 'tmux-'))}`);
     endLater(async () => {
       this.#tmux('kill-server');
     });

@@ -13,7 +13,7 @@ import { AgentError } from '../../system/errors.js';
 import { print, printableLines } from '../../system/printable.js';
 import { stopSignal } from '../serving/stop-signal.js';
 import { agentOptions } from './agent-options.js';
-import { runProgram } from './run-program.js';
+import { ProgramRun } from './program-run.js';
 import { wantedVms } from './wanted-vms.js';
 import { withAgent } from './with-agent.js';
 
@@ -40,14 +40,14 @@ export async function stat({ get, operands, program }: Invocation): Promise<void
     process.once('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
     const wait = () => sleep(length * 1000, undefined, { signal: stop }).catch(() => {});
     // The answer does not wait for the kernel to remove the tracing instance.
-    return await withAgent(options, async (agent) => print(render((await countDuring(wait, agent, get)).recorded)));
+    return await withAgent(options, async (agent) => print(render(await countDuring(wait, agent, get))));
   }
+  const counted = new ProgramRun(program);
+  // Standard output is the program's.
   await withAgent(options, async (agent) => {
-    const { recorded, result } = await countDuring(() => runProgram(program), agent, get);
-    process.exitCode = result;
-    // Standard output is the program's.
-    process.stderr.write(`\n${printableLines(render(recorded))}`);
+    process.stderr.write(`\n${printableLines(render(await countDuring(() => counted.run(), agent, get)))}`);
   });
+  process.exitCode = counted.end();
 }
 
 /** Seconds to count for. */
@@ -67,18 +67,14 @@ function lengthOf(operands: readonly string[], program: readonly string[]): numb
   return length;
 }
 
-async function countDuring<Result>(
-  wait: () => Promise<Result>,
-  agent: Agent,
-  get: GetOption,
-): Promise<{ readonly recorded: Recorded; readonly result: Result }> {
+async function countDuring(wait: () => Promise<void>, agent: Agent, get: GetOption): Promise<Recorded> {
   await sleep(SETTLE_MS);
   const [before, startMs] = [agent.snapshot(), performance.now()];
-  const result = await wait();
+  await wait();
   const [after, endMs] = [agent.snapshot(), performance.now()];
   const seconds = (endMs - startMs) / 1000;
   const wanted = wantedVms(snapshotBetween(before, after, seconds), get('vm'), 'on this host; it');
-  const recorded: Recorded = {
+  return {
     isLive: true,
     snapshot: withoutUnknown(wanted),
     time: { seconds, startSeconds: undefined, endSeconds: undefined },
@@ -86,5 +82,4 @@ async function countDuring<Result>(
     undecidedExits: 0,
     disabledAdvice: get('advice.disable'),
   };
-  return { recorded, result };
 }
