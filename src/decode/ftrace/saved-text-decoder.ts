@@ -25,8 +25,6 @@ import { FtraceTextDecoder, type UnreadLines } from './text-decoder.js';
 
 const COMMENT = 0x23;
 const TRACER = ascii('# tracer:');
-/** How the texts of events begin. A line that begins like this and is not understood may go on in the next one. */
-const TEXT_STARTS = ['reason', 'vcpu', 'pio_', 'mmio', 'TRAP', 'IRQ', 'SEPC', 'PC:', 'exit=', 'VCPU'].map(ascii);
 /** What trace-cmd and perf write before the fields of an event whose format they could not use. */
 const NOT_FORMATTED = ascii('[FAILED TO PARSE] ');
 
@@ -125,9 +123,8 @@ export class SavedTextDecoder implements UnreadLines {
 
   arguments(bytes: Uint8Array, start: number, end: number, line: FtraceLine, name: number): void {
     if (this.#scanFields(bytes, end, line, name)) return;
-    const { argsStart } = line;
-    const mayGoOn = argsStart >= end || TEXT_STARTS.some((word) => startsWith(bytes, argsStart, end, word));
-    if (!mayGoOn || !this.#hold(bytes, start, end, name)) this.#giveUp(line, name, this.#unread);
+    // The text may go on in the next line.
+    if (!this.#hold(bytes, start, end, name)) this.#giveUp(line, name, this.#unread);
   }
 
   #isLoss(bytes: Uint8Array, start: number, end: number): boolean {

@@ -14,10 +14,11 @@
 import type { KvmEvent } from '../format/kvm-event.js';
 import { fieldsEnd, readInt, readUnsigned } from '../format/record-field.js';
 import { bindFields } from '../format/record-reader.js';
-import { ascii, decimal, hexadecimal, indexOf, isDigit, startsWith } from '../text/bytes.js';
+import { ascii, decimal, hexadecimal, indexOf, isDigit, skipSpaces, startsWith } from '../text/bytes.js';
 
-const PIO_WRITE = ascii('pio_write at ');
-const PIO_READ = ascii('pio_read at ');
+const PIO_WRITE = ascii('pio_write ');
+const PIO_READ = ascii('pio_read ');
+const AT = ascii('at ');
 const SIZE = ascii(' size ');
 /** The tracepoint's field has 32 bits. */
 const MAX_PORT = 0xffffffff;
@@ -44,7 +45,10 @@ export const kvmPio: KvmEvent = {
     (bytes, end, line) => {
       const write = startsWith(bytes, line.argsStart, end, PIO_WRITE);
       if (!write && !startsWith(bytes, line.argsStart, end, PIO_READ)) return false;
-      const port = hexadecimal(bytes, line.argsStart + (write ? PIO_WRITE.length : PIO_READ.length), end);
+      // People align the two words.
+      const at = skipSpaces(bytes, line.argsStart + (write ? PIO_WRITE.length : PIO_READ.length), end);
+      if (!startsWith(bytes, at, end, AT)) return false;
+      const port = hexadecimal(bytes, at + AT.length, end);
       const size = indexOf(bytes, line.argsStart, end, SIZE);
       if (port < 0 || port > MAX_PORT || size < 0 || !isDigit(bytes[size + SIZE.length])) return false;
       sink.portIo(line.timeNs, line.cpu, line.tid, write, port, decimal(bytes, size + SIZE.length, end));

@@ -36,6 +36,9 @@ const MARKER = ascii('tracing_mark_write');
 /** Words that stand before the event in any of the forms, prefixes included. */
 const MAX_WORDS = 24;
 const MAX_NAME = 80;
+const COUNT_WIDTH = 7;
+/** Marks by which mails quote. */
+const QUOTES = [0x3e, 0x7c];
 /** Flags that are letters: interrupts, rescheduling, context. */
 const LETTERS = 3;
 /** More CPUs than a kernel can have. */
@@ -55,7 +58,8 @@ export function parseLoose(line: FtraceLine, bytes: Uint8Array, start: number, e
       line.eventStart = name;
       line.eventEnd = wordEnd - 1;
       line.argsStart = skipBlanks(bytes, wordEnd, end);
-      if (parseColumns(line, bytes, start, at) || isKnownName(bytes, name, wordEnd)) return true;
+      if (parseColumns(line, bytes, start, at)) return true;
+      if (isKnownName(bytes, name, wordEnd) && (line.cpu >= 0 || name > at || !isCount(bytes, start, at))) return true;
     }
     at = skipBlanks(bytes, wordEnd, end);
   }
@@ -76,6 +80,15 @@ function clear(line: FtraceLine, start: number): void {
   line.cpu = -1;
   line.timeNs = Number.NaN;
   line.hasFlags = false;
+}
+
+/** True for `   4711 ` before an event, as `uniq -c` prints how often a line occurs. */
+function isCount(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = end - 1;
+  while (at > start && isDigit(bytes[at - 1])) at--;
+  if (bytes[end - 1] !== SPACE || at >= end - 1) return false;
+  while (at > start && bytes[at - 1] === SPACE) at--;
+  return end - 1 - at >= COUNT_WIDTH && (at === start || QUOTES.includes(bytes[at - 1] as number));
 }
 
 /** Start of the name in a word like `kvm_exit:` or `kvm:kvm_exit:`, or -1. */

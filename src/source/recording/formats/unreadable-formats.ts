@@ -82,6 +82,10 @@ export const OTHER_TEXTS: readonly OtherText[] = [
     advice: 'the text of events without their names; keep `event` in the columns of perf script -F',
   },
   {
+    pattern: /^[ >|]*\d+ kvm_\w+: /m,
+    advice: `counts of equal lines, as \`uniq -c\` prints them; give the trace itself, or ${RECORD}`,
+  },
+  {
     pattern: /starting up libvirt version/,
     advice: "libvirt's log of a VM, without trace events; start QEMU with -trace kvm_run_exit",
   },
