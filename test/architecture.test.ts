@@ -122,6 +122,16 @@ const PURE = [
   'vm/tables',
   'vm/recorded-threads.ts',
   'kubernetes/pod.ts',
+  'rates/access-rates.ts',
+  'rates/observation.ts',
+  'rates/period.ts',
+  'rates/reason-rates.ts',
+  'rates/statistic-rates.ts',
+  'rates/time-shares.ts',
+  'rates/vm-detail.ts',
+  'rates/vm-row.ts',
+  'commands/top/sort.ts',
+  'commands/top/ui-state.ts',
 ];
 
 const ROOT_FILES = ['cli.ts', 'main.ts'];

@@ -1,7 +1,7 @@
 /** A real terminal for tests: a shell in tmux, with keys and a screen. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,9 +18,11 @@ export class Tmux {
     // A window of a fixed size, and no configuration of the user.
     this.#tmux('-f', '/dev/null', 'new-session', '-d', ...size, program ?? 'env PS1="READY " bash --norc --noprofile');
     // Files that a test makes go to a folder of its own.
-    if (program === undefined) this.line(`cd ${mkdtempSync(join(tmpdir(), 'tmux-'))}`);
+    const folder = mkdtempSync(join(tmpdir(), 'tmux-'));
+    if (program === undefined) this.line(`cd ${folder}`);
     endLater(async () => {
       this.#tmux('kill-server');
+      rmSync(folder, { recursive: true });
     });
   }
 
