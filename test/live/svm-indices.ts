@@ -114,7 +114,10 @@ try {
       isRight(name, recordedRows(file, join(folder, 'proc')), Number.POSITIVE_INFINITY),
     ),
   ];
-  process.exitCode = results.every(Boolean) ? 0 : 1;
+  if (!results.every(Boolean)) {
+    console.log(agent.log());
+    process.exitCode = 1;
+  }
 } finally {
   await endAll();
   rmSync(folder, { recursive: true, force: true });
