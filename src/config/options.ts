@@ -70,7 +70,7 @@ export const OPTIONS = [
     flag: 'format',
     type: choices(['table', 'json', 'csv', 'prometheus']),
     default: 'table',
-    help: 'How to print the report: table for people, the rest for programs. stat has no prometheus.',
+    help: 'How to print the report: table for people, the rest for programs. stat has table, json and csv; top --batch has table and json.',
     commands: ['report', 'stat', 'top'],
   },
   {
