@@ -23,16 +23,28 @@ const HONEST_START_US = 4_000_000;
 /** Time for the VM to finish, and for the agent to count it. */
 const HONEST_WAIT_MS = 20_000;
 const HONEST_END_US = 600_000_000;
+/** Time in which it makes its VM. */
+const HONEST_MAKE_MS = 1000;
+/** Folder of an attack -> process of the honest VM, which is stopped until the agent reads events. */
+const stopped = new Map<string, number>();
 
-const kernelAttack: Pick<Attack, 'class' | 'command' | 'skip' | 'prepare' | 'checkAfter'> = {
+const kernelAttack: Pick<Attack, 'class' | 'command' | 'skip' | 'prepare' | 'check' | 'checkAfter'> = {
   class: 'tenant',
   command: 'run',
   skip: () => (NEEDS.every(isAvailable) ? undefined : `needs ${NEEDS.join(', ')}`),
   prepare: async (folder) => {
     const name = honestName(folder);
     const args = ['qemu-system-x86_64', '-name', `guest=${name}`];
-    startSmallVmm(name, { args, exits: HONEST_EXITS, startUs: HONEST_START_US, endUs: HONEST_END_US });
+    const { pid } = startSmallVmm(name, { args, exits: HONEST_EXITS, startUs: HONEST_START_US, endUs: HONEST_END_US });
+    await sleep(HONEST_MAKE_MS);
+    process.kill(pid, 'SIGSTOP');
+    stopped.set(folder, pid);
     return [`--tracefs.instance=attack_${process.pid}`];
+  },
+  check: async ({ folder }) => {
+    const pid = stopped.get(folder);
+    if (pid !== undefined) process.kill(pid, 'SIGCONT');
+    return undefined;
   },
   checkAfter: async (target) => {
     const honest = honestName(target.folder);
