@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 
-const run = (...args: string[]) => spawnSync(process.execPath, [MAIN, 'stat', ...args], { encoding: 'utf8' });
+const run = (...args: string[]) => spawnSync(PROGRAM, [...PROGRAM_ARGS, 'stat', ...args], { encoding: 'utf8' });
 
 const WRONG = [
   [['5'], /stat 5: expected a duration from 100ms to 1d; to count while a program runs: stat -- 5/],

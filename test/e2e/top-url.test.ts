@@ -11,7 +11,7 @@ import { WebAgent } from '../support/agent/web-agent.js';
 import { CertificateAuthority } from '../support/certificate-authority.js';
 import { endAll, endLater } from '../support/end-later.js';
 import { freePort } from '../support/free-port.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -22,7 +22,7 @@ const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
 function top(...args: string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, 'top', ...args], { timeout: 30_000 }, (error, stdout, stderr) =>
+    execFile(PROGRAM, [...PROGRAM_ARGS, 'top', ...args], { timeout: 30_000 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     );
   });
