@@ -1,5 +1,6 @@
 import { SPACE } from '../text/bytes.js';
 
+const EQUALS = 0x3d;
 /** Longer than a header with an event's text. A longer line was not broken by a mail program. */
 const MAX_LENGTH = 4096;
 
@@ -23,13 +24,17 @@ export class HeldLine {
     return true;
   }
 
-  /** Appends the second part. Returns the length of both; 0 if they are too long. */
+  /**
+   * Appends the second part: behind a blank, or in the place of the `=` at which quoted-printable mails break lines.
+   * Returns the length of both; 0 if they are too long.
+   */
   append(bytes: Uint8Array, start: number, end: number): number {
-    const length = this.length + 1 + end - start;
-    if (length > MAX_LENGTH) return 0;
-    this.bytes[this.length] = SPACE;
-    this.bytes.set(bytes.subarray(start, end), this.length + 1);
-    return length;
+    const isQuotedPrintable = this.bytes[this.length - 1] === EQUALS;
+    const at = isQuotedPrintable ? this.length - 1 : this.length + 1;
+    if (at + end - start > MAX_LENGTH) return 0;
+    if (!isQuotedPrintable) this.bytes[this.length] = SPACE;
+    this.bytes.set(bytes.subarray(start, end), at);
+    return at + end - start;
   }
 
   release(): void {
