@@ -43,10 +43,11 @@ that ends it.
 | the page of the agent, \`/api/advice\` | the findings that have lasted for \`--advice.lasting\` (5 minutes) |
 | \`kvm_vm_advice\` | the share of a vCPU that each of them costs; dashboards Fleet and VM |
 
-- The cost is the rate times the mean duration of such exits, at least 1 % of a vCPU. Where durations are
-  not known, the rate decides.
+- The cost is the time that such exits take, at least 1 % of a vCPU: for accesses to a device, the time
+  until QEMU has answered them. Where durations are not known, the rate decides.
 - Two findings are about time: they need no trace, and are in no report of a recording.
 - \`--advice.disable=NAME\` switches a rule off.
+- [Before and after](before-and-after.md): what findings cost, measured, and what is left of them.
 
 ${markdownTable(['advice', 'finding', 'severity', 'confidence', 'from (per vCPU)'], rows)}
 `;

@@ -102,7 +102,7 @@ function exitParts({ exits }: Workload, match: ExitMatch): Part[] {
     .map((row) => ({ ...row, name: row.reason, perSecond: row.handledPerSecond }));
 }
 
-/** As with accesses, each is taken for a mean one of its kind. AMD has one reason for reads and writes. */
+/** Each is taken for a mean one of its kind. AMD has one reason for reads and writes. */
 function msrParts({ exits, msrs }: Workload, match: MsrMatch): Part[] {
   const reasons = ['msr', match.direction === 'write' ? 'MSR_WRITE' : 'MSR_READ'];
   const all = exits.find(({ layer, reason }) => layer === 'kvm' && reasons.includes(reason));
@@ -116,7 +116,7 @@ function msrParts({ exits, msrs }: Workload, match: MsrMatch): Part[] {
     }));
 }
 
-/** Accesses have no durations of their own: each is taken for a mean one of its bus. */
+/** An access whose time is not known is taken for a mean one of its bus. */
 function ioParts({ exits, io }: Workload, match: IoMatch): Part[] {
   const reason = match.io === 'pio' ? 'KVM_EXIT_IO' : 'KVM_EXIT_MMIO';
   const all = exits.find((row) => row.layer === 'qemu' && row.reason === reason);
@@ -125,7 +125,7 @@ function ioParts({ exits, io }: Workload, match: IoMatch): Part[] {
     .map((row) => ({
       name: placeOf(row),
       perSecond: row.perSecond,
-      meanSeconds: all?.meanSeconds,
+      meanSeconds: row.meanSeconds ?? all?.meanSeconds,
       p99Seconds: all?.p99Seconds,
     }));
 }

@@ -51,6 +51,8 @@ export interface IoRate extends Pick<IoCount, 'layer' | 'bus' | 'direction' | 'd
   /** NaN for the sum of the addresses that have no row of their own. */
   readonly address: number;
   readonly perSecond: number;
+  /** Mean time of one in QEMU; undefined where it is not known. */
+  readonly meanSeconds: number | undefined;
 }
 
 /** Faults in the memory of a guest, which accesses to devices are too on AMD and arm64. */
@@ -94,14 +96,21 @@ function workload(
 ): Omit<Workload, 'times'> {
   /** A smaller sum started from 0 again, as that of a VM that the agent forgot in between. */
   const rise = (now: number, then = 0) => (now < then ? now : now - then);
-  const io = [...newer.io].map(([key, { layer, bus, direction, device, address, count }]) => ({
-    layer,
-    bus,
-    direction,
-    device,
-    address: Number(address),
-    perSecond: rise(count, older?.io.get(key)?.count) / seconds,
-  }));
+  const io = [...newer.io].map(([key, { layer, bus, direction, device, address, count, qemuSeconds = 0 }]) => {
+    const [accesses, inQemu] = [
+      rise(count, older?.io.get(key)?.count),
+      rise(qemuSeconds, older?.io.get(key)?.qemuSeconds),
+    ];
+    return {
+      layer,
+      bus,
+      direction,
+      device,
+      address: Number(address),
+      perSecond: accesses / seconds,
+      meanSeconds: accesses > 0 && inQemu > 0 ? inQemu / accesses : undefined,
+    };
+  });
   const ioeventfdPerSecond = rise(newer.kicks, older?.kicks) / seconds;
   const inKernel = io.filter(({ layer, bus }) => layer === 'kvm' && bus === 'mmio');
   const mmioInKernel = ioeventfdPerSecond + inKernel.reduce((sum, { perSecond }) => sum + perSecond, 0);

@@ -30,6 +30,8 @@ export class VmTotals {
   kernel: Counters = newCounters();
   /** Key of an {@link KeyTable} -> accesses. */
   readonly io = new Map<number, number>();
+  /** The same keys -> nanoseconds in userspace, as far as they are known. */
+  readonly ioNs = new Map<number, number>();
   /** Accesses that no table kept by address, by {@link kindOf}. */
   readonly otherIo = new Float64Array(KINDS);
   /** {@link indexKey} -> events. */
@@ -79,6 +81,8 @@ export class VmTotals {
     for (const [own, count] of io.table.entries()) {
       const key = shownKey(own, showsUserspaceExits);
       this.io.set(key, (this.io.get(key) ?? 0) + count);
+      const ns = io.table.timeOf(own);
+      if (ns > 0) addCount(this.ioNs, key, ns);
     }
     io.table.otherCounts.forEach((count, own) => {
       const kind = shownKey(own, showsUserspaceExits);

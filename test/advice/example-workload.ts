@@ -27,7 +27,15 @@ export function qemuExits(reason: string, perSecond: number, meanSeconds?: numbe
 
 /** Accesses to one address that QEMU answered, and the exits that they are. */
 export function accesses(io: Pick<IoRate, 'bus'> & Partial<IoRate>, meanSeconds?: number): Partial<Workload> {
-  const row: IoRate = { layer: 'qemu', direction: 'in', address: 0, device: '', perSecond: 1000, ...io };
+  const row: IoRate = {
+    layer: 'qemu',
+    direction: 'in',
+    address: 0,
+    device: '',
+    perSecond: 1000,
+    meanSeconds: undefined,
+    ...io,
+  };
   return {
     io: [row],
     exits: [qemuExits(row.bus === 'pio' ? 'KVM_EXIT_IO' : 'KVM_EXIT_MMIO', row.perSecond, meanSeconds)],

@@ -90,7 +90,8 @@ test('a VM without exits, and one with virtio devices that is idle or busy, has 
     kvmExits('EPT_VIOLATION', 20, 0.000004),
     qemuExits('KVM_EXIT_IO', 3, 0.00002),
   ];
-  const io = [{ layer: 'qemu', bus: 'pio', direction: 'out', address: 0x70, device: 'rtc', perSecond: 3 }] as const;
+  const rtc = { layer: 'qemu', bus: 'pio', direction: 'out', address: 0x70, device: 'rtc' } as const;
+  const io = [{ ...rtc, perSecond: 3, meanSeconds: undefined }];
   assert.deepEqual(advise([workloadOf({}), workloadOf({ exits: tuned, io, ioeventfdPerSecond: 3000 })], 60), []);
 });
 

@@ -1,4 +1,5 @@
 import { type DurationHistogram, newHistogram, recordDuration } from '../counters/duration-histogram.js';
+import { KeyTable } from '../counters/key-table.js';
 import { ExitDurations } from './exit-durations.js';
 
 const NO_REASON = -1;
@@ -36,6 +37,10 @@ export class ExitTimer {
    * inline.
    */
   nowNs = Number.NaN;
+  /** True while userspace answers the access whose key is the latest of {@link accesses}. */
+  isAccessOpen = false;
+  /** Table that gets the time of accesses. */
+  readonly accesses: KeyTable;
   /** The VM's durations once {@link useSharedHistogram} was called. */
   durations = new ExitDurations();
   /** Time in the guest. */
@@ -78,9 +83,13 @@ export class ExitTimer {
   /** Duration that the event being processed ends. */
   #durationNs = Number.NaN;
 
-  /** @param kinds by reason: {@link IDLE}, {@link INTERRUPTED}, or 0 */
-  constructor(kinds: Uint8Array) {
+  /**
+   * @param kinds by reason: {@link IDLE}, {@link INTERRUPTED}, or 0
+   * @param accesses see {@link accesses}
+   */
+  constructor(kinds: Uint8Array, accesses = new KeyTable()) {
     this.#kinds = kinds;
+    this.accesses = accesses;
   }
 
   /** Hardware reason of the open exit, -1 if there is none. */
@@ -108,6 +117,7 @@ export class ExitTimer {
       // Userspace called KVM_RUN, which returned at once: the time until now was spent in userspace, for the reason
       // before.
       this.unpairedQemu++;
+      this.isAccessOpen = false;
       if (this.#sawExit && this.#sawEntry) this.#addUserspaceTime();
     } else if (this.#exitReason !== NO_REASON) {
       this.forwarded++;
@@ -143,6 +153,7 @@ export class ExitTimer {
   /** Counts the open exit as unpaired, because the event that ended it is unknown. */
   abandon(): void {
     this.#countUnpaired();
+    this.isAccessOpen = false;
     this.#exitReason = NO_REASON;
     this.#userspaceReason = NO_REASON;
     this.#isInGuest = false;
@@ -208,6 +219,11 @@ export class ExitTimer {
 
   /** A vCPU that is halted or paused is not in userspace for all of the time, so its exit has no duration. */
   #endUserspaceExit(): void {
+    if (this.isAccessOpen) {
+      this.accesses.timeNs = this.#durationNs;
+      this.accesses.addTime();
+      this.isAccessOpen = false;
+    }
     if (this.#isHalted || this.#isPaused()) this.unpairedQemu++;
     else this.#record(this.durations.qemu, this.#userspaceReason);
     this.#addUserspaceTime();

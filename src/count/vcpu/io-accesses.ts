@@ -1,5 +1,6 @@
 import { MMIO_READ, MMIO_UNSATISFIED_READ, type MmioAccess } from '../../trace/sink.js';
-import { KeyTable } from '../counters/key-table.js';
+import type { KeyTable } from '../counters/key-table.js';
+import type { ExitTimer } from './exit-timer.js';
 import { ioKey, pageOf, provenKernel, unproven } from './io-keys.js';
 import type { Ioeventfds } from './ioeventfds.js';
 import { isKernelDevice } from './pc-devices.js';
@@ -43,9 +44,12 @@ export class IoAccesses {
   /** True if the trace has shown what the thread did before: else its userspace exit may lie before the trace. */
   #isFollowed = false;
 
-  /** @param capacity addresses counted separately, see {@link KeyTable} */
-  constructor(capacity: number | undefined) {
-    this.table = new KeyTable(capacity);
+  readonly #timer: ExitTimer;
+
+  /** @param timer measures how long userspace takes to answer an access; it has the table */
+  constructor(timer: ExitTimer) {
+    this.table = timer.accesses;
+    this.#timer = timer;
   }
 
   portIo(write: boolean, port: number): void {
@@ -76,6 +80,7 @@ export class IoAccesses {
       return;
     }
     this.table.add(ioKey(this.#isOpenWriteMmio, true, true, this.#openWrite));
+    this.#timer.isAccessOpen = true;
     this.#openWrite = NO_ADDRESS;
   }
 
@@ -132,12 +137,16 @@ export class IoAccesses {
   #beginUserspaceRead(page: number): void {
     if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
     this.table.add(ioKey(true, false, true, page));
+    this.#timer.isAccessOpen = true;
     this.#isAnswerCounted = true;
   }
 
   #endRead(portOrPage: number, mmio: boolean): void {
     if (this.#openWrite !== NO_ADDRESS) this.#countKernelWrite();
-    if (!this.#isAnswerCounted) this.#countRead(ioKey(mmio, false, this.#isAnswerDue, portOrPage));
+    if (!this.#isAnswerCounted) {
+      this.#countRead(ioKey(mmio, false, this.#isAnswerDue, portOrPage));
+      if (this.#isAnswerDue) this.#timer.isAccessOpen = true;
+    }
     this.#isAnswerCounted = false;
     this.#isAnswerDue = false;
   }

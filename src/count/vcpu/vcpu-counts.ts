@@ -48,8 +48,8 @@ export class VcpuCounts {
     this.#collectsIo = collectors.io || collectors.eventfd;
     this.#reasons = reasons;
     this.layout = reasons.layout;
-    this.exitTimer = new ExitTimer(reasons.kinds);
-    this.io = new IoAccesses(collectors.ioCapacity);
+    this.exitTimer = new ExitTimer(reasons.kinds, new KeyTable(collectors.ioCapacity));
+    this.io = new IoAccesses(this.exitTimer);
   }
 
   /**

@@ -36,6 +36,7 @@ const FIGURES = {
     buckets: true,
     halfOctaves: false,
   },
+  io: { count: true, qemuSeconds: false },
   vms: { vcpus: true, startSeconds: true, series: false },
 } as const satisfies { readonly [Name in WithFigures]: { readonly [Column in Figure<Name>]-?: boolean } };
 

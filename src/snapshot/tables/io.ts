@@ -16,6 +16,8 @@ export interface IoCount extends VmRow {
   /** '' if it is not known. */
   readonly device: string;
   readonly count: number;
+  /** Time that vCPUs were in QEMU for them; absent if it is not known. */
+  readonly qemuSeconds?: number;
 }
 
 /** Accesses by address. */
@@ -28,7 +30,8 @@ export const IO = new RowTable<IoCount>({
     address: merged('address'),
     device: cleared('device'),
   },
-  add: addCounts,
+  // The time of a sum is not known, because it may lack that of some of its addresses.
+  add: ({ qemuSeconds, ...a }, b) => addCounts(a, b),
   metrics: [
     {
       name: 'kvm_io_exits_total',
@@ -50,11 +53,24 @@ function ioRows({ devicesOf, busiestKeys }: LedgerTotals, vm: string, totals: Vm
   for (const [key, count] of series) {
     const { bus, direction, layer, address } = decodeIoKey(key);
     const device = deviceAt(bus === 'mmio', address, devices) || (totals.regionNames.get(address) ?? '');
-    rows.push({ vm, layer, bus, direction, address: `0x${address.toString(16)}`, device, count });
+    rows.push({
+      vm,
+      layer,
+      bus,
+      direction,
+      address: `0x${address.toString(16)}`,
+      device,
+      count,
+      ...timeOf(totals.ioNs.get(key)),
+    });
   }
   rest.forEach((count, kind) => {
     const { bus, direction, layer } = decodeIoKey(kind);
     if (count > 0) rows.push({ vm, layer, bus, direction, address: OTHER, device: '', count });
   });
   return rows;
+}
+
+function timeOf(ns: number | undefined): Pick<IoCount, 'qemuSeconds'> {
+  return ns === undefined ? {} : { qemuSeconds: ns * 1e-9 };
 }
