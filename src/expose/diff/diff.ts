@@ -31,7 +31,7 @@ export interface ReasonDiff {
   readonly seconds: Pair;
 }
 
-export interface IoDiff extends Omit<IoCount, 'count'> {
+export interface IoDiff extends Omit<IoCount, 'count' | 'qemuSeconds'> {
   /** Accesses per second, or their share of the VM's accesses. */
   readonly often: Pair;
 }
@@ -111,7 +111,7 @@ function reasonDiffs({ before, after }: MatchedVm, sides: Sides): ReasonDiff[] {
 function ioDiffs({ before, after }: MatchedVm, sides: Sides): IoDiff[] {
   const rows = new Map([...sides.before.ioOf(before.vm), ...sides.after.ioOf(after.vm)]);
   const often = (vm: string, side: Side, key: string) => (side.showsIo ? side.oftenByAddress(vm, key) : undefined);
-  return Array.from(rows, ([key, { count: _, ...labels }]) => ({
+  return Array.from(rows, ([key, { count: _, qemuSeconds: __, ...labels }]) => ({
     ...labels,
     vm: after.vm,
     often: { before: often(before.vm, sides.before, key), after: often(after.vm, sides.after, key) },
