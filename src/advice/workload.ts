@@ -28,7 +28,7 @@ export interface Workload {
   readonly ioeventfdPerSecond: number;
   readonly times: readonly TimeRate[];
   readonly msrs: readonly MsrRate[];
-  /** True if something is known to keep APICv or AVIC off. */
+  /** True if something of the VM is known to keep APICv or AVIC off. */
   readonly isApicvOff: boolean;
 }
 
@@ -57,6 +57,9 @@ export interface IoRate extends Pick<IoCount, 'layer' | 'bus' | 'direction' | 'd
 
 /** Faults in the memory of a guest, which accesses to devices are too on AMD and arm64. */
 const MEMORY_FAULTS: ReadonlySet<string> = new Set(['npf', 'EPT_VIOLATION', 'DABT_LOW']);
+
+/** Reasons for which APICv is off on the whole host: by its settings, or because the CPU lacks it. */
+const OF_THE_HOST: ReadonlySet<string> = new Set(['DISABLED', 'ABSENT']);
 
 /** Sums that grow, by key; the difference of two is what happened between them. */
 interface Sums {
@@ -188,7 +191,7 @@ function sumsByVm({ exits, causes, io, durations, eventfds, msrs, apicvInhibits 
   }
   for (const row of io) sumsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
   for (const row of msrs) sumsOf(row.vm).msrs.set(`${row.direction}\0${row.msr}`, row);
-  for (const { vm, isOn } of apicvInhibits) if (isOn) sumsOf(vm).isApicvOff = true;
+  for (const { vm, reason, isOn } of apicvInhibits) if (isOn && !OF_THE_HOST.has(reason)) sumsOf(vm).isApicvOff = true;
   for (const { vm, kind, seenBy, count } of eventfds)
     if (kind === 'ioeventfd' && seenBy === 'kvm') sumsOf(vm).kicks += count;
   return sums;

@@ -42,6 +42,19 @@ test('faults that went on to QEMU, or were accesses to a device of the kernel, a
   assert.equal(workload?.ioeventfdPerSecond, 100);
 });
 
+test('APICv is off for a VM if something of the VM keeps it off, and not if the host does', () => {
+  const isOff = (reason: string, isOn = true) =>
+    workloadsOf(
+      { ...emptySnapshot(), apicvInhibits: [{ vm: 'web', reason, count: 1, isOn }], exits: exits(['kvm', 'npf', 1]) },
+      undefined,
+      1,
+    )[0]?.isApicvOff;
+  assert.deepEqual(
+    [isOff('PIT_REINJ'), isOff('PIT_REINJ', false), isOff('DISABLED'), isOff('ABSENT')],
+    [true, false, false, false],
+  );
+});
+
 test('mean and percentile are those of the period', () => {
   const durations = (count: number, sumSeconds: number, quick: number) => [
     {

@@ -67,10 +67,10 @@ export const INTERRUPT_RULES: readonly Rule[] = [
     perVcpuSecond: 2000,
     when: { isApicvOff: true },
     cause:
-      'A device or setting of the VM is not compatible with it: a PIT that re-injects lost ticks (PIT_REINJ), the AutoEOI of Hyper-V (HYPERV), a nested hypervisor (NESTED). kvm_apicv_inhibited names it.',
+      'A device or setting of the VM is not compatible with it: a PIT that re-injects lost ticks (PIT_REINJ), the AutoEOI of Hyper-V (HYPERV), which hv-avic among the features of -cpu avoids, or a nested hypervisor (NESTED). kvm_apicv_inhibited names it.',
     why: 'The hardware could deliver interrupts to a running guest without an exit. While APICv is off, KVM waits for the guest to accept each of them.',
     changes: {
-      host: 'DISABLED or ABSENT: kvm_intel.enable_apicv=1 or kvm_amd.avic=1, where the CPU has it. HYPERV: add hv-avic to the features of -cpu.',
+      guest: 'NESTED: it ends when the hypervisor in the guest runs no guest any more.',
       qemu: '-global kvm-pit.lost_tick_policy=discard',
       libvirt: "<clock offset='utc'><timer name='pit' tickpolicy='discard'/></clock>",
     },
@@ -86,6 +86,8 @@ export const INTERRUPT_RULES: readonly Rule[] = [
     confidence: 'high',
     matches: [{ msrs: ['IA32_TSC_DEADLINE', 'IA32_X2APIC_INIT_COUNT'], direction: 'write' }],
     perVcpuSecond: 5000,
+    // Every guest has a tick: what it costs is no reason to change anything.
+    when: { hasNoCost: true },
     cause: 'A program in the guest sleeps or polls with short timeouts, or the guest kernel has a fast tick.',
     why: 'Each new deadline of the local APIC timer is a write to a register that KVM emulates, and another exit when the timer fires.',
     changes: {

@@ -112,7 +112,7 @@ export interface Conditions {
   readonly minShareOfLayer?: number;
   /** The VM also exits to KVM for this reason. */
   readonly besides?: string;
-  /** Something keeps APICv or AVIC off; known with the collector `indices` only. */
+  /** Something of the VM keeps APICv or AVIC off; known with the collector `indices` only. */
   readonly isApicvOff?: true;
   /** Their time is not what is lost, as with an idle guest: the rate alone decides. */
   readonly hasNoCost?: true;

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { recorderOf } from '../../../src/commands/serving/record-history.js';
 import { PrometheusView } from '../../../src/expose/prometheus.js';
 import { History } from '../../../src/history/history.js';
@@ -80,5 +81,7 @@ export async function serveManyVms(names: readonly string[]): Promise<ManyVms> {
     server.close();
     server.closeAllConnections();
   });
+  // The first rates are known after the second observation, and no page has figures before.
+  while (vmRates.current().seconds === null) await sleep(10);
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, rates };
 }
