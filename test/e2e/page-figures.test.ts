@@ -1,12 +1,15 @@
 /** The pages show the figures of the API, and the history those of the metrics. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VmDetail } from '../../src/rates/vm-detail.js';
 import type { CurrentRates } from '../../src/rates/vm-rates.js';
 import type { VmHistoryAnswer } from '../../src/web/page/history-answer.js';
 import { WebAgent } from '../support/agent/web-agent.js';
+import { endAll } from '../support/end-later.js';
 import { parseMetrics } from '../support/prometheus/metrics-text.js';
+
+afterEach(endAll);
 
 test('/, /vm, /api/vms and /api/vm have the same figures', { timeout: 60_000 }, async () => {
   const { url } = await WebAgent.start();
