@@ -71,7 +71,7 @@ export const DEVICE_GUESTS: readonly DeviceGuest[] = [
   {
     name: 'PIT in QEMU',
     advice: 'pit',
-    qemu: '-machine kernel_irqchip=off',
+    qemu: '-machine kernel-irqchip=off',
     steps: [{ poll: { port: 0x40, ...STAYS } }],
     exitsPerRound: 1,
   },
@@ -153,7 +153,7 @@ export const DEVICE_GUESTS: readonly DeviceGuest[] = [
   {
     name: 'interrupt controllers in QEMU',
     advice: 'irqchip-in-qemu',
-    qemu: '-machine kernel_irqchip=off',
+    qemu: '-machine kernel-irqchip=off',
     steps: [{ bursts: { out: 0x80, times: 1, everyMs: 2 } }],
   },
   {

@@ -20,14 +20,14 @@ const LASTING_SECONDS = 3;
 const TOLERANCE = 0.2;
 const SAMPLES = 8;
 const MAX_TRIES = 3;
+/** pvm has nothing of Hyper-V, and QEMU ends if it cannot set it up. */
+const HOST_LACKS = /failed to set MSR 0x400000|kernel doesn't allow setting HyperV/;
 
 const folder = mkdtempSync(join(tmpdir(), 'advice-'));
-const disk = join(folder, 'disk.qcow2');
 let agent: RunningAgent;
 
 before(async () => {
   if (liveTest().skip !== false) return;
-  writeFileSync(disk, emptyQcow2());
   // This machine may have fewer CPUs than busy vCPUs, which is a finding of its own.
   agent = await startAgent({
     args: [`--advice.lasting=${LASTING_SECONDS}s`, '--advice.disable=waiting-for-cpu', `--qemu.qmp=${folder}/*.sock`],
@@ -56,7 +56,12 @@ for (const [index, guest] of DEVICE_GUESTS.entries())
         rates = await measure(found, guest);
       t.diagnostic(`${Math.round(rates.found)}/s, by the guest ${Math.round(rates.guest)}/s`);
       assert.deepEqual(await namesOf(found.name), [guest.advice]);
-      assert.deepEqual(await namesOf(cured.name), []);
+      const words = cured.lastWords();
+      if (words === undefined) assert.deepEqual(await namesOf(cured.name), []);
+      else {
+        assert.match(words, HOST_LACKS);
+        t.diagnostic(`the cure was not tried, as the KVM of this host lacks it: ${words.split('\n', 1)[0]}`);
+      }
       assert.ok(!isCounted || isClose(rates), `${rates.found}/s, by the guest ${rates.guest}/s`);
     } finally {
       await Promise.all([found.kill(), cured.kill()]);
@@ -88,6 +93,9 @@ function isClose({ found, guest }: Rates): boolean {
 }
 
 function start(name: string, { steps }: DeviceGuest, qemu: string) {
+  // A disk of its own: QEMU locks it.
+  const disk = join(folder, `${name}.qcow2`);
+  writeFileSync(disk, emptyQcow2());
   const args = qemu === '' ? [] : qemu.replaceAll('DISK', disk).split(' ');
   return startGuest({ name, steps, extraArgs: [...args, '-qmp', `unix:${folder}/${name}.sock,server=on,wait=off`] });
 }

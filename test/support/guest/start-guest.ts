@@ -36,6 +36,8 @@ export interface RunningGuest {
   writesDone(): number;
   /** Ends the step `waitForHost`. */
   goOn(): void;
+  /** What QEMU said before it ended; undefined while it runs. */
+  lastWords(): string | undefined;
   /** Kills QEMU. */
   kill(): Promise<void>;
 }
@@ -81,13 +83,14 @@ export function startGuest(options: GuestOptions): RunningGuest {
     },
     writesDone: () => finalCount ?? readNumber(memory, WRITE_COUNTER),
     goOn: () => setByte(memory, GO_ON),
+    lastWords: () => (child.exitCode === null && child.signalCode === null ? undefined : stderr),
     kill,
   };
 }
 
 function machine({ name, uuid, extraArgs = [] }: GuestOptions, vcpus: number): string[] {
   return [
-    ...['-accel', 'kvm', '-machine', 'pc,kernel_irqchip=on', '-m', String(MEMORY_MIB), '-smp', String(vcpus)],
+    ...['-accel', 'kvm', '-machine', 'pc,kernel-irqchip=on', '-m', String(MEMORY_MIB), '-smp', String(vcpus)],
     ...['-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config', '-no-reboot'],
     ...['-name', `guest=${name},debug-threads=on`, ...(uuid === undefined ? [] : ['-uuid', uuid])],
     ...['-device', 'isa-debugcon,iobase=0x402,chardev=d', '-chardev', 'null,id=d'],
