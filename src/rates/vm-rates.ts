@@ -39,8 +39,7 @@ const DEFAULTS: VmRatesOptions = {
   findings: () => NO_FINDINGS,
   onObservation: () => {},
   intervalMs: 5000,
-  // Two intervals, and a little more: a timer is never early.
-  windowMs: 10_500,
+  windowMs: 10_000,
 };
 /** Shortest pause after an observation, as a multiple of the CPU time that it took: at most 1 % of a CPU. */
 const PAUSE_FACTOR = 100;
