@@ -6,7 +6,7 @@ export interface ApicvInhibit {
   order: number;
 }
 
-/** A VM has at most as many reasons as a mask of 64 bits; a trace of any number of threads is hostile. */
+/** Threads whose changes are kept. A process can have any number of threads; a VM changes it from a few. */
 const MAX_THREADS = 16_384;
 
 /**

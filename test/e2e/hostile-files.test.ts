@@ -215,6 +215,11 @@ const COMMAND_LINES: [name: string, args: string[], ...messages: RegExp[]][] = [
     /--path\.procfs/,
     /needs PATH/,
   ],
+  [
+    'a /proc that is not there',
+    ['run', '--path.procfs=/nowhere'],
+    /--path\.procfs=\/nowhere: no such file; give the directory/,
+  ],
   ['an invalid port', ['demo', '--web.listen-address=:99999'], /--web\.listen-address=:99999: expected/],
 ];
 

@@ -1,7 +1,7 @@
 import type { IndexKind } from '../../trace/sink.js';
 import { KINDS, kindOf, MAX_KEY } from '../counters/key-table.js';
 
-/** Indices that are counted separately for each vCPU. A Linux guest uses some 40 MSRs, leaves and hypercalls. */
+/** Indices that are counted separately for each vCPU: several times as many as a VM has series. */
 export const MAX_INDICES = 256;
 
 /** Indices from here on have one key for each kind: theirs would not be exact. A guest may pass 64 bits. */

@@ -189,6 +189,11 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
     'index 8 io',
   ],
   [
+    'a request that an encrypted guest made up',
+    'kvm_vmgexit_enter: vcpu 0, exit_reason deadbeef, exit_info1 0, exit_info2 0',
+    'index 8 unknown',
+  ],
+  [
     'what begins to keep AVIC off',
     'kvm_apicv_inhibit_changed: set reason=9, inhibits=0x200 PIT_REINJ',
     'apicv PIT_REINJ true',

@@ -11,12 +11,18 @@ import { GHCB_EXIT } from '../../../trace/sink.js';
 import type { KvmEvent } from '../../format/kvm-event.js';
 import { fieldsEnd, readUnsigned } from '../../format/record-field.js';
 import { bindFields } from '../../format/record-reader.js';
-import { exitReasonLabel } from '../../reasons/hardware.js';
+import { exitReasonLabel, numberLabel } from '../../reasons/hardware.js';
 import { ReasonInterner } from '../../reasons/reason-interner.js';
 import { ascii, hexadecimalAfter } from '../../text/bytes.js';
 
 const REASON = ascii('exit_reason ');
-const svmLabel = (code: number) => exitReasonLabel('svm', code);
+/** Label of codes that are not in the kernel's list. The guest chooses the code, so it must not make names. */
+const NOT_LISTED = 'unknown';
+
+function svmLabel(code: number): string {
+  const label = exitReasonLabel('svm', code);
+  return label === numberLabel(code) ? NOT_LISTED : label;
+}
 
 export const kvmVmgexit: KvmEvent = {
   names: ['kvm_vmgexit_enter'],
