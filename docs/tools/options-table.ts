@@ -6,15 +6,18 @@ import { markdownTable } from './markdown-table.js';
 /** The options, in the order of --help. */
 export function optionsTable(): string {
   const rows = [...groupByTitle(OPTIONS).values()].flat().map((option) => {
-    const { flag, short, type, default: preset, help, commands } = option;
+    const { flag, short, type, required, default: preset, defaults = {}, help, commands } = option;
     const name = isToggle(option) ? `--[no-]${flag}` : `--${flag}=${type.placeholder}`;
     const brief = short === undefined ? '' : `, \`-${short}\``;
     const variable = variableOf(flag).replace(VARIABLE_PREFIX, '…_');
     return [
       `\`${name}\`${brief}`,
       `\`${variable}\``,
-      preset === undefined ? '' : `\`${preset}\``,
-      help,
+      [
+        ...(preset === undefined ? [] : [`\`${preset}\``]),
+        ...Object.entries(defaults).map(([command, value]) => `${command}: \`${value}\``),
+      ].join('; '),
+      required === true ? `${help} Required.` : help,
       commands.join(', '),
     ];
   });

@@ -34,7 +34,7 @@ export const COMMANDS = [
   {
     name: 'record',
     usage: '',
-    help: "Save the events of this host's VMs to a directory, for report on this or another machine.",
+    help: "Save the events of this host's VMs to a file, for report on this or another machine.",
   },
   {
     name: 'check',

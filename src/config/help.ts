@@ -5,7 +5,7 @@ import { isToggle, OPTIONS, type Option } from './options.js';
 
 const MAX_WIDTH = 90;
 
-/** Titles by the first word of an option. Other options belong to one command each. */
+/** Titles by the first word of an option. All other options choose what single commands do. */
 const TITLES: Readonly<Record<string, string>> = {
   path: 'paths',
   tracefs: "the kernel's trace",
@@ -20,6 +20,8 @@ const TITLES: Readonly<Record<string, string>> = {
   config: 'configuration',
   log: 'log',
 };
+
+const SEVERAL = 'for several commands';
 
 const SUMMARY = 'Count the VM exits on KVM hosts: how many reach QEMU, of which VM, why, and what they cost.';
 const LAYERS = `Each option can also be set by an environment variable (--log.level: ${variableOf('log.level')}) or in the file that --config.file names (log.level: debug). Flags override variables, and variables override the file.`;
@@ -54,27 +56,25 @@ export function helpText(command?: string): string {
   ].join('\n');
 }
 
-/** The options by title, those of single commands last. */
+/** The options by title, each once: those with a title of TITLES, those of several commands, those of one command. */
 export function groupByTitle(options: readonly Option[]): Map<string, Option[]> {
-  const shared = Object.entries(TITLES).map(([word, title]) => ({
-    title,
-    belongs: (option: Option) => firstWord(option) === word,
-  }));
-  const single = COMMANDS.map(({ name }) => ({
-    title: `only for ${name}`,
-    belongs: (option: Option) => isForOneCommand(option) && option.commands.includes(name),
-  }));
+  const titles = [...Object.values(TITLES), SEVERAL, ...COMMANDS.map(({ name }) => `only for ${name}`)];
   return new Map(
-    [...shared, ...single]
-      .map(({ title, belongs }) => [title, options.filter(belongs)] as const)
+    titles
+      .map((title) => [title, options.filter((option) => titleOf(option) === title)] as const)
       .filter(([, group]) => group.length > 0),
   );
 }
 
-/** As {@link groupByTitle}, for the options of one command: those that no other command has come first. */
+function titleOf(option: Option): string {
+  const [command, ...more] = option.commands;
+  return TITLES[firstWord(option)] ?? (more.length > 0 ? SEVERAL : `only for ${command}`);
+}
+
+/** As {@link groupByTitle}, for the options of one command: those without a title of TITLES come first. */
 function ownFirst(options: readonly Option[]): Map<string, Option[]> {
-  const own = options.filter(isForOneCommand);
-  const rest = groupByTitle(options.filter((option) => !isForOneCommand(option)));
+  const own = options.filter(isUntitled);
+  const rest = groupByTitle(options.filter((option) => !isUntitled(option)));
   return own.length === 0 ? rest : new Map([['options', own], ...rest]);
 }
 
@@ -82,7 +82,7 @@ function firstWord({ flag }: Option): string {
   return flag.split('.')[0] ?? '';
 }
 
-function isForOneCommand(option: Option): boolean {
+function isUntitled(option: Option): boolean {
   return !Object.hasOwn(TITLES, firstWord(option));
 }
 
@@ -91,7 +91,7 @@ function entry(option: Option, command: CommandName | undefined): string[] {
   const { placeholder } = type;
   const brief = short === undefined ? '' : `-${short} ${placeholder}, `;
   const left = isToggle(option) ? `  --[no-]${flag}` : `  ${brief}--${flag}=${placeholder}`;
-  const users = command === undefined && !isForOneCommand(option) ? ` (${commands.join(', ')})` : '';
+  const users = command === undefined && !titleOf(option).startsWith('only') ? ` (${commands.join(', ')})` : '';
   const need = required === true ? ' Required.' : '';
   return [left, ...wrapped(`${help}${need}${defaultsText(option, command)}${users}`, 8)];
 }
