@@ -5,6 +5,8 @@ const WEB_SITE = 'https://github.com/kvm-exit-exporter/kvm-exit-exporter/blob/ma
 
 /** Path on the web server -> folder of the program. */
 const SHELVES = { '/runbooks': 'deploy/runbooks', '/advice': 'docs/advice' } as const;
+/** The page at the path of the folder itself. A folder without such a file gets a list of its pages. */
+const INDEX = 'README';
 
 export type Shelf = keyof typeof SHELVES;
 
@@ -30,11 +32,18 @@ export class Manual {
     if (known !== undefined) return known;
     const folder = SHELVES[shelf];
     // A name from outside is only compared, never part of a path.
-    const file = listProgramFolder(folder).find((each) => each === `${name}.md`);
-    if (file === undefined) return undefined;
-    const page = Buffer.from(await this.#render(shelf, readProgramFile(`${folder}/${file}`).toString('utf8')));
+    const files = listProgramFolder(folder);
+    const file = files.find((each) => each === `${name}.md`);
+    if (file === undefined && name !== INDEX) return undefined;
+    const text = file === undefined ? listOf(folder, files) : readProgramFile(`${folder}/${file}`).toString('utf8');
+    const page = Buffer.from(await this.#render(shelf, text));
     this.#pages.set(path, page);
     return page;
+  }
+
+  /** The list of all pages of a shelf. */
+  async index(shelf: Shelf): Promise<Buffer | undefined> {
+    return await this.page(shelf, INDEX);
   }
 
   async #render(shelf: Shelf, text: string): Promise<string> {
@@ -45,6 +54,13 @@ export class Manual {
     const body = `<p><a href="/">Back to the VMs</a></p>\n${marked.parse(linked, { async: false })}`;
     return htmlPage(this.#options, { title, body });
   }
+}
+
+/** A page with links to all files of a folder. */
+function listOf(folder: string, files: readonly string[]): string {
+  const links = files.map((file) => `- [${file.replace(/\.md$/, '')}](${file})`);
+  const name = folder.slice(folder.lastIndexOf('/') + 1);
+  return `# ${name.slice(0, 1).toUpperCase()}${name.slice(1)}\n\n${links.sort().join('\n')}\n`;
 }
 
 /** The address of a link in a page: of a page beside it here, of anything else on the web site. */

@@ -102,7 +102,8 @@ export function webApp(options: WebOptions, config: () => LoadedWebConfig): Expr
   const manual = new Manual(pages);
   for (const shelf of SHELF_NAMES)
     get([shelf, `${shelf}/:name`], async (request, response) => {
-      const page = await manual.page(shelf, String(request.params.name ?? 'README'));
+      const { name } = request.params;
+      const page = await (name === undefined ? manual.index(shelf) : manual.page(shelf, String(name)));
       if (page === undefined) refuse(response, 404, 'not found');
       else sendPage(response, page);
     });

@@ -38,6 +38,17 @@ test('every finding has a page, and the list of them links to each', async () =>
   }
 });
 
+test('the path of a folder has links to all of its pages', async () => {
+  for (const [shelf, folder] of [
+    ['/runbooks', 'deploy/runbooks'],
+    ['/advice', 'docs/advice'],
+  ] as const) {
+    const html = String(await manual.index(shelf));
+    for (const name of names(folder).filter((each) => each !== 'README'))
+      assert.ok(html.includes(`href="${shelf}/${name}"`), name);
+  }
+});
+
 test('a name that is no page has none, whatever path it names', async () => {
   for (const shelf of SHELF_NAMES)
     for (const name of ['', '.', '..', '../../package', '../../README', 'KvmFatalExit.md', 'x'.repeat(10_000), '\0'])

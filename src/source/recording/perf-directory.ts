@@ -6,12 +6,13 @@
  *
  * Source: perf_data__create_dir, tools/perf/util/data.c (Linux 6.1).
  */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isPerfData, type PerfFile } from '../../decode/perf-data/perf-file.js';
 import { fileError } from '../../system/errors.js';
 import { listFolder } from '../../system/files.js';
 import { readPerfFile } from './formats/perf-data.js';
+import { openRecordedFileSync } from './pages/open-recorded-file.js';
 
 const MAIN_FILE = 'data';
 const HEAD_BYTES = 16;
@@ -29,7 +30,7 @@ export interface PerfDirectory {
 /** False also if its main file cannot be read: then the code that expects another recording reports the reason. */
 export function holdsPerfData(path: string): boolean {
   try {
-    const file = openSync(join(path, MAIN_FILE), 'r');
+    const file = openRecordedFileSync(join(path, MAIN_FILE));
     try {
       const head = Buffer.alloc(HEAD_BYTES);
       return isPerfData(head.subarray(0, readSync(file, head, 0, HEAD_BYTES, 0)));

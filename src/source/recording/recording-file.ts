@@ -1,9 +1,9 @@
-import { open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
-import { AgentError, fileError } from '../../system/errors.js';
+import { AgentError } from '../../system/errors.js';
 import { FormatSearch } from './formats/recognise.js';
 import type { PageFormat, RecordingFormat } from './formats/recording-format.js';
+import { openRecordedFile, recordedFileError } from './pages/open-recorded-file.js';
 import { PAGE_FILE } from './pages/page-files.js';
 import type { PageRecording } from './pages/page-recording.js';
 import { packingOf, type ReadEnd, readChunks, readIntoOwnMemory, unpack } from './pages/read-chunks.js';
@@ -75,23 +75,15 @@ async function recognise(
 }
 
 async function inspect(path: string): Promise<{ size: number; magic: Buffer }> {
+  const file = await openRecordedFile(path);
   try {
-    // Before the file is opened: opening a pipe that has no writer blocks.
-    const stats = await stat(path);
-    if (stats.isDirectory()) throw new AgentError(`${path}: is a directory; name the files in it`);
-    if (!stats.isFile())
-      throw new AgentError(
-        `${path}: not a regular file; save its content to a file, or give it on standard input: report -`,
-      );
-    const file = await open(path);
-    try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
-      if (bytesRead === 0) throw new AgentError(`${path}: is empty`);
-      return { size: stats.size, magic: buffer.subarray(0, bytesRead) };
-    } finally {
-      await file.close();
-    }
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
+    if (bytesRead === 0) throw new AgentError(`${path}: is empty`);
+    return { size, magic: buffer.subarray(0, bytesRead) };
   } catch (error) {
-    throw error instanceof AgentError ? error : fileError(path, error);
+    throw recordedFileError(path, error);
+  } finally {
+    await file.close();
   }
 }

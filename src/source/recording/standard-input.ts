@@ -16,6 +16,8 @@ const MAX_HEAD_BYTES = 1 << 24;
  * @throws AgentError if it is empty, of no known format, or of one that is not read from its start to its end
  */
 export async function openStandardInput(stop: AbortSignal): Promise<RecordingFile> {
+  if (process.stdin.isTTY)
+    throw new AgentError(`${NAME}: is a terminal; name a file, or send a recording: kvm-exit-exporter report - < FILE`);
   const bytes = untilStopped(process.stdin, stop);
   const start = await readAtLeast(bytes, MAGIC_BYTES);
   const magic = Buffer.concat(start.parts);

@@ -14,7 +14,7 @@
  *
  * A live /proc answers for a thread under `/proc/TID` and `/proc/PID/task/TID`, a saved copy only under the latter.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError, isOutOfFiles } from '../../system/errors.js';
 
@@ -98,9 +98,12 @@ export function bootMs(root: string, nowMs: number, before: number): number {
   return Number.isNaN(now) || (now <= before && before - now < MIN_SUSPENSION_MS) ? before : now;
 }
 
+/** `stat` has a line for each CPU, and a number for each interrupt, before the start of the host. */
+const MAX_STAT = 1 << 20;
+
 /** Start of the host in seconds since 1970; NaN if /proc does not tell, as in a saved copy. */
 function bootSeconds(root: string): number {
-  return Number(/^btime (\d+)$/m.exec(read(join(root, 'stat')) ?? '')?.[1] ?? Number.NaN);
+  return Number(/^btime (\d+)$/m.exec(readStart(`${root}/stat`, MAX_STAT) ?? '')?.[1] ?? Number.NaN);
 }
 
 /** Ids of the threads of a process. */
@@ -119,6 +122,9 @@ export function readThreadStat(root: string, pid: number, tid: number): Stat | u
 /** Anyone can start processes with megabytes of arguments. QEMU's longest command lines have some 30 KB. */
 const MAX_CMDLINE = 1 << 18;
 
+/** Up to a dozen paths. */
+const MAX_CGROUP = 1 << 16;
+
 /** The arguments of a process, those beyond {@link MAX_CMDLINE} bytes left out. */
 export function readArgs(root: string, pid: number): string[] {
   return argsOf(readStart(`${root}/${pid}/cmdline`, MAX_CMDLINE) ?? '');
@@ -133,7 +139,7 @@ export function readFirstArgs(root: string, pid: number): string[] {
 export function readProcess(root: string, pid: number, stat = readStat(root, pid)): Process | undefined {
   if (stat === undefined) return undefined;
   const args = readArgs(root, pid);
-  const cgroup = read(join(root, String(pid), 'cgroup')) ?? '';
+  const cgroup = readStart(`${root}/${pid}/cgroup`, MAX_CGROUP) ?? '';
   // Meanwhile the kernel may have given the id to another process, or the process may have become another program.
   const again = readStat(root, pid);
   if (again === undefined || again.startTime !== stat.startTime || again.comm !== stat.comm) return undefined;
@@ -142,12 +148,12 @@ export function readProcess(root: string, pid: number, stat = readStat(root, pid
 }
 
 export function readThreadCgroup(root: string, pid: number, tid: number): string {
-  return read(join(root, String(pid), 'task', String(tid), 'cgroup')) ?? '';
+  return readStart(`${root}/${pid}/task/${tid}/cgroup`, MAX_CGROUP) ?? '';
 }
 
 /** The thread's id in its own pid namespace: the last number of `NSpid`. */
 export function innermostTid(root: string, pid: number, tid: number): number {
-  const status = read(join(root, String(pid), 'task', String(tid), 'status')) ?? '';
+  const status = readStart(`${root}/${pid}/task/${tid}/status`) ?? '';
   const ids = /^NSpid:([\d\s]*)$/m.exec(status)?.[1]?.trim().split(/\s+/) ?? [];
   return Number(ids.at(-1) || tid);
 }
@@ -194,14 +200,6 @@ function numbersIn(folder: string): number[] | undefined {
   }
 }
 
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    return undefinedUnlessOutOfFiles(error);
-  }
-}
-
 function undefinedUnlessOutOfFiles(error: unknown): undefined {
   // The message names no file: a scan reads thousands of files, and each new message is logged.
   if (isOutOfFiles(error)) throw fileError('files of processes', error);
@@ -210,13 +208,16 @@ function undefinedUnlessOutOfFiles(error: unknown): undefined {
 
 const buffer = Buffer.allocUnsafe(4096);
 
+/** In a saved copy of /proc, which anyone may have made, a file may be a pipe: to open it would wait for ever. */
+const NO_WAIT = constants.O_RDONLY | constants.O_NONBLOCK;
+
 /**
- * Reads the beginning of a file, up to 4 KiB at a third of the cost of {@link read}. A scan does so thousands of times.
+ * Reads the beginning of a file, up to 4 KiB at a third of the cost of readFileSync. A scan does so thousands of times.
  */
 export function readStart(path: string, maxBytes = buffer.length): string | undefined {
   let file: number | undefined;
   try {
-    file = openSync(path, 'r');
+    file = openSync(path, NO_WAIT);
     const length = readSync(file, buffer, 0, buffer.length, 0);
     if (length < buffer.length || maxBytes <= length) return buffer.toString('utf8', 0, length);
     const whole = Buffer.allocUnsafe(maxBytes);

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { type ByteSource, bytesInMemory } from '../../../decode/trace-dat/byte-source.js';
-import { AgentError, fileError } from '../../../system/errors.js';
+import { AgentError } from '../../../system/errors.js';
+import { openRecordedFileSync, recordedFileError } from './open-recorded-file.js';
 import { type Packing, readChunks } from './read-chunks.js';
 
 /** A packed file cannot be read at any place, so its content is kept in memory. */
@@ -27,10 +28,10 @@ class FileBytes implements OpenBytes {
   constructor(path: string) {
     this.#path = path;
     try {
-      this.#file = openSync(path, 'r');
+      this.#file = openRecordedFileSync(path);
       this.size = fstatSync(this.#file).size;
     } catch (error) {
-      throw fileError(path, error);
+      throw recordedFileError(path, error);
     }
   }
 
@@ -39,14 +40,14 @@ class FileBytes implements OpenBytes {
     if (wanted > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(wanted);
     let held = 0;
     try {
-      this.#file ??= openSync(this.#path, 'r');
+      this.#file ??= openRecordedFileSync(this.#path);
       while (held < wanted) {
         const read = readSync(this.#file, this.#buffer, held, wanted - held, offset + held);
         if (read === 0) break;
         held += read;
       }
     } catch (error) {
-      throw fileError(this.#path, error);
+      throw recordedFileError(this.#path, error);
     }
     return this.#buffer.subarray(0, held);
   }

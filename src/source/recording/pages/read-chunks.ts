@@ -1,10 +1,9 @@
 /** Reads files, packed or not, in pieces: memory does not depend on the file's size. */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ZstdDecoder } from '../../../decode/zstd/zstd-decoder.js';
-import { errnoOf, fileError } from '../../../system/errors.js';
+import { errnoOf } from '../../../system/errors.js';
+import { openRecordedFile, recordedFileError } from './open-recorded-file.js';
 
 /** `cut`: the file ends early or is damaged from here on. What came before was delivered. */
 export type ReadEnd = 'whole' | 'cut';
@@ -30,12 +29,12 @@ export async function* readChunks(
   onRead: ((bytes: number) => void) | undefined,
   chunkBytes = CHUNK_BYTES,
 ): AsyncGenerator<Uint8Array, ReadEnd> {
-  const file = createReadStream(path, { highWaterMark: chunkBytes });
+  const file = (await openRecordedFile(path)).createReadStream({ highWaterMark: chunkBytes });
   if (onRead !== undefined) file.on('data', (chunk) => onRead(chunk.length));
   try {
     return yield* unpack(file, packing);
   } catch (error) {
-    throw fileError(path, error);
+    throw recordedFileError(path, error);
   } finally {
     file.destroy();
   }
@@ -50,9 +49,7 @@ export async function* readIntoOwnMemory(
   onRead: ((bytes: number) => void) | undefined,
   chunkBytes = CHUNK_BYTES,
 ): AsyncGenerator<Uint8Array, ReadEnd> {
-  const file = await open(path).catch((error) => {
-    throw fileError(path, error);
-  });
+  const file = await openRecordedFile(path);
   // While one chunk is decoded, the next one is read.
   const buffers = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)];
   const read = (turn: number) => {
@@ -71,7 +68,7 @@ export async function* readIntoOwnMemory(
       yield (buffers[turn & 1] as Buffer).subarray(0, bytesRead);
     }
   } catch (error) {
-    throw fileError(path, error);
+    throw recordedFileError(path, error);
   } finally {
     await next.catch(() => {});
     await file.close();
@@ -130,9 +127,7 @@ export function rangeReader(path: string, packing: Packing): RangeReader {
 }
 
 async function readPlain(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const file = await open(path).catch((error) => {
-    throw fileError(path, error);
-  });
+  const file = await openRecordedFile(path);
   try {
     const { size } = await file.stat();
     const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
@@ -144,7 +139,7 @@ async function readPlain(path: string, offset: number, length: number): Promise<
     }
     return bytes.subarray(0, at);
   } catch (error) {
-    throw fileError(path, error);
+    throw recordedFileError(path, error);
   } finally {
     await file.close();
   }
