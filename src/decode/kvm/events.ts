@@ -8,6 +8,7 @@ import { kvmMsr } from './index/kvm-msr.js';
 import { kvmNestedVmexit } from './index/kvm-nested-vmexit.js';
 import { kvmPageFault } from './index/kvm-page-fault.js';
 import { kvmVmgexit } from './index/kvm-vmgexit.js';
+import { kvmVmgexitMsr } from './index/kvm-vmgexit-msr.js';
 import { kvmEntry } from './kvm-entry.js';
 import { kvmExit } from './kvm-exit.js';
 import { kvmFastMmio } from './kvm-fast-mmio.js';
@@ -49,6 +50,7 @@ export const KVM_EVENTS: readonly KvmEvent[] = [
   kvmPageFault,
   kvmNestedVmexit,
   kvmVmgexit,
+  kvmVmgexitMsr,
   kvmApicvInhibit,
 ];
 

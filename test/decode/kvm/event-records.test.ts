@@ -236,6 +236,18 @@ describe('what an exit was for', () => {
     assert.deepEqual(fields(0x80000011), [`index ${WHERE} 8 vmgexit_guest_request`]);
   });
 
+  it('is the request of kvm_vmgexit_msr_protocol_enter, in the low 12 bits', () => {
+    const fields = (value: bigint) =>
+      decodeFields('kvm_vmgexit_msr_protocol_enter', [
+        ['unsigned int vcpu_id', 8, 4, 0],
+        ['u64 ghcb_gpa', 16, 8, value],
+      ]);
+    // CPUID leaf 0x8000001f, register EAX; a page at 2^51 becomes private.
+    assert.deepEqual(fields(0x8000001f_00000004n), [`index ${WHERE} 8 msr_cpuid`]);
+    assert.deepEqual(fields(0x0018000000001014n), [`index ${WHERE} 8 msr_page_state_change`]);
+    assert.deepEqual(fields(0xfffn), [`index ${WHERE} 8 unknown`]);
+  });
+
   it('is the reason of kvm_apicv_inhibit_changed, by the list of the kernel', () => {
     const list = ['DISABLED', 'HYPERV', 'ABSENT'].map(
       (name) => `{ ((((1UL))) << (APICV_INHIBIT_REASON_${name})), "${name}" }`,

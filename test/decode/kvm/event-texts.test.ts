@@ -194,6 +194,17 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
     'index 8 unknown',
   ],
   [
+    'a request of an encrypted guest by MSR: CPUID leaf 0x8000001f',
+    'kvm_vmgexit_msr_protocol_enter: vcpu 0, ghcb_gpa 8000001f00000004',
+    'index 8 msr_cpuid',
+  ],
+  [
+    'a request by MSR of a guest that has made it up',
+    'kvm_vmgexit_msr_protocol_enter: vcpu 0, ghcb_gpa 0000000000000fff',
+    'index 8 unknown',
+  ],
+  ['a request by MSR that is cut', 'kvm_vmgexit_msr_protocol_enter: vcpu 0, ghcb_gpa', 'malformed arguments'],
+  [
     'what begins to keep AVIC off',
     'kvm_apicv_inhibit_changed: set reason=9, inhibits=0x200 PIT_REINJ',
     'apicv PIT_REINJ true',

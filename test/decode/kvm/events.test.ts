@@ -25,6 +25,7 @@ for (const [collector, added] of [
       'kvm_page_fault',
       'kvm_nested_vmexit',
       'kvm_vmgexit_enter',
+      'kvm_vmgexit_msr_protocol_enter',
       'kvm_apicv_inhibit_changed',
     ],
   ],
