@@ -1,6 +1,6 @@
 /** The Markdown pages: their links lead to existing targets, and the program accepts the commands on them. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { variableOf } from '../../src/config/environment.js';
@@ -74,20 +74,87 @@ test('options and variables that pages name exist', () => {
   assert.deepEqual(wrong, []);
 });
 
-const PROGRAM = String.raw`^node build/src/main\.js|^kvm-exit-exporter|^docker run .* kvm-exit-exporter:\d\S*`;
+const EXAMPLE_FILE = join(ROOT, 'deploy/systemd/config.yml');
 
-/** The program's arguments on a line of code; undefined if the line does not start the program, or is abridged. */
-function argumentsOf(line: string): string[] | undefined {
-  const [, given] = new RegExp(`(?:${PROGRAM})(?: +([^#|>&]*))?(?:$|[#|>&])`).exec(line) ?? [];
-  if (given === undefined || /\.\.\.|…/.test(given)) return undefined;
-  return [...given.matchAll(/(?:'([^']*)'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", ''));
+/** What may stand before the program on a command line: a prompt, variables, and a program that starts it. */
+const STARTED_BY = String.raw`(?:\$ +)?(?:(?:[A-Z_]+=\S+|setpriv(?: --\S+)*) +)*`;
+const PROGRAM = new RegExp(
+  String.raw`^${STARTED_BY}(?:node build/src/main\.js|kvm-exit-exporter|docker run .* kvm-exit-exporter:\d\S*)(?= |$)(.*)$`,
+);
+
+/** The program's arguments, for each time that a line of code starts it; abridged ones are left out. */
+function callsOn(line: string): string[][] {
+  const commands = line.split(/\s(?:&&|\||[12]?>|#)\s?|;\s/).map((command) => command.trim());
+  return commands
+    .map((command) => PROGRAM.exec(command)?.[1])
+    .filter((given) => given !== undefined && !/\.\.\.|…/.test(given))
+    .map((given = '') => [...given.matchAll(/(?:'([^']*)'|[^\s'])+/g)].map(([word]) => word.replaceAll("'", '')));
 }
 
 test('the program accepts the command lines on pages', () => {
-  const commands = PAGES.flatMap((page) =>
-    codeLinesOf(page).map((line) => ({ path: page.path, line, args: argumentsOf(line) ?? [] })),
-  ).filter(({ args }) => args.length > 0);
-  assert.ok(commands.length > 15, JSON.stringify(commands));
-  for (const { path, line, args } of commands)
-    assert.doesNotThrow(() => parseCommandLine(args, {}), `${path}: ${line}`);
+  const calls = PAGES.flatMap((page) =>
+    // In a sentence, `kvm-exit-exporter report` is the name of a command.
+    [...codeLinesOf(page), ...inlineCodeOf(page).filter((code) => code.includes(' -'))].flatMap((line) =>
+      callsOn(line).map((args) => ({ path: page.path, line, args })),
+    ),
+  );
+  assert.ok(calls.length > 150, `${calls.length}`);
+  for (const { path, line, args } of calls) {
+    const withFile = args.map((arg) => arg.replace(/^--config\.file=.*/, `--config.file=${EXAMPLE_FILE}`));
+    assert.doesNotThrow(() => parseCommandLine(withFile, {}), `${path}: ${line}`);
+  }
+});
+
+test('commands are found on a line', () => {
+  assert.deepEqual(callsOn("cat x | kvm-exit-exporter report - && A=1 kvm-exit-exporter run --vm 'a b' > y # z"), [
+    ['report', '-'],
+    ['run', '--vm', 'a b'],
+  ]);
+  assert.deepEqual(callsOn('setpriv --inh-caps=-all kvm-exit-exporter'), [[]]);
+  assert.deepEqual(callsOn('kubectl -n kvm-exit-exporter logs POD'), []);
+  assert.deepEqual(callsOn('kvm-exit-exporter run ...'), []);
+});
+
+test('scripts of package.json that pages run exist', () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object };
+  const named = PAGES.flatMap(({ path, text }) =>
+    [...text.matchAll(/\bnpm run (?:--silent )?([a-z]+)/g)].map(([, script = '']) => ({ path, script })),
+  );
+  assert.ok(named.length > 15);
+  assert.deepEqual(
+    named.filter(({ script }) => !Object.hasOwn(scripts, script)),
+    [],
+  );
+});
+
+test('files and folders of the repository that pages name exist', () => {
+  // A recipe marks files that it creates by "(new)". What is below build/ is there once it is compiled.
+  const FILE =
+    /(?<![\w./-])(build\/)?((?:src|test|grafana|docs|deploy|packaging)\/[\w./-]*\w)\b(?![\w./-]* \(new\))(?!\*)/g;
+  const named = PAGES.flatMap(({ path, text }) =>
+    [...text.matchAll(FILE)].map(([, build, name = '']) => ({
+      path,
+      name: build === undefined ? name : name.replace(/\.js$/, '.ts'),
+    })),
+  );
+  assert.ok(named.length > 150, `${named.length}`);
+  assert.deepEqual(
+    named.filter(({ name }) => !existsSync(join(ROOT, name))),
+    [],
+  );
+});
+
+test('tests that the tables of pages name exist', () => {
+  const TEST =
+    /\b(?:agent|cluster|commands|count|decode|e2e|expose|kubernetes|live|property|source|system|vm|web)(?:\/[\w-]+)*/g;
+  const cells = PAGES.filter(({ path }) => /docs\/(?:reliability|figures)\.md$/.test(path)).flatMap(({ text }) =>
+    text.split('\n').flatMap((line) => (line.startsWith('| ') ? (line.split(' | ').at(-1) ?? '') : [])),
+  );
+  const named = cells.flatMap((cell) => cell.match(TEST) ?? []).filter((name) => name.includes('/'));
+  assert.ok(named.length > 80, `${named.length}`);
+  const tests = join(ROOT, 'test');
+  assert.deepEqual(
+    named.filter((name) => !existsSync(join(tests, name)) && !existsSync(join(tests, `${name}.test.ts`))),
+    [],
+  );
 });
