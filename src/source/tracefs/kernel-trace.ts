@@ -12,7 +12,7 @@ import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { AgentError } from '../../system/errors.js';
 import type { ReaderKind } from '../../trace/reader-kinds.js';
 import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
-import { InstanceGuard } from './control/instance-guard.js';
+import { InstanceGuard, type Reverted } from './control/instance-guard.js';
 import { PAGE_SIZE_FILE } from './control/instance-settings.js';
 import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
@@ -102,7 +102,7 @@ export class KernelTrace {
   drain(deadlineMs: number, nowMs: () => number): Drained {
     const files = this.#guard?.takeChanges(nowMs()) ?? [];
     const drained = files.length > 0 ? this.#drainAndRevert(files, deadlineMs, nowMs) : this.#drain(deadlineMs, nowMs);
-    if (!drained.behind) this.#endGap();
+    if (!drained.behind && this.#guard?.isSettling !== true) this.#endGap();
     return drained;
   }
 
@@ -150,16 +150,22 @@ export class KernelTrace {
    */
   #drainAndRevert(files: readonly string[], deadlineMs: number, nowMs: () => number): Drained {
     this.#beginGap();
-    for (const file of files) this.#options.onDisturbance?.({ kind: 'written', file });
-    const otherPages = files.includes(PAGE_SIZE_FILE);
-    const drained = otherPages ? NOTHING : this.#drain(deadlineMs, nowMs, Number.POSITIVE_INFINITY);
-    this.#notSetBack = this.#guard?.revert() ?? [];
-    if (otherPages) this.#reopenReader();
+    this.#report(files);
+    const canRead = !files.includes(PAGE_SIZE_FILE);
+    const drained = canRead ? this.#drain(deadlineMs, nowMs, Number.POSITIVE_INFINITY) : NOTHING;
+    const { setBack, notSetBack } = this.#guard?.revert() ?? NOTHING_REVERTED;
+    this.#report(setBack.filter((file) => !files.includes(file)));
+    this.#notSetBack = notSetBack;
+    if (!canRead || setBack.includes(PAGE_SIZE_FILE)) this.#reopenReader();
     this.#reader?.findForeignReads();
     this.#vainTries = this.works ? 0 : this.#vainTries + 1;
     if (this.#vainTries === MAX_TRIES)
       this.#failure = `another program changed ${this.#notSetBack.join(', ')} of our tracing instance, and it cannot be set back; making a new instance`;
     return drained;
+  }
+
+  #report(files: readonly string[]): void {
+    for (const file of files) this.#options.onDisturbance?.({ kind: 'written', file });
   }
 
   #reopenReader(): void {
@@ -216,6 +222,7 @@ export class KernelTrace {
 
 /** Drains in a row that cannot set the instance back until a new one is made. */
 const MAX_TRIES = 10;
+const NOTHING_REVERTED: Reverted = { setBack: [], notSetBack: [] };
 const NOTHING: Drained = { mostBytes: 0, behind: false };
 /** The losses that other programs cause are not losses of a CPU. */
 const NO_CPU = -1;

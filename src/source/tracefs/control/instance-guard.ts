@@ -11,8 +11,17 @@ import { WriteWatch } from './write-watch.js';
 /** Time between two looks at the files while inotify reports writes. Otherwise each drain looks. */
 const LOOK_MS = 2000;
 
+/** Paths in the instance. */
+export interface Reverted {
+  /** The files whose setting was another one, and which were written to. */
+  readonly setBack: readonly string[];
+  /** The files that the kernel did not let this program set back. */
+  readonly notSetBack: readonly string[];
+}
+
 export class InstanceGuard {
   readonly #settings: InstanceSettings;
+  readonly #onWrite: () => void;
   readonly #startWatch: () => WriteWatch;
   #watch: WriteWatch;
   #lookedMs = Number.NEGATIVE_INFINITY;
@@ -24,6 +33,7 @@ export class InstanceGuard {
    */
   constructor(instance: string, events: readonly string[], onWrite: () => void) {
     this.#settings = new InstanceSettings(instance, events);
+    this.#onWrite = onWrite;
     this.#startWatch = () => new WriteWatch(instance, events, onWrite);
     this.#watch = this.#startWatch();
   }
@@ -36,12 +46,22 @@ export class InstanceGuard {
     return [...new Set([...written, ...this.#settings.changed()])];
   }
 
-  /** Sets everything back. Returns the paths in the instance of the files that the kernel did not let it set back. */
-  revert(): string[] {
-    this.#watch.close();
-    this.#settings.revert();
-    this.#watch = this.#startWatch();
-    return this.#settings.changed();
+  /** True while it is not known yet whether another program wrote to the instance before the last {@link revert}. */
+  get isSettling(): boolean {
+    return this.#watch.isSettling;
+  }
+
+  /** Sets everything back. Other programs may have gone on writing since {@link takeChanges}. */
+  revert(): Reverted {
+    const setBack = this.#settings.revert();
+    const notSetBack = this.#settings.changed();
+    if (!this.#watch.isWatching) this.#watch = this.#startWatch();
+    this.#watch.ignoreOwn(setBack, () => {
+      if (notSetBack.length > 0) return;
+      this.#lookedMs = Number.NEGATIVE_INFINITY;
+      this.#onWrite();
+    });
+    return { setBack, notSetBack };
   }
 
   /** Path in the instance of a file that does not exist any more; undefined if all do. */

@@ -114,11 +114,18 @@ export class InstanceSettings {
     return this.#settings.find(({ file }) => this.#read(file) === undefined)?.file;
   }
 
-  /** Sets everything back as far as the kernel lets it. {@link changed} shows whether it did. */
-  revert(): void {
-    for (const setting of this.#settings) {
-      for (const value of this.#corrections(setting)) tryWriteControl(this.#instance, setting.file, value);
-    }
+  /**
+   * Sets everything back as far as the kernel lets it; {@link changed} shows whether it did. Returns the paths in the
+   * instance of the files that it wrote to.
+   */
+  revert(): string[] {
+    return this.#settings
+      .filter((setting) => {
+        const corrections = this.#corrections(setting);
+        for (const value of corrections) tryWriteControl(this.#instance, setting.file, value);
+        return corrections.length > 0;
+      })
+      .map(({ file }) => file);
   }
 
   #corrections({ file, before, corrections }: Setting): readonly string[] {

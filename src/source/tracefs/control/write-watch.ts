@@ -22,6 +22,9 @@ export class WriteWatch {
   readonly #watchers: FSWatcher[] = [];
   readonly #folders: number[] = [];
   readonly #written = new Set<string>();
+  /** Files whose reported writes may be this program's own; empty while none can be. */
+  readonly #own = new Set<string>();
+  #ownCalls = 0;
   readonly #onWrite: () => void;
   #isNoticed = false;
 
@@ -50,6 +53,29 @@ export class WriteWatch {
     return written;
   }
 
+  /** True while reports of writes may still come that are older than {@link ignoreOwn}. */
+  get isSettling(): boolean {
+    return this.isWatching && this.#own.size > 0;
+  }
+
+  /**
+   * Takes the reports about these files that the kernel has queued by now for this program's own writes. Then calls
+   * back, as reports of other programs' writes to the same files may have been among them.
+   */
+  ignoreOwn(files: readonly string[], onSettled: () => void): void {
+    if (!this.isWatching || files.length === 0) return;
+    for (const file of files) this.#own.add(file);
+    const call = ++this.#ownCalls;
+    // Libuv reads all queued reports in one go. A call within the poll phase comes after its reading, so wait for two.
+    setImmediate(() =>
+      setImmediate(() => {
+        if (call !== this.#ownCalls) return;
+        this.#own.clear();
+        if (this.isWatching) onSettled();
+      }),
+    );
+  }
+
   close(): void {
     for (const watcher of this.#watchers.splice(0)) watcher.close();
     for (const folder of this.#folders.splice(0)) closeSync(folder);
@@ -60,7 +86,9 @@ export class WriteWatch {
     if (folder.startsWith('events')) this.#folders.push(openSync(path, O_PATH | constants.O_DIRECTORY));
     const watcher = watch(path, { persistent: false }, (_, name) => {
       if (name === null || HARMLESS.has(name)) return;
-      if (this.#written.size < MAX_NAMES) this.#written.add(join(folder, name));
+      const file = join(folder, name);
+      if (this.#own.has(file)) return;
+      if (this.#written.size < MAX_NAMES) this.#written.add(file);
       this.#notice();
     });
     this.#watchers.push(watcher);
