@@ -147,6 +147,11 @@ export class Agent {
     }
   }
 
+  /** Reads KVM's own statistics of all VMs now. */
+  async readStatistics(): Promise<void> {
+    await this.#statistics?.read();
+  }
+
   /** Everything that is known at this moment. `isExported`: see {@link TakeSnapshot}. */
   snapshot(isExported = true): Snapshot {
     this.#drain(true);

@@ -25,21 +25,36 @@ const NOTHING: ExitSums = sumExits([{ vm: '', layer: 'kvm', reason: '', count: 0
  * @param vmOf label of the VM that a thread created; undefined if it is not known
  */
 export function auditRecording(
-  { exits, traced, hasLost }: CountedExits,
+  counted: CountedExits,
   readings: readonly Reading[],
   vmOf: (tid: number) => string | undefined,
 ): RecordedCheck[] {
-  const sums = sumExits(exits);
-  return [...byFolder(readings).values()].flatMap((moments) => {
+  const growths = [...byFolder(readings).values()].flatMap((moments) => {
     const [any] = moments.values();
     const vm = any === undefined ? undefined : vmOf(creatorOf(any));
     const growth = growthOf(moments);
-    if (vm === undefined || growth === undefined) return [];
+    return vm === undefined || growth === undefined ? [] : [{ vm, ...growth }];
+  });
+  return auditPeriod(counted, growths);
+}
+
+/** How much the statistics of a VM grew in the time of our counts, by name. */
+export interface GrowthBounds {
+  readonly vm: string;
+  readonly atLeast: ReadonlyMap<string, number>;
+  readonly atMost: ReadonlyMap<string, number>;
+}
+
+/** The same with statistics that were read around the two moments between which we counted. */
+export function auditPeriod(
+  { exits, traced, hasLost }: CountedExits,
+  growths: readonly GrowthBounds[],
+): RecordedCheck[] {
+  const sums = sumExits(exits);
+  return growths.flatMap(({ vm, atLeast, atMost }) => {
     const own = sums.get(vm) ?? NOTHING;
-    const low = auditVm(own, growth.atLeast, traced);
-    return auditVm(own, growth.atMost, traced).map((row, index) =>
-      withBounds(vm, low[index] as AuditRow, row, hasLost),
-    );
+    const low = auditVm(own, atLeast, traced);
+    return auditVm(own, atMost, traced).map((row, index) => withBounds(vm, low[index] as AuditRow, row, hasLost));
   });
 }
 

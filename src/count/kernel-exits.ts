@@ -39,8 +39,12 @@ export class KernelExits {
     return Array.from(this.#threads.traces).reduce((sum, { counts }) => sum + counts.source.losses, 0);
   }
 
-  /** True if the tracepoint was hit, by whichever thread. */
-  hasSeen(tracepoint: string): boolean {
+  /** The layers whose exits were seen, of whichever thread. */
+  get traced(): { readonly kvm: boolean; readonly qemu: boolean } {
+    return { kvm: this.#hasSeen('kvm_exit'), qemu: this.#hasSeen('kvm_userspace_exit') };
+  }
+
+  #hasSeen(tracepoint: string): boolean {
     const hits = this.#threads.tracepointHits();
     return this.#vocabulary.tracepoints.texts().some((name, id) => name === tracepoint && (hits[id] ?? 0) > 0);
   }

@@ -2,6 +2,7 @@ import { quantileOf } from '../count/counters/duration-histogram.js';
 import { TIME_STATES } from '../count/time/vcpu-time.js';
 import type { Snapshot } from './snapshot.js';
 import type { ExitDuration } from './tables/durations.js';
+import type { IoCount } from './tables/io.js';
 import type { Rows } from './tables/row-table.js';
 import type { VcpuTimes } from './tables/vcpu-times.js';
 import { type RowOf, rowsOf, rowsOfEachTable, TABLES, type TableName } from './tables.js';
@@ -16,6 +17,7 @@ export function snapshotBetween(older: Snapshot, newer: Snapshot, seconds: numbe
   return {
     ...newer,
     ...rowsOfEachTable((name) => rowsBetween(name, older, newer, seconds)),
+    statDurations: newer.statDurations,
     tracepoints: newer.tracepoints.map(({ name, count }) => ({ name, count: count - (hits.get(name) ?? 0) })),
     unattributedEvents: newer.unattributedEvents - older.unattributedEvents,
   };
@@ -27,15 +29,21 @@ function rowsBetween<Name extends TableName>(
   newer: Snapshot,
   seconds: number,
 ): Rows<RowOf<Name>> {
-  const table = TABLES[name];
-  const [rows, before] = [rowsOf(newer, name), new Map(rowsOf(older, name).map((row) => [table.keyOf(row), row]))];
-  return rows.map((row) => rowBetween(row, before.get(table.keyOf(row)), seconds)).filter(isCounted);
+  const keyOf = (row: RowOf<Name>) => TABLES[name].keyOf(hasAddress(row) ? { ...row, device: '' } : row);
+  const [rows, before] = [rowsOf(newer, name), new Map(rowsOf(older, name).map((row) => [keyOf(row), row]))];
+  return rows.map((row) => rowBetween(row, before.get(keyOf(row)), seconds)).filter(isCounted);
+}
+
+/** True for accesses to an address, whose device may become known, or known better, in between. */
+function hasAddress(row: object): row is IoCount {
+  return 'address' in row && 'bus' in row;
 }
 
 /** Subtracts what the row has: durations, times of a vCPU, or a count. */
 function rowBetween<Row extends object>(now: Row, then: Row | undefined, seconds: number): Row {
   if (isDuration(now)) return { ...now, ...durationsBetween(now, then as typeof now | undefined) };
   if (isTimes(now)) return { ...now, ...timesBetween(now, then as typeof now | undefined, seconds) };
+  if (hasAddress(now)) return { ...now, ...accessesBetween(now, then as typeof now | undefined) };
   if (isCount(now)) return { ...now, ...countBetween(now, then as typeof now | undefined) };
   return now;
 }
@@ -59,6 +67,12 @@ function isCounted(row: object): boolean {
 
 function countBetween<Row extends { readonly count: number }>(now: Row, then: Row | undefined): Row {
   return { ...now, count: Math.max(0, now.count - (then?.count ?? 0)) };
+}
+
+function accessesBetween(now: IoCount, then: IoCount | undefined): IoCount {
+  const counted = countBetween(now, then);
+  if (now.qemuSeconds === undefined) return counted;
+  return { ...counted, qemuSeconds: Math.max(0, now.qemuSeconds - (then?.qemuSeconds ?? 0)) };
 }
 
 function durationsBetween(now: ExitDuration, then: ExitDuration | undefined): ExitDuration {

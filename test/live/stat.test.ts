@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +10,7 @@ import type { ReportData } from '../../src/expose/report/report.js';
 import { tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
+import { QmpClient } from '../support/guest/qmp-client.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { startProgram } from '../support/guest/start-program.js';
 import { MAIN } from '../support/paths.js';
@@ -56,6 +57,56 @@ test('stat counts for the time that it is given', liveTest(), async () => {
   const exits = totals[0]?.qemu_exits ?? 0;
   assert.ok(exits > 100 && exits <= after - before, `${exits} of ${after - before}; ${stderr}`);
   assert.ok((recording.seconds ?? 0) >= 1 && (recording.seconds ?? 0) < 10, String(recording.seconds));
+});
+
+test("VM exits and KVM's own statistics are those that QEMU answers", liveTest(), async (t) => {
+  const folder = temporaryFolder(t, 'stat');
+  const [begun, done] = [join(folder, 'begun'), join(folder, 'done')];
+  const guest = startGuest({
+    name: 'stat-kvm',
+    // Two sockets: a QEMU serves one client at a time on each.
+    extraArgs: ['stat', 'test'].flatMap((name) => ['-qmp', `unix:${join(folder, name)}.qmp,server=on,wait=off`]),
+    steps: [{ waitForHost: true }, { bursts: { out: 0x80, times: 100, everyMs: 2, ticks: 200 } }, { halt: true }],
+  });
+  while (!existsSync(join(folder, 'test.qmp'))) await sleep(50);
+  const qemu = await QmpClient.connect(join(folder, 'test.qmp'));
+  const totals = async () => new Map((await qemu.statistics()).vcpus.get('0'));
+  const outer = [await totals()];
+  const program = ['sh', '-c', 'touch "$0"; while [ ! -e "$1" ]; do sleep 0.1; done', begun, done];
+  const args = stat(uniqueInstance(), `--qemu.qmp=${folder}/stat.qmp`, '--vm=stat-kvm', '--format=json', '--');
+  const child = spawn(process.execPath, [...args, ...program], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(child, 'exit');
+  let answer = '';
+  child.stderr.on('data', (text) => {
+    answer += text;
+  });
+  while (!existsSync(begun)) await sleep(50);
+  const inner = [await totals()];
+  guest.goOn();
+  while (guest.writesDone() < 20_000) await sleep(50);
+  // The last interrupt of the timer has been counted, too, once the vCPU sleeps for good.
+  await sleep(500);
+  inner.push(await totals());
+  writeFileSync(done, '');
+  await ended;
+  outer.push(await totals());
+  qemu.close();
+
+  const line = answer.split('\n').find((each) => each.startsWith('{')) ?? assert.fail(answer);
+  const { totals: vms, kvm_statistics: statistics, audit } = JSON.parse(line) as ReportData;
+  const grown = ([before, after]: typeof outer, name: string) => Number(after?.get(name)) - Number(before?.get(name));
+  for (const name of ['exits', 'halt_exits', 'insn_emulation']) {
+    const [own] = statistics.filter(({ stat, vcpu }) => stat === name && vcpu === '0');
+    const [least, most] = [grown(inner, name), grown(outer, name)];
+    assert.ok(own?.count && own.count >= least && own.count <= most, `${name}: ${own?.count}, not ${least} to ${most}`);
+  }
+  const waits = statistics.find(({ stat }) => stat === 'halt_wait_ns')?.seconds ?? 0;
+  const [least, most] = [grown(inner, 'halt_wait_ns') / 1e9, grown(outer, 'halt_wait_ns') / 1e9];
+  assert.ok(waits >= least - 1e-9 && waits <= most + 1e-9, `${waits}, not ${least} to ${most}`);
+  const [vm] = vms;
+  assert.equal(vm?.qemu_exits, 20_000);
+  assert.ok((vm?.kvm_exits ?? 0) >= 20_000, String(vm?.kvm_exits));
+  assert.ok(audit.some(({ check }) => check === 'exits'));
 });
 
 test('Ctrl-C ends the counting, and the answer is that of the time so far', liveTest(), async () => {

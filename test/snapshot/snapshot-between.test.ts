@@ -42,6 +42,15 @@ test('counts are those between two snapshots, and what did not happen has no row
   assert.equal(unattributedEvents, 0);
 });
 
+test('an address whose device gets known in between has only the accesses, and the time, of that time', () => {
+  const address = { vm: 'a', layer: 'qemu', bus: 'pio', direction: 'out', address: '0x80' } as const;
+  const older = { ...emptySnapshot(), io: [{ ...address, device: 'post_code', count: 2000, qemuSeconds: 0.5 }] };
+  const newer = { ...emptySnapshot(), io: [{ ...address, device: 'ioport80', count: 12_400, qemuSeconds: 1.75 }] };
+  assert.deepEqual(snapshotBetween(older, newer, 1).io, [
+    { ...address, device: 'ioport80', count: 10_400, qemuSeconds: 1.25 },
+  ]);
+});
+
 test('quantiles are those of the time between', () => {
   const before = [5000, 6000, 7000];
   const inside = [10, 10, 10, 10, 10, 10, 10, 10, 10, 400];

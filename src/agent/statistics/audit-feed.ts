@@ -49,10 +49,7 @@ export class AuditFeed {
     if (!this.#isDrained()) return;
     const after = this.#counts(new Set(vms.map(({ label }) => label)));
     const atMs = this.#now();
-    const traced = {
-      kvm: this.#exits.hasSeen('kvm_exit'),
-      qemu: this.#exits.hasSeen('kvm_userspace_exit'),
-    };
+    const { traced } = this.#exits;
     for (const { label, life, reading } of vms) {
       const [own, ownBefore] = [after.get(label), countsBefore.get(label)];
       if (own === undefined || ownBefore === undefined) continue;

@@ -22,6 +22,8 @@ export interface StatisticsOptions {
   readonly all: boolean;
   /** True: libvirt is asked for the VMs whose statistics nothing else shows. */
   readonly virsh: boolean;
+  /** True: they are read only when that is asked for. Default: each ten seconds. */
+  readonly onDemand?: boolean;
 }
 
 export interface StatisticsFeedOptions extends StatisticsOptions {
@@ -49,14 +51,18 @@ export class StatisticsFeed {
   readonly #debugfs: DebugfsDoor;
   readonly #isWanted: (name: string) => boolean;
   readonly #asksVirsh: boolean;
+  readonly #isOnDemand: boolean;
   readonly #seldom = new SeldomLog();
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
+  /** Ends with the latest reading. */
+  #reading = Promise.resolve();
 
   constructor(options: StatisticsFeedOptions, inventory: Inventory, counts: StatisticCounts) {
     const isWanted = options.all ? () => true : isShownByDefault;
     this.#isWanted = isWanted;
     this.#asksVirsh = options.virsh;
+    this.#isOnDemand = options.onDemand === true;
     this.#inventory = inventory;
     this.#counts = counts;
     this.#audit = options.audit;
@@ -64,10 +70,11 @@ export class StatisticsFeed {
     this.#debugfs = new DebugfsDoor(options.debugfs, isWanted);
   }
 
-  /** Reads now and every ten seconds, in the background. */
+  /** Reads now and every ten seconds, in the background, unless it reads on demand only. */
   start(): void {
+    if (this.#isOnDemand) return;
     const startMs = performance.now();
-    void this.#attempt(() => this.#read()).then(() => {
+    void this.read().then(() => {
       const pauseMs = Math.max(PERIOD_MS / 2, startMs + PERIOD_MS - performance.now());
       if (!this.#isStopped) this.#timer = setTimeout(() => this.start(), pauseMs);
     });
@@ -78,7 +85,13 @@ export class StatisticsFeed {
     clearTimeout(this.#timer);
   }
 
-  async #read(): Promise<void> {
+  /** Reads once more, after the reading that is under way: no VM is asked twice at a time. */
+  read(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#attempt(() => this.#readAll()));
+    return this.#reading;
+  }
+
+  async #readAll(): Promise<void> {
     const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
     this.#counts.keepOnly(new Set(running.map(lifeOf)));
     this.#audit?.keepOnly(new Set(running.map(({ label }) => label)));

@@ -1,19 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Agent } from '../../agent/agent.js';
+import { auditPeriod } from '../../audit/audit-recording.js';
 import { secondsBetween } from '../../config/option-types.js';
 import type { GetOption } from '../../config/options.js';
 import type { Invocation } from '../../config/parse-command-line.js';
 import type { Recorded } from '../../expose/report/recorded.js';
-import { reportJson } from '../../expose/report/report.js';
+import { problemsOf, reportJson } from '../../expose/report/report.js';
 import { reportCsv } from '../../expose/report/report-csv.js';
 import { reportTable } from '../../expose/report/report-table.js';
 import { withoutUnknown } from '../../expose/report/shown.js';
+import { vmsIn } from '../../snapshot/only-vms.js';
 import { snapshotBetween } from '../../snapshot/snapshot-between.js';
 import { AgentError } from '../../system/errors.js';
 import { print, printableLines } from '../../system/printable.js';
 import { stopSignal } from '../serving/stop-signal.js';
 import { agentOptions } from './agent-options.js';
 import { ProgramRun } from './program-run.js';
+import { StatisticsWitness } from './statistics-witness.js';
 import { wantedVms } from './wanted-vms.js';
 import { withAgent } from './with-agent.js';
 
@@ -32,7 +35,9 @@ export async function stat({ get, operands, program }: Invocation): Promise<void
   if (format === 'prometheus')
     throw new AgentError('--format=prometheus: a rate is no counter; run the agent, or choose table, json or csv');
   const length = lengthOf(operands, program);
-  const options = { ...agentOptions(get), statistics: undefined, ioAddresses: MAX_ADDRESSES };
+  const { statistics, ...rest } = agentOptions(get);
+  const onDemand = statistics && { ...statistics, onDemand: true };
+  const options = { ...rest, statistics: onDemand, ioAddresses: MAX_ADDRESSES };
   const render = (recorded: Recorded) => RENDERERS[format](recorded, get('sort'), get('top'));
   if (program.length === 0) {
     // The first signal ends the counting, and what was counted so far is printed.
@@ -68,17 +73,24 @@ function lengthOf(operands: readonly string[], program: readonly string[]): numb
 }
 
 async function countDuring(wait: () => Promise<void>, agent: Agent, get: GetOption): Promise<Recorded> {
+  const witness = new StatisticsWitness(agent);
   await sleep(SETTLE_MS);
-  const [before, startMs] = [agent.snapshot(), performance.now()];
+  const before = await witness.takeSnapshot();
   await wait();
-  const [after, endMs] = [agent.snapshot(), performance.now()];
-  const seconds = (endMs - startMs) / 1000;
-  const wanted = wantedVms(snapshotBetween(before, after, seconds), get('vm'), 'on this host; it');
+  const after = await witness.takeSnapshot();
+  const seconds = (after.atMs - before.atMs) / 1000;
+  const wanted = wantedVms(snapshotBetween(before.snapshot, after.snapshot, seconds), get('vm'), 'on this host; it');
+  const vms = new Set(vmsIn(wanted));
+  const isWanted = ({ vm }: { readonly vm: string }) => vms.has(vm);
+  const { events, unknown_gaps } = problemsOf(wanted).lost;
+  const { traced } = agent.ledger.kernelExits;
+  const counted = { exits: wanted.exits, traced, hasLost: events + unknown_gaps > 0 };
   return {
     isLive: true,
     snapshot: withoutUnknown(wanted),
     time: { seconds, startSeconds: undefined, endSeconds: undefined },
-    audit: [],
+    statistics: witness.growth().filter(isWanted),
+    audit: auditPeriod(counted, witness.bounds().filter(isWanted)),
     undecidedExits: 0,
     disabledAdvice: get('advice.disable'),
   };

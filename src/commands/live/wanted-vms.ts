@@ -1,5 +1,5 @@
-import { onlyVms, vmsIn } from '../../expose/report/only-vms.js';
 import { vmCell } from '../../expose/report/text-table.js';
+import { onlyVms, vmsIn } from '../../snapshot/only-vms.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { AgentError } from '../../system/errors.js';
 import { namePattern } from '../../system/name-pattern.js';

@@ -70,8 +70,8 @@ function headOf(diff: Diff): string {
   const only = (title: string, vms: readonly string[]) =>
     vms.length === 0 ? [] : [printable(`VMs only ${title}: ${vms.map(vmCell).join(', ')}.`)];
   const lines = [
-    `before: ${answer(before, vmFigures(before.snapshot, 'name'))}`,
-    `after: ${answer(after, vmFigures(after.snapshot, 'name'))}`,
+    `before: ${answer(before, vmFigures(before, 'name'))}`,
+    `after: ${answer(after, vmFigures(after, 'name'))}`,
     ...(hasRates ? [] : ['At least one of them has no times, so shares are compared instead of rates.']),
     ...only('before', onlyBefore),
     ...only('after', onlyAfter),

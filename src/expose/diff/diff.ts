@@ -53,7 +53,7 @@ export interface Diff {
 
 /** @param order the figure by which VMs are ordered, or their name */
 export function diffOf(before: Recorded, after: Recorded, order: VmOrder): Diff {
-  const [vmsBefore, vmsAfter] = [before, after].map(({ snapshot }) => vmFigures(snapshot, 'name'));
+  const [vmsBefore, vmsAfter] = [before, after].map((recorded) => vmFigures(recorded, 'name'));
   const { both, onlyBefore, onlyAfter } = matchVms(vmsBefore ?? [], vmsAfter ?? []);
   const hasRates = [before, after].every(({ time }) => (time.seconds ?? 0) > 0);
   const sides = { before: new Side(before, hasRates), after: new Side(after, hasRates) };

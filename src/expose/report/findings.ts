@@ -1,17 +1,41 @@
 import { advise, type Finding } from '../../advice/advise.js';
 import { whoChanges } from '../../advice/who-changes.js';
-import { workloadsOf } from '../../advice/workload.js';
+import { type Observed, workloadsOf } from '../../advice/workload.js';
 import { printable } from '../../system/printable.js';
 import type { Ranking } from './ranking.js';
 import type { Recorded } from './recorded.js';
 import { known, moreRows, percent, rate, vmCell } from './text-table.js';
 
 /** Findings need rates; undefined for a recording without times. */
-export function findingsOf({ snapshot, time: { seconds }, disabledAdvice }: Recorded): Finding[] | undefined {
-  return seconds === undefined || seconds <= 0
-    ? undefined
-    : advise(workloadsOf(snapshot, undefined, seconds), seconds, disabledAdvice);
+export function findingsOf(recorded: Recorded): Finding[] | undefined {
+  const { seconds } = recorded.time;
+  if (seconds === undefined || seconds <= 0) return undefined;
+  const { newer, older } = observed(recorded);
+  return advise(workloadsOf(newer, older, seconds), seconds, recorded.disabledAdvice);
 }
+
+/** The snapshot is that of the period alone; what it has of KVM's statistics is not, and is replaced. */
+function observed({ snapshot, statistics = [] }: Recorded): { newer: Observed; older: Observed } {
+  const grown = statistics.filter(({ isTime }) => isTime);
+  const statSeconds = grown.map(({ growth: value, seconds, ...row }) => ({ ...row, value, readMs: seconds * 1000 }));
+  return {
+    newer: { ...snapshot, statSeconds },
+    older: { ...NOTHING, statSeconds: statSeconds.map((row) => ({ ...row, value: 0, readMs: 0 })) },
+  };
+}
+
+const NOTHING: Observed = {
+  exits: [],
+  causes: [],
+  io: [],
+  durations: [],
+  eventfds: [],
+  vcpuTimes: [],
+  statSeconds: [],
+  vms: [],
+  msrs: [],
+  apicvInhibits: [],
+};
 
 /**
  *   What to change

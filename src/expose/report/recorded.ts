@@ -1,4 +1,5 @@
 import type { RecordedCheck } from '../../audit/audit-recording.js';
+import type { StatisticGrowth } from '../../count/statistics/statistic-growth.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 
 /** The time that a recording covers. */
@@ -16,6 +17,8 @@ export interface Recorded {
   readonly isLive?: true;
   readonly snapshot: Snapshot;
   readonly time: RecordedTime;
+  /** What KVM itself counted in that time; undefined for a recording. */
+  readonly statistics?: readonly StatisticGrowth[];
   /** Ids of rules of the advice that are not wanted. */
   readonly disabledAdvice: readonly string[];
   /** Checks against the statistics of KVM that the recording holds; empty if it holds none. */

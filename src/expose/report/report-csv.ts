@@ -15,6 +15,7 @@ import { CHECK_COLUMNS } from './audit-table.js';
 import { columnsOf, type ReportTable } from './columns.js';
 import type { Recorded } from './recorded.js';
 import { type ReportData, reportData } from './report.js';
+import { STATISTIC_COLUMNS } from './statistics-table.js';
 import type { VmOrder } from './vm-figures.js';
 
 /** Text is a label, a number a figure, null a figure that is not known. */
@@ -61,6 +62,7 @@ function sectionsOf(data: ReportData): Section[] {
     table('unpaired', 'unpaired', data.unpaired),
     table('vms', 'vms', data.vms),
     { name: 'tracepoints', columns: ['tracepoint', 'count'], rows: countRows('tracepoint', data.tracepoints) },
+    { name: 'kvm_statistics', columns: STATISTIC_COLUMNS, rows: data.kvm_statistics.map((row) => ({ ...row })) },
     { name: 'audit', columns: CHECK_COLUMNS, rows: data.audit.map((row) => ({ ...row })) },
     { name: 'lost', columns: ['events', 'unknown_gaps'], rows: [{ ...data.lost }] },
     { name: 'malformed', columns: ['kind', 'count'], rows: countRows('kind', data.malformed) },

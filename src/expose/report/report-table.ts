@@ -5,6 +5,7 @@ import { Ranking } from './ranking.js';
 import { reasonTable } from './reason-table.js';
 import { perSecond, type Recorded } from './recorded.js';
 import { problemsOf } from './report.js';
+import { statisticsTable } from './statistics-table.js';
 import { amount, known, moreRows, percent, rate, textTable, time, vmCell } from './text-table.js';
 import { type Figures, sumOfVms, type VmFigures, type VmOrder, vmFigures } from './vm-figures.js';
 import { timeLost, worstVm } from './worst-vm.js';
@@ -22,7 +23,7 @@ import { timeLost, worstVm } from './worst-vm.js';
  * @param top how many VMs are shown, and how many rows of each in a table
  */
 export function reportTable(recorded: Recorded, order: VmOrder, top: number): string {
-  const vms = vmFigures(recorded.snapshot, order);
+  const vms = vmFigures(recorded, order);
   const ranking = new Ranking(
     vms.map(({ vm }) => vm),
     top,
@@ -30,6 +31,7 @@ export function reportTable(recorded: Recorded, order: VmOrder, top: number): st
   return [
     ...exitTables(recorded, vms, order, ranking, top),
     ...costTables(recorded, ranking),
+    ...statisticsTable(recorded, ranking),
     ...auditTable(recorded.audit, ranking),
     ...findingsText(recorded, ranking),
     footer(recorded),
@@ -48,7 +50,8 @@ function exitTables(
 ): string[] {
   const [first] = vms;
   if (first === undefined) return [`No exits in this ${recorded.isLive ? 'time' : 'recording'}.\n`];
-  const head = [answer(recorded, vms), undecided(recorded), repeated(recorded), worstVm(order, first, recorded)];
+  const notes = [undecided(recorded), repeated(recorded), countedByKvm(recorded, vms)];
+  const head = [answer(recorded, vms), ...notes, worstVm(order, first, recorded)];
   return [
     `${head.filter((line) => line !== '').join('\n')}\n`,
     vmTable(recorded, vms, top),
@@ -70,15 +73,23 @@ function repeated({ repeatedRows = [] }: Recorded): string {
   return `The exits to QEMU of ${rows} may be among those of other rows: its trace does not show which threads they are of.`;
 }
 
+/** A note on VM exits that only KVM itself has counted; '' if there are none. */
+function countedByKvm({ snapshot }: Recorded, vms: readonly VmFigures[]): string {
+  const traced = new Set([...snapshot.exits].flatMap(({ vm, layer }) => (layer === 'kvm' ? [vm] : [])));
+  const isByKvm = vms.some(({ vm, kvmExits }) => kvmExits !== undefined && !traced.has(vm));
+  return isByKvm ? 'VM exits are those that KVM counted itself where its trace has no kvm_exit.' : '';
+}
+
 /** How long the recording is, and the exits of all VMs. */
 export function answer(recorded: Recorded, vms: readonly Figures[]): string {
   const recordedTime = recorded.time;
   const notShown = recorded.isLive ? "is not shown by this host's KVM" : 'is not in this recording';
+  const noStatistics = recorded.isLive ? '; its own statistics were not read (the command check says why)' : '';
   const { kvmExits, qemuExits, share } = sumOfVms(vms);
   const length = known(recordedTime.seconds, time, 'Length unknown (no times)');
   const exitRate = (exits: number) => known(perSecond(exits, recordedTime), (each) => ` (${rate(each)}/s)`, '');
   if (kvmExits === undefined)
-    return `${length}: ${amount(qemuExits ?? 0)} exits reached QEMU${exitRate(qemuExits ?? 0)}; how many VM exits there were ${notShown} (no kvm_exit).`;
+    return `${length}: ${amount(qemuExits ?? 0)} exits reached QEMU${exitRate(qemuExits ?? 0)}; how many VM exits there were ${notShown} (no kvm_exit)${noStatistics}.`;
   const head = `${length}: ${amount(kvmExits)} VM exits${exitRate(kvmExits)}`;
   if (qemuExits === undefined)
     return `${head}; how many of them reached QEMU ${notShown} (no kvm_userspace_exit, no kvm_run_exit).`;

@@ -10,6 +10,7 @@ import { type JsonRow, jsonRows, type ReportTable } from './columns.js';
 import { findingsOf } from './findings.js';
 import { perSecond, type Recorded } from './recorded.js';
 import { knownTimes } from './shown.js';
+import { type JsonStatistic, jsonStatistic } from './statistics-table.js';
 import { compareText } from './text-table.js';
 import { compareNumbers, type Figures, sumOfVms, type VmOrder, vmFigures } from './vm-figures.js';
 
@@ -50,6 +51,7 @@ export interface ReportData extends Problems {
   readonly undecided_qemu_exits: number;
   /** Hits of the whole host, by name of the tracepoint. */
   readonly tracepoints: Readonly<Record<string, number>>;
+  readonly kvm_statistics: readonly JsonStatistic[];
   readonly audit: readonly JsonCheck[];
 }
 
@@ -81,7 +83,7 @@ export interface Problems {
 
 export function reportData(recorded: Recorded, order: VmOrder): ReportData {
   const { snapshot, time, audit } = recorded;
-  const vms = vmFigures(snapshot, order);
+  const vms = vmFigures(recorded, order);
   const rows = <Name extends ReportTable>(name: Name, from: Rows<RowOf<Name>> = rowsOf(snapshot, name)) =>
     jsonRows(name, from);
   return {
@@ -117,6 +119,7 @@ export function reportData(recorded: Recorded, order: VmOrder): ReportData {
     unpaired: rows('unpaired'),
     vms: rows('vms'),
     tracepoints: sumsByName(snapshot.tracepoints.map(({ name, count }) => [name, count])),
+    kvm_statistics: (recorded.statistics ?? []).map(jsonStatistic),
     audit: audit.map(jsonCheck),
     ...problemsOf(snapshot),
   };

@@ -1,5 +1,7 @@
+import type { StatisticGrowth } from '../../count/statistics/statistic-growth.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { isFailedCall } from '../../snapshot/tables/layer.js';
+import type { Recorded } from './recorded.js';
 import { type Shown, shownOf } from './shown.js';
 import { compareText } from './text-table.js';
 
@@ -7,6 +9,7 @@ import { compareText } from './text-table.js';
 export interface Figures {
   /** Number of vCPUs. */
   readonly vcpus: number | undefined;
+  /** VM exits: those of the trace, or those that KVM counted itself where its trace has none. */
   readonly kvmExits: number | undefined;
   /** Returns of KVM_RUN to QEMU, without the calls that failed. */
   readonly qemuExits: number | undefined;
@@ -42,19 +45,26 @@ const ORDERS: Readonly<Record<VmOrder, (figures: Figures) => number | undefined>
 };
 
 /** Every VM that has exits, the worst one first. */
-export function vmFigures(snapshot: Snapshot, order: VmOrder): VmFigures[] {
+export function vmFigures(
+  { snapshot, statistics = [] }: Pick<Recorded, 'snapshot' | 'statistics'>,
+  order: VmOrder,
+): VmFigures[] {
   const compare = (a: Figures, b: Figures) => (ORDERS[order](b) ?? -1) - (ORDERS[order](a) ?? -1);
   const vcpus = new Map(snapshot.vms.map((info) => [info.vm, info.vcpus]));
   const shownOfVm = shownOf(snapshot);
-  return [...sumsByVm(snapshot)]
+  const byKvm = exitsByKvm(statistics);
+  return [...sumsByVm(snapshot, byKvm.keys())]
     .map(([vm, byVcpu]): VmFigures => {
       const all = addSums([...byVcpu.values()]);
       const shows = shownOfVm(vm);
       const known = [...byVcpu.keys()].filter((vcpu) => vcpu !== '').length;
+      const count = Math.max(known, vcpus.get(vm) ?? 0) || undefined;
+      const own = byKvm.get(vm);
+      const ofVcpu = (vcpu: string) => own?.get(vcpu) ?? (count === 1 ? own?.get('') : undefined);
       return {
         vm,
-        ...figuresOf(all, shows, Math.max(known, vcpus.get(vm) ?? 0) || undefined),
-        byVcpu: Array.from(byVcpu, ([vcpu, sums]) => ({ vcpu, ...figuresOf(sums, shows, 1) })).sort(
+        ...figuresOf(all, shows, count, own && [...own.values()].reduce((sum, exits) => sum + exits, 0)),
+        byVcpu: Array.from(byVcpu, ([vcpu, sums]) => ({ vcpu, ...figuresOf(sums, shows, 1, ofVcpu(vcpu)) })).sort(
           (a, b) => compare(a, b) || compareNumbers(a.vcpu, b.vcpu),
         ),
       };
@@ -89,11 +99,20 @@ interface Sums {
   qemuSeconds: number;
 }
 
-function sumsByVm({ exits, vcpuTimes }: Snapshot): Map<string, Map<string, Sums>> {
+/** Label of the VM -> vCPU, '' for those of the VM as a whole -> exits that KVM counted; no entry if there are none. */
+function exitsByKvm(statistics: readonly StatisticGrowth[]): Map<string, Map<string, number>> {
+  const vms = new Map<string, Map<string, number>>();
+  for (const { vm, vcpu, stat, growth } of statistics)
+    if (stat === 'exits' && growth > 0) vms.set(vm, (vms.get(vm) ?? new Map<string, number>()).set(vcpu, growth));
+  return vms;
+}
+
+/** @param untraced VMs that raised no event */
+function sumsByVm({ exits, vcpuTimes }: Snapshot, untraced: Iterable<string>): Map<string, Map<string, Sums>> {
   const vms = new Map<string, Map<string, Sums>>();
   for (const { vm, vcpu, layer, reason, count } of exits) {
     const byVcpu = vms.get(vm) ?? new Map<string, Sums>();
-    const sums = byVcpu.get(vcpu) ?? { kvmExits: 0, qemuExits: 0, kvmSeconds: 0, qemuSeconds: 0 };
+    const sums = byVcpu.get(vcpu) ?? noSums();
     if (layer === 'kvm') sums.kvmExits += count;
     else if (!isFailedCall(reason)) sums.qemuExits += count;
     byVcpu.set(vcpu, sums);
@@ -105,7 +124,12 @@ function sumsByVm({ exits, vcpuTimes }: Snapshot): Map<string, Map<string, Sums>
     sums.kvmSeconds += kvmSeconds;
     sums.qemuSeconds += qemuSeconds;
   }
+  for (const vm of untraced) if (!vms.has(vm)) vms.set(vm, new Map([['', noSums()]]));
   return vms;
+}
+
+function noSums(): Sums {
+  return { kvmExits: 0, qemuExits: 0, kvmSeconds: 0, qemuSeconds: 0 };
 }
 
 function addSums(all: readonly Sums[]): Sums {
@@ -118,16 +142,19 @@ function addSums(all: readonly Sums[]): Sums {
   };
 }
 
-function figuresOf(sums: Sums, shows: Shown, vcpus: number | undefined): Figures {
+/** @param byKvm exits that KVM counted itself */
+function figuresOf(sums: Sums, shows: Shown, vcpus: number | undefined, byKvm: number | undefined): Figures {
   const when = (isKnown: boolean, figure: number | undefined) => (isKnown ? figure : undefined);
-  const kvmExits = when(shows.exits, sums.kvmExits);
+  const kvmExits = shows.exits ? sums.kvmExits : byKvm;
   const qemuExits = when(shows.returns, sums.qemuExits);
+  const share = quotient(qemuExits, kvmExits);
   const isTimed = shows.entries && shows.exits;
   return {
     vcpus,
     kvmExits,
     qemuExits,
-    share: quotient(qemuExits, kvmExits),
+    // KVM's count is not of exactly the same moments as ours: a share of about 1 may seem larger.
+    share: shows.exits ? share : share && Math.min(1, share),
     outsideSeconds: when(isTimed, sums.kvmSeconds + sums.qemuSeconds),
     inQemuSeconds: when(shows.entries && shows.userspaceExits, sums.qemuSeconds),
     timedVcpus: when(isTimed, vcpus),
