@@ -26,7 +26,7 @@ async function assertExits(agent: RunningAgent, vm: string, expected: number): P
   await agent.scrapeUntil(`${vm}: ${expected}`, (samples) => ioExits(samples, vm) >= expected);
   await sleep(1000);
   const samples = await agent.scrape();
-  assert.equal(ioExits(samples, vm), expected);
+  assert.equal(ioExits(samples, vm), expected, agent.log());
   assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
   assert.equal(samples.sum('kvm_exit_exporter_unattributed_events_total'), 0);
 }
@@ -59,7 +59,7 @@ test('restarts at random moments lose nothing, and the start time tells the live
   for (let life = 0; life < lives; life++) {
     await run('again', times);
     const samples = await agent.scrape();
-    assert.equal(pids(samples, 'again').length, 1);
+    assert.equal(pids(samples, 'again').length, 1, agent.log());
     seen.add(`${pids(samples, 'again')[0]} ${starts(samples, 'again')[0]}`);
     await sleep(Math.random() * 600);
   }
