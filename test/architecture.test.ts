@@ -58,7 +58,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'snapshot/tables/indices': ['trace', 'count', 'snapshot/tables/row-table.ts'],
   'snapshot/tables/statistics': ['trace', 'count', 'audit', 'snapshot/tables'],
   snapshot: ['trace', 'count', 'audit', 'snapshot/tables'],
-  'advice/rules': ['count/time', 'snapshot/tables'],
+  'advice/rules': ['count/indices', 'count/time', 'snapshot/tables'],
   advice: ['count/counters', 'count/time', 'snapshot', 'advice/rules'],
   expose: ['snapshot', 'count'],
   'expose/otlp': ['snapshot', 'count'],

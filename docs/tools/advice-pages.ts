@@ -119,6 +119,7 @@ function queriesOf(matches: readonly Match[]): string[] {
     if ('state' in match) return [`kvm_vcpu_seconds_total{state="${match.state}"}`];
     if ('statistics' in match) return [`kvm_stat_seconds_total{stat${anyOf(match.statistics)}}`];
     if ('msrs' in match) return [`kvm_msr_exits_total{direction="${match.direction}",msr=~"${match.msrs.join('|')}"}`];
+    if ('faults' in match) return [`kvm_page_faults_total{kind${anyOf(match.faults)}}`];
     if ('signals' in match) return [`kvm_eventfd_signals_total{kind="${match.signals}",seen_by="kvm"}`];
     if ('exits' in match)
       return [`kvm_exits_total{layer="${match.exits}",reason${anyOf(match.reasons.map((reason) => reason))}}`];

@@ -37,7 +37,8 @@ export class LastingFindings {
   }
 
   observe(snapshot: Observed, atMs: number): void {
-    const { exits, causes, io, durations, eventfds, vcpuTimes, statSeconds, vms, msrs, apicvInhibits } = snapshot;
+    const { exits, causes, io, durations, eventfds, vcpuTimes, statSeconds, vms, msrs, pageFaults, apicvInhibits } =
+      snapshot;
     this.#readings.observe(statSeconds, atMs);
     const { latest, before } = this.#readings;
     const observed = {
@@ -50,6 +51,7 @@ export class LastingFindings {
       statSeconds: latest,
       vms,
       msrs,
+      pageFaults,
       apicvInhibits,
     };
     const previous = this.#previous;

@@ -1,7 +1,7 @@
 /** How much of a workload a rule looks at: how often, for how long, and where. */
-import type { CountMatch, ExitMatch, IoMatch, Match, MsrMatch, TimeMatch } from './rules/rule.js';
+import type { CountMatch, ExitMatch, FaultMatch, IoMatch, Match, MsrMatch, TimeMatch } from './rules/rule.js';
 import { isTimeMatch, mostOfOneVcpu, timesOf } from './vcpu-times.js';
-import type { IoRate, Workload } from './workload.js';
+import { type IoRate, MEMORY_FAULTS, type Workload } from './workload.js';
 
 export interface Load {
   /** `time`: rates are seconds per second. */
@@ -86,6 +86,7 @@ function partsOf(workload: Workload, match: CountMatch): Part[] {
   if ('exits' in match) return exitParts(workload, match);
   if ('io' in match) return ioParts(workload, match);
   if ('msrs' in match) return msrParts(workload, match);
+  if ('faults' in match) return faultParts(workload, match);
   return [
     {
       name: 'ioeventfd',
@@ -110,6 +111,19 @@ function msrParts({ exits, msrs }: Workload, match: MsrMatch): Part[] {
     .filter(({ direction, msr }) => direction === match.direction && match.msrs.includes(msr))
     .map(({ msr, perSecond }) => ({
       name: msr,
+      perSecond,
+      meanSeconds: all?.meanSeconds,
+      p99Seconds: all?.p99Seconds,
+    }));
+}
+
+/** Each is taken for a mean exit for a fault. */
+function faultParts({ exits, pageFaults }: Workload, match: FaultMatch): Part[] {
+  const all = exits.find(({ layer, reason }) => layer === 'kvm' && MEMORY_FAULTS.has(reason));
+  return pageFaults
+    .filter(({ kind }) => match.faults.includes(kind))
+    .map(({ kind, perSecond }) => ({
+      name: kind,
       perSecond,
       meanSeconds: all?.meanSeconds,
       p99Seconds: all?.p99Seconds,

@@ -4,6 +4,7 @@
  */
 import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
 import type { MsrCount } from '../snapshot/tables/indices/msrs.js';
+import type { PageFaultCount } from '../snapshot/tables/indices/page-faults.js';
 import type { IoCount } from '../snapshot/tables/io.js';
 import type { Layer } from '../snapshot/tables/layer.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
@@ -13,7 +14,17 @@ import { type TimeRate, vcpuTimesByVm } from './vcpu-times.js';
 /** The parts of a snapshot that advice is made from. */
 export type Observed = Pick<
   TableRows,
-  'exits' | 'causes' | 'io' | 'durations' | 'eventfds' | 'vcpuTimes' | 'statSeconds' | 'vms' | 'msrs' | 'apicvInhibits'
+  | 'exits'
+  | 'causes'
+  | 'io'
+  | 'durations'
+  | 'eventfds'
+  | 'vcpuTimes'
+  | 'statSeconds'
+  | 'vms'
+  | 'msrs'
+  | 'pageFaults'
+  | 'apicvInhibits'
 >;
 
 export interface Workload {
@@ -28,11 +39,16 @@ export interface Workload {
   readonly ioeventfdPerSecond: number;
   readonly times: readonly TimeRate[];
   readonly msrs: readonly MsrRate[];
+  readonly pageFaults: readonly FaultRate[];
   /** True if something of the VM is known to keep APICv or AVIC off. */
   readonly isApicvOff: boolean;
 }
 
 export interface MsrRate extends Pick<MsrCount, 'direction' | 'msr'> {
+  readonly perSecond: number;
+}
+
+export interface FaultRate extends Pick<PageFaultCount, 'kind'> {
   readonly perSecond: number;
 }
 
@@ -56,7 +72,7 @@ export interface IoRate extends Pick<IoCount, 'layer' | 'bus' | 'direction' | 'd
 }
 
 /** Faults in the memory of a guest, which accesses to devices are too on AMD and arm64. */
-const MEMORY_FAULTS: ReadonlySet<string> = new Set(['npf', 'EPT_VIOLATION', 'DABT_LOW']);
+export const MEMORY_FAULTS: ReadonlySet<string> = new Set(['npf', 'EPT_VIOLATION', 'DABT_LOW']);
 
 /** Reasons for which APICv is off on the whole host: by its settings, or because the CPU lacks it. */
 const OF_THE_HOST: ReadonlySet<string> = new Set(['DISABLED', 'ABSENT']);
@@ -70,6 +86,7 @@ interface Sums {
   readonly io: Map<string, IoCount>;
   kicks: number;
   readonly msrs: Map<string, MsrCount>;
+  readonly pageFaults: Map<string, PageFaultCount>;
   isApicvOff: boolean;
   readonly vcpus: Set<string>;
 }
@@ -143,6 +160,10 @@ function workload(
       msr,
       perSecond: rise(count, older?.msrs.get(key)?.count) / seconds,
     })),
+    pageFaults: [...newer.pageFaults].map(([kind, fault]) => ({
+      kind: fault.kind,
+      perSecond: rise(fault.count, older?.pageFaults.get(kind)?.count) / seconds,
+    })),
     isApicvOff: newer.isApicvOff,
   };
 }
@@ -161,12 +182,22 @@ function noSums(): Sums {
     io: new Map(),
     kicks: 0,
     msrs: new Map(),
+    pageFaults: new Map(),
     isApicvOff: false,
     vcpus: new Set(),
   };
 }
 
-function sumsByVm({ exits, causes, io, durations, eventfds, msrs, apicvInhibits }: Observed): Map<string, Sums> {
+function sumsByVm({
+  exits,
+  causes,
+  io,
+  durations,
+  eventfds,
+  msrs,
+  pageFaults,
+  apicvInhibits,
+}: Observed): Map<string, Sums> {
   const sums = new Map<string, Sums>();
   const sumsOf = (vm: string): Sums => {
     const known = sums.get(vm);
@@ -191,6 +222,7 @@ function sumsByVm({ exits, causes, io, durations, eventfds, msrs, apicvInhibits 
   }
   for (const row of io) sumsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
   for (const row of msrs) sumsOf(row.vm).msrs.set(`${row.direction}\0${row.msr}`, row);
+  for (const row of pageFaults) sumsOf(row.vm).pageFaults.set(row.kind, row);
   for (const { vm, reason, isOn } of apicvInhibits) if (isOn && !OF_THE_HOST.has(reason)) sumsOf(vm).isApicvOff = true;
   for (const { vm, kind, seenBy, count } of eventfds)
     if (kind === 'ioeventfd' && seenBy === 'kvm') sumsOf(vm).kicks += count;

@@ -11,6 +11,7 @@ export function workloadOf(parts: Partial<Workload>): Workload {
     ioeventfdPerSecond: 0,
     times: [],
     msrs: [],
+    pageFaults: [],
     isApicvOff: false,
     ...parts,
   };

@@ -59,6 +59,10 @@ const EXAMPLES: Readonly<Record<string, Partial<Workload>>> = {
   'host-interrupts': { exits: [kvmExits('interrupt', 2000)] },
   'tpr-access': { exits: [kvmExits('TPR_BELOW_THRESHOLD', 1000)] },
   'page-faults': { exits: [kvmExits('EPT_VIOLATION', 5000, 0.00002)] },
+  'nx-huge-pages': {
+    pageFaults: [{ kind: 'protected_exec', perSecond: 500 }],
+    exits: [kvmExits('EPT_VIOLATION', 800)],
+  },
   'dirty-logging': { exits: [kvmExits('PML_FULL', 10)] },
   'dirty-ring-full': { exits: [qemuExits('KVM_EXIT_DIRTY_RING_FULL', 10)] },
   'waiting-for-cpu': { times: [{ kind: 'state', name: 'ready', vcpu: '0', perSecond: 0.1 }] },

@@ -25,6 +25,26 @@ export const MEMORY_RULES: readonly Rule[] = [
     ],
   },
   {
+    id: 'nx-huge-pages',
+    title: 'KVM splits huge pages from which the guest runs code',
+    severity: 'info',
+    confidence: 'medium',
+    matches: [{ faults: ['protected_exec'] }],
+    perVcpuSecond: 500,
+    cause:
+      'The host guards itself against iTLB multihit (kvm.nx_huge_pages): no huge page is executable, so the first fetch from each splits it.',
+    why:
+      'A split page takes a fault for each 4 KiB of code, and needs more TLB entries from then on. KVM joins split pages again in the course of an hour, and then the faults come back: they are bursts. ' +
+      'kvm_stat_current{stat="nx_lpage_splits"} is how many pages are split now.',
+    changes: {
+      host: 'CPUs without this fault need no guard: /sys/devices/system/cpu/vulnerabilities/itlb_multihit. On these, or if every guest is trusted: kvm.nx_huge_pages=never. Otherwise a longer kvm.nx_huge_pages_recovery_period_ms makes the bursts rarer.',
+    },
+    sources: [
+      'https://docs.kernel.org/admin-guide/hw-vuln/multihit.html',
+      'https://git.kernel.org/torvalds/c/1aa9b9572b10',
+    ],
+  },
+  {
     id: 'dirty-logging',
     title: 'KVM logs which pages the guest writes',
     severity: 'info',

@@ -2,6 +2,7 @@
  * A rule of the advice: which exits it looks at, from what rate on they are too many, why that is so, and what to
  * change. Rules are data, so that findings, documentation and queries are made from the same lines.
  */
+import type { PageFaultKind } from '../../count/indices/page-faults.js';
 import type { TimeState } from '../../count/time/vcpu-time.js';
 import type { Layer } from '../../snapshot/tables/layer.js';
 
@@ -9,7 +10,7 @@ import type { Layer } from '../../snapshot/tables/layer.js';
 export type Match = CountMatch | TimeMatch;
 
 /** Exits, and what KVM does without one. */
-export type CountMatch = ExitMatch | IoMatch | SignalMatch | MsrMatch;
+export type CountMatch = ExitMatch | IoMatch | SignalMatch | MsrMatch | FaultMatch;
 
 /** Time of vCPUs. Its rates are seconds per second. */
 export type TimeMatch = StateMatch | StatisticMatch;
@@ -40,6 +41,11 @@ export interface MsrMatch {
   /** Names by src/count/indices/msr-names.ts. */
   readonly msrs: readonly string[];
   readonly direction: 'read' | 'write';
+}
+
+/** Page faults that KVM handled; known with the collector `indices` only. */
+export interface FaultMatch {
+  readonly faults: readonly PageFaultKind[];
 }
 
 /** Time that vCPUs spend in a state. */

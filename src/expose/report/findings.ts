@@ -34,6 +34,7 @@ const NOTHING: Observed = {
   statSeconds: [],
   vms: [],
   msrs: [],
+  pageFaults: [],
   apicvInhibits: [],
 };
 
