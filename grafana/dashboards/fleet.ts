@@ -161,7 +161,7 @@ const hosts: Panel[] = [
       {
         expr: sumBy(['instance'], rate('kvm_exit_exporter_events_total', OF_INSTANCES)),
         legend: 'events',
-        unit: 'suffix: exits/s',
+        unit: 'suffix:/s',
       },
     ],
     links: [{ column: 'instance', title: 'Its agent', url: LINK_TO.exporterOfRow }],
@@ -170,7 +170,7 @@ const hosts: Panel[] = [
     title: 'Events lost, by host',
     description:
       'Events per second that were overwritten before the agent read them. Normally empty. The counts of a host shown here are too low by this rate.',
-    unit: 'suffix: exits/s',
+    unit: 'suffix:/s',
     width: 12,
     height: 9,
     queries: [{ expr: `${sumBy(['instance'], lost)} > 0`, legend: '{{instance}}' }],

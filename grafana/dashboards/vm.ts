@@ -157,7 +157,7 @@ const perVcpu: Panel[] = [
     title: "QEMU's own trace events",
     description:
       "Events of QEMU's own trace, if the agent reads it. kvm_run_exit is QEMU's count of exits to QEMU without restart and error; it should equal the kernel's.",
-    unit: 'suffix: exits/s',
+    unit: 'suffix:/s',
     width: 8,
     queries: [{ expr: `topk(10, ${sumBy(['event'], rate('qemu_trace_events_total', OF_VM))})`, legend: '{{event}}' }],
   }),

@@ -30,7 +30,10 @@ export interface Panel {
   readonly targets?: readonly Target[];
   readonly fieldConfig: {
     readonly defaults: { readonly unit?: string };
-    readonly overrides: readonly { readonly properties: readonly { readonly id: string; readonly value: unknown }[] }[];
+    readonly overrides: readonly {
+      readonly matcher: { readonly id: string; readonly options?: unknown };
+      readonly properties: readonly { readonly id: string; readonly value: unknown }[];
+    }[];
   };
 }
 
