@@ -175,6 +175,11 @@ export class Inventory {
     return this.#threads.findNamespaced(pid, tid);
   }
 
+  /** Number of threads that a process has now. */
+  threadCount(pid: number): number {
+    return proc.threadIds(this.#root, pid)?.length ?? 0;
+  }
+
   /** The VM has raised an event: its label is final from now on. Call it before the label is used for counts. */
   claimLabel(vm: Vm): void {
     this.#lives.claimLabel(vm, this.#nowMs);

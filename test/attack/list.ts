@@ -7,6 +7,7 @@ import { TLS } from './network/tls.js';
 import { TENANT_FILES } from './tenant/files.js';
 import { IMPOSTORS } from './tenant/impostors.js';
 import { TENANT_SOCKETS } from './tenant/sockets.js';
+import { TENANT_STATISTICS } from './tenant/statistics.js';
 
 /** Every attack. A new class is a file with a list of its attacks. */
 export const ATTACKS: readonly Attack[] = [
@@ -17,5 +18,6 @@ export const ATTACKS: readonly Attack[] = [
   ...PEERS,
   ...TENANT_FILES,
   ...TENANT_SOCKETS,
+  ...TENANT_STATISTICS,
   ...IMPOSTORS,
 ];

@@ -100,7 +100,7 @@ export class QmpStatistics {
           (cpu) => this.#vcpuOf(vm, cpu),
           () => listener.onAsk(vm),
         );
-        listener.onReading(vm, { door: 'qmp', parts });
+        listener.onReading(vm, { door: 'qmp', parts: parts.slice(0, this.#maxParts(vm)) });
       });
       socket.dueMs = 0;
       socket.pauseMs = MIN_PAUSE_MS;
@@ -110,6 +110,11 @@ export class QmpStatistics {
       const err = error instanceof Error ? error.message : String(error);
       this.#seldom.info('ask', "cannot ask a VM for KVM's statistics; debugfs is read instead", { err });
     }
+  }
+
+  /** The VM, and a vCPU for each thread. The process behind the socket may name any number. */
+  #maxParts({ pid }: Vm): number {
+    return 1 + this.#inventory.threadCount(pid);
   }
 
   /** KVM's number of a vCPU, which QEMU's may differ from, by its thread. */

@@ -4,11 +4,18 @@ import { StatisticLayout, type StatisticSlot } from './statistic-layout.js';
 /** Values by slot; NaN where a statistic was never read. */
 export type StatisticValues = Float64Array;
 
+/** What KVM's own statistics showed of one VM. */
+export interface VmStatisticTotals {
+  /** Each VM has its own, because a process that poses as a QEMU may make up any number of names. */
+  readonly layout: StatisticLayout;
+  /** vCPU ('' for the VM as a whole) -> values. */
+  readonly vcpus: ReadonlyMap<string, StatisticValues>;
+}
+
 /** What KVM's own statistics showed of the VMs so far. */
 export interface StatisticTotals {
-  readonly layout: StatisticLayout;
-  /** Label of the VM -> vCPU ('' for the VM as a whole) -> values. */
-  readonly vms: ReadonlyMap<string, ReadonlyMap<string, StatisticValues>>;
+  /** By label of the VM. */
+  readonly vms: ReadonlyMap<string, VmStatisticTotals>;
   /** Label of the VM -> time of the latest reading, on the agent's clock. */
   readonly readMs: ReadonlyMap<string, number>;
 }
@@ -20,7 +27,7 @@ interface Life {
   parts: Map<string, { readonly vcpu: string; readonly values: StatisticValues }>;
 }
 
-interface VmStatistics {
+interface VmStatistics extends VmStatisticTotals {
   readonly vcpus: Map<string, StatisticValues>;
   /** Process of the VM -> its life. */
   readonly lives: Map<string, Life>;
@@ -36,12 +43,11 @@ interface VmStatistics {
  *   So the first reading through another door adds nothing, and serves the next ones to start from.
  */
 export class StatisticCounts implements StatisticTotals {
-  readonly layout = new StatisticLayout();
   readonly readMs = new Map<string, number>();
   readonly #vms = new Map<string, VmStatistics>();
 
-  get vms(): ReadonlyMap<string, ReadonlyMap<string, StatisticValues>> {
-    return new Map(Array.from(this.#vms, ([label, { vcpus }]) => [label, vcpus]));
+  get vms(): ReadonlyMap<string, VmStatisticTotals> {
+    return this.#vms;
   }
 
   /**
@@ -51,7 +57,7 @@ export class StatisticCounts implements StatisticTotals {
   add(label: string, process: string, reading: StatisticsReading, atMs = 0): void {
     this.readMs.set(label, atMs);
     const { door } = reading;
-    const vm = this.#vms.get(label) ?? { vcpus: new Map(), lives: new Map() };
+    const vm = this.#vms.get(label) ?? { layout: new StatisticLayout(), vcpus: new Map(), lives: new Map() };
     this.#vms.set(label, vm);
     const before = vm.lives.get(process);
     const isSameDoor = before?.door === door;
@@ -59,13 +65,13 @@ export class StatisticCounts implements StatisticTotals {
     const parts: Life['parts'] = new Map(isSameDoor ? [...before.parts].filter(([, { vcpu }]) => vcpu !== '') : []);
     for (const part of reading.parts) {
       const known = isSameDoor ? before.parts.get(part.key)?.values : undefined;
-      const values = this.#valuesOf(part, known);
+      const values = valuesOf(part, known, vm.layout);
       parts.set(part.key, { vcpu: part.vcpu, values });
       const last = before === undefined || isSameDoor ? known : values;
-      vm.vcpus.set(part.vcpu, this.#grown(vm.vcpus.get(part.vcpu), last, part, values));
+      vm.vcpus.set(part.vcpu, grown(vm.vcpus.get(part.vcpu), last, part, values, vm.layout));
     }
     vm.lives.set(process, { door, parts });
-    this.#addCurrent(vm);
+    addCurrent(vm);
   }
 
   /** Forgets lives that have ended: their figures of now are gone, their totals stay. */
@@ -74,7 +80,7 @@ export class StatisticCounts implements StatisticTotals {
       const ended = [...vm.lives.keys()].filter((process) => !processes.has(process));
       if (ended.length === 0) continue;
       for (const process of ended) vm.lives.delete(process);
-      this.#addCurrent(vm);
+      addCurrent(vm);
     }
   }
 
@@ -83,55 +89,56 @@ export class StatisticCounts implements StatisticTotals {
     this.#vms.delete(label);
     this.readMs.delete(label);
   }
+}
 
-  #currentSlots(): readonly StatisticSlot[] {
-    return this.layout.slots().filter(({ statistic }) => statistic.kind === 'current');
+function currentSlots(layout: StatisticLayout): readonly StatisticSlot[] {
+  return layout.slots().filter(({ statistic }) => statistic.kind === 'current');
+}
+
+/** The values of a part; a total that could not be read this time keeps its last value. */
+function valuesOf(part: StatisticsPart, last: StatisticValues | undefined, layout: StatisticLayout): StatisticValues {
+  let values: StatisticValues = last?.slice() ?? new Float64Array(0);
+  for (const { slot } of currentSlots(layout)) if (slot < values.length) values[slot] = Number.NaN;
+  for (const [statistic, value] of part.values) {
+    const slot = layout.slotOf(statistic);
+    if (slot < 0) continue;
+    values = withRoomFor(values, slot + statistic.length - 1);
+    if (typeof value === 'number') values[slot] = value;
+    else values.set(value.slice(0, statistic.length), slot);
   }
+  return values;
+}
 
-  /** The values of a part; a total that could not be read this time keeps its last value. */
-  #valuesOf(part: StatisticsPart, last: StatisticValues | undefined): StatisticValues {
-    let values: StatisticValues = last?.slice() ?? new Float64Array(0);
-    for (const { slot } of this.#currentSlots()) if (slot < values.length) values[slot] = Number.NaN;
-    for (const [statistic, value] of part.values) {
-      const slot = this.layout.slotOf(statistic);
-      if (slot < 0) continue;
-      values = withRoomFor(values, slot + statistic.length - 1);
-      if (typeof value === 'number') values[slot] = value;
-      else values.set(value.slice(0, statistic.length), slot);
+/** `total` grown by what was counted since `last`. */
+function grown(
+  total: StatisticValues | undefined,
+  last: StatisticValues | undefined,
+  part: StatisticsPart,
+  values: StatisticValues,
+  layout: StatisticLayout,
+): StatisticValues {
+  const result = withRoomFor(total ?? new Float64Array(0), values.length - 1);
+  for (const [statistic] of part.values) {
+    const slot = layout.slotOf(statistic);
+    if (slot < 0 || statistic.kind === 'current') continue;
+    for (let at = slot; at < slot + statistic.length; at++) {
+      const [now, before] = [values[at] as number, last?.[at] || 0];
+      result[at] = (result[at] || 0) + (now >= before ? now - before : now);
     }
-    return values;
   }
+  return result;
+}
 
-  /** `total` grown by what was counted since `last`. */
-  #grown(
-    total: StatisticValues | undefined,
-    last: StatisticValues | undefined,
-    part: StatisticsPart,
-    values: StatisticValues,
-  ): StatisticValues {
-    const result = withRoomFor(total ?? new Float64Array(0), values.length - 1);
-    for (const [statistic] of part.values) {
-      const slot = this.layout.slotOf(statistic);
-      if (slot < 0 || statistic.kind === 'current') continue;
-      for (let at = slot; at < slot + statistic.length; at++) {
-        const [now, before] = [values[at] as number, last?.[at] || 0];
-        result[at] = (result[at] || 0) + (now >= before ? now - before : now);
+/** Sums the figures of now over what runs. */
+function addCurrent(vm: VmStatistics): void {
+  for (const { slot } of currentSlots(vm.layout)) {
+    for (const values of vm.vcpus.values()) if (slot < values.length) values[slot] = Number.NaN;
+    for (const { parts } of vm.lives.values())
+      for (const { vcpu, values } of parts.values()) {
+        const [sum, now] = [vm.vcpus.get(vcpu), values[slot] ?? Number.NaN];
+        if (sum === undefined || Number.isNaN(now)) continue;
+        sum[slot] = Number.isNaN(sum[slot] as number) ? now : (sum[slot] as number) + now;
       }
-    }
-    return result;
-  }
-
-  /** Sums the figures of now over what runs. */
-  #addCurrent(vm: VmStatistics): void {
-    for (const { slot } of this.#currentSlots()) {
-      for (const values of vm.vcpus.values()) if (slot < values.length) values[slot] = Number.NaN;
-      for (const { parts } of vm.lives.values())
-        for (const { vcpu, values } of parts.values()) {
-          const [sum, now] = [vm.vcpus.get(vcpu), values[slot] ?? Number.NaN];
-          if (sum === undefined || Number.isNaN(now)) continue;
-          sum[slot] = Number.isNaN(sum[slot] as number) ? now : (sum[slot] as number) + now;
-        }
-    }
   }
 }
 

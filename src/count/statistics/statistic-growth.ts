@@ -23,9 +23,9 @@ export interface StatisticMoment {
 }
 
 /** A copy of what was read last. */
-export function statisticMoment({ layout, vms, readMs }: StatisticTotals): StatisticMoment {
-  const totals = layout.slots().filter(({ statistic: { kind } }) => kind === 'total');
-  const moment = Array.from(vms, ([vm, vcpus]) => {
+export function statisticMoment({ vms, readMs }: StatisticTotals): StatisticMoment {
+  const moment = Array.from(vms, ([vm, { layout, vcpus }]) => {
+    const totals = layout.slots().filter(({ statistic: { kind } }) => kind === 'total');
     const values = [...vcpus].flatMap(([vcpu, ofVcpu]) =>
       totals.flatMap(({ slot, statistic: { name: stat, isTime } }): [string, Value][] => {
         const value = ofVcpu[slot] ?? Number.NaN;

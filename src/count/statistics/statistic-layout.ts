@@ -6,10 +6,10 @@ export interface StatisticSlot {
   readonly slot: number;
 }
 
-/** A kernel has about 100 statistics. A process that poses as a QEMU may have any number. */
-const MAX_SLOTS = 1024;
+/** A kernel has about 100 statistics, three of them histograms. A process that poses as a QEMU may have any number. */
+const MAX_SLOTS = 512;
 
-/** Assigns each statistic an index, its slot, when it is first read. All VMs share one layout. */
+/** Assigns each statistic of a VM an index, its slot, when it is first read. */
 export class StatisticLayout {
   readonly #slots = new Map<string, StatisticSlot>();
   #sorted: readonly StatisticSlot[] = [];

@@ -33,6 +33,32 @@ test('the size of the pieces does not matter', () => {
   assert.deepEqual(read(TEXT, 1000), read(TEXT));
 });
 
+test('a VM that makes up statistics, or repeats them, has a bounded number', () => {
+  const reader = new DomstatsReader(() => true);
+  reader.push("Domain: 'evil'\n");
+  for (let n = 0; n < 5000; n++) reader.push(`  vcpu.0.made_up_${n}.sum=1\n  vcpu.1.exits.sum=${n}\n`);
+  reader.push("Domain: 'web'\n  vcpu.0.exits.sum=7\n");
+  const valuesOf = (name: string) =>
+    reader
+      .domains()
+      .get(name)
+      ?.map(({ values }) => values.length);
+  assert.deepEqual([valuesOf('evil'), valuesOf('web')], [[256, 256], [1]]);
+});
+
+test('the values of all VMs together are bounded', () => {
+  const reader = new DomstatsReader(() => true);
+  for (let vm = 0; vm < 150; vm++) {
+    reader.push(`Domain: 'vm-${vm}'\n`);
+    for (let vcpu = 0; vcpu < 4000; vcpu++) reader.push(`  vcpu.${vcpu}.exits.sum=1\n`);
+  }
+  const parts = [...reader.domains().values()].flat();
+  assert.equal(
+    parts.reduce((sum, { values }) => sum + values.length, 0),
+    500_000,
+  );
+});
+
 test('of two domains with one name only the first has statistics', () => {
   assert.deepEqual(read("Domain: 'a'\n  vcpu.0.exits.sum=1\nDomain: 'a'\n  vcpu.0.exits.sum=2\n").get('a 0 exits'), [
     'total',

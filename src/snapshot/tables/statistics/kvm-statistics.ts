@@ -78,17 +78,18 @@ function isTotalOf(isTime: boolean): (slot: StatisticSlot) => boolean {
 }
 
 function rows(
-  { statistics: { layout, vms, readMs } }: LedgerTotals,
+  { statistics: { vms, readMs } }: LedgerTotals,
   isChosen: (slot: StatisticSlot) => boolean,
   isShown: (value: number) => boolean,
 ): StatisticRow[] {
-  const slots = layout.slots().filter(isChosen);
   const found: StatisticRow[] = [];
-  for (const [vm, vcpus] of vms)
+  for (const [vm, { layout, vcpus }] of vms) {
+    const slots = layout.slots().filter(isChosen);
     for (const [vcpu, values] of vcpus)
       for (const { slot, statistic } of slots) {
         const value = values[slot] ?? Number.NaN;
         if (isShown(value)) found.push({ vm, vcpu, stat: statistic.name, value, readMs: readMs.get(vm) ?? 0 });
       }
+  }
   return found;
 }

@@ -18,15 +18,14 @@ export const STAT_BUCKET_SECONDS: readonly number[] = EXPONENTS.map((exponent) =
 
 /** How long vCPUs that had nothing to do polled and slept, as KVM's own histograms show it. */
 export const STAT_DURATIONS = new RowTable<StatDuration>({
-  rows: ({ statistics: { layout, vms } }) => {
-    const histograms = layout.slots().filter(({ statistic: { kind } }) => kind === 'histogram');
-    return [...vms].flatMap(([vm, vcpus]) =>
-      histograms.flatMap((histogram) => {
+  rows: ({ statistics: { vms } }) =>
+    [...vms].flatMap(([vm, { layout, vcpus }]) => {
+      const histograms = layout.slots().filter(({ statistic: { kind } }) => kind === 'histogram');
+      return histograms.flatMap((histogram) => {
         const row = durationOf(vm, histogram, [...vcpus.values()], layout);
         return row !== undefined && row.count > 0 ? [row] : [];
-      }),
-    );
-  },
+      });
+    }),
   labels: { stat: merged('stat') },
   add: (a, b) => ({
     ...a,

@@ -1,0 +1,61 @@
+/** What one VM answers about KVM's own statistics changes nothing for another one. */
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ProcTree } from '../support/agent/proc-tree.js';
+import {
+  HONEST_ANSWERS,
+  HONEST_EXITS,
+  putStatisticsVms,
+  serveStatistics,
+  VCPU_PATH,
+} from '../support/agent/statistics-sockets.js';
+import { WebAgent } from '../support/agent/web-agent.js';
+import { endAll } from '../support/end-later.js';
+import { Samples } from '../support/prometheus/samples.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+afterEach(endAll);
+
+/** The agent asks each ten seconds. */
+const WAIT_MS = 90_000;
+const NAMES = Array.from({ length: 1500 }, (_, n) => `made_up_${n}_exits`);
+const OTHERS = NAMES.map((name) => `other_${name}`);
+const VCPUS = Array.from({ length: 1000 }, (_, n) => n);
+
+function schemaOf(target: string, names: readonly string[]): object {
+  return { provider: 'kvm', target, stats: names.map((name) => ({ name, type: 'cumulative', exponent: 0 })) };
+}
+
+function valuesOf(names: readonly string[]): object[] {
+  return names.map((name) => ({ name, value: 1 }));
+}
+
+test('a VM that makes up statistics and vCPUs hides none of another VM, and has no more vCPUs than threads', async (t) => {
+  const folder = temporaryFolder(t, 'statistics');
+  const agent = await WebAgent.startCommand('run', putStatisticsVms(new ProcTree(t), folder));
+  const until = async (what: string, isDone: (samples: Samples) => boolean) => {
+    for (const endMs = Date.now() + WAIT_MS; ; await sleep(200)) {
+      const samples = new Samples(await (await fetch(`${agent.url}/metrics`)).text());
+      if (isDone(samples)) return samples;
+      assert.ok(Date.now() < endMs, what);
+    }
+  };
+  await serveStatistics(folder, 'evil', {
+    schemas: [schemaOf('vcpu', NAMES), schemaOf('vm', OTHERS)],
+    vmStats: [{ provider: 'kvm', stats: valuesOf(OTHERS) }],
+    cpus: VCPUS.map((n) => ({ 'cpu-index': n, 'qom-path': `${VCPU_PATH}[${n}]`, 'thread-id': n })),
+    // The first vCPU has all of them.
+    stats: VCPUS.map((n) => ({
+      provider: 'kvm',
+      'qom-path': `${VCPU_PATH}[${n}]`,
+      stats: valuesOf(n === 0 ? NAMES : NAMES.slice(0, 1)),
+    })),
+  });
+  await until('the statistics of the first VM', (samples) => samples.sum('kvm_stat_total', { vm: 'evil' }) > 0);
+  await serveStatistics(folder, 'victim', HONEST_ANSWERS);
+  const honest = { vm: 'victim', stat: 'exits' };
+  const samples = await until('those of the other', (all) => all.sum('kvm_stat_total', honest) === HONEST_EXITS);
+  const vcpus = Object.keys(samples.sumBy('vcpu', 'kvm_stat_total', { vm: 'evil' }));
+  assert.ok(vcpus.length <= 3, `${vcpus.length} vCPUs of a process with two threads`);
+});
