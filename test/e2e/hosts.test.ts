@@ -65,6 +65,12 @@ test('the host of a whole URL counts, and what a proxy adds does not', async () 
   const foreign = 'Host: rebound.example';
   for (const header of ['X-Forwarded-Host: localhost', 'Forwarded: host=localhost', 'X-Forwarded-For: 127.0.0.1'])
     assert.equal(await ask('GET /metrics', foreign, header), '421', header);
+  for (const two of [
+    [local, foreign],
+    [foreign, local],
+    [local, local],
+  ])
+    assert.equal(await ask('GET /metrics', ...two), '421', two.join());
 });
 
 test('names of the certificate are allowed', OPENSSL, async () => {

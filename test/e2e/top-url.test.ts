@@ -94,6 +94,8 @@ test('addresses where there is no agent', async () => {
     [{ status: 'ok' }, /the answer has no VMs/],
     [undefined, /there is no agent at this address, or one of an older version/],
     ['x'.repeat(17 << 20), /longer than 16 MiB/],
+    [`[${'{},'.repeat(5_000_000)}0]`, /the answer has too many values/],
+    ['['.repeat(10_000_000), /the answer has too many values/],
   ];
   for (const [answer, message] of ANSWERS) {
     const { url } = await startFakeAgent(() => answer);
@@ -121,6 +123,44 @@ test('a server that never answers is given up', { timeout: 30_000 }, async () =>
   );
   assert.equal(code, 2);
   assert.match(stderr, /no answer within 5 s/);
+});
+
+test('a server that answers a byte a second is given up', { timeout: 60_000 }, async () => {
+  const slow = createServer((_request, response) => {
+    const timer = setInterval(() => response.write(' '), 1000);
+    response.once('close', () => clearInterval(timer));
+  });
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+  endLater(async () => {
+    slow.closeAllConnections();
+    slow.close();
+  });
+  const { port } = slow.address() as AddressInfo;
+  const { code, stderr } = await top('--batch', '-n1', '--url', `http://127.0.0.1:${port}`);
+  assert.equal(code, 2);
+  assert.match(stderr, /no answer within 5 s|aborted/);
+});
+
+test('texts of megabytes, numbers without sense and other types make no long output', async () => {
+  const [row] = manyVms(1);
+  const long = '\u202e\u0301x'.repeat(200_000);
+  const odd = {
+    vm: long,
+    vcpus: 1e308,
+    kvm_exits_per_second: -1e308,
+    qemu_exits_per_second: '7',
+    time_shares: [],
+    top_reason: { reason: long },
+    top_device: { device: long, address: long },
+    finding: { advice: long, title: long, cost: 1e300 },
+  };
+  const { url } = await startFakeAgent(
+    answersOf([{ ...(row ?? assert.fail()), ...odd } as never, null as never, 7 as never]),
+  );
+  const { code, stdout, stderr } = await top('--batch', '-n1', '--url', url);
+  assert.equal(code, 0, stderr);
+  assert.ok(stdout.length < 50_000, `${stdout.length} characters`);
+  assert.ok(!stdout.includes('\u202e'));
 });
 
 test('names of VMs do nothing to the terminal in a batch either', async () => {

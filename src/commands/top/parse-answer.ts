@@ -17,6 +17,8 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Rows of a list that are read. */
 const MAX_ROWS = 10_000;
+/** Characters of a text that are read. The longest of an agent are causes and changes of findings. */
+const MAX_TEXT = 4000;
 
 /** @throws AgentError if it is no answer of /api/vms */
 export function parseRates(answer: unknown): CurrentRates {
@@ -100,7 +102,7 @@ export function parseDetail(answer: unknown): VmDetail {
       changes: Object.fromEntries(
         CHANGERS.flatMap((who) => {
           const change = objectOf(row.changes)[who];
-          return typeof change === 'string' ? [[who, change]] : [];
+          return typeof change === 'string' ? [[who, text(change)]] : [];
         }),
       ),
       lasted_seconds: number(row.lasted_seconds) ?? 0,
@@ -152,7 +154,7 @@ function deviceRate(row: Json): DeviceRate {
 function topDevice(row: Json): TopDevice {
   return {
     layer: row.layer === 'kvm' || row.layer === 'qemu' ? row.layer : 'unknown',
-    device: typeof row.device === 'string' ? row.device : null,
+    device: typeof row.device === 'string' ? text(row.device) : null,
     bus: row.bus === 'mmio' ? 'mmio' : 'pio',
     address: text(row.address),
     accesses_per_second: number(row.accesses_per_second),
@@ -182,7 +184,7 @@ function number(value: unknown): number | null {
 }
 
 function text(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+  return typeof value === 'string' ? value.slice(0, MAX_TEXT) : '';
 }
 
 function layer(value: unknown): 'kvm' | 'qemu' {

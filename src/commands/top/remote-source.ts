@@ -3,12 +3,15 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { GetOption } from '../../config/options.js';
 import { AgentError, errnoReason } from '../../system/errors.js';
 import { readText } from '../../system/files.js';
+import { hasTooManyValues } from '../../system/json-size.js';
 import { parseDetail, parseRates } from './parse-answer.js';
 import type { VmSource } from './vm-source.js';
 
 const TIMEOUT_MS = 5000;
 /** A row has about 1 kB: an agent of 10,000 VMs. */
 const MAX_ANSWER_BYTES = 16 << 20;
+/** Such an answer has some 900,000. */
+const MAX_ANSWER_MARKS = 2_000_000;
 
 /**
  * The VMs of a running agent, over its web server.
@@ -55,6 +58,7 @@ function requester(url: URL, get: GetOption): (path: string, expected: string | 
     });
     if (status === 404 && expected === undefined) return undefined;
     if (status !== 200) throw new AgentError(`${url.origin}: ${STATUSES[status] ?? `status ${status}`}`);
+    if (hasTooManyValues(text, MAX_ANSWER_MARKS)) throw new AgentError(`${url.origin}: the answer has too many values`);
     try {
       return JSON.parse(text);
     } catch {

@@ -52,10 +52,13 @@ function clientOf(request: Request, response: Response): Client {
   return { network: networkOf(address), isGone: () => response.destroyed };
 }
 
-/** The host of a whole URL (`GET http://host/path`) if it is one (RFC 9112, 3.2.2); else that of the header. */
+/**
+ * The host of a whole URL (`GET http://host/path`) if it is one (RFC 9112, 3.2.2); else that of the header. Several
+ * headers are no host: a proxy may have looked at another one.
+ */
 function requestedHost(request: Request): string | undefined {
   const [, authority] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url) ?? [];
-  return authority ?? request.get('host');
+  return authority ?? request.headersDistinct.host?.join(',');
 }
 
 function hasBody(request: Request): boolean {
