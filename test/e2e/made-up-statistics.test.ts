@@ -20,7 +20,7 @@ afterEach(endAll);
 /** The agent asks each ten seconds. */
 const WAIT_MS = 90_000;
 const NAMES = Array.from({ length: 1500 }, (_, n) => `made_up_${n}_exits`);
-const OTHERS = NAMES.map((name) => `other_${name}`);
+const OF_VM = NAMES.map((name) => `other_${name}`);
 const VCPUS = Array.from({ length: 1000 }, (_, n) => n);
 
 function schemaOf(target: string, names: readonly string[]): object {
@@ -42,8 +42,8 @@ test('a VM that makes up statistics and vCPUs hides none of another VM, and has 
     }
   };
   await serveStatistics(folder, 'evil', {
-    schemas: [schemaOf('vcpu', NAMES), schemaOf('vm', OTHERS)],
-    vmStats: [{ provider: 'kvm', stats: valuesOf(OTHERS) }],
+    schemas: [schemaOf('vcpu', NAMES), schemaOf('vm', OF_VM)],
+    vmStats: [{ provider: 'kvm', stats: valuesOf(OF_VM) }],
     cpus: VCPUS.map((n) => ({ 'cpu-index': n, 'qom-path': `${VCPU_PATH}[${n}]`, 'thread-id': n })),
     // The first vCPU has all of them.
     stats: VCPUS.map((n) => ({

@@ -14,7 +14,7 @@ export interface VmStatisticTotals {
 
 /** What KVM's own statistics showed of the VMs so far. */
 export interface StatisticTotals {
-  /** By label of the VM. */
+  /** Label of the VM -> its statistics. */
   readonly vms: ReadonlyMap<string, VmStatisticTotals>;
   /** Label of the VM -> time of the latest reading, on the agent's clock. */
   readonly readMs: ReadonlyMap<string, number>;

@@ -27,6 +27,23 @@ function peer(name: string, answer: RequestListener, args: (url: string) => read
 
 const KUBERNETES = (url: string) => ['--kubernetes', '--kubernetes.node=n', `--kubernetes.api-server=${url}`];
 const OTLP = (url: string) => [`--otlp.endpoint=${url}`, '--otlp.interval=1s'];
+/** Events of a watch that begins after an empty list. */
+const LIST = '{"kind":"PodList","metadata":{"resourceVersion":"1"},"items":[]}';
+
+/** Answers the list, and every watch by `answer`. */
+function watched(answer: (response: ServerResponse) => void): RequestListener {
+  return (request, response) => (request.url?.includes('watch=1') ? answer(response) : response.end(LIST));
+}
+
+let podNumber = 0;
+
+/** An event about a pod that no event was about before. */
+function podEvent(type: string): string {
+  const uid = `uid-${podNumber++}`;
+  const metadata = { uid, name: `\u001b[2J${uid}`, namespace: '__proto__', resourceVersion: String(podNumber) };
+  return `${JSON.stringify({ type, object: { metadata } })}\n`;
+}
+
 const POD = JSON.stringify({ metadata: { uid: 'u', name: 'n', namespace: 'n', x: 'x'.repeat(1000) } });
 
 export const PEERS: readonly Attack[] = [
@@ -46,6 +63,28 @@ export const PEERS: readonly Attack[] = [
     KUBERNETES,
   ),
   peer('an API server that never answers', () => {}, KUBERNETES),
+  peer(
+    'an API server whose watch is a line without end',
+    watched((response) => writeForEver(response, '{"type":"', 'x')),
+    KUBERNETES,
+  ),
+  ...['ADDED', 'DELETED'].map((type) =>
+    peer(
+      `an API server whose watch has a new pod in each event: ${type}`,
+      watched((response) => writeForEver(response, '', () => podEvent(type))),
+      KUBERNETES,
+    ),
+  ),
+  peer(
+    'an API server whose watch has empty lines and broken ones',
+    watched((response) => writeForEver(response, '', '\n{\n[]\nnull\n"x"\n')),
+    KUBERNETES,
+  ),
+  peer(
+    'an API server that ends each watch at once',
+    watched((response) => response.end('{"type":"ERROR","object":{"code":410,"message":"too old"}}\n')),
+    KUBERNETES,
+  ),
   peer('an OTLP receiver whose answer has no end', (_, response) => writeForEver(response, '', 'x'), OTLP),
   peer(
     'an OTLP receiver whose headers are long',
@@ -80,10 +119,11 @@ export const PEERS: readonly Attack[] = [
   ),
 ];
 
-function writeForEver(response: ServerResponse, start: string, piece: string): void {
-  const bytes = piece.repeat(Math.ceil(1e6 / piece.length));
+function writeForEver(response: ServerResponse, start: string, piece: string | (() => string)): void {
+  const same = typeof piece === 'string' ? piece.repeat(Math.ceil(1e6 / piece.length)) : '';
+  const next = typeof piece === 'string' ? () => same : () => Array.from({ length: 1000 }, piece).join('');
   const send = () => {
-    while (!response.destroyed && response.write(bytes));
+    while (!response.destroyed && response.write(next()));
   };
   response.on('drain', send).write(start === '' ? ' ' : start);
   send();

@@ -41,9 +41,49 @@ const KINDS: Readonly<Record<string, string>> = {
   'OpenMetrics with gzip': get('/metrics', 'Accept: application/openmetrics-text\r\nAccept-Encoding: gzip\r\n'),
 };
 
+/** Paths and names that lead nowhere. Each is answered by a status of its own, in the time of any other. */
+const STRAY_PATHS: Readonly<Record<string, readonly string[]>> = {
+  'out of the folder of pages': [
+    '/runbooks/..%2f..%2fpackage.json',
+    '/runbooks/%2e%2e/%2e%2e/etc/passwd',
+    '/runbooks/KvmFatalExit%00.md',
+    '/advice/..%5c..%5cpackage',
+    '/advice/hpet.md',
+    '/advice//etc/passwd',
+    '/advice/__proto__',
+    '/assets/..%2f..%2fpackage.json/x',
+    '/assets/constructor/toString',
+    `/runbooks/${'a/'.repeat(5000)}`,
+  ],
+  'of VMs that do not exist': [
+    '/vm?name=..%2f..%2fetc%2fpasswd',
+    '/vm?name=__proto__',
+    '/api/vm?name=constructor',
+    '/api/history?name=%00',
+    '/api/history?name=\\..\\..',
+    `/api/history?name=${'%25'.repeat(3000)}`,
+    `/vm?${'name=a&'.repeat(1500)}`,
+    '/api/history?name=%ff%fe',
+    '/vm?name',
+  ],
+};
+
 const VMS = 8;
 const VCPUS = 100;
 const REASONS = 25;
+
+const SLOWLY_READ = [
+  '/metrics',
+  '/api/vms',
+  '/api/vm?name=web-1',
+  '/api/history',
+  '/api/history?name=legacy-db',
+  '/docs',
+  '/',
+  '/vm?name=web-1',
+  '/advice',
+  '/runbooks/KvmFatalExit',
+];
 
 export const REQUESTS: readonly Attack[] = [
   ...Object.entries(KINDS).map(
@@ -60,6 +100,29 @@ export const REQUESTS: readonly Attack[] = [
       },
     }),
   ),
+  ...Object.entries(STRAY_PATHS).map(
+    ([name, paths]): Attack => ({
+      class: 'network',
+      name: `paths ${name}`,
+      command: 'demo',
+      attack: (target, signal) =>
+        keepOpen(target, signal, CROWD, (socket) => {
+          socket.resume().write(
+            paths
+              .map((path) => get(path))
+              .join('')
+              .repeat(20),
+          );
+        }),
+      check: async (target) => {
+        for (const path of paths) {
+          const [status] = await answersTo(target, get(path));
+          if (status !== '404' && status !== '400') return `${path.slice(0, 50)}: ${status}`;
+        }
+        return undefined;
+      },
+    }),
+  ),
   {
     class: 'network',
     name: 'requests of all kinds at once, answers read',
@@ -70,7 +133,7 @@ export const REQUESTS: readonly Attack[] = [
       return keepOpen(target, signal, CROWD, (socket) => socket.resume().write(kinds[next++ % kinds.length] ?? ''));
     },
   },
-  ...['/metrics', '/api/vms', '/api/history?name=legacy-db', '/docs', '/', '/vm?name=web-1'].map(
+  ...SLOWLY_READ.map(
     (path): Attack => ({
       class: 'network',
       name: `slow readers of ${path}, with gzip`,

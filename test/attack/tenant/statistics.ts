@@ -23,15 +23,15 @@ const provided = (part: object) => [{ provider: 'kvm', target: 'vcpu', ...part }
 const named = (names: readonly string[], more: object = {}) =>
   names.map((name) => ({ name, type: 'cumulative', exponent: 0, ...more }));
 const MADE_UP = Array.from({ length: 20_000 }, (_, n) => `made_up_${n}_exits`);
-const OTHERS = MADE_UP.map((name) => `other_${name}`);
+const OF_VM = MADE_UP.map((name) => `other_${name}`);
 const MANY = Array.from({ length: 4096 }, (_, n) => n);
 
 const ATTACKS: readonly (readonly [string, Partial<StatisticsAnswers>])[] = [
   [
     'made-up names without end',
     {
-      schemas: [...provided({ stats: named(MADE_UP) }), ...provided({ target: 'vm', stats: named(OTHERS) })],
-      vmStats: [{ provider: 'kvm', stats: OTHERS.map((name) => ({ name, value: 1 })) }],
+      schemas: [...provided({ stats: named(MADE_UP) }), ...provided({ target: 'vm', stats: named(OF_VM) })],
+      vmStats: [{ provider: 'kvm', stats: OF_VM.map((name) => ({ name, value: 1 })) }],
       stats: [{ provider: 'kvm', 'qom-path': VCPU_PATH, stats: MADE_UP.map((name) => ({ name, value: 1 })) }],
     },
   ],
@@ -48,7 +48,7 @@ const ATTACKS: readonly (readonly [string, Partial<StatisticsAnswers>])[] = [
     },
   ],
   [
-    'the names of others as other kinds',
+    'known names as other kinds',
     {
       schemas: provided({
         stats: named(['exits', 'io_exits', 'halt_exits'], { type: 'log2-histogram', unit: 'seconds', exponent: -9 }),

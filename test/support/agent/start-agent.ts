@@ -6,10 +6,11 @@ import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
 import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
+import { PATIENCE } from '../patience.js';
 import { Samples } from '../prometheus/samples.js';
 
 export const TRACEFS = '/sys/kernel/tracing';
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = PATIENCE * 15_000;
 const POLL_MS = 50;
 
 export interface StartOptions {
@@ -78,11 +79,12 @@ export async function startAgent({
     log: () => log,
     scrape,
     async scrapeUntil(what, done, withinMs = 10_000) {
-      const deadline = Date.now() + withinMs;
+      const deadline = Date.now() + PATIENCE * withinMs;
       for (;;) {
         const samples = await scrape();
         if (done(samples)) return samples;
-        if (Date.now() > deadline) assert.fail(`${what}: not within ${withinMs} ms\n${log}\n${dump(samples)}`);
+        if (Date.now() > deadline)
+          assert.fail(`${what}: not within ${PATIENCE * withinMs} ms\n${log}\n${dump(samples)}`);
         await sleep(POLL_MS);
       }
     },

@@ -14,9 +14,9 @@ type VmName = keyof typeof STATISTICS_VMS;
 export interface StatisticsAnswers {
   readonly schemas: unknown;
   readonly cpus: unknown;
-  /** Of the vCPUs. */
+  /** Statistics of the vCPUs. */
   readonly stats: unknown;
-  /** Of the VM as a whole; default: none. */
+  /** Statistics of the VM as a whole; default: none. */
   readonly vmStats?: unknown;
 }
 

@@ -1,9 +1,10 @@
+import { PATIENCE } from '../patience.js';
 import { needs, type Requirement } from '../requirements.js';
 
 /** Options of a test that runs the real program and real guests on this host. */
 export const liveTest = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
-  timeout: 120_000,
+  timeout: PATIENCE * 120_000,
 });
 
 /** A number from the environment, for longer runs than those of the test suite. */

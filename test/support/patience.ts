@@ -1,0 +1,5 @@
+/**
+ * How much longer than usual a test waits for what must come: an emulated host is ten times slower. What a test checks
+ * does not depend on it.
+ */
+export const PATIENCE = Number(process.env.TEST_PATIENCE ?? 1);
