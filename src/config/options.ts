@@ -302,7 +302,7 @@ export const OPTIONS = [
     flag: 'advice.lasting',
     type: secondsBetween('1s', '1d'),
     default: '5m',
-    defaults: { demo: '10s' },
+    defaults: { demo: '10s', top: '10s' },
     help: 'How long a finding has to last before it is shown.',
     commands: ['run', 'demo', 'top'],
   },

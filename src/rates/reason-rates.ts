@@ -24,24 +24,40 @@ export type TopReason = Pick<ReasonRate, 'layer' | 'reason' | 'exits_per_second'
 
 /** Reasons that had exits in the period, the most important ones first: see {@link compare}. */
 export function reasonRates(newer: VmCounts, older: VmCounts | undefined, period: Period): ReasonRate[] {
-  return (['qemu', 'kvm'] as const)
-    .flatMap((layer) =>
-      [...newer.exits[layer]].flatMap(([reason, count]) => {
-        const exits = rise(count, older?.exits[layer].get(reason));
-        if (exits === 0) return [];
-        const key = reasonKey(layer, reason);
-        const timed = durationsOf(newer.durations.get(key), older?.durations.get(key), period);
-        return [{ layer, reason, exits, exits_per_second: period.perSecond(exits), ...timed }];
-      }),
-    )
-    .sort(compare);
+  return ranked(newer, older, period).map(({ timed, ...rate }) => ({ ...rate, ...(timed?.() ?? NOT_TIMED) }));
+}
+
+/** The reason that costs most; null if there were no exits, or no rate is known yet. */
+export function topReason(newer: VmCounts, older: VmCounts | undefined, period: Period): TopReason | null {
+  const [first] = ranked(newer, older, period);
+  if (first === undefined || period.seconds === null) return null;
+  const { layer, reason, exits_per_second, seconds_per_second } = first;
+  return { layer, reason, exits_per_second, seconds_per_second };
+}
+
+interface Ranked extends TopReason, Pick<ReasonRate, 'exits'> {
+  /** Makes what a table of VMs does not show; undefined if no duration is known. */
+  readonly timed: (() => Durations) | undefined;
+}
+
+function ranked(newer: VmCounts, older: VmCounts | undefined, period: Period): Ranked[] {
+  const rates: Ranked[] = [];
+  for (const layer of ['qemu', 'kvm'] as const)
+    for (const [reason, count] of newer.exits[layer]) {
+      const exits = rise(count, older?.exits[layer].get(reason));
+      if (exits === 0) continue;
+      const key = reasonKey(layer, reason);
+      const timed = timedBetween(newer.durations.get(key), older?.durations.get(key), period);
+      rates.push({ layer, reason, exits, exits_per_second: period.perSecond(exits), ...timed });
+    }
+  return rates.sort(compare);
 }
 
 const IDLE: ReadonlySet<string> = new Set(IDLE_REASONS);
 
 /** Idle guests and failed calls come last. Then the time in them decides, where it is known; else layer and rate. */
-function compare(a: ReasonRate, b: ReasonRate): number {
-  const isMinor = ({ reason }: ReasonRate) => Number(IDLE.has(reason) || isFailedCall(reason));
+function compare(a: Ranked, b: Ranked): number {
+  const isMinor = ({ reason }: Ranked) => Number(IDLE.has(reason) || isFailedCall(reason));
   return (
     isMinor(a) - isMinor(b) ||
     (b.seconds_per_second ?? -1) - (a.seconds_per_second ?? -1) ||
@@ -50,26 +66,30 @@ function compare(a: ReasonRate, b: ReasonRate): number {
   );
 }
 
-/** The reason that costs most; null if there were no exits, or no rate is known yet. */
-export function topReason([first]: readonly ReasonRate[], period: Period): TopReason | null {
-  if (first === undefined || period.seconds === null) return null;
-  const { layer, reason, exits_per_second, seconds_per_second } = first;
-  return { layer, reason, exits_per_second, seconds_per_second };
+type Durations = Pick<ReasonRate, 'mean_seconds' | 'p50_seconds' | 'p99_seconds'>;
+
+const NOT_TIMED: Durations = { mean_seconds: null, p50_seconds: null, p99_seconds: null };
+
+function timedBetween(
+  newer: ExitDuration | undefined,
+  older: ExitDuration | undefined,
+  period: Period,
+): Pick<Ranked, 'seconds_per_second' | 'timed'> {
+  const count = rise(newer?.count ?? 0, older?.count);
+  if (newer === undefined || count === 0 || period.seconds === null)
+    return { seconds_per_second: null, timed: undefined };
+  const seconds = rise(newer.sumSeconds, older?.sumSeconds);
+  return {
+    seconds_per_second: period.perSecond(seconds),
+    timed: () => durationsOf(newer, older, count, seconds),
+  };
 }
 
-type Durations = Pick<ReasonRate, 'seconds_per_second' | 'mean_seconds' | 'p50_seconds' | 'p99_seconds'>;
-
-const NOT_TIMED: Durations = { seconds_per_second: null, mean_seconds: null, p50_seconds: null, p99_seconds: null };
-
-function durationsOf(newer: ExitDuration | undefined, older: ExitDuration | undefined, period: Period): Durations {
-  const count = rise(newer?.count ?? 0, older?.count);
-  if (newer === undefined || count === 0 || period.seconds === null) return NOT_TIMED;
-  const seconds = rise(newer.sumSeconds, older?.sumSeconds);
+function durationsOf(newer: ExitDuration, older: ExitDuration | undefined, count: number, seconds: number): Durations {
   const { minSeconds, maxSeconds } = newer;
   const halfOctaves = newer.halfOctaves.map((value, index) => rise(value, older?.halfOctaves[index]));
   const timed = { count, minSeconds, maxSeconds, halfOctaves };
   return {
-    seconds_per_second: period.perSecond(seconds),
     mean_seconds: seconds / count,
     p50_seconds: quantileOf(timed, 0.5),
     p99_seconds: quantileOf(timed, 0.99),

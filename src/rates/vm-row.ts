@@ -3,7 +3,7 @@ import { isFailedCall } from '../snapshot/tables/layer.js';
 import { accessRates, type DeviceRate, deviceRates } from './access-rates.js';
 import type { VmCounts } from './observation.js';
 import { type Period, rise } from './period.js';
-import { reasonRates, type TopReason, topReason } from './reason-rates.js';
+import { type TopReason, topReason } from './reason-rates.js';
 import type { StatisticRate } from './statistic-rates.js';
 import { meanShares, outsideGuest, sumOf, type TimeShares, timeShares } from './time-shares.js';
 
@@ -75,7 +75,7 @@ export function vmRow(
     time_in_qemu: sumOf(times, ({ qemu: inQemu }) => inQemu),
     time_ready: sumOf(times, ({ ready }) => ready),
     time_shares: meanShares(times),
-    top_reason: topReason(reasonRates(newer, older, period), period),
+    top_reason: topReason(newer, older, period),
     top_device: topDevice(newer, older, period),
     finding: finding === undefined ? null : rowFinding(finding),
   };

@@ -47,7 +47,7 @@ interface PressedKey {
 /** Time until a program that asked to be stopped, and was not, takes its screen again. */
 const RESUME_MS = 200;
 
-const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 export class Terminal {
   readonly #input: ReadStream;

@@ -1,12 +1,15 @@
 /** `top` in a real terminal, with the figures of an agent of 100 VMs. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { answersOf, manyVms, startFakeAgent, vmRowOf } from '../support/agent/fake-agent.js';
-import { endAll } from '../support/end-later.js';
+import { answersOf, manyVms, ratesOf, startFakeAgent, vmRowOf } from '../support/agent/fake-agent.js';
+import { endAll, endLater } from '../support/end-later.js';
 import { MAIN, ROOT } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -123,6 +126,7 @@ const ENDS: readonly (readonly [way: string, end: (tmux: Tmux) => void])[] = [
   ['SIGINT', (tmux) => tmux.signal('SIGINT')],
   ['SIGTERM', (tmux) => tmux.signal('SIGTERM')],
   ['SIGHUP', (tmux) => tmux.signal('SIGHUP')],
+  ['SIGQUIT', (tmux) => tmux.signal('SIGQUIT')],
 ];
 
 for (const [way, end] of ENDS)
@@ -170,6 +174,48 @@ test('Ctrl-Z does nothing where no shell could continue the program', inTmux, as
   assert.equal(tmux.modes(), '1 0 0');
   tmux.press('h');
   await tmux.until('reverse the order');
+});
+
+test('q ends the program while an answer is awaited', inTmux, async () => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    asked++;
+    // The first answer fills the screen. No further one comes.
+    if (asked === 1) response.end(JSON.stringify(ratesOf(manyVms(3))));
+  }).listen(0, '127.0.0.1');
+  endLater(async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, 'listening');
+  const tmux = start(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await tmux.until('vm-3 ');
+  while (asked < 2) await sleep(50);
+  tmux.press('q');
+  await tmux.until('code 0');
+  assert.equal(asked, 2);
+});
+
+test('the program ends with its terminal, also if it ignores SIGHUP', inTmux, async () => {
+  const { url } = await startFakeAgent();
+  for (const prefix of ['', "trap '' HUP; "]) {
+    const tmux = new Tmux(80, 24);
+    tmux.line(`${prefix}${process.execPath} ${MAIN} top --url ${url}`);
+    await tmux.until('vm-19 ');
+    const pid = tmux.foreground();
+    tmux.close();
+    const isGone = () => !existsSync(`/proc/${pid}`);
+    for (const endMs = Date.now() + 20_000; !isGone() && Date.now() < endMs; ) await sleep(50);
+    assert.ok(isGone(), `${prefix}${pid} still runs`);
+  }
+});
+
+test('a pipe whose reader is gone ends --batch quietly', inTmux, async () => {
+  const { url } = await startFakeAgent();
+  const tmux = new Tmux(80, 24);
+  const batch = `${process.execPath} ${MAIN} top --url ${url} --batch --interval 500ms`;
+  tmux.line(`${batch} 2>errors | head -n 2; echo "codes \${PIPESTATUS[*]}, $(wc -c <errors) bytes"`);
+  await tmux.until('codes 0 0, 0 bytes');
 });
 
 test('an agent that ends is said to be gone, and found again', inTmux, async () => {

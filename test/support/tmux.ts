@@ -11,6 +11,7 @@ let servers = 0;
 
 export class Tmux {
   readonly #server = `kvm-exit-exporter-test-${process.pid}-${++servers}`;
+  #isClosed = false;
 
   /** @param program what the terminal runs instead of a shell */
   constructor(columns: number, rows: number, program?: string) {
@@ -21,9 +22,15 @@ export class Tmux {
     const folder = mkdtempSync(join(tmpdir(), 'tmux-'));
     if (program === undefined) this.line(`cd ${folder}`);
     endLater(async () => {
-      this.#tmux('kill-server');
+      this.close();
       rmSync(folder, { recursive: true });
     });
+  }
+
+  /** Takes the terminal away from the programs in it. */
+  close(): void {
+    if (!this.#isClosed) this.#tmux('kill-server');
+    this.#isClosed = true;
   }
 
   #tmux(...args: string[]): string {
@@ -32,12 +39,17 @@ export class Tmux {
 
   /** Sends a signal to the processes that have the terminal. */
   signal(name: NodeJS.Signals): void {
+    process.kill(-this.foreground(), name);
+  }
+
+  /** Id of the process group that has the terminal, which is that of its first process. */
+  foreground(): number {
     const shell = this.#tmux('display-message', '-p', '#{pane_pid}').trim();
     // proc(5): tpgid is the sixth field after the name in parentheses.
     const group = readFileSync(`/proc/${shell}/stat`, 'utf8')
       .replace(/^.*\) /, '')
       .split(' ')[5];
-    process.kill(-Number(group), name);
+    return Number(group);
   }
 
   /** Types a line, and Enter. */

@@ -20,7 +20,8 @@ const MAX_ANSWER_MARKS = 2_000_000;
 export function remoteSource(url: URL, get: GetOption): VmSource {
   if (url.username !== '' || url.password !== '')
     throw new AgentError('--url: leave out user and password; give --url.user and --url.password-file');
-  const ask = requester(url, get);
+  const agent = agentFor(url);
+  const ask = requester(url, agent, get);
   return {
     name: url.origin,
     async current() {
@@ -30,11 +31,22 @@ export function remoteSource(url: URL, get: GetOption): VmSource {
       const answer = await ask(`api/vm?name=${encodeURIComponent(vm)}`, undefined);
       return answer === undefined ? undefined : parseDetail(answer);
     },
+    close: () => agent.destroy(),
   };
 }
 
+function agentFor({ protocol }: URL): HttpAgent | HttpsAgent {
+  return protocol === 'https:'
+    ? new HttpsAgent({ keepAlive: true, maxSockets: 2 })
+    : new HttpAgent({ keepAlive: true });
+}
+
 /** Returns a function that gets JSON; undefined for status 404, if nothing is `expected` there. */
-function requester(url: URL, get: GetOption): (path: string, expected: string | undefined) => Promise<unknown> {
+function requester(
+  url: URL,
+  agent: HttpAgent | HttpsAgent,
+  get: GetOption,
+): (path: string, expected: string | undefined) => Promise<unknown> {
   const base = url.href.endsWith('/') ? url.href : `${url.href}/`;
   const caFile = get('url.ca-file');
   const passwordFile = get('url.password-file');
@@ -44,7 +56,6 @@ function requester(url: URL, get: GetOption): (path: string, expected: string | 
   const password = passwordFile === undefined ? '' : readText(passwordFile).replace(/\r?\n$/, '');
   const ca = caFile === undefined ? {} : { ca: readText(caFile) };
   const isHttps = url.protocol === 'https:';
-  const agent = isHttps ? new HttpsAgent({ keepAlive: true, maxSockets: 2 }) : new HttpAgent({ keepAlive: true });
   const options = { agent, ...ca, ...(user === undefined ? {} : { auth: `${user}:${password}` }) };
   return async (path, expected) => {
     const { status, text } = await new Promise<Answer>((resolve, reject) => {

@@ -24,6 +24,7 @@ export class Session {
   /** Reason why the latest question has no answer; '' if it has one. */
   #problem = '';
   #isAsking = false;
+  #isOver = false;
   #timer: NodeJS.Timeout | undefined;
   #end: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
@@ -50,6 +51,7 @@ export class Session {
       this.#ask(FIRST_MS);
       await ended;
     } finally {
+      this.#isOver = true;
       clearTimeout(this.#timer);
       this.#terminal.close();
     }
@@ -62,6 +64,7 @@ export class Session {
     this.#answer()
       .then(() => {
         this.#isAsking = false;
+        if (this.#isOver) return;
         this.#draw();
         this.#timer = setTimeout(() => this.#askUnlessPaused(), pauseMs);
       })

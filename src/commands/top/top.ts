@@ -19,10 +19,14 @@ export async function top({ get }: Invocation): Promise<void> {
   if (!get('batch') && !(process.stdin.isTTY && process.stdout.isTTY))
     throw new AgentError('top needs a terminal; top --batch -n 1 prints to a file or a pipe');
   const url = get('url');
-  const show = (source: VmSource) => {
+  const show = async (source: VmSource) => {
     const state = newState(get('sort'), get('interval') * 1000);
     const wanted = onlyWanted(source, get('vm'));
-    return get('batch') ? batch(wanted, state, format, get('iterations')) : new Session(wanted, state).run();
+    try {
+      await (get('batch') ? batch(wanted, state, format, get('iterations')) : new Session(wanted, state).run());
+    } finally {
+      source.close();
+    }
   };
   if (url !== undefined) return await show(remoteSource(url, get));
   await withAgent(agentOptions(get), (agent) => show(localSource(agent, get)));
@@ -34,6 +38,7 @@ function onlyWanted(source: VmSource, patterns: readonly string[]): VmSource {
   return {
     name: source.name,
     detail: (vm) => source.detail(vm),
+    close: () => source.close(),
     async current() {
       const rates = await source.current();
       return { ...rates, vms: rates.vms.filter(({ vm }) => matchers.some((isMatch) => isMatch(vmName(vm)))) };

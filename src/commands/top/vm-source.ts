@@ -9,4 +9,6 @@ export interface VmSource {
   current(): Promise<CurrentRates>;
   /** One VM; undefined if there is none of that name. @throws as {@link current} */
   detail(vm: string): Promise<VmDetail | undefined>;
+  /** Ends a question that is under way: it has no answer then. */
+  close(): void;
 }
