@@ -21,6 +21,8 @@ import type { Vm } from '../vm/tables/vm.js';
 const MAX_SOCKETS = 4096;
 /** Pauses between questions to a VM, from its start; the last one repeats. */
 const PAUSES_MS = [2000, 5000, 10_000, 30_000, 300_000];
+/** Time after which no further socket is asked, so that new sockets have their turn. */
+const BUDGET_MS = 20_000;
 
 interface Socket {
   /** Time of the next question. */
@@ -78,14 +80,15 @@ export class DeviceNames {
     for (const path of paths)
       if (!this.#sockets.has(path)) this.#sockets.set(path, { dueMs: nowMs, asked: 0, problem: '', vm: undefined });
     for (const socket of this.#sockets.values()) if (hasStopped(socket.vm)) startOver(socket, nowMs);
-    return [...this.#sockets].filter(([, { dueMs }]) => dueMs <= nowMs);
+    return [...this.#sockets].filter(([, { dueMs }]) => dueMs <= nowMs).sort(([, a], [, b]) => a.dueMs - b.dueMs);
   }
 
   /** Asks one VM after the other: there is no hurry, and each question takes a moment of a QEMU's main loop. */
   async #askAll(due: readonly (readonly [string, Socket])[]): Promise<void> {
     await this.#speakers.search(due.map(([path]) => path));
-    for (const [path, socket] of due) {
-      if (this.#stopped) return;
+    const endMs = performance.now() + BUDGET_MS;
+    for (const { path, socket } of this.#speakers.inTurns(due.map(([path, socket]) => ({ path, socket })))) {
+      if (this.#stopped || performance.now() > endMs) return;
       try {
         await this.#askAgain(path, socket);
         socket.problem = '';

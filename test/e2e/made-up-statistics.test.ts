@@ -7,6 +7,7 @@ import {
   HONEST_ANSWERS,
   HONEST_EXITS,
   putStatisticsVms,
+  serveSilence,
   serveStatistics,
   VCPU_PATH,
 } from '../support/agent/statistics-sockets.js';
@@ -17,6 +18,8 @@ import { temporaryFolder } from '../support/temporary-folder.js';
 
 afterEach(endAll);
 
+/** Each takes three seconds; eight are asked at a time, for five seconds, each ten seconds. */
+const SILENT = 400;
 /** The agent asks each ten seconds. */
 const WAIT_MS = 90_000;
 const NAMES = Array.from({ length: 1500 }, (_, n) => `made_up_${n}_exits`);
@@ -31,16 +34,21 @@ function valuesOf(names: readonly string[]): object[] {
   return names.map((name) => ({ name, value: 1 }));
 }
 
+async function until(agent: WebAgent, what: string, isDone: (samples: Samples) => boolean): Promise<Samples> {
+  for (const endMs = Date.now() + WAIT_MS; ; await sleep(200)) {
+    const samples = new Samples(await (await fetch(`${agent.url}/metrics`)).text());
+    if (isDone(samples)) return samples;
+    assert.ok(Date.now() < endMs, what);
+  }
+}
+
+function isHonestRead(samples: Samples): boolean {
+  return samples.sum('kvm_stat_total', { vm: 'victim', stat: 'exits' }) === HONEST_EXITS;
+}
+
 test('a VM that makes up statistics and vCPUs hides none of another VM, and has no more vCPUs than threads', async (t) => {
   const folder = temporaryFolder(t, 'statistics');
   const agent = await WebAgent.startCommand('run', putStatisticsVms(new ProcTree(t), folder));
-  const until = async (what: string, isDone: (samples: Samples) => boolean) => {
-    for (const endMs = Date.now() + WAIT_MS; ; await sleep(200)) {
-      const samples = new Samples(await (await fetch(`${agent.url}/metrics`)).text());
-      if (isDone(samples)) return samples;
-      assert.ok(Date.now() < endMs, what);
-    }
-  };
   await serveStatistics(folder, 'evil', {
     schemas: [schemaOf('vcpu', NAMES), schemaOf('vm', OF_VM)],
     vmStats: [{ provider: 'kvm', stats: valuesOf(OF_VM) }],
@@ -52,10 +60,18 @@ test('a VM that makes up statistics and vCPUs hides none of another VM, and has 
       stats: valuesOf(n === 0 ? NAMES : NAMES.slice(0, 1)),
     })),
   });
-  await until('the statistics of the first VM', (samples) => samples.sum('kvm_stat_total', { vm: 'evil' }) > 0);
+  await until(agent, 'the statistics of the first VM', (samples) => samples.sum('kvm_stat_total', { vm: 'evil' }) > 0);
   await serveStatistics(folder, 'victim', HONEST_ANSWERS);
-  const honest = { vm: 'victim', stat: 'exits' };
-  const samples = await until('those of the other', (all) => all.sum('kvm_stat_total', honest) === HONEST_EXITS);
+  const samples = await until(agent, 'those of the other', isHonestRead);
   const vcpus = Object.keys(samples.sumBy('vcpu', 'kvm_stat_total', { vm: 'evil' }));
   assert.ok(vcpus.length <= 3, `${vcpus.length} vCPUs of a process with two threads`);
+});
+
+test('a VM with hundreds of silent control sockets keeps none of another VM from being asked', async (t) => {
+  const folder = temporaryFolder(t, 'statistics');
+  const args = putStatisticsVms(new ProcTree(t), folder);
+  await serveSilence(folder, 'evil', SILENT);
+  await serveStatistics(folder, 'victim', HONEST_ANSWERS);
+  const agent = await WebAgent.startCommand('run', args);
+  await until(agent, 'the statistics of the VM that answers', isHonestRead);
 });

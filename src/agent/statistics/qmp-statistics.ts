@@ -68,8 +68,9 @@ export class QmpStatistics {
     const due = [...this.#sockets.values()]
       .filter(({ path, dueMs }) => dueMs <= startMs && this.#speakers.isServed(path))
       .sort((a, b) => a.dueMs - b.dueMs);
+    const turns = this.#speakers.inTurns(due);
     const work = async () => {
-      for (let socket = due.shift(); socket !== undefined; socket = due.shift()) {
+      for (let socket = turns.shift(); socket !== undefined; socket = turns.shift()) {
         await this.#ask(socket, listener);
         if (performance.now() - startMs > BUDGET_MS) return;
       }

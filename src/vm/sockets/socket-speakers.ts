@@ -50,6 +50,21 @@ export class SocketSpeakers {
     return (this.#speakers.get(path)?.vms.length ?? 0) > 0;
   }
 
+  /**
+   * The same sockets in another order: first one of each VM, then a second of each, and so on. A VM may have thousands
+   * that are silent, and each takes seconds.
+   */
+  inTurns<T extends { readonly path: string }>(sockets: readonly T[]): T[] {
+    const turns = new Map<Vm | undefined, number>();
+    const ranked = sockets.map((socket) => {
+      const vm = this.#speakers.get(socket.path)?.vms[0];
+      const turn = turns.get(vm) ?? 0;
+      turns.set(vm, turn + 1);
+      return { socket, turn };
+    });
+    return ranked.sort((a, b) => a.turn - b.turn).map(({ socket }) => socket);
+  }
+
   /** The VM that a socket speaks for, by its answer; undefined if it is not known, or not that of the socket. */
   vmOf(path: string, identity: QmpIdentity): Vm | undefined {
     const own = vmsOfIdentity(this.#speakers.get(path)?.vms ?? [], identity);

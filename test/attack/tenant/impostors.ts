@@ -13,6 +13,11 @@ import { untilAborted } from '../network/sockets.js';
 const NEEDS: readonly Requirement[] = ['root', 'kvm', 'kvm-events', 'gcc'];
 const IMPOSTORS_AT_ONCE = 200;
 const IDLE_IMPOSTORS = 1000;
+/** VMs of the attacker that run at a time, and exits of each. */
+const VMS_AT_ONCE = 10;
+const VM_EXITS = 20;
+/** Characters that act on a terminal: escape, and a mark of direction. */
+const ACTING = ['\u001b', '\u202e'] as const;
 /** Bytes of the arguments of an idle impostor. */
 const LONG_ARGUMENT = 100_000;
 
@@ -93,6 +98,29 @@ export const IMPOSTORS: readonly Attack[] = [
       );
       await untilAborted(signal);
       for (const child of children) child.kill('SIGKILL');
+    },
+  },
+  {
+    ...kernelAttack,
+    name: 'VMs without end, each with a name of its own that is long and acts on terminals',
+    attack: async (_target, signal) => {
+      const run = async (place: number) => {
+        for (let n = 0; !signal.aborted; n++) {
+          const name = `short-${place}-${n}-${ACTING.join('[2J')}${'é'.repeat(300)}`;
+          const vmm = startSmallVmm(name, { args: ['qemu-system-x86_64', '-name', name], exits: VM_EXITS });
+          await vmm.finished();
+        }
+      };
+      await Promise.all(Array.from({ length: VMS_AT_ONCE }, (_, place) => run(place)));
+    },
+    checkAfter: async (target) => {
+      for (const path of ['/', '/api/vms', '/api/history', '/metrics']) {
+        const answer = await ask(target.url + path, { signal: AbortSignal.timeout(10_000) });
+        if (typeof answer === 'string' || answer.status !== 200) return `${path} gets no answer`;
+        const text = answer.body.toString();
+        if (ACTING.some((character) => text.includes(character))) return `${path} has a name that acts on terminals`;
+      }
+      return kernelAttack.checkAfter?.(target);
     },
   },
   {

@@ -1,6 +1,6 @@
 /** VMs in a tree like /proc, and their control sockets, which answer questions about KVM's own statistics. */
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { endLater } from '../end-later.js';
 import type { ProcTree } from './proc-tree.js';
@@ -51,16 +51,25 @@ export function putStatisticsVms(proc: ProcTree, folder: string): string[] {
   ];
 }
 
+/** Listens on silent control sockets that the process of a VM serves; their names come before other ones. */
+export async function serveSilence(folder: string, vm: VmName, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await listen(folder, vm, `a-${n}`, (client) => client.on('error', () => {}));
+}
+
 /** Listens on a control socket that the process of a VM serves, and answers. */
 export async function serveStatistics(folder: string, vm: VmName, answers: StatisticsAnswers): Promise<void> {
-  const path = join(folder, `sockets/${vm}`);
-  const server = createServer((client) => {
+  await listen(folder, vm, vm, (client) => {
     client.on('error', () => {}).write(GREETING);
     client.on('data', (data) => {
       for (const line of data.toString().trim().split('\n'))
         client.write(`${JSON.stringify({ return: answerTo(JSON.parse(line), vm, answers) })}\n`);
     });
   });
+}
+
+async function listen(folder: string, vm: VmName, name: string, answer: (client: Socket) => void): Promise<void> {
+  const path = join(folder, 'sockets', name);
+  const server = createServer(answer);
   await new Promise<void>((resolve) => {
     server.listen(path, resolve);
   });
