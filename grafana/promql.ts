@@ -32,12 +32,18 @@ export const TO_QEMU: Matchers = { layer: 'qemu', reason: noneOf('restart', 'err
 /** Labels that Prometheus adds to every series. */
 const TARGET_LABELS = ['job', 'instance'];
 const HISTOGRAM_SUFFIX = /_(bucket|sum|count)$/;
-/** Metrics outside the catalogue -> their labels: those of Prometheus itself, and prom-client's defaults. */
+/**
+ * Metrics outside the catalogue -> their labels: those of Prometheus itself, prom-client's defaults, and those of the
+ * agent's process over OTLP.
+ */
 const UNCATALOGUED: Readonly<Record<string, readonly string[]>> = {
   up: [],
   kvm_exit_exporter_build_info: ['version', 'node'],
+  kvm_exit_exporter_scrape_seconds: [],
   process_cpu_seconds_total: [],
+  process_cpu_time_seconds_total: ['cpu_mode'],
   process_resident_memory_bytes: [],
+  process_memory_usage_bytes: [],
   process_start_time_seconds: [],
   kvm_exit_exporter_event_loop_max_stall_seconds: [],
   kvm_exit_exporter_event_loop_max_work_seconds: [],

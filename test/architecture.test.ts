@@ -61,7 +61,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'advice/rules': ['count/indices', 'count/time', 'snapshot/tables'],
   advice: ['count/counters', 'count/time', 'snapshot', 'advice/rules'],
   expose: ['snapshot', 'count'],
-  'expose/otlp': ['snapshot', 'count'],
+  'expose/otlp': ['snapshot', 'count', 'expose/own-process.ts'],
   'expose/report': ['snapshot', 'count', 'audit', 'advice'],
   'expose/diff': ['snapshot', 'expose/report'],
   rates: ['trace', 'count', 'snapshot', 'advice'],

@@ -9,32 +9,40 @@ import { benchPlots } from './bench-plots.js';
 import { chartValuesTable } from './chart-values-table.js';
 import { withGeneratedBlock } from './generated-block.js';
 import { manPage } from './man-page.js';
-import { metricsTable } from './metrics-table.js';
+import { metricsTable, processTable } from './metrics-table.js';
 import { optionsTable } from './options-table.js';
 import { overheadTable, type SideBySide } from './overhead-table.js';
 
-/** Page -> name and content of its generated block. */
-const BLOCKS: Readonly<Record<string, readonly [name: string, content: () => string]>> = {
-  'docs/options.md': ['options', optionsTable],
-  'docs/metrics.md': ['metrics', metricsTable],
-  'docs/overhead.md': ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
-  'docs/soak.md': ['soak', soakFigures],
-  'deploy/helm/kvm-exit-exporter/README.md': ['values', chartValuesTable],
-  ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, adviceBlock(alert)])),
+type Block = readonly [name: string, content: () => string];
+
+/** Page -> name and content of its generated blocks. */
+const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
+  'docs/options.md': [['options', optionsTable]],
+  'docs/metrics.md': [
+    ['metrics', metricsTable],
+    ['process', processTable],
+  ],
+  'docs/overhead.md': [['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))]],
+  'docs/soak.md': [['soak', soakFigures]],
+  'deploy/helm/kvm-exit-exporter/README.md': [['values', chartValuesTable]],
+  ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, [adviceBlock(alert)]])),
 };
 
 const ROOT = join(import.meta.dirname, '../../..');
 
 /** Path below the repository -> what the file has to contain. */
 export function generatedDocs(): ReadonlyMap<string, string> {
-  const pages = Object.entries(BLOCKS).map(([path, [name, content]]) => {
-    const page = readFileSync(join(ROOT, path), 'utf8');
-    return [path, withGeneratedBlock(page, name, 'npm run docs', content())] as const;
+  const pages = Object.entries(BLOCKS).map(([path, blocks]) => {
+    const page = blocks.reduce(
+      (text, [name, content]) => withGeneratedBlock(text, name, 'npm run docs', content()),
+      readFileSync(join(ROOT, path), 'utf8'),
+    );
+    return [path, page] as const;
   });
   return new Map([...pages, ['docs/kvm-exit-exporter.1', manPage()], ...advicePages(), ...benchPlots(bench)]);
 }
 
-function adviceBlock(alert: string): readonly [name: string, content: () => string] {
+function adviceBlock(alert: string): Block {
   return ['findings', () => adviceTable(alert)];
 }
 

@@ -1,6 +1,7 @@
 /** The dashboard "KVM exits / Exporter": the agents' health, and what they cost. */
 
 import { series, sumBy } from '../promql.js';
+import { MISSED_FOR, silentAgents } from '../silent-agents.js';
 import { build, OF_INSTANCES, rate, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 
@@ -11,22 +12,34 @@ const events = sumBy(BY_SOURCE, rateOf('kvm_exit_exporter_events_total'));
 const lost = rateOf('kvm_exit_exporter_lost_events_total');
 const drain = rateOf('kvm_exit_exporter_drain_seconds_total');
 const drains = rateOf('kvm_exit_exporter_drains_total');
+const agents = `group by (job, instance) (${series('kvm_exit_exporter_build_info', OF_INSTANCES)})`;
+const silent = silentAgents(OF_INSTANCES, OF_INSTANCES, (selector) => `${selector} offset ${MISSED_FOR}`);
+
+/** A metric of the agent's process as /metrics has it, or else as OTLP has it. */
+function processMetric(by: readonly string[], scraped: string, sent: string): string {
+  return `${sumBy(by, scraped)} or ${sumBy(by, sent)}`;
+}
+
+function cpu(by: readonly string[]): string {
+  return processMetric(by, rateOf('process_cpu_seconds_total'), rateOf('process_cpu_time_seconds_total'));
+}
 
 const health: Panel[] = [
   stat({
     title: 'Agents that answer',
-    description: 'Targets of the chosen jobs that Prometheus can scrape.',
+    description: 'Agents of the chosen jobs that are scraped, or that send over OTLP.',
     unit: 'none',
     width: 4,
-    query: `sum(${series('up', OF_INSTANCES)})`,
+    query: `count(${agents})`,
   }),
   stat({
     title: 'Agents that do not answer',
-    description: 'Targets that Prometheus cannot scrape. No exits of their hosts are counted.',
+    description:
+      'Targets that Prometheus cannot scrape, and agents that sent over OTLP an hour ago and no longer do. No exits of their hosts are counted.',
     unit: 'none',
     width: 4,
     limits: [1, 2],
-    query: `count(${series('up', OF_INSTANCES)} == 0) or vector(0)`,
+    query: `count(${silent}) or vector(0)`,
   }),
   stat({
     title: 'Sources that are down',
@@ -56,7 +69,7 @@ const health: Panel[] = [
     description: 'CPU cores that the agents use, all hosts together.',
     unit: 'short',
     width: 4,
-    query: `sum(${rateOf('process_cpu_seconds_total')})`,
+    query: `sum(${cpu(['job', 'instance'])})`,
   }),
 ];
 
@@ -240,7 +253,7 @@ const cost: Panel[] = [
     description: 'CPU cores that each agent uses: about a tenth of a microsecond per event, plus a little for scrapes.',
     unit: 'percentunit',
     width: 8,
-    queries: [{ expr: sumBy(['instance'], rateOf('process_cpu_seconds_total')), legend: '{{instance}}' }],
+    queries: [{ expr: cpu(['instance']), legend: '{{instance}}' }],
   }),
   graph({
     title: 'Memory',
@@ -249,7 +262,14 @@ const cost: Panel[] = [
     unit: 'bytes',
     width: 8,
     queries: [
-      { expr: series('process_resident_memory_bytes', OF_INSTANCES), legend: '{{instance}}' },
+      {
+        expr: processMetric(
+          ['instance'],
+          series('process_resident_memory_bytes', OF_INSTANCES),
+          series('process_memory_usage_bytes', OF_INSTANCES),
+        ),
+        legend: '{{instance}}',
+      },
       { expr: series('kvm_exit_exporter_max_resident_memory_bytes', OF_INSTANCES), legend: '{{instance}}, peak' },
     ],
   }),
@@ -281,6 +301,45 @@ const cost: Panel[] = [
   }),
 ];
 
+const otlp: Panel[] = [
+  graph({
+    title: 'Requests over OTLP, by answer',
+    description:
+      'Requests per second by HTTP status, retries included. timeout: no answer in time. unreachable: the connection failed. An agent that cannot send shows it only where it is scraped.',
+    unit: 'suffix:/s',
+    width: 8,
+    queries: [
+      {
+        expr: sumBy(['instance', 'status'], rateOf('kvm_exit_exporter_otlp_requests_total')),
+        legend: '{{status}} on {{instance}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'Time of one export over OTLP',
+    description:
+      'Average time of one export, from its snapshot to the answer to its last request. It must be shorter than --otlp.interval. Incomplete exports are in.',
+    unit: 's',
+    width: 8,
+    queries: [
+      {
+        expr: `${sumBy(['instance'], rateOf('kvm_exit_exporter_otlp_export_seconds_total'))} / (${sumBy(['instance'], rateOf('kvm_exit_exporter_otlp_exports_total'))} > 0)`,
+        legend: '{{instance}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'Series sent over OTLP',
+    description:
+      'Series in the latest export; a histogram counts as one. With delta temporality these are only the series that changed.',
+    unit: 'short',
+    width: 8,
+    queries: [
+      { expr: sumBy(['instance'], series('kvm_exit_exporter_otlp_series', OF_INSTANCES)), legend: '{{instance}}' },
+    ],
+  }),
+];
+
 export const exporter = build({
   uid: UID.exporter,
   title: 'KVM exits / Exporter',
@@ -292,5 +351,6 @@ export const exporter = build({
     { title: 'Loss', panels: loss },
     { title: "Checked against KVM's own statistics", panels: audit },
     { title: 'Cost', panels: cost },
+    { title: 'Export over OTLP', panels: otlp },
   ],
 });

@@ -23,7 +23,7 @@ function row(rules: readonly AlertRule[]): string[] {
   return [`[${first.alert}](../runbooks/${first.alert}.md)`, fires.join(', '), plain(first.annotations.summary)];
 }
 
-/** Replaces Prometheus' templates by the label's name: `{{ $labels.vm }}` -> `*vm*`. */
+/** Replaces templates by the label's name, `{{ $labels.vm }}` -> `*vm*`, and leaves out conditional words. */
 function plain(summary: string): string {
-  return summary.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '*$1*');
+  return summary.replaceAll(/\{\{ with .*?\{\{ end \}\}/g, '').replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '*$1*');
 }

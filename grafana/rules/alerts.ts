@@ -6,6 +6,8 @@ import { exporterAlerts } from './exporter-alerts.js';
 import { recorded } from './recording-rules.js';
 import type { AlertRule, RuleGroup } from './rule-files.js';
 
+/** Before the summary of an alert about a recording that is replayed. */
+export const REPLAY = 'Replay of a recording: ';
 const VM = 'VM {{ $labels.vm }} on {{ $labels.instance }}';
 
 export function alerts(thresholds: Thresholds): RuleGroup[] {
@@ -20,7 +22,7 @@ export function alerts(thresholds: Thresholds): RuleGroup[] {
     waitsForCpu(thresholds),
   ];
   return [
-    { name: 'kvm-exits.alerts', rules: vmAlerts.map(withAdvice).map(withRunbook) },
+    { name: 'kvm-exits.alerts', rules: vmAlerts.map(withAdvice).map(withReplay).map(withRunbook) },
     { name: 'kvm-exit-exporter.alerts', rules: exporterAlerts(thresholds).map(withRunbook) },
   ];
 }
@@ -32,6 +34,14 @@ function withAdvice(rule: AlertRule): AlertRule {
   const names = '{{ range $index, $each := . }}{{ if $index }}, {{ end }}{{ $each.Labels.advice }}{{ end }}';
   const advice = `{{ with ${query} }}${names}{{ else }}no finding{{ end }}`;
   return { ...rule, annotations: { ...rule.annotations, advice } };
+}
+
+/** Says of a VM that `demo` replays that it is one. */
+function withReplay(rule: AlertRule): AlertRule {
+  const selector = 'kvm_vm_info{job=%q,instance=%q,vm=%q,demo=\\"true\\"}';
+  const query = `printf "${selector}" .Labels.job .Labels.instance .Labels.vm | query`;
+  const summary = `{{ with ${query} }}${REPLAY}{{ end }}${rule.annotations.summary}`;
+  return { ...rule, annotations: { ...rule.annotations, summary } };
 }
 
 /** An agent serves the runbooks of its version, unless the alert is that it does not answer. */

@@ -1,5 +1,6 @@
 /** Alerts about the agent itself. Without a working agent none of the alerts about VMs can fire. */
 import { anyOf, series, sumWithout } from '../promql.js';
+import { MISSED_FOR, silentAgents } from '../silent-agents.js';
 import type { Thresholds } from '../thresholds.js';
 import type { AlertRule } from './rule-files.js';
 
@@ -11,19 +12,25 @@ export function exporterAlerts({ rateWindow, exporter }: Thresholds): AlertRule[
   const lost = sumWithout(['cpu'], `rate(${series('kvm_exit_exporter_lost_events_total')}[${rateWindow}])`);
   const events = `rate(${series('kvm_exit_exporter_events_total')}[${rateWindow}])`;
   const gaps = `increase(${series('kvm_exit_exporter_unknown_gaps_total')}[${exporter.gaps.window}])`;
+  const silent = silentAgents(job, {}, (selector) => `last_over_time(${selector}[${MISSED_FOR}])`);
   return [
-    warning('KvmExitExporterDown', `${series('up', job)} == 0`, exporter.down.for, {
-      summary: `${AGENT} cannot be scraped`,
+    warning('KvmExitExporterDown', silent, exporter.down.for, {
+      summary: `${AGENT} does not answer`,
       description:
-        `${AGENT} has not answered for ${exporter.down.for}. ` +
+        `${AGENT} has not answered scrapes, or has sent nothing over OTLP, for ${exporter.down.for}. ` +
         'VM exits of this host are not counted, and none of its other alerts can fire.',
     }),
-    warning('KvmExitExporterAbsent', `absent(${series('up', job)})`, exporter.absent.for, {
-      summary: 'No kvm-exit-exporter is scraped at all',
-      description:
-        `Prometheus has had no target with a job like ${exporter.job} for ${exporter.absent.for}. ` +
-        'No VM exits are counted.',
-    }),
+    warning(
+      'KvmExitExporterAbsent',
+      `absent(${series('up', job)})\nand\nabsent(${series('kvm_exit_exporter_build_info')})`,
+      exporter.absent.for,
+      {
+        summary: 'There is no kvm-exit-exporter at all',
+        description:
+          `For ${exporter.absent.for} Prometheus has had no target with a job like ${exporter.job}, and no agent that ` +
+          'sends over OTLP. No VM exits are counted.',
+      },
+    ),
     warning('KvmExitExporterSourceDown', `${series('kvm_exit_exporter_source_up')} == 0`, exporter.sourceDown.for, {
       summary: `${SOURCE} is down`,
       description: `${SOURCE} has not been read for ${exporter.sourceDown.for}. Its events are missing from all figures.`,

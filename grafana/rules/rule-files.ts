@@ -3,6 +3,7 @@
 export interface RecordingRule {
   readonly record: string;
   readonly expr: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface AlertRule {
@@ -57,7 +58,10 @@ function groupLines(groups: readonly RuleGroup[]): string[] {
 
 function ruleLines(rule: RecordingRule | AlertRule): string[] {
   const expr = ['        expr: |-', ...rule.expr.split('\n').map((line) => `          ${line}`)];
-  if ('record' in rule) return [`      - record: ${rule.record}`, ...expr];
+  if ('record' in rule) {
+    const labels = rule.labels === undefined ? [] : ['        labels:', ...mapLines(rule.labels)];
+    return [`      - record: ${rule.record}`, ...expr, ...labels];
+  }
   return [
     `      - alert: ${rule.alert}`,
     ...expr,

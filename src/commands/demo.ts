@@ -11,7 +11,7 @@ import { log } from '../system/log.js';
 import { readProgramFile } from '../system/program/program-files.js';
 import { Inventory } from '../vm/inventory.js';
 import { parseNotedVms } from '../vm/tables/noted-vm.js';
-import { exportOverOtlp } from './serving/export-over-otlp.js';
+import { OtlpService } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
 import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
@@ -37,12 +37,13 @@ export async function demo(invocation: Invocation): Promise<void> {
   const player = new Player(ledger);
 
   const advice = new AdviceWatch(get);
+  const otlpService = new OtlpService(get);
   const takeLimitedSnapshot = limitSeries(get, (isExported) =>
-    advice.addTo(takeSnapshot(ledger.totals(Number.POSITIVE_INFINITY, isExported), vmInfos())),
+    otlpService.addTo(advice.addTo(takeSnapshot(ledger.totals(Number.POSITIVE_INFINITY, isExported), vmInfos()))),
   );
   const web = { takeSnapshot: takeLimitedSnapshot, advice, notReady: () => undefined, notice: NOTICE };
   const startWebServer = prepareWebServer(invocation, web);
-  const otlp = await exportOverOtlp(get, takeLimitedSnapshot);
+  const otlp = await otlpService.start(takeLimitedSnapshot);
   log('warn', NOTICE);
   const server = await startWebServer();
   try {

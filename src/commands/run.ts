@@ -2,7 +2,7 @@ import { Agent } from '../agent/agent.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { agentOptions } from './live/agent-options.js';
 import { createPodWatch } from './serving/create-pod-watch.js';
-import { exportOverOtlp } from './serving/export-over-otlp.js';
+import { OtlpService } from './serving/export-over-otlp.js';
 import { limitSeries } from './serving/limit-series.js';
 import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
@@ -14,9 +14,10 @@ export async function run(invocation: Invocation): Promise<void> {
   const agent = new Agent({ ...agentOptions(get), podOf: pods?.podOf });
   if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
   const advice = new AdviceWatch(get);
-  const takeSnapshot = limitSeries(get, (isExported) => advice.addTo(agent.snapshot(isExported)));
+  const otlpService = new OtlpService(get);
+  const takeSnapshot = limitSeries(get, (isExported) => otlpService.addTo(advice.addTo(agent.snapshot(isExported))));
   const startWebServer = prepareWebServer(invocation, { takeSnapshot, advice, notReady: () => agent.notReady });
-  const otlp = await exportOverOtlp(get, takeSnapshot);
+  const otlp = await otlpService.start(takeSnapshot);
   agent.open();
   try {
     const server = await startWebServer();

@@ -46,6 +46,7 @@ export interface Option {
 }
 
 export const TEMPORALITIES = ['cumulative', 'delta', 'lowmemory'] as const;
+export const OTLP_NAMES = ['opentelemetry', 'prometheus'] as const;
 
 const directory = text('DIR');
 const file = text('FILE');
@@ -457,6 +458,13 @@ export const OPTIONS = [
     flag: 'otlp.temporality',
     type: choices(TEMPORALITIES),
     help: 'Send totals since the start (cumulative), or differences since the last export (delta; lowmemory: of histograms only). Default: OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, else cumulative.',
+    commands: ['run', 'demo'],
+  },
+  {
+    flag: 'otlp.metric-names',
+    type: choices(OTLP_NAMES),
+    default: 'opentelemetry',
+    help: 'Names of metrics over OTLP: opentelemetry (kvm.exits), or prometheus (kvm_exits_total), for receivers that do not translate them or leave out suffixes.',
     commands: ['run', 'demo'],
   },
   {

@@ -6,12 +6,12 @@
  * that does is not used. The exporter reads headers, compression and certificates, but ignores what it does not
  * understand, so they are checked here.
  */
-import { accessSync, constants } from 'node:fs';
-import { AgentError, fileError } from '../system/errors.js';
+import { AgentError } from '../system/errors.js';
 import { addSecret, redactCredentials } from '../system/redact.js';
 import type { Environment } from './environment.js';
 import { choices, type OptionType, url } from './option-types.js';
-import { type GetOption, TEMPORALITIES } from './options.js';
+import { type GetOption, type OTLP_NAMES, TEMPORALITIES } from './options.js';
+import { certificateProblems, type NamedFile } from './otlp-certificates.js';
 
 export interface OtlpSettings {
   readonly url: string;
@@ -19,12 +19,17 @@ export interface OtlpSettings {
   readonly timeoutMs: number;
   /** True for points that are sent as differences since the last export, not as totals since the start. */
   readonly delta: { readonly sums: boolean; readonly histograms: boolean };
+  readonly names: (typeof OTLP_NAMES)[number];
+  /** True for histograms with exponential buckets. */
+  readonly exponential: boolean;
 }
 
 const DEFAULT_ENDPOINT = 'http://localhost:4318';
 const METRICS_PATH = 'v1/metrics';
 const DEFAULT_INTERVAL_MS = 30_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
+
+const AGGREGATIONS = ['explicit_bucket_histogram', 'base2_exponential_bucket_histogram'] as const;
 
 /** The counters are observable ones in the specification's terms, and lowmemory sends those as totals. */
 const DELTA: Readonly<Record<(typeof TEMPORALITIES)[number], OtlpSettings['delta']>> = {
@@ -54,13 +59,22 @@ export function otlpSettings(get: GetOption, environment: Environment = process.
   otel.read(otel.variableFor('PROTOCOL'), choices(['http/protobuf']));
   otel.read(otel.variableFor('COMPRESSION'), choices(['gzip', 'none']));
   for (const name of ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_METRICS_HEADERS']) checkHeaders(name, otel);
-  for (const name of ['CERTIFICATE', 'CLIENT_KEY', 'CLIENT_CERTIFICATE']) checkFile(otel.variableFor(name), otel);
+  otel.problems.push(
+    ...certificateProblems({
+      authority: otel.file('CERTIFICATE'),
+      clientKey: otel.file('CLIENT_KEY'),
+      clientCertificate: otel.file('CLIENT_CERTIFICATE'),
+    }),
+  );
+  const aggregation = otel.read('OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION', choices(AGGREGATIONS));
   if (otel.problems.length > 0) throw new AgentError(otel.problems.join('\n'));
   return {
     url: endpoint ?? `${DEFAULT_ENDPOINT}/${METRICS_PATH}`,
     intervalMs: intervalMs ?? DEFAULT_INTERVAL_MS,
     timeoutMs: timeoutMs ?? DEFAULT_TIMEOUT_MS,
     delta: DELTA[temporality ?? 'cumulative'],
+    names: get('otlp.metric-names'),
+    exponential: aggregation === 'base2_exponential_bucket_histogram',
   };
 }
 
@@ -115,6 +129,12 @@ class OtelVariables {
     const names = [`OTEL_EXPORTER_OTLP_METRICS_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
     return names.find((candidate) => this.text(candidate) !== undefined);
   }
+
+  file(name: string): NamedFile | undefined {
+    const variable = this.variableFor(name);
+    const path = variable === undefined ? undefined : this.text(variable);
+    return variable === undefined || path === undefined ? undefined : { variable, path };
+  }
 }
 
 /**
@@ -154,14 +174,4 @@ function addHeaderSecrets(given: string): void {
     // The exporter refuses it.
   }
   for (const value of [sent, ...sent.split(' ')]) addSecret(value);
-}
-
-function checkFile(variable: string | undefined, otel: OtelVariables): void {
-  const path = variable === undefined ? undefined : otel.text(variable);
-  if (path === undefined) return;
-  try {
-    accessSync(path, constants.R_OK);
-  } catch (error) {
-    otel.problems.push(`${variable}: ${fileError(path, error).message}`);
-  }
 }

@@ -1,10 +1,9 @@
 import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client';
-import { tryReadText } from '../system/files.js';
-import { EventLoopStalls } from './event-loop-stalls.js';
+import { longestStall, peakMemory } from './own-process.js';
 
 /** Default metrics of prom-client that are gauges with names of counters; `promtool check metrics` rejects those. */
 const MISNAMED = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total'];
-/** Default metrics that do not mean what they say; {@link EventLoopStalls} explains it. */
+/** Default metrics that do not mean what they say; event-loop-stalls.ts explains it. */
 const MISLEADING = ['', '_min', '_max', '_mean', '_stddev', '_p50', '_p90', '_p99'].map(
   (part) => `nodejs_eventloop_lag${part}_seconds`,
 );
@@ -15,18 +14,17 @@ const UNUSED_PRECISION_MS = 3_600_000;
 export function registerProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: UNUSED_PRECISION_MS });
   for (const name of [...MISNAMED, ...MISLEADING]) registry.removeSingleMetric(name);
-  const stalls = new EventLoopStalls();
   registerGauge(
     registry,
     'kvm_exit_exporter_event_loop_max_stall_seconds',
     'Longest time in the last one or two minutes for which one piece of work kept the agent from everything else.',
-    () => stalls.longest().stall,
+    () => longestStall().stall,
   );
   registerGauge(
     registry,
     'kvm_exit_exporter_event_loop_max_work_seconds',
     'The part of kvm_exit_exporter_event_loop_max_stall_seconds that was CPU time, and not a wait.',
-    () => stalls.longest().work,
+    () => longestStall().work,
   );
   registerGauge(
     registry,
@@ -48,12 +46,6 @@ function registerGauge(registry: Registry, name: string, help: string, value: ()
       else this.set(current);
     },
   });
-}
-
-/** The kernel's own peak: resourceUsage() may show that of the program that started this one. */
-function peakMemory(): number {
-  const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(tryReadText('/proc/self/status') ?? '') ?? [];
-  return Number(kilobytes) * 1024;
 }
 
 export function registerBuildInfo(registry: Registry, version: string): void {

@@ -111,6 +111,41 @@ export const HOST_METRICS: readonly NumberMetric[] = [
     read: ({ series }) =>
       series === undefined ? [] : Object.entries(series.limited).map(([limit, count]) => [[limit], count]),
   },
+  {
+    name: 'kvm_exit_exporter_otlp_exports_total',
+    type: 'counter',
+    help: 'Exports over OTLP that have ended. result="incomplete": the receiver did not accept one of their requests.',
+    labels: ['result'],
+    otel: { name: 'kvm_exit_exporter.otlp.exports', unit: '{export}' },
+    read: ({ otlp }) =>
+      otlp === undefined ? [] : Object.entries(otlp.exports).map(([result, count]) => [[result], count]),
+  },
+  {
+    name: 'kvm_exit_exporter_otlp_export_seconds_total',
+    type: 'counter',
+    help: 'Seconds of wall-clock time from the start to the end of exports over OTLP.',
+    labels: [],
+    otel: { name: 'kvm_exit_exporter.otlp.export', unit: 's' },
+    read: ({ otlp }) => (otlp === undefined ? [] : [[[], otlp.seconds]]),
+  },
+  {
+    name: 'kvm_exit_exporter_otlp_requests_total',
+    type: 'counter',
+    help:
+      'Requests over OTLP, retries included, by HTTP status of the answer; timeout: no answer in time; ' +
+      'unreachable: the connection failed.',
+    labels: ['status'],
+    otel: { name: 'kvm_exit_exporter.otlp.requests', unit: '{request}' },
+    read: ({ otlp }) => (otlp?.requests ?? []).map(({ status, count }) => [[status], count]),
+  },
+  {
+    name: 'kvm_exit_exporter_otlp_series',
+    type: 'gauge',
+    help: 'Series in the latest export over OTLP; a histogram counts as one.',
+    labels: [],
+    otel: { name: 'kvm_exit_exporter.otlp.series', unit: '{series}' },
+    read: ({ otlp }) => (otlp === undefined ? [] : [[[], otlp.series]]),
+  },
 ];
 
 /**

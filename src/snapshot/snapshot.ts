@@ -15,6 +15,8 @@ export interface Snapshot extends TableRows {
   readonly auditChecks: readonly { readonly outcome: AuditOutcome; readonly checks: number }[];
   /** Series in use, once a {@link SeriesLimiter} has limited them. */
   readonly series?: SeriesUse;
+  /** The export over OTLP, if there is one. */
+  readonly otlp?: ExportUse;
 }
 
 /**
@@ -43,4 +45,16 @@ export interface SeriesUse {
   readonly count: number;
   /** Series that were merged into `other`, by the limit that they exceeded. */
   readonly limited: { readonly series: number; readonly series_per_vm: number };
+}
+
+/** What was exported over OTLP so far. */
+export interface ExportUse {
+  /** Exports that have ended. At least one request of an incomplete one was not accepted, or not sent. */
+  readonly exports: { readonly complete: number; readonly incomplete: number };
+  /** Time that these took. */
+  readonly seconds: number;
+  /** Series in the latest export. */
+  readonly series: number;
+  /** Requests, by HTTP status or `timeout` or `unreachable`. */
+  readonly requests: readonly { readonly status: string; readonly count: number }[];
 }

@@ -7,8 +7,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { RULES } from '../../src/advice/rules.js';
-import { DEVICE_GUESTS } from '../live/advice/device-guests.js';
 import { reportOf } from '../support/agent/run-agent.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { TraceText } from '../support/trace/trace-text.js';
@@ -176,15 +174,6 @@ for (const [advice, exit, toQemu, us] of [
     );
     assert.deepEqual(findingsOf(t, armTrace(exit, toQemu, 60)), []);
   });
-
-/** Times, in test/live/advice/times.test.ts and svm-advice.ts. */
-const TIMES = ['waiting-for-cpu', 'halt-polling'];
-
-test('every rule is shown: by a real VM, a time, or a trace of this file', () => {
-  const shown = [...DEVICE_GUESTS, ...EXAMPLES].map(({ advice }) => advice);
-  const rest = ['arm64-emulated-device', 'arm64-inter-processor-interrupts', 'kick-per-packet', ...TIMES];
-  assert.deepEqual([...new Set([...shown, ...rest])].sort(), RULES.map(({ id }) => id).sort());
-});
 
 test('kick-per-packet: found at its rate, without a cost, as KVM answers kicks itself; a tenth is no finding', (t) => {
   const kicks = (perSecond: number) => {

@@ -1,6 +1,7 @@
 import { kubernetesAttributes } from '../../config/cluster-environment.js';
 import type { GetOption } from '../../config/options.js';
-import { otlpSettings } from '../../config/otlp-settings.js';
+import { type OtlpSettings, otlpSettings } from '../../config/otlp-settings.js';
+import { ExportCounts } from '../../expose/otlp/export-counts.js';
 import type { OtlpExport } from '../../expose/otlp/otlp-export.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { tryReadText } from '../../system/files.js';
@@ -14,26 +15,42 @@ import { parseCgroup } from '../../vm/identify/cgroup.js';
  */
 const EXIT_DELAY_MS = 100;
 
-/** Starts exporting if options or OTEL_* variables ask for it. @throws AgentError if these have mistakes */
-export async function exportOverOtlp(get: GetOption, takeSnapshot: () => Snapshot): Promise<OtlpExport> {
-  const settings = otlpSettings(get);
-  if (settings === undefined) return { freeze: () => {}, stop: async () => true };
-  const { startOtlpExport } = await import('../../expose/otlp/otlp-export.js');
-  const [{ port }] = get('web.listen-address');
-  const kubernetes = kubernetesAttributes();
-  const identity = { version: VERSION, port: String(port), containerId: ownContainerId(), kubernetes };
-  const otlp = startOtlpExport(takeSnapshot, identity, settings);
-  return {
-    freeze: otlp.freeze,
-    async stop() {
-      const finished = await otlp.stop();
-      if (!finished) {
-        log('warn', 'the last OTLP export did not finish in time');
-        setTimeout(() => process.exit(), EXIT_DELAY_MS).unref();
-      }
-      return finished;
-    },
-  };
+/** The export over OTLP, if options or OTEL_* variables ask for one. */
+export class OtlpService {
+  readonly #get: GetOption;
+  readonly #settings: OtlpSettings | undefined;
+  readonly #counts = new ExportCounts();
+
+  /** @throws AgentError if options or variables have mistakes */
+  constructor(get: GetOption) {
+    this.#get = get;
+    this.#settings = otlpSettings(get);
+  }
+
+  /** Adds what was exported so far. */
+  addTo(snapshot: Snapshot): Snapshot {
+    return this.#settings === undefined ? snapshot : { ...snapshot, otlp: this.#counts.use };
+  }
+
+  async start(takeSnapshot: () => Snapshot): Promise<OtlpExport> {
+    if (this.#settings === undefined) return { freeze: () => {}, stop: async () => true };
+    const { startOtlpExport } = await import('../../expose/otlp/otlp-export.js');
+    const [{ port }] = this.#get('web.listen-address');
+    const kubernetes = kubernetesAttributes();
+    const identity = { version: VERSION, port: String(port), containerId: ownContainerId(), kubernetes };
+    const process = !this.#get('web.disable-exporter-metrics');
+    const otlp = startOtlpExport(takeSnapshot, identity, { ...this.#settings, process }, this.#counts);
+    return { freeze: otlp.freeze, stop: () => endsWithProgram(otlp) };
+  }
+}
+
+async function endsWithProgram(otlp: OtlpExport): Promise<boolean> {
+  const finished = await otlp.stop();
+  if (!finished) {
+    log('warn', 'the last OTLP export did not finish in time');
+    setTimeout(() => process.exit(), EXIT_DELAY_MS).unref();
+  }
+  return finished;
 }
 
 /**

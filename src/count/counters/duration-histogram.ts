@@ -61,6 +61,12 @@ function upperEdgeNs(bucket: number): number {
   return bucket % 2 === 0 ? octave : octave * 1.5;
 }
 
+/** Edges between the counts of {@link DurationSummary.halfOctaves}, in seconds. */
+export const HALF_OCTAVE_SECONDS: readonly number[] = Array.from(
+  { length: BUCKETS - 1 },
+  (_, bucket) => upperEdgeNs(bucket) * 1e-9,
+);
+
 export interface DurationSummary {
   readonly count: number;
   readonly sumSeconds: number;

@@ -1,25 +1,21 @@
 /**
  * Exports snapshots over OTLP (http/protobuf), periodically and once more at the end. The packages take time and memory
  * to load, so this module is imported only if an export is configured.
- *
- * At most one request is in flight and at most one export is waiting, whatever the receiver does.
  */
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
-import {
-  MeterProvider,
-  PeriodicExportingMetricReader,
-  type PushMetricExporter,
-  type ResourceMetrics,
-} from '@opentelemetry/sdk-metrics';
+import type { MetricData } from '@opentelemetry/sdk-metrics';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { errnoOf } from '../../system/errors.js';
 import { log } from '../../system/log.js';
+import { agentMetrics } from './agent-metrics.js';
+import { ExportCounts } from './export-counts.js';
 import { ExportLog } from './export-log.js';
-import { limitRequests } from './request-deadline.js';
+import { type BatchResult, ExportLoop } from './export-loop.js';
+import { watchRequests } from './request-watch.js';
 import { type AgentIdentity, resourceOf } from './resource.js';
 import { SdkLog } from './sdk-log.js';
-import { markAcknowledged, markRefused, SnapshotProducer } from './snapshot-producer.js';
+import { type MetricNames, markAcknowledged, markRefused, SnapshotProducer } from './snapshot-producer.js';
 
 export interface OtlpOptions {
   /** Complete URL of the metrics endpoint, with `/v1/metrics`. */
@@ -28,6 +24,12 @@ export interface OtlpOptions {
   /** For one request with all its retries. */
   readonly timeoutMs: number;
   readonly delta: { readonly sums: boolean; readonly histograms: boolean };
+  /** Default: opentelemetry. */
+  readonly names?: MetricNames;
+  /** Send histograms with exponential buckets; default: false. */
+  readonly exponential?: boolean;
+  /** Include the metrics of the agent's own process; default: true. */
+  readonly process?: boolean;
 }
 
 export interface OtlpExport {
@@ -37,19 +39,17 @@ export interface OtlpExport {
   stop(): Promise<boolean>;
 }
 
-/** About 2 MB. A collector refuses more than 20 MiB, and between two requests the event loop can do other work. */
-const POINTS_PER_REQUEST = 20_000;
 const LAST_EXPORT_MS = 1500;
 
+/** @param counts counts the exports */
 export function startOtlpExport(
   takeSnapshot: () => Snapshot,
   identity: AgentIdentity,
   options: OtlpOptions,
+  counts: ExportCounts = new ExportCounts(),
 ): OtlpExport {
-  const { url, intervalMs, delta } = options;
+  const { url, intervalMs, delta, names, exponential } = options;
   diag.setLogger(new SdkLog(), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
-  // The exporter's timeout is shorter than the reader's, because only the exporter knows the reason; both are shorter
-  // than the interval.
   const timeoutMillis = Math.max(1, Math.min(options.timeoutMs, intervalMs * 0.9));
   // The exporter itself reads headers, compression and certificates from OTEL_EXPORTER_OTLP_*.
   const exporter = new OTLPMetricExporter({
@@ -58,16 +58,14 @@ export function startOtlpExport(
     concurrencyLimit: 1,
     userAgent: `kvm-exit-exporter/${identity.version}`,
   });
-  const endLimit = limitRequests(url, timeoutMillis);
-  const producer = new SnapshotProducer({ takeSnapshot, version: identity.version, delta });
-  const reader = new PeriodicExportingMetricReader({
-    exporter: withLog(exporter, new ExportLog(url)),
-    exportIntervalMillis: intervalMs,
-    exportTimeoutMillis: Math.min(intervalMs, timeoutMillis + 1000),
-    metricProducers: [producer],
-    maxExportBatchSize: POINTS_PER_REQUEST,
+  const more = agentMetrics(identity.version, options.process ?? true);
+  const producer = new SnapshotProducer({ takeSnapshot, more, delta, names, exponential });
+  const sender = new Sender(exporter, identity, new ExportLog(url));
+  const endWatch = watchRequests(url, timeoutMillis, (status) => {
+    counts.requested(status);
+    sender.status = status;
   });
-  const provider = new MeterProvider({ resource: resourceOf(identity), readers: [reader] });
+  const loop = new ExportLoop({ producer, send: (batch) => sender.send(batch), intervalMs, counts });
   log('info', 'exporting over OTLP', { url, interval_seconds: intervalMs / 1000 });
   return {
     freeze: () => producer.freeze(),
@@ -75,55 +73,71 @@ export function startOtlpExport(
   };
 
   async function exportRest(): Promise<void> {
-    // An export that repeats what was not answered does not have what was counted since.
-    if (producer.isUnanswered) await provider.forceFlush();
-    await provider.shutdown();
-    endLimit();
+    await loop.stop();
+    await exporter.shutdown();
+    endWatch();
   }
 }
 
-/** Wraps the exporter so that results are logged, and points are marked that the receiver has answered. */
-function withLog(exporter: OTLPMetricExporter, exportLog: ExportLog): PushMetricExporter {
-  return {
-    export(metrics: ResourceMetrics, done) {
-      exporter.export(metrics, (result) => {
-        if (result.code === SUCCESS) {
-          for (const scope of metrics.scopeMetrics) markAcknowledged(scope.metrics);
-          exportLog.succeeded();
-        } else {
-          const status = statusOf(result.error);
-          if (status !== undefined)
-            for (const scope of metrics.scopeMetrics) markRefused(scope.metrics, status === BAD_REQUEST);
-          exportLog.failed(reasonOf(result.error));
-        }
-        // Always success: the failure is in our log, and the reader would log it again on every export.
-        done({ code: SUCCESS });
-      });
-    },
-    forceFlush: () => exporter.forceFlush(),
-    shutdown: () => exporter.shutdown(),
-  };
+/** Sends batches, logs the failures, and marks the points that the receiver has answered. */
+class Sender {
+  /** Status of the latest request. */
+  status = '';
+  readonly #exporter: OTLPMetricExporter;
+  readonly #resource: ReturnType<typeof resourceOf>;
+  readonly #scope: { readonly name: string; readonly version: string };
+  readonly #log: ExportLog;
+
+  constructor(exporter: OTLPMetricExporter, identity: AgentIdentity, exportLog: ExportLog) {
+    this.#exporter = exporter;
+    this.#resource = resourceOf(identity);
+    this.#scope = { name: 'kvm-exit-exporter', version: identity.version };
+    this.#log = exportLog;
+  }
+
+  async send(batch: readonly MetricData[]): Promise<BatchResult> {
+    await this.#resource.waitForAsyncAttributes?.();
+    this.status = '';
+    const scopeMetrics = [{ scope: this.#scope, metrics: [...batch] }];
+    const { code, error } = await new Promise<ExportResult>((resolve) => {
+      this.#exporter.export({ resource: this.#resource, scopeMetrics }, resolve);
+    });
+    if (code === SUCCESS) {
+      markAcknowledged(batch);
+      this.#log.succeeded();
+      return 'accepted';
+    }
+    const status = statusOf(error);
+    if (status !== undefined) markRefused(batch, status === BAD_REQUEST);
+    this.#log.failed(this.#reasonOf(error));
+    return status !== undefined && ONLY_THIS_BATCH.has(status) ? 'refused' : 'failed';
+  }
+
+  /**
+   * Status, code and message. An error without a message (no address of a host accepts connections) has a code; one
+   * after retries (429, 503 ...) has only the status of the latest answer.
+   */
+  #reasonOf(error: Error | undefined): string {
+    const status = /^\d+$/.test(this.status) ? `HTTP ${this.status}` : '';
+    const code = error === undefined ? '' : errnoOf(error);
+    const words = [status, code === this.status ? '' : code, error?.message ?? ''];
+    return words.filter((word) => word !== '' && word !== 'undefined').join(' ') || error?.name || 'no reason given';
+  }
 }
+
+type ExportResult = Parameters<Parameters<OTLPMetricExporter['export']>[1]>[0];
 
 /** ExportResultCode.SUCCESS of @opentelemetry/core, which is not a direct dependency. */
 const SUCCESS = 0;
 
 /** The receiver cannot use these points (OTLP 1.5, "Bad Data"), for example because it has them already. */
 const BAD_REQUEST = 400;
+/** Refusals of one batch (bad data, too large), not of all: the wrong address, no right to write, too much load. */
+const ONLY_THIS_BATCH: ReadonlySet<number> = new Set([BAD_REQUEST, 413, 422]);
 
 /** HTTP status with which the receiver has refused; undefined if it is not known whether it has the points. */
 function statusOf(error: (Error & { readonly code?: unknown }) | undefined): number | undefined {
   return typeof error?.code === 'number' ? error.code : undefined;
-}
-
-/**
- * Code and message: an error without a message (no address of a host accepts connections) and an HTTP status both have
- * a code.
- */
-function reasonOf(error: Error | undefined): string {
-  if (error === undefined) return 'no reason given';
-  const code = errnoOf(error);
-  return [code, error.message].filter((word) => word !== '').join(' ') || error.name;
 }
 
 async function endsWithin(work: Promise<void>, ms: number): Promise<boolean> {

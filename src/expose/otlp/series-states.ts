@@ -9,6 +9,8 @@ export interface SeriesState {
   value: number;
   /** Number of the latest collection that contained the series. */
   round: number;
+  /** Number of the VM's series at the latest collection: another one if they were dropped and began again. */
+  life: number;
   /** The total that the receiver has acknowledged; used for delta temporality only. */
   acknowledged: TotalAt | undefined;
   /** The total that was sent, and that the receiver has neither acknowledged nor refused; for deltas only. */
@@ -22,39 +24,46 @@ export interface TotalAt {
 
 export type Total = number | HistogramSample[1];
 
-export interface Collection {
-  readonly now: HrTime;
-  /** Time of the collection before. */
-  readonly previous: HrTime;
-  /** Labels of VMs whose series were dropped since the collection before, and began again. */
-  readonly restarted: ReadonlySet<string>;
-}
-
 /**
  * The series of one metric with their start times.
  *
- * A series that the previous collection did not contain starts at the time of that collection: everything in its value
- * was counted after it. A series starts again if its value fell or its VM restarted. A series that a collection does
- * not contain is forgotten.
+ * A series that the latest complete collection did not contain starts at the time of that collection: everything in its
+ * value was counted after it. A series starts again if its value fell, or if its VM's series were dropped and began
+ * again. A series that a complete collection does not contain is forgotten.
  */
 export class SeriesStates {
   readonly #states = new Map<string, SeriesState>();
   #round = 0;
+  /** Time of the latest complete collection. */
+  #previous: HrTime;
+
+  constructor(start: HrTime) {
+    this.#previous = start;
+  }
 
   beginCollection(): void {
     this.#round++;
   }
 
-  /** @param vm the series' VM label, undefined if it has none */
-  update(key: string, value: number, vm: string | undefined, { previous, restarted }: Collection): SeriesState {
+  /** @param life number of the VM's series; 0 if the series belongs to no known VM */
+  update(key: string, value: number, life: number): SeriesState {
     const known = this.#states.get(key);
-    if (known === undefined || value < known.value || (vm !== undefined && restarted.has(vm))) {
-      const state = { start: previous, value, round: this.#round, acknowledged: undefined, unanswered: undefined };
+    const isNewLife = known !== undefined && life !== 0 && known.life !== 0 && life !== known.life;
+    if (known === undefined || value < known.value || isNewLife) {
+      const state = {
+        start: this.#previous,
+        value,
+        round: this.#round,
+        life,
+        acknowledged: undefined,
+        unanswered: undefined,
+      };
       this.#states.set(key, state);
       return state;
     }
     known.value = value;
     known.round = this.#round;
+    if (life !== 0) known.life = life;
     return known;
   }
 
@@ -64,8 +73,9 @@ export class SeriesStates {
     return false;
   }
 
-  /** Forgets the series that the collection did not contain. */
-  endCollection(): void {
+  /** Call it when all series were updated. Forgets those that the collection did not contain. */
+  endCollection(now: HrTime): void {
+    this.#previous = now;
     for (const [key, { round }] of this.#states) if (round !== this.#round) this.#states.delete(key);
   }
 }

@@ -1,37 +1,53 @@
 /**
  * Converts snapshots into OpenTelemetry metrics: the same catalogue as /metrics, with its OpenTelemetry names and
- * units.
+ * units, and the metrics of the agent's own process.
  *
  * The SDK's instruments do not fit: observable counters keep exporting VMs that are gone, and beyond 2,000 label sets
- * they lose counts (sdk-metrics 2.12). The points of a MetricProducer are exported unchanged. The SDK marks that option
- * as experimental, so package.json pins the exact version, and the tests use a decoder of their own.
+ * they lose counts (sdk-metrics 2.12). Its reader builds all points at once, which blocks the event loop and takes
+ * memory. So the points are built here, a batch at a time, as the exporter expects them.
  */
 import { type HrTime, ValueType } from '@opentelemetry/api';
-import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
   AggregationTemporality,
-  type CollectionResult,
   type DataPoint,
   DataPointType,
+  type ExponentialHistogram,
   type Histogram,
   type MetricData,
-  type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
+import { HALF_OCTAVE_SECONDS } from '../../count/counters/duration-histogram.js';
 import { CATALOGUE } from '../../snapshot/catalogue.js';
 import type { HistogramMetric, HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
-import { type Collection, type SeriesState, SeriesStates, type Total, type TotalAt } from './series-states.js';
+import { toExponential } from './exponential-histogram.js';
+import { type SeriesState, SeriesStates, type Total, type TotalAt } from './series-states.js';
+
+/** `prometheus`: names and labels as /metrics has them, which no receiver has to translate. */
+export type MetricNames = 'opentelemetry' | 'prometheus';
 
 export interface ProducerOptions {
   readonly takeSnapshot: () => Snapshot;
-  readonly version: string;
+  /** Metrics besides those of the catalogue. */
+  readonly more?: readonly NumberMetric[];
   /**
    * True: delta temporality, the difference to the last acknowledged export. False: cumulative, the total since the
    * start.
    */
   readonly delta: { readonly sums: boolean; readonly histograms: boolean };
+  /** Default: opentelemetry. */
+  readonly names?: MetricNames | undefined;
+  /** True for histograms with exponential buckets, false for those with the bounds of /metrics. Default: false */
+  readonly exponential?: boolean | undefined;
   /** Wall clock in milliseconds. */
   readonly now?: () => number;
+}
+
+/** What the points of one metric are made with. */
+interface Collection {
+  readonly states: SeriesStates;
+  readonly now: HrTime;
+  /** VM label -> number of its series, which changes when they begin again. */
+  readonly lives: ReadonlyMap<string, number>;
 }
 
 /** A point with its series, so that the series can be updated once the receiver has acknowledged the point. */
@@ -42,19 +58,25 @@ interface TrackedPoint<T> extends DataPoint<T> {
   readonly isRepeated: boolean;
 }
 
-export class SnapshotProducer implements MetricProducer {
+/**
+ * Weight of the points in a batch: 1 for a number, more for a histogram. A batch of numbers is about 0.5 MB. It takes
+ * some 20 ms to build and to encode, and between two batches the event loop can do other work.
+ */
+const BATCH_WEIGHT = 5000;
+
+export class SnapshotProducer {
   readonly #options: ProducerOptions;
+  readonly #metrics: readonly Metric[];
   readonly #now: () => number;
   readonly #states = new Map<Metric, SeriesStates>();
-  /** VM label -> number of its series at the latest collection. */
-  #series = new Map<string, number>();
-  #previous: HrTime;
   #takeSnapshot: () => Snapshot;
 
   constructor(options: ProducerOptions) {
     this.#options = options;
+    this.#metrics = [...CATALOGUE, ...(options.more ?? [])];
     this.#now = options.now ?? Date.now;
-    this.#previous = hrTime(this.#now());
+    const start = hrTime(this.#now());
+    for (const metric of this.#metrics) this.#states.set(metric, new SeriesStates(start));
     this.#takeSnapshot = options.takeSnapshot;
   }
 
@@ -70,81 +92,106 @@ export class SnapshotProducer implements MetricProducer {
     return false;
   }
 
-  async collect(): Promise<CollectionResult> {
+  /**
+   * One snapshot, in parts. The caller may stop before the last one: a series that is in none of the parts is not
+   * forgotten then.
+   */
+  *batches(): Generator<readonly MetricData[], void, undefined> {
     const snapshot = this.#takeSnapshot();
-    const collection = { now: hrTime(this.#now()), previous: this.#previous, restarted: this.#restartedVms(snapshot) };
-    const metrics = CATALOGUE.map((metric) => this.#metric(metric, snapshot, collection));
-    this.#previous = collection.now;
-    const scope = { name: 'kvm-exit-exporter', version: this.#options.version };
-    const scopeMetrics = [{ scope, metrics: metrics.filter(({ dataPoints }) => dataPoints.length > 0) }];
-    // The SDK replaces the resource by its own.
-    return { resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics }, errors: [] };
+    const now = hrTime(this.#now());
+    const lives = new Map(snapshot.vms.map(({ vm, series }) => [vm, series]));
+    let batch: MetricData[] = [];
+    let weight = 0;
+    for (const [metric, states] of this.#states) {
+      const weightOfPoint = metric.type === 'histogram' ? 1 + metric.bounds.length / 4 : 1;
+      let points: TrackedPoint<unknown>[] = [];
+      states.beginCollection();
+      for (const point of this.#points(metric, snapshot, { states, now, lives })) {
+        points.push(point);
+        weight += weightOfPoint;
+        if (weight < BATCH_WEIGHT) continue;
+        yield [...batch, this.#data(metric, points)];
+        [batch, points, weight] = [[], [], 0];
+      }
+      states.endCollection(now);
+      if (points.length > 0) batch.push(this.#data(metric, points));
+    }
+    if (batch.length > 0) yield batch;
   }
 
-  /** Labels of VMs whose series were dropped since the previous collection, and began again. */
-  #restartedVms(snapshot: Snapshot): Set<string> {
-    const series = new Map(snapshot.vms.map(({ vm, series: number }) => [vm, number]));
-    const restarted = [...series].filter(([vm, now]) => (this.#series.get(vm) || now) !== now);
-    this.#series = series;
-    return new Set(restarted.map(([vm]) => vm));
+  #data(metric: Metric, points: TrackedPoint<unknown>[]): MetricData {
+    const isDelta = this.#isDelta(metric);
+    const common = {
+      descriptor: descriptorOf(metric, this.#options.names),
+      aggregationTemporality: isDelta ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
+    };
+    if (metric.type === 'histogram' && this.#options.exponential === true)
+      return {
+        ...common,
+        dataPointType: DataPointType.EXPONENTIAL_HISTOGRAM,
+        dataPoints: points as DataPoint<ExponentialHistogram>[],
+      };
+    if (metric.type === 'histogram')
+      return { ...common, dataPointType: DataPointType.HISTOGRAM, dataPoints: points as DataPoint<Histogram>[] };
+    const dataPoints = points as DataPoint<number>[];
+    return metric.type === 'counter'
+      ? { ...common, dataPointType: DataPointType.SUM, dataPoints, isMonotonic: true }
+      : { ...common, dataPointType: DataPointType.GAUGE, dataPoints };
   }
 
-  #metric(metric: Metric, snapshot: Snapshot, collection: Collection): MetricData {
-    const states = this.#states.get(metric) ?? new SeriesStates();
-    this.#states.set(metric, states);
-    states.beginCollection();
-    const data =
-      metric.type === 'histogram'
-        ? { ...this.#histograms(metric, metric.read(snapshot), states, collection) }
-        : this.#numbers(metric, snapshot, states, collection);
-    states.endCollection();
-    return data;
+  #attributeNames({ labels }: Metric): readonly string[] {
+    return this.#options.names === 'prometheus' ? labels.map((label) => label.replaceAll('.', '_')) : labels;
   }
 
-  #numbers(metric: NumberMetric, snapshot: Snapshot, states: SeriesStates, collection: Collection): MetricData {
-    const delta = metric.type === 'counter' && this.#options.delta.sums;
+  #isDelta({ type }: Metric): boolean {
+    const { sums, histograms } = this.#options.delta;
+    return { counter: sums, histogram: histograms, gauge: false }[type];
+  }
+
+  #points(metric: Metric, snapshot: Snapshot, collection: Collection): Iterable<TrackedPoint<unknown>> {
+    return metric.type === 'histogram'
+      ? this.#histograms(metric, metric.read(snapshot), collection)
+      : this.#numbers(metric, metric.read(snapshot), collection);
+  }
+
+  *#numbers(
+    metric: NumberMetric,
+    samples: Iterable<readonly [labels: readonly string[], value: number]>,
+    { states, now, lives }: Collection,
+  ): Generator<TrackedPoint<number>, void, undefined> {
+    const delta = this.#isDelta(metric);
     const vmAt = metric.labels.indexOf('vm');
-    const dataPoints: TrackedPoint<number>[] = [];
-    for (const [labels, total] of metric.read(snapshot)) {
+    const names = this.#attributeNames(metric);
+    for (const [labels, total] of samples) {
       // A gauge does not restart when its value falls.
       const value = metric.type === 'counter' ? total : 0;
-      const series = states.update(labels.join('\0'), value, labels[vmAt], collection);
+      const series = states.update(labels.join('\0'), value, lives.get(labels[vmAt] ?? '') ?? 0);
       const acknowledged = delta && typeof series.acknowledged?.total === 'number' ? series.acknowledged.total : 0;
       if (delta && total === acknowledged && isTold(series)) continue;
-      const point = pointOf(series, delta, { total, at: collection.now });
+      const point = pointOf(series, delta, { total, at: now });
       const increase = Number(point.total) - acknowledged;
-      dataPoints.push({ ...point, attributes: attributesOf(metric, labels), value: increase });
+      yield { ...point, attributes: attributesOf(names, labels), value: increase };
     }
-    const common = { descriptor: descriptorOf(metric), aggregationTemporality: temporality(delta), dataPoints };
-    return metric.type === 'counter'
-      ? { ...common, dataPointType: DataPointType.SUM, isMonotonic: true }
-      : { ...common, dataPointType: DataPointType.GAUGE };
   }
 
-  #histograms(
+  *#histograms(
     metric: HistogramMetric,
     samples: Iterable<HistogramSample>,
-    states: SeriesStates,
-    collection: Collection,
-  ): MetricData {
-    const delta = this.#options.delta.histograms;
+    { states, now, lives }: Collection,
+  ): Generator<TrackedPoint<Histogram | ExponentialHistogram>, void, undefined> {
+    const delta = this.#isDelta(metric);
+    const convert = this.#options.exponential === true ? exponentialOf : toHistogram;
     const vmAt = metric.labels.indexOf('vm');
-    const dataPoints: TrackedPoint<Histogram>[] = [];
+    const names = this.#attributeNames(metric);
     for (const [labels, total] of samples) {
-      const series = states.update(labels.join('\0'), total.count, labels[vmAt], collection);
+      const series = states.update(labels.join('\0'), total.count, lives.get(labels[vmAt] ?? '') ?? 0);
       const { acknowledged } = series;
       const sent = delta && typeof acknowledged?.total === 'object' ? acknowledged.total : undefined;
       if (delta && total.count === (sent?.count ?? 0) && isTold(series)) continue;
-      const point = pointOf(series, delta, { total, at: collection.now });
-      const value = toHistogram(metric.bounds, typeof point.total === 'object' ? point.total : total, sent);
-      dataPoints.push({ ...point, attributes: attributesOf(metric, labels), value });
+      const point = pointOf(series, delta, { total, at: now });
+      const value = convert(metric.bounds, typeof point.total === 'object' ? point.total : total, sent);
+      yield { ...point, attributes: attributesOf(names, labels), value };
     }
-    return {
-      descriptor: descriptorOf(metric),
-      aggregationTemporality: temporality(delta),
-      dataPointType: DataPointType.HISTOGRAM,
-      dataPoints,
-    };
   }
 }
 
@@ -220,17 +267,31 @@ function toHistogram(
   return { buckets: { boundaries: [...bounds], counts }, count, sum: total.sumSeconds - (sent?.sumSeconds ?? 0) };
 }
 
-function descriptorOf({ otel: { name, unit }, help, type }: Metric): MetricData['descriptor'] {
+/** The same with exponential buckets. */
+function exponentialOf(
+  bounds: readonly number[],
+  total: HistogramSample[1],
+  sent: HistogramSample[1] | undefined,
+): ExponentialHistogram {
+  const { buckets, count, sum } = toHistogram(bounds, total, sent);
+  const { halfOctaves } = total;
+  const spread =
+    halfOctaves === undefined || halfOctaves.length === 0
+      ? { edges: bounds, counts: buckets.counts }
+      : {
+          edges: HALF_OCTAVE_SECONDS,
+          counts: halfOctaves.map((number, index) => number - (sent?.halfOctaves?.[index] ?? 0)),
+        };
+  return toExponential(spread, count, sum ?? 0);
+}
+
+function descriptorOf({ name, otel, help, type }: Metric, names: MetricNames | undefined): MetricData['descriptor'] {
   // Counts are integers. Seconds are not, and gauges may not be.
-  const valueType = type === 'counter' && unit !== 's' ? ValueType.INT : ValueType.DOUBLE;
-  return { name, unit, description: help, valueType };
+  const valueType = type === 'counter' && otel.unit !== 's' ? ValueType.INT : ValueType.DOUBLE;
+  return { name: names === 'prometheus' ? name : otel.name, unit: otel.unit, description: help, valueType };
 }
 
-function temporality(delta: boolean): AggregationTemporality {
-  return delta ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE;
-}
-
-function attributesOf({ labels }: Metric, values: readonly string[]): Record<string, string> {
+function attributesOf(labels: readonly string[], values: readonly string[]): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (let index = 0; index < labels.length; index++) attributes[labels[index] ?? ''] = values[index] ?? '';
   return attributes;

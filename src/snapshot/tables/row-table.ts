@@ -57,7 +57,9 @@ export interface MetricDescription {
 }
 
 /** A point of a histogram: cumulative counts up to each of the metric's bounds. */
-export type HistogramValue = Pick<DurationSummary, 'count' | 'sumSeconds' | 'buckets'>;
+export type HistogramValue = Pick<DurationSummary, 'count' | 'sumSeconds' | 'buckets'> &
+  // Finer counts, where there are some
+  Partial<Pick<DurationSummary, 'halfOctaves'>>;
 
 /**
  * A metric with one series for each row, or, with `split`, one for each row and value of a label that is not a column.

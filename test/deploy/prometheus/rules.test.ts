@@ -63,7 +63,9 @@ test('every alert has a severity, a summary, a description and a runbook', () =>
   for (const { alert, labels, annotations, for: pending } of ALERTS) {
     assert.match(labels.severity, /^(critical|warning)$/);
     assert.match(pending, /^\d+[smh]$/);
-    assert.ok(annotations.summary.length > 20 && annotations.summary.length < 120, alert);
+    // What only a replay has before it
+    const summary = annotations.summary.replace(/^\{\{ with .*?\{\{ end \}\}/, '');
+    assert.ok(summary.length > 20 && summary.length < 120, alert);
     assert.match(annotations.description, /\d/, `the description of ${alert} has no number`);
     const isServed = alert !== 'KvmExitExporterDown' && alert !== 'KvmExitExporterAbsent';
     const address = isServed ? `http://{{ $labels.instance }}/runbooks/${alert}` : `${RUNBOOKS}/${alert}.md`;

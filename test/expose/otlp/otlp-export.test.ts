@@ -5,6 +5,8 @@ import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ALL_COLLECTORS, Ledger } from '../../../src/count/ledger.js';
 import type { ThreadOwner } from '../../../src/count/thread-owners.js';
+import { agentMetrics } from '../../../src/expose/otlp/agent-metrics.js';
+import { ExportCounts } from '../../../src/expose/otlp/export-counts.js';
 import { type OtlpExport, type OtlpOptions, startOtlpExport } from '../../../src/expose/otlp/otlp-export.js';
 import { PrometheusView } from '../../../src/expose/prometheus.js';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
@@ -32,26 +34,28 @@ afterEach(endAll);
 const IDENTITY = { version: '1.2.3', port: '10586', containerId: '', kubernetes: {} };
 const CUMULATIVE = { sums: false, histograms: false };
 const DELTA = { sums: true, histograms: true };
+const OWN = agentMetrics('1.2.3', true);
 /** An interval so long that only the export at the end happens. */
 const NEVER_MS = 3_600_000;
 
-function exportTo(receiver: Receiver, takeSnapshot: () => Snapshot, options: Partial<OtlpOptions> = {}): OtlpExport {
+function exportTo(
+  receiver: Receiver,
+  takeSnapshot: () => Snapshot,
+  options: Partial<OtlpOptions> = {},
+  counts?: ExportCounts,
+): OtlpExport {
   const url = `http://127.0.0.1:${receiver.port}/v1/metrics`;
-  return startOtlpExport(takeSnapshot, IDENTITY, {
-    url,
-    intervalMs: NEVER_MS,
-    timeoutMs: 20_000,
-    delta: CUMULATIVE,
-    ...options,
-  });
+  const all = { url, intervalMs: NEVER_MS, timeoutMs: 20_000, delta: CUMULATIVE, ...options };
+  return startOtlpExport(takeSnapshot, IDENTITY, all, counts);
 }
 
 /** Exports a snapshot of many series, for which a busy machine needs longer than the agent allows at its end. */
 async function exportOnce(receiver: Receiver, snapshot: Snapshot): Promise<void> {
-  const { size } = await shownBy(() => snapshot);
+  const counts = new ExportCounts();
   // The export goes on where stop() no longer waits for it.
-  await exportTo(receiver, () => snapshot).stop();
-  for (let tries = 0; tries < 200 && asPrometheus(receiver.requests).size < size; tries++) await sleep(100);
+  await exportTo(receiver, () => snapshot, {}, counts).stop();
+  for (let tries = 0; tries < 600 && counts.use.exports.complete === 0; tries++) await sleep(100);
+  assert.deepEqual(counts.use.exports, { complete: 1, incomplete: 0 });
 }
 
 function busySnapshot(vms: number): Snapshot {
@@ -67,7 +71,13 @@ function busySnapshot(vms: number): Snapshot {
     obstacle: '',
   }));
   const advice = infos.map(({ vm }) => ({ vm, advice: 'hpet', severity: 'warning' as const, cost: 0.25 }));
-  return { ...takeSnapshot(busyLedger(vms).totals(), infos, audit), advice };
+  const otlp = {
+    exports: { complete: 4, incomplete: 1 },
+    seconds: 2.5,
+    series: 3000,
+    requests: [{ status: '503', count: 2 }],
+  };
+  return { ...takeSnapshot(busyLedger(vms).totals(), infos, audit), advice, otlp };
 }
 
 const WAITS = Array.from({ length: HISTOGRAM_LENGTH }, (_, index) => index);
@@ -142,6 +152,14 @@ function plainEdge([label, value]: [string, string]): [string, string] {
   return label === 'le' && value !== '+Inf' ? [label, String(Number(value))] : [label, value];
 }
 
+/** The series that have arrived, without those of the agent's own process. */
+function catalogued({ requests }: Receiver): Map<string, number> {
+  const names = new Set(OWN.map(({ otel }) => otel.name));
+  return asPrometheus(
+    requests.map((request) => ({ ...request, metrics: request.metrics.filter(({ name }) => !names.has(name)) })),
+  );
+}
+
 function sorted(series: ReadonlyMap<string, number>): string[] {
   return Array.from(series, ([key, value]) => `${key} ${value}`).sort();
 }
@@ -152,11 +170,11 @@ describe('the receiver gets what /metrics shows', () => {
     const limiter = new SeriesLimiter();
     const snapshot = limiter.apply(busySnapshot(3));
     await exportTo(receiver, () => snapshot).stop();
-    assert.deepEqual(sorted(asPrometheus(receiver.requests)), sorted(await shownBy(() => snapshot)));
+    assert.deepEqual(sorted(catalogued(receiver)), sorted(await shownBy(() => snapshot)));
     const [request] = receiver.requests;
     assert.deepEqual(
       request?.metrics.map(({ name }) => name),
-      CATALOGUE.map(({ otel }) => otel.name),
+      [...CATALOGUE, ...OWN].map(({ otel }) => otel.name),
       'every metric',
     );
     for (const { name, type, help, otel } of CATALOGUE) {
@@ -172,11 +190,28 @@ describe('the receiver gets what /metrics shows', () => {
     assert.deepEqual(request?.scope, { name: 'kvm-exit-exporter', version: '1.2.3' });
   });
 
+  it('under the names of /metrics, if the option asks for them', async () => {
+    const receiver = await startReceiver();
+    const snapshot = new SeriesLimiter().apply(busySnapshot(3));
+    await exportTo(receiver, () => snapshot, { names: 'prometheus' }).stop();
+    const text = await new PrometheusView({ takeSnapshot: () => snapshot, version: '1.2.3' }).render();
+    const families = [...parseMetrics(text)].filter(([, { samples }]) => samples.length > 0).map(([name]) => name);
+    const sent = receiver.requests.flatMap(({ metrics }) => metrics);
+    assert.deepEqual(
+      CATALOGUE.map(({ name }) => name).filter((name) => !sent.some((metric) => metric.name === name)),
+      [],
+    );
+    for (const { name, points } of sent) {
+      assert.ok(families.includes(name) || OWN.some((metric) => metric.name === name), name);
+      for (const { attributes } of points) assert.match(Object.keys(attributes).join(), /^[a-z_,]*$/, name);
+    }
+  });
+
   it('for more than 10,000 series, without an overflow series', async () => {
     const receiver = await startReceiver();
     const snapshot = busySnapshot(700);
     await exportOnce(receiver, snapshot);
-    const arrived = asPrometheus(receiver.requests);
+    const arrived = catalogued(receiver);
     const shown = await shownBy(() => snapshot);
     assert.deepEqual(sorted(arrived), sorted(shown));
     const points = receiver.requests
@@ -192,7 +227,7 @@ describe('the receiver gets what /metrics shows', () => {
     await exportOnce(receiver, snapshot);
     assert.ok(receiver.requests.length > 1, `${receiver.requests.length} requests`);
     assert.ok(receiver.requests.every(({ bytes }) => bytes < 8 << 20));
-    assert.deepEqual(asPrometheus(receiver.requests).size, (await shownBy(() => snapshot)).size);
+    assert.deepEqual(catalogued(receiver).size, (await shownBy(() => snapshot)).size);
   });
 });
 

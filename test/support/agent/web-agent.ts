@@ -48,7 +48,7 @@ export class WebAgent {
 
   /** Scheme, host and port of the web server. */
   get url(): string {
-    return /url(?:=|":")(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1] ?? '';
+    return /serving"?[ ,]"?url(?:=|":")(https?:\/\/[^/\s]+)\//.exec(this.#log)?.[1] ?? '';
   }
 
   get port(): number {

@@ -14,13 +14,15 @@ export interface OtlpPoint {
   readonly sum: number;
   readonly bucketCounts: readonly number[];
   readonly bounds: readonly number[];
+  /** Exponential buckets; undefined for all other points. */
+  readonly exponential?: { readonly scale: number; readonly offset: number; readonly counts: readonly number[] };
 }
 
 export interface OtlpMetric {
   readonly name: string;
   readonly description: string;
   readonly unit: string;
-  readonly kind: 'gauge' | 'sum' | 'histogram';
+  readonly kind: 'gauge' | 'sum' | 'histogram' | 'exponential';
   /** 1: delta, 2: cumulative, 0: a gauge, which has none. */
   readonly temporality: number;
   readonly monotonic: boolean;
@@ -51,6 +53,7 @@ const KINDS = [
   [5, 'gauge'],
   [7, 'sum'],
   [9, 'histogram'],
+  [10, 'exponential'],
 ] as const;
 
 function metric(message: Field[]): OtlpMetric {
@@ -65,8 +68,62 @@ function metric(message: Field[]): OtlpMetric {
     kind,
     temporality: kind === 'gauge' ? 0 : Number(last(data, 2)?.value ?? 0n),
     monotonic: kind === 'sum' && last(data, 3)?.value === 1n,
-    points: all(data, 1).map(kind === 'histogram' ? histogramPoint : numberPoint),
+    points: all(data, 1).map(POINTS[kind]),
   };
+}
+
+const POINTS: Record<OtlpMetric['kind'], (message: Field[]) => OtlpPoint> = {
+  gauge: numberPoint,
+  sum: numberPoint,
+  histogram: histogramPoint,
+  exponential: exponentialPoint,
+};
+
+/** ExponentialHistogramDataPoint: the buckets of positive values are in field 8. */
+function exponentialPoint(message: Field[]): OtlpPoint {
+  const positive = one(message, 8);
+  return {
+    attributes: attributes(message, 1),
+    startNs: fixed64(last(message, 2)),
+    timeNs: fixed64(last(message, 3)),
+    value: Number.NaN,
+    isInt: false,
+    count: Number(fixed64(last(message, 4))),
+    sum: double(last(message, 5)),
+    bucketCounts: [],
+    bounds: [],
+    exponential: {
+      scale: zigzag(last(message, 6)),
+      offset: zigzag(last(positive, 1)),
+      counts: varints(positive, 2),
+    },
+  };
+}
+
+/** A field of type sint32. */
+function zigzag(field: Field | undefined): number {
+  const value = field?.value ?? 0n;
+  return Number((value >> 1n) ^ -(value & 1n));
+}
+
+/** Elements of a repeated field of varints, packed or not. */
+function varints(message: Field[], number: number): number[] {
+  return message
+    .filter((field) => field.number === number)
+    .flatMap(({ value, bytes }) => {
+      if (bytes.length === 0) return [Number(value)];
+      const found: number[] = [];
+      let shift = 0n;
+      let current = 0n;
+      for (const byte of bytes) {
+        current |= BigInt(byte & 0x7f) << shift;
+        shift += 7n;
+        if (byte >= 0x80) continue;
+        found.push(Number(current));
+        [current, shift] = [0n, 0n];
+      }
+      return found;
+    });
 }
 
 function numberPoint(message: Field[]): OtlpPoint {

@@ -16,7 +16,7 @@ export interface Received extends OtlpRequest {
 export interface ReceiverOptions {
   readonly port?: number;
   readonly tls?: ServerOptions;
-  readonly status?: () => Answer;
+  readonly status?: () => Answer | Promise<Answer>;
 }
 
 /**
@@ -39,8 +39,8 @@ export async function startReceiver({ port = 0, tls, status = () => 200 }: Recei
   server.on('request', (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const code = status();
+    request.on('end', async () => {
+      const code = await status();
       const sent = Buffer.concat(chunks);
       const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
       if (code === 200 || typeof code === 'string')

@@ -1,0 +1,90 @@
+/**
+ * Cost of an export over OTLP: `node build/test/bench/otlp-cost.js`. Needs no guests and no rights.
+ *
+ * The counts of 1,000 VMs x 8 vCPUs x 20 reasons are exported five times to a receiver in another process, which reads
+ * and drops them. Measured are the longest stall of the event loop, by the clock and by CPU time, and how much more
+ * memory the process takes than before the first export.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { EventLoopStalls } from '../../src/expose/event-loop-stalls.js';
+import { ExportCounts } from '../../src/expose/otlp/export-counts.js';
+import { startOtlpExport } from '../../src/expose/otlp/otlp-export.js';
+import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter.js';
+import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
+import { cursorOf, newLedger, pagesOf, vmInfos } from './tools/synthetic-host.js';
+
+const SIZE = { vms: 1000, durations: false };
+const EXPORTS = 5;
+
+if (process.argv[2] === 'receiver') receive();
+else await measure();
+
+function receive(): void {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => response.writeHead(200, { 'Content-Type': 'application/x-protobuf' }).end());
+  });
+  server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
+}
+
+async function measure(): Promise<void> {
+  // As the agent does: src/commands/serving/web-server.ts.
+  setFlagsFromString('--heap-growing-percent=50');
+  const receiver = fork(import.meta.filename, ['receiver']);
+  const [port] = (await once(receiver, 'message')) as [number];
+  const infos = vmInfos(SIZE.vms);
+  const ledger = newLedger(infos);
+  const counts = ledger.kernelSource('tracefs');
+  const cursor = cursorOf(ledger, counts);
+  for (const page of pagesOf(SIZE, 0)) {
+    cursor.load(page);
+    cursor.run(Number.POSITIVE_INFINITY);
+    if (counts.threads.takeNew().length > 0) ledger.resolveOwners(0);
+  }
+  ledger.kernelCountsAll = true;
+  const limiter = new SeriesLimiter(DEFAULT_LIMITS);
+  const snapshot = () => limiter.apply(takeSnapshot(ledger.totals(), infos));
+  const { series } = snapshot();
+  await sleep(1000);
+  globalThis.gc?.();
+
+  const before = process.memoryUsage.rss();
+  let most = before;
+  const watch = setInterval(() => {
+    most = Math.max(most, process.memoryUsage.rss());
+  }, 20);
+  const stalls = new EventLoopStalls();
+  const exports = new ExportCounts();
+  const otlp = startOtlpExport(
+    snapshot,
+    { version: 'bench', port: '', containerId: '', kubernetes: {} },
+    {
+      url: `http://127.0.0.1:${port}/v1/metrics`,
+      ...{ intervalMs: 5000, timeoutMs: 10_000, delta: { sums: false, histograms: false } },
+    },
+    exports,
+  );
+  while (exports.use.exports.complete < EXPORTS) await sleep(100);
+  const { stall, work } = stalls.longest();
+  const { seconds, series: sent, requests } = exports.use;
+  console.log(
+    [
+      `${series?.count ?? 0} series, ${sent} of them in an export`,
+      `${(seconds / EXPORTS).toFixed(2)} s for an export of ${(requests[0]?.count ?? 0) / EXPORTS} requests`,
+      `longest stall ${(stall * 1000).toFixed(0)} ms, of it ${(work * 1000).toFixed(0)} ms of CPU`,
+      `resident memory ${megabytes(before)} before, at most ${megabytes(most)}: ${megabytes(most - before)} more`,
+    ].join('\n'),
+  );
+  clearInterval(watch);
+  receiver.kill();
+  await otlp.stop();
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`;
+}
