@@ -76,6 +76,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'config/completion': ['config'],
   'agent/statistics': ['trace', 'decode', 'source', 'vm', 'count', 'audit'],
   agent: ['trace', 'decode', 'source', 'vm', 'count', 'audit', 'snapshot', 'agent/statistics'],
+  'agent/recording': ['trace', 'decode', 'source', 'vm', 'count', 'agent'],
   'commands/serving': ['config', 'vm', 'snapshot', 'advice', 'rates', 'history', 'expose', 'web', 'kubernetes'],
   'commands/live': [
     'trace',

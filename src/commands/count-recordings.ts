@@ -1,4 +1,4 @@
-import { RecordingCounter } from '../agent/recording-counter.js';
+import { RecordingCounter } from '../agent/recording/recording-counter.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
 import { auditRecording, type RecordedCheck } from '../audit/audit-recording.js';
 import { parseReadings } from '../audit/readings.js';

@@ -36,7 +36,7 @@ export class KernelExits {
 
   /** A number that changes whenever events are lost. */
   get losses(): number {
-    return Array.from(this.#threads.traces).reduce((sum, { counts }) => sum + counts.source.losses, 0);
+    return Array.from(this.#threads.traces.all).reduce((sum, { counts }) => sum + counts.source.losses, 0);
   }
 
   /** The layers whose exits were seen, of whichever thread. */
@@ -45,7 +45,7 @@ export class KernelExits {
   }
 
   #hasSeen(tracepoint: string): boolean {
-    const hits = this.#threads.tracepointHits();
+    const hits = this.#threads.traces.tracepointHits();
     return this.#vocabulary.tracepoints.texts().some((name, id) => name === tracepoint && (hits[id] ?? 0) > 0);
   }
 }

@@ -1,13 +1,13 @@
 import type { Names } from '../trace/names.js';
-import { addCount, addCounters, type Counters, newCounters, sumCounters } from './counters/counters.js';
+import { addCounters, type Counters, newCounters } from './counters/counters.js';
 import { IDLE_MS, IdleThreads } from './idle-threads.js';
-import { KernelCounts, type KernelCountsOptions } from './kernel-counts.js';
+import type { KernelCounts, KernelCountsOptions } from './kernel-counts.js';
 import type { QemuOwner, QemuView } from './qemu-views.js';
 import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners } from './thread-owners.js';
 import { ThreadTimes } from './time/thread-times.js';
 import type { Usage } from './time/usage.js';
 import { addAllTime } from './time/vcpu-time.js';
-import type { VcpuCounts } from './vcpu/vcpu-counts.js';
+import { TraceList } from './trace-list.js';
 import type { VmTotals } from './vm-totals.js';
 
 /**
@@ -24,9 +24,9 @@ export interface ThreadEvents {
   onEnd(tid: number, atMs: number): void;
 }
 
-/** The threads of all kernel traces: the counts of each trace, and the owner that each thread has in all of them. */
+/** The threads of all kernel traces, and the owner that each of them has. */
 export class KernelThreads {
-  readonly #traces: { readonly name: string; readonly counts: KernelCounts }[] = [];
+  readonly traces = new TraceList();
   readonly #owners: ThreadOwners;
   readonly #times = new ThreadTimes();
   readonly #idleThreads = new IdleThreads();
@@ -37,18 +37,13 @@ export class KernelThreads {
     this.#owners = new ThreadOwners(attribution, (from, to) => this.#moveCounts(from, to));
   }
 
-  /** Name and counts of each trace. */
-  get traces(): Iterable<{ readonly name: string; readonly counts: KernelCounts }> {
-    return this.#traces;
-  }
-
   /**
    * Creates the counters for a trace.
    * @param threadEvents if undefined, as in a report, ends of threads are ignored, and all threads with one id are one
    * thread
    */
   addTrace(name: string, options: KernelCountsOptions, threadEvents?: ThreadEvents): KernelCounts {
-    const counts = new KernelCounts({
+    const counts = this.traces.add(name, {
       ...options,
       onThreadStart: (tid, started, timeNs) => threadEvents?.onStart(tid, started, timeNs / 1e6 + counts.clockOffsetMs),
       onThreadEnd: (tid, timeNs) => {
@@ -59,21 +54,7 @@ export class KernelThreads {
         threadEvents.onEnd(tid, atMs);
       },
     });
-    this.#traces.push({ name, counts });
     return counts;
-  }
-
-  /** The counts of every vCPU; those of a vCPU that ran on several threads are separate. */
-  *vcpus(): IterableIterator<VcpuCounts> {
-    for (const { counts } of this.#traces) yield* counts.threads.vcpus();
-  }
-
-  /** Ids of the threads that ran a vCPU, some of them several times; also the synthetic ids of ended threads. */
-  *vcpuThreadIds(): IterableIterator<number> {
-    for (const { counts } of this.#traces) {
-      for (const { tid } of counts.threads.vcpus()) yield tid;
-      yield* counts.markers.runExits.keys();
-    }
   }
 
   /** The owner under which the counts of a thread are shown; undefined while they are withheld. */
@@ -94,11 +75,11 @@ export class KernelThreads {
   resolveOwners(nowMs: number): number[] {
     const unknown: number[] = [];
     // With so many threads, their counts take too much memory to be withheld.
-    const untilMs = this.#threadCount > TOO_MANY_THREADS ? Number.POSITIVE_INFINITY : nowMs;
+    const untilMs = this.traces.threadCount > TOO_MANY_THREADS ? Number.POSITIVE_INFINITY : nowMs;
     for (const [tid, thread] of this.#openThreads()) {
       const { vm } = this.#owners.resolve(tid, thread, untilMs);
       if (vm === undefined && thread.ranVcpu && tid > 0) unknown.push(tid);
-      if (this.#owners.ownerOf(tid) !== undefined) for (const { counts } of this.#traces) counts.threads.seal(tid);
+      if (this.#owners.ownerOf(tid) !== undefined) this.traces.seal(tid);
     }
     return unknown;
   }
@@ -110,26 +91,15 @@ export class KernelThreads {
    *   read
    */
   addUsage(tid: number, usage: Usage | undefined, tracedToMs: number | undefined): void {
-    const counts = this.#traces.find((trace) => trace.counts.threads.hasVcpu(tid))?.counts;
+    const counts = this.traces.traceOf(tid);
     // The kernel knows the time of the thread, not which of its vCPUs had it.
     if (counts?.threads.runsSeveralVcpus(tid)) return;
     this.#times.add(tid, usage, tracedToMs === undefined ? undefined : counts?.timesUntil(tid, tracedToMs));
   }
 
-  /** True if a trace shows where the vCPU of a thread spends its time. */
-  provesTime(tid: number): boolean {
-    return this.#traces.some(({ counts }) => counts.timesUntil(tid)?.provesTime === true);
-  }
-
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
   end(tid: number): void {
-    this.#end(tid, this.lastEventMs(tid));
-  }
-
-  /** Time of the latest event of a thread that has not ended, on the agent's clock; NaN if there is none. */
-  lastEventMs(tid: number): number {
-    const times = this.#traces.flatMap(({ counts }) => (counts.hasCounts(tid) ? [counts.lastEventMs(tid)] : []));
-    return times.length === 0 ? Number.NaN : Math.max(...times);
+    this.#end(tid, this.traces.lastEventMs(tid));
   }
 
   /**
@@ -138,7 +108,7 @@ export class KernelThreads {
    * any number of threads that run a vCPU once. Call it after `resolveOwners`, every few seconds.
    */
   mergeIdle(nowMs: number): void {
-    const threads = this.#threadCount;
+    const threads = this.traces.threadCount;
     const events = this.#eventsOf(({ vm }) => vm === undefined || threads > TOO_MANY_THREADS);
     for (const tid of this.#idleThreads.find(events, nowMs, threads > MANY_THREADS ? 0 : IDLE_MS)) this.end(tid);
   }
@@ -146,23 +116,20 @@ export class KernelThreads {
   /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
   settle(): void {
     this.#isSettled = true;
-    for (const { io } of this.vcpus()) io.end();
+    for (const { io } of this.traces.vcpus()) io.end();
   }
 
   /** Drops everything that was counted for VMs with this label. */
   forget(label: string): void {
     for (const tid of this.#owners.forget(label)) {
-      for (const { counts } of this.#traces) {
-        counts.forget(tid);
-        counts.markers.forget(tid);
-      }
+      this.traces.forget(tid);
       this.#times.forget(tid);
     }
   }
 
   /** Adds the counts of each thread, except QEMU's markers, to the totals of its VM; of no known VM: label ''. */
   addTo(totalsOf: (label: string) => VmTotals): void {
-    for (const { counts } of this.#traces) {
+    for (const { counts } of this.traces.all) {
       // Only a whole recording can lack them. Live, their tracepoint is always on.
       const showsUserspaceExits = !this.#isSettled || hasUserspaceExits(counts);
       for (const vcpu of counts.threads.vcpus()) {
@@ -188,17 +155,12 @@ export class KernelThreads {
   /** Sums of the counters by slot, of the VMs with these labels. */
   sums(labels: ReadonlySet<string>): Map<string, Counters> {
     const sums = new Map(Array.from(labels, (label): [string, Counters] => [label, newCounters()]));
-    for (const vcpu of this.vcpus()) {
+    for (const vcpu of this.traces.vcpus()) {
       const label = this.#owners.ownerOf(vcpu.tid)?.vm?.label ?? '';
       const sum = sums.get(label);
       if (sum !== undefined) sums.set(label, addCounters(sum, vcpu.counts));
     }
     return sums;
-  }
-
-  /** Hits by id of the tracepoint, whichever thread they are of. */
-  tracepointHits(): Counters {
-    return this.#traces.reduce((sum, { counts }) => addCounters(sum, counts.hits), newCounters());
   }
 
   /** QEMU's markers in the traces. */
@@ -207,12 +169,7 @@ export class KernelThreads {
       labelOf: (tid) => labelOf(this.#owners.ownerOf(tid)),
       isVcpu: (tid) => (this.#owners.ownerOf(tid)?.vcpu ?? '') !== '',
     };
-    return this.#traces.map(({ counts }) => ({ backend: 'ftrace', counts: counts.markers, owner, names }));
-  }
-
-  /** Number of threads that have counts of vCPUs, in all traces. */
-  get #threadCount(): number {
-    return this.#traces.reduce((sum, { counts }) => sum + counts.threads.count, 0);
+    return this.traces.markerViews(names, owner);
   }
 
   /** Adds the times of vCPUs without events, such as those that are halted for ever. */
@@ -220,7 +177,7 @@ export class KernelThreads {
     for (const tid of this.#times.ids()) {
       const owner = this.#owners.ownerOf(tid);
       if (owner === undefined) continue;
-      const hadEvents = (vcpu?: number) => this.#traces.some(({ counts }) => counts.threads.hasVcpu(tid, vcpu));
+      const hadEvents = (vcpu?: number) => this.traces.hasVcpu(tid, vcpu);
       for (const time of this.#times.untraced(tid, hadEvents))
         addAllTime(totalsOf(owner.vm?.label ?? '').vcpu(owner.vcpu).time, time);
     }
@@ -236,7 +193,7 @@ export class KernelThreads {
       known.needsVcpu ||= needsVcpu;
       open.set(tid, known);
     };
-    for (const { counts } of this.#traces) {
+    for (const { counts } of this.traces.all) {
       const lastEventMs = (tid: number) => counts.lastEventMs(tid);
       for (const { tid, vcpu } of counts.threads.vcpus()) add(tid, true, vcpu < 0, lastEventMs);
       for (const tid of counts.markers.runExits.keys()) add(tid, true, false, lastEventMs);
@@ -254,7 +211,7 @@ export class KernelThreads {
   }
 
   #hasCounts(tid: number): boolean {
-    return this.#times.has(tid) || this.#traces.some(({ counts }) => counts.hasCounts(tid));
+    return this.#times.has(tid) || this.traces.hasCounts(tid);
   }
 
   #end(tid: number, atMs: number): void {
@@ -263,33 +220,16 @@ export class KernelThreads {
   }
 
   #moveCounts(from: number, to: number): void {
-    this.#times.move(from, this.#vcpuOf(from), to);
-    for (const { counts } of this.#traces) {
-      counts.moveCounts(from, to);
-      counts.markers.moveCounts(from, to);
-    }
-  }
-
-  /** The vCPU that events name for a live thread; -1 if none does. */
-  #vcpuOf(tid: number): number {
-    const numbers = this.#traces.map(({ counts }) => counts.threads.vcpuOf(tid));
-    return Math.max(-1, ...numbers);
+    this.#times.move(from, this.traces.vcpuOf(from), to);
+    this.traces.moveCounts(from, to);
   }
 
   /** The number of events of each live thread whose owner is settled and chosen. */
   #eventsOf(isChosen: (owner: ThreadOwner) => boolean): Map<number, number> {
-    const events = new Map<number, number>();
-    const isWanted = (tid: number) => {
+    return this.traces.eventsOf((tid) => {
       const owner = tid > 0 ? this.#owners.ownerOf(tid) : undefined;
       return owner !== undefined && isChosen(owner);
-    };
-    for (const { counts } of this.#traces) {
-      for (const vcpu of counts.threads.vcpus())
-        if (isWanted(vcpu.tid)) addCount(events, vcpu.tid, sumCounters(vcpu.counts));
-      for (const [tid, interrupts] of counts.interrupts) if (isWanted(tid)) addCount(events, tid, interrupts);
-      for (const [tid, own] of counts.markers.events) if (isWanted(tid)) addCount(events, tid, sumCounters(own));
-    }
-    return events;
+    });
   }
 }
 

@@ -9,18 +9,11 @@ import { KernelThreads, type ThreadEvents } from './kernel-threads.js';
 import type { LedgerTotals } from './ledger-totals.js';
 import { SharedRoom } from './qemu/counter-room.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
-import {
-  addQemuViews,
-  ioeventfdsByVm,
-  type QemuBackend,
-  type QemuOwner,
-  type QemuView,
-  qemuEventsByVm,
-} from './qemu-views.js';
+import { addQemuViews, type QemuBackend, type QemuOwner, type QemuView, qemuEventsByVm } from './qemu-views.js';
+import { SharedByVcpus } from './shared-by-vcpus.js';
 import { StatisticCounts } from './statistics/statistic-counts.js';
 import type { Attribution, VmIdentity } from './thread-owners.js';
 import type { Usage } from './time/usage.js';
-import { ExitDurations } from './vcpu/exit-durations.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 import { VmTotals } from './vm-totals.js';
@@ -67,8 +60,7 @@ export class Ledger {
   readonly #busiestAddresses: BusiestByVm;
   /** MSRs, CPUID leaves, hypercalls ... */
   readonly #busiestIndices: BusiestByVm;
-  /** Label of the VM -> the histograms that its vCPUs share. */
-  readonly #durations = new Map<string, ExitDurations>();
+  readonly #shared: SharedByVcpus;
 
   constructor(
     attribution: Attribution,
@@ -82,6 +74,10 @@ export class Ledger {
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
     this.#threads = new KernelThreads(attribution);
+    this.#shared = new SharedByVcpus(
+      () => this.vcpus(),
+      (tid) => this.#threads.ownerOf(tid),
+    );
     this.kernelExits = new KernelExits(this.#threads, this.#reasons.layout, this.vocabulary);
     this.collectors = collectors;
     this.#busiestAddresses = new BusiestByVm(ioAddresses);
@@ -157,12 +153,12 @@ export class Ledger {
 
   /** The counts of every vCPU in the kernel traces; those of a vCPU that ran on several threads are separate. */
   vcpus(): IterableIterator<VcpuCounts> {
-    return this.#threads.vcpus();
+    return this.#threads.traces.vcpus();
   }
 
   /** Ids of the threads that ran a vCPU, some of them several times; also the synthetic ids of ended threads. */
   vcpuThreadIds(): IterableIterator<number> {
-    return this.#threads.vcpuThreadIds();
+    return this.#threads.traces.vcpuThreadIds();
   }
 
   /**
@@ -175,8 +171,8 @@ export class Ledger {
     const unknown = this.#threads.resolveOwners(nowMs);
     // Each owner remembers its answers.
     for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner.labelOf(id);
-    this.#shareIoeventfds();
-    if (this.collectors.duration) this.#shareDurations();
+    this.#shared.shareIoeventfds(this.#qemuViews());
+    if (this.collectors.duration) this.#shared.shareDurations();
     return unknown;
   }
 
@@ -197,12 +193,12 @@ export class Ledger {
 
   /** True if a trace shows where the vCPU of a thread spends its time. */
   provesTime(tid: number): boolean {
-    return this.collectors.duration && this.#threads.provesTime(tid);
+    return this.collectors.duration && this.#threads.traces.provesTime(tid);
   }
 
   /** Time of the latest event of a thread that has not ended, on the agent's clock; NaN if there is none. */
   lastEventMs(tid: number): number {
-    return this.#threads.lastEventMs(tid);
+    return this.#threads.traces.lastEventMs(tid);
   }
 
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
@@ -218,7 +214,7 @@ export class Ledger {
   /** Drops everything that was counted for VMs with this label. */
   forget({ label }: VmIdentity): void {
     for (const busiest of [this.#busiestAddresses, this.#busiestIndices]) busiest.forget(label);
-    this.#durations.delete(label);
+    this.#shared.forget(label);
     this.#threads.forget(label);
     this.statistics.forget(label);
     for (const { counts, owner } of this.#qemu)
@@ -240,7 +236,7 @@ export class Ledger {
       collectors: this.collectors,
       vms,
       kernelCountsAll: this.#coverage.ever,
-      tracepointHits: this.#threads.tracepointHits(),
+      tracepointHits: this.#threads.traces.tracepointHits(),
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       statistics: this.statistics,
       sources: this.#sources(),
@@ -274,31 +270,9 @@ export class Ledger {
   /** Each source once: several files may share one. */
   #sources(): { readonly name: string; readonly counts: SourceCounts }[] {
     const names = new Map<SourceCounts, string>();
-    for (const { name, counts } of this.#threads.traces) names.set(counts.source, name);
+    for (const { name, counts } of this.#threads.traces.all) names.set(counts.source, name);
     for (const [name, counts] of this.#otherSources) names.set(counts, name);
     for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
     return Array.from(names, ([counts, name]) => ({ name, counts }));
-  }
-
-  /** Has the vCPUs of each known VM count into one histogram. */
-  #shareDurations(): void {
-    for (const { tid, exitTimer } of this.vcpus()) {
-      const vm = this.#threads.ownerOf(tid)?.vm;
-      if (vm === undefined) continue;
-      const shared = this.#durations.get(vm.label) ?? new ExitDurations(true);
-      this.#durations.set(vm.label, shared);
-      if (exitTimer.durations !== shared) exitTimer.useSharedHistogram(shared);
-    }
-  }
-
-  /** Gives every vCPU the ioeventfds of its VM, which tell kicks from other writes. */
-  #shareIoeventfds(): void {
-    const views = this.#qemuViews();
-    if (views.every(({ counts }) => counts.ioeventfds.size === 0)) return;
-    const tables = ioeventfdsByVm(views);
-    for (const vcpu of this.vcpus()) {
-      const owner = this.#threads.ownerOf(vcpu.tid);
-      if (owner !== undefined) vcpu.io.ioeventfds = tables.get(owner.vm?.label ?? '');
-    }
   }
 }

@@ -19,6 +19,7 @@ import * as proc from './host/proc.js';
 import { vcpuOfComm } from './identify/comm.js';
 import { NewCandidates } from './new-candidates.js';
 import { NewProcesses } from './new-processes.js';
+import { ProcessChecks } from './process-checks.js';
 import { RecordedThreads } from './recorded-threads.js';
 import type { NotedVm } from './tables/noted-vm.js';
 import { LINGER_MS, ThreadTable } from './tables/thread-table.js';
@@ -63,16 +64,14 @@ const LOOKUP_BUDGET_MS = 10;
 export class Inventory {
   readonly #root: string;
   readonly #live: boolean;
-  readonly #debugfs: string | undefined;
   readonly #graceMs: number;
-  readonly #kvm: KvmProcesses | undefined;
   readonly #vmmFinder: VmmFinder;
   readonly #lives: VmLives;
   readonly #newProcesses: NewProcesses;
   readonly #newCandidates: NewCandidates;
   readonly #vms = new VmTable();
   readonly #threads = new ThreadTable();
-  readonly #threadScanner: ThreadScanner;
+  readonly #checks: ProcessChecks;
   readonly #lookups: ThreadLookups;
   readonly #recorded = new RecordedThreads(this.#vms, this.#threads);
   #scans = 0;
@@ -86,35 +85,34 @@ export class Inventory {
   constructor({ procfs, live, debugfs, trustsCommandLines = false, graceMs = GRACE_MS }: InventoryOptions) {
     this.#root = procfs;
     this.#live = live;
-    this.#debugfs = debugfs;
     // While a thread lingers, its last events may still be in the buffers.
     this.#graceMs = Math.max(graceMs, LINGER_MS);
-    if (live)
-      this.#kvm = new KvmProcesses({
-        procfs,
-        debugfs,
-        trusted: () => (trustsCommandLines ? MAX_TRUSTED - this.#vms.runningCount : 0),
-        knownPidOf: (tid) => this.#runningPidOf(tid),
-      });
-    this.#vmmFinder = new VmmFinder(procfs, this.#kvm);
-    this.#lives = new VmLives({
-      procfs,
-      live,
-      kvm: this.#kvm,
-      finder: this.#vmmFinder,
-      vms: this.#vms,
-      threads: this.#threads,
-    });
+    const vms = this.#vms;
+    const threads = this.#threads;
+    const recorded = this.#recorded;
+    const kvm = live
+      ? new KvmProcesses({
+          procfs,
+          debugfs,
+          trusted: () => (trustsCommandLines ? MAX_TRUSTED - vms.runningCount : 0),
+          knownPidOf: (tid) => this.#runningPidOf(tid),
+        })
+      : undefined;
+    const finder = new VmmFinder(procfs, kvm);
+    const lives = new VmLives({ procfs, live, kvm, finder, vms, threads });
+    const scanner = new ThreadScanner(procfs, vms, threads);
+    this.#vmmFinder = finder;
+    this.#lives = lives;
+    this.#checks = new ProcessChecks({ kvm, finder, lives, scanner, recorded, vms, debugfs });
     this.#newProcesses = new NewProcesses(procfs);
     this.#newCandidates = new NewCandidates(procfs);
-    this.#threadScanner = new ThreadScanner(procfs, this.#vms, this.#threads);
     this.#lookups = new ThreadLookups({
       procfs,
-      lives: this.#lives,
+      lives,
       candidates: this.#newCandidates,
-      recorded: this.#recorded,
-      vms: this.#vms,
-      threads: this.#threads,
+      recorded,
+      vms,
+      threads,
       vmOf: (tid, atMs) => this.find(tid, atMs)?.vm,
       toMs: (startTime) => this.#toMs(startTime),
     });
@@ -223,18 +221,7 @@ export class Inventory {
     this.#scans++;
     this.#nowMs = nowMs;
     this.#bootMs = proc.bootMs(this.#root, nowMs, this.#bootMs);
-    this.#kvm?.refresh();
-    const pids = this.#vmmFinder.beginScan();
-    this.#threadScanner.beginScan();
-    // If /proc cannot be read, it is not known which processes still run.
-    if (pids !== undefined) {
-      const due = this.#vmmFinder.due(pids, (pid) => this.#vms.runningAt(pid) !== undefined);
-      const found = due.flatMap((pid) => this.#lives.check(pid, false, nowMs) ?? []);
-      this.#lives.stopVanished(new Set(pids), nowMs);
-      this.#lives.start(found, nowMs);
-      for (const vm of this.#vms.running()) this.#readThreads(vm, nowMs);
-      this.#completeThreads(nowMs);
-    }
+    if (this.#checks.checkDue(nowMs)) this.#lookups.isVcpuMissing = false;
     this.#threads.dropEnded(countedToMs);
     this.#vms.forgetStopped(countedToMs, this.#graceMs);
     return this.#takeChanges();
@@ -246,7 +233,7 @@ export class Inventory {
    */
   checkNewProcesses(nowMs: number): InventoryChanges {
     const pids = this.#newProcesses.find(nowMs);
-    this.#checkAll(
+    this.#checks.check(
       pids.map((pid) => [pid, false]),
       nowMs,
     );
@@ -283,33 +270,12 @@ export class Inventory {
 
   #resolveSome(nowMs: number): void {
     const lookups = this.#lookups.take(nowMs);
-    if (lookups.length > 0) this.#checkAll(this.#lookups.processesOf(lookups, nowMs), nowMs);
-    if (lookups.length > 0 || this.#lookups.isVcpuMissing) this.#completeThreads(nowMs);
-    this.#lookups.finish(lookups, nowMs);
-  }
-
-  /** Checks these processes, and reads the threads of those that are VMs. */
-  #checkAll(processes: readonly (readonly [pid: number, ranVcpu: boolean])[], nowMs: number): void {
-    if (processes.length === 0) return;
-    this.#kvm?.refresh();
-    const found = processes.flatMap(([pid, ranVcpu]) => this.#lives.check(pid, ranVcpu, nowMs) ?? []);
-    this.#lives.start(found, nowMs);
-    for (const [pid] of processes) {
-      const vm = this.#vms.runningAt(pid);
-      if (vm !== undefined) this.#readThreads(vm, nowMs);
+    if (lookups.length > 0) this.#checks.check(this.#lookups.processesOf(lookups, nowMs), nowMs);
+    if (lookups.length > 0 || this.#lookups.isVcpuMissing) {
+      this.#lookups.isVcpuMissing = false;
+      this.#checks.completeThreads(nowMs);
     }
-  }
-
-  #readThreads(vm: Vm, nowMs: number): void {
-    if (vm.startTime === NO_START) return;
-    if (this.#threadScanner.readThreads(vm, nowMs)) this.#recorded.joinAll(vm);
-  }
-
-  /** Adds what a process's own list of threads lacks: kernel threads, and the vCPU numbers that KVM's debugfs knows. */
-  #completeThreads(nowMs: number): void {
-    this.#lookups.isVcpuMissing = false;
-    this.#threadScanner.assignKernelThreads(this.#vmmFinder.kernelThreads, nowMs);
-    if (this.#debugfs !== undefined) this.#threadScanner.readVcpus(this.#debugfs);
+    this.#lookups.finish(lookups, nowMs);
   }
 
   /** The process of a thread that is known to live. */

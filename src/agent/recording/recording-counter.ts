@@ -1,29 +1,28 @@
 import { statSync } from 'node:fs';
-import type { SourceCounts } from '../count/counters/source-counts.js';
-import type { ThreadListener } from '../count/kernel-counts.js';
-import { ALL_COLLECTORS, Ledger } from '../count/ledger.js';
-import type { QemuCounts } from '../count/qemu/qemu-counts.js';
-import type { TraceEvents } from '../decode/qemu/trace-events.js';
-import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
-import { isPageRecording, isPerfDirectory, type Recording } from '../source/recording/open-recordings.js';
-import type { PageRecording } from '../source/recording/pages/page-recording.js';
-import { type RecordingWarnings, withCut } from '../source/recording/pages/recording-warnings.js';
-import { replayPages } from '../source/recording/pages/replay-pages.js';
-import type { SavedThread } from '../source/recording/pages/saved-threads.js';
-import type { PerfDirectory } from '../source/recording/perf-directory.js';
-import type { RecordingFile } from '../source/recording/recording-file.js';
-import { replayFile } from '../source/recording/replay-file.js';
-import { replayPerfDirectory } from '../source/recording/replay-perf-directory.js';
-import { AgentError } from '../system/errors.js';
-import { NoOpSink } from '../trace/sink.js';
-import type { WindowEdges } from '../trace/time-window.js';
-import { KernelWindowSink, QemuWindowSink } from '../trace/window-sinks.js';
-import type { Inventory } from '../vm/inventory.js';
-import { UnnamedThreads } from '../vm/tables/unnamed-threads.js';
-import { attributionOf } from './attribution.js';
-import { KNOWN_NAMES } from './known-names.js';
-import { QemuFileOwner } from './qemu-file-owner.js';
+import type { SourceCounts } from '../../count/counters/source-counts.js';
+import type { ThreadListener } from '../../count/kernel-counts.js';
+import { ALL_COLLECTORS, Ledger } from '../../count/ledger.js';
+import type { TraceEvents } from '../../decode/qemu/trace-events.js';
+import type { ReplaySinks } from '../../source/recording/formats/recording-format.js';
+import { isPageRecording, isPerfDirectory, type Recording } from '../../source/recording/open-recordings.js';
+import type { PageRecording } from '../../source/recording/pages/page-recording.js';
+import { type RecordingWarnings, withCut } from '../../source/recording/pages/recording-warnings.js';
+import { replayPages } from '../../source/recording/pages/replay-pages.js';
+import type { SavedThread } from '../../source/recording/pages/saved-threads.js';
+import type { PerfDirectory } from '../../source/recording/perf-directory.js';
+import type { RecordingFile } from '../../source/recording/recording-file.js';
+import { replayFile } from '../../source/recording/replay-file.js';
+import { replayPerfDirectory } from '../../source/recording/replay-perf-directory.js';
+import { AgentError } from '../../system/errors.js';
+import type { WindowEdges } from '../../trace/time-window.js';
+import { KernelWindowSink, QemuWindowSink } from '../../trace/window-sinks.js';
+import type { Inventory } from '../../vm/inventory.js';
+import { attributionOf } from '../attribution.js';
+import { KNOWN_NAMES } from '../known-names.js';
+import { QemuFileOwner } from '../qemu-file-owner.js';
 import { RecordedTimes } from './recorded-times.js';
+import { StartFinder } from './start-finder.js';
+import { UnprovedRows } from './unproved-rows.js';
 
 export interface RecordingCounterOptions {
   /** The list of trace events of the QEMU that wrote the recordings. */
@@ -41,22 +40,10 @@ export interface RecordingCounterOptions {
 const OVERRUNS_WITHOUT_TIME =
   'its statistics do not say when events were lost, so they are not used with --since and --until';
 
-const NO_PROCESSES =
-  'does not name processes, so each vCPU thread has a row of its own; to see VMs, use the trace option record-tgid, `perf script -F +pid` or `kvm-exit-exporter record`, or give a copy of the /proc of that host: --path.procfs=DIR';
-
 const NOT_DECODED =
   'nothing in its pages could be decoded: they are damaged, or the tracefs is not that of their host; give it, or a copy: --path.tracefs=DIR';
 const CUT_BEFORE_EVENTS = 'ends before its first event: it is cut; copy or record it again';
 const NO_EVENTS = 'no event is in its pages; save per_cpu/cpuN/trace_pipe_raw while VMs run and tracing is on';
-
-const REPEATED =
-  "does not show which threads of the kernel's trace its exits are of, so they may be counted twice; report it alone, or give a copy of the /proc of that host: --path.procfs=DIR";
-
-interface QemuFile {
-  readonly path: string;
-  readonly counts: QemuCounts;
-  readonly owner: QemuFileOwner;
-}
 
 /** A report is read once, so its series need no budget: every address is counted, within reason. */
 const MAX_ADDRESSES = 4096;
@@ -69,20 +56,18 @@ export class RecordingCounter {
   readonly #options: RecordingCounterOptions;
   /** Thread names in the recordings, by thread id. */
   readonly #comms = new Map<number, string>();
-  readonly #unnamed = new UnnamedThreads();
+  readonly #unproved: UnprovedRows;
   #paths: readonly string[] = [];
   /** Exits to QEMU that may be failed calls of KVM_RUN, which the recordings do not tell. */
   undecidedExits = 0;
-  /** Rows of QEMU's traces whose exits the kernel's trace may have, too, under the names of other rows. */
-  readonly repeatedRows = new Set<string>();
-  readonly #qemuFiles: QemuFile[] = [];
 
   constructor(inventory: Inventory, options: RecordingCounterOptions) {
     this.#inventory = inventory;
     this.#options = options;
     this.times = new RecordedTimes(options.window);
+    this.#unproved = new UnprovedRows(inventory, options.onWarning);
     this.ledger = new Ledger(
-      attributionOf(inventory, { comms: this.#comms, rowOf: (tid) => this.#unnamed.rowOf(tid) }),
+      attributionOf(inventory, { comms: this.#comms, rowOf: (tid) => this.#unproved.rowOf(tid) }),
       {
         knownNames: KNOWN_NAMES,
         collectors: { ...ALL_COLLECTORS, ioCapacity: MAX_ADDRESSES },
@@ -90,6 +75,11 @@ export class RecordingCounter {
         indices: MAX_ADDRESSES,
       },
     );
+  }
+
+  /** Rows of QEMU's traces whose exits the kernel's trace may have, too, under the names of other rows. */
+  get repeatedRows(): ReadonlySet<string> {
+    return this.#unproved.repeated;
   }
 
   async count(recordings: readonly Recording[]): Promise<void> {
@@ -117,9 +107,9 @@ export class RecordingCounter {
       else this.#inventory.requestLookup(tid, true);
       this.#inventory.resolvePending(0);
     }
-    this.#giveRowsToUnnamed();
+    this.#unproved.giveRows(this.ledger, this.#comms, this.#paths);
     this.ledger.settle();
-    this.#findRepeated();
+    this.#unproved.findRepeated(this.ledger);
   }
 
   readonly #onThread: ThreadListener = (tid, tgid, comm) => {
@@ -177,10 +167,10 @@ export class RecordingCounter {
         return sink;
       },
       qemu: (backend) => {
-        const rowOf = (tid: number) => this.#unnamed.rowOf(tid);
+        const rowOf = (tid: number) => this.#unproved.rowOf(tid);
         const owner = new QemuFileOwner(this.#inventory, fileName, backend, undefined, rowOf);
         const counts = this.ledger.qemuSource(backend, owner);
-        this.#qemuFiles.push({ path: recording.path, counts, owner });
+        this.#unproved.addQemuFile({ path: recording.path, counts, owner });
         const sink = new QemuWindowSink(counts, this.times.open(backend));
         sources.push(counts.source);
         sinks.push(sink);
@@ -237,34 +227,6 @@ export class RecordingCounter {
     return reader.warnings();
   }
 
-  #giveRowsToUnnamed(): void {
-    const labels = new Set(this.#inventory.vms().map(({ label }) => label));
-    for (const tid of this.ledger.vcpuThreadIds())
-      if (tid > 0 && this.#inventory.find(tid) === undefined)
-        this.#unnamed.add(tid, this.#comms.get(tid) ?? '', (label) => labels.has(label));
-    if (this.#unnamed.count > 0) this.#options.onWarning(`${this.#paths.join(', ')}: ${NO_PROCESSES}`);
-    if (this.#unnamed.leftOut > 0)
-      this.#options.onWarning(`too many threads without a process: ${this.#unnamed.leftOut} share one row, (unknown)`);
-  }
-
-  /** Finds the rows of QEMU's traces that no thread or VM in the kernel's trace is proved to be. */
-  #findRepeated(): void {
-    const traced = new Set<string>();
-    for (const vcpu of this.ledger.vcpus())
-      if (vcpu.layout.total('userspaceExits', vcpu.counts) > 0) traced.add(this.#labelOf(vcpu.tid));
-    if (traced.size === 0) return;
-    for (const { path, counts, owner } of this.#qemuFiles) {
-      const rows = Array.from(counts.runExits.keys(), (id) => owner.labelOf(id) ?? '');
-      const repeated = rows.filter((row) => !traced.has(row));
-      for (const row of repeated) this.repeatedRows.add(row);
-      if (repeated.length > 0) this.#options.onWarning(`${path}: ${REPEATED}`);
-    }
-  }
-
-  #labelOf(tid: number): string {
-    return (this.#inventory.find(tid)?.vm ?? this.#unnamed.rowOf(tid))?.label ?? '';
-  }
-
   /**
    * Adds the names and processes that the kernel noted of the threads that no /proc knows. The notes also hold threads
    * that ended long before, so the rest is left out.
@@ -291,27 +253,4 @@ function clockOf(buffers: number): string {
 
 function sumOf(counts: { values(): Iterable<number> }): number {
   return [...counts.values()].reduce((sum, count) => sum + count, 0);
-}
-
-/** Notes the time of the first event that has one. */
-class StartFinder extends NoOpSink {
-  readonly clock: string;
-  startNs = Number.NaN;
-
-  constructor(clock: string) {
-    super();
-    this.clock = clock;
-  }
-
-  get isDone(): boolean {
-    return !Number.isNaN(this.startNs);
-  }
-
-  override tracepoint(timeNs: number): void {
-    if (!this.isDone) this.startNs = timeNs;
-  }
-
-  override qemuEvent(timeNs: number): void {
-    if (!this.isDone) this.startNs = timeNs;
-  }
 }

@@ -1,5 +1,5 @@
-import { AgentError } from '../system/errors.js';
-import { TimeWindow, type WindowEdges } from '../trace/time-window.js';
+import { AgentError } from '../../system/errors.js';
+import { TimeWindow, type WindowEdges } from '../../trace/time-window.js';
 
 /** The time that recordings cover. */
 export interface RecordedTime {
