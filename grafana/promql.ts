@@ -19,7 +19,7 @@ export function anyOf(...regexes: readonly string[]): Pattern {
 }
 
 /** Matches a label that fits none of the regular expressions. */
-export function noneOf(...regexes: readonly string[]): Pattern {
+function noneOf(...regexes: readonly string[]): Pattern {
   return { regex: regexes.join('|'), isExcluded: true };
 }
 

@@ -9,7 +9,7 @@ import { FIXED_BYTES, VmHistory } from './vm-history.js';
 import { vmStep } from './vm-step.js';
 
 /** Bytes of all series together: a thousand VMs with as many series as a VM can have. */
-export const MAX_HISTORY_BYTES = 32 << 20;
+const MAX_HISTORY_BYTES = 32 << 20;
 const VMS_PER_SLICE = 20;
 
 interface Entry {

@@ -1,7 +1,7 @@
 /** Seconds between two steps, unless looking costs too much for that. */
-export const STEP_SECONDS = 5;
+const STEP_SECONDS = 5;
 /** Length of the history. */
-export const HISTORY_SECONDS = 15 * 60;
+const HISTORY_SECONDS = 15 * 60;
 /** Steps that are kept, and one that is being written. */
 export const STEPS = HISTORY_SECONDS / STEP_SECONDS + 1;
 

@@ -24,7 +24,7 @@ const FIGURES = {
 
 export type Figure = keyof typeof FIGURES;
 
-export const FIGURE_NAMES = Object.keys(FIGURES) as readonly Figure[];
+const FIGURE_NAMES = Object.keys(FIGURES) as readonly Figure[];
 
 /** Groups of the busiest names, and one series for the rest of the group. */
 const GROUPS = 4;

@@ -13,7 +13,7 @@ export function unknownName(what: string, given: string, known: readonly string[
  * The shortest known word that starts with `given`, else the one that takes the fewest edits to reach; undefined if
  * even that one differs in more than a third of the letters.
  */
-export function nearest(given: string, known: readonly string[]): string | undefined {
+function nearest(given: string, known: readonly string[]): string | undefined {
   if (given.length > MAX_GIVEN) return undefined;
   const longer = known.filter((word) => word.startsWith(given)).sort((a, b) => a.length - b.length)[0];
   if (longer !== undefined && given.length >= MIN_START) return longer;

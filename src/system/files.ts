@@ -4,18 +4,7 @@
  * gone from one that cannot be opened now (too many open files) reads by itself and asks `isGone` and `isOutOfFiles` of
  * errors.ts.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { AgentError, fileError } from './errors.js';
 
 /** Longest file that is read whole. */
@@ -90,16 +79,6 @@ function readBytes(path: string): Buffer {
 export function listFolder(path: string): string[] {
   try {
     return readdirSync(path);
-  } catch (error) {
-    throw fileError(path, error);
-  }
-}
-
-/** Writes a file, and creates the folders above it. @throws AgentError if that fails */
-export function saveFile(path: string, content: string | Buffer): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content);
   } catch (error) {
     throw fileError(path, error);
   }

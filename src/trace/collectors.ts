@@ -1,5 +1,5 @@
 /** What can be counted in addition to exits. Each collector has an option, `--collector.<name>`. */
-export const COLLECTOR_NAMES = [
+const COLLECTOR_NAMES = [
   'duration', // how long exits take, and the time outside the guest
   'causes', // which hardware exit led to which userspace exit
   'io', // ports and MMIO pages

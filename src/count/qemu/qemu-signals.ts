@@ -4,8 +4,8 @@ import { IRQFD_DEFERRED, IRQFD_NOTIFY, NOTIFY_WRITE, type QemuSignal, QUEUE_NOTI
 export const SIGNAL_KINDS = ['ioeventfd', 'kick', 'irqfd', 'interrupt'] as const;
 export const KICK_BY_IOEVENTFD = 0;
 export const KICK_BY_EXIT = 1;
-export const INTERRUPT_BY_IRQFD = 2;
-export const INTERRUPT_BY_QEMU = 3;
+const INTERRUPT_BY_IRQFD = 2;
+const INTERRUPT_BY_QEMU = 3;
 
 /** Devices of one id that are counted separately. */
 const MAX_DEVICES = 64;

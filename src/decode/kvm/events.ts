@@ -30,7 +30,7 @@ import { TASK_NEWTASK, taskNewtask } from './task-newtask.js';
  *   an exit that kvm_exit has reported.
  * - kvm_age_hva, kvm_emulate_insn: they fire millions of times a second and say nothing about exits.
  */
-export const KVM_EVENTS: readonly KvmEvent[] = [
+const KVM_EVENTS: readonly KvmEvent[] = [
   kvmExit,
   kvmUserspaceExit,
   kvmS390SieExit,

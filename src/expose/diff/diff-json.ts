@@ -11,7 +11,7 @@ import { type Pair, type PairState, riseOf, stateOf } from './pair.js';
 const DIFF_VERSION = 1;
 
 /** Names of the figures of a VM, as in the JSON report. */
-export const VM_FIGURE_NAMES: Readonly<Record<VmFigure, string>> = {
+const VM_FIGURE_NAMES: Readonly<Record<VmFigure, string>> = {
   qemu: 'qemu_exits_per_second',
   exits: 'kvm_exits_per_second',
   share: 'share_reaching_qemu',
@@ -66,7 +66,7 @@ export interface ChangeData {
   readonly state: PairState;
 }
 
-export function diffData(diff: Diff): DiffData {
+function diffData(diff: Diff): DiffData {
   return {
     version: DIFF_VERSION,
     before: sideData(diff.before),

@@ -15,7 +15,7 @@ import { compareText } from './text-table.js';
 import { compareNumbers, type Figures, sumOfVms, type VmOrder, vmFigures } from './vm-figures.js';
 
 /** Changes whenever a program that reads the JSON would have to change. */
-export const REPORT_VERSION = 1;
+const REPORT_VERSION = 1;
 
 /** The content of a JSON report; docs/report.schema.json describes it. */
 export interface ReportData extends Problems {
@@ -156,7 +156,7 @@ export function reportJson(recorded: Recorded, order: VmOrder): string {
 }
 
 /** The exits in the order of their labels: VM, vCPU, layer, reason. */
-export function sortedExits(exits: Rows<ExitCount>): ExitCount[] {
+function sortedExits(exits: Rows<ExitCount>): ExitCount[] {
   return [...exits].sort(
     (a, b) =>
       compareText(a.vm, b.vm) ||

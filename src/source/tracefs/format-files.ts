@@ -11,7 +11,7 @@ const SYSTEMS: readonly string[] = ['kvm', 'ftrace'];
 export type ByteOrder = 'BE' | 'LE';
 
 /** A file that `record` adds to its copy of tracefs, which does not say the byte order: `BE` or `LE`. */
-export const BYTE_ORDER_FILE = 'byte_order';
+const BYTE_ORDER_FILE = 'byte_order';
 
 /** The systems of these events (`sched:sched_switch`), and those that are always read. */
 export function systemsOf(events: readonly string[]): string[] {

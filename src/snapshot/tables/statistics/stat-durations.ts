@@ -14,7 +14,7 @@ export interface StatDuration extends VmRow {
 
 /** Powers of two of a nanosecond: every second edge of KVM's from 1 us up to 1.07 s, where its last counter begins. */
 const EXPONENTS = Array.from({ length: 11 }, (_, index) => 10 + 2 * index);
-export const STAT_BUCKET_SECONDS: readonly number[] = EXPONENTS.map((exponent) => 2 ** exponent / 1e9);
+const STAT_BUCKET_SECONDS: readonly number[] = EXPONENTS.map((exponent) => 2 ** exponent / 1e9);
 
 /** How long vCPUs that had nothing to do polled and slept, as KVM's own histograms show it. */
 export const STAT_DURATIONS = new RowTable<StatDuration>({
