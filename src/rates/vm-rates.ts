@@ -27,6 +27,8 @@ export interface VmRatesOptions {
   /** Time between two observations, and the period that the rates cover. */
   readonly intervalMs: number;
   readonly windowMs: number;
+  /** Shortest period of rates, used only just after the start; Infinity: rates begin with the next observation. */
+  readonly minPeriodMs: number;
 }
 
 const NO_FINDINGS: readonly LastingFinding[] = [];
@@ -40,13 +42,12 @@ const DEFAULTS: VmRatesOptions = {
   onObservation: () => {},
   intervalMs: 5000,
   windowMs: 10_000,
+  minPeriodMs: 100,
 };
 /** Shortest pause after an observation, as a multiple of the CPU time that it took: at most 1 % of a CPU. */
 const PAUSE_FACTOR = 100;
 /** Timers are late by some milliseconds: the observation of ten seconds ago was made a bit earlier. */
 const LATE = 1.05;
-/** Shortest period of rates, used only just after the start. */
-const MIN_PERIOD_MS = 100;
 
 /**
  * Current rates of every VM: the difference between the oldest and the newest observation of the last ten seconds.
@@ -104,10 +105,9 @@ export class VmRates {
   }
 
   #atPresent() {
-    const { now } = this.#options;
+    const { now, minPeriodMs } = this.#options;
     const [oldest] = this.#observations;
-    if (oldest === undefined || (this.#observations.length === 1 && now() - oldest.atMs >= MIN_PERIOD_MS))
-      this.observe();
+    if (oldest === undefined || (this.#observations.length === 1 && now() - oldest.atMs >= minPeriodMs)) this.observe();
     const findings = this.#options.findings();
     if (this.#current?.findings === findings) return this.#current;
     const newest = this.#observations.at(-1) as Observation;

@@ -1,14 +1,16 @@
-/** The figures of stat, top, API and metrics for one VM over the same seconds, and the count of the guest itself. */
+/** The figures of stat, top, API, pages and metrics for one VM over the same seconds, and the count of its guest. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { afterEach, test } from 'node:test';
+import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ReportData } from '../../src/expose/report/report.js';
 import type { VmDetail } from '../../src/rates/vm-detail.js';
 import type { CurrentRates } from '../../src/rates/vm-rates.js';
+import type { NamedPoints, VmHistoryAnswer } from '../../src/web/page/history-answer.js';
 import { startAgent, tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
-import { endAll } from '../support/end-later.js';
+import { Chromium } from '../support/browser/chromium.js';
+import { endAll, endLater } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
@@ -18,6 +20,7 @@ afterEach(endAll);
 
 const VM = 'agreed';
 const SECONDS = 10;
+const HISTORY_STEP_SECONDS = 5;
 /** Time in which the guest's counter and ours are read one after the other, as a part of the period. */
 const TOLERANCE = 0.02;
 
@@ -96,16 +99,81 @@ test('stat, top, /api/vms, /api/vm and /metrics agree with each other and with t
     '/metrics': [((after.exits - before.exits) * 1000) / (after.atMs - before.atMs), (after.atMs - before.atMs) / 1000],
   } as const;
   for (const [name, [rate, seconds]] of Object.entries(FIGURES)) {
-    const [min, max] = witness.range(Math.min(seconds ?? 0, SECONDS));
-    t.diagnostic(
-      `${name}: ${rate?.toFixed(1)}/s over ${seconds?.toFixed(2)} s; the guest made ${min.toFixed(1)} to ${max.toFixed(1)}/s`,
-    );
-    assert.ok(
-      rate && rate >= min * (1 - TOLERANCE) && rate <= max * (1 + TOLERANCE),
-      `${name}: ${rate}, not ${min} to ${max}`,
-    );
+    assertAgrees(t, witness, name, rate, seconds);
   }
 });
+
+test(
+  'the pages in a browser, their charts and a rate of /metrics agree with the guest',
+  liveTest('chromium'),
+  async (t) => {
+    const agent = await startAgent();
+    const { origin } = new URL(agent.url);
+    const guest = startGuest({ name: VM, steps: [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }] });
+    while (guest.writesDone() === 0) await sleep(50);
+    const witness = new Witness(() => guest.writesDone());
+    const browser = await Chromium.start();
+    endLater(() => browser.close());
+    const page = await browser.newPage();
+    const scrape = async () => {
+      const samples = await agent.scrape();
+      return { atMs: performance.now(), exits: samples.sum('kvm_exits_total', { vm: VM, layer: 'qemu' }) };
+    };
+    // Two windows of the agent: the first ones begin before the guest.
+    await sleep(SECONDS * 1000);
+    const before = await scrape();
+    await sleep(SECONDS * 1000);
+    const after = await scrape();
+    await page.open(`${origin}/`);
+    const period = await page.value<string>(`document.body.innerText.match(/last ([\\d.]+) s/)[1]`);
+    const inTable = await page.value<string>(
+      `document.querySelector('tr[data-key="${VM}"] [data-label="exits/s to QEMU"]').textContent`,
+    );
+    await page.open(`${origin}/vm?name=${VM}`);
+    await page.until(`document.querySelectorAll('figure:not([hidden]) canvas').length > 0`);
+    const keyFigure = await page.value<string>(
+      `[...document.querySelectorAll('#figures div')].find((each) => each.innerText.includes('exits to QEMU')).querySelector('dd').textContent`,
+    );
+    const ofReason = await page.value<string>(
+      `[...document.querySelectorAll('#tables tr')].find((row) => row.innerText.includes('KVM_EXIT_IO')).querySelector('[data-label="per second"]').textContent`,
+    );
+    const history = await page.value<VmHistoryAnswer>(
+      `fetch('/api/history?name=${VM}').then((answer) => answer.json())`,
+    );
+    await sleep(200);
+    witness.stop();
+
+    const latest = (of: readonly NamedPoints[], name: RegExp) =>
+      of.find((series) => name.test(series.name))?.values.findLast((value) => value !== null);
+    const rateOf = (text: string) => Number(text.replaceAll(',', '').replace('/s', ''));
+    assertAgrees(t, witness, 'table of the page', rateOf(inTable), Number(period));
+    assertAgrees(t, witness, 'key figure', rateOf(keyFigure), Number(period));
+    assertAgrees(t, witness, 'reason', rateOf(ofReason), Number(period));
+    assertAgrees(t, witness, 'chart of layers', latest(history.exits, /QEMU/), HISTORY_STEP_SECONDS);
+    assertAgrees(t, witness, 'chart of reasons', latest(history.qemu_reasons, /KVM_EXIT_IO/), HISTORY_STEP_SECONDS);
+    const seconds = (after.atMs - before.atMs) / 1000;
+    assertAgrees(t, witness, 'rate of /metrics', (after.exits - before.exits) / seconds, seconds);
+    assert.deepEqual(page.errors, []);
+  },
+);
+
+/** The figure is one that the guest had in a time of this length. */
+function assertAgrees(
+  t: TestContext,
+  witness: Witness,
+  name: string,
+  figure: number | null | undefined,
+  seconds: number | null | undefined,
+): void {
+  const [min, max] = witness.range(Math.min(seconds ?? 0, SECONDS));
+  t.diagnostic(
+    `${name}: ${figure?.toFixed(1)}/s over ${seconds?.toFixed(2)} s; the guest made ${min.toFixed(1)} to ${max.toFixed(1)}/s`,
+  );
+  assert.ok(
+    figure && figure >= min * (1 - TOLERANCE) && figure <= max * (1 + TOLERANCE),
+    `${name}: ${figure}, not ${min} to ${max}`,
+  );
+}
 
 for (const [way, end] of [
   ['q', (tmux: Tmux) => tmux.press('q')],

@@ -20,7 +20,8 @@ export function localSource(agent: Agent, get: GetOption): VmSource {
     }
     return snapshot;
   };
-  const rates = new VmRates(takeSnapshot, { findings: () => findings.current, windowMs: 0 });
+  const options = { findings: () => findings.current, windowMs: 0, minPeriodMs: Number.POSITIVE_INFINITY };
+  const rates = new VmRates(takeSnapshot, options);
   return {
     name: 'this host',
     async current() {

@@ -32,6 +32,17 @@ test('a finding is shown once it has lasted, whatever the interval of the screen
   assert.ok(performance.now() - startMs >= 1000);
 });
 
+test('the first rates are those of a whole interval, also on a host where a snapshot takes long', async () => {
+  const slow = () => {
+    for (const endMs = performance.now() + 150; performance.now() < endMs; );
+    return emptySnapshot();
+  };
+  const source = localSource({ snapshot: slow } as Partial<Agent> as Agent, parseCommandLine(['top']).get);
+  assert.equal((await source.current()).seconds, null);
+  await sleep(300);
+  assert.ok(((await source.current()).seconds ?? 0) >= 0.3);
+});
+
 test('who looks at a screen does not wait for minutes', () => {
   assert.equal(parseCommandLine(['top']).get('advice.lasting'), 10);
 });
