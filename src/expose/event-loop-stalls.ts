@@ -1,7 +1,10 @@
+import { performance } from 'node:perf_hooks';
 import { CpuTime } from './cpu-time.js';
 
-/** Milliseconds between two measurements. 50 cost 0.1 % of a CPU, 10 cost three times as much. */
+/** Milliseconds between two measurements while there is work. 50 cost 0.1 % of a CPU, 10 cost three times as much. */
 const RESOLUTION_MS = 50;
+/** The same while there is none: each measurement wakes the process up, and an idle agent hardly does anything else. */
+const IDLE_RESOLUTION_MS = 500;
 const WINDOW_MS = 60_000;
 
 interface Longest {
@@ -16,6 +19,9 @@ interface Longest {
  * answer health checks. A stall may be a wait: for a CPU that other programs have, for V8's other threads, or for a
  * file. The work is the CPU time that one piece took.
  *
+ * While the loop is idle, it is measured seldom. Then it shows how long it was busy in all since the last measurement: up
+ * to {@link RESOLUTION_MS} is no stall, and more counts as one. Then it is measured often for a while.
+ *
  * Node's own figures (nodejs_eventloop_lag_*) are times between two measurements, so that a loop that never stalls has
  * a lag of one interval, and each scraper resets them for the next.
  */
@@ -26,7 +32,11 @@ export class EventLoopStalls {
   #current: Longest;
   #previous: Longest;
   #measuredMs = performance.now();
+  #activeMs = activeMs();
   #cpuMs: number;
+  #intervalMs = IDLE_RESOLUTION_MS;
+  /** Time until which the loop is measured often. */
+  #busyUntilMs = Number.NEGATIVE_INFINITY;
 
   /** The arguments are for tests. */
   constructor(now = () => performance.now(), cpuTime: Pick<CpuTime, 'totalMs'> = new CpuTime()) {
@@ -36,7 +46,7 @@ export class EventLoopStalls {
     this.#windowStartMs = now();
     this.#current = this.#nothing();
     this.#previous = this.#nothing();
-    setInterval(() => this.#measure(), RESOLUTION_MS).unref();
+    this.#schedule();
   }
 
   /** The longest ones of the last one to two minutes, up to {@link RESOLUTION_MS} too short. */
@@ -51,17 +61,35 @@ export class EventLoopStalls {
     return result;
   }
 
+  #schedule(): void {
+    setTimeout(() => {
+      this.#measure();
+      this.#schedule();
+    }, this.#intervalMs).unref();
+  }
+
   #measure(): void {
-    const [nowMs, cpuMs] = [performance.now(), this.#cpuTime.totalMs()];
-    const stallMs = nowMs - this.#measuredMs - RESOLUTION_MS;
+    const [nowMs, cpuMs, active] = [performance.now(), this.#cpuTime.totalMs(), activeMs()];
+    const lateMs = nowMs - this.#measuredMs - this.#intervalMs;
+    const busyMs = active - this.#activeMs;
+    const isSeldom = this.#intervalMs === IDLE_RESOLUTION_MS;
+    const stallMs = isSeldom && busyMs > RESOLUTION_MS ? Math.max(lateMs, busyMs) : lateMs;
+    if (busyMs > RESOLUTION_MS) this.#busyUntilMs = nowMs + WINDOW_MS;
+    this.#intervalMs = nowMs < this.#busyUntilMs ? RESOLUTION_MS : IDLE_RESOLUTION_MS;
     const workMs = Math.min(stallMs, cpuMs - this.#cpuMs);
     this.#current.stall = Math.max(this.#current.stall, stallMs / 1000);
     this.#current.work = Math.max(this.#current.work, workMs / 1000);
     this.#measuredMs = nowMs;
+    this.#activeMs = active;
     this.#cpuMs = cpuMs;
   }
 
   #nothing(): Longest {
     return { stall: 0, work: Number.isNaN(this.#cpuMs) ? Number.NaN : 0 };
   }
+}
+
+/** Milliseconds in which the event loop did not wait for events, since it began. */
+function activeMs(): number {
+  return performance.eventLoopUtilization().active;
 }

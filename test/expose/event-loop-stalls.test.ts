@@ -58,3 +58,27 @@ test('the work is not known if the kernel does not show CPU times', async () => 
   assert.ok(Number.isNaN(stalls.longest().work));
   assert.ok(stalls.longest().stall >= 0);
 });
+
+test('an idle loop is woken up less than five times a second, and soon after work more often', async () => {
+  let looks = 0;
+  const totalMs = () => ++looks;
+  new EventLoopStalls(undefined, { totalMs });
+  await sleep(2100);
+  const idleLooks = looks;
+  assert.ok(idleLooks <= 6, `${idleLooks} in two seconds`);
+  stall(200);
+  await sleep(600); // the next measurement
+  looks = 0;
+  await sleep(2000);
+  assert.ok(looks > 6, `${looks} in two seconds after work`);
+});
+
+test('pieces of work that are short do not add up to a stall', async () => {
+  const stalls = new EventLoopStalls();
+  for (let piece = 0; piece < 40; piece++) {
+    await sleep(50);
+    work(1);
+  }
+  const { work: longest } = stalls.longest();
+  assert.ok(longest < 0.04, String(longest));
+});
