@@ -81,6 +81,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'commands/live': [
     'trace',
     'config',
+    'source/tracefs/control/buffer-size.ts',
     'vm',
     'count',
     'audit',

@@ -176,7 +176,7 @@ export class Agent {
   #tick(): number {
     const nowMs = performance.now();
     this.#readiness.attempt(() => this.#tracker.checkNewProcesses(nowMs));
-    if (this.#vmWatcher.isWatching) this.#pacer.watching();
+    if (this.#vmWatcher.isWatching) this.#pacer.watching(this.#inventory.hasRunningVms);
     else this.#pacer.idleFor(this.#inventory.idleMs(nowMs));
     if (this.#pacer.isDue(performance.now())) this.#drain();
     return this.#pacer.pauseMs;
@@ -211,6 +211,8 @@ export class Agent {
   /** A thread is creating a VM, whose vCPUs have not run yet. */
   #expectVm(tid: number): void {
     this.#readiness.attempt(() => this.#inventory.expectVm(tid, performance.now()));
+    // While no VM runs, drains are so rare that its first exits could fill a buffer.
+    if (!this.#inventory.hasRunningVms) this.#pacer.wakeSoon();
     this.#ticker.wakeNow();
   }
 

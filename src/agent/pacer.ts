@@ -11,6 +11,13 @@
  */
 const MAX_DRAIN_PAUSE_MS = 500;
 const MIN_DRAIN_PAUSE_MS = 10;
+/**
+ * Bytes that one CPU writes in a millisecond at most: the pause is so short that even a guest that starts to exit as
+ * fast as it can does not fill a smaller buffer. 33 MB a second are 500,000 exits with the events that each raises.
+ */
+const MAX_BYTES_PER_MS = 33_554;
+/** Longest pause while no VM runs, and a watcher reports new ones. */
+const NO_VM_PAUSE_MS = 1000;
 /** Longest pause between ticks: even a short-lived VM must be seen while it lives. */
 const MAX_TICK_PAUSE_MS = 100;
 /** The same on a host where nothing was started for {@link IDLE_AFTER_MS}: each wake-up takes 250 us of CPU. */
@@ -24,6 +31,10 @@ const HIGH_WATER = 1 / 8;
 
 export class Pacer {
   readonly #bufferSize: number;
+  /** Longest pause in which a VM does not fill a buffer. */
+  readonly #fillPauseMs: number;
+  /** Longest pause at present. */
+  #maxPauseMs: number;
   #drainPauseMs = MIN_DRAIN_PAUSE_MS;
   /** Number of drains that still follow each other closely. */
   #startDrains = 0;
@@ -33,6 +44,9 @@ export class Pacer {
   /** @param bufferSize bytes of one CPU's buffer */
   constructor(bufferSize: number) {
     this.#bufferSize = bufferSize;
+    const fillMs = bufferSize / MAX_BYTES_PER_MS;
+    this.#fillPauseMs = Math.min(MAX_DRAIN_PAUSE_MS, Math.max(MIN_DRAIN_PAUSE_MS, fillMs));
+    this.#maxPauseMs = this.#fillPauseMs;
   }
 
   /** Milliseconds until the next tick. */
@@ -56,16 +70,18 @@ export class Pacer {
     if (this.#startDrains > 0) this.#startDrains--;
     const fill = mostBytes / this.#bufferSize;
     if (fill > HIGH_WATER) this.#drainPauseMs = Math.max(MIN_DRAIN_PAUSE_MS, this.#drainPauseMs / 2);
-    else if (fill < HIGH_WATER / 2) this.#drainPauseMs = Math.min(MAX_DRAIN_PAUSE_MS, this.#drainPauseMs * 1.25);
+    else if (fill < HIGH_WATER / 2) this.#drainPauseMs = Math.min(this.#maxPauseMs, this.#drainPauseMs * 1.25);
   }
 
-  /** A watcher reports new VMs at once, so ticks need not check for them. */
-  watching(): void {
-    this.#tickPauseMs = MAX_DRAIN_PAUSE_MS;
+  /** A watcher reports new VMs at once, so ticks need not check for them. @param hasVms true if VMs run */
+  watching(hasVms: boolean): void {
+    this.#maxPauseMs = hasVms ? this.#fillPauseMs : NO_VM_PAUSE_MS;
+    this.#tickPauseMs = this.#maxPauseMs;
   }
 
   /** Ticks must check for new VMs. Nothing was started on this host for `ms`. */
   idleFor(ms: number): void {
+    this.#maxPauseMs = this.#fillPauseMs;
     this.#tickPauseMs = ms >= IDLE_AFTER_MS ? IDLE_TICK_PAUSE_MS : MAX_TICK_PAUSE_MS;
   }
 
@@ -80,6 +96,7 @@ export class Pacer {
   }
 
   get #currentDrainPauseMs(): number {
-    return this.#startDrains > 0 ? Math.min(START_PAUSE_MS, this.#drainPauseMs) : this.#drainPauseMs;
+    const pauseMs = Math.min(this.#drainPauseMs, this.#maxPauseMs);
+    return this.#startDrains > 0 ? Math.min(START_PAUSE_MS, pauseMs) : pauseMs;
   }
 }

@@ -6,6 +6,7 @@ import { neededEvents } from '../decode/kvm/events.js';
 import { CaptureFile, requireUnused } from '../source/recording/capture-file.js';
 import { type Captured, PageCapture } from '../source/recording/page-capture.js';
 import { captureFormats } from '../source/recording/trace-dat-head.js';
+import { defaultBufferSize } from '../source/tracefs/control/buffer-size.js';
 import { findTracefs } from '../source/tracefs/find-tracefs.js';
 import { selectEvents } from '../source/tracefs/select-events.js';
 import { TracingInstance } from '../source/tracefs/tracing-instance.js';
@@ -35,10 +36,11 @@ export async function record(invocation: Invocation): Promise<void> {
   const tracefs = findTracefs(get('path.tracefs'));
   try {
     const events = selectEvents(tracefs.path, get('tracefs.events'), neededEvents(chosenCollectors(get)));
-    const [name, bufferSize] = [get('tracefs.instance'), get('tracefs.buffer-size')];
+    const name = get('tracefs.instance');
+    const bufferSize = get('tracefs.buffer-size') ?? defaultBufferSize();
     const instance = TracingInstance.make(tracefs.path, { name, bufferSize });
     try {
-      await recordInstance(instance, events, { ...invocation, procfs, signal });
+      await recordInstance(instance, events, { ...invocation, procfs, bufferSize, signal });
     } finally {
       instance.removeFrom(tracefs, get('path.tracefs'));
     }
@@ -47,10 +49,17 @@ export async function record(invocation: Invocation): Promise<void> {
   }
 }
 
+interface RecordOptions {
+  readonly procfs: string;
+  /** Bytes per CPU. */
+  readonly bufferSize: number;
+  readonly signal: AbortSignal;
+}
+
 async function recordInstance(
   instance: TracingInstance,
   events: readonly string[],
-  { get, procfs, signal }: Invocation & { readonly procfs: string; readonly signal: AbortSignal },
+  { get, procfs, bufferSize, signal }: Invocation & RecordOptions,
 ): Promise<void> {
   const output = get('output');
   const seconds = get('duration');
@@ -66,7 +75,7 @@ async function recordInstance(
     const started = noteKvmStatistics('started');
     log('info', 'recording', { path: output, for: length, instance: instance.path, events: events.join(',') });
     const endMs = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
-    await captureUntil(endMs, pages, vms, get('tracefs.buffer-size'), signal);
+    await captureUntil(endMs, pages, vms, bufferSize, signal);
     const stopping = noteKvmStatistics('stopping');
     instance.stop();
     const after = noteKvmStatistics('end');

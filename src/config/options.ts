@@ -194,9 +194,8 @@ export const OPTIONS = [
   {
     flag: 'tracefs.buffer-size',
     type: bytes,
-    default: '16MiB',
-    help: "Size of the ring buffer of each host CPU, in the kernel's memory. Increase it if events are lost.",
-    commands: ['run', 'record', 'stat', 'top'],
+    help: "Size of the ring buffer of each host CPU, in the kernel's memory (default: an equal share of 256MiB for all CPUs together, but at least 1MiB and at most 16MiB). Increase it if events are lost.",
+    commands: ['run', 'record', 'check', 'stat', 'top'],
   },
   {
     flag: 'tracefs.reader',

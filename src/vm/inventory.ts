@@ -118,6 +118,10 @@ export class Inventory {
     });
   }
 
+  get hasRunningVms(): boolean {
+    return this.#vms.runningCount > 0;
+  }
+
   /** The thread that had this id at a time; the latest one if `atMs` is NaN. */
   find(tid: number, atMs = Number.NaN): Thread | undefined {
     return this.#threads.findAt(tid, atMs, this.#toMs, proc.START_ERROR_MS);

@@ -59,10 +59,30 @@ test('ticks are fewer on a host where nothing was started for half a minute', ()
 test('there are no ticks between drains while a watcher reports new VMs', () => {
   const pacer = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
-  pacer.watching();
+  pacer.watching(true);
   assert.equal(pacer.pauseMs, 500);
   pacer.idleFor(0);
   assert.equal(pacer.pauseMs, 100);
+});
+
+test('drains are fewer while no VM runs, and no rarer than before once one does', () => {
+  const pacer = new Pacer(16 * MIB);
+  pacer.watching(false);
+  for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
+  assert.equal(pauseAfter(pacer, 0), 1000);
+  pacer.watching(true);
+  assert.ok(pauseAfter(pacer, 0) <= 500);
+  assert.ok(pauseAfter(pacer, 4 * MIB) <= 500);
+});
+
+test('a guest that starts to write 33 MB a second does not fill a small buffer before the next drain', () => {
+  for (const size of [MIB, 2 * MIB, 8 * MIB, 16 * MIB]) {
+    const pacer = new Pacer(size);
+    for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
+    pacer.watching(true);
+    const pauseMs = pauseAfter(pacer, 0);
+    assert.ok(33_000 * pauseMs <= size, `${pauseMs} ms with ${size} bytes`);
+  }
 });
 
 test('a drain that ran out of time is followed by another one at once', () => {

@@ -8,6 +8,7 @@ import { checkKvm, checkLockdown, checkNode, checkProc, checkUser, type HostPath
 import { probePods } from './probe-pods.js';
 import { probeStatistics } from './probe-statistics.js';
 import {
+  checkBufferMemory,
   checkEvents,
   checkHist,
   checkMarkers,
@@ -21,6 +22,8 @@ import { checkVcpus, checkVms } from './probe-vms.js';
 interface Host extends HostPaths {
   readonly tracefs: TracefsProbe;
   readonly inventory: Inventory;
+  /** Bytes of one CPU's ring buffer; undefined: the default. */
+  readonly bufferSize: number | undefined;
   /** The door to the statistics of each VM. */
   readonly statistics: readonly Finding[];
   readonly pods: readonly Finding[];
@@ -38,7 +41,7 @@ const CHECKS: readonly Check[] = [
   { what: 'kvm module', look: checkKvm },
   { what: 'tracefs', look: ({ tracefs }) => checkTracefs(tracefs) },
   { what: 'kvm events', look: ({ tracefs }) => checkEvents(tracefs) },
-  { what: 'ring buffers', look: ({ tracefs }) => checkPages(tracefs) },
+  { what: 'ring buffers', look: ({ tracefs, bufferSize }) => [checkPages(tracefs), checkBufferMemory(bufferSize)] },
   { what: 'QEMU markers', look: ({ tracefs }) => checkMarkers(tracefs) },
   { what: 'hist triggers', look: ({ tracefs }) => checkHist(tracefs) },
   { what: 'lockdown', look: checkLockdown },
@@ -59,7 +62,8 @@ export async function check({ get }: Invocation): Promise<void> {
     const [qmp, virsh] = [get('qemu.qmp'), get('collector.kvm-stats.virsh')];
     const statistics = await probeStatistics({ inventory, procfs, debugfs: KVM_DEBUGFS, qmp, virsh });
     const pods = await probePods(get);
-    const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, inventory, statistics, pods };
+    const bufferSize = get('tracefs.buffer-size');
+    const host = { procfs, sysfs: '/sys', dev: '/dev', tracefs, bufferSize, inventory, statistics, pods };
     const findings = CHECKS.flatMap(({ what, look }) => [look(host)].flat().map((finding) => ({ what, ...finding })));
     print(findings.map((finding) => `${lineOf(finding)}\n`).join(''));
     if (findings.some(({ level }) => level === 'FAIL')) process.exitCode = 2;

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ALL_NEEDED_EVENTS } from '../../decode/kvm/events.js';
+import { defaultBufferSize, onlineCpus } from '../../source/tracefs/control/buffer-size.js';
 import { findTracefs, type Tracefs } from '../../source/tracefs/find-tracefs.js';
 import { kvmEvents, readFormats } from '../../source/tracefs/format-files.js';
 import { probeInstance } from '../../source/tracefs/probe-instance.js';
@@ -72,6 +73,18 @@ export function checkPages({ path }: TracefsProbe): Finding {
       'report it as a bug, with this line',
     );
   }
+}
+
+/** @param bufferSize bytes of one CPU's buffer; undefined: the default */
+export function checkBufferMemory(bufferSize: number | undefined, cpus = onlineCpus()): Finding {
+  const size = bufferSize ?? defaultBufferSize(cpus);
+  return ok(
+    `memory: ${mib(size)} for each of ${cpus} CPUs, ${mib(size * cpus)} in all, of the kernel and in no cgroup's limit (--tracefs.buffer-size)`,
+  );
+}
+
+function mib(bytes: number): string {
+  return `${Number((bytes / (1 << 20)).toFixed(2)).toLocaleString('en-US')} MiB`;
 }
 
 export function checkMarkers({ path, problem, copiesMarkers }: TracefsProbe): Finding {

@@ -1,6 +1,7 @@
 import type { AgentOptions } from '../../agent/options.js';
 import { chosenCollectors } from '../../config/chosen-collectors.js';
 import type { GetOption } from '../../config/options.js';
+import { defaultBufferSize } from '../../source/tracefs/control/buffer-size.js';
 import { findProcfs } from '../../vm/host/find-procfs.js';
 
 /** What an agent reads and counts, as the options say. */
@@ -9,7 +10,7 @@ export function agentOptions(get: GetOption): AgentOptions {
     procfs: findProcfs(get('path.procfs')),
     tracefs: get('path.tracefs'),
     instance: get('tracefs.instance'),
-    bufferSize: get('tracefs.buffer-size'),
+    bufferSize: get('tracefs.buffer-size') ?? defaultBufferSize(),
     events: get('tracefs.events'),
     collectors: chosenCollectors(get),
     ioAddresses: get('collector.io.addresses'),

@@ -14,7 +14,6 @@ import type { ReaderKind } from '../../trace/reader-kinds.js';
 import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
 import { InstanceGuard, type Reverted } from './control/instance-guard.js';
 import { PAGE_SIZE_FILE } from './control/instance-settings.js';
-import { readOverruns } from './cpu-stats.js';
 import { readFormats, systemsOf } from './format-files.js';
 import { RingBuffers } from './ring-buffers.js';
 import { selectEvents, threadEvents } from './select-events.js';
@@ -127,7 +126,7 @@ export class KernelTrace {
 
   /** Events that the kernel overwrote or dropped since the start, by CPU. */
   overruns(): Map<number, number> {
-    return readOverruns(this.instance.path);
+    return this.#reader?.overruns() ?? new Map();
   }
 
   /** Leaves the host as it was found. */

@@ -14,6 +14,7 @@ import { PageCursor } from '../../decode/ftrace/page-cursor.js';
 import type { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { listFolder } from '../../system/files.js';
 import { CpuMerge } from './cpu-merge.js';
+import { CpuStats, cpuOf, readLost } from './cpu-stats.js';
 import { ReadWitness } from './read-witness.js';
 import { BufferFile, type Drained, type OnForeignRead, type TraceReader } from './trace-reader.js';
 
@@ -28,6 +29,8 @@ interface CpuBuffer {
   pagesRead: number;
   /** Undefined if other programs may read the buffer, too. */
   readonly witness: ReadWitness | undefined;
+  /** Read by the witness. */
+  readonly stats: CpuStats;
   /** Events read since the witness compared; NaN if a page of unknown content was read. */
   events: number;
 }
@@ -65,15 +68,17 @@ export class RingBuffers implements TraceReader {
   openNewCpus(): void {
     const folder = join(this.#path, 'per_cpu');
     for (const name of listFolder(folder)) {
-      const cpu = Number(/^cpu(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+      const cpu = cpuOf(name);
       if (Number.isNaN(cpu) || this.#cpus.has(cpu)) continue;
       const file = new BufferFile(join(folder, name, 'trace_pipe_raw'));
+      const stats = new CpuStats(join(folder, name));
       this.#cpus.set(cpu, {
         cursor: new PageCursor(this.#decoder, cpu),
         file,
         page: Buffer.allocUnsafeSlow(this.#pageSize),
         pagesRead: 0,
-        witness: this.#onForeignRead === undefined ? undefined : new ReadWitness([join(folder, name)]),
+        stats,
+        witness: this.#onForeignRead === undefined ? undefined : new ReadWitness([stats]),
         events: 0,
       });
     }
@@ -106,10 +111,14 @@ export class RingBuffers implements TraceReader {
     }
   }
 
+  overruns(): Map<number, number> {
+    return readLost(Array.from(this.#cpus, ([cpu, { stats }]) => [cpu, stats]));
+  }
+
   close(): void {
-    for (const { file, witness } of this.#cpus.values()) {
+    for (const { file, stats } of this.#cpus.values()) {
       file.close();
-      witness?.close();
+      stats.close();
     }
     this.#cpus.clear();
     this.#merge.clear();
@@ -124,9 +133,13 @@ export class RingBuffers implements TraceReader {
     return { mostBytes: mostPages * this.#pageSize, behind };
   }
 
-  /** Loads a page for every CPU that has no events left, if its buffer has one. */
+  /**
+   * Loads a page for every CPU that has no events left, if its buffer has one. A buffer without events, which the
+   * statistics that were just read show, is not read: the answer EAGAIN takes twice as long as the statistics.
+   */
   #loadEmpty(): void {
     for (const buffer of this.#cpus.values()) {
+      if (buffer.stats.waiting === 0) continue;
       if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#loadPage(buffer)) this.#merge.add(buffer);
     }
   }

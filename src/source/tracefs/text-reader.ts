@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { FtraceTextDecoder } from '../../decode/ftrace/text-decoder.js';
 import { tryListFolder } from '../../system/files.js';
 import type { TraceSink, Vocabulary } from '../../trace/sink.js';
+import { CpuStats, cpuOf, readLost } from './cpu-stats.js';
 import { ReadWitness } from './read-witness.js';
 import { BufferFile, type Drained, type OnForeignRead, type TraceReader } from './trace-reader.js';
 
@@ -14,6 +15,7 @@ export class TextReader implements TraceReader {
   readonly #file: BufferFile;
   readonly #decoder: FtraceTextDecoder;
   readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly #stats: readonly (readonly [cpu: number, stats: CpuStats])[];
   readonly #witness: ReadWitness;
   readonly #onForeignRead: OnForeignRead | undefined;
   /** Events read until the witness compared. */
@@ -28,7 +30,9 @@ export class TextReader implements TraceReader {
     this.#decoder = new FtraceTextDecoder(vocabulary, sink);
     const folder = join(path, 'per_cpu');
     // The lines are of all CPUs, and so is the comparison. There is a folder for each CPU that can be plugged in.
-    this.#witness = new ReadWitness(onForeignRead ? tryListFolder(folder).map((cpu) => join(folder, cpu)) : []);
+    const names = onForeignRead ? tryListFolder(folder) : [];
+    this.#stats = names.map((name) => [cpuOf(name), new CpuStats(join(folder, name))]);
+    this.#witness = new ReadWitness(this.#stats.map(([, stats]) => stats));
     this.#onForeignRead = onForeignRead;
   }
 
@@ -53,8 +57,12 @@ export class TextReader implements TraceReader {
 
   openNewCpus(): void {}
 
+  overruns(): Map<number, number> {
+    return readLost(this.#stats);
+  }
+
   close(): void {
     this.#file.close();
-    this.#witness.close();
+    for (const [, stats] of this.#stats) stats.close();
   }
 }

@@ -14,6 +14,8 @@ export interface TraceReader {
   openNewCpus(): void;
   /** Reports what other programs read from the buffers or threw away since the last call. Each drain begins so. */
   findForeignReads(): void;
+  /** Events that the kernel overwrote or refused since the buffers were made, by CPU. */
+  overruns(): Map<number, number>;
   close(): void;
 }
 

@@ -67,16 +67,16 @@ export class TracingInstance {
   #configure(bufferSize: number): void {
     this.#clock = clockFor();
     writeControl(this.path, 'trace_clock', this.#clock);
-    const kib = String(Math.ceil(bufferSize / 1024));
     // One read returns one sub-buffer, so larger ones cost fewer system calls. Set before the buffer size, which is
     // rounded to them.
     const large =
-      tryWriteControl(this.path, 'buffer_subbuf_size_kb', '64') && tryWriteControl(this.path, 'buffer_size_kb', kib);
+      tryWriteControl(this.path, 'buffer_subbuf_size_kb', '64') &&
+      tryWriteControl(this.path, 'buffer_size_kb', dataKib(bufferSize, this.subBufferSize));
     if (large) return;
     // An older kernel, or its memory is fragmented. Sub-buffers of one page always work (4 KiB are rounded up to a
     // page).
     tryWriteControl(this.path, 'buffer_subbuf_size_kb', '4');
-    writeControl(this.path, 'buffer_size_kb', kib);
+    writeControl(this.path, 'buffer_size_kb', dataKib(bufferSize, this.subBufferSize));
   }
 
   /**
@@ -143,6 +143,18 @@ export class TracingInstance {
     if (this.#markers) tryWriteControl(this.path, 'options/copy_trace_marker', '0');
   }
 }
+
+/**
+ * The value of `buffer_size_kb` with which a buffer takes this many bytes of memory: the kernel adds a sub-buffer for
+ * the reader, and counts no headers (ring_buffer_resize, kernel/trace/ring_buffer.c).
+ */
+function dataKib(bytes: number, subBuffer: number): string {
+  const subBuffers = Math.max(1, Math.floor(bytes / subBuffer) - 1);
+  return String(Math.floor((subBuffers * (subBuffer - PAGE_HEADER)) / 1024));
+}
+
+/** Bytes at the start of a sub-buffer that hold no events. */
+const PAGE_HEADER = 16;
 
 function enableFile(event: string): string {
   return `events/${event.replace(':', '/')}/enable`;

@@ -60,9 +60,12 @@ function host(t: TestContext) {
     t.after(() => buffers.close());
     return { buffers, delivered: sink.delivered };
   };
-  /** Sets the kernel's count of events that were read from the buffer. */
-  const setRead = (cpu: number, events: number) =>
-    writeFileSync(join(folderOf(cpu), 'stats'), `entries: 7\ndropped events: 0\nread events: ${events}\n`);
+  /** Sets the kernel's counts of events that were read from the buffer, that wait in it, and that were overwritten. */
+  const setRead = (cpu: number, events: number, waiting = 7, overrun = 0) =>
+    writeFileSync(
+      join(folderOf(cpu), 'stats'),
+      `entries: ${waiting}\noverrun: ${overrun}\ndropped events: 0\nread events: ${events}\n`,
+    );
   return { plugIn, write, unplug, open, folderOf, setRead };
 }
 
@@ -206,4 +209,41 @@ test('a page that contradicts itself is not taken for events that another progra
   setRead(0, 40);
   drain(buffers);
   assert.deepEqual(foreign, []);
+});
+
+test('a buffer is read when its statistics show events, or cannot be read', (t) => {
+  const { plugIn, write, open, setRead } = host(t);
+  for (const cpu of [0, 1, 2]) plugIn(cpu);
+  setRead(0, 0, 0);
+  setRead(1, 0, 0);
+  const { buffers, delivered } = open(() => {});
+  // The fake buffers hold events whatever their statistics say: what is delivered shows which ones were read.
+  write(0, page(1000));
+  write(1, page(2000));
+  write(2, page(3000)); // no statistics
+  drain(buffers);
+  assert.deepEqual(delivered.splice(0), ['3000 2']);
+  setRead(1, 0, 1);
+  drain(buffers);
+  assert.deepEqual(delivered.splice(0), ['2000 1']);
+  setRead(0, 0, 1);
+  setRead(1, 1, 0);
+  drain(buffers);
+  assert.deepEqual(delivered.splice(0), ['1000 0']);
+});
+
+test('events that the kernel overwrote are those of the statistics at that moment', (t) => {
+  const { plugIn, open, setRead } = host(t);
+  for (const cpu of [0, 1, 2]) plugIn(cpu);
+  setRead(0, 0);
+  setRead(2, 0);
+  const { buffers } = open(() => {});
+  setRead(0, 0, 0, 5);
+  assert.deepEqual(
+    [...buffers.overruns()],
+    [
+      [0, 5],
+      [2, 0],
+    ],
+  );
 });
