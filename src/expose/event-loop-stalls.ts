@@ -19,8 +19,8 @@ interface Longest {
  * answer health checks. A stall may be a wait: for a CPU that other programs have, for V8's other threads, or for a
  * file. The work is the CPU time that one piece took.
  *
- * While the loop is idle, it is measured seldom. Then it shows how long it was busy in all since the last measurement: up
- * to {@link RESOLUTION_MS} is no stall, and more counts as one. Then it is measured often for a while.
+ * An idle loop is measured seldom. Node.js shows how long it was busy since the last measurement: up to
+ * {@link RESOLUTION_MS} is no stall, and more counts as one. After that, the loop is measured often for a while.
  *
  * Node's own figures (nodejs_eventloop_lag_*) are times between two measurements, so that a loop that never stalls has
  * a lag of one interval, and each scraper resets them for the next.
