@@ -2,10 +2,10 @@
  * Feeds the ledger from tracefs:
  *
  *   instances/kvm-exit-exporter   the kernel's trace, in a tracing instance of our own
- *   the top-level buffer          QEMU's markers, if the user asks for them and the kernel cannot copy them to it
+ *   the top-level buffer          QEMU's markers, if the user asks for them and the kernel cannot copy them
  *
- * Either may not be available yet, or stop to be: the kvm module is loaded late, tracefs is unmounted, or another
- * program reads the top-level buffer.
+ * Each of them can be missing at the start, or go away later: the kvm module is loaded late, tracefs is unmounted, or
+ * another program reads the top-level buffer.
  */
 import { basename } from 'node:path';
 import type { KernelCounts } from '../count/kernel-counts.js';
@@ -61,7 +61,7 @@ export class KernelFeed {
       return counts;
     };
     if (options.kernel) this.#counts = source('tracefs');
-    // From the start, because PromQL's increase() does not see a series begin.
+    // The series of gaps exists from the start: PromQL's increase() does not count what a series begins with.
     this.#counts?.source.unknownGaps.set(-1, 0);
     if (options.consumeTopLevel) this.#markerCounts = source('qemu_markers');
   }
@@ -97,7 +97,7 @@ export class KernelFeed {
       this.drain();
       this.#readiness.wait(ended);
       this.#closeTraces();
-      // The number of events since then is not known.
+      // It is not known how many events happen between the end of the buffers and their next opening.
       this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
     }
     if (this.#isOpen) return;

@@ -23,7 +23,7 @@ const LIST_LIMITS = { item: MAX_POD_LENGTH, outline: 64 << 10 };
 const MAX_LIST_LENGTH = 64 << 20;
 
 export interface ListedPods {
-  /** Keyed by uid. */
+  /** Uid -> pod. */
   readonly pods: Map<string, Pod>;
   /** Version of the cluster's state, from which a watch continues. */
   readonly version: string;

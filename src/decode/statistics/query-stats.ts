@@ -28,7 +28,7 @@ export type TargetSchema = ReadonlyMap<string, SchemaEntry>;
 
 interface SchemaEntry {
   readonly statistic: KvmStatistic;
-  /** Factor to seconds or pieces. */
+  /** Factor that turns a value into seconds, or into pieces. */
   readonly scale: number;
 }
 
@@ -43,7 +43,7 @@ const KINDS: ReadonlyMap<string, KvmStatistic['kind']> = new Map([
   ['log2-histogram', 'histogram'],
 ]);
 
-/** @param isWanted tells by name whether a statistic is to be read */
+/** @param isWanted true for the names of the statistics to read */
 export function parseSchemas(
   answer: unknown,
   isWanted: (name: string) => boolean,

@@ -69,7 +69,7 @@ export function followLogs(t: TestContext, pattern = '*.log', before?: (folder: 
     async until(wanted, withinMs = 10_000) {
       const endMs = performance.now() + withinMs;
       while (lines() < wanted && performance.now() < endMs) await run(100);
-      // Waits for lines that should not come.
+      // Lines beyond those that are wanted would arrive in this time.
       await run(200);
       return lines();
     },
