@@ -23,8 +23,8 @@ interface Reading extends SchedStat {
   readonly pid: number;
   readonly atMs: number;
   readonly ticks: ClockTicks | undefined;
-  /** True if the thread sleeps outside of KVM. */
-  readonly sleepsInVmm: boolean;
+  /** True if the thread sleeps outside of KVM; undefined if that was not looked up since it ran last. */
+  readonly sleepsInVmm: boolean | undefined;
 }
 
 /**
@@ -48,13 +48,13 @@ export class UsageReader {
 
   /**
    * Returns the interval since the latest reading; `first` if there was none, undefined if the thread cannot be read.
+   * A thread that has not run since then is where it was, so that only one of its files is read.
    * @param atMs time of this reading
    * @param needsTicks true if run time by kind is needed, which costs as much again
    */
   read({ pid, tid }: VcpuThread, atMs: number, needsTicks: boolean): ThreadUsage | 'first' | undefined {
     const stat = readSchedStat(this.#root, pid, tid);
     if (stat === undefined) return undefined;
-    const ticks = needsTicks ? readClockTicks(this.#root, pid, tid, this.tellsGuest) : undefined;
     const last = this.#last.get(tid);
     // Events can be counted more slowly than they happen.
     const latestMs = Math.max(atMs, last?.atMs ?? atMs);
@@ -62,8 +62,11 @@ export class UsageReader {
     const isFirst = last === undefined || last.pid !== pid || stat.runNs < last.runNs || stat.slices < last.slices;
     const wallNs = isFirst ? 0 : (latestMs - last.atMs) * 1e6;
     const runNs = isFirst ? 0 : stat.runNs - last.runNs;
-    const hasSlept = !isFirst && (stat.slices === last.slices ? runNs === 0 : last.sleepsInVmm);
-    const sleepsInVmm = needsTicks && hasSlept && this.#sleepsInVmm(pid, tid);
+    const hasRun = isFirst || stat.slices !== last.slices || runNs > 0;
+    const same = hasRun ? undefined : last;
+    const ticks = needsTicks ? (same?.ticks ?? readClockTicks(this.#root, pid, tid, this.tellsGuest)) : undefined;
+    const hasSlept = !hasRun || (!isFirst && stat.slices !== last.slices && last.sleepsInVmm === true);
+    const sleepsInVmm = needsTicks && hasSlept ? (same?.sleepsInVmm ?? this.#sleepsInVmm(pid, tid)) : undefined;
     this.#last.set(tid, { ...stat, pid, atMs: latestMs, ticks, sleepsInVmm });
     if (isFirst) return 'first';
     return {
@@ -71,7 +74,7 @@ export class UsageReader {
       runNs,
       waitNs: stat.waitNs - last.waitNs,
       ticks: ticks && last.ticks && difference(ticks, last.ticks),
-      sleptInVmm: sleepsInVmm && runNs < HARDLY * wallNs,
+      sleptInVmm: sleepsInVmm === true && runNs < HARDLY * wallNs,
     };
   }
 

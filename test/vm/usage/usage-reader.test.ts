@@ -17,15 +17,20 @@ function newProc(t: TestContext, tids: readonly number[] = [THREAD.tid]) {
     root,
     set(
       tid: number,
-      files: { schedstat?: string; stat?: [utime: number, stime: number, gtime: number]; wchan?: string },
+      files: {
+        schedstat?: string;
+        stat?: [utime: number, stime: number, gtime: number];
+        state?: 'R' | 'S';
+        wchan?: string;
+      },
     ) {
-      const { schedstat, stat, wchan } = files;
+      const { schedstat, stat, state = 'S', wchan } = files;
       const write = (name: string, text: string) => writeFileSync(join(root, '7/task', String(tid), name), text);
       if (schedstat !== undefined) write('schedstat', `${schedstat}\n`);
       if (wchan !== undefined) write('wchan', wchan);
       if (stat === undefined) return;
       // Fields 3 to 52 of proc(5): utime is 14, stime 15, guest_time 43.
-      const fields = Array.from({ length: 50 }, () => '0');
+      const fields = [state, ...Array.from({ length: 49 }, () => '0')];
       [fields[14 - 3], fields[15 - 3], fields[43 - 3]] = stat.map(String) as [string, string, string];
       write('stat', `${tid} (CPU 0) /KVM) ${fields.join(' ')}\n`);
     },
@@ -94,6 +99,43 @@ test('a paused vCPU that is woken for a moment, as QEMU does to read its statist
   // It was started again, and halts.
   assert.equal(slept('91000 0 32', 8000, 'kvm_vcpu_block'), false);
   assert.equal(slept('131000 0 33', 10_000, 'futex_wait_queue'), false);
+});
+
+test('a thread that has not run is asked for its schedstat only, until it runs again', (t) => {
+  const { root, set } = newProc(t);
+  const reader = new UsageReader(root);
+  const read = (atMs: number) => {
+    const interval = reader.read(THREAD, atMs, true);
+    assert.ok(typeof interval === 'object');
+    return interval;
+  };
+  set(8, { schedstat: '1000 20 30', stat: [100, 20, 60], wchan: 'futex_wait_queue' });
+  reader.read(THREAD, 0, true);
+  assert.equal(read(2000).sleptInVmm, true);
+  // The kernel cannot say this of a thread that has not run: reading these files would show.
+  set(8, { stat: [900, 900, 900], wchan: 'kvm_vcpu_block' });
+  assert.deepEqual(read(4000), {
+    wallNs: 2e9,
+    runNs: 0,
+    waitNs: 0,
+    ticks: { user: 0, system: 0, guest: 0, isRunnable: false },
+    sleptInVmm: true,
+  });
+  set(8, { schedstat: '2000 20 31', stat: [104, 21, 63] });
+  const { ticks, sleptInVmm } = read(6000);
+  assert.deepEqual(ticks, { user: 4, system: 1, guest: 3, isRunnable: false });
+  assert.equal(sleptInVmm, false);
+});
+
+test('a thread that waits for a CPU since its latest reading still does', (t) => {
+  const { root, set } = newProc(t);
+  const reader = new UsageReader(root);
+  set(8, { schedstat: '1000 20 30', stat: [100, 20, 60], wchan: '0', state: 'R' });
+  reader.read(THREAD, 0, true);
+  const interval = reader.read(THREAD, 500, true);
+  assert.ok(typeof interval === 'object');
+  assert.equal(interval.ticks?.isRunnable, true);
+  assert.equal(interval.sleptInVmm, false);
 });
 
 test('another thread with the same id begins at 0, and a thread that is gone has no reading', (t) => {
@@ -179,15 +221,15 @@ test('the next round begins after two seconds, or with a snapshot', (t) => {
 
 test('rounds that take long are seldom', (t) => {
   const { at } = newRounds(t, 800);
-  // The clock shows 100 ms for a round: 1 % of a CPU is a round in 10 s.
+  // The clock shows 100 ms for a round: 0.8 % of a CPU is a round in 12.5 s.
   assert.equal(at(1000, 1000).length, 800);
-  assert.equal(at(9000, 1000).length, 0);
-  assert.equal(at(12_000, 1000).length, 800);
+  assert.equal(at(13_000, 1000).length, 0);
+  assert.equal(at(15_000, 1000).length, 800);
 });
 
 test('the time that it takes to list the threads counts for the limit', (t) => {
   const { at } = newRounds(t, 8, 100);
   assert.equal(at(1000, 1000).length, 8);
-  assert.equal(at(9000, 1000).length, 0);
-  assert.equal(at(12_000, 1000).length, 8);
+  assert.equal(at(13_000, 1000).length, 0);
+  assert.equal(at(15_000, 1000).length, 8);
 });
