@@ -15,14 +15,16 @@ const TOLERANCE = 0.01;
 const READY_TOLERANCE = 0.02;
 /** Largest difference from the shares that the kernel's own text of a trace shows. */
 const TRACE_TOLERANCE = 0.02;
-/** A trace of more seconds takes long to print. */
-const TRACED_SECONDS = 8;
+/** A trace of more seconds with many events takes long to print. */
+const BURST_SECONDS = 8;
 const QUOTA = 0.15;
 
 export interface Scenario {
   readonly name: string;
-  /** True to trace the guests, where KVM tells its time from the guest's. */
-  readonly isTraced?: boolean;
+  /** Traces the guests, where KVM tells its time from the guest's: the test needs that, or checks more with it. */
+  readonly traced?: 'needed' | 'checked';
+  /** Default: {@link Host.seconds}. */
+  readonly seconds?: number;
   readonly guests: () => readonly GuestOptions[];
   readonly check: (shares: VcpuShares, host: Host) => void;
 }
@@ -49,9 +51,17 @@ const awake = (shares: VcpuShares) => shares.sum - part(shares, 'ready');
 
 export const SCENARIOS: readonly Scenario[] = [
   {
+    // Interrupts of the host end the loop's stay in the guest. Handling them takes an emulated host 6 to 9 % of the
+    // time, which counts as time in KVM from Linux 6.12 on (docs/figures.md); the trace shows how much it is.
     name: 'a busy loop is in its guest',
+    traced: 'checked',
     guests: () => [{ name: 'times-spin', steps: SPIN }],
-    check: (shares) => above(part(shares, 'guest'), 0.98 * awake(shares), shares),
+    check: (shares) => {
+      const { guest, ready } = shares.traced ?? { guest: 1, ready: 0 };
+      const possible = guest / (1 - ready) - TRACE_TOLERANCE - shares.uncertainty;
+      above(part(shares, 'guest'), Math.min(0.98, possible) * awake(shares), shares);
+      assertLikeTrace(shares);
+    },
   },
   {
     name: 'port writes are in KVM and QEMU',
@@ -64,15 +74,14 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'bursts of port writes are where the kernel shows them',
-    isTraced: true,
+    traced: 'needed',
+    seconds: BURST_SECONDS,
     guests: () => [{ name: 'times-bursts', steps: BURSTS }],
     check: (shares, { tellsKvm }) => {
       above(part(shares, 'qemu'), 0.001, shares);
       above(part(shares, 'idle'), 0.1, shares);
       assert.equal(shares.traced !== undefined, tellsKvm);
-      const tolerance = TRACE_TOLERANCE + shares.uncertainty;
-      for (const [state, share] of Object.entries(shares.traced ?? {}))
-        assert.ok(Math.abs(part(shares, state) - share) < tolerance, `${state}: ${show(shares)}`);
+      assertLikeTrace(shares);
     },
   },
   {
@@ -82,10 +91,17 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'two busy guests on one CPU wait for each other',
+    traced: 'checked',
     guests: () => ['times-pin-a', 'times-pin-b'].map((name) => ({ name, steps: SPIN, prefix: ['taskset', '-c', '1'] })),
     check: (shares) => {
       above(part(shares, 'ready'), 0.45, shares);
-      above(part(shares, 'guest'), shares.ran - READY_TOLERANCE, shares);
+      // In KVM: interrupts of the host, as in a busy loop.
+      above(
+        part(shares, 'guest', ...(shares.traced === undefined ? [] : ['kvm'])),
+        shares.ran - READY_TOLERANCE,
+        shares,
+      );
+      assertLikeTrace(shares);
     },
   },
   ...[SPIN, WRITE].map(
@@ -101,8 +117,8 @@ export const SCENARIOS: readonly Scenario[] = [
 ];
 
 export async function runScenario(scenario: Scenario, agent: RunningAgent, host: Host): Promise<string[]> {
-  const { guests, check, isTraced = false } = scenario;
-  const options = isTraced ? { ...host, seconds: TRACED_SECONDS } : { ...host, trace: undefined };
+  const { guests, check, traced, seconds = host.seconds } = scenario;
+  const options = { ...host, seconds, trace: traced === undefined ? undefined : host.trace };
   const all = await sharesOf(agent, guests(), options);
   for (const shares of all.values()) {
     assert.ok(
@@ -116,6 +132,13 @@ export async function runScenario(scenario: Scenario, agent: RunningAgent, host:
     check(shares, host);
   }
   return [...all].map(([name, shares]) => `${name}: ${show(shares)}`);
+}
+
+/** The shares are those of the test's trace, if there is one. */
+function assertLikeTrace(shares: VcpuShares): void {
+  const tolerance = TRACE_TOLERANCE + shares.uncertainty;
+  for (const [state, share] of Object.entries(shares.traced ?? {}))
+    assert.ok(Math.abs(part(shares, state) - share) < tolerance, `${state}: ${show(shares)}`);
 }
 
 function above(value: number, limit: number, shares: VcpuShares): void {

@@ -14,7 +14,7 @@ const HOST = { tellsKvm: TELLS_KVM, seconds: 15, warmUpSeconds: 3 };
 afterEach(endAll);
 
 for (const args of [[], ['--no-collector.kernel']])
-  for (const scenario of SCENARIOS.filter(({ isTraced }) => isTraced !== true))
+  for (const scenario of SCENARIOS.filter(({ traced }) => traced !== 'needed'))
     test(`${scenario.name}${args.length === 0 ? '' : ', without the kernel trace'}`, {
       ...liveTest(),
       ...skipped(),
