@@ -7,6 +7,7 @@
  *   terminal escape sequences: colours, titles, links                                   grep --color, script
  *   no-break spaces                                                                     web pages, mails
  *   one JSON object per line, with the text in one of its members                       docker, journalctl -o json
+ *   elements and references of HTML                                                     saved web pages
  *
  * Bytes that need none of this are passed on as they are, without a copy. Escape sequences and no-break spaces are in
  * nearly every line of a file or in none, so after the first megabyte only the beginning of each chunk is searched for
@@ -15,6 +16,7 @@
 import { NEWLINE, SPACE } from './bytes.js';
 import { JsonLines } from './json-lines.js';
 import { decodeUtf16, type Utf16 } from './utf16.js';
+import { WebLines } from './web-lines.js';
 
 const ESC = 0x1b;
 const CR = 0x0d;
@@ -49,15 +51,15 @@ const AFTER_UTF8_LATIN1 = 6;
 
 export class TextCleaner {
   readonly #onText: (chunk: Uint8Array) => void;
-  /** Unwraps JSON; undefined if the file does not begin with an object. */
-  #json: JsonLines | undefined;
+  /** Unwraps JSON or HTML; undefined if the file does not begin as these do. */
+  #wrapped: JsonLines | WebLines | undefined;
   readonly #onTooLong: () => void;
   /** The first bytes of the file, until there are enough to recognise its encoding. */
   #head: Uint8Array | undefined = new Uint8Array(0);
   #utf16: Utf16 | undefined;
   /** True if CR alone ends a line; undefined until a line has ended. */
   #endsInCr: boolean | undefined;
-  /** True until a character that is not blank has come: it shows whether the file is JSON. */
+  /** True until a character that is not blank has come: it shows whether the file is JSON or HTML. */
   #isBlank = true;
   /** True once a byte has come that has to be replaced or left out. */
   #isUnclean = false;
@@ -90,7 +92,7 @@ export class TextCleaner {
 
   end(): void {
     if (this.#head !== undefined) this.#begin(this.#head);
-    this.#json?.end();
+    this.#wrapped?.end();
     if (this.#state === AFTER_UTF8_LATIN1) this.#onText(Uint8Array.of(UTF8_LATIN1));
     else if (this.#state === AFTER_CR) this.#onText(Uint8Array.of(NEWLINE));
     this.#state = TEXT;
@@ -105,16 +107,18 @@ export class TextCleaner {
 
   #decode(chunk: Uint8Array): void {
     const bytes = this.#utf16 === undefined ? chunk : this.#utf16.decode(chunk);
-    if (this.#isBlank) this.#lookForJson(bytes);
-    if (this.#json === undefined) this.#clean(bytes);
-    else this.#json.push(bytes);
+    if (this.#isBlank) this.#lookForWrapping(bytes);
+    if (this.#wrapped === undefined) this.#clean(bytes);
+    else this.#wrapped.push(bytes);
   }
 
-  #lookForJson(bytes: Uint8Array): void {
-    const first = bytes.find((byte) => byte > SPACE);
-    if (first === undefined) return;
+  #lookForWrapping(bytes: Uint8Array): void {
+    const first = bytes.findIndex((byte) => byte > SPACE);
+    if (first < 0) return;
     this.#isBlank = false;
-    if (first === OPEN_BRACE) this.#json = new JsonLines((chunk) => this.#clean(chunk), this.#onTooLong);
+    const onText = (chunk: Uint8Array) => this.#clean(chunk);
+    if (bytes[first] === OPEN_BRACE) this.#wrapped = new JsonLines(onText, this.#onTooLong);
+    else if (WebLines.begins(bytes.subarray(first))) this.#wrapped = new WebLines(onText, this.#onTooLong);
   }
 
   #clean(bytes: Uint8Array): void {

@@ -52,6 +52,11 @@ const MAX_BRACKETS = 8;
 const MAX_COMM_LENGTH = 15;
 /** Last characters of what other programs put before a line: `> `, `host app[812]: `, `web-1  | `, `2 3 [x] `. */
 const PREFIX_ENDS = [0x3e, 0x3a, 0x7c, 0x5d];
+/** `"`, `'` and a backtick. */
+const QUOTATION_MARKS = [0x22, 0x27, 0x60];
+/** `-`, `*` and `+` before an item of a list, `.` and `)` behind its number. */
+const LIST_MARKS = [0x2d, 0x2a, 0x2b];
+const NUMBER_ENDS = [0x2e, 0x29];
 const TAB = 0x09;
 
 /** The parsed header of one line. One object is reused for all lines; positions refer to the last parsed bytes. */
@@ -198,6 +203,7 @@ export class FtraceLine {
 export function commStart(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   while (at < end && (bytes[at] === SPACE || bytes[at] === TAB || bytes[at] === PREFIX_ENDS[0])) at++;
+  at = skipListMark(bytes, at, end);
   if (end - at <= MAX_COMM_LENGTH) return at;
   const shortest = end - MAX_COMM_LENGTH;
   for (let i = end - 1; i > at; i--) {
@@ -207,6 +213,15 @@ export function commStart(bytes: Uint8Array, start: number, end: number): number
     if (i < shortest) break;
   }
   return shortest;
+}
+
+/** Skips `- `, `* `, `12. ` or a quotation mark, as posts put before each line. */
+function skipListMark(bytes: Uint8Array, start: number, end: number): number {
+  if (QUOTATION_MARKS.includes(bytes[start] as number)) return start + 1;
+  const digits = skipDigits(bytes, start, end);
+  const mark = bytes[digits] as number;
+  const isMark = digits > start ? NUMBER_ENDS.includes(mark) : LIST_MARKS.includes(mark);
+  return isMark && bytes[digits + 1] === SPACE ? skipSpaces(bytes, digits + 1, end) : start;
 }
 
 /** Start of the last word in `bytes[start, end)`, not counting trailing blanks. */
