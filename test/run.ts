@@ -1,0 +1,29 @@
+/**
+ * Runs all tests. Files of test/live count exits and times of the whole host, so they run one at a time. The other
+ * files run side by side before. The exit code is 1 if a test fails.
+ */
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+const FOLDER = import.meta.dirname;
+const LIVE = 'live/';
+
+const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.test.js'))
+  .sort();
+
+/** Runs these files, and returns true if all of their tests pass. */
+function run(paths: readonly string[], concurrency: number): boolean {
+  const args = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`];
+  const { status } = spawnSync(process.execPath, [...args, ...paths.map((path) => join(FOLDER, path))], {
+    stdio: 'inherit',
+  });
+  return status === 0;
+}
+
+const live = files.filter((file) => file.startsWith(LIVE));
+const parallel = files.filter((file) => !file.startsWith(LIVE));
+const passed = [run(parallel, Math.max(2, availableParallelism() - 1)), run(live, 1)];
+process.exitCode = passed.every(Boolean) ? 0 : 1;
