@@ -1,4 +1,7 @@
-/** VMs that change while they run: paused, and with vCPUs that are plugged in and taken out. */
+/**
+ * VMs that change while they run: paused, and with vCPUs that are plugged in and taken out. Two agents watch each of
+ * them, with and without the kernel trace.
+ */
 import assert from 'node:assert/strict';
 import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,26 +15,42 @@ import { temporaryFolder } from '../support/temporary-folder.js';
 
 /** Two readings of the agent. */
 const PATIENCE_MS = 30_000;
-const WAYS = [{ args: [] }, { args: ['--no-collector.kernel'] }];
+/** Longer than the pause between two readings. */
+const MAX_READING_MS = 5000;
+const WAYS = [[], ['--no-collector.kernel']];
 
 afterEach(endAll);
 
-/** A guest with two QMP sockets, of which the agent has one. */
-async function start(
-  t: TestContext,
-  args: readonly string[],
-  options: GuestOptions,
-): Promise<{ agent: RunningAgent; guest: RunningGuest; qmp: QmpClient }> {
+interface Watched {
+  readonly guest: RunningGuest;
+  readonly qmp: QmpClient;
+  /** Has each agent do something at the same time. */
+  each<T>(action: (agent: RunningAgent) => Promise<T>): Promise<T[]>;
+  end(): Promise<void>;
+}
+
+/** A guest with a QMP socket for each agent, and one for the test. */
+async function start(t: TestContext, options: GuestOptions): Promise<Watched> {
   const folder = temporaryFolder(t, 'changing');
-  const sockets = ['agent', 'test'].flatMap((name) => ['-qmp', `unix:${folder}/${name}.sock,server=on,wait=off`]);
-  const agent = await startAgent({ args: [...args, `--qemu.qmp=${folder}/agent.sock`] });
-  const guest = startGuest({ ...options, extraArgs: [...(options.extraArgs ?? []), ...sockets] });
-  await agent.scrapeUntil(
-    'the guest',
-    (now) => now.sum('kvm_stat_total', { vm: options.name, stat: 'exits' }) > 0,
-    PATIENCE_MS,
+  const sockets = ['0', '1', 'test'].flatMap((name) => ['-qmp', `unix:${folder}/${name}.sock,server=on,wait=off`]);
+  const agents = await Promise.all(
+    WAYS.map((args, index) => startAgent({ args: [...args, `--qemu.qmp=${folder}/${index}.sock`] })),
   );
-  return { agent, guest, qmp: await QmpClient.connect(`${folder}/test.sock`) };
+  const guest = startGuest({ ...options, extraArgs: [...(options.extraArgs ?? []), ...sockets] });
+  const each: Watched['each'] = (action) => Promise.all(agents.map(action));
+  const isShown = (now: Samples) => now.sum('kvm_stat_total', { vm: options.name, stat: 'exits' }) > 0;
+  await each((agent) => agent.scrapeUntil('the guest', isShown, PATIENCE_MS));
+  const qmp = await QmpClient.connect(`${folder}/test.sock`);
+  return {
+    guest,
+    qmp,
+    each,
+    async end() {
+      qmp.close();
+      await guest.kill();
+      await each((agent) => agent.stop());
+    },
+  };
 }
 
 const statesOf = (samples: Samples, vm: string, vcpu: string) =>
@@ -44,16 +63,42 @@ interface Growth {
   readonly most: number;
 }
 
-/** Growth of each state in some ten seconds. */
-async function growth(agent: RunningAgent, vm: string, vcpu: string): Promise<Growth> {
+interface Reading {
+  readonly states: Record<string, number>;
+  /** The agent read the times of the vCPU between these two moments. */
+  readonly beganMs: number;
+  readonly endMs: number;
+}
+
+/**
+ * Scrapes until the agent has read the times once more: on a host with many vCPUs, it answers from its last reading for
+ * a while. A vCPU that is gone has the same times in every reading.
+ */
+async function freshReading(agent: RunningAgent, vm: string, vcpu: string): Promise<Reading> {
   const scrape = async () => {
     const beganMs = performance.now();
     const states = statesOf(await agent.scrape(), vm, vcpu);
-    return { states, beganMs, endMs: performance.now() };
+    return {
+      states,
+      beganMs,
+      endMs: performance.now(),
+      sum: Object.values(states).reduce((sum, time) => sum + time, 0),
+    };
   };
-  const before = await scrape();
+  let last = await scrape();
+  for (const deadlineMs = performance.now() + MAX_READING_MS; performance.now() < deadlineMs; await sleep(20)) {
+    const next = await scrape();
+    if (next.sum !== last.sum) return { ...next, beganMs: last.beganMs };
+    last = next;
+  }
+  return last;
+}
+
+/** Growth of each state in some ten seconds. */
+async function growth(agent: RunningAgent, vm: string, vcpu: string): Promise<Growth> {
+  const before = await freshReading(agent, vm, vcpu);
   await sleep(10_000);
-  const after = await scrape();
+  const after = await freshReading(agent, vm, vcpu);
   const states = Object.entries(after.states).map(([state, value]) => [state, value - (before.states[state] ?? 0)]);
   return {
     states: Object.fromEntries(states),
@@ -73,70 +118,55 @@ function assertAll({ states, least, most }: Growth, state: string): void {
   );
 }
 
-for (const { args } of WAYS) {
-  const how = args.length === 0 ? '' : ', without the kernel trace';
-  test(`a paused VM is neither in QEMU nor idle, and its statistics stand still${how}`, liveTest(), async (t) => {
-    const vm = 'paused';
-    const { agent, guest, qmp } = await start(t, args, { name: vm, steps: [{ forever: { out: 0x80 } }] });
-    await qmp.execute('stop');
-    // What the vCPU did until then, and a wait that it was in, are counted at the next two readings.
-    for (let reading = 0; reading < 2; reading++) {
-      await sleep(2500);
-      await agent.scrape();
-    }
-    assertAll(await growth(agent, vm, '0'), 'unknown');
-    const exits = await qmp.statistics().then(({ vcpus }) => vcpus.get('0')?.get('exits'));
-    const shown = await agent.scrapeUntil(
-      'the last statistics',
-      (now) => now.sum('kvm_stat_total', { vm, stat: 'exits' }) === exits,
-      PATIENCE_MS,
-    );
-    await qmp.execute('cont');
-    await agent.scrapeUntil(
-      'more exits',
-      (now) => now.sum('kvm_stat_total', { vm, stat: 'exits' }) > shown.sum('kvm_stat_total', { vm, stat: 'exits' }),
-      PATIENCE_MS,
-    );
-    const running = await growth(agent, vm, '0');
+test('a paused VM is neither in QEMU nor idle, and its statistics stand still', liveTest(), async (t) => {
+  const vm = 'paused';
+  const { qmp, each, end } = await start(t, { name: vm, steps: [{ forever: { out: 0x80 } }] });
+  await qmp.execute('stop');
+  // What the vCPU did until then, and a wait that it was in, are counted at the next two readings.
+  for (let reading = 0; reading < 2; reading++) {
+    await sleep(2500);
+    await each((agent) => agent.scrape());
+  }
+  for (const grown of await each((agent) => growth(agent, vm, '0'))) assertAll(grown, 'unknown');
+  const exitsIn = (now: Samples) => now.sum('kvm_stat_total', { vm, stat: 'exits' });
+  const exits = Number(await qmp.statistics().then(({ vcpus }) => vcpus.get('0')?.get('exits')));
+  await each((agent) => agent.scrapeUntil('the last statistics', (now) => exitsIn(now) === exits, PATIENCE_MS));
+  await qmp.execute('cont');
+  await each((agent) => agent.scrapeUntil('more exits', (now) => exitsIn(now) > exits, PATIENCE_MS));
+  for (const running of await each((agent) => growth(agent, vm, '0')))
     assert.ok((running.states.unknown ?? 0) < 0.05 * running.most, JSON.stringify(running));
-    qmp.close();
-    await guest.kill();
-    await agent.stop();
-  });
+  await end();
+});
 
-  test(
-    `a vCPU that is plugged in, taken out and plugged in again has its time each time${how}`,
-    liveTest(),
-    async (t) => {
-      const vm = 'plugged';
-      const { agent, guest, qmp } = await start(t, args, {
-        name: vm,
-        steps: [{ out: 0x80, times: 100 }, { waitForHost: true }, { ejectCpu: 1 }, { forever: { out: 0x80 } }],
-        extraArgs: ['-smp', '1,maxcpus=2'],
-      });
-      const cpus: { type: string; props: object; 'qom-path'?: string }[] = await qmp.execute('query-hotpluggable-cpus');
-      const free = cpus.find((cpu) => cpu['qom-path'] === undefined);
-      const plug = () => qmp.execute('device_add', { driver: free?.type, id: 'second', ...free?.props });
-      const isShown = (samples: Samples) => (statesOf(samples, vm, '1').idle ?? 0) > 0;
-      await plug();
-      await agent.scrapeUntil('the second vCPU', isShown, PATIENCE_MS);
-      // It waits for the guest to start it.
-      assertAll(await growth(agent, vm, '1'), 'idle');
-      guest.goOn();
-      await agent.scrapeUntil('writes after the ejection', () => guest.writesDone() > 0, PATIENCE_MS);
-      await sleep(3000);
-      const { states } = await growth(agent, vm, '1');
-      assert.ok(
-        Object.values(states).every((seconds) => seconds === 0),
-        JSON.stringify(states),
-      );
-      assert.ok(isShown(await agent.scrape()));
-      await plug();
-      await sleep(5000);
-      assertAll(await growth(agent, vm, '1'), 'idle');
-      qmp.close();
-      await guest.kill();
-      await agent.stop();
-    },
-  );
-}
+test('a vCPU that is plugged in, taken out and plugged in again has its time each time', liveTest(), async (t) => {
+  const vm = 'plugged';
+  const { guest, qmp, each, end } = await start(t, {
+    name: vm,
+    steps: [{ out: 0x80, times: 100 }, { waitForHost: true }, { ejectCpu: 1 }, { forever: { out: 0x80 } }],
+    extraArgs: ['-smp', '1,maxcpus=2'],
+  });
+  const cpus: { type: string; props: object; 'qom-path'?: string }[] = await qmp.execute('query-hotpluggable-cpus');
+  const free = cpus.find((cpu) => cpu['qom-path'] === undefined);
+  const plug = () => qmp.execute('device_add', { driver: free?.type, id: 'second', ...free?.props });
+  const isShown = (samples: Samples) => (statesOf(samples, vm, '1').idle ?? 0) > 0;
+  const assertIdle = async () => {
+    for (const grown of await each((agent) => growth(agent, vm, '1'))) assertAll(grown, 'idle');
+  };
+  await plug();
+  await each((agent) => agent.scrapeUntil('the second vCPU', isShown, PATIENCE_MS));
+  // It waits for the guest to start it.
+  await assertIdle();
+  guest.goOn();
+  await each((agent) => agent.scrapeUntil('writes after the ejection', () => guest.writesDone() > 0, PATIENCE_MS));
+  await sleep(3000);
+  for (const { states } of await each((agent) => growth(agent, vm, '1')))
+    assert.ok(
+      Object.values(states).every((seconds) => seconds === 0),
+      JSON.stringify(states),
+    );
+  for (const samples of await each((agent) => agent.scrape())) assert.ok(isShown(samples));
+  await plug();
+  await sleep(5000);
+  await assertIdle();
+  await end();
+});
