@@ -1,0 +1,47 @@
+/**
+ * What an agent costs while nothing happens: `node build/test/bench/idle-cost.js [seconds] [warm-up seconds]`.
+ *
+ * Prints the CPU time of a whole agent, the kernel's included, and the memory of its ring buffers; needs root and KVM.
+ * To compare hosts with few and many CPUs, run it in emulated ones.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { onlineCpus } from '../../src/source/tracefs/control/buffer-size.js';
+import { startAgent, TRACEFS } from '../support/agent/start-agent.js';
+import { endAll } from '../support/end-later.js';
+import { median } from '../support/median.js';
+
+const PATIENCE_MS = 120_000;
+const PARTS = 5;
+/** A tick of /proc/PID/stat. */
+const MS_PER_TICK = 10;
+
+/** CPU time of a process, in milliseconds. */
+function cpuMs(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
+
+const [seconds = 50, warmUpSeconds = 40] = process.argv.slice(2).map(Number);
+try {
+  const agent = await startAgent({ timeoutMs: PATIENCE_MS });
+  await sleep(warmUpSeconds * 1000);
+  const parts: number[] = [];
+  for (let part = 0; part < PARTS; part++) {
+    const [before, beganMs] = [cpuMs(agent.process.pid), performance.now()];
+    await sleep((seconds * 1000) / PARTS);
+    parts.push((cpuMs(agent.process.pid) - before) / ((performance.now() - beganMs) / 1000));
+  }
+  const buffersKib = Number(readFileSync(join(TRACEFS, 'instances', agent.instance, 'buffer_total_size_kb'), 'utf8'));
+  console.log(`CPUs               ${onlineCpus()}`);
+  console.log(`ring buffers       ${buffersKib / 1024} MiB`);
+  console.log(
+    `CPU, median of ${PARTS}   ${median(parts).toFixed(2)} ms/s (${parts.map((ms) => ms.toFixed(2)).join(', ')})`,
+  );
+  await agent.stop();
+} finally {
+  await endAll();
+}
