@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from './support/paths.js';
 
-const EVERYTHING = 'src,grafana,docs,deploy,test,README.md,CONTRIBUTING.md,CHANGELOG.md,Dockerfile,.ci/run';
+const EVERYTHING = 'src,grafana,docs,deploy,packaging,test,README.md,CONTRIBUTING.md,CHANGELOG.md,Dockerfile,.ci/run';
 const CHECKED = (process.env.WRITING ?? EVERYTHING).split(',');
 
 /** Files with prose: whole documents, or comments and messages. */
-const PROSE = /(?:\.(?:ts|md|ya?ml|html|service|conf|env)|\/Dockerfile)$/;
+const PROSE = /(?:\.(?:ts|md|ya?ml|html|service|conf|env|sh|schema\.json)|\/Dockerfile)$/;
 /** Recorded input and measurements. */
 const DATA = /^(?:test\/fixtures|deploy\/demo\/recording|docs\/bench)\//;
 

@@ -1,6 +1,6 @@
 /**
- * Takes the place of src/system/program/program-files.ts in the self-contained executable: the files are inside, under the same
- * paths, and are read from memory. Nothing is unpacked to a temporary folder.
+ * Takes the place of src/system/program/program-files.ts in the self-contained executable: the files are inside, under
+ * the same paths, and are read from memory. Nothing is unpacked to a temporary folder.
  */
 import { getRawAsset } from 'node:sea';
 import type { WorkerOptions } from 'node:worker_threads';

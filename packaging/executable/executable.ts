@@ -11,7 +11,7 @@ import { LICENCES, PATHS } from './embedded-paths.js';
 import { nodePackage } from './node-binary.js';
 
 const PARTS = join(OUTPUT, 'parts');
-/** Where the program seems to lie: in stack traces, and to Node.js, which finds a source map of an absolute path only. */
+/** Path of the program in stack traces. Node.js finds a source map only for an absolute path. */
 const CODE_PATH = '/kvm-exit-exporter/main.js';
 const BLOB = 'NODE_SEA_BLOB';
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';

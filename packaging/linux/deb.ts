@@ -124,7 +124,7 @@ deb-systemd-helper unmask ${UNIT} >/dev/null || true
 if deb-systemd-helper --quiet was-enabled ${UNIT}; then
   deb-systemd-helper enable ${UNIT} >/dev/null || true
 else
-  # Whoever disabled it wants that to last.
+  # A service that was disabled stays disabled.
   deb-systemd-helper update-state ${UNIT} >/dev/null || true
 fi
 if [ -d /run/systemd/system ]; then
@@ -157,7 +157,7 @@ if [ "$1" = purge ]; then
     deb-systemd-helper unmask ${UNIT} >/dev/null || true
   fi
   rm -f ${ENVIRONMENT_FILE} ${CONFIGURATION}/web.yml
-  # Keys and certificates that somebody put there stay.
+  # Keys and certificates that the administrator put there stay.
   [ ! -d ${CONFIGURATION} ] || rmdir --ignore-fail-on-non-empty ${CONFIGURATION}
 fi
 `;

@@ -8,7 +8,7 @@ export function writeTree(root: string, files: readonly InstalledFile[]): void {
   for (const { path, mode, content } of files) {
     const to = join(root, path);
     const created = mkdirSync(dirname(to), { recursive: true, mode: 0o755 });
-    // The umask of whoever builds does not decide what is in a package.
+    // The umask of the build does not decide what is in a package.
     if (created !== undefined)
       for (let at = dirname(to); at.length >= created.length; at = dirname(at)) chmodSync(at, 0o755);
     writeFileSync(to, content);

@@ -85,14 +85,14 @@ const integrities: Readonly<Record<string, { readonly integrity?: string }>> = J
   readFileSync(join(ROOT, 'package-lock.json'), 'utf8'),
 ).packages;
 
-/** What Node.js itself consists of: V8, OpenSSL, zlib and others, as it says itself. */
+/** What Node.js itself consists of: V8, OpenSSL, zlib ..., by process.versions. */
 function nodeLibraries(): Component[] {
   const node = join(nodePackage(TARGETS[HOST]), 'bin/node');
   const versions: Record<string, string> = JSON.parse(run(node, ['-p', 'JSON.stringify(process.versions)']));
   // Not libraries: numbers of interfaces, and of data that goes with ICU.
-  const others = new Set(['node', 'modules', 'napi', 'cldr', 'tz', 'unicode']);
+  const noParts = new Set(['node', 'modules', 'napi', 'cldr', 'tz', 'unicode']);
   return Object.entries(versions)
-    .filter(([name, version]) => version !== '' && !others.has(name))
+    .filter(([name, version]) => version !== '' && !noParts.has(name))
     .map(([name, version]) => ({ type: 'library', 'bom-ref': `node/${name}@${version}`, name, version }));
 }
 

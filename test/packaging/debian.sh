@@ -11,7 +11,7 @@ unit() { systemctl show --property="$1" --value kvm-exit-exporter; }
 instances() { find /sys/kernel/tracing/instances -mindepth 1 -maxdepth 1 -name "$INSTANCE" -printf '%f\n'; }
 install() { apt-get install -y -o Dpkg::Options::=--force-confold "$1" >>apt.log 2>&1; echo $?; }
 export DEBIAN_FRONTEND=noninteractive
-# systemd-nspawn mounts /sys/kernel over a tracefs that it is told to put there.
+# systemd-nspawn mounts /sys/kernel over a tracefs that is bound there.
 mount --bind /tracefs /sys/kernel/tracing
 
 files >before
