@@ -52,6 +52,18 @@ test('every page of docs/install is in its index', () => {
   );
 });
 
+test('every page is linked from another one', () => {
+  const linked = new Set(
+    PAGES.flatMap((page) => linksOf(page).filter(({ path, from }) => path !== from)).map(({ path }) => path),
+  );
+  // A link to a folder leads to its README.
+  const isLinked = (path: string) => linked.has(path) || linked.has(path.replace(/\/README\.md$/, ''));
+  assert.deepEqual(
+    PAGES.map(({ path }) => path).filter((path) => /^(?:docs|deploy)\//.test(path) && !isLinked(path)),
+    [],
+  );
+});
+
 test('options and variables that pages name exist', () => {
   const named = PAGES.flatMap((page) =>
     [...codeLinesOf(page), ...inlineCodeOf(page)]
