@@ -2,7 +2,9 @@
  * KVM's own statistics of real VMs: as the agent shows them against QEMU's own answers, asked by a client of this test.
  */
 import assert from 'node:assert/strict';
+import { chmodSync, existsSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
@@ -12,6 +14,7 @@ import { temporaryFolder } from '../support/temporary-folder.js';
 
 /** Two readings of the agent. */
 const PATIENCE_MS = 25_000;
+const OTHER_USER = 65534;
 
 afterEach(endAll);
 
@@ -65,6 +68,36 @@ test('over QMP, every statistic of a VM equals what QEMU answers, without tracin
 function sumOf(parts: ReadonlyMap<string, ReadonlyMap<string, unknown>>, stat: string): number {
   return [...parts.values()].reduce((sum, values) => sum + Number(values.get(stat)), 0);
 }
+
+test(
+  'a user without rights sees the statistics of VMs whose QMP sockets it may open',
+  liveTest('setpriv'),
+  async (t) => {
+    const folder = temporaryFolder(t, 'stats');
+    chmodSync(folder, 0o755);
+    const socket = `${folder}/open.sock`;
+    const guest = startGuest({
+      name: 'open',
+      steps: [{ bursts: { out: 0x80, times: 100, everyMs: 5 } }],
+      extraArgs: ['-qmp', `unix:${socket},server=on,wait=off`],
+    });
+    for (let tries = 0; tries < 600 && !existsSync(socket); tries++) await sleep(50);
+    chmodSync(socket, 0o666);
+    const agent = await startAgent({
+      args: ['--no-collector.kernel', `--qemu.qmp=${socket}`],
+      prefix: ['setpriv', `--reuid=${OTHER_USER}`, `--regid=${OTHER_USER}`, '--clear-groups'],
+    });
+    const vcpu = { vm: 'open', vcpu: '0' };
+    const samples = await agent.scrapeUntil(
+      'statistics and times',
+      (now) => now.sum('kvm_stat_total', { ...vcpu, stat: 'exits' }) > 0 && now.sum('kvm_vcpu_seconds_total', vcpu) > 2,
+      PATIENCE_MS,
+    );
+    assert.ok(samples.sum('kvm_stat_total', { ...vcpu, stat: 'halt_exits' }) > 0);
+    await guest.kill();
+    await agent.stop();
+  },
+);
 
 test('a VM that is restarted under its name continues its statistics', liveTest(), async (t) => {
   const folder = temporaryFolder(t, 'stats');
