@@ -69,6 +69,67 @@ function sumOf(parts: ReadonlyMap<string, ReadonlyMap<string, unknown>>, stat: s
   return [...parts.values()].reduce((sum, values) => sum + Number(values.get(stat)), 0);
 }
 
+test('without tracing, the page has the exits and halts that KVM counts, and times', liveTest(), async (t) => {
+  const folder = temporaryFolder(t, 'stats');
+  const sockets = ['agent', 'test'].flatMap((name) => ['-qmp', `unix:${folder}/${name}.sock,server=on,wait=off`]);
+  const agent = await startAgent({ args: ['--no-collector.kernel', `--qemu.qmp=${folder}/agent.sock`] });
+  const steps = [{ bursts: { out: 0x80, times: 100, everyMs: 5 } }];
+  const guest = startGuest({ name: 'untraced', steps, extraArgs: sockets });
+  await agent.scrapeUntil(
+    'statistics',
+    (now) => now.sum('kvm_stat_total', { vm: 'untraced', stat: 'exits' }) > 0,
+    PATIENCE_MS,
+  );
+  const qemu = await QmpClient.connect(`${folder}/test.sock`);
+  const counted: { readonly atMs: number; readonly exits: number; readonly halts: number }[] = [];
+  let row: PageRow | undefined;
+  let ioExits = Number.NaN;
+  // A rate is that between two readings of the agent, ten seconds apart.
+  for (const endMs = performance.now() + 2 * PATIENCE_MS; performance.now() < endMs; await sleep(2000)) {
+    const { vcpus } = await qemu.statistics();
+    ioExits = sumOf(vcpus, 'io_exits');
+    counted.push({ atMs: performance.now(), exits: sumOf(vcpus, 'exits'), halts: sumOf(vcpus, 'halt_exits') });
+    const { vms } = (await (await fetch(new URL('/api/vms', agent.url))).json()) as {
+      readonly vms: readonly PageRow[];
+    };
+    row = vms.find(
+      (each) => each.vm === 'untraced' && each.kvm_exits_per_second !== null && each.time_shares.idle !== null,
+    );
+    if (row !== undefined && counted.length > 8) break;
+  }
+  qemu.close();
+  for (const [shown, stat] of [
+    [row?.kvm_exits_per_second, 'exits'],
+    [row?.halts_per_second, 'halts'],
+  ] as const) {
+    const rates = counted.slice(1).map((now, index) => {
+      const before = counted[index] as typeof now;
+      return ((now[stat] - before[stat]) / (now.atMs - before.atMs)) * 1000;
+    });
+    const range = `${stat}: ${shown} a second is not from ${Math.min(...rates)} to ${Math.max(...rates)}`;
+    assert.ok(typeof shown === 'number' && shown > 0.9 * Math.min(...rates) && shown < 1.1 * Math.max(...rates), range);
+  }
+  assert.equal(row?.io_exits_per_second === null, ioExits === 0, 'a statistic that KVM does not keep is unknown');
+  assert.deepEqual([row?.qemu_exits_per_second, row?.top_reason, row?.top_device], [null, null, null]);
+  const shares = Object.values(row?.time_shares ?? {}).reduce<number>((sum, share) => sum + (share ?? 0), 0);
+  assert.ok(shares > 0.5 && shares < 1.001, JSON.stringify(row?.time_shares));
+  assert.ok((row?.time_shares.idle ?? 0) > 0, JSON.stringify(row?.time_shares));
+  await guest.kill();
+  await agent.stop();
+});
+
+/** The fields of a row of `/api/vms` that are compared. */
+interface PageRow {
+  readonly vm: string;
+  readonly kvm_exits_per_second: number | null;
+  readonly qemu_exits_per_second: number | null;
+  readonly io_exits_per_second: number | null;
+  readonly halts_per_second: number | null;
+  readonly top_reason: object | null;
+  readonly top_device: object | null;
+  readonly time_shares: Readonly<Record<string, number | null>>;
+}
+
 test(
   'a user without rights sees the statistics of VMs whose QMP sockets it may open',
   liveTest('setpriv'),
