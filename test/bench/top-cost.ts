@@ -1,21 +1,27 @@
 /**
- * CPU time of `top` in a terminal, and the time from typing `stat 1s` to its answer.
+ * CPU time of `top` in a terminal, and the time from typing `stat 1s` to its answer. On a host, `top` is the agent too:
+ * its cost without events, and then per event.
  *
- *   node build/test/bench/top-cost.js [SECONDS]
+ *   node build/test/bench/top-cost.js [SECONDS [WARM_UP_SECONDS]]
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+
 import { startFakeAgent } from '../support/agent/fake-agent.js';
+import { TRACEFS } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
-import { startGuest } from '../support/guest/start-guest.js';
+import type { Step } from '../support/guest/firmware.js';
+import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
 import { isAvailable } from '../support/requirements.js';
 import { Tmux } from '../support/tmux.js';
 
 const seconds = Number(process.argv[2] ?? 30);
-const VMS = 20;
+/** V8 compiles the program several times meanwhile. */
+const warmUpSeconds = Number(process.argv[3] ?? 60);
+const INSTANCE = 'kvm-exit-exporter-bench-top';
 
 /** CPU seconds of the `top` whose arguments hold a text; the kernel counts in ticks of 10 ms (proc(5)). */
 function cpuSecondsOf(text: string): number {
@@ -38,6 +44,16 @@ function argumentsOf(pid: string): string {
   }
 }
 
+/** Events that were read from the buffers of the instance, as the kernel counts them. */
+function eventsRead(): number {
+  const cpus = `${TRACEFS}/instances/${INSTANCE}/per_cpu`;
+  const counts = readdirSync(cpus).map((cpu) => {
+    const [, read] = /^read events: (\d+)$/m.exec(readFileSync(`${cpus}/${cpu}/stats`, 'utf8')) ?? [];
+    return Number(read);
+  });
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 async function secondsToAnswer(): Promise<number> {
   const startMs = performance.now();
   const stat = spawn(process.execPath, [MAIN, 'stat', '1s', '--tracefs.instance=kvm-exit-exporter-bench-stat']);
@@ -48,26 +64,65 @@ async function secondsToAnswer(): Promise<number> {
   return tookMs / 1000;
 }
 
-async function costOfTop(name: string, argument: string): Promise<void> {
+/** Runs `top`, prints its cost, and returns it as a part of a CPU. */
+async function costOfTop(
+  name: string,
+  argument: string,
+  shown: RegExp,
+  events?: () => number,
+): Promise<{ readonly part: number; readonly eventsPerSecond: number }> {
   const tmux = new Tmux(160, 50);
-  tmux.line(`${process.execPath} ${MAIN} top ${argument}`);
-  await tmux.until(/^VM [\s\S]*KVM_EXIT_IO/m);
-  await sleep(3000);
-  const [before, startMs] = [cpuSecondsOf(argument), performance.now()];
+  // With the flags of this program: --cpu-prof shows what `top` does.
+  tmux.line([process.execPath, ...process.execArgv, MAIN, 'top', argument].join(' '));
+  await tmux.until(shown, 60_000);
+  await sleep(warmUpSeconds * 1000);
+  const [before, eventsBefore, startMs] = [cpuSecondsOf(argument), events?.() ?? 0, performance.now()];
   await sleep(seconds * 1000);
-  const part = (cpuSecondsOf(argument) - before) / ((performance.now() - startMs) / 1000);
-  console.log(`top, ${name}: ${(part * 100).toFixed(2)} % of a CPU`);
+  const took = (performance.now() - startMs) / 1000;
+  const part = (cpuSecondsOf(argument) - before) / took;
+  const eventsPerSecond = ((events?.() ?? 0) - eventsBefore) / took;
+  const about = events === undefined ? '' : `, ${eventsPerSecond.toFixed(0)} events/s`;
+  console.log(`top, ${name}: ${(part * 100).toFixed(2)} % of a CPU${about}`);
+  tmux.press('q');
+  await tmux.until(/READY\s*$/, 60_000);
+  return { part, eventsPerSecond };
+}
+
+async function withGuests<Result>(count: number, steps: readonly Step[], work: () => Promise<Result>): Promise<Result> {
+  const guests: RunningGuest[] = [];
+  for (let index = 0; index < count; index++) guests.push(startGuest({ name: `bench-${index}`, steps }));
+  await sleep(5000);
+  const result = await work();
+  await Promise.all(guests.map((guest) => guest.kill()));
+  return result;
 }
 
 const { url } = await startFakeAgent();
-await costOfTop('100 VMs of an agent', `--url=${url}`);
+await costOfTop('100 VMs of an agent', `--url=${url}`, /^VM [\s\S]*KVM_EXIT_IO/m);
 if (isAvailable('root') && isAvailable('kvm-events') && isAvailable('qemu')) {
-  for (let index = 0; index < VMS; index++)
-    startGuest({ name: `bench-${index}`, steps: [{ bursts: { out: 0x80, times: 10, everyMs: 20 } }] });
-  await sleep(5000);
-  await costOfTop(`${VMS} VMs of this host, 10,000 exits/s`, '--tracefs.instance=kvm-exit-exporter-bench-top');
-  const times: number[] = [];
-  while (times.length < 5) times.push(await secondsToAnswer());
-  console.log(`stat 1s, ${VMS} VMs: ${times.map((time) => time.toFixed(2)).join(', ')} s until the answer`);
+  const argument = `--tracefs.instance=${INSTANCE}`;
+  for (const vms of [20, 100]) {
+    const idle = await withGuests(vms, [{ halt: true }], () =>
+      costOfTop(`${vms} halted VMs of this host`, argument, /^bench-/m, eventsRead),
+    );
+    // 10,000 writes per second together.
+    const writing: Step = { bursts: { out: 0x80, times: 10, everyMs: vms } };
+    const busy = await withGuests(vms, [writing], async () => {
+      const cost = await costOfTop(
+        `${vms} VMs of this host, 10,000 exits/s`,
+        argument,
+        /^VM [\s\S]*KVM_EXIT_IO/m,
+        eventsRead,
+      );
+      if (vms === 20) {
+        const times: number[] = [];
+        while (times.length < 5) times.push(await secondsToAnswer());
+        console.log(`stat 1s, ${vms} VMs: ${times.map((time) => time.toFixed(2)).join(', ')} s until the answer`);
+      }
+      return cost;
+    });
+    const more = (busy.part - idle.part) / (busy.eventsPerSecond - idle.eventsPerSecond);
+    console.log(`top, ${vms} VMs: ${(more * 1e6).toFixed(2)} us per event`);
+  }
 }
 await endAll();

@@ -65,6 +65,13 @@ test('80x24: the worst of 100 VMs first; bar, order, filter and help', inTmux, a
   await tmux.until('code 0');
 });
 
+test('the title names the VMs that were asked for, also if none is there', inTmux, async () => {
+  const { url } = await startFakeAgent();
+  const tmux = start(url, 120, 24, '--vm', 'web-1,web-2');
+  const screen = await tmux.until('No VM has been seen yet');
+  assert.match(screen[0] ?? '', /^top: http:\/\/127.*:\d+, --vm web-1,web-2 - every 0\.5 s/);
+});
+
 test('Enter opens a VM, and Esc goes back', inTmux, async () => {
   const { url, requests } = await startFakeAgent();
   const tmux = start(url);

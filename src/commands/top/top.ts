@@ -36,7 +36,7 @@ function onlyWanted(source: VmSource, patterns: readonly string[]): VmSource {
   if (patterns.length === 0) return source;
   const matchers = patterns.map(namePattern);
   return {
-    name: source.name,
+    name: `${source.name}, --vm ${patterns.join(' --vm ')}`,
     detail: (vm) => source.detail(vm),
     close: () => source.close(),
     async current() {
