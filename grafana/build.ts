@@ -12,6 +12,7 @@ import { dashboardJson } from './dashboards/json.js';
 import { vm } from './dashboards/vm.js';
 import { withAlertTable } from './rules/alert-table.js';
 import { alerts } from './rules/alerts.js';
+import { nativeHistogramRules } from './rules/native-histograms.js';
 import { recordingRules } from './rules/recording-rules.js';
 import { prometheusRule, ruleFile } from './rules/rule-files.js';
 import { THRESHOLDS } from './thresholds.js';
@@ -31,6 +32,7 @@ export function generated(): Map<string, string> {
       [`${CHART_FILES}/dashboards/${name}.json`, dashboardJson(dashboard)],
     ]),
     ['deploy/prometheus/rules.yml', ruleFile(recordingRules(THRESHOLDS))],
+    ['deploy/prometheus/native-histograms/rules.yml', ruleFile(nativeHistogramRules())],
     ['deploy/prometheus/alerts.yml', ruleFile(alerts(THRESHOLDS))],
     [ALERT_PAGE, withAlertTable(read(join(ROOT, ALERT_PAGE)) ?? '', alerts(THRESHOLDS))],
     ['deploy/kubernetes/components/prometheus-rule/prometheus-rule.yaml', prometheusRule(groups)],

@@ -5,6 +5,7 @@ import type { SoakReport } from '../../test/soak/soak.js';
 import { soakTables } from '../../test/soak/soak-tables.js';
 import { advicePages } from './advice-pages.js';
 import { adviceTable, EXPLAINED_ALERTS } from './advice-table.js';
+import { answersTable } from './answers-table.js';
 import { benchPlots } from './bench-plots.js';
 import { chartValuesTable } from './chart-values-table.js';
 import { withGeneratedBlock } from './generated-block.js';
@@ -22,6 +23,7 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
     ['metrics', metricsTable],
     ['process', processTable],
   ],
+  'docs/peers.md': [['answers', answersTable]],
   'docs/overhead.md': [['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))]],
   'docs/soak.md': [['soak', soakFigures]],
   'deploy/helm/kvm-exit-exporter/README.md': [['values', chartValuesTable]],

@@ -50,6 +50,7 @@ export type Requirement =
   | 'fish'
   | 'man'
   | 'control-plane'
+  | 'peers'
   | 'executable'
   | 'deb'
   | 'rpm'

@@ -8,6 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
 import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
 
+/** A machine with many other processes takes long to start one more. */
+const START_MS = 60_000;
+
 export class WebAgent {
   readonly process: ChildProcess;
   #log = '';
@@ -38,7 +41,7 @@ export class WebAgent {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<WebAgent> {
     const agent = new WebAgent(command, args, environment);
-    await agent.until(args.includes('--log.format=json') ? '"msg":"serving"' : 'msg=serving');
+    await agent.until(args.includes('--log.format=json') ? '"msg":"serving"' : 'msg=serving', START_MS);
     return agent;
   }
 

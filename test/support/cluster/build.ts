@@ -6,51 +6,20 @@
  * It takes about 15 minutes on two CPUs, and 200 MB of the cache. An interrupted build goes on where it was. Exit code
  * 75: Go or its module proxy is missing here.
  */
-import { execFile, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { BUILD_FOLDER, compile, download, go, newModule, runBuild } from '../go-build.js';
 import { CACHE_FOLDER, COMPLETE, CRDS, KUBERNETES_PROGRAMS, pathOfProgram, VERSIONS } from './binaries.js';
 
-const EX_TEMPFAIL = 75;
-/** As timeout(1). */
-const EX_TIMEOUT = 124;
 const KUBERNETES = 'k8s.io/kubernetes';
 const OPERATOR_API = 'github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring';
-const FOLDER = mkdtempSync(join(tmpdir(), 'control-plane-'));
-process.on('exit', () => rmSync(FOLDER, { recursive: true, force: true }));
-process.on('SIGTERM', () => process.exit(EX_TIMEOUT));
-
-/** Go or the proxy is not there: no failure of the build. */
-class Unavailable extends Error {}
-
-async function go(folder: string, ...args: string[]): Promise<string> {
-  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false' };
-  const { stdout } = await promisify(execFile)('go', args, { cwd: folder, env, maxBuffer: 1 << 26 });
-  return stdout;
-}
-
-/** Folder of an empty module. */
-function newModule(name: string, lines: readonly string[] = []): string {
-  const folder = join(FOLDER, name);
-  mkdirSync(folder);
-  writeFileSync(join(folder, 'go.mod'), ['module build', ...lines, ''].join('\n'));
-  return folder;
-}
 
 /** A Go file that makes `go mod tidy` keep the modules of these packages. */
 function importAll(folder: string, packages: readonly string[]): void {
   const imports = packages.map((name) => `import _ "${name}"\n`).join('');
   writeFileSync(join(folder, 'tools.go'), `//go:build tools\n\npackage build\n\n${imports}`);
-}
-
-/** The program appears in the cache at once or not at all. */
-async function compile(folder: string, target: string, packageName: string, flags = ''): Promise<void> {
-  const started = performance.now();
-  await go(folder, 'build', '-trimpath', `-ldflags=-s -w ${flags}`, '-o', `${target}.part`, packageName);
-  renameSync(`${target}.part`, target);
-  console.log(`${target}: built in ${Math.round((performance.now() - started) / 1000)} s`);
 }
 
 async function buildModule(name: 'etcd' | 'helm', packageName: string): Promise<void> {
@@ -81,13 +50,13 @@ async function buildKubernetes(source: string): Promise<void> {
   await go(folder, 'mod', 'tidy');
   // Without a version, Helm and kubectl take the server for one of version 0.0.
   const [major, minor] = VERSIONS.kubernetes.slice(1).split('.');
-  const flags = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
+  const linkerFlags = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
     .map(
       (name) =>
         `-X ${name}.gitVersion=${VERSIONS.kubernetes} -X ${name}.gitMajor=${major} -X ${name}.gitMinor=${minor}`,
     )
     .join(' ');
-  for (const name of missing) await compile(folder, pathOfProgram(name), `${KUBERNETES}/cmd/${name}`, flags);
+  for (const name of missing) await compile(folder, pathOfProgram(name), `${KUBERNETES}/cmd/${name}`, { linkerFlags });
 }
 
 /** The Prometheus Operator's custom resource definitions are generated from its Go types. */
@@ -96,13 +65,13 @@ async function generateCrds(): Promise<void> {
   const tool = 'sigs.k8s.io/controller-tools/cmd/controller-gen';
   const toolFolder = newModule('controller-gen');
   await go(toolFolder, 'get', `${tool}@${VERSIONS.controllerGen}`);
-  const generator = join(FOLDER, 'generate');
+  const generator = join(BUILD_FOLDER, 'generate');
   await compile(toolFolder, generator, tool);
   const folder = newModule('crds');
   importAll(folder, [`${OPERATOR_API}/v1`]);
   await go(folder, 'get', `${OPERATOR_API}@${VERSIONS.prometheusOperator}`);
   await go(folder, 'mod', 'tidy');
-  const output = join(FOLDER, 'output');
+  const output = join(BUILD_FOLDER, 'output');
   const args = ['crd:crdVersions=v1,generateEmbeddedObjectMeta=true', `paths=${OPERATOR_API}/v1`];
   await promisify(execFile)(generator, [...args, `output:crd:dir=${output}`], {
     cwd: folder,
@@ -113,26 +82,13 @@ async function generateCrds(): Promise<void> {
   renameSync(`${CRDS}.part`, CRDS);
 }
 
-/** Folder of the source of Kubernetes. @throws Unavailable if Go, the version it needs, or the proxy is missing */
-async function download(): Promise<string> {
-  if (spawnSync('go', ['version']).status !== 0) throw new Unavailable('Go is not installed');
-  try {
-    const answer = await go(FOLDER, 'mod', 'download', '-json', `${KUBERNETES}@${VERSIONS.kubernetes}`);
-    const source: string = JSON.parse(answer).Dir;
-    // An older Go downloads the version that this module asks for, unless GOTOOLCHAIN forbids it.
-    const probe = newModule('probe', readFileSync(join(source, 'go.mod'), 'utf8').match(/^go .*$/m) ?? []);
-    await go(probe, 'list', '-m');
-    return source;
-  } catch (error) {
-    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-    throw new Unavailable(`Go cannot get ${KUBERNETES} from its module proxy, or is too old: ${stdout}${stderr}`);
-  }
-}
-
 async function build(): Promise<void> {
   if (existsSync(COMPLETE)) return;
   mkdirSync(CACHE_FOLDER, { recursive: true });
-  const source = await download();
+  const source = await download(
+    `${KUBERNETES}@${VERSIONS.kubernetes}`,
+    (folder) => readFileSync(join(folder, 'go.mod'), 'utf8').match(/^go .*$/m) ?? [],
+  );
   await buildModule('etcd', 'go.etcd.io/etcd/server/v3');
   await buildModule('helm', 'helm.sh/helm/v3/cmd/helm');
   await buildKubernetes(source);
@@ -140,10 +96,4 @@ async function build(): Promise<void> {
   writeFileSync(COMPLETE, '');
 }
 
-try {
-  await build();
-} catch (error) {
-  const { stderr = '' } = error as { stderr?: string };
-  console.error(`${error instanceof Error ? error.message : error}\n${stderr.slice(-4000)}`);
-  process.exitCode = error instanceof Unavailable ? EX_TEMPFAIL : 1;
-}
+await runBuild(build);
