@@ -1,11 +1,12 @@
 /**
  * Two guests whose MSRs, CPUID leaves and hypercalls are known from their code, and one that asks for all CPUID leaves.
  * A live agent counts them, and `record`, `trace-cmd record` and `perf record` record them. All four must have the same
- * counts. Prints them; the exit code is 1 if one differs.
+ * counts, and `perf kvm stat` those of the MSRs. Prints them; the exit code is 1 if one differs.
  *
  * svm.test.ts runs this in an emulated host. Everything is started before the guests, because enabling a tracepoint
  * while vCPUs run can crash an emulated host.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +19,9 @@ import { startGuest } from '../support/guest/start-guest.js';
 import { PATIENCE_MS, saveProc, startRecorders } from '../support/guest/start-recorders.js';
 import type { Samples } from '../support/prometheus/samples.js';
 
-const EVENTS = ['exit', 'userspace_exit', 'msr', 'cpuid', 'hypercall', 'page_fault'].map((name) => `kvm:kvm_${name}`);
+const INDICES = ['msr', 'cpuid', 'hypercall', 'page_fault'];
+/** `perf kvm stat` needs entries, to know how long an exit took. */
+const EVENTS = ['exit', 'entry', 'userspace_exit', ...INDICES].map((name) => `kvm:kvm_${name}`);
 const LEAVES = 65_536;
 /** Series of a VM, and the sum of the rest. */
 const MAX_SERIES = 51;
@@ -35,6 +38,9 @@ const WANT = [
   'indices-b hypercall 0x63 10',
   'indices-b msr read IA32_APIC_BASE 30',
 ];
+
+/** What `perf kvm stat` must say of all guests together, by the same code. */
+const WANT_PERF = ['0x1b:R 100', '0x1b:W 20'];
 
 /** Four seconds, so that an agent that gets little time sees the VM while it runs. It has none of the counted exits. */
 const LIVE_A_WHILE: Step = { bursts: { out: 0x80, times: 1, everyMs: 20, ticks: 200 } };
@@ -101,6 +107,18 @@ function isRight(name: string, rows: readonly string[], maxSeries: number): bool
   return own.join('\n') === WANT.join('\n') && leaves === LEAVES && all.length <= maxSeries;
 }
 
+/** True if `perf kvm stat report` counts the same accesses in the recording of perf. */
+function perfAgrees(file: string): boolean {
+  const args = ['kvm', '-i', file, 'stat', 'report', '--event=msr'];
+  const { stdout, stderr } = spawnSync('perf', args, { encoding: 'utf8' });
+  // perf prints its tables to stderr.
+  const output = `${stdout}${stderr}`;
+  const rows = [...output.matchAll(/^\s*(0x[0-9a-f]+:[RW])\s+(\d+) /gm)].map(([, msr, count]) => `${msr} ${count}`);
+  console.log(`perf kvm stat report --event=msr: ${rows.join(', ')}`);
+  if (rows.length === 0) console.log(output);
+  return rows.sort().join('\n') === WANT_PERF.join('\n');
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'svm-indices-'));
 try {
   const agent = await startAgent({ args: ['--collector.indices'], timeoutMs: PATIENCE_MS });
@@ -114,6 +132,7 @@ try {
     ...recorders.map(({ name, file }) =>
       isRight(name, recordedRows(file, join(folder, 'proc')), Number.POSITIVE_INFINITY),
     ),
+    perfAgrees(join(folder, 'perf.data')),
   ];
   if (!results.every(Boolean)) {
     console.log(agent.log());
