@@ -79,21 +79,32 @@ export function saveProc(pid: number, target: string): void {
   }
 }
 
+export const RECORDERS = ['record', 'trace-cmd', 'perf'] as const;
+
 /**
- * Starts `record`, `trace-cmd record` and `perf record`, each with its file in `folder`: vm.dat, trace.dat, perf.data.
- * @param events tracepoints for the other two: `kvm:kvm_exit`
+ * Starts one recorder, with its file in `folder`: vm.dat, trace.dat or perf.data.
+ * @param events tracepoints for trace-cmd and perf: `kvm:kvm_exit`
  * @param args further options of `record`
  */
+export function startRecorder(
+  tool: (typeof RECORDERS)[number],
+  folder: string,
+  events: readonly string[],
+  args: readonly string[] = [],
+): Promise<Recorder> {
+  const traceCmd = ['record', '-b', `${BUFFER_MIB * 1024}`, ...events.flatMap((event) => ['-e', event])];
+  if (tool === 'record') return startOurs(join(folder, 'vm.dat'), args);
+  if (tool === 'trace-cmd') return startTool(join(folder, 'trace.dat'), tool, ...traceCmd);
+  return startTool(join(folder, 'perf.data'), tool, 'record', '-a', '-m', `${BUFFER_MIB}M`, '-e', events.join(','));
+}
+
+/** Starts all three, one after the other. */
 export async function startRecorders(
   folder: string,
   events: readonly string[],
   args: readonly string[] = [],
 ): Promise<Recorder[]> {
-  const path = (name: string) => join(folder, name);
-  const traceCmd = ['record', '-b', `${BUFFER_MIB * 1024}`, ...events.flatMap((event) => ['-e', event])];
-  return [
-    await startOurs(path('vm.dat'), args),
-    await startTool(path('trace.dat'), 'trace-cmd', ...traceCmd),
-    await startTool(path('perf.data'), 'perf', 'record', '-a', '-m', `${BUFFER_MIB}M`, '-e', events.join(',')),
-  ];
+  const recorders: Recorder[] = [];
+  for (const tool of RECORDERS) recorders.push(await startRecorder(tool, folder, events, args));
+  return recorders;
 }
