@@ -21,8 +21,9 @@ const SETTINGS = {
   // V8's cache depends on the CPU that made it: a build would neither be reproducible nor fit another machine.
   useCodeCache: false,
   useSnapshot: false,
-  // Without the limit, Node.js 24 takes 1.5 times as much memory under clients that do not read.
-  execArgv: ['--enable-source-maps', '--max-semi-space-size=16'],
+  // Without the limit, Node.js 24 takes 1.5 times as much memory under clients that do not read. With 16 instead of 8,
+  // a busy agent takes 20 MB more and no less CPU.
+  execArgv: ['--enable-source-maps', '--max-semi-space-size=8'],
   // NODE_OPTIONS is for other programs.
   execArgvExtension: 'none',
 };

@@ -22,7 +22,7 @@ import { cursorOf, newLedger, pagesOf, REASONS, type Size, VCPUS, vmInfos } from
 
 const SIZES: readonly Size[] = [
   ...[6, 30, 125, 250, 500, 1000].map((vms) => ({ vms, durations: false })),
-  ...[10, 50, 100, 200, 400].map((vms) => ({ vms, durations: true })),
+  ...[10, 50, 100, 200, 390].map((vms) => ({ vms, durations: true })),
 ];
 const PASSES = 3;
 const SCRAPES = 5;

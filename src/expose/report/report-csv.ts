@@ -116,7 +116,7 @@ export function csvOf(sections: readonly Section[], first: readonly string[] = F
 }
 
 /** Characters with which a spreadsheet recognises a formula; the wide ones count in some languages. */
-const FORMULA = /^[=+\-@＝＋－＠]/;
+const FORMULA = /^[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]/;
 
 /**
  * A label may be chosen by a tenant, so it is cleaned of what acts on a terminal. If a spreadsheet would run it as a
