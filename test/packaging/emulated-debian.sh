@@ -1,0 +1,23 @@
+#!/bin/bash
+# Runs inside an emulated Debian with KVM, as the service of test/packaging/emulated-debian.test.ts: installs the
+# package in /test, runs a VM and asks the service for its exits. What it writes goes to the second serial port.
+cd /test || exit
+get() { exec 3<>/dev/tcp/127.0.0.1/10586 && printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$1" >&3 && cat <&3; }
+modprobe kvm_amd
+exec >/dev/ttyS1 2>&1
+apt-get install -y ./package.deb
+for _ in {1..100}; do get /-/ready | grep -q '^HTTP/1.1 200' && break; sleep 0.2; done
+kvm-exit-exporter check
+LD_LIBRARY_PATH=/test/qemu /test/qemu/qemu-system-x86_64 -L /test/qemu -accel kvm -machine pc -m 16 -display none -vga none \
+  -nodefaults -no-user-config -no-reboot -name guest=exact,debug-threads=on -bios guest.rom -device isa-debug-exit,iobase=0x501,iosize=1
+echo "QEMU: $?"
+for _ in {1..100}; do get /metrics | grep -q '^kvm_exits_total{vm="exact".*layer="qemu"' && break; sleep 0.2; done
+# What is counted must not grow.
+sleep 2
+echo METRICS
+get /metrics | sed '1,/^\r*$/d'
+echo END
+echo "state: $(systemctl is-active kvm-exit-exporter)"
+journalctl -u kvm-exit-exporter -o cat
+sync
+systemctl poweroff --force
