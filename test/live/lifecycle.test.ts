@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
-import type { Step } from '../support/guest/firmware.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
+import type { Step } from '../support/guest/steps.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 

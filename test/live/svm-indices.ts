@@ -14,9 +14,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reportOf } from '../support/agent/run-agent.js';
 import { startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
-import type { Step } from '../support/guest/firmware.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { PATIENCE_MS, saveProc, startRecorders } from '../support/guest/start-recorders.js';
+import type { Step } from '../support/guest/steps.js';
 import type { Samples } from '../support/prometheus/samples.js';
 
 const INDICES = ['msr', 'cpuid', 'hypercall', 'page_fault'];

@@ -3,7 +3,7 @@
  * does not use it in a VM that does not have it.
  */
 import { pciWrite } from '../../support/guest/device-steps.js';
-import type { Step } from '../../support/guest/firmware.js';
+import type { Step } from '../../support/guest/steps.js';
 
 export interface DeviceGuest {
   readonly name: string;

@@ -4,9 +4,9 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
-import type { Step } from '../../support/guest/firmware.js';
 import { liveTest } from '../../support/guest/live-test.js';
 import { type GuestOptions, startGuest } from '../../support/guest/start-guest.js';
+import type { Step } from '../../support/guest/steps.js';
 
 const LASTING_SECONDS = 3;
 const HALT: Step = { halt: true };

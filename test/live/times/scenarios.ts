@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import type { RunningAgent } from '../../support/agent/start-agent.js';
 import { createCpuQuota } from '../../support/guest/cpu-quota.js';
-import type { Step } from '../../support/guest/firmware.js';
 import type { GuestOptions } from '../../support/guest/start-guest.js';
+import type { Step } from '../../support/guest/steps.js';
 import type { TestTrace } from './traced-shares.js';
 import { sharesOf, type VcpuShares } from './vcpu-shares.js';
 

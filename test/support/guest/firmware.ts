@@ -8,57 +8,10 @@
  *   F000:xxxx   first CPU: unreal mode if its steps need it .. its steps .. out 0x501
  *   F000:FFF0   reset vector: jmp far to the code of the first CPU
  *
- * The code is 16-bit code with the opcodes of the Intel SDM, volume 2. The prefix 66 makes the operands of an
- * instruction 32 bits wide, 67 makes its addresses 32 bits wide, and 64 selects FS as its segment.
+ * steps.ts has the code of the steps.
  */
-import { type DeviceStep, deviceCode, isDeviceStep, needsMemoryAbove1MiB } from './device-steps.js';
-import { back, long, loopEcx, quad, repeat, store, word } from './machine-code.js';
-
-/** Something that a CPU of the guest does. */
-export type Step =
-  | DeviceStep
-  | { readonly out: number; readonly times: number }
-  | { readonly in: number; readonly times: number }
-  | { readonly mmioRead: number; readonly times: number }
-  | { readonly mmioWrite: number; readonly times: number }
-  /** CPUID with a leaf in EAX. */
-  | { readonly cpuid: number; readonly times: number }
-  | { readonly rdmsr: number; readonly times: number }
-  /** Writes an MSR with the value that it has. Each time is one RDMSR and one WRMSR. */
-  | { readonly rewriteMsr: number; readonly times: number }
-  /** VMMCALL with a number in EAX; the call of AMD. */
-  | { readonly vmmcall: number; readonly times: number }
-  /** CPUID with each leaf from 0 to 65,535, once. */
-  | { readonly cpuidOfEveryLeaf: true }
-  /** Jumps to itself without end. */
-  | { readonly spin: true }
-  /** Halts without end, with interrupts off. */
-  | { readonly halt: true }
-  /** Waits, busily, until the test calls `goOn` of the guest. */
-  | { readonly waitForHost: true }
-  /** Ejects a CPU, as an operating system does that was asked to give it back (QEMU, docs/specs/acpi_cpu_hotplug). */
-  | { readonly ejectCpu: number }
-  /** Reads each of the 65,536 ports once. */
-  | { readonly readEveryPort: true }
-  /** Writes to a port without end. The guest counts the writes in RAM, at {@link WRITE_COUNTER}. */
-  | { readonly forever: { readonly out: number } }
-  /**
-   * Writes to a port without end. Each write makes QEMU clear a block of the guest's RAM, by the DMA interface of
-   * its device fw_cfg.
-   */
-  | { readonly foreverClear: { readonly bytes: number } }
-  /**
-   * Writes to a port `times` times at each tick of the APIC timer and halts in between; without `ticks`, it never ends.
-   * The guest counts these writes at {@link WRITE_COUNTER}, too.
-   */
-  | {
-      readonly bursts: {
-        readonly out: number;
-        readonly times: number;
-        readonly everyMs: number;
-        readonly ticks?: number;
-      };
-    };
+import { back, long, loopEcx, quad, store, word } from './machine-code.js';
+import { APIC, halt, needsUnrealMode, SEGMENT, type Step, stepCode } from './steps.js';
 
 /** What a firmware image does. */
 export interface GuestProgram {
@@ -77,25 +30,10 @@ const EXIT_PORT = 0x501;
 const EXIT_VALUE = GUEST_EXIT_STATUS >> 1;
 
 const SIZE = 0x10000;
-const SEGMENT = 0xf000;
 const RESET_VECTOR = 0xfff0;
 /** Address of a byte in RAM that each secondary CPU increments when its steps are done. */
 const DONE_COUNTER = 0x6000;
 const STACK = 0x7000;
-/** Address in RAM of the 32-bit counter of port writes that `forever` and `bursts` keep. */
-export const WRITE_COUNTER = 0x5000;
-/** Address in RAM of a byte that the host sets to end the step `waitForHost`. */
-export const GO_ON = 0x5200;
-const APIC = {
-  endOfInterrupt: 0xfee000b0,
-  spurious: 0xfee000f0,
-  icr: 0xfee00300,
-  timer: 0xfee00320,
-  timerStart: 0xfee00380,
-  timerDivide: 0xfee003e0,
-};
-/** Interrupt vector of the APIC timer. */
-const TIMER_VECTOR = 0x20;
 /** APIC command for all CPUs but the sender: INIT. */
 const INIT_SECONDARY = 0x000c4500;
 /** APIC command for all CPUs but the sender: start at page 0xF0, which is F000:0000. */
@@ -127,7 +65,7 @@ function firstCpu(gdtr: number, steps: readonly Step[], secondaryCpus: number): 
     ...prologue(),
     ...(secondaryCpus > 0 || needsUnrealMode(steps) ? unrealMode(gdtr) : []),
     ...(secondaryCpus > 0 ? startSecondaryCpus() : []),
-    ...steps.flatMap(code),
+    ...steps.flatMap(stepCode),
     ...(secondaryCpus > 0 ? waitForSecondaryCpus(secondaryCpus) : []),
     ...[0xba, ...word(EXIT_PORT)], //    mov dx, 0x501
     ...[0xb0, EXIT_VALUE], //            mov al, 16
@@ -140,7 +78,7 @@ function secondaryCpu(steps: readonly Step[]): number[] {
   if (needsUnrealMode(steps)) throw new Error('only the first CPU can reach memory above 1 MiB');
   return [
     ...prologue(),
-    ...steps.flatMap(code),
+    ...steps.flatMap(stepCode),
     ...[0xf0, 0xfe, 0x06, ...word(DONE_COUNTER)], // lock inc byte [0x6000]
     ...halt(),
   ];
@@ -154,12 +92,6 @@ function prologue(): number[] {
     ...[0x8e, 0xd0], //              mov ss, ax
     ...[0xbc, ...word(STACK)], //    mov sp, 0x7000
   ];
-}
-
-function needsUnrealMode(steps: readonly Step[]): boolean {
-  return steps.some(
-    (step) => 'mmioRead' in step || 'mmioWrite' in step || 'bursts' in step || needsMemoryAbove1MiB(step),
-  );
 }
 
 /**
@@ -198,131 +130,6 @@ function waitForSecondaryCpus(cpus: number): number[] {
   return [...compare, 0x75, back(compare)]; //             jne
 }
 
-function code(step: Step): number[] {
-  if ('spin' in step) return [0xeb, back([])]; //    jmp
-  if ('halt' in step) return halt();
-  if ('forever' in step) return forever(step.forever.out);
-  if ('waitForHost' in step) return [0x80, 0x3e, ...word(GO_ON), 0, 0x74, 0xf9]; // cmp byte [0x5200], 0; je -7
-  if ('ejectCpu' in step) return ejectCpu(step.ejectCpu);
-  if ('foreverClear' in step) return foreverClear(step.foreverClear.bytes);
-  if ('bursts' in step) return bursts(step.bursts);
-  if (isDeviceStep(step)) return deviceCode(step, WRITE_COUNTER);
-  if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
-  if ('cpuidOfEveryLeaf' in step) return cpuidOfEveryLeaf();
-  if (step.times === 0) return [];
-  if ('out' in step) return [0xba, ...word(step.out), ...repeat(step.times, [0xee])]; // mov dx, port; out dx, al
-  if ('in' in step) return [0xba, ...word(step.in), ...repeat(step.times, [0xec])]; //   mov dx, port; in al, dx
-  // mov edi, gpa; mov al, [fs:edi]
-  if ('mmioRead' in step) return [0x66, 0xbf, ...long(step.mmioRead), ...repeat(step.times, [0x64, 0x67, 0x8a, 0x07])];
-  // mov edi, gpa; mov [fs:edi], al
-  if ('mmioWrite' in step)
-    return [0x66, 0xbf, ...long(step.mmioWrite), ...repeat(step.times, [0x64, 0x67, 0x88, 0x07])];
-  if ('cpuid' in step) return counted(step.times, [...movEax(step.cpuid), 0x66, 0x31, 0xc9, ...CPUID]); // xor ecx, ecx
-  if ('rdmsr' in step) return counted(step.times, [...movEcx(step.rdmsr), ...RDMSR]);
-  if ('rewriteMsr' in step) return counted(step.times, [...movEcx(step.rewriteMsr), ...RDMSR, ...WRMSR]);
-  return counted(step.times, [...movEax(step.vmmcall), ...VMMCALL]);
-}
-
-function forever(port: number): number[] {
-  const once = [0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]; //    out dx, al; inc dword [0x5000]
-  return [0xba, ...word(port), ...once, 0xeb, back(once)]; //          mov dx, port .. jmp
-}
-
-const CPU_HOTPLUG_PORT = 0xaf00;
-const EJECT = 8;
-
-function ejectCpu(cpu: number): number[] {
-  return [
-    ...[0xba, ...word(CPU_HOTPLUG_PORT), 0x66, 0x31, 0xc0, 0xee], //    mov dx, port; xor eax, eax; out dx, al
-    ...[0xb0, cpu, 0x66, 0xef], //                                      mov al, cpu; out dx, eax
-    ...[0x83, 0xc2, 4, 0xb0, EJECT, 0xee], //                           add dx, 4; mov al, 8; out dx, al
-  ];
-}
-
-/** A request to fw_cfg (docs/specs/fw_cfg.rst of QEMU): control, length and address, which are big-endian. */
-const DMA_REQUEST = 0x5100;
-const DMA_PORT = 0x518;
-/** Reads (2) what was selected (8), and selects an item that does not exist: reading it gives zeros. */
-const DMA_CLEAR = 0xffff000a;
-const DMA_TARGET = 1 << 20;
-
-function foreverClear(bytes: number): number[] {
-  const put = (at: number, value: number) => [0x66, 0xc7, 0x06, ...word(DMA_REQUEST + at), ...bigEndian(value)];
-  const once = [
-    ...put(0, DMA_CLEAR), //                            mov dword [0x5100], control, which QEMU sets to 0
-    ...[0x66, 0xef], //                                 out dx, eax
-    ...[0x66, 0xff, 0x06, ...word(WRITE_COUNTER)], //    inc dword [0x5000]
-  ];
-  return [
-    ...[...put(4, bytes), ...put(8, 0), ...put(12, DMA_TARGET)],
-    ...[0x66, 0xb8, ...bigEndian(DMA_REQUEST)], //       mov eax, request
-    ...[0xba, ...word(DMA_PORT)], //                    mov dx, port
-    ...[...once, 0xeb, back(once)],
-  ];
-}
-
-/** Ticks of KVM's APIC timer in a millisecond: with a divisor of 1 it counts nanoseconds. */
-const TIMER_TICKS_PER_MS = 1_000_000;
-
-function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown }>['bursts']): number[] {
-  const once = [
-    ...[0x66, 0xb9, ...long(times)], //                                 mov ecx, times
-    ...loopEcx([0xee, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]), //    out dx, al; inc dword [0x5000]
-    ...[0xfb, 0xf4, 0xfa], //                                           sti; hlt; cli
-    ...(ticks === undefined ? [] : [0x66, 0x4e]), //                    dec esi
-  ];
-  return [
-    ...installTimerHandler(),
-    ...store(APIC.spurious, 0x1ff), //                  enables the APIC
-    ...store(APIC.timerDivide, 0b1011), //              divisor 1
-    ...store(APIC.timer, 0x20000 | TIMER_VECTOR), //    periodic
-    ...store(APIC.timerStart, everyMs * TIMER_TICKS_PER_MS),
-    ...[0xba, ...word(out)], //                 mov dx, port
-    ...[0x66, 0xbe, ...long(ticks ?? 0)], //    mov esi, ticks
-    ...once,
-    ...[ticks === undefined ? 0xeb : 0x75, back(once)], // jmp, or jnz
-  ];
-}
-
-/** Installs the handler of {@link TIMER_VECTOR}. The code of the handler stands here and is jumped over. */
-function installTimerHandler(): number[] {
-  const handler = [
-    ...[0x66, 0x57, ...store(APIC.endOfInterrupt, 0), 0x66, 0x5f], //    push edi; ..; pop edi
-    0xcf, //                                                             iret
-  ];
-  return [
-    ...[0xe8, ...word(handler.length)], //                             call past the handler, which pushes its address
-    ...handler,
-    ...[0x8f, 0x06, ...word(TIMER_VECTOR * 4)], //                          pop word [4 * vector]
-    ...[0xc7, 0x06, ...word(TIMER_VECTOR * 4 + 2), ...word(SEGMENT)], //    mov word [4 * vector + 2], 0xf000
-  ];
-}
-
-const CPUID = [0x0f, 0xa2];
-const RDMSR = [0x0f, 0x32];
-const WRMSR = [0x0f, 0x30];
-const VMMCALL = [0x0f, 0x01, 0xd9];
-
-const movEax = (value: number) => [0x66, 0xb8, ...long(value)];
-const movEcx = (value: number) => [0x66, 0xb9, ...long(value)];
-
-/** Repeats a body that overwrites eax to edx: mov edi, count; body; dec edi; jnz. */
-function counted(count: number, body: readonly number[]): number[] {
-  const once = [...body, 0x66, 0x4f];
-  return [0x66, 0xbf, ...long(count), ...once, 0x75, back(once)];
-}
-
-/** xor edi, edi; mov eax, edi; xor ecx, ecx; cpuid; inc di; jnz. */
-function cpuidOfEveryLeaf(): number[] {
-  const once = [0x66, 0x89, 0xf8, 0x66, 0x31, 0xc9, ...CPUID, 0x47];
-  return [0x66, 0x31, 0xff, ...once, 0x75, back(once)];
-}
-
-/** Stops the CPU for good: cli; hlt; jmp. */
-function halt(): number[] {
-  return [0xfa, 0xf4, 0xeb, back([0xfa, 0xf4])];
-}
-
 function place(image: Buffer, at: number, bytes: readonly number[]): void {
   if (at < RESET_VECTOR && at + bytes.length > RESET_VECTOR)
     throw new Error('the steps do not fit into a firmware image');
@@ -331,8 +138,4 @@ function place(image: Buffer, at: number, bytes: readonly number[]): void {
 
 function align(at: number, size: number): number {
   return Math.ceil(at / size) * size;
-}
-
-function bigEndian(value: number): number[] {
-  return long(value).reverse();
 }

@@ -5,7 +5,8 @@ import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endLater } from '../end-later.js';
-import { GO_ON, GUEST_EXIT_STATUS, guestFirmware, type Step, WRITE_COUNTER } from './firmware.js';
+import { GUEST_EXIT_STATUS, guestFirmware } from './firmware.js';
+import { GO_ON, type Step, WRITE_COUNTER } from './steps.js';
 
 export interface GuestOptions {
   readonly name: string;
