@@ -47,6 +47,12 @@ test(
 );
 
 test(
+  'on AMD SVM, halts that polling or an interrupt ended, and time polled, agree with kvm_vcpu_wakeup',
+  skipUnless('svmhost', SVMHOST !== ''),
+  (t) => void runInHost(t, 'svm-halts.js'),
+);
+
+test(
   "on AMD SVM, counts agree with KVM's own statistics, and an agent that drops exits does not, so the alert fires",
   skipUnless('svmhost', SVMHOST !== '').skip === false ? needs('promtool') : skipUnless('svmhost', false),
   (t) => {
