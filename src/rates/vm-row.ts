@@ -67,7 +67,7 @@ export function vmRow(
     vcpus,
     kvm_exits_per_second: kvm,
     qemu_exits_per_second: qemu,
-    share_reaching_qemu: kvm === null || qemu === null || kvm === 0 ? null : qemu / kvm,
+    share_reaching_qemu: shareOf(qemu, kvm, usesStatistics),
     io_exits_per_second: own.io,
     mmio_exits_per_second: own.mmio,
     halts_per_second: own.halts,
@@ -79,6 +79,12 @@ export function vmRow(
     top_device: topDevice(newer, older, period),
     finding: finding === undefined ? null : rowFinding(finding),
   };
+}
+
+/** KVM's statistics are of another time than the trace: where more exits reached QEMU than there were, it is null. */
+function shareOf(qemu: number | null, kvm: number | null, usesStatistics: boolean): number | null {
+  if (kvm === null || qemu === null || kvm === 0) return null;
+  return usesStatistics && qemu > kvm ? null : qemu / kvm;
 }
 
 /** Exits of all vCPUs, without calls of KVM_RUN that failed. */

@@ -58,3 +58,23 @@ test('without tracing, the page shows what KVM counts, and that exits to QEMU ar
     '7',
   ]);
 });
+
+test("a share is unknown where KVM's statistics are of a time with fewer exits than the trace", () => {
+  let seconds = 0;
+  let reading = 0;
+  const rates = new VmRates(
+    () => ({
+      ...readAt(reading, { exits: 100 * reading }),
+      exits: [{ vm: 'a', vcpu: '0', layer: 'qemu', reason: 'KVM_EXIT_IO', count: seconds > 20 ? 1500 : 0 }],
+    }),
+    { now: () => seconds * 1000, windowMs: 0 },
+  );
+  for ([seconds, reading] of [
+    [10, 10],
+    [20, 20],
+    [30, 20],
+  ] as const)
+    rates.observe();
+  const [row] = rates.current().vms;
+  assert.deepEqual([row?.kvm_exits_per_second, row?.qemu_exits_per_second, row?.share_reaching_qemu], [100, 150, null]);
+});
