@@ -58,6 +58,13 @@ const VMS: readonly WellConfigured[] = [
     guest: { steps: ticking(200) },
   },
   {
+    name: 'usb-xhci',
+    tool: 'record',
+    qemu: '-machine q35 -device qemu-xhci -device usb-tablet',
+    guest: { steps: ticking(100), vcpus: 2, secondarySteps: [{ halt: true }] },
+  },
+  { name: 'no-hpet', tool: 'perf', qemu: '-machine pc,hpet=off,vmport=off', guest: { steps: ticking(50) } },
+  {
     name: 'desktop',
     tool: 'record',
     qemu: '-machine q35,vmport=off,i8042=off -device qemu-xhci -device virtio-tablet-pci -device virtio-gpu-pci',
