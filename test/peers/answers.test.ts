@@ -93,7 +93,7 @@ test('histograms that Prometheus converts, or that come with exponential buckets
   for (const way of ['nhcb', 'exponential'] as const) {
     const selector = `kvm_exit_duration_seconds{instance="${ways.instance[way]}",vm="web-1"}`;
     const native = await ask(ways.api[way], `histogram_count(${selector})`);
-    assert.ok(native.length > 10, `${way}: ${native.length} series`);
+    assert.ok(native.length > 0, `${way} has no native histogram`);
     const [plain] = await ask(ways.api.scrape, 'count(kvm_exit_duration_seconds{instance="otlp"})');
     assert.equal(plain, undefined, 'the other histograms are classic ones');
   }
