@@ -116,11 +116,12 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
 ];
 
-export async function runScenario(scenario: Scenario, agent: RunningAgent, host: Host): Promise<string[]> {
+/** Runs the guests, and checks their times as each agent counts them. */
+export async function runScenario(scenario: Scenario, agents: readonly RunningAgent[], host: Host): Promise<string[]> {
   const { guests, check, traced, seconds = host.seconds } = scenario;
   const options = { ...host, seconds, trace: traced === undefined ? undefined : host.trace };
-  const all = await sharesOf(agent, guests(), options);
-  for (const shares of all.values()) {
+  const all = await sharesOf(agents, guests(), options);
+  for (const { shares } of all) {
     assert.ok(
       Math.abs(shares.sum - 1) < TOLERANCE + shares.uncertainty,
       `the states add up to ${shares.sum}: ${show(shares)}`,
@@ -131,7 +132,7 @@ export async function runScenario(scenario: Scenario, agent: RunningAgent, host:
     );
     check(shares, host);
   }
-  return [...all].map(([name, shares]) => `${name}: ${show(shares)}`);
+  return all.map(({ name, shares }) => `${name}: ${show(shares)}`);
 }
 
 /** The shares are those of the test's trace, if there is one. */

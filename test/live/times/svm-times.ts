@@ -18,7 +18,7 @@ const host = { tellsKvm: true, seconds: 30, warmUpSeconds: 8, trace };
 const agent = await startAgent({ timeoutMs: PATIENCE_MS, prefix: PREFIX });
 for (const scenario of SCENARIOS) {
   try {
-    const shares = await runScenario(scenario, agent, host);
+    const shares = await runScenario(scenario, [agent], host);
     console.log([`ok ${scenario.name}`, ...shares].join('\n  '));
   } catch (error) {
     console.log(`not ok ${scenario.name}\n  ${error instanceof Error ? error.message : error}`);

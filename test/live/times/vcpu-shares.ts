@@ -36,38 +36,41 @@ interface Observation {
   readonly waitNs: number;
 }
 
-/**
- * The agent answers a second scrape from the readings of the first one, unless some time has passed: twenty times what
- * these took (UsageRounds).
- */
+/** Between two observations, and between the scrapes of one. */
 const SCRAPE_PAUSE_MS = 1500;
+const POLL_MS = 20;
 /** Longest time until the agent shows a guest; an emulated host is slow. */
 const START_MS = 60_000;
 
-/** Runs guests of one vCPU at a time, and returns where their time went, by name. */
+export interface GuestShares {
+  readonly name: string;
+  readonly shares: VcpuShares;
+}
+
+/** Runs guests of one vCPU at a time, and returns where their time went: each guest as each agent counts it. */
 export async function sharesOf(
-  agent: RunningAgent,
+  agents: readonly RunningAgent[],
   guests: readonly GuestOptions[],
   { seconds, warmUpSeconds, trace }: SharesOptions,
-): Promise<Map<string, VcpuShares>> {
+): Promise<GuestShares[]> {
   const running = guests.map((options) => startGuest(options));
   const isShown = (samples: Samples) =>
     running.every(({ name }) => samples.of('kvm_vcpu_seconds_total', { vm: name }).length > 0);
-  await agent.scrapeUntil('the times of each guest', isShown, START_MS);
+  await Promise.all(agents.map((agent) => agent.scrapeUntil('the times of each guest', isShown, START_MS)));
   await sleep(warmUpSeconds * 1000);
   const tids = new Map(running.map(({ name, pid }) => [name, vcpuThread(pid)]));
   trace?.start();
-  const before = await observe(agent, tids);
+  const before = await observeAll(agents, tids);
   await sleep(seconds * 1000);
-  const after = await observe(agent, tids);
+  const after = await observeAll(agents, tids);
   trace?.stop();
   for (const guest of running) await guest.kill();
-  return new Map(
+  return agents.flatMap((_, index) =>
     [...tids].map(([name, thread]) => {
-      const [first, last] = [before.get(name), after.get(name)];
+      const [first, last] = [before[index]?.get(name), after[index]?.get(name)];
       if (first === undefined || last === undefined) throw new Error(`${name} was not observed`);
       const traced = trace?.sharesOf(Number(thread.split('/').at(-1)), first.atSeconds, last.atSeconds);
-      return [name, shares(first, last, traced)];
+      return { name, shares: shares(first, last, traced) };
     }),
   );
 }
@@ -80,16 +83,22 @@ export function vcpuThread(pid: number): string {
   return `${folder}/${tid}`;
 }
 
-/** Observes a few times, and keeps the observation with the shortest scrape. */
+/** Observes through all agents. They are not scraped at the same moment, which would make each scrape longer. */
+function observeAll(
+  agents: readonly RunningAgent[],
+  tids: ReadonlyMap<string, string>,
+): Promise<Map<string, Observation>[]> {
+  const pauseMs = SCRAPE_PAUSE_MS / agents.length;
+  return Promise.all(agents.map((agent, index) => sleep(index * pauseMs).then(() => observe(agent, tids))));
+}
+
+/** Observes a few times, and keeps the observation whose moment is known best. */
 async function observe(agent: RunningAgent, tids: ReadonlyMap<string, string>): Promise<Map<string, Observation>> {
-  await agent.scrape();
   let best: Map<string, Observation> | undefined;
   let bestSeconds = Number.POSITIVE_INFINITY;
   for (let tries = 0; tries < 3; tries++) {
     await sleep(SCRAPE_PAUSE_MS);
-    const before = schedstats(tids);
-    const samples = await agent.scrape();
-    const after = schedstats(tids);
+    const { before, after, samples } = await freshScrape(agent, tids);
     const scrapeSeconds = after.atSeconds - before.atSeconds;
     if (scrapeSeconds >= bestSeconds) continue;
     bestSeconds = scrapeSeconds;
@@ -99,7 +108,7 @@ async function observe(agent: RunningAgent, tids: ReadonlyMap<string, string>): 
         {
           atSeconds: (before.atSeconds + after.atSeconds) / 2,
           scrapeSeconds,
-          states: samples.sumBy('state', 'kvm_vcpu_seconds_total', { vm: name }),
+          states: statesOf(samples, name),
           runNs: mean(before.of.get(name)?.[0], after.of.get(name)?.[0]),
           waitNs: mean(before.of.get(name)?.[1], after.of.get(name)?.[1]),
         },
@@ -109,7 +118,38 @@ async function observe(agent: RunningAgent, tids: ReadonlyMap<string, string>): 
   return best ?? new Map();
 }
 
-function schedstats(tids: ReadonlyMap<string, string>): { atSeconds: number; of: Map<string, number[]> } {
+const statesOf = (samples: Samples, vm: string) => samples.sumBy('state', 'kvm_vcpu_seconds_total', { vm });
+
+/**
+ * Scrapes until the agent has read the times of all guests once more, which it did between `before` and `after`: it may
+ * answer from its last reading, and how long it does depends on the number of vCPUs on the host.
+ */
+async function freshScrape(
+  agent: RunningAgent,
+  tids: ReadonlyMap<string, string>,
+): Promise<{ before: Schedstats; after: Schedstats; samples: Samples }> {
+  const sumsOf = (samples: Samples) =>
+    [...tids.keys()].map((name) => Object.values(statesOf(samples, name)).reduce((sum, time) => sum + time, 0));
+  let before = schedstats(tids);
+  let last = sumsOf(await agent.scrape());
+  for (;;) {
+    const next = schedstats(tids);
+    const samples = await agent.scrape();
+    const sums = sumsOf(samples);
+    if (sums.every((sum, index) => sum !== last[index])) return { before, after: schedstats(tids), samples };
+    before = next;
+    last = sums;
+    await sleep(POLL_MS);
+  }
+}
+
+interface Schedstats {
+  readonly atSeconds: number;
+  /** Time on a CPU and time waited for one, by guest. */
+  readonly of: ReadonlyMap<string, readonly number[]>;
+}
+
+function schedstats(tids: ReadonlyMap<string, string>): Schedstats {
   const of = new Map(
     [...tids].map(([name, folder]) => [name, readFileSync(`${folder}/schedstat`, 'utf8').split(' ').map(Number)]),
   );

@@ -13,17 +13,12 @@ const HOST = { tellsKvm: TELLS_KVM, seconds: 15, warmUpSeconds: 3 };
 
 afterEach(endAll);
 
-for (const args of [[], ['--no-collector.kernel']])
-  for (const scenario of SCENARIOS.filter(({ traced }) => traced !== 'needed'))
-    test(`${scenario.name}${args.length === 0 ? '' : ', without the kernel trace'}`, {
-      ...liveTest(),
-      ...skipped(),
-    }, async (t) => {
-      const agent = await startAgent({ args });
-      const shares = await runScenario(scenario, agent, HOST);
-      for (const line of shares) t.diagnostic(line);
-      await agent.stop();
-    });
+for (const scenario of SCENARIOS.filter(({ traced }) => traced !== 'needed'))
+  test(`${scenario.name}, with and without the kernel trace`, { ...liveTest(), ...skipped() }, async (t) => {
+    const agents = await Promise.all([[], ['--no-collector.kernel']].map((args) => startAgent({ args })));
+    for (const line of await runScenario(scenario, agents, HOST)) t.diagnostic(line);
+    for (const agent of agents) await agent.stop();
+  });
 
 function skipped(): { skip: string | false } {
   return [liveTest(), needsCpuCgroup()].find(({ skip }) => skip !== false) ?? { skip: false };
