@@ -74,7 +74,8 @@ test(
     }
     await agent.stop();
     await receiver.stop();
-    const received = (vm: string) => increaseIn(receiver.requests, 'kvm.exits', { vm });
+    // On hosts with kvm_exit, each write is an exit in the other layer too.
+    const received = (vm: string) => increaseIn(receiver.requests, 'kvm.exits', { vm, layer: 'qemu' });
     assert.deepEqual([...vmms.map(({ name }) => received(name)), received('')], [150_000, 150_000, 0]);
   },
 );
