@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { needsControlPlane } from '../support/cluster/binaries.js';
 import { ControlPlane } from '../support/cluster/control-plane.js';
-import { addNodes, type Pod, runNodes } from '../support/cluster/nodes.js';
+import { addNodes, type Pod, runNodes, until } from '../support/cluster/nodes.js';
 import { CHART } from '../support/kubernetes/helm.js';
 import type { KubernetesObject } from '../support/kubernetes/kubernetes-schemas.js';
 import type { DaemonSet } from '../support/kubernetes/kustomize.js';
@@ -102,6 +102,12 @@ describe('deploy/helm on a real API server', needsControlPlane(), () => {
 
     await helm('upgrade', 'exits', CHART, valuesFile(EVERYTHING));
     await helm('uninstall', 'exits', '--wait', '--timeout=90s');
+    // The DaemonSet's pods follow it once the controllers have seen that it is gone.
+    const left = async () => (await objects()).filter((object) => !before.includes(object));
+    await until(
+      async () => `left behind: ${await left()}`,
+      async () => (await left()).length === 0,
+    );
     assert.deepEqual((await objects()).sort(), before.sort());
   });
 

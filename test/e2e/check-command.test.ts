@@ -52,6 +52,7 @@ test('check prints one line for each thing, and fails if run cannot work', (t) =
     'tracefs',
     'kvm events',
     'ring buffers',
+    'buffer memory',
     'QEMU markers',
     'hist triggers',
     'lockdown',

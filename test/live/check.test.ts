@@ -25,7 +25,7 @@ test('check finds everything that run needs on this host, and a running VM', liv
     assert.doesNotMatch(stdout, /^FAIL/m);
     assert.match(stdout, /^ok {4}tracefs {9}\S+: instances can be made and removed$/m);
     assert.match(stdout, /^ok {4}ring buffers {4}binary: \d{2,} formats understood/m);
-    assert.match(stdout, /^ok {4}ring buffers {4}memory: [\d.]+ MiB for each of \d+ CPUs, [\d.]+ MiB in all/m);
+    assert.match(stdout, /^ok {4}buffer memory {3}[\d.]+ MiB for each of \d+ CPUs, [\d.]+ MiB in all/m);
     assert.match(
       stdout,
       new RegExp(`^ok {4}VM {14}vm-check: qemu, pid ${guest.pid}, vCPU threads known: 1, trace backends: [a-z]+`, 'm'),

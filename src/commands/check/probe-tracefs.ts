@@ -79,7 +79,7 @@ export function checkPages({ path }: TracefsProbe): Finding {
 export function checkBufferMemory(bufferSize: number | undefined, cpus = onlineCpus()): Finding {
   const size = bufferSize ?? defaultBufferSize(cpus);
   return ok(
-    `memory: ${mib(size)} for each of ${cpus} CPUs, ${mib(size * cpus)} in all, of the kernel and in no cgroup's limit (--tracefs.buffer-size)`,
+    `${mib(size)} for each of ${cpus} CPUs, ${mib(size * cpus)} in all, of the kernel and in no cgroup's limit (--tracefs.buffer-size)`,
   );
 }
 

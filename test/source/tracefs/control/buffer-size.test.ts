@@ -23,7 +23,7 @@ test('CPUs that are online are counted from the list of the kernel', () => {
 
 test('check says what the buffers take of the kernel', () => {
   const text = (size: number | undefined, cpus: number) => checkBufferMemory(size, cpus).text.replace(/ in all.*/, '');
-  assert.equal(text(undefined, 32), 'memory: 8 MiB for each of 32 CPUs, 256 MiB');
-  assert.equal(text(undefined, 2), 'memory: 16 MiB for each of 2 CPUs, 32 MiB');
-  assert.equal(text(64 * MIB, 128), 'memory: 64 MiB for each of 128 CPUs, 8,192 MiB');
+  assert.equal(text(undefined, 32), '8 MiB for each of 32 CPUs, 256 MiB');
+  assert.equal(text(undefined, 2), '16 MiB for each of 2 CPUs, 32 MiB');
+  assert.equal(text(64 * MIB, 128), '64 MiB for each of 128 CPUs, 8,192 MiB');
 });
