@@ -184,6 +184,11 @@ const ROWS: [name: string, text: string, want: string | string[]][] = [
     'index 7 EPT_VIOLATION',
   ],
   [
+    'a nested exit in perf, whose plugin misses two fields',
+    `kvm_nested_vmexit: CAN'T FIND FIELD "rip"<CANT FIND FIELD exit_code>vcpu 0 reason EPT_MISCONFIG rip 0xfffff803 info1 0x0 info2 0x0`,
+    'index 7 EPT_MISCONFIG',
+  ],
+  [
     'a request of an encrypted guest',
     'kvm_vmgexit_enter: vcpu 0, exit_reason 7b, exit_info1 3f80031, exit_info2 0',
     'index 8 io',

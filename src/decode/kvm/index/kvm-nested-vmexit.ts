@@ -5,6 +5,7 @@
  *   text   vcpu 0 reason EPT_VIOLATION rip 0xfffff80e info1 0x181 info2 0x0 intr_info 0x0 error_code 0x0
  *          rip: 0xfffff80e reason: EPT_VIOLATION ext_inf1: 0x181 ext_inf2: 0x0 ext_int: 0x0 ext_int_err: 0x0   (to 5.9)
  *          rip fffff80e reason EPT_VIOLATION info1 181 info2 0 int_info 0 int_info_err 0                (trace-cmd)
+ *          CAN'T FIND FIELD "rip"<CANT FIND FIELD exit_code>vcpu 0 reason EPT_VIOLATION rip 0x0 info1 0x181 ..  (perf)
  *
  * The record is that of kvm_exit; before 5.10 it had `exit_code`. Source: arch/x86/kvm/trace.h; plugin_kvm.c of
  * libtraceevent 1.8.
@@ -16,6 +17,8 @@ import { TextReasons, x86Exit } from '../exit/x86-exit.js';
 
 const OTHER_TEXTS = [
   { before: ascii(' reason: '), after: ascii(' ext_inf1: ') },
+  // The guest chooses its rip, so it must not become part of the name.
+  { before: ascii(' reason '), after: ascii(' rip ') },
   { before: ascii(' reason '), after: ascii(' info1 ') },
 ];
 
