@@ -15,11 +15,10 @@ import {
   type Histogram,
   type MetricData,
 } from '@opentelemetry/sdk-metrics';
-import { HALF_OCTAVE_SECONDS } from '../../count/counters/duration-histogram.js';
 import { CATALOGUE } from '../../snapshot/catalogue.js';
 import type { HistogramMetric, HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
-import { toExponential } from './exponential-histogram.js';
+import { exponentialOf, toHistogram } from './histogram-values.js';
 import { type SeriesState, SeriesStates, type Total, type TotalAt } from './series-states.js';
 
 /** `prometheus`: names and labels as /metrics has them, which no receiver has to translate. */
@@ -250,39 +249,6 @@ function isTracked(point: DataPoint<unknown>): point is TrackedPoint<unknown> {
 function startOf(series: SeriesState, delta: boolean, now: HrTime): HrTime {
   const start = (delta ? series.acknowledged?.at : undefined) ?? series.start;
   return start[0] > now[0] || (start[0] === now[0] && start[1] > now[1]) ? now : start;
-}
-
-/**
- * Converts cumulative buckets (up to each edge) into OpenTelemetry's (between two edges), minus what was sent before.
- */
-function toHistogram(
-  bounds: readonly number[],
-  total: HistogramSample[1],
-  sent: HistogramSample[1] | undefined,
-): Histogram {
-  const upTo = (index: number) => (total.buckets[index] ?? 0) - (sent?.buckets[index] ?? 0);
-  const count = total.count - (sent?.count ?? 0);
-  const counts = bounds.map((_, index) => upTo(index) - (index === 0 ? 0 : upTo(index - 1)));
-  counts.push(count - upTo(bounds.length - 1));
-  return { buckets: { boundaries: [...bounds], counts }, count, sum: total.sumSeconds - (sent?.sumSeconds ?? 0) };
-}
-
-/** The same with exponential buckets. */
-function exponentialOf(
-  bounds: readonly number[],
-  total: HistogramSample[1],
-  sent: HistogramSample[1] | undefined,
-): ExponentialHistogram {
-  const { buckets, count, sum } = toHistogram(bounds, total, sent);
-  const { halfOctaves } = total;
-  const spread =
-    halfOctaves === undefined || halfOctaves.length === 0
-      ? { edges: bounds, counts: buckets.counts }
-      : {
-          edges: HALF_OCTAVE_SECONDS,
-          counts: halfOctaves.map((number, index) => number - (sent?.halfOctaves?.[index] ?? 0)),
-        };
-  return toExponential(spread, count, sum ?? 0);
 }
 
 function descriptorOf({ name, otel, help, type }: Metric, names: MetricNames | undefined): MetricData['descriptor'] {
