@@ -4,27 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { NAME, OUTPUT, VERSION } from '../../packaging/paths.js';
-import { HOST, TARGETS } from '../../packaging/targets.js';
+import { VERSION } from '../../packaging/paths.js';
+import { DEB, hasInDebian, mountWithScript } from '../support/debian-root.js';
 import { freshExecutable } from '../support/packages.js';
-import { ROOT } from '../support/paths.js';
 import { needs, skipUnless } from '../support/requirements.js';
 
-const { EXPORTER_DEBIAN_ROOT: DEBIAN = '' } = process.env;
-const DEB = join(OUTPUT, `${NAME}_${VERSION}_${TARGETS[HOST].deb}.deb`);
 const FOLDER = mkdtempSync(join(tmpdir(), 'debian-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 
@@ -32,7 +20,7 @@ const { options: fresh } = await freshExecutable();
 const NEEDED = [
   fresh,
   needs('root', 'systemd-nspawn', 'tracefs'),
-  skipUnless('debian-root', DEBIAN !== '' && existsSync(join(DEBIAN, 'usr/lib/systemd/systemd'))),
+  skipUnless('debian-root', hasInDebian('usr/lib/systemd/systemd')),
   skipUnless('deb', existsSync(DEB)),
 ].find(({ skip }) => skip !== false) ?? { skip: false };
 
@@ -50,40 +38,15 @@ function olderPackage(to: string): void {
   execFileSync('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '-b', tree, to]);
 }
 
-/** The Debian, with a layer above it that takes all changes. */
-function overlay(): string {
-  const [changes = '', work = '', root = ''] = ['changes', 'work', 'root'].map((name) => {
-    mkdirSync(join(FOLDER, name));
-    return join(FOLDER, name);
-  });
-  const options = `lowerdir=${DEBIAN},upperdir=${changes},workdir=${work}`;
-  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options, root]);
-  return root;
-}
-
-const UNIT = `[Unit]
-After=multi-user.target
-[Service]
-Type=oneshot
-Environment=INSTANCE=debian-test-${process.pid}
-ExecStart=/bin/bash /test/debian.sh
-`;
-
 const steps = new Map<string, string>();
 let log = '';
 
 before(() => {
   if (NEEDED.skip !== false) return;
-  const shared = join(FOLDER, 'test');
-  mkdirSync(shared);
+  const root = mountWithScript(FOLDER, 'debian.sh', [`INSTANCE=debian-test-${process.pid}`]);
+  const shared = join(root, 'test');
   olderPackage(join(shared, 'old.deb'));
   copyFileSync(DEB, join(shared, 'new.deb'));
-  copyFileSync(join(ROOT, 'test/packaging/debian.sh'), join(shared, 'debian.sh'));
-  const root = overlay();
-  const units = join(root, 'etc/systemd/system');
-  mkdirSync(join(units, 'multi-user.target.wants'), { recursive: true });
-  writeFileSync(join(units, 'test.service'), UNIT);
-  symlinkSync('../test.service', join(units, 'multi-user.target.wants/test.service'));
   const { stdout, stderr } = spawnSync(
     'systemd-nspawn',
     [
@@ -92,20 +55,19 @@ before(() => {
       '--keep-unit',
       '--private-network',
       `--directory=${root}`,
-      `--bind=${shared}:/test`,
       '--bind=/sys/kernel/tracing:/tracefs',
       '--console=pipe',
       '--boot',
     ],
     { encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] },
   );
-  execFileSync('umount', [root]);
   const read = (name: string) => (existsSync(join(shared, name)) ? readFileSync(join(shared, name), 'utf8') : '');
   for (const entry of read('steps').split(/^(?=[a-z][^\t\n]*\t)/m)) {
     const [name = '', value = ''] = entry.split('\t');
     steps.set(name, value.trimEnd());
   }
   log = [read('apt.log'), read('journal'), stdout.slice(-4000), stderr].join('\n');
+  execFileSync('umount', [root]);
 });
 
 const WANTED: readonly (readonly [step: string, value: string | RegExp])[] = [

@@ -14,22 +14,18 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
-import { NAME, OUTPUT, VERSION } from '../../packaging/paths.js';
-import { HOST, TARGETS } from '../../packaging/targets.js';
+import { HOST } from '../../packaging/targets.js';
+import { DEB, DEBIAN, hasInDebian, mountWithScript } from '../support/debian-root.js';
 import { GUEST_EXIT_STATUS, guestFirmware } from '../support/guest/firmware.js';
 import { freshExecutable } from '../support/packages.js';
-import { ROOT } from '../support/paths.js';
 import { Samples } from '../support/prometheus/samples.js';
 import { needs, skipUnless } from '../support/requirements.js';
 
-const { EXPORTER_DEBIAN_ROOT: DEBIAN = '' } = process.env;
-const DEB = join(OUTPUT, `${NAME}_${VERSION}_${TARGETS[HOST].deb}.deb`);
 const PORT_WRITES = 5000;
 const MINUTES = 10;
 const FOLDER = mkdtempSync(join(tmpdir(), 'emulated-debian-'));
@@ -39,7 +35,7 @@ const bootFile = (prefix: string) => {
   const name = readdirSync(join(DEBIAN, 'boot')).find((file) => file.startsWith(prefix));
   return name === undefined ? undefined : join(DEBIAN, 'boot', name);
 };
-const hasKernel = () => DEBIAN !== '' && existsSync(join(DEBIAN, 'boot')) && bootFile('vmlinuz-') !== undefined;
+const hasKernel = () => hasInDebian('boot') && bootFile('vmlinuz-') !== undefined;
 
 const { options: fresh } = await freshExecutable();
 const NEEDED = [
@@ -48,13 +44,6 @@ const NEEDED = [
   skipUnless('debian-root', hasKernel()),
   skipUnless('deb', existsSync(DEB)),
 ].find(({ skip }) => skip !== false) ?? { skip: HOST === 'x64' ? false : 'QEMU emulates SVM for x86 only' };
-
-const UNIT = `[Unit]
-After=multi-user.target
-[Service]
-Type=oneshot
-ExecStart=/bin/bash /test/emulated-debian.sh
-`;
 
 /** QEMU of this machine, with its libraries: the Debian has none, and its release is that of this machine. */
 function copyQemu(to: string): void {
@@ -68,25 +57,12 @@ function copyQemu(to: string): void {
 
 /** A disk with the Debian, and in it /test and the service that runs the script. */
 function makeDisk(): string {
-  const [changes = '', work = '', root = ''] = ['changes', 'work', 'root'].map((name) => {
-    mkdirSync(join(FOLDER, name));
-    return join(FOLDER, name);
-  });
-  const shared = join(changes, 'test');
-  mkdirSync(shared);
-  copyFileSync(DEB, join(shared, 'package.deb'));
-  copyFileSync(join(ROOT, 'test/packaging/emulated-debian.sh'), join(shared, 'emulated-debian.sh'));
-  writeFileSync(join(shared, 'guest.rom'), guestFirmware({ steps: [{ out: 0x80, times: PORT_WRITES }] }));
-  copyQemu(join(shared, 'qemu'));
-  const units = join(changes, 'etc/systemd/system');
-  mkdirSync(join(units, 'multi-user.target.wants'), { recursive: true });
-  writeFileSync(join(units, 'test.service'), UNIT);
-  symlinkSync('../test.service', join(units, 'multi-user.target.wants/test.service'));
+  const root = mountWithScript(FOLDER, 'emulated-debian.sh');
   const disk = join(FOLDER, 'disk');
-  execFileSync('mount', [
-    ...['-t', 'overlay', 'overlay', '-o', `lowerdir=${DEBIAN},upperdir=${changes},workdir=${work}`, root],
-  ]);
   try {
+    copyFileSync(DEB, join(root, 'test/package.deb'));
+    writeFileSync(join(root, 'test/guest.rom'), guestFirmware({ steps: [{ out: 0x80, times: PORT_WRITES }] }));
+    copyQemu(join(root, 'test/qemu'));
     execFileSync('mke2fs', ['-q', '-t', 'ext4', '-d', root, disk, '2G']);
   } finally {
     execFileSync('umount', [root]);

@@ -79,17 +79,24 @@ const POINTS: Record<OtlpMetric['kind'], (message: Field[]) => OtlpPoint> = {
   exponential: exponentialPoint,
 };
 
-/** ExponentialHistogramDataPoint: the buckets of positive values are in field 8. */
-function exponentialPoint(message: Field[]): OtlpPoint {
-  const positive = one(message, 8);
+/** The fields that both kinds of histograms have under the same numbers. */
+function distribution(message: Field[]) {
   return {
-    attributes: attributes(message, 1),
     startNs: fixed64(last(message, 2)),
     timeNs: fixed64(last(message, 3)),
     value: Number.NaN,
     isInt: false,
     count: Number(fixed64(last(message, 4))),
     sum: double(last(message, 5)),
+  };
+}
+
+/** ExponentialHistogramDataPoint: the buckets of positive values are in field 8. */
+function exponentialPoint(message: Field[]): OtlpPoint {
+  const positive = one(message, 8);
+  return {
+    attributes: attributes(message, 1),
+    ...distribution(message),
     bucketCounts: [],
     bounds: [],
     exponential: {
@@ -143,12 +150,7 @@ const NO_HISTOGRAM = { count: 0, sum: 0, bucketCounts: [], bounds: [] };
 function histogramPoint(message: Field[]): OtlpPoint {
   return {
     attributes: attributes(message, 9),
-    startNs: fixed64(last(message, 2)),
-    timeNs: fixed64(last(message, 3)),
-    value: Number.NaN,
-    isInt: false,
-    count: Number(fixed64(last(message, 4))),
-    sum: double(last(message, 5)),
+    ...distribution(message),
     bucketCounts: fixed64s(message, 6).map((bytes) => Number(bytes.readBigUInt64LE())),
     bounds: fixed64s(message, 7).map((bytes) => bytes.readDoubleLE()),
   };
