@@ -12,6 +12,7 @@ import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { AgentError } from '../../system/errors.js';
 import type { ReaderKind } from '../../trace/reader-kinds.js';
 import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.js';
+import { EventSwitches } from './control/event-switches.js';
 import { InstanceGuard, type Reverted } from './control/instance-guard.js';
 import { PAGE_SIZE_FILE } from './control/instance-settings.js';
 import { readFormats, systemsOf } from './format-files.js';
@@ -33,6 +34,8 @@ export interface KernelTraceOptions {
   readonly events: readonly string[] | undefined;
   /** Tracepoints of kvm to switch on, as far as this kernel has them. With them, ends of threads are reported. */
   readonly neededEvents?: readonly string[];
+  /** Those of the tracepoints that are off until {@link KernelTrace.sample}, as `system:event`. Default: none. */
+  readonly isSampled?: (event: string) => boolean;
   readonly reader: ReaderKind;
   /** Copies QEMU's markers to the instance, if the kernel can. */
   readonly markers?: boolean;
@@ -60,10 +63,14 @@ export type Disturbance =
 export class KernelTrace {
   readonly instance: TracingInstance;
   readonly reader: Exclude<ReaderKind, 'auto'>;
-  /** The tracepoints that are on. */
+  /** The tracepoints that are recorded. */
   readonly events: readonly string[];
   /** Reason why `auto` chose text; undefined if it did not. */
   readonly fallback: string | undefined;
+  /** Those of them that are on in windows only. */
+  readonly #sampled: readonly string[];
+  #switches: EventSwitches | undefined;
+  #isSampling = false;
   readonly #options: KernelTraceOptions;
   #reader: TraceReader | undefined;
   readonly #clock: TraceClock | undefined;
@@ -78,10 +85,11 @@ export class KernelTrace {
 
   /** @throws AgentError that says what is missing; the host is unchanged then */
   constructor(options: KernelTraceOptions) {
-    const { tracefs, instance, bufferSize, markers = false, onWrite = () => {} } = options;
+    const { tracefs, instance, bufferSize, markers = false, isSampled = () => false, onWrite = () => {} } = options;
     this.#options = options;
     const threads = options.events === undefined ? threadEvents(tracefs) : [];
     this.events = [...selectEvents(tracefs, options.events, options.neededEvents), ...threads];
+    this.#sampled = this.events.filter(isSampled);
     this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize, markers });
     try {
       const { reader, kind, fallback } = this.#openReader();
@@ -89,8 +97,9 @@ export class KernelTrace {
       this.#clock = new TraceClock(this.instance.path);
       this.reader = kind;
       this.fallback = fallback;
-      this.instance.start(this.events);
-      this.#guard = new InstanceGuard(this.instance.path, this.events, onWrite);
+      this.instance.start(this.events.filter((event) => !isSampled(event)));
+      if (this.#sampled.length > 0) this.#switches = new EventSwitches(this.instance.path, this.#sampled);
+      this.#guard = new InstanceGuard(this.instance.path, this.events, this.#sampled, onWrite);
     } catch (error) {
       this.close();
       throw error;
@@ -103,6 +112,20 @@ export class KernelTrace {
     const drained = files.length > 0 ? this.#drainAndRevert(files, deadlineMs, nowMs) : this.#drain(deadlineMs, nowMs);
     if (!drained.behind && this.#guard?.isSettling !== true) this.#endGap();
     return drained;
+  }
+
+  /**
+   * Switches the sampled tracepoints on or off, without blocking the event loop. The kernel switches one after the
+   * other, so until then exits may be seen without the events that follow them. Returns false if the kernel refuses,
+   * or the trace was closed. Call it again only after it has returned.
+   */
+  async sample(on: boolean): Promise<boolean> {
+    if (on === this.#isSampling) return true;
+    this.#guard?.switching(this.#sampled);
+    const isDone = (await this.#switches?.switch(on)) ?? true;
+    this.#guard?.switched(this.#sampled, on);
+    this.#isSampling = on;
+    return isDone;
   }
 
   openNewCpus(): void {
@@ -132,6 +155,7 @@ export class KernelTrace {
   /** Leaves the host as it was found. */
   close(): void {
     this.#guard?.close();
+    this.#switches?.close();
     this.#reader?.close();
     this.#clock?.close();
     this.instance.remove();

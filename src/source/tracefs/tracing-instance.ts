@@ -9,6 +9,7 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { enableFile } from './control/instance-settings.js';
 import {
   createInstanceFolder,
   readControl,
@@ -155,7 +156,3 @@ function dataKib(bytes: number, subBuffer: number): string {
 
 /** Bytes at the start of a sub-buffer that hold no events. */
 const PAGE_HEADER = 16;
-
-function enableFile(event: string): string {
-  return `events/${event.replace(':', '/')}/enable`;
-}

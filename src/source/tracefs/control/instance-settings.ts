@@ -7,6 +7,7 @@
  *   set_event                 kvm:kvm_exit ...                      written: !EVENT for each event that is new
  *   events/S/E/filter         none                                  written: 0
  *   events/S/E/trigger        lines with # only                     written: !TRIGGER for each trigger
+ *   events/S/E/enable         1, or 0 between two windows           written: 1 or 0
  *   tracing_on                1                                     written: 1, last of all
  *
  * Each of these can keep events out of the buffers, empty the buffers, or spoil the times in them, and no counter of
@@ -32,7 +33,7 @@ const options: Corrections = (now, before) => {
   const lines = new Set(now.split('\n'));
   return before.split('\n').filter((line) => !lines.has(line) && !SHARED_OPTIONS.has(line.replace(/^no/, '')));
 };
-const events: Corrections = (now, before) => {
+const newEvents: Corrections = (now, before) => {
   const lines = new Set(before.split('\n'));
   return now
     .split('\n')
@@ -66,16 +67,19 @@ const INSTANCE_FILES: readonly (readonly [file: string, corrections: Corrections
   ['set_event_notrace_pid', pids],
 ];
 
+const ENABLE = 'enable';
+const SET_EVENT = 'set_event';
+
 const EVENT_FILES: readonly (readonly [file: string, corrections: Corrections])[] = [
   ['trigger', triggers],
   ['filter', filter],
-  ['enable', one],
+  [ENABLE, text],
 ];
 
 interface Setting {
   /** Path in the instance. */
   readonly file: string;
-  readonly before: string;
+  before: string;
   readonly corrections: Corrections;
 }
 
@@ -85,23 +89,32 @@ export class InstanceSettings {
 
   /**
    * Remembers the settings as they are now.
-   * @param enabled the events that are on, as `system:name`
+   * @param events the events that are recorded, as `system:name`: they should be on, until {@link expect} is called
    */
-  constructor(instance: string, enabled: readonly string[]) {
+  constructor(instance: string, events: readonly string[]) {
     this.#instance = instance;
     const files = [
       ...INSTANCE_FILES,
-      ...enabled.flatMap((event) =>
-        EVENT_FILES.map(([file, corrections]) => [`events/${event.replace(':', '/')}/${file}`, corrections] as const),
+      ...events.flatMap((event) =>
+        EVENT_FILES.map(([file, corrections]) => [`${eventFolder(event)}/${file}`, corrections] as const),
       ),
-      ['set_event', events] as const,
+      [SET_EVENT, newEvents] as const,
       ['tracing_on', one] as const,
     ];
     // A kernel that lacks a file lacks the setting.
     this.#settings = files.flatMap(([file, corrections]) => {
       const before = this.#read(file);
-      return before === undefined || before === UNKNOWN ? [] : [{ file, before, corrections }];
+      if (before === undefined || before === UNKNOWN) return [];
+      // Which of the events are on is a matter of their own files.
+      return [{ file, before: file === SET_EVENT ? [before, ...events].join('\n') : before, corrections }];
     });
+    this.expect(events, true);
+  }
+
+  /** From now on, these events should be on, or off. */
+  expect(events: readonly string[], on: boolean): void {
+    const files = new Set(events.map(enableFile));
+    for (const setting of this.#settings) if (files.has(setting.file)) setting.before = on ? '1' : '0';
   }
 
   /** Paths in the instance of the files whose setting is another one now. */
@@ -141,6 +154,15 @@ export class InstanceSettings {
       return isOutOfFiles(error) ? UNKNOWN : undefined;
     }
   }
+}
+
+/** Path in an instance of the file that switches an event (`system:name`) on and off. */
+export function enableFile(event: string): string {
+  return `${eventFolder(event)}/${ENABLE}`;
+}
+
+function eventFolder(event: string): string {
+  return `events/${event.replace(':', '/')}`;
 }
 
 const UNKNOWN = Symbol('unknown');

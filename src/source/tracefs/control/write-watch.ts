@@ -58,6 +58,12 @@ export class WriteWatch {
     return this.isWatching && this.#own.size > 0;
   }
 
+  /** Takes all reports about these files for this program's own writes, until {@link ignoreOwn}. */
+  expectOwn(files: readonly string[]): void {
+    this.#ownCalls++;
+    for (const file of files) this.#own.add(file);
+  }
+
   /**
    * Takes the reports about these files that the kernel has queued by now for this program's own writes. Then calls
    * back, as reports of other programs' writes to the same files may have been among them.
