@@ -117,3 +117,14 @@ test('the dashboard of a VM has a panel for each metric of the collector', () =>
       metric,
     );
 });
+
+test('exits of a guest of a guest are counted by reason, and those of the guest itself are apart from them', () => {
+  type Counts = Readonly<Record<string, number>>;
+  const { nested, outer } = readJson<{ readonly nested: Counts; readonly outer: Counts }>('nested/expected.json');
+  const { nested_exits, exits } = reportOf(fixture('nested/outer.dat'));
+  assert.deepEqual(Object.fromEntries(nested_exits.map(({ reason, count }) => [reason, count])), nested);
+  for (const [reason, count] of Object.entries(outer)) {
+    const all = exits.find((row) => row.layer === 'kvm' && row.reason === reason)?.count;
+    assert.equal(all, count + (nested[reason] ?? 0), reason);
+  }
+});

@@ -5,13 +5,14 @@
  * This needs a host whose guests raise kvm_exit; svm.test.ts runs it in an emulated host. The agent and the triggers
  * are started before the guests, because enabling a tracepoint while vCPUs run can crash an emulated host.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, TRACEFS, uniqueInstance } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
+import { addHist, readHist, readReasonNames, removeHist } from '../support/trace/hist-trigger.js';
 
 /** Time for the agent to start; an emulated host is slow. */
 const PATIENCE_MS = 120_000;
@@ -24,33 +25,6 @@ const EINTR = -4;
 
 const EXITS = { event: 'kvm_exit', keys: 'common_pid,vcpu_id,exit_reason' };
 const USERSPACE_EXITS = { event: 'kvm_userspace_exit', keys: 'common_pid,reason,errno' };
-
-type HistLine = Readonly<Record<string, number>>;
-
-/** Parses lines such as `{ common_pid: 181, reason: 2, errno: 0 } hitcount: 50000`. */
-function readHist(instance: string, event: string): HistLine[] {
-  const text = readFileSync(join(instance, 'events/kvm', event, 'hist'), 'utf8');
-  if (!/Dropped: 0$/m.test(text)) throw new Error(`the hist trigger dropped events:\n${text}`);
-  return [...text.matchAll(/^\{(.*)\} hitcount:\s+(\d+)/gm)].map(([, keys = '', hits]) => ({
-    ...Object.fromEntries(
-      [...keys.matchAll(/(\w+):\s+(\d+)/g)].map(([, key, value]) => [
-        key,
-        Number(BigInt.asIntN(32, BigInt(value ?? 0))),
-      ]),
-    ),
-    hits: Number(hits),
-  }));
-}
-
-/**
- * The kernel's names of reason codes, from the event's format: `{ 0x07b, "io" }` or `{ 2, "KVM_EXIT_" "IO" }`. The
- * format of kvm_exit has a table for VMX before the one for SVM, so the last table is the right one.
- */
-function readNames(event: string): Map<number, string> {
-  const format = readFileSync(join(TRACEFS, 'events/kvm', event, 'format'), 'utf8');
-  const table = (format.split('__print_symbolic(').at(-1) ?? '').replaceAll('" "', '');
-  return new Map([...table.matchAll(/\{ (\w+), "([^"]+)" \}/g)].map(([, code, name]) => [Number(code), name ?? '']));
-}
 
 /** Fills a map from thread id to VM name while the guests run. */
 function watchThreads(guests: readonly RunningGuest[]): Map<number, string> {
@@ -74,16 +48,16 @@ function histCounts(instance: string, owners: ReadonlyMap<number, string>): Map<
   const counts = new Map<string, number>();
   const add = (key: string, hits: number) => counts.set(key, (counts.get(key) ?? 0) + hits);
   const vcpus = new Map<number, number>();
-  const exitNames = readNames(EXITS.event);
+  const exitNames = readReasonNames(EXITS);
   for (const { common_pid: tid = 0, vcpu_id: vcpu = 0, exit_reason: reason = 0, hits = 0 } of readHist(
     instance,
-    EXITS.event,
+    EXITS,
   )) {
     vcpus.set(tid, vcpu);
     add(`${owners.get(tid)} vcpu ${vcpu} kvm ${exitNames.get(reason) ?? reason}`, hits);
   }
-  const userspaceNames = readNames(USERSPACE_EXITS.event);
-  for (const { common_pid: tid = 0, reason = 0, errno = 0, hits = 0 } of readHist(instance, USERSPACE_EXITS.event)) {
+  const userspaceNames = readReasonNames(USERSPACE_EXITS);
+  for (const { common_pid: tid = 0, reason = 0, errno = 0, hits = 0 } of readHist(instance, USERSPACE_EXITS)) {
     const name = errno === EINTR ? 'restart' : errno < 0 ? 'error' : userspaceNames.get(reason);
     add(`${owners.get(tid)} vcpu ${vcpus.get(tid)} qemu ${name}`, hits);
   }
@@ -103,8 +77,7 @@ async function compare(): Promise<boolean> {
   const agent = await startAgent({ timeoutMs: PATIENCE_MS });
   const instance = join(TRACEFS, 'instances', uniqueInstance());
   mkdirSync(instance);
-  for (const { event, keys } of [EXITS, USERSPACE_EXITS])
-    writeFileSync(join(instance, 'events/kvm', event, 'trigger'), `hist:keys=${keys}:size=4096`);
+  for (const event of [EXITS, USERSPACE_EXITS]) addHist(instance, event);
   const unmapped = 0x1000_0000;
   const guests = [
     startGuest({
@@ -131,8 +104,7 @@ async function compare(): Promise<boolean> {
   const samples = await agent.scrape();
   const counts = agentCounts(samples);
   const reference = histCounts(instance, owners);
-  for (const { event, keys } of [EXITS, USERSPACE_EXITS])
-    writeFileSync(join(instance, 'events/kvm', event, 'trigger'), `!hist:keys=${keys}:size=4096`);
+  for (const event of [EXITS, USERSPACE_EXITS]) removeHist(instance, event);
   rmdirSync(instance);
   console.log(agent.log());
   await agent.stop();

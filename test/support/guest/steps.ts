@@ -5,6 +5,7 @@
  */
 import { type DeviceStep, deviceCode, isDeviceStep, needsMemoryAbove1MiB } from './device-steps.js';
 import { back, long, loopEcx, repeat, store, word } from './machine-code.js';
+import { nestedRounds } from './nested-steps.js';
 
 /** Something that a CPU of the guest does. */
 export type Step =
@@ -18,10 +19,17 @@ export type Step =
   | { readonly rdmsr: number; readonly times: number }
   /** Writes an MSR with the value that it has. Each time is one RDMSR and one WRMSR. */
   | { readonly rewriteMsr: number; readonly times: number }
+  /** Writes a value of 32 bits to an MSR. */
+  | { readonly wrmsr: number; readonly value: number; readonly times: number }
+  | { readonly pause: true; readonly times: number }
+  /** Reads a byte of each page from an address on, once. */
+  | { readonly touchPages: number; readonly times: number }
   /** VMMCALL with a number in EAX; the call of AMD. */
   | { readonly vmmcall: number; readonly times: number }
   /** CPUID with each leaf from 0 to 65,535, once. */
   | { readonly cpuidOfEveryLeaf: true }
+  /** Runs a guest of its own that does these steps and halts, `times` times; see nested-steps.ts. */
+  | { readonly nested: readonly Step[]; readonly times: number }
   /** Jumps to itself without end. */
   | { readonly spin: true }
   /** Halts without end, with interrupts off. */
@@ -72,7 +80,8 @@ const TIMER_VECTOR = 0x20;
 /** True if a step reaches memory above 1 MiB, which needs FS to have a limit of 4 GiB. */
 export function needsUnrealMode(steps: readonly Step[]): boolean {
   return steps.some(
-    (step) => 'mmioRead' in step || 'mmioWrite' in step || 'bursts' in step || needsMemoryAbove1MiB(step),
+    (step) =>
+      ['mmioRead', 'mmioWrite', 'bursts', 'touchPages'].some((name) => name in step) || needsMemoryAbove1MiB(step),
   );
 }
 
@@ -88,6 +97,7 @@ export function stepCode(step: Step): number[] {
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if ('cpuidOfEveryLeaf' in step) return cpuidOfEveryLeaf();
   if (step.times === 0) return [];
+  if ('nested' in step) return nestedRounds(step.times, step.nested.flatMap(stepCode), SEGMENT);
   if ('out' in step) return [0xba, ...word(step.out), ...repeat(step.times, [0xee])]; // mov dx, port; out dx, al
   if ('in' in step) return [0xba, ...word(step.in), ...repeat(step.times, [0xec])]; //   mov dx, port; in al, dx
   // mov edi, gpa; mov al, [fs:edi]
@@ -98,6 +108,15 @@ export function stepCode(step: Step): number[] {
   if ('cpuid' in step) return counted(step.times, [...movEax(step.cpuid), 0x66, 0x31, 0xc9, ...CPUID]); // xor ecx, ecx
   if ('rdmsr' in step) return counted(step.times, [...movEcx(step.rdmsr), ...RDMSR]);
   if ('rewriteMsr' in step) return counted(step.times, [...movEcx(step.rewriteMsr), ...RDMSR, ...WRMSR]);
+  if ('wrmsr' in step) {
+    const value = [...movEax(step.value), 0x66, 0x31, 0xd2]; // mov eax, value; xor edx, edx
+    return counted(step.times, [...movEcx(step.wrmsr), ...value, ...WRMSR]);
+  }
+  if ('pause' in step) return repeat(step.times, [0xf3, 0x90]);
+  if ('touchPages' in step) {
+    const touch = [0x64, 0x67, 0x8a, 0x07, 0x66, 0x81, 0xc7, ...long(0x1000)]; // mov al, [fs:edi]; add edi, 4096
+    return [0x66, 0xbf, ...long(step.touchPages), ...repeat(step.times, touch)];
+  }
   return counted(step.times, [...movEax(step.vmmcall), ...VMMCALL]);
 }
 
