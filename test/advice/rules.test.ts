@@ -116,6 +116,15 @@ test('rules about interrupts and counters also know the registers that are used 
   assert.deepEqual(idsOf({ exits: [kvmExits('INTERRUPT_WINDOW', 2000)] }), []);
 });
 
+test('a guest that uses the DMA of fw_cfg is not asked to use it', () => {
+  // Its address register (QEMU, docs/specs/fw_cfg.rst) is part of the same device.
+  const findings = advise([workloadOf(port(0x518, 'fw_cfg', 5000))], 60);
+  assert.deepEqual(
+    findings.map(({ rule }) => rule.id),
+    [],
+  );
+});
+
 test('the cost of accesses to a register is that of a mean exit for registers', () => {
   const [finding] = advise(
     [
