@@ -1,9 +1,9 @@
 import type { IndexKind, MalformedKind, MmioAccess, QemuSignal, TraceSink } from '../trace/sink.js';
-import { ApicvInhibits } from './apicv-inhibits.js';
 import { addCount, type Counters, newCounters, withRoomFor } from './counters/counters.js';
 import { SourceCounts } from './counters/source-counts.js';
 import { type KernelCoverage, QemuCounts } from './qemu/qemu-counts.js';
 import { ThreadVcpus } from './thread-vcpus.js';
+import { ApicvInhibits } from './totals/apicv-inhibits.js';
 import type { ExitTimer } from './vcpu/exit-timer.js';
 import type { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors } from './vcpu/vcpu-counts.js';

@@ -7,8 +7,9 @@ import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners } fro
 import { ThreadTimes } from './time/thread-times.js';
 import type { Usage } from './time/usage.js';
 import { addAllTime } from './time/vcpu-time.js';
+import type { VmTotals } from './totals/vm-totals.js';
 import { TraceList } from './trace-list.js';
-import type { VmTotals } from './vm-totals.js';
+import { ExitTimer } from './vcpu/exit-timer.js';
 
 /**
  * Threads above which those of no known VM are merged as soon as they are idle, and above which all threads are; each
@@ -16,6 +17,9 @@ import type { VmTotals } from './vm-totals.js';
  */
 const MANY_THREADS = 8192;
 const TOO_MANY_THREADS = 32_768;
+
+/** Legs of a trace that proves nothing of them. */
+const NO_LEGS = new ExitTimer(new Uint8Array(0));
 
 /** What a live trace reports of threads; times are on the agent's clock. */
 export interface ThreadEvents {
@@ -30,10 +34,14 @@ export class KernelThreads {
   readonly #owners: ThreadOwners;
   readonly #times = new ThreadTimes();
   readonly #idleThreads = new IdleThreads();
+  /** False if the traces have holes in which vCPUs spend time unseen. */
+  readonly #usesLegs: boolean;
   /** True once a recording has been read to its end. */
   #isSettled = false;
 
-  constructor(attribution: Attribution) {
+  /** @param usesLegs false if times of vCPUs are to come from their threads' usage alone */
+  constructor(attribution: Attribution, usesLegs = true) {
+    this.#usesLegs = usesLegs;
     this.#owners = new ThreadOwners(attribution, (from, to) => this.#moveCounts(from, to));
   }
 
@@ -94,7 +102,8 @@ export class KernelThreads {
     const counts = this.traces.traceOf(tid);
     // The kernel knows the time of the thread, not which of its vCPUs had it.
     if (counts?.threads.runsSeveralVcpus(tid)) return;
-    this.#times.add(tid, usage, tracedToMs === undefined ? undefined : counts?.timesUntil(tid, tracedToMs));
+    const isTraced = this.#usesLegs && tracedToMs !== undefined;
+    this.#times.add(tid, usage, isTraced ? counts?.timesUntil(tid, tracedToMs) : undefined);
   }
 
   /** A thread has ended, and the kernel may reuse its id: its counts stay with its VM. */
@@ -111,6 +120,16 @@ export class KernelThreads {
     const threads = this.traces.threadCount;
     const events = this.#eventsOf(({ vm }) => vm === undefined || threads > TOO_MANY_THREADS);
     for (const tid of this.#idleThreads.find(events, nowMs, threads > MANY_THREADS ? 0 : IDLE_MS)) this.end(tid);
+  }
+
+  /** True if a trace shows where the vCPU of a thread spends its time. */
+  provesTime(tid: number): boolean {
+    return this.#usesLegs && this.traces.provesTime(tid);
+  }
+
+  /** The traces show nothing of vCPUs for a while: no event before is paired with one after. */
+  forgetOpen(): void {
+    for (const vcpu of this.traces.vcpus()) vcpu.forgetOpen();
   }
 
   /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
@@ -138,7 +157,7 @@ export class KernelThreads {
         const number = vcpu.vcpu >= 0 ? String(vcpu.vcpu) : owner.vcpu;
         const totals = totalsOf(owner.vm?.label ?? '');
         totals.add(number, vcpu, showsUserspaceExits);
-        this.#times.addTraced(vcpu.tid, vcpu.vcpu, vcpu.exitTimer, totals.vcpu(number).time);
+        this.#times.addTraced(vcpu.tid, vcpu.vcpu, this.#usesLegs ? vcpu.exitTimer : NO_LEGS, totals.vcpu(number).time);
       }
       for (const [tid, interrupts] of counts.interrupts) {
         const owner = this.#owners.ownerOf(tid);

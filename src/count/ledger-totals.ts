@@ -3,10 +3,11 @@ import type { Vocabulary } from '../trace/sink.js';
 import type { KeyCounts } from './busiest-keys.js';
 import type { Counters } from './counters/counters.js';
 import type { SourceCounts } from './counters/source-counts.js';
+import type { SamplingState } from './sampling/sampled-totals.js';
 import type { StatisticTotals } from './statistics/statistic-counts.js';
+import type { VmTotals } from './totals/vm-totals.js';
 import type { CounterLayout } from './vcpu/counter-layout.js';
 import type { Collectors } from './vcpu/vcpu-counts.js';
-import type { VmTotals } from './vm-totals.js';
 
 /** What a ledger has counted so far. It refers to live counters: read it before the next event is counted. */
 export interface LedgerTotals {
@@ -26,6 +27,8 @@ export interface LedgerTotals {
   readonly qemuEvents: ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** KVM's own statistics. */
   readonly statistics: StatisticTotals;
+  /** Undefined if nothing is sampled. */
+  readonly sampling: SamplingState | undefined;
   readonly sources: readonly { readonly name: string; readonly counts: SourceCounts }[];
   /** Address ranges of the VM's devices; undefined if the VM was not asked for them. */
   readonly devicesOf: (vm: string) => DeviceRanges | undefined;

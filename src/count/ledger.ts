@@ -10,13 +10,14 @@ import type { LedgerTotals } from './ledger-totals.js';
 import { SharedRoom } from './qemu/counter-room.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
 import { addQemuViews, type QemuBackend, type QemuOwner, type QemuView, qemuEventsByVm } from './qemu-views.js';
+import { SampledTotals } from './sampling/sampled-totals.js';
 import { SharedByVcpus } from './shared-by-vcpus.js';
 import { StatisticCounts } from './statistics/statistic-counts.js';
 import type { Attribution, VmIdentity } from './thread-owners.js';
 import type { Usage } from './time/usage.js';
+import { VmTotals } from './totals/vm-totals.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
-import { VmTotals } from './vm-totals.js';
 
 export interface LedgerOptions {
   readonly collectors?: Collectors;
@@ -24,6 +25,8 @@ export interface LedgerOptions {
   readonly ioAddresses?: number;
   /** Number of MSRs, CPUID leaves, hypercalls ... per VM that have series of their own. */
   readonly indices?: number;
+  /** True if events other than exits to userspace are on in windows only: figures are estimates. Default: false. */
+  readonly isSampled?: boolean;
   /** Names that have room in the vocabulary, whatever the input holds. */
   readonly knownNames?: { readonly [Table in keyof Vocabulary]?: ReadonlySet<string> };
 }
@@ -46,6 +49,8 @@ export class Ledger {
   readonly collectors: Collectors;
   /** KVM's own statistics. */
   readonly statistics = new StatisticCounts();
+  /** Estimates figures from windows; undefined if all events are always on. */
+  readonly #sampled: SampledTotals | undefined;
   /** What the audit compares with them. */
   readonly kernelExits: KernelExits;
   readonly #reasons: KnownReasons;
@@ -64,7 +69,13 @@ export class Ledger {
 
   constructor(
     attribution: Attribution,
-    { collectors = ALL_COLLECTORS, ioAddresses = 20, indices = 50, knownNames = {} }: LedgerOptions = {},
+    {
+      collectors = ALL_COLLECTORS,
+      ioAddresses = 20,
+      indices = 50,
+      isSampled = false,
+      knownNames = {},
+    }: LedgerOptions = {},
   ) {
     this.vocabulary = {
       reasons: new Names(MAX_UNKNOWN_REASONS, knownNames.reasons),
@@ -73,7 +84,12 @@ export class Ledger {
     };
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
-    this.#threads = new KernelThreads(attribution);
+    this.#threads = new KernelThreads(attribution, !isSampled);
+    if (isSampled) {
+      const { reasons } = this.vocabulary;
+      const access = { pio: reasons.id('KVM_EXIT_IO'), mmio: reasons.id('KVM_EXIT_MMIO') };
+      this.#sampled = new SampledTotals(this.#reasons.layout, access, this.statistics);
+    }
     this.#shared = new SharedByVcpus(
       () => this.vcpus(),
       (tid) => this.#threads.ownerOf(tid),
@@ -193,7 +209,7 @@ export class Ledger {
 
   /** True if a trace shows where the vCPU of a thread spends its time. */
   provesTime(tid: number): boolean {
-    return this.collectors.duration && this.#threads.traces.provesTime(tid);
+    return this.collectors.duration && this.#threads.provesTime(tid);
   }
 
   /** Time of the latest event of a thread that has not ended, on the agent's clock; NaN if there is none. */
@@ -217,6 +233,7 @@ export class Ledger {
     this.#shared.forget(label);
     this.#threads.forget(label);
     this.statistics.forget(label);
+    this.#sampled?.forget(label);
     for (const { counts, owner } of this.#qemu)
       for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
   }
@@ -227,7 +244,7 @@ export class Ledger {
    */
   totals(nowMs = Number.POSITIVE_INFINITY, isExported = true): LedgerTotals {
     this.resolveOwners(nowMs);
-    const vms = this.#sum();
+    const vms = this.#sum(nowMs);
     for (const busiest of [this.#busiestAddresses, this.#busiestIndices]) busiest.keepOnly(vms);
     const indexCounts = new Map<string, KeyCounts>();
     return {
@@ -240,6 +257,7 @@ export class Ledger {
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       statistics: this.statistics,
       sources: this.#sources(),
+      sampling: this.#sampled?.state,
       devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
       busiestKeys: (vm, { io, otherIo }) => this.#busiestAddresses.of(vm).select(io, otherIo, isExported),
       busiestIndices: (vm, { indices, otherIndices }) => {
@@ -250,15 +268,46 @@ export class Ledger {
     };
   }
 
-  #sum(): Map<string, VmTotals> {
+  /** Begins the first period of sampling. */
+  beginSampling(nowMs: number): void {
+    this.#sampled?.begin(this.#seen(nowMs), nowMs);
+  }
+
+  /** All events are counted from now on, until {@link closeWindow}. */
+  openWindow(nowMs: number): void {
+    this.#threads.forgetOpen();
+    this.#sampled?.openWindow(this.#seen(nowMs), nowMs);
+  }
+
+  /** Returns the part that the busiest vCPU had of all that was counted in the window. */
+  closeWindow(nowMs: number): number {
+    const busiest = this.#sampled?.closeWindow(this.#seen(nowMs), nowMs) ?? 0;
+    this.#threads.forgetOpen();
+    return busiest;
+  }
+
+  /**
+   * Estimates the period that ends now, and begins the next one.
+   * @param isNew true for a VM that started in the period
+   */
+  endPeriod(nowMs: number, isNew: (label: string) => boolean): void {
+    this.#sampled?.endPeriod(this.#seen(nowMs), nowMs, isNew);
+  }
+
+  #sum(nowMs: number): Map<string, VmTotals> {
     const vms = new Map<string, VmTotals>();
-    const totalsOf = (label: string) => {
-      const totals = vms.get(label) ?? new VmTotals();
-      vms.set(label, totals);
-      return totals;
-    };
+    const totalsOf = totalsIn(vms);
     this.#threads.addTo(totalsOf);
+    this.#sampled?.show(vms, nowMs);
     addQemuViews(this.#qemuViews(), totalsOf);
+    return vms;
+  }
+
+  /** What the traces have shown of each VM. */
+  #seen(nowMs: number): Map<string, VmTotals> {
+    this.resolveOwners(nowMs);
+    const vms = new Map<string, VmTotals>();
+    this.#threads.addTo(totalsIn(vms));
     return vms;
   }
 
@@ -275,4 +324,13 @@ export class Ledger {
     for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
     return Array.from(names, ([counts, name]) => ({ name, counts }));
   }
+}
+
+/** Returns the totals of a VM, new ones if there are none yet. */
+function totalsIn(vms: Map<string, VmTotals>): (label: string) => VmTotals {
+  return (label) => {
+    const totals = vms.get(label) ?? new VmTotals();
+    vms.set(label, totals);
+    return totals;
+  };
 }

@@ -7,8 +7,8 @@ import { addCount, addCounters, type Counters, maxCounters, newCounters } from '
 import type { QemuCounts } from './qemu/qemu-counts.js';
 import { KICK_BY_EXIT, KICK_BY_IOEVENTFD, SIGNAL_KINDS } from './qemu/qemu-signals.js';
 import type { VmIdentity } from './thread-owners.js';
+import type { VcpuTotals, VmTotals } from './totals/vm-totals.js';
 import { Ioeventfds } from './vcpu/ioeventfds.js';
-import type { VcpuTotals, VmTotals } from './vm-totals.js';
 
 /** Which of QEMU's trace backends wrote a trace. */
 export type QemuBackend = 'ftrace' | 'log' | 'simple';

@@ -54,6 +54,27 @@ export function addHistogram(to: DurationHistogram, from: DurationHistogram): vo
   to[MAX] = max;
 }
 
+/** A copy without minimum and maximum, whose numbers can be subtracted and multiplied. */
+export function plainCounts(histogram: DurationHistogram): DurationHistogram {
+  const counts = histogram.slice();
+  counts[MIN] = 0;
+  counts[MAX] = 0;
+  return counts;
+}
+
+/**
+ * A histogram from estimated counts, which are rounded down.
+ * @param counts as {@link plainCounts}
+ * @param seen a histogram with the minimum and maximum
+ */
+export function histogramOf(counts: DurationHistogram, seen: DurationHistogram | undefined): DurationHistogram {
+  const histogram = counts.map((count, index) => (index < FIRST_BUCKET ? count : Math.floor(count)));
+  histogram[COUNT] = histogram.subarray(FIRST_BUCKET).reduce((sum, count) => sum + count, 0);
+  histogram[MIN] = seen?.[MIN] ?? Number.POSITIVE_INFINITY;
+  histogram[MAX] = seen?.[MAX] ?? 0;
+  return histogram;
+}
+
 /** Upper edge of a bucket in nanoseconds, exclusive. */
 function upperEdgeNs(bucket: number): number {
   if (bucket >= BUCKETS - 1) return Number.POSITIVE_INFINITY;

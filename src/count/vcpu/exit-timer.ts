@@ -97,6 +97,11 @@ export class ExitTimer {
     return this.#exitReason;
   }
 
+  /** True if an event has shown where the vCPU is. */
+  get isPlaceKnown(): boolean {
+    return this.#isInGuest || this.#exitReason !== NO_REASON || this.#userspaceReason !== NO_REASON;
+  }
+
   /** True once events show where the vCPU spends its time. */
   get provesTime(): boolean {
     return this.#sawEntry;

@@ -40,6 +40,8 @@ export class VcpuCounts {
   readonly #reasons: KnownReasons;
   /** Number of gaps in the trace at the latest event. */
   #gaps = 0;
+  /** True after {@link forgetOpen}: then an exit to userspace may have a cause that was not seen. */
+  #wasUnseen = false;
 
   constructor(tid: number, vcpu: number, collectors: Collectors, reasons: KnownReasons) {
     this.tid = tid;
@@ -61,6 +63,13 @@ export class VcpuCounts {
     this.#gaps = gaps;
     this.exitTimer.abandon();
     this.io.abandon();
+  }
+
+  /** The trace shows nothing of the vCPU for a while, so no event before is paired with one after. */
+  forgetOpen(): void {
+    this.exitTimer.abandon();
+    this.io.abandon();
+    this.#wasUnseen = true;
   }
 
   /** Time of the next {@link exit}, {@link userspaceExit} or {@link entry}. */
@@ -111,6 +120,7 @@ export class VcpuCounts {
 
   #countCause(userspaceReason: number): void {
     const open = this.exitTimer.openReason;
+    if (open < 0 && this.#wasUnseen && !this.exitTimer.isPlaceKnown) return;
     const reason = open < 0 ? this.#reasons.none : open;
     const { counts, layout } = this;
     const slot = layout.causes[causeIndex(userspaceReason, reason)] as number;

@@ -1,5 +1,5 @@
 import { SIGNAL_KINDS } from '../../count/qemu/qemu-signals.js';
-import type { VmTotals } from '../../count/vm-totals.js';
+import type { VmTotals } from '../../count/totals/vm-totals.js';
 import { addCounts, kept, merged, RowTable, type VmRow } from './row-table.js';
 
 /** Signals between a guest and its devices. */

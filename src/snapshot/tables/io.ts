@@ -1,7 +1,7 @@
 import type { LedgerTotals } from '../../count/ledger-totals.js';
+import type { VmTotals } from '../../count/totals/vm-totals.js';
 import { type Bus, type Direction, decodeIoKey, type IoLayer } from '../../count/vcpu/io-keys.js';
 import { deviceAt } from '../../count/vcpu/pc-devices.js';
-import type { VmTotals } from '../../count/vm-totals.js';
 import { OTHER } from '../../trace/names.js';
 import { addCounts, cleared, kept, merged, RowTable, type VmRow } from './row-table.js';
 

@@ -1,6 +1,6 @@
 import { indexKindOf, indexOfKey } from '../../../count/indices/index-keys.js';
 import type { LedgerTotals } from '../../../count/ledger-totals.js';
-import type { VmTotals } from '../../../count/vm-totals.js';
+import type { VmTotals } from '../../../count/totals/vm-totals.js';
 import type { IndexKind } from '../../../trace/sink.js';
 
 /** An index of one VM that has series of its own, or the sum of all other indices of its kind. */

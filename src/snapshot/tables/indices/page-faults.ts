@@ -1,6 +1,6 @@
 import { type PageFaultKind, pageFaultKind } from '../../../count/indices/page-faults.js';
 import type { LedgerTotals } from '../../../count/ledger-totals.js';
-import type { VmTotals } from '../../../count/vm-totals.js';
+import type { VmTotals } from '../../../count/totals/vm-totals.js';
 import { type IndexKind, PAGE_FAULT } from '../../../trace/sink.js';
 import { addCounts, kept, RowTable, type VmRow } from '../row-table.js';
 import { indexRows } from './index-rows.js';

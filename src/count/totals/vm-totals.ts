@@ -1,10 +1,10 @@
+import { addCount, addCounters, type Counters, newCounters } from '../counters/counters.js';
+import { KINDS } from '../counters/key-table.js';
+import { newVcpuTime, type VcpuTime } from '../time/vcpu-time.js';
+import { ExitDurations } from '../vcpu/exit-durations.js';
+import { shownKey } from '../vcpu/io-keys.js';
+import type { VcpuCounts } from '../vcpu/vcpu-counts.js';
 import type { ApicvInhibit } from './apicv-inhibits.js';
-import { addCount, addCounters, type Counters, newCounters } from './counters/counters.js';
-import { KINDS } from './counters/key-table.js';
-import { newVcpuTime, type VcpuTime } from './time/vcpu-time.js';
-import { ExitDurations } from './vcpu/exit-durations.js';
-import { shownKey } from './vcpu/io-keys.js';
-import type { VcpuCounts } from './vcpu/vcpu-counts.js';
 
 /** What was counted for one vCPU, by all of its threads. */
 export interface VcpuTotals {
@@ -54,6 +54,12 @@ export class VmTotals {
       this.vcpus.set(vcpu, totals);
     }
     return totals;
+  }
+
+  /** From now on, {@link durations} are these. */
+  showDurations(durations: ExitDurations): void {
+    this.#durations.clear();
+    this.#durations.add(durations);
   }
 
   /** Read only: these may be the live histograms of the VM. */

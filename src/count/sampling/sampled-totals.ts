@@ -1,0 +1,137 @@
+import type { StatisticTotals } from '../statistics/statistic-counts.js';
+import { VmTotals } from '../totals/vm-totals.js';
+import type { CounterLayout } from '../vcpu/counter-layout.js';
+import type { Estimate } from './sampled-exits.js';
+import { type AccessReasons, SampledVm } from './sampled-vm.js';
+import { showFigures } from './show-figures.js';
+
+/** The quality of sampled figures. */
+export interface SamplingState {
+  /** Part of the latest period in which all events were counted; 0 before the end of the first. */
+  readonly fraction: number;
+  /**
+   * Label of the VM -> estimated exits by reason, with the interval that contains the true number; without VMs whose
+   * exits KVM does not tell, because the error is not known then.
+   */
+  readonly estimates: ReadonlyMap<string, ReadonlyMap<number, Estimate>>;
+}
+
+/** Label of the VM -> what was counted. */
+type Totals = ReadonlyMap<string, VmTotals>;
+
+/**
+ * Estimates what each VM did from what windows saw of it, one window in each period:
+ *
+ *   period    |------[window]-----------|-----------[window]------|
+ *   estimate                            of the first period, shown bit by bit until the end of the next one
+ *
+ * Estimates are shown evenly over the following period, so that rates do not jump at its end, and no counter decreases.
+ * What is always on (exits to userspace) is shown as it is counted.
+ */
+export class SampledTotals {
+  readonly #layout: CounterLayout;
+  readonly #access: AccessReasons;
+  readonly #statistics: StatisticTotals;
+  readonly #vms = new Map<string, SampledVm>();
+  #openedMs = Number.NaN;
+  #edgeMs = Number.NaN;
+  #windowMs = 0;
+  #fraction = 0;
+
+  constructor(layout: CounterLayout, access: AccessReasons, statistics: StatisticTotals) {
+    this.#layout = layout;
+    this.#access = access;
+    this.#statistics = statistics;
+  }
+
+  /** Begins the first period. */
+  begin(totals: Totals, nowMs: number): void {
+    this.#edgeMs = nowMs;
+    for (const label of new Set([...totals.keys(), ...this.#statistics.vms.keys()]))
+      this.#vms.set(label, this.#newVm(this.#exitsOf(label), totals.get(label)));
+  }
+
+  /** All events are counted from now on. */
+  openWindow(totals: Totals, nowMs: number): void {
+    this.#openedMs = nowMs;
+    for (const [label, own] of totals) this.#vmOf(label).openWindow(own, this.#exitsOf(label));
+    // Of a VM without counts yet, everything is new.
+    for (const [label, vm] of this.#vms) if (!totals.has(label)) vm.openWindow(new VmTotals(), this.#exitsOf(label));
+  }
+
+  /** From now on, events may be missing. Returns the part that the busiest vCPU had of all that was counted. */
+  closeWindow(totals: Totals, nowMs: number): number {
+    this.#windowMs += nowMs - this.#openedMs;
+    let [most, all] = [0, 0];
+    for (const [label, own] of totals) {
+      const isNew = !this.#vms.has(label);
+      const vm = this.#vmOf(label);
+      if (isNew) vm.openWindow(new VmTotals(), Number.NaN);
+      for (const counted of vm.closeWindow(own, this.#exitsOf(label))) {
+        most = Math.max(most, counted);
+        all += counted;
+      }
+    }
+    return all > 0 ? most / all : 0;
+  }
+
+  /**
+   * Estimates the period that ends now, and begins the next one. A period without a window goes on.
+   * @param isNew true for a VM that started in the period: KVM has counted its exits from its start on
+   */
+  endPeriod(totals: Totals, nowMs: number, isNew: (label: string) => boolean): void {
+    if (this.#windowMs === 0) return;
+    const periodMs = nowMs - this.#edgeMs;
+    const part = Math.min(1, this.#windowMs / periodMs);
+    for (const label of new Set([...totals.keys(), ...this.#statistics.vms.keys()])) {
+      const period = { part, nowMs, periodMs };
+      this.#vmOf(label).endPeriod(totals.get(label), this.#exitsOf(label), isNew(label), period);
+    }
+    [this.#edgeMs, this.#windowMs, this.#fraction] = [nowMs, 0, part];
+  }
+
+  /** Replaces what windows saw by the estimates. @param nowMs Infinity: all that is estimated */
+  show(totals: Map<string, VmTotals>, nowMs: number): void {
+    const exact = new Set(this.#layout.slots('userspaceExits').map(({ slot }) => slot));
+    const isExact = (slot: number) => exact.has(slot);
+    for (const [label, own] of totals) showFigures(own, this.#vmOf(label).shownAt(nowMs), isExact);
+  }
+
+  get state(): SamplingState {
+    const estimates = new Map<string, ReadonlyMap<number, Estimate>>();
+    for (const [label, vm] of this.#vms) {
+      const own = vm.estimates();
+      if (own !== undefined && label !== '') estimates.set(label, own);
+    }
+    return { fraction: this.#fraction, estimates };
+  }
+
+  forget(label: string): void {
+    this.#vms.delete(label);
+  }
+
+  #vmOf(label: string): SampledVm {
+    const known = this.#vms.get(label);
+    if (known !== undefined) return known;
+    const vm = this.#newVm(Number.NaN);
+    this.#vms.set(label, vm);
+    return vm;
+  }
+
+  #newVm(kvmAtEdge: number, totals?: VmTotals): SampledVm {
+    return new SampledVm(this.#layout, this.#access, kvmAtEdge, totals?.kernel);
+  }
+
+  /** KVM's own count of a VM's exits; NaN if it is not known. */
+  #exitsOf(label: string): number {
+    const vm = this.#statistics.vms.get(label);
+    const exits = vm?.layout.slots().find(({ statistic: { name, kind } }) => name === 'exits' && kind === 'total');
+    if (vm === undefined || exits === undefined) return Number.NaN;
+    let sum = Number.NaN;
+    for (const values of vm.vcpus.values()) {
+      const value = values[exits.slot] ?? Number.NaN;
+      if (!Number.isNaN(value)) sum = (Number.isNaN(sum) ? 0 : sum) + value;
+    }
+    return sum;
+  }
+}
