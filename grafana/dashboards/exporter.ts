@@ -213,7 +213,7 @@ const audit: Panel[] = [
   graph({
     title: 'Outcome of the audit',
     description:
-      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. too_short: the VM is audited for less than a minute. few_events: less than 500. uncertain: reading took so long that a difference of 1 % would not show. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
+      'Comparisons with KVM, one for each VM and check. compared: they have a ratio. sampled: --sampling counts these exits in windows only. too_short: the VM is audited for less than a minute. few_events: less than 500. uncertain: reading took so long that a difference of 1 % would not show. events_lost: in the last five minutes. not_comparable: on this host; the log says why.',
     unit: 'short',
     width: 8,
     stacked: true,
@@ -221,6 +221,35 @@ const audit: Panel[] = [
       {
         expr: sumBy(['instance', 'outcome'], series('kvm_exit_exporter_audit_checks', OF_INSTANCES)),
         legend: '{{outcome}} on {{instance}}',
+      },
+    ],
+  }),
+];
+
+const sampling: Panel[] = [
+  graph({
+    title: 'Time in which all events are counted',
+    description:
+      'With --sampling, frequent events are counted in windows only: this part of the time. What is estimated from them is named in docs/sampling.md.',
+    unit: 'percentunit',
+    width: 12,
+    queries: [
+      {
+        expr: `max by (instance) (${series('kvm_exit_exporter_sampled_fraction', OF_INSTANCES)})`,
+        legend: '{{instance}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'Error of estimated exits',
+    description:
+      'How far the number of exits by reason may be from the true one, in 95 % of the cases, as a part of that number. Their sum over all reasons is exact.',
+    unit: 'percentunit',
+    width: 12,
+    queries: [
+      {
+        expr: `${sumBy(['instance', 'reason'], series('kvm_exits_sampling_error', OF_INSTANCES))} / ${sumBy(['instance', 'reason'], series('kvm_exits_total', { ...OF_INSTANCES, layer: 'kvm' }))}`,
+        legend: '{{reason}} on {{instance}}',
       },
     ],
   }),
@@ -350,6 +379,7 @@ export const exporter = build({
     { title: 'Reading', panels: reading },
     { title: 'Loss', panels: loss },
     { title: "Checked against KVM's own statistics", panels: audit },
+    { title: 'Sampling', panels: sampling },
     { title: 'Cost', panels: cost },
     { title: 'Export over OTLP', panels: otlp },
   ],

@@ -25,6 +25,8 @@ import type { AgentOptions } from './options.js';
 import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
 import { Readiness } from './readiness.js';
+import type { SamplingPlan } from './sampling/sampling-plan.js';
+import { WindowSampler } from './sampling/window-sampler.js';
 import { AuditFeed } from './statistics/audit-feed.js';
 import { StatisticsFeed } from './statistics/statistics-feed.js';
 import { Ticker } from './ticker.js';
@@ -46,6 +48,7 @@ export class Agent {
   readonly #qemu: QemuFeed | undefined;
   readonly #statistics: StatisticsFeed | undefined;
   readonly #audit: AuditFeed | undefined;
+  readonly #sampler: WindowSampler | undefined;
   readonly #usage: UsageRounds;
   readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tid) => this.#expectVm(tid));
   readonly #ticker = new Ticker(() => this.#tick());
@@ -67,6 +70,7 @@ export class Agent {
     this.#vmInfos = vmInfosOf(inventory, { podOf });
     this.ledger = new Ledger(attributionOf(inventory, { devicesOf: this.#devices.of }), {
       ...options,
+      isSampled: options.kernel && options.sampling !== undefined,
       knownNames: KNOWN_NAMES,
     });
     const newSource = (name: string) =>
@@ -90,10 +94,13 @@ export class Agent {
       );
     if (statistics !== undefined) {
       if (options.kernel)
-        this.#audit = new AuditFeed(this.ledger.kernelExits, () => this.#drain() && this.#kernel.isReading);
+        this.#audit = new AuditFeed(this.ledger.kernelExits, () => this.#drain() && this.#kernel.isReading, {
+          isSampled: options.sampling !== undefined,
+        });
       const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, speakers, audit: this.#audit };
       this.#statistics = new StatisticsFeed(feedOptions, inventory, this.ledger.statistics);
     }
+    if (options.kernel && options.sampling !== undefined) this.#sampler = this.#newSampler(options.sampling);
     this.#tracker = new VmTracker(inventory, this.ledger, {
       onStarted: (vm) => {
         this.#pacer.wakeSoon();
@@ -135,7 +142,8 @@ export class Agent {
     const retries = setInterval(() => this.#readiness.attempt(() => this.#kernel.watch()), RETRY_MS);
     try {
       this.#vmWatcher.renew();
-      await this.#ticker.run(signal);
+      await Promise.race([this.#ticker.run(signal), failureOf(this.#sampler?.run())]);
+      this.#sampler?.stop();
       this.#isEnding = true;
       this.#qemu?.settle();
       this.#drain();
@@ -168,6 +176,7 @@ export class Agent {
     this.#vmWatcher.close();
     this.#devices.stop();
     this.#statistics?.stop();
+    this.#sampler?.stop();
     this.#qemu?.stop();
     this.#kernel.close();
   }
@@ -203,6 +212,28 @@ export class Agent {
     }
   }
 
+  #newSampler(plan: SamplingPlan): WindowSampler {
+    return new WindowSampler({
+      plan,
+      sources: {
+        sample: (on) => this.#kernel.sample(on),
+        isSampling: () => this.#kernel.isSampling,
+        drain: () => this.#drain(),
+        events: () => this.#kernel.sampledEvents,
+        readStatistics: () => this.readStatistics(),
+      },
+      ledger: this.ledger,
+      startedWithin: (ms) => this.#startedWithin(ms),
+    });
+  }
+
+  /** Labels of the VMs that started in the last milliseconds. The kernel's starts are rounded down to seconds. */
+  #startedWithin(ms: number): ReadonlySet<string> {
+    const sinceSeconds = Math.floor((Date.now() - ms) / 1000);
+    const started = this.#inventory.vms().filter(({ startSeconds }) => startSeconds >= sinceSeconds);
+    return new Set(started.map(({ label }) => label));
+  }
+
   #drainNow(): void {
     this.#pacer.wakeNow();
     this.#ticker.wakeNow();
@@ -234,4 +265,9 @@ export class Agent {
     this.ledger.resolveOwners(nowMs);
     this.ledger.mergeIdleThreads(nowMs);
   }
+}
+
+/** Rejects as `work` does, and does not end otherwise. */
+function failureOf(work: Promise<void> | undefined): Promise<never> {
+  return new Promise((_, reject) => void work?.catch(reject));
 }

@@ -11,6 +11,10 @@ import { basename } from 'node:path';
 import type { KernelCounts } from '../count/kernel-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import { neededEvents } from '../decode/kvm/events.js';
+import { kvmApicvInhibit } from '../decode/kvm/index/kvm-apicv-inhibit.js';
+import { kvmUserspaceExit } from '../decode/kvm/kvm-userspace-exit.js';
+import { SCHED_PROCESS_EXIT } from '../decode/kvm/sched-process-exit.js';
+import { TASK_NEWTASK } from '../decode/kvm/task-newtask.js';
 import { findTracefs, type Tracefs } from '../source/tracefs/find-tracefs.js';
 import { type Disturbance, KernelTrace } from '../source/tracefs/kernel-trace.js';
 import { KvmNotLoaded } from '../source/tracefs/select-events.js';
@@ -39,6 +43,8 @@ export class KernelFeed {
   readonly #markerCounts: KernelCounts | undefined;
   #tracefs: Tracefs | undefined;
   #trace: KernelTrace | undefined;
+  /** The trace whose sampled events are on. */
+  #sampledTrace: KernelTrace | undefined;
   #topLevel: TopLevelMarkers | undefined;
   /** True if the kernel copies QEMU's markers to our instance. */
   #markersCopied = false;
@@ -133,6 +139,28 @@ export class KernelFeed {
     };
   }
 
+  /** Switches the sampled events on or off, without blocking the event loop; false if that failed. */
+  async sample(on: boolean): Promise<boolean> {
+    const trace = this.#trace;
+    const isDone = (await trace?.sample(on)) === true;
+    this.#sampledTrace = isDone && on ? trace : undefined;
+    return isDone;
+  }
+
+  /** Events that were counted so far and are on in windows only. */
+  get sampledEvents(): number {
+    const { hits, source } = this.#counts ?? {};
+    const { tracepoints } = this.#ledger.vocabulary;
+    const isExact = (name: string) => EXACT_NAMES.has(name);
+    const exact = tracepoints.texts().reduce((sum, name, id) => sum + (isExact(name) ? (hits?.[id] ?? 0) : 0), 0);
+    return (source?.events ?? 0) - exact;
+  }
+
+  /** True while the sampled events are on, and have been since {@link sample}. */
+  get isSampling(): boolean {
+    return this.#sampledTrace !== undefined && this.#sampledTrace === this.#trace;
+  }
+
   /** Ids of the threads that raised their first event since the last call. */
   takeNewThreads(): readonly number[] {
     return this.#counts?.threads.takeNew() ?? [];
@@ -163,6 +191,7 @@ export class KernelFeed {
       this.#trace = new KernelTrace({
         ...this.#options,
         neededEvents: neededEvents(this.#options.collectors),
+        ...(this.#options.sampling === undefined ? {} : { isSampled }),
         tracefs,
         vocabulary,
         sink: counts,
@@ -234,6 +263,19 @@ export class KernelFeed {
     if (this.#counts !== undefined && overruns !== undefined && overruns.size > 0)
       this.#counts.source.updateOverruns(overruns);
   }
+}
+
+/** Events that are rare, or whose order must be complete: exits to userspace, states, starts and ends of threads. */
+const EXACT_NAMES: ReadonlySet<string> = new Set([
+  ...kvmUserspaceExit.names,
+  ...kvmApicvInhibit.names,
+  SCHED_PROCESS_EXIT,
+  TASK_NEWTASK,
+]);
+
+/** @param event `system:event` */
+function isSampled(event: string): boolean {
+  return !EXACT_NAMES.has(event.replace(/^.*:/, ''));
 }
 
 const DISTURBED: Readonly<Record<Disturbance['kind'], string>> = {

@@ -1,6 +1,7 @@
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import type { KernelTraceOptions } from '../source/tracefs/kernel-trace.js';
 import type { QemuFeedOptions } from './qemu-feed.js';
+import type { SamplingPlan } from './sampling/sampling-plan.js';
 import type { StatisticsOptions } from './statistics/statistics-feed.js';
 import type { VmInfoOptions } from './vm-infos.js';
 
@@ -28,6 +29,8 @@ export interface AgentOptions {
   /** Patterns of the paths of QMP sockets, over which VMs are asked for their devices. */
   readonly qmp: readonly string[];
   readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents' | 'anyEvent'>;
+  /** When all events are counted; undefined: always. */
+  readonly sampling?: SamplingPlan | undefined;
   /** KVM's own statistics; undefined: they are not read. */
   readonly statistics: StatisticsOptions | undefined;
   /** How long a stopped VM is kept. */

@@ -10,6 +10,7 @@
  * between these, so the ratio is 1, and its uncertainty 70 / 60,000.
  */
 import { auditVm, type TracedLayers } from './audit.js';
+import { AUDIT_CHECKS } from './checks.js';
 import { type ExitSums, exitsBetween } from './exit-sums.js';
 
 /** What we had counted of a VM at one moment. */
@@ -30,9 +31,10 @@ export interface AuditMoment {
   readonly traced: TracedLayers;
 }
 
-/** What became of a check of a VM. Only `compared` has a ratio. */
+/** What became of a check of a VM. Only `compared` has a ratio. `sampled`: our counts are of windows only. */
 export const AUDIT_OUTCOMES = [
   'compared',
+  'sampled',
   'too_short',
   'few_events',
   'uncertain',
@@ -68,6 +70,12 @@ interface AuditedVm {
 
 export class LiveAudit {
   readonly #vms = new Map<string, AuditedVm>();
+  readonly #isSampled: boolean;
+
+  /** @param isSampled true if exits of layer kvm are counted in windows only */
+  constructor(isSampled = false) {
+    this.#isSampled = isSampled;
+  }
 
   /** @param life identifies the process of the VM: another one has other statistics */
   add(vm: string, life: string, moment: AuditMoment): void {
@@ -89,12 +97,15 @@ export class LiveAudit {
   rows(): LiveAuditRow[] {
     return [...this.#vms].flatMap(([vm, { moments }]) => {
       const [first, last] = [moments[0], moments.at(-1)];
-      return first === undefined || last === undefined ? [] : rowsOf(vm, first, last);
+      return first === undefined || last === undefined ? [] : rowsOf(vm, first, last, this.#isSampled);
     });
   }
 }
 
-function rowsOf(vm: string, first: AuditMoment, last: AuditMoment): LiveAuditRow[] {
+/** The checks of exits that are not counted outside of windows. */
+const SAMPLED_CHECKS = new Set(AUDIT_CHECKS.flatMap(({ check, layer }) => (layer === 'kvm' ? [check] : [])));
+
+function rowsOf(vm: string, first: AuditMoment, last: AuditMoment, isSampled: boolean): LiveAuditRow[] {
   const kvm = new Map(Array.from(last.kvm, ([name, value]) => [name, value - (first.kvm.get(name) ?? Number.NaN)]));
   const most = auditVm(exitsBetween(first.before.exits, last.after.exits), kvm, last.traced);
   return auditVm(exitsBetween(first.after.exits, last.before.exits), kvm, last.traced).map((least, index) => {
@@ -103,6 +114,7 @@ function rowsOf(vm: string, first: AuditMoment, last: AuditMoment): LiveAuditRow
     const uncertainty = (upper - Math.max(0, least.ours)) / kvm;
     const ratio = kvm < least.ours ? least.ours / kvm : kvm > upper ? upper / kvm : 1;
     const obstacles: readonly (readonly [applies: boolean, outcome: AuditOutcome])[] = [
+      [isSampled && SAMPLED_CHECKS.has(check), 'sampled'],
       [last.atMs - first.atMs < MIN_WINDOW_MS, 'too_short'],
       [last.after.losses !== first.before.losses, 'events_lost'],
       [obstacle !== '', 'not_comparable'],

@@ -106,6 +106,32 @@ export function secondsBetween(min: string, max: string): OptionType<number> {
   };
 }
 
+/** Windows in which all events are counted, in seconds. */
+export interface Sampling {
+  readonly windowSeconds: number;
+  readonly periodSeconds: number;
+}
+
+/** To switch events takes up to 0.1 s, so a shorter window would show little else. */
+const MIN_WINDOW_SECONDS = 1;
+const MAX_PERIOD_SECONDS = 3600;
+
+/** `2s/60s`, `off`, `auto`. */
+export const sampling: OptionType<Sampling | 'off' | 'auto'> = {
+  placeholder: 'off|WINDOW/PERIOD|auto',
+  expected:
+    'off, auto, or WINDOW/PERIOD such as 2s/60s: a window of at least 1s, at most half of its period, which is at most 1h',
+  read(text) {
+    if (text === 'off' || text === 'auto') return text;
+    const [window = '', period = '', ...more] = text.split('/');
+    const [windowSeconds, periodSeconds] = [readSeconds(window) ?? Number.NaN, readSeconds(period) ?? Number.NaN];
+    const fits = windowSeconds >= MIN_WINDOW_SECONDS && periodSeconds <= MAX_PERIOD_SECONDS;
+    return fits && 2 * windowSeconds <= periodSeconds && more.length === 0
+      ? { windowSeconds, periodSeconds }
+      : undefined;
+  },
+};
+
 /** `kvm:kvm_exit,kvm:*`; `kvm_exit` is short for `kvm:kvm_exit`. */
 export const tracepoints: OptionType<readonly string[]> = {
   placeholder: 'SYSTEM:EVENT,...',

@@ -18,6 +18,7 @@ import {
   nameFrom,
   type OptionType,
   percentage,
+  sampling,
   seconds,
   secondsBetween,
   text,
@@ -245,6 +246,20 @@ export const OPTIONS = [
     default: 'false',
     help: "Run virsh -r domstats for VMs whose statistics neither QMP nor debugfs shows: hosts with kernel lockdown, where libvirt holds each VM's only QMP socket.",
     commands: ['run', 'check', 'stat'],
+  },
+  {
+    flag: 'sampling',
+    type: sampling,
+    default: 'off',
+    help: 'Count frequent events only in windows, such as 2s/60s: 2 seconds of each minute; auto: as long as --sampling.budget allows. Exits to userspace are always counted. Of other exits, causes, addresses and durations the figures are estimates, scaled to the totals of --collector.kvm-stats, and one period late.',
+    commands: ['run'],
+  },
+  {
+    flag: 'sampling.budget',
+    type: percentage,
+    default: '1%',
+    help: 'With --sampling=auto, the part of its time that the busiest vCPU may spend on sampled events.',
+    commands: ['run'],
   },
   {
     flag: 'collector.duration',

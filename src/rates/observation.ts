@@ -8,7 +8,10 @@ import type { VcpuTimes } from '../snapshot/tables/vcpu-times.js';
 
 /** The parts of a snapshot that rates are made from. */
 export type Observed = PurposeTables &
-  Pick<Snapshot, 'exits' | 'vcpuTimes' | 'durations' | 'causes' | 'io' | 'vms' | 'sources'>;
+  Pick<
+    Snapshot,
+    'exits' | 'vcpuTimes' | 'durations' | 'causes' | 'io' | 'vms' | 'sources' | 'samplingErrors' | 'sampledFraction'
+  >;
 
 /** What was counted of one VM up to a moment. */
 export interface VmCounts {
@@ -23,6 +26,8 @@ export interface VmCounts {
   readonly causes: Map<string, CauseCount>;
   readonly io: Map<string, IoCount>;
   readonly purposes: Map<string, ExitPurpose>;
+  /** Reason of VM exits -> error of their estimated number, as a part of it. */
+  readonly samplingErrors: Map<string, number>;
 }
 
 /** What has been seen so far, of any VM. A kernel's KVM raises some of the events for all VMs, or for none. */
@@ -43,6 +48,8 @@ export interface Observation {
   readonly countsExits: boolean;
   readonly lost: number;
   readonly shown: Shown;
+  /** Part of the time in which all events are counted; undefined: always. */
+  readonly sampledFraction: number | undefined;
 }
 
 /** Identifies a row of the exits or durations of a VM. */
@@ -75,6 +82,8 @@ export function observationOf(snapshot: Observed, atMs: number): Observation {
   for (const row of causes) countsOf(row.vm).causes.set(`${row.reason}\0${row.userspaceReason}`, row);
   for (const row of io) countsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
   for (const row of exitPurposes(snapshot)) countsOf(row.vm).purposes.set(`${row.event}\0${row.which}`, row);
+  for (const { vm, reason, count, low, high } of snapshot.samplingErrors)
+    if (count > 0) countsOf(vm).samplingErrors.set(reason, Math.max(high - count, count - low) / count);
   return {
     atMs,
     vms,
@@ -83,6 +92,7 @@ export function observationOf(snapshot: Observed, atMs: number): Observation {
     countsExits: exits.length > 0 || sources.some(({ source }) => source !== 'kubernetes'),
     lost: sources.flatMap((source) => source.lost).reduce((sum, { events }) => sum + events, 0),
     shown,
+    sampledFraction: snapshot.sampledFraction,
   };
 }
 
@@ -95,5 +105,6 @@ function newCounts(): VmCounts {
     causes: new Map(),
     io: new Map(),
     purposes: new Map(),
+    samplingErrors: new Map(),
   };
 }

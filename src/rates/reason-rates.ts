@@ -12,6 +12,11 @@ export interface ReasonRate {
   /** In the period. */
   readonly exits: number;
   readonly exits_per_second: number | null;
+  /**
+   * With --sampling, how far their number since the start may be from the true one, in 95 % of the cases, as a part of
+   * it; null if it is exact, or the error is not known.
+   */
+  readonly sampling_error: number | null;
   /** Time in them: 1 is one whole vCPU; null if none was timed in this layer. */
   readonly seconds_per_second: number | null;
   /** Durations of those timed in the period; null if there are none. */
@@ -35,7 +40,7 @@ export function topReason(newer: VmCounts, older: VmCounts | undefined, period: 
   return { layer, reason, exits_per_second, seconds_per_second };
 }
 
-interface Ranked extends TopReason, Pick<ReasonRate, 'exits'> {
+interface Ranked extends TopReason, Pick<ReasonRate, 'exits' | 'sampling_error'> {
   /** Makes what a table of VMs does not show; undefined if no duration is known. */
   readonly timed: (() => Durations) | undefined;
 }
@@ -48,7 +53,8 @@ function ranked(newer: VmCounts, older: VmCounts | undefined, period: Period): R
       if (exits === 0) continue;
       const key = reasonKey(layer, reason);
       const timed = timedBetween(newer.durations.get(key), older?.durations.get(key), period);
-      rates.push({ layer, reason, exits, exits_per_second: period.perSecond(exits), ...timed });
+      const sampling_error = layer === 'kvm' ? (newer.samplingErrors.get(reason) ?? null) : null;
+      rates.push({ layer, reason, exits, exits_per_second: period.perSecond(exits), sampling_error, ...timed });
     }
   return rates.sort(compare);
 }

@@ -12,6 +12,8 @@ import type { VmRow } from './vm-row.js';
 export interface VmDetail {
   /** Period that the rates cover; null if no rate is known yet. */
   readonly seconds: number | null;
+  /** As in /api/vms. */
+  readonly sampled_fraction: number | null;
   /** The VM's row of /api/vms. */
   readonly vm: VmRow;
   /** In the order of their numbers. */
@@ -63,6 +65,7 @@ export function vmDetail(row: VmRow, period: Period, findings: readonly LastingF
   const accesses = accessRates(newer, older, period);
   return {
     seconds: period.seconds,
+    sampled_fraction: period.newer.sampledFraction ?? null,
     vm: row,
     vcpus: bounded(vcpuRows(newer, older, period)),
     reasons: bounded(reasonRates(newer, older, period)),

@@ -11,6 +11,8 @@ export interface CurrentRates {
   /** Period that the rates cover; null if no rate is known yet. */
   readonly seconds: number | null;
   readonly vms: readonly VmRow[];
+  /** Part of the time in which all events are counted: figures of VM exits are estimates. Null: always. */
+  readonly sampled_fraction: number | null;
   readonly lost_events: number;
   readonly lost_events_per_second: number | null;
   readonly sources: readonly { readonly source: string; readonly up: boolean }[];
@@ -118,7 +120,7 @@ export class VmRates {
 }
 
 function ratesOf(period: Period, statistics: StatisticRates, findings: readonly LastingFinding[]): CurrentRates {
-  const { vms, infos, sources, lost } = period.newer;
+  const { vms, infos, sources, lost, sampledFraction = null } = period.newer;
   const vcpus = new Map(infos.map((info) => [info.vm, info.vcpus]));
   // The first one of a VM costs most.
   const worst = new Map([...findings].reverse().map((finding) => [finding.vm, finding]));
@@ -128,6 +130,7 @@ function ratesOf(period: Period, statistics: StatisticRates, findings: readonly 
   return {
     seconds: period.seconds,
     vms: rows.sort((a, b) => (b.qemu_exits_per_second ?? 0) - (a.qemu_exits_per_second ?? 0) || (a.vm < b.vm ? -1 : 1)),
+    sampled_fraction: sampledFraction,
     lost_events: lost,
     lost_events_per_second: period.lostPerSecond,
     sources: sources.map(({ source, up }) => ({ source, up })),

@@ -88,11 +88,23 @@ export const HOST_METRICS: readonly NumberMetric[] = [
     type: 'gauge',
     help:
       "Comparisons of our counts with KVM's own, one for each VM and check, by outcome: compared (kvm_exit_exporter_audit_ratio), " +
-      'too_short (a VM is audited for less than a minute), few_events (fewer than 500), uncertain (reading took so ' +
+      'sampled (--sampling counts these exits in windows only), too_short (a VM is audited for less than a minute), few_events (fewer than 500), uncertain (reading took so ' +
       'long that a difference of 1 % would not show), events_lost, or not_comparable (on this host; the log says why).',
     labels: ['outcome'],
     otel: { name: 'kvm_exit_exporter.audit.checks', unit: '{check}' },
     read: ({ auditChecks }) => auditChecks.map(({ outcome, checks }) => [[outcome], checks]),
+  },
+  {
+    name: 'kvm_exit_exporter_sampled_fraction',
+    type: 'gauge',
+    help:
+      'With --sampling: the part of the latest period in which all events were counted. Then these are estimates: ' +
+      'layer="kvm" of kvm_exits_total, kvm_exit_causes_total, kvm_io_exits_total, kvm_exit_duration_seconds, ' +
+      'kvm_eventfd_signals_total of seen_by="kvm", and what the collector indices counts; and ' +
+      'kvm_tracepoint_hits_total has only what was seen. 0 before the end of the first period; absent without --sampling.',
+    labels: [],
+    otel: { name: 'kvm_exit_exporter.sampled_fraction', unit: '{ratio}' },
+    read: ({ sampledFraction }) => (sampledFraction === undefined ? [] : [[[], sampledFraction]]),
   },
   {
     name: 'kvm_exit_exporter_series',

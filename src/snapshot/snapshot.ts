@@ -13,6 +13,8 @@ export interface Snapshot extends TableRows {
   readonly unattributedEvents: number;
   /** The number of checks of the audit, of all VMs, by what became of them; none without an audit. */
   readonly auditChecks: readonly { readonly outcome: AuditOutcome; readonly checks: number }[];
+  /** Part of the time in which all events were counted, in the latest period; absent if that is always. */
+  readonly sampledFraction?: number;
   /** Series in use, once a {@link SeriesLimiter} has limited them. */
   readonly series?: SeriesUse;
   /** The export over OTLP, if there is one. */

@@ -14,6 +14,7 @@ import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
 import { AUDITS } from './tables/statistics/audits.js';
 import { STAT_CURRENT, STAT_SECONDS, STAT_TOTALS } from './tables/statistics/kvm-statistics.js';
+import { SAMPLING_ERRORS } from './tables/statistics/sampling-errors.js';
 import { STAT_DURATIONS } from './tables/statistics/stat-durations.js';
 import { UNPAIRED } from './tables/unpaired.js';
 import { VCPU_TIMES } from './tables/vcpu-times.js';
@@ -34,6 +35,7 @@ const LIST = {
   pageFaults: PAGE_FAULTS,
   apicvInhibits: APICV_INHIBITS,
   causes: CAUSES,
+  samplingErrors: SAMPLING_ERRORS,
   durations: DURATIONS,
   statDurations: STAT_DURATIONS,
   statCurrent: STAT_CURRENT,

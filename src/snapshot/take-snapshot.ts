@@ -22,6 +22,7 @@ export function takeSnapshot(
     tracepoints: namedCounts(totals.tracepointHits, totals.vocabulary.tracepoints),
     sources: totals.sources.map(({ name, counts }) => sourceState(name, counts)),
     unattributedEvents: unattributedEvents(totals),
+    ...(totals.sampling === undefined ? {} : { sampledFraction: totals.sampling.fraction }),
     auditChecks: AUDIT_OUTCOMES.map((outcome) => ({
       outcome,
       checks: audit.filter((row) => row.outcome === outcome).length,

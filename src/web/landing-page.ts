@@ -1,4 +1,5 @@
 import type { LastingFinding } from '../advice/lasting-findings.js';
+import { samplingNote } from '../rates/estimates.js';
 import type { CurrentRates } from '../rates/vm-rates.js';
 import { formatRate } from './figures.js';
 import { findingsSection } from './findings-list.js';
@@ -30,11 +31,13 @@ ${findingsSection(findings.slice(0, MAX_FINDINGS), true)}
 }
 
 /** Sentences about the figures: period of the rates, lost events, sources that are not open. */
-export function statusLine({ seconds, vms, lost_events, lost_events_per_second, sources }: CurrentRates): string {
+export function statusLine(rates: CurrentRates): string {
+  const { seconds, vms, sampled_fraction, lost_events, lost_events_per_second, sources } = rates;
   const closed = sources.filter(({ up }) => !up).map(({ source }) => source);
   return [
     vms.length === 0 ? 'No VM has been seen yet.' : '',
     seconds === null ? 'Rates follow in a few seconds.' : `Rates over the last ${seconds.toFixed(1)} s.`,
+    samplingNote(sampled_fraction),
     lost_events === 0
       ? 'No events lost.'
       : `${lost_events.toLocaleString('en')} events lost${lost_events_per_second ? `, ${formatRate(lost_events_per_second, '')} per second` : ''}: the figures are too low.`,

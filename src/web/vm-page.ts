@@ -1,4 +1,5 @@
 import type { LastingFinding } from '../advice/lasting-findings.js';
+import { estimate, samplingNote } from '../rates/estimates.js';
 import type { Bounded } from '../rates/period.js';
 import type { VmDetail } from '../rates/vm-detail.js';
 import { printable } from '../system/printable.js';
@@ -24,7 +25,7 @@ const CHARTS = {
  * @param findings of all VMs
  */
 export function vmPage(options: PageOptions, detail: VmDetail, findings: readonly LastingFinding[]): string {
-  const { seconds, vm } = detail;
+  const { seconds, sampled_fraction, vm } = detail;
   const unknown = seconds === null ? '…' : 'unknown';
   const period = seconds === null ? 'Rates follow in a few seconds.' : `Rates over the last ${seconds.toFixed(1)} s.`;
   const figures = Object.entries(CHARTS).map(
@@ -32,7 +33,7 @@ export function vmPage(options: PageOptions, detail: VmDetail, findings: readonl
   );
   const body = `<p><a href="/">All VMs</a> · <a href="/api/vm?${escapeHtml(new URLSearchParams({ name: vm.vm }).toString())}">this VM as JSON</a></p>
 <dl id="figures" class="key-figures">${keyFigures(detail, unknown)}</dl>
-<p id="state">${period}</p>
+<p id="state">${[period, samplingNote(sampled_fraction)].join(' ').trim()}</p>
 ${findingsSection(
   findings.filter((finding) => finding.vm === vm.vm),
   false,
@@ -48,11 +49,12 @@ ${findingsSection(
   return htmlPage(options, { title, head: RELOAD, body, ...assets });
 }
 
-function keyFigures({ vm }: VmDetail, unknown: string): string {
+function keyFigures({ vm, sampled_fraction }: VmDetail, unknown: string): string {
   const { time_shares: shares } = vm;
+  const mark = sampled_fraction === null ? '' : '~';
   const figures = [
     ['vCPUs', String(vm.vcpus ?? 'unknown')],
-    ['exits to KVM', perSecond(vm.kvm_exits_per_second, unknown)],
+    ['exits to KVM', mark + perSecond(vm.kvm_exits_per_second, unknown)],
     ['exits to QEMU', perSecond(vm.qemu_exits_per_second, unknown)],
     ['reaching QEMU', formatShare(vm.share_reaching_qemu, vm.kvm_exits_per_second === 0 ? '–' : unknown)],
     ['time in guest', formatShare(shares.guest, unknown)],
@@ -64,7 +66,7 @@ function keyFigures({ vm }: VmDetail, unknown: string): string {
   return figures.map(([name, text]) => `<div><dt>${name}</dt><dd>${text}</dd></div>`).join('');
 }
 
-function tables({ reasons, devices, vcpus, causes, purposes }: VmDetail, unknown: string): string {
+function tables({ sampled_fraction, reasons, devices, vcpus, causes, purposes }: VmDetail, unknown: string): string {
   return [
     table(
       'Exits by reason',
@@ -74,7 +76,7 @@ function tables({ reasons, devices, vcpus, causes, purposes }: VmDetail, unknown
       (row) => [
         row.layer,
         row.reason,
-        formatRate(row.exits_per_second, unknown),
+        estimate(formatRate(row.exits_per_second, unknown), row, sampled_fraction),
         formatShare(row.seconds_per_second, unknown),
         formatSeconds(row.mean_seconds, unknown),
         formatSeconds(row.p50_seconds, unknown),

@@ -118,3 +118,20 @@ test('a restart of the VM, and a statistic that was set to 0, begin a new compar
   live.keepOnly(new Set());
   assert.deepEqual(live.rows(), []);
 });
+
+test('exits that are counted in windows only are not compared; exits to userspace still are', () => {
+  const sampled = new LiveAudit(true);
+  for (const each of [
+    { atMs: 0, kvm: { exits: 7000, io_exits: 100, mmio_exits: 0 }, ours: { io: 10 } },
+    { atMs: 60_000, kvm: { exits: 17_000, io_exits: 9100, mmio_exits: 0 }, ours: { io: 300 } },
+  ])
+    sampled.add('a', 'life 1', moment(each));
+  assert.deepEqual(
+    sampled.rows().map(({ check, outcome, ratio }) => [check, outcome, ratio]),
+    [
+      ['exits', 'sampled', Number.NaN],
+      ['io_exits', 'sampled', Number.NaN],
+      ['mmio_exits', 'few_events', Number.NaN],
+    ],
+  );
+});

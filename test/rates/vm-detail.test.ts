@@ -139,6 +139,7 @@ test('durations are those of the period', () => {
     layer: 'kvm',
     reason: 'npf',
     exits: 50_000,
+    sampling_error: null,
     seconds_per_second: null,
     mean_seconds: null,
     p50_seconds: null,

@@ -30,6 +30,38 @@ test('names of VMs are escaped on the pages, and in addresses', () => {
   }
 });
 
+test('pages mark figures that are estimated from windows', () => {
+  const snapshot = (count: number) => ({
+    ...emptySnapshot(),
+    sampledFraction: 1 / 30,
+    vms: [vmInfo({ vm: 'a' })],
+    exits: [
+      { vm: 'a', vcpu: '0', layer: 'kvm' as const, reason: 'msr', count },
+      { vm: 'a', vcpu: '0', layer: 'kvm' as const, reason: 'npf', count },
+      { vm: 'a', vcpu: '0', layer: 'qemu' as const, reason: 'KVM_EXIT_IO', count },
+    ],
+    samplingErrors: [{ vm: 'a', reason: 'msr', count: 2000, low: 1900, high: 2060 }],
+  });
+  let [nowMs, count] = [0, 0];
+  const rates = new VmRates(() => snapshot(count), { now: () => nowMs });
+  rates.observe();
+  [nowMs, count] = [10_000, 1000];
+  rates.observe();
+  const note =
+    'Sampling: all events are counted in 3.3 % of the time. Exits to KVM, causes, addresses and durations are estimates (~), one period late.';
+  assert.ok(landingPage(OPTIONS, rates.current(), []).includes(note));
+  const detail = rates.detail('a');
+  assert.ok(detail !== undefined);
+  const html = vmPage(OPTIONS, detail, []);
+  assert.ok(html.includes(note));
+  const cells = [...html.matchAll(/<th scope="row">(?:kvm|qemu)<\/th><td[^>]*>([^<]*)<\/td><td[^>]*>([^<]*)<\/td>/g)];
+  assert.deepEqual(Object.fromEntries(cells.map(([, reason, text]) => [reason, text])), {
+    msr: '~100 ± 5 %',
+    npf: '~100',
+    KVM_EXIT_IO: '100',
+  });
+});
+
 test('the policy allows the style of the pages and files of this server, and nothing else', () => {
   const rates = new VmRates(emptySnapshot, { now: () => 0 });
   const html = landingPage(OPTIONS, rates.current(), []);

@@ -21,20 +21,29 @@ const MAX_LOGGED = 100;
 /** Counts that are older are brought up to date before a reading. A drain asks every CPU, and VMs are read in turn. */
 const MAX_AGE_MS = 5;
 
+export interface AuditFeedOptions {
+  /** True if VM exits are counted in windows only. */
+  readonly isSampled?: boolean;
+  readonly now?: () => number;
+}
+
+const clock = () => performance.now();
+
 /** Audits our counts each time that KVM's own statistics were read. */
 export class AuditFeed {
   readonly #exits: KernelExits;
   readonly #drain: () => boolean;
   readonly #now: () => number;
-  readonly #audit = new LiveAudit();
+  readonly #audit: LiveAudit;
   readonly #logged = new Set<string>();
   #drainedMs = Number.NEGATIVE_INFINITY;
 
   /** @param drain counts the events that have happened by now; false if it could not count all of them */
-  constructor(exits: KernelExits, drain: () => boolean, now = () => performance.now()) {
+  constructor(exits: KernelExits, drain: () => boolean, { isSampled = false, now = clock }: AuditFeedOptions = {}) {
     this.#exits = exits;
     this.#drain = drain;
     this.#now = now;
+    this.#audit = new LiveAudit(isSampled);
   }
 
   /** Call it right before KVM's statistics of the VMs with these labels are read. */

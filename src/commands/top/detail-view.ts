@@ -1,5 +1,6 @@
 import { whoChanges } from '../../advice/who-changes.js';
 import { known, rate, textTable, time } from '../../expose/report/text-table.js';
+import { estimate, samplingNote } from '../../rates/estimates.js';
 import type { Bounded } from '../../rates/period.js';
 import type { VmDetail } from '../../rates/vm-detail.js';
 import { fit, wrap } from '../../terminal/fit.js';
@@ -8,7 +9,7 @@ import { brief, costText, share, UNKNOWN, vmName } from './columns.js';
 
 /** One VM: findings, reasons, vCPUs, causes, devices, addresses, MSRs and the like. As many lines as there are. */
 export function detailView(detail: VmDetail, columns: number): string[] {
-  const { vm, vcpus, reasons, causes, devices, accesses, purposes, findings } = detail;
+  const { vm, sampled_fraction, vcpus, reasons, causes, devices, accesses, purposes, findings } = detail;
   const lines = [
     ...headOf(detail),
     ...section('What to change', findings, (rows) => rows.flatMap((finding) => findingLines(finding, columns))),
@@ -19,7 +20,7 @@ export function detailView(detail: VmDetail, columns: number): string[] {
           row.layer,
           row.reason,
           row.exits.toLocaleString('en-US'),
-          perSecond(row.exits_per_second),
+          estimate(perSecond(row.exits_per_second), row, sampled_fraction),
           costText(row.seconds_per_second, '') || UNKNOWN,
           ...[row.mean_seconds, row.p50_seconds, row.p99_seconds].map((each) => duration(each)),
         ]),
@@ -94,11 +95,12 @@ export function detailView(detail: VmDetail, columns: number): string[] {
 /** Marks a line as the title of a section. It is not printable, so no name has it. */
 const TITLE = '\u0001';
 
-function headOf({ vm, seconds }: VmDetail): string[] {
+function headOf({ vm, seconds, sampled_fraction }: VmDetail): string[] {
   const { guest, kvm, qemu, ready, idle, unknown } = vm.time_shares;
   return [
     `${vm.vcpus ?? UNKNOWN} vCPUs, ${brief(vm.kvm_exits_per_second)} exits/s to KVM, ${brief(vm.qemu_exits_per_second)}/s to QEMU (${share(vm.share_reaching_qemu, 1)}), ${seconds === null ? 'rates follow' : `over ${seconds.toFixed(1)} s`}`,
     `time of its vCPUs: guest ${share(guest)}, KVM ${share(kvm)}, QEMU ${share(qemu)}, ready ${share(ready)}, idle ${share(idle)}, unknown ${share(unknown)}`,
+    ...(sampled_fraction === null ? [] : [samplingNote(sampled_fraction)]),
   ];
 }
 

@@ -74,7 +74,7 @@ function rowText(row: VmRow, table: readonly SizedColumn[]): string {
   return table.map(({ text, columns, align }) => fit(text(row), columns, align)).join(' ');
 }
 
-function totals({ vms, seconds, lost_events, sources }: CurrentRates, columns: number): string {
+function totals({ vms, seconds, sampled_fraction, lost_events, sources }: CurrentRates, columns: number): string {
   const sum = (figure: (row: VmRow) => number | null) => {
     const figures = vms.map(figure).filter((each) => each !== null);
     return figures.length === 0 ? null : figures.reduce((all, each) => all + each, 0);
@@ -82,9 +82,10 @@ function totals({ vms, seconds, lost_events, sources }: CurrentRates, columns: n
   const closed = sources.filter(({ up }) => !up).map(({ source }) => source);
   const parts = [
     `${vms.length} VMs`,
-    `${brief(sum((row) => row.kvm_exits_per_second))} exits/s to KVM`,
+    `${sampled_fraction === null ? '' : '~'}${brief(sum((row) => row.kvm_exits_per_second))} exits/s to KVM`,
     `${brief(sum((row) => row.qemu_exits_per_second))} to QEMU`,
     seconds === null ? 'rates follow' : `over ${seconds.toFixed(1)} s`,
+    ...(sampled_fraction === null ? [] : [`~ estimated from ${share(sampled_fraction, 1)} of the time`]),
     ...(lost_events === 0 ? [] : [`${brief(lost_events)} events lost: too low`]),
     ...(closed.length === 0 ? [] : [`not open: ${closed.join(', ')}`]),
   ];

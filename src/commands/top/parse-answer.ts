@@ -27,6 +27,7 @@ export function parseRates(answer: unknown): CurrentRates {
   return {
     seconds: number(json.seconds),
     vms: list(json.vms).map(vmRow),
+    sampled_fraction: number(json.sampled_fraction),
     lost_events: number(json.lost_events) ?? 0,
     lost_events_per_second: number(json.lost_events_per_second),
     sources: list(json.sources).map(({ source, up }) => ({ source: text(source), up: up === true })),
@@ -39,6 +40,7 @@ export function parseDetail(answer: unknown): VmDetail {
   if (typeof json.vm !== 'object') throw new AgentError('the answer is not about a VM');
   return {
     seconds: number(json.seconds),
+    sampled_fraction: number(json.sampled_fraction),
     vm: vmRow(objectOf(json.vm)),
     vcpus: bounded(
       json.vcpus,
@@ -56,6 +58,7 @@ export function parseDetail(answer: unknown): VmDetail {
         reason: text(row.reason),
         exits: number(row.exits) ?? 0,
         exits_per_second: number(row.exits_per_second),
+        sampling_error: number(row.sampling_error),
         seconds_per_second: number(row.seconds_per_second),
         mean_seconds: number(row.mean_seconds),
         p50_seconds: number(row.p50_seconds),

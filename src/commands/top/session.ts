@@ -12,7 +12,14 @@ import type { VmSource } from './vm-source.js';
 
 /** Time until the second look, which has the first rates. */
 const FIRST_MS = 500;
-const NOTHING: CurrentRates = { seconds: null, vms: [], lost_events: 0, lost_events_per_second: null, sources: [] };
+const NOTHING: CurrentRates = {
+  seconds: null,
+  vms: [],
+  sampled_fraction: null,
+  lost_events: 0,
+  lost_events_per_second: null,
+  sources: [],
+};
 
 /** A session of `top` in a terminal: asks the source at intervals, draws, and obeys keys. */
 export class Session {

@@ -2,7 +2,15 @@ import type { Rows, TextColumn } from '../../snapshot/tables/row-table.js';
 import { type RowOf, TABLES, type TableName } from '../../snapshot/tables.js';
 
 /** Tables that say nothing about a recording. */
-type LiveOnly = 'advice' | 'vmStarts' | 'statTotals' | 'statSeconds' | 'statCurrent' | 'statDurations' | 'audits';
+type LiveOnly =
+  | 'advice'
+  | 'vmStarts'
+  | 'statTotals'
+  | 'statSeconds'
+  | 'statCurrent'
+  | 'statDurations'
+  | 'audits'
+  | 'samplingErrors';
 
 export type ReportTable = Exclude<TableName, LiveOnly>;
 

@@ -23,7 +23,7 @@ class Host {
       this.ledger.resolveOwners(this.nowMs);
       return !this.isBehind;
     },
-    () => this.nowMs,
+    { now: () => this.nowMs },
   );
 
   /** @param isSeen false: the agent misses the exit */

@@ -17,6 +17,7 @@ interface Fed {
 }
 
 const NO_LOSS = 'the demo loses no event, and the panel shows only losses';
+const NOT_SAMPLED = 'nothing is sampled';
 const NO_STATISTICS = "the recording of the demo has none of KVM's own statistics";
 const NO_OTLP = 'the demo is not told to send over OTLP';
 const TOO_YOUNG = 'the demo is younger than an hour';
@@ -198,6 +199,26 @@ const FED: readonly Fed[] = [
       'kvm_exit_exporter_audit_uncertainty{vm="web-1",check="exits"}': '0.001x200',
     },
   })),
+  {
+    dashboard: 'kvm-exits-exporter',
+    query: 'Time in which all events are counted A',
+    why: NOT_SAMPLED,
+    input: { kvm_exit_exporter_sampled_fraction: '0.05x200' },
+    want: { '{instance="host-1"}': 0.05 },
+  },
+  {
+    dashboard: 'kvm-exits-exporter',
+    query: 'Error of estimated exits A',
+    why: NOT_SAMPLED,
+    input: {
+      'kvm_exits_sampling_error{vm="web-1",reason="io"}': '30x200',
+      'kvm_exits_sampling_error{vm="web-2",reason="io"}': '10x200',
+      'kvm_exits_total{vm="web-1",vcpu="0",layer="kvm",reason="io"}': '1500x200',
+      'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="io"}': '700x200',
+      'kvm_exits_total{vm="web-2",vcpu="0",layer="kvm",reason="io"}': '500x200',
+    },
+    want: { '{instance="host-1",reason="io"}': 0.02 },
+  },
   {
     dashboard: 'kvm-exits-vm',
     query: 'Findings A',

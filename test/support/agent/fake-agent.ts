@@ -30,7 +30,14 @@ export function vmRowOf(row: Partial<VmRow> & { readonly vm: string }): VmRow {
 }
 
 export function ratesOf(vms: readonly VmRow[]): CurrentRates {
-  return { seconds: 10, vms, lost_events: 0, lost_events_per_second: 0, sources: [{ source: 'tracefs', up: true }] };
+  return {
+    seconds: 10,
+    vms,
+    sampled_fraction: null,
+    lost_events: 0,
+    lost_events_per_second: 0,
+    sources: [{ source: 'tracefs', up: true }],
+  };
 }
 
 /** VM number 1 has most exits to QEMU and fewest to KVM. */
@@ -54,13 +61,14 @@ export function detailOf(vm: VmRow): VmDetail {
   const none = { rows: [], more: 0 };
   return {
     seconds: 10,
+    sampled_fraction: null,
     vm,
     vcpus: { rows: [{ vcpu: '0', kvm_exits_per_second: 1, qemu_exits_per_second: 2, time_shares: null }], more: 3 },
     reasons: {
       rows: [
         {
           ...{ layer: 'qemu', reason: 'KVM_EXIT_IO', exits: 1234, exits_per_second: 123.4, seconds_per_second: 0.25 },
-          ...{ mean_seconds: 0.002, p50_seconds: 0.001, p99_seconds: 0.03 },
+          ...{ sampling_error: null, mean_seconds: 0.002, p50_seconds: 0.001, p99_seconds: 0.03 },
         },
       ],
       more: 0,
