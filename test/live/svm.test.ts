@@ -43,6 +43,12 @@ test(
 );
 
 test(
+  'on AMD SVM, estimates of --sampling add up to the exits of KVM, and the true numbers are in their intervals',
+  needsSvmHost(),
+  (t) => void runInHost(t, 'svm-sampling.js'),
+);
+
+test(
   "on AMD SVM, counts agree with KVM's own statistics, and an agent that drops exits does not, so the alert fires",
   needsSvmHost().skip === false ? needs('promtool') : needsSvmHost(),
   (t) => {
