@@ -11,7 +11,7 @@ export const MEMORY_RULES: readonly Rule[] = [
     perVcpuSecond: 5000,
     when: { minMeanSeconds: 0.000005 },
     cause: 'The guest touches memory for the first time, or gets back what ballooning, KSM or swapping took.',
-    why: 'Each page of 4 KiB is a fault in the host, some microseconds each. Huge pages need one for 2 MiB; memory that is allocated at the start needs none later.',
+    why: 'Each page of 4 KiB is a fault in the host, some microseconds each. Huge pages need one for 2 MiB. Where memory is allocated at the start, each fault is shorter, as the host need not clear the page.',
     changes: {
       host: 'Reserve huge pages; no swapping for VMs; balloon in small steps.',
       qemu: '-m 2G -object memory-backend-memfd,id=ram0,size=2G,prealloc=on -machine memory-backend=ram0,mem-merge=off',
