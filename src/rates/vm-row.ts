@@ -53,11 +53,12 @@ export function vmRow(
   vcpus: number | null,
   finding: LastingFinding | undefined,
 ): VmRow {
-  const { countsExits, shown } = period.newer;
+  const { countsExits, shown, sampledFraction } = period.newer;
   const [newer, older] = [period.newer.vms.get(vm) as VmCounts, period.before(vm)];
   const [kvmTotal, qemuTotal] = [totalOf(newer, 'kvm'), totalOf(newer, 'qemu')];
-  // Some hosts have no kvm_exit, but their KVM counts exits nevertheless.
-  const usesStatistics = kvmTotal === 0 && (!countsExits || own.exits !== null);
+  // Some hosts have no kvm_exit, but their KVM counts exits nevertheless. Estimates are one period late, too.
+  const isSampled = sampledFraction !== undefined;
+  const usesStatistics = (kvmTotal === 0 && !countsExits) || (own.exits !== null && (kvmTotal === 0 || isSampled));
   const traced = shown.exits ? period.perSecond(rise(kvmTotal, older && totalOf(older, 'kvm'))) : null;
   const kvm = usesStatistics ? own.exits : traced;
   const qemu = shown.returns ? period.perSecond(rise(qemuTotal, older && totalOf(older, 'qemu'))) : null;
@@ -67,7 +68,7 @@ export function vmRow(
     vcpus,
     kvm_exits_per_second: kvm,
     qemu_exits_per_second: qemu,
-    share_reaching_qemu: shareOf(qemu, kvm, usesStatistics),
+    share_reaching_qemu: shareOf(qemu, kvm, usesStatistics || isSampled),
     io_exits_per_second: own.io,
     mmio_exits_per_second: own.mmio,
     halts_per_second: own.halts,
@@ -81,10 +82,13 @@ export function vmRow(
   };
 }
 
-/** KVM's statistics are of another time than the trace: where more exits reached QEMU than there were, it is null. */
-function shareOf(qemu: number | null, kvm: number | null, usesStatistics: boolean): number | null {
+/**
+ * @param isOtherTime true if the two are not of the same time, as with KVM's statistics: where more exits reached QEMU
+ *   than there were, it is null
+ */
+function shareOf(qemu: number | null, kvm: number | null, isOtherTime: boolean): number | null {
   if (kvm === null || qemu === null || kvm === 0) return null;
-  return usesStatistics && qemu > kvm ? null : qemu / kvm;
+  return isOtherTime && qemu > kvm ? null : qemu / kvm;
 }
 
 /** Exits of all vCPUs, without calls of KVM_RUN that failed. */

@@ -78,3 +78,41 @@ test("a share is unknown where KVM's statistics are of a time with fewer exits t
   const [row] = rates.current().vms;
   assert.deepEqual([row?.kvm_exits_per_second, row?.qemu_exits_per_second, row?.share_reaching_qemu], [100, 150, null]);
 });
+
+test("with sampling, the rate of exits comes from KVM's statistics, which are exact, and not from late estimates", () => {
+  let seconds = 0;
+  const rates = new VmRates(
+    () => ({
+      ...readAt(seconds, { exits: 100 * seconds }),
+      sampledFraction: 0.1,
+      exits: [
+        // Estimates of a time with fewer exits.
+        { vm: 'a', vcpu: '0', layer: 'kvm', reason: 'io', count: 20 * seconds },
+        { vm: 'a', vcpu: '0', layer: 'qemu', reason: 'KVM_EXIT_IO', count: 40 * seconds },
+      ],
+    }),
+    { now: () => seconds * 1000, windowMs: 0 },
+  );
+  for (seconds of [10, 20]) rates.observe();
+  const [row] = rates.current().vms;
+  assert.deepEqual([row?.kvm_exits_per_second, row?.qemu_exits_per_second, row?.share_reaching_qemu], [100, 40, 0.4]);
+});
+
+test('with sampling, a share is unknown where more exits reached QEMU than late estimates have', () => {
+  let seconds = 0;
+  const rates = new VmRates(
+    () => ({
+      ...emptySnapshot(),
+      vms: [vmInfo({ vm: 'a', vcpus: 1 })],
+      sampledFraction: 0.1,
+      exits: [
+        { vm: 'a', vcpu: '0', layer: 'kvm', reason: 'io', count: 20 * seconds },
+        { vm: 'a', vcpu: '0', layer: 'qemu', reason: 'KVM_EXIT_IO', count: 40 * seconds },
+      ],
+    }),
+    { now: () => seconds * 1000, windowMs: 0 },
+  );
+  for (seconds of [10, 20]) rates.observe();
+  const [row] = rates.current().vms;
+  assert.deepEqual([row?.kvm_exits_per_second, row?.share_reaching_qemu], [20, null]);
+});
