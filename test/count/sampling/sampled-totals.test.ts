@@ -1,0 +1,210 @@
+/** Estimates of one VM, period after period. Expected numbers are made by hand: shares of the exits that KVM counted. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KernelCounts } from '../../../src/count/kernel-counts.js';
+import { Ledger } from '../../../src/count/ledger.js';
+import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
+
+const TID = 7;
+const VM = 'a';
+const EXITS = { name: 'exits', kind: 'total', isTime: false, length: 1 } as const;
+const SECOND = 1000;
+
+class Host {
+  readonly ledger = new Ledger({ ownerOf: () => ({ vm: { label: VM }, vcpu: '0' }) }, { isSampled: true });
+  readonly #counts: KernelCounts = this.ledger.kernelSource('tracefs');
+  #timeNs = 0;
+  #kvm = 0;
+
+  /** Each event comes a microsecond after the one before. */
+  #next(): number {
+    this.#timeNs += 1000;
+    return this.#timeNs;
+  }
+
+  /** Exits that the trace shows: all of them are answered by KVM within a microsecond. */
+  exits(reason: string, times: number): void {
+    for (let i = 0; i < times; i++) {
+      this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id(reason), 0, 0);
+      this.#counts.vmEntry(this.#next(), 0, TID, 0);
+    }
+  }
+
+  /** The vCPU leaves for QEMU. @param reason of the exit before it; '' if that is not seen */
+  userspaceExit(reason: string, userspaceReason: string): void {
+    const { reasons } = this.ledger.vocabulary;
+    if (reason !== '') this.#counts.vmExit(this.#next(), 0, TID, 0, reasons.id(reason), 0, 0);
+    this.#counts.userspaceExit(this.#next(), 0, TID, reasons.id(userspaceReason));
+    if (reason !== '') this.#counts.vmEntry(this.#next(), 0, TID, 0);
+  }
+
+  /** KVM's own number of exits grows. */
+  kvmCounts(more: number): void {
+    this.#kvm += more;
+    const parts = [{ key: '', vcpu: '', values: [[EXITS, this.#kvm] as const] }];
+    this.ledger.statistics.add(VM, 'life', { door: 'debugfs', parts });
+  }
+
+  /** A period of ten seconds, with a window of one. KVM counts `inWindow` in the window, and `outside` before it. */
+  period(startMs: number, inWindow: number, outside: number, seen: () => void, isNew = false): void {
+    if (outside > 0) this.kvmCounts(outside);
+    this.ledger.openWindow(startMs + 5 * SECOND);
+    seen();
+    if (inWindow > 0) this.kvmCounts(inWindow);
+    this.ledger.closeWindow(startMs + 6 * SECOND);
+    this.ledger.endPeriod(startMs + 10 * SECOND, () => isNew);
+  }
+
+  /** `layer reason` -> exits. */
+  shownAt(nowMs: number): Record<string, number> {
+    const { exits } = takeSnapshot(this.ledger.totals(nowMs));
+    return Object.fromEntries(exits.map(({ layer, reason, count }) => [`${layer} ${reason}`, count]));
+  }
+
+  errors() {
+    return takeSnapshot(this.ledger.totals()).samplingErrors;
+  }
+}
+
+function started(): Host {
+  const host = new Host();
+  host.kvmCounts(1_000_000);
+  host.ledger.beginSampling(0);
+  return host;
+}
+
+const mix = (host: Host) => () => {
+  host.exits('io', 75);
+  host.exits('hlt', 25);
+};
+
+test('exits that KVM counted have the shares of the window, and are shown evenly over the next period', () => {
+  const host = started();
+  host.period(0, 100, 900, mix(host));
+  assert.deepEqual(host.shownAt(10 * SECOND), {});
+  assert.deepEqual(host.shownAt(15 * SECOND), { 'kvm io': 375, 'kvm hlt': 125 });
+  assert.deepEqual(host.shownAt(20 * SECOND), { 'kvm io': 750, 'kvm hlt': 250 });
+  assert.deepEqual(host.shownAt(90 * SECOND), { 'kvm io': 750, 'kvm hlt': 250 });
+});
+
+test('whole numbers add up to those of KVM, period after period', () => {
+  const host = started();
+  for (let period = 0; period < 20; period++) {
+    host.period(10 * SECOND * period, 3, 98, () => {
+      for (const reason of ['io', 'hlt', 'npf']) host.exits(reason, 1);
+    });
+    const shown = host.shownAt(Number.POSITIVE_INFINITY);
+    const counts = Object.values(shown);
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      101 * (period + 1),
+    );
+    for (const count of counts) {
+      assert.ok(Number.isInteger(count));
+      assert.ok(Math.abs(count - (101 * (period + 1)) / 3) <= 2, JSON.stringify(shown));
+    }
+  }
+});
+
+test('a reason that a later window does not see keeps its exits', () => {
+  const host = started();
+  host.period(0, 100, 900, mix(host));
+  host.period(10 * SECOND, 100, 900, () => host.exits('npf', 100));
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 750, 'kvm hlt': 250, 'kvm npf': 1000 });
+});
+
+test('exits of a period whose window saw none have the shares of all windows', () => {
+  const host = started();
+  host.period(0, 100, 900, mix(host));
+  host.period(10 * SECOND, 0, 400, () => {});
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 1050, 'kvm hlt': 350 });
+});
+
+test('without a number of KVM, exits are extrapolated by time, and the error is not known', () => {
+  const host = new Host();
+  host.ledger.beginSampling(0);
+  host.period(0, 0, 0, mix(host));
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 750, 'kvm hlt': 250 });
+  assert.deepEqual(host.errors(), []);
+});
+
+test('where the trace shows few of the exits that KVM counts, these are not taken for all', () => {
+  const host = started();
+  for (let period = 0; period < 3; period++) host.period(10 * SECOND * period, 1000, 9000, () => host.exits('io', 2));
+  // Twice in each window, so 20 times in a period: not 10,000 times.
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 60 });
+  assert.deepEqual(host.errors(), []);
+});
+
+for (const [what, isNew, exits] of [
+  ['a VM that started in the period has all exits that KVM counted', true, { 'kvm io': 750, 'kvm hlt': 250 }],
+  [
+    'of a VM that ran before, exits of KVM before the first reading do not count',
+    false,
+    { 'kvm io': 750, 'kvm hlt': 250 },
+  ],
+] as const)
+  test(what, () => {
+    const host = new Host();
+    host.ledger.beginSampling(0);
+    if (!isNew) host.kvmCounts(1_000_000);
+    host.period(0, 100, 900, mix(host), isNew);
+    assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), exits);
+    assert.equal(host.errors().length > 0, isNew);
+  });
+
+test('exits to userspace are shown at once, and their causes are those of the window', () => {
+  const host = started();
+  for (let i = 0; i < 90; i++) host.userspaceExit('', 'KVM_EXIT_IO');
+  host.period(0, 10, 90, () => {
+    for (let i = 0; i < 8; i++) host.userspaceExit('io', 'KVM_EXIT_IO');
+    for (let i = 0; i < 2; i++) host.userspaceExit('npf', 'KVM_EXIT_IO');
+  });
+  assert.deepEqual(host.shownAt(10 * SECOND), { 'qemu KVM_EXIT_IO': 100 });
+  const { causes, durations, unpaired } = takeSnapshot(host.ledger.totals());
+  assert.deepEqual(
+    causes.map(({ reason, userspaceReason, count }) => [reason, userspaceReason, count]),
+    [
+      ['io', 'KVM_EXIT_IO', 80],
+      ['npf', 'KVM_EXIT_IO', 20],
+    ],
+  );
+  assert.deepEqual(
+    durations.map(({ layer, reason, count, sumSeconds }) => [layer, reason, count, Number(sumSeconds.toFixed(9))]),
+    [['qemu', 'KVM_EXIT_IO', 100, 100e-6]],
+  );
+  assert.deepEqual(
+    unpaired.map(({ count }) => count),
+    [0, 0],
+  );
+});
+
+test('the cause of an exit to userspace at the begin of a window is not known, and is not "none"', () => {
+  const host = started();
+  host.period(0, 10, 0, () => host.exits('io', 10));
+  host.period(10 * SECOND, 10, 0, () => {
+    // Its kvm_exit was before the window.
+    host.userspaceExit('', 'KVM_EXIT_MMIO');
+    host.exits('io', 10);
+    host.userspaceExit('io', 'KVM_EXIT_IO');
+  });
+  const causes = takeSnapshot(host.ledger.totals()).causes.map(({ reason, userspaceReason }) => [
+    reason,
+    userspaceReason,
+  ]);
+  assert.deepEqual(causes, [['io', 'KVM_EXIT_IO']]);
+});
+
+test('times of vCPUs do not come from the windows', () => {
+  const host = started();
+  host.period(0, 100, 900, mix(host));
+  assert.equal(host.ledger.provesTime(TID), false);
+  assert.deepEqual(takeSnapshot(host.ledger.totals()).vcpuTimes, []);
+});
+
+test('what a forgotten VM had is gone', () => {
+  const host = started();
+  host.period(0, 100, 900, mix(host));
+  host.ledger.forget({ label: VM });
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), {});
+});
