@@ -153,6 +153,24 @@ test('values that are too small, and what is not a URL, are reported with all ot
 });
 
 for (const [given, want] of [
+  ['off', 'off'],
+  ['auto', 'auto'],
+  ['2s/60s', { windowSeconds: 2, periodSeconds: 60 }],
+  ['1s/2s', { windowSeconds: 1, periodSeconds: 2 }],
+  ['1.5s/1h', { windowSeconds: 1.5, periodSeconds: 3600 }],
+] as const)
+  test(`--sampling=${given} is understood`, () => {
+    assert.deepEqual(parse(['run', `--sampling=${given}`]).get('sampling'), want);
+  });
+
+for (const given of ['on', '2s', '2/60', '999ms/60s', '31s/60s', '1s/61m', '2s/60s/1', '/', '2s/', '-2s/60s'])
+  test(`--sampling=${given} is refused`, () => {
+    assert.deepEqual(problems(['run', `--sampling=${given}`]), [
+      `--sampling=${given}: expected off, auto, or WINDOW/PERIOD such as 2s/60s: a window of at least 1s, at most half of its period, which is at most 1h`,
+    ]);
+  });
+
+for (const [given, want] of [
   ['--web.listen', '; did you mean --web.listen-address?'],
   ['--web.config', '; did you mean --web.config.file?'],
   ['--colector.io', '; did you mean --collector.io?'],

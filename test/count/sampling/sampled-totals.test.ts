@@ -1,4 +1,4 @@
-/** Estimates of one VM, period after period. Expected numbers are made by hand: shares of the exits that KVM counted. */
+/** Estimates of one VM, period after period. The expected numbers are made by hand: shares of what KVM counted. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KernelCounts } from '../../../src/count/kernel-counts.js';
