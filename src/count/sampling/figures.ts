@@ -1,6 +1,6 @@
-import { addCounters, type Counters, newCounters } from '../counters/counters.js';
+import { addCounters, type Counters, newCounters, withRoomFor } from '../counters/counters.js';
 import { plainCounts } from '../counters/duration-histogram.js';
-import { kindOf } from '../counters/key-table.js';
+import { KINDS, kindOf } from '../counters/key-table.js';
 import type { VmTotals } from '../totals/vm-totals.js';
 import type { Weights } from './sampled-exits.js';
 
@@ -17,6 +17,9 @@ export const QEMU_DURATIONS = 'qemu ';
 export const SINGLE = 'single';
 export const OTHER_IO = 'other io';
 export const OTHER_INDICES = 'other indices';
+
+/** In the course of days, a guest can access any number of addresses. */
+const MAX_KEYS = 4096;
 
 /** What was counted of one VM, in a form that can be subtracted and multiplied. */
 export interface Figures {
@@ -103,6 +106,25 @@ export function addFigures(to: Figures, from: Figures): void {
     to.parts.set(name, addCounters(to.parts.get(name) ?? newCounters(), counters));
   for (const table of ['io', 'ioNs', 'indices'] as const)
     for (const [key, count] of from[table]) to[table].set(key, (to[table].get(key) ?? 0) + count);
+  boundKeys(to, 'io', OTHER_IO);
+  boundKeys(to, 'indices', OTHER_INDICES);
+}
+
+/**
+ * Keeps the busiest half of too many keys. All other keys are counted by their kind from now on.
+ * @param keyless name of the part with these counts
+ */
+function boundKeys(figures: Figures, table: 'io' | 'indices', keyless: string): void {
+  const counts = figures[table];
+  if (counts.size <= MAX_KEYS) return;
+  const sums = withRoomFor(figures.parts.get(keyless) ?? newCounters(), KINDS - 1);
+  figures.parts.set(keyless, sums);
+  const fewestLast = [...counts].sort(([, a], [, b]) => b - a);
+  for (const [key, count] of fewestLast.slice(MAX_KEYS / 2)) {
+    counts.delete(key);
+    if (table === 'io') figures.ioNs.delete(key);
+    sums[kindOf(key)] = (sums[kindOf(key)] as number) + count;
+  }
 }
 
 /**
@@ -122,10 +144,11 @@ export function estimated(seen: Figures, known: Figures, weights: FigureWeights)
       }),
     );
   }
+  // A key of the window may be counted by its kind only in what is known.
   for (const table of ['io', 'ioNs', 'indices'] as const)
-    for (const [key, count] of known[table]) {
+    for (const key of new Set([...known[table].keys(), ...seen[table].keys()])) {
       const { perSeen, perKnown } = table === 'indices' ? weights.ofIndices() : weights.ofIo(key);
-      const sum = (seen[table].get(key) ?? 0) * perSeen + count * perKnown;
+      const sum = (seen[table].get(key) ?? 0) * perSeen + (known[table].get(key) ?? 0) * perKnown;
       if (sum > 0) result[table].set(key, sum);
     }
   return result;

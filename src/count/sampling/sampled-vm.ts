@@ -11,6 +11,7 @@ import {
   figuresOf,
   growthBetween,
   noFigures,
+  OTHER_IO,
   QEMU_DURATIONS,
   VCPU,
 } from './figures.js';
@@ -140,6 +141,10 @@ export class SampledVm {
     ];
     const ofUserspace = exactWeights(this.#userspace, userspace, seenUserspace);
     const ofCauses = exactWeights(this.#causes, userspace, seenCauses);
+    const ofIo = (key: number) => {
+      const { layer, bus } = decodeIoKey(key);
+      return layer === 'qemu' ? ofUserspace(this.#access[bus]) : exits;
+    };
     const slots = new Map<number, Weights>();
     for (const { slot } of this.#layout.slots('exits')) slots.set(slot, exits);
     for (const { slot, userspaceReason } of this.#layout.slots('causes')) slots.set(slot, ofCauses(userspaceReason));
@@ -147,12 +152,9 @@ export class SampledVm {
       ofPart: (name, index) => {
         if (name.startsWith(VCPU)) return slots.get(index) ?? NONE;
         if (name.startsWith(QEMU_DURATIONS)) return ofUserspace(Number(name.slice(QEMU_DURATIONS.length)));
-        return exits;
+        return name === OTHER_IO ? ofIo(index) : exits;
       },
-      ofIo: (key) => {
-        const { layer, bus } = decodeIoKey(key);
-        return layer === 'qemu' ? ofUserspace(this.#access[bus]) : exits;
-      },
+      ofIo,
       ofIndices: () => exits,
     };
   }

@@ -30,6 +30,13 @@ class Host {
     }
   }
 
+  /** A write to a port that KVM answers. */
+  access(port: number): void {
+    this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id('io'), 0, 0);
+    this.#counts.portIo(this.#next(), 0, TID, true, port, 1);
+    this.#counts.vmEntry(this.#next(), 0, TID, 0);
+  }
+
   /** The vCPU leaves for QEMU. @param reason of the exit before it; '' if that is not seen */
   userspaceExit(reason: string, userspaceReason: string): void {
     const { reasons } = this.ledger.vocabulary;
@@ -193,6 +200,20 @@ test('the cause of an exit to userspace at the begin of a window is not known, a
     userspaceReason,
   ]);
   assert.deepEqual(causes, [['io', 'KVM_EXIT_IO']]);
+});
+
+test('addresses are kept in bounded number, however many a guest accesses, and none is lost from the sum', () => {
+  const host = started();
+  const windows = 200;
+  for (let window = 0; window < windows; window++)
+    host.period(10 * SECOND * window, 60, 540, () => {
+      for (let i = 0; i < 60; i++) host.access(64 * window + i);
+    });
+  const totals = host.ledger.totals();
+  assert.ok((totals.vms.get(VM)?.io.size ?? 0) <= 4200, `${totals.vms.get(VM)?.io.size} addresses`);
+  const accesses = [...takeSnapshot(totals).io].reduce((sum, { count }) => sum + count, 0);
+  // Each access stands for ten. Sums are rounded down.
+  assert.ok(accesses <= 600 * windows && accesses >= 600 * windows - 20, `${accesses} of ${600 * windows}`);
 });
 
 test('times of vCPUs do not come from the windows', () => {
