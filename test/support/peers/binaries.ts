@@ -1,6 +1,6 @@
 /**
  * The programs that the agent's figures go to: Prometheus 3 with promtool, Alertmanager with amtool, an OpenTelemetry
- * Collector, and VictoriaMetrics. `build.ts` builds them once, into a cache outside of the checkout.
+ * Collector, and VictoriaMetrics with vmalert. `build.ts` builds them once, into a cache outside of the checkout.
  */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -17,21 +17,32 @@ export const VERSIONS = {
   victoriaMetrics: 'v1.150.0',
 } as const;
 
-export type Peer = 'prometheus' | 'promtool' | 'alertmanager' | 'amtool' | 'otelcol' | 'victoria-metrics';
+export const PEERS = [
+  'prometheus',
+  'promtool',
+  'alertmanager',
+  'amtool',
+  'otelcol',
+  'victoria-metrics',
+  'vmalert',
+] as const;
+export type Peer = (typeof PEERS)[number];
 
 const CACHE = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
 
 /** Another version has a folder of its own. */
 export const CACHE_FOLDER = join(CACHE, 'kvm-exit-exporter-peers', Object.values(VERSIONS).join('_'));
 
-/** Exists when everything was built. */
-export const COMPLETE = join(CACHE_FOLDER, 'complete');
-
 export function pathOfPeer(name: Peer): string {
   return join(CACHE_FOLDER, name);
 }
 
+/** True if the program was not built: it appears in the cache at once or not at all. */
+export function isMissing(name: Peer): boolean {
+  return !existsSync(pathOfPeer(name));
+}
+
 /** Options for `test`: skips it unless the programs are in the cache. */
 export function needsPeers(): { skip: string | false } {
-  return skipUnless('peers', existsSync(COMPLETE));
+  return skipUnless('peers', !PEERS.some(isMissing));
 }

@@ -1,12 +1,14 @@
 /**
  * The ways on which figures reach a storage, each with a demonstration of its own: scraped, over OTLP straight to
- * Prometheus 3, through a collector, and scraped or over OTLP by VictoriaMetrics. `job` and `instance` tell them apart.
+ * Prometheus 3, through a collector, and scraped or over OTLP by VictoriaMetrics with vmalert. `job` and `instance`
+ * tell them apart.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WebAgent } from '../agent/web-agent.js';
 import { freePort } from '../free-port.js';
 import { ROOT } from '../paths.js';
+import { writeQuickRules } from '../prometheus/quick-rules.js';
 import { startPeer } from './peer-process.js';
 
 export type Way =
@@ -30,9 +32,6 @@ export interface Ways {
   readonly instance: Readonly<Record<Way, string>>;
 }
 
-const RULES = ['rules.yml', 'alerts.yml', 'native-histograms/rules.yml'].map((file) =>
-  join(ROOT, 'deploy/prometheus', file),
-);
 export const VICTORIA_RELABELLING = join(ROOT, 'deploy/victoriametrics/relabel.yml');
 
 /** The options that VictoriaMetrics needs for OTLP; docs/peers.md lists the same. */
@@ -50,6 +49,7 @@ export async function startWays(folder: string): Promise<Ways> {
   const prometheusPort = await freePort();
   const utf8Port = await freePort();
   const victoriaPort = await freePort();
+  const alertPort = await freePort();
   const exporterPort = await freePort();
   const collectorPort = await freePort();
   const writingPort = await freePort();
@@ -57,6 +57,7 @@ export async function startWays(folder: string): Promise<Ways> {
   const utf8 = `http://127.0.0.1:${utf8Port}`;
   const victoria = `http://127.0.0.1:${victoriaPort}`;
 
+  const rules = writeQuickRules(folder);
   const file = (name: string, content: unknown) => {
     const path = join(folder, name);
     // JSON is YAML.
@@ -64,7 +65,10 @@ export async function startWays(folder: string): Promise<Ways> {
     return path;
   };
   const scrapes = [{ job_name: 'kvm-exit-exporter', static_configs: [{ targets: [target] }] }];
-  const common = { global: { scrape_interval: '1s', evaluation_interval: '1s' }, rule_files: RULES };
+  const common = {
+    global: { scrape_interval: '1s', evaluation_interval: '1s' },
+    rule_files: [...rules, ...writeQuickRules(folder, ['native-histograms/rules.yml'])],
+  };
   const prometheusConfig = file('prometheus.yml', {
     ...common,
     scrape_configs: [
@@ -132,6 +136,19 @@ export async function startWays(folder: string): Promise<Ways> {
         '-search.latencyOffset=1s',
       ],
       `${victoria}/health`,
+    ),
+    startPeer(
+      'vmalert',
+      [
+        ...rules.map((path) => `-rule=${path}`),
+        `-datasource.url=${victoria}`,
+        `-remoteWrite.url=${victoria}`,
+        // No Alertmanager
+        '-notifier.blackhole',
+        '-evaluationInterval=1s',
+        `-httpListenAddr=127.0.0.1:${alertPort}`,
+      ],
+      `http://127.0.0.1:${alertPort}/health`,
     ),
     startPeer('otelcol', ['--config', collectorConfig], `http://127.0.0.1:${writingPort}/`),
   ]);
