@@ -5,6 +5,8 @@
 export const THRESHOLDS = {
   /** Window of all rates in rules. It holds at least four scrapes that are a minute apart. */
   rateWindow: '5m',
+  /** Interval of the recording rules. Rates over five minutes need no more, and hundreds of hosts take seconds. */
+  recordEvery: '1m',
 
   /** A VM's rate of exits to userspace, compared with its own median. */
   spike: {
@@ -81,6 +83,7 @@ export const THRESHOLDS = {
 /** The type without the literal values, so that a test can use shorter times. */
 export interface Thresholds {
   readonly rateWindow: string;
+  readonly recordEvery: string;
   readonly spike: {
     readonly baselineWindow: string;
     readonly baselineOffset: string;

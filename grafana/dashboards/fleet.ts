@@ -1,20 +1,20 @@
 /** The dashboard "KVM exits / Fleet": all hosts, and which host or VM to look at next. */
 
-import { anyOf, maxBy, series, sumBy, TO_QEMU } from '../promql.js';
+import { maxBy, series, sumBy } from '../promql.js';
+import { recorded } from '../rules/recording-rules.js';
 import { THRESHOLDS } from '../thresholds.js';
-import { build, LINK_TO, OF_INSTANCES, rate, UID } from './dashboard.js';
+import { build, LINK_TO, OF_INSTANCES, UID } from './dashboard.js';
 import { graph, type Panel, stat, table } from './panels.js';
 
-const toKvm = rate('kvm_exits_total', { ...OF_INSTANCES, layer: 'kvm' });
-const toQemu = rate('kvm_exits_total', { ...OF_INSTANCES, ...TO_QEMU });
-const lostTime = rate('kvm_vcpu_seconds_total', { ...OF_INSTANCES, state: anyOf('kvm', 'qemu') });
-const lost = rate('kvm_exit_exporter_lost_events_total', OF_INSTANCES);
+/** Recorded series: rates of all hosts over a day take seconds to minutes without them. */
+const name = recorded(THRESHOLDS.rateWindow);
+const ofHosts = (recordedName: string) => sumBy(['instance'], series(recordedName, OF_INSTANCES));
+/** Not a sum, as an agent may be in two jobs. */
+const shareOf = (by: readonly string[], recordedName: string) => maxBy(by, series(recordedName, OF_INSTANCES));
+const ofVms = (recordedName: string) => sumBy(['instance', 'vm'], series(recordedName, OF_INSTANCES));
+const toKvm = series(name.instanceExits, { ...OF_INSTANCES, layer: 'kvm' });
+const toQemu = series(name.instanceToQemu, OF_INSTANCES);
 const vms = maxBy(['instance', 'vm'], series('kvm_vm_info', OF_INSTANCES));
-
-/** Exits to QEMU, divided by exits to KVM. */
-function share(...by: string[]): string {
-  return `${sumBy(by, toQemu)} / (${sumBy(by, toKvm)} > 0)`;
-}
 
 const now: Panel[] = [
   stat({
@@ -54,7 +54,7 @@ const now: Panel[] = [
       'Time that vCPUs spend in KVM and QEMU instead of their guests. 1.0 is the whole time of one vCPU. Idle time and waits for a host CPU are not included.',
     unit: 'short',
     width: 4,
-    query: `sum(${lostTime})`,
+    query: `sum(${series(name.instanceTimeLost, OF_INSTANCES)})`,
   }),
   stat({
     title: 'Hosts losing events',
@@ -63,7 +63,7 @@ const now: Panel[] = [
     unit: 'none',
     width: 4,
     limits: [1, 2],
-    query: `count(${sumBy(['instance'], lost)} > 0) or vector(0)`,
+    query: `count(${ofHosts(name.instanceLost)} > 0) or vector(0)`,
   }),
 ];
 
@@ -82,7 +82,7 @@ const perHost: Panel[] = [
     description: 'KVM to QEMU, the expensive leg: each exit switches to userspace and back, in tens of microseconds.',
     unit: 'suffix: exits/s',
     width: 8,
-    queries: [{ expr: sumBy(['instance'], toQemu), legend: '{{instance}}' }],
+    queries: [{ expr: ofHosts(name.instanceToQemu), legend: '{{instance}}' }],
     link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
   graph({
@@ -91,7 +91,7 @@ const perHost: Panel[] = [
       'A step upwards with the same number of VMs means that QEMU now emulates something more, such as a timer, a disk or a display.',
     unit: 'percentunit',
     width: 8,
-    queries: [{ expr: share('instance'), legend: '{{instance}}' }],
+    queries: [{ expr: shareOf(['instance'], name.instanceShare), legend: '{{instance}}' }],
     link: { title: 'This host', url: LINK_TO.fleetOfSeries },
   }),
 ];
@@ -108,10 +108,14 @@ const worst: Panel[] = [
     height: 10,
     sortBy: 'to QEMU',
     columns: [
-      { expr: sumBy(['instance', 'vm'], toQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
-      { expr: sumBy(['instance', 'vm'], toKvm), legend: 'to KVM', unit: 'suffix: exits/s' },
-      { expr: share('instance', 'vm'), legend: 'reaching QEMU', unit: 'percentunit' },
-      { expr: sumBy(['instance', 'vm'], lostTime), legend: 'vCPUs lost', unit: 'short' },
+      { expr: ofVms(name.toQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
+      {
+        expr: sumBy(['instance', 'vm'], series(name.vmExits, { ...OF_INSTANCES, layer: 'kvm' })),
+        legend: 'to KVM',
+        unit: 'suffix: exits/s',
+      },
+      { expr: shareOf(['instance', 'vm'], name.vmShare), legend: 'reaching QEMU', unit: 'percentunit' },
+      { expr: ofVms(name.vmTimeLost), legend: 'vCPUs lost', unit: 'short' },
       { expr: maxBy(['instance', 'vm'], series('kvm_vm_vcpus', OF_INSTANCES)), legend: 'vCPUs', unit: 'none' },
       {
         expr: `time() - ${maxBy(['instance', 'vm'], series('kvm_vm_start_time_seconds', OF_INSTANCES))}`,
@@ -132,7 +136,7 @@ const worst: Panel[] = [
       'The ten highest VMs at each moment, so a VM that is not always among them has gaps. Click on a VM to see why.',
     unit: 'suffix: exits/s',
     width: 12,
-    queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], toQemu)})`, legend: '{{vm}} on {{instance}}' }],
+    queries: [{ expr: `topk(10, ${series(name.toQemu, OF_INSTANCES)})`, legend: '{{vm}} on {{instance}}' }],
     link: { title: 'This VM', url: LINK_TO.vmOfSeries },
   }),
   graph({
@@ -141,7 +145,7 @@ const worst: Panel[] = [
       'Time in KVM and in QEMU together, without idle time and waits for a host CPU. 1.0 is the whole time of one vCPU. Few but long exits show here and not on the left.',
     unit: 'short',
     width: 12,
-    queries: [{ expr: `topk(10, ${sumBy(['instance', 'vm'], lostTime)})`, legend: '{{vm}} on {{instance}}' }],
+    queries: [{ expr: `topk(10, ${series(name.vmTimeLost, OF_INSTANCES)})`, legend: '{{vm}} on {{instance}}' }],
     link: { title: 'This VM', url: LINK_TO.vmOfSeries },
   }),
 ];
@@ -155,11 +159,11 @@ const hosts: Panel[] = [
     width: 12,
     sortBy: 'to QEMU',
     columns: [
-      { expr: sumBy(['instance'], toQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
-      { expr: share('instance'), legend: 'reaching QEMU', unit: 'percentunit' },
+      { expr: ofHosts(name.instanceToQemu), legend: 'to QEMU', unit: 'suffix: exits/s' },
+      { expr: shareOf(['instance'], name.instanceShare), legend: 'reaching QEMU', unit: 'percentunit' },
       { expr: `count by (instance) (${vms})`, legend: 'VMs', unit: 'none' },
       {
-        expr: sumBy(['instance'], rate('kvm_exit_exporter_events_total', OF_INSTANCES)),
+        expr: ofHosts(name.instanceEvents),
         legend: 'events',
         unit: 'suffix:/s',
       },
@@ -173,7 +177,7 @@ const hosts: Panel[] = [
     unit: 'suffix:/s',
     width: 12,
     height: 9,
-    queries: [{ expr: `${sumBy(['instance'], lost)} > 0`, legend: '{{instance}}' }],
+    queries: [{ expr: `${ofHosts(name.instanceLost)} > 0`, legend: '{{instance}}' }],
     link: { title: 'Its agent', url: LINK_TO.exporterOfSeries },
   }),
 ];
@@ -182,7 +186,7 @@ export const fleet = build({
   uid: UID.fleet,
   title: 'KVM exits / Fleet',
   description:
-    'How many VM exits reach QEMU, on which host, of which VM. layer kvm: guest to KVM; layer qemu: KVM to QEMU, the second leg of the same trip.',
+    'How many VM exits reach QEMU, on which host, of which VM. layer kvm: guest to KVM; layer qemu: KVM to QEMU, the second leg of the same trip. Needs the recording rules of deploy/prometheus/rules.yml.',
   source: 'fleet.ts',
   rows: [
     { title: 'Now', panels: now },

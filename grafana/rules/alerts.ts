@@ -145,7 +145,7 @@ function stuck({ rateWindow, stuck }: Thresholds): AlertRule {
   return {
     alert: 'KvmVcpuStuckInQemu',
     expr:
-      `${sumWithout(['layer'], vcpuExits)} == 0\nand on (job, instance, vm)\n` +
+      `${vcpuExits} == 0\nand on (job, instance, vm)\n` +
       `(${waiting} > 0)\n` +
       // After a restart of the agent, the counters do not show what was waiting before it.
       `unless on (job, instance, vm)\nresets(${unpaired}[${stuck.memory}]) > 0`,
@@ -163,7 +163,7 @@ function stuck({ rateWindow, stuck }: Thresholds): AlertRule {
 function waitsForCpu({ rateWindow, ready: { above, for: pending } }: Thresholds): AlertRule {
   return {
     alert: 'KvmVcpuWaitsForCpu',
-    expr: `${series(recorded(rateWindow).vcpuTimes, { state: 'ready' })} > ${above}`,
+    expr: `rate(${series('kvm_vcpu_seconds_total', { state: 'ready' })}[${rateWindow}]) > ${above}`,
     for: pending,
     labels: { severity: 'warning' },
     annotations: {

@@ -3,49 +3,55 @@
  * level:metric:operations. The level lists the labels that are left besides those of the target (job, instance ...);
  * to keep the target's labels, all rules aggregate with `without`.
  */
-import { anyOf, type Matchers, series, sumWithout, TO_QEMU } from '../promql.js';
+import { anyOf, series, sumWithout, TO_QEMU } from '../promql.js';
 import type { Thresholds } from '../thresholds.js';
 import type { RuleGroup } from './rule-files.js';
 
 /** Names of the recorded series. Most contain the window of their rates. */
 export function recorded(window: string) {
   return {
-    vcpuExits: `vcpu_layer:kvm_exits:rate${window}`,
+    vcpuExits: `vcpu:kvm_exits:rate${window}`,
     reasonExits: `vm_layer_reason:kvm_exits:rate${window}`,
     vmExits: `vm_layer:kvm_exits:rate${window}`,
     instanceExits: `instance_layer:kvm_exits:rate${window}`,
+    toQemu: `vm:kvm_exits_to_qemu:rate${window}`,
+    instanceToQemu: `instance:kvm_exits_to_qemu:rate${window}`,
     vmShare: `vm:kvm_exits_reaching_qemu:ratio_rate${window}`,
     instanceShare: `instance:kvm_exits_reaching_qemu:ratio_rate${window}`,
-    vcpuTimes: `vcpu_state:kvm_vcpu_seconds:rate${window}`,
     timeLost: `vcpu:kvm_vcpu_seconds_lost:rate${window}`,
+    vmTimeLost: `vm:kvm_vcpu_seconds_lost:rate${window}`,
+    instanceTimeLost: `instance:kvm_vcpu_seconds_lost:rate${window}`,
     vmMeanDuration: `vm_layer:kvm_exit_duration_seconds:mean${window}`,
-    toQemu: `vm:kvm_exits_to_qemu:rate${window}`,
     baseline: `vm:kvm_exits_to_qemu:rate${window}_median`,
     openInQemu: 'vm:kvm_exits_open_in_qemu:difference',
     waiting: 'vm:kvm_vcpus_waiting_for_qemu:sum',
+    instanceEvents: `instance:kvm_exit_exporter_events:rate${window}`,
+    instanceLost: `instance:kvm_exit_exporter_lost_events:rate${window}`,
   } as const;
 }
 
-export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGroup[] {
+export function recordingRules({ rateWindow, recordEvery, spike, stuck }: Thresholds): RuleGroup[] {
   const name = recorded(rateWindow);
   const exits = `rate(${series('kvm_exits_total')}[${rateWindow}])`;
-  const times = `rate(${series('kvm_vcpu_seconds_total')}[${rateWindow}])`;
+  const lostTime = `rate(${series('kvm_vcpu_seconds_total', { state: anyOf('kvm', 'qemu') })}[${rateWindow}])`;
   const duration = (part: string) => `rate(${series(`kvm_exit_duration_seconds_${part}`)}[${rateWindow}])`;
+  const events = (kind: string) => `rate(${series(`kvm_exit_exporter_${kind}_total`)}[${rateWindow}])`;
   return [
     {
       name: 'kvm-exits.rates',
+      interval: recordEvery,
       rules: [
-        { record: name.vcpuExits, expr: sumWithout(['reason'], exits) },
+        { record: name.vcpuExits, expr: sumWithout(['layer', 'reason'], exits) },
         { record: name.reasonExits, expr: sumWithout(['vcpu'], exits) },
         { record: name.vmExits, expr: sumWithout(['reason'], name.reasonExits) },
         { record: name.instanceExits, expr: sumWithout(['vm'], name.vmExits) },
-        { record: name.vmShare, expr: share(name.reasonExits) },
-        { record: name.instanceShare, expr: share(name.reasonExits, 'vm') },
-        { record: name.vcpuTimes, expr: times },
-        {
-          record: name.timeLost,
-          expr: sumWithout(['state'], series(name.vcpuTimes, { state: anyOf('kvm', 'qemu') })),
-        },
+        { record: name.toQemu, expr: sumWithout(['layer', 'reason'], series(name.reasonExits, TO_QEMU)) },
+        { record: name.instanceToQemu, expr: sumWithout(['vm'], name.toQemu) },
+        { record: name.vmShare, expr: share(name.toQemu, name.vmExits) },
+        { record: name.instanceShare, expr: share(name.instanceToQemu, name.instanceExits) },
+        { record: name.timeLost, expr: sumWithout(['state'], lostTime) },
+        { record: name.vmTimeLost, expr: sumWithout(['vcpu'], name.timeLost) },
+        { record: name.instanceTimeLost, expr: sumWithout(['vm'], name.vmTimeLost) },
         {
           record: name.vmMeanDuration,
           expr: `${sumWithout(['reason'], duration('sum'))}\n/\n(${sumWithout(['reason'], duration('count'))} > 0)`,
@@ -54,17 +60,20 @@ export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGr
         // The lowest value within the window is that of a moment at which no vCPU waited. It is never above the present
         // one, so the result is never negative.
         { record: name.waiting, expr: `${name.openInQemu} - min_over_time(${name.openInQemu}[${stuck.memory}])` },
+        { record: name.instanceEvents, expr: sumWithout(['source'], events('events')) },
+        { record: name.instanceLost, expr: sumWithout(['source', 'cpu'], events('lost_events')) },
       ],
     },
     {
       name: 'kvm-exits.baselines',
+      interval: recordEvery,
       rules: [
-        { record: name.toQemu, expr: sumWithout(['layer'], series(name.vmExits, { layer: 'qemu' })) },
         {
           record: name.baseline,
-          // A few hours of trouble do not move the median; growth over days does.
+          // A few hours of trouble do not move the median; growth over days does. One rate of each window is enough:
+          // with all of them, the rule takes five times as long.
           expr:
-            `quantile_over_time(0.5, ${name.toQemu}[${spike.baselineWindow}] offset ${spike.baselineOffset})\n` +
+            `quantile_over_time(0.5, ${name.toQemu}[${spike.baselineWindow}:${rateWindow}] offset ${spike.baselineOffset})\n` +
             `and\n${name.toQemu} offset ${spike.minHistory}`,
         },
       ],
@@ -74,12 +83,11 @@ export function recordingRules({ rateWindow, spike, stuck }: Thresholds): RuleGr
 
 /**
  * Share of exits that reach QEMU.
- * @param rates a recorded series with the labels `layer` and `reason`
- * @param labels further labels to add up
+ * @param toQemu a recorded series of exits to QEMU
+ * @param exits a recorded series with the same labels, and `layer`
  */
-function share(rates: string, ...labels: readonly string[]): string {
-  const rateOf = (matchers: Matchers) => sumWithout([...labels, 'layer', 'reason'], series(rates, matchers));
-  return `${rateOf(TO_QEMU)}\n/\n(${rateOf({ layer: 'kvm' })} > 0)`;
+function share(toQemu: string, exits: string): string {
+  return `${toQemu}\n/\n(${sumWithout(['layer'], series(exits, { layer: 'kvm' }))} > 0)`;
 }
 
 /**

@@ -21,6 +21,8 @@ export interface AlertRule {
 
 export interface RuleGroup {
   readonly name: string;
+  /** Prometheus' `evaluation_interval` if it is missing. */
+  readonly interval?: string;
   readonly rules: readonly (RecordingRule | AlertRule)[];
 }
 
@@ -52,7 +54,12 @@ export function prometheusRule(groups: readonly RuleGroup[]): string {
 function groupLines(groups: readonly RuleGroup[]): string[] {
   return [
     'groups:',
-    ...groups.flatMap(({ name, rules }) => [`  - name: ${name}`, '    rules:', ...rules.flatMap(ruleLines)]),
+    ...groups.flatMap(({ name, interval, rules }) => [
+      `  - name: ${name}`,
+      ...(interval === undefined ? [] : [`    interval: ${interval}`]),
+      '    rules:',
+      ...rules.flatMap(ruleLines),
+    ]),
   ];
 }
 

@@ -138,7 +138,7 @@ function describe({ alertname, vm = '', severity }: Readonly<Record<string, stri
 }
 
 /** Thresholds that the demonstration's VM on an emulated disk exceeds at once. */
-const SHORT = { ...THRESHOLDS, rateWindow: '5s', share: { above: 0.5, floor: 1, for: '1s' } };
+const SHORT = { ...THRESHOLDS, rateWindow: '5s', recordEvery: '1s', share: { above: 0.5, floor: 1, for: '1s' } };
 
 test("an alert about the demonstration's events arrives, and says that it is a replay", PEERS, async () => {
   const webhook = await startWebhook();

@@ -1,10 +1,11 @@
-/** Queries that have no result in the demo, tested by promtool on synthetic series. */
+/** Queries that have no result in the demo, tested by promtool on synthetic series, with the recording rules. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ROOT } from '../../support/paths.js';
 import { filled } from '../../support/prometheus/dashboards.js';
 import { needs } from '../../support/requirements.js';
 import { type FedQuery, NOT_IN_DEMO } from './not-in-demo.js';
@@ -12,6 +13,7 @@ import { type FedQuery, NOT_IN_DEMO } from './not-in-demo.js';
 /** A unit test for promtool. It is JSON, which is valid YAML. */
 function unitTest({ expr, input, want, unit = 'h' }: FedQuery): string {
   return JSON.stringify({
+    rule_files: [join(ROOT, 'deploy/prometheus/rules.yml')],
     evaluation_interval: `1${unit}`,
     tests: [
       {

@@ -1,35 +1,38 @@
 /** Sends Grafana's queries to a real Prometheus that scrapes the demo and loads the rules of deploy/prometheus. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
 import { type DemoAgent, startDemo } from '../../support/agent/start-demo.js';
-import { ROOT } from '../../support/paths.js';
 import { DASHBOARDS, filled, targetsOf } from '../../support/prometheus/dashboards.js';
 import { Prometheus } from '../../support/prometheus/prometheus.js';
+import { writeQuickRules } from '../../support/prometheus/quick-rules.js';
 import { needs } from '../../support/requirements.js';
 import { NOT_IN_DEMO, RECORDED_NOT_IN_DEMO } from './not-in-demo.js';
 
 const PROMETHEUS = needs('prometheus');
-const RULES = ['rules.yml', 'alerts.yml'].map((file) => join(ROOT, 'deploy/prometheus', file));
 const RATE_INTERVAL = '10s';
 const DEADLINE_MS = 40_000;
 /** Labels that may be empty: only QEMU's own trace names the device of an eventfd. */
 const MAY_BE_EMPTY = ['device'];
 
+const folder = mkdtempSync(join(tmpdir(), 'rules-'));
 let demo: DemoAgent;
 let prometheus: Prometheus;
 
 before(async () => {
   if (PROMETHEUS.skip !== false) return;
   demo = await startDemo();
-  prometheus = await Prometheus.start({ target: demo.address, rules: RULES });
+  prometheus = await Prometheus.start({ target: demo.address, rules: writeQuickRules(folder) });
 });
 
 after(async () => {
   await prometheus?.stop();
   await demo?.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Calls `ask` until it returns no complaint. */

@@ -25,6 +25,7 @@ const FOR_SECONDS = 4;
 const SHORT = {
   ...THRESHOLDS,
   rateWindow: '3s',
+  recordEvery: '1s',
   spike: {
     ...THRESHOLDS.spike,
     baselineWindow: '20s',
