@@ -16,6 +16,8 @@ import { parseCommandLine } from '../../src/config/parse-command-line.js';
 import { fieldLabels } from '../../src/decode/format/print-fmt.js';
 import { parseStats } from '../../src/decode/ftrace/buffer-stats.js';
 import { canonicalReason, isaOfLabel } from '../../src/decode/reasons/hardware.js';
+import { JsonLines } from '../../src/decode/text/json-lines.js';
+import { ftraceHeads, qemuHeads, simpletraceHeads, splitEvents } from '../../src/decode/text/several-events.js';
 import { safeValue } from '../../src/snapshot/safe-labels.js';
 import { readSavedThreads } from '../../src/source/recording/pages/saved-threads.js';
 import { parseNow } from '../../src/source/tracefs/trace-clock.js';
@@ -80,6 +82,49 @@ const PARSERS: Readonly<Record<string, Parser>> = {
       [`${HEAD}kvm_exit: `, ''],
       [`${HEAD}kvm_mmio: mmio read `, 'gpa 0x1 val 0x1'],
       [`${HEAD}tracing_mark_write: `, ''],
+    ],
+  },
+  'several-events': {
+    parse: (text) => {
+      const bytes = Buffer.from(text, 'latin1');
+      for (const heads of [ftraceHeads, qemuHeads, simpletraceHeads])
+        splitEvents(bytes, 0, bytes.length, heads, () => {});
+    },
+    words: [
+      'a',
+      '1',
+      ' ',
+      ',',
+      '"',
+      '\\',
+      '\\n',
+      '<br',
+      '>',
+      '1.000001: ',
+      '[0] ',
+      '-1 ',
+      'kvm_x: ',
+      '1@1.1:',
+      'a 1.000 ',
+    ],
+    around: [
+      ['', ''],
+      [HEAD, ` ${HEAD}kvm_x: `],
+    ],
+  },
+  'json-text': {
+    parse: (text) => {
+      const lines = new JsonLines(
+        () => {},
+        () => {},
+      );
+      lines.push(Buffer.from(text, 'latin1'));
+      lines.end();
+    },
+    words: ['[', '{"a":', '"', '\\"', '"[', ',', 'a', '1', ']', '\n'],
+    around: [
+      ['', ''],
+      ['["', '"]'],
     ],
   },
   'qemu-log': {

@@ -6,6 +6,7 @@
  *   a.out-5665  [000] ....   280.971121:                        lines that a mail program has broken in two
  *    kvm_exit: reason EXTERNAL_INTERRUPT rip 0x22da
  *   cpus=8 | CPU 3 is empty | stack traces | notes              ordinary lines: no events, and no errors either
+ *   "... kvm_entry: vcpu 0", "... kvm_exit: reason hlt"         several events: ../text/several-events.ts
  *
  * A line that looks like a damaged event is malformed.
  */
@@ -14,9 +15,10 @@ import type { TextScanner } from '../format/event-forms.js';
 import { ENTRY_NAMES, EVENT_FORMS, EXIT_NAMES } from '../kvm/events.js';
 import { UNKNOWN_REASON } from '../kvm/exit/unknown-exit.js';
 import { fieldScanner } from '../kvm/field-text.js';
-import { ascii, startsWith } from '../text/bytes.js';
+import { ascii, indexOfByte, startsWith } from '../text/bytes.js';
 import { FtraceLine } from '../text/ftrace-line.js';
 import { isHeaderAlone, parseLoose } from '../text/loose-line.js';
+import { ftraceHeads, holdsEvent, splitEvents } from '../text/several-events.js';
 import { HeldLine } from './held-line.js';
 import { isLossLike, lossStart, reportLossLine } from './loss-line.js';
 import { isRawLine, looksDamaged, textStart } from './other-lines.js';
@@ -24,6 +26,9 @@ import { SavedTextScanners } from './saved-text-scanners.js';
 import { FtraceTextDecoder, type UnreadLines } from './text-decoder.js';
 
 const COMMENT = 0x23;
+const BACKSLASH = 0x5c;
+/** No shorter line holds two events. */
+const MIN_LIST = 64;
 const TRACER = ascii('# tracer:');
 /** What trace-cmd and perf write before the fields of an event whose format they could not use. */
 const NOT_FORMATTED = ascii('[FAILED TO PARSE] ');
@@ -36,6 +41,8 @@ export class SavedTextDecoder implements UnreadLines {
   /** Events without a header whose text was understood: prose does not look like that. */
   #bareEvents = 0;
   #otherLines = 0;
+  /** True while the pieces of a line are decoded. */
+  #isCut = false;
   readonly #vocabulary: Vocabulary;
   readonly #sink: TraceSink;
   readonly #decoder: FtraceTextDecoder;
@@ -127,6 +134,16 @@ export class SavedTextDecoder implements UnreadLines {
     if (!this.#hold(bytes, start, end, name)) this.#giveUp(line, name, this.#unread);
   }
 
+  readonly several = (bytes: Uint8Array, start: number, end: number): boolean => {
+    if (this.#isCut) return false;
+    this.#isCut = true;
+    const isCut = splitEvents(bytes, start, end, ftraceHeads, (piece, from, to) =>
+      this.#decoder.decodeLine(piece, from, to),
+    );
+    this.#isCut = false;
+    return isCut;
+  };
+
   #isLoss(bytes: Uint8Array, start: number, end: number): boolean {
     const at = lossStart(bytes, start, end);
     if (reportLossLine(bytes, at, end, this.#sink)) this.#scanners.failedCalls.forget();
@@ -137,19 +154,27 @@ export class SavedTextDecoder implements UnreadLines {
 
   #decodeLoose(bytes: Uint8Array, start: number, end: number): boolean {
     const line = this.#line;
-    if (!parseLoose(line, bytes, start, end)) return false;
+    const isEvent = parseLoose(line, bytes, start, end);
+    if (!isEvent) return this.#isListOfBareEvents(bytes, start, end);
     if (line.hasThread) this.#decoder.reportThread(bytes, line);
     // Events of several threads in one row cannot be paired.
     else line.timeNs = Number.NaN;
-    if (!line.hasThread && line.cpu < 0) return this.#decodeBare(bytes, end, line);
+    if (!line.hasThread && line.cpu < 0) return this.#decodeBare(bytes, start, end, line);
     if (!line.hasThread) this.threadlessEvents++;
     this.#decoder.decodeEvent(bytes, start, end, line);
     return true;
   }
 
+  /** `"text": "kvm_exit: reason hlt rip 0x1234\nkvm_entry: vcpu 0"` */
+  #isListOfBareEvents(bytes: Uint8Array, start: number, end: number): boolean {
+    const isLong = end - start >= MIN_LIST && indexOfByte(bytes, start, end, BACKSLASH) >= 0;
+    return isLong && holdsEvent(bytes, start, end, false) && this.several(bytes, start, end);
+  }
+
   /** Decodes an event without a header. Prose has words like that too, so the text has to be understood. */
-  #decodeBare(bytes: Uint8Array, end: number, line: FtraceLine): boolean {
+  #decodeBare(bytes: Uint8Array, start: number, end: number, line: FtraceLine): boolean {
     const { eventStart, eventEnd } = line;
+    if (holdsEvent(bytes, line.argsStart, end, false) && this.several(bytes, start, end)) return true;
     const { tracepoints } = this.#vocabulary;
     const name = tracepoints.intern(bytes, eventStart, eventEnd);
     const scan = this.#decoder.scannerOf(name);

@@ -17,10 +17,12 @@ import { EVENT_FORMS } from '../kvm/events.js';
 import { ascii, startsWith } from '../text/bytes.js';
 import { commStart, FtraceLine } from '../text/ftrace-line.js';
 import { LineSplitter } from '../text/line-splitter.js';
+import { holdsEvent, lastBreak } from '../text/several-events.js';
 import { reportLossLine } from './loss-line.js';
 import { isQemuMarker, MARKER_NAME, MARKER_TOKENS, marker } from './marker.js';
 
 const COMMENT = 0x23;
+const MARGIN = 16;
 const UNNAMED = ascii('<...>');
 
 /** What happens to lines that have no header of ftrace, and to events whose text is not understood. */
@@ -33,6 +35,11 @@ export interface UnreadLines {
   comment(bytes: Uint8Array, start: number, end: number): void;
   /** The header in `line` is known and its event `name` is counted, but the event's own text is not understood. */
   arguments(bytes: Uint8Array, start: number, end: number, line: FtraceLine, name: number): void;
+  /**
+   * The event's own text in `bytes[start, end)` seems to hold another event. Returns true if the line has been cut, and
+   * its pieces decoded.
+   */
+  readonly several?: (bytes: Uint8Array, start: number, end: number) => boolean;
 }
 
 export class FtraceTextDecoder {
@@ -44,6 +51,11 @@ export class FtraceTextDecoder {
   readonly #unread: UnreadLines;
   /** Scanners by tracepoint id. */
   readonly #scanners: (TextScanner | undefined)[] = [];
+  /**
+   * By tracepoint id: an event's own text that is shorter holds no other event, as a header alone takes more than
+   * {@link MARGIN}. Texts of one event differ by less than a header and a text. 0 or undefined: not known.
+   */
+  readonly #plainLengths: number[] = [];
   /** The threads that were reported to the sink, by tid. */
   readonly #threads = new Map<number, SeenThread>();
   #lastThread: SeenThread = { tid: -1, tgid: -1, length: -1, first: -1, last: -1 };
@@ -65,10 +77,11 @@ export class FtraceTextDecoder {
     this.#scanners[this.#marker] = marker.text({ vocabulary, sink });
     for (const [name, { text }] of EVENT_FORMS) this.setScanner(name, text({ vocabulary, sink }));
     this.#lines = new LineSplitter(
-      (bytes, start, end) => this.#decodeLine(bytes, start, end),
+      (bytes, start, end) => this.decodeLine(bytes, start, end),
       () => sink.malformed('line-too-long'),
       undefined,
       (bytes, start, end) => this.#decodeLastLine(bytes, start, end),
+      unread.several === undefined ? undefined : lastBreak,
     );
   }
 
@@ -110,12 +123,14 @@ export class FtraceTextDecoder {
 
   /** Counts and decodes the event of a line whose header has been parsed. */
   decodeEvent(bytes: Uint8Array, start: number, end: number, line: FtraceLine): void {
-    if (this.#events++ === 0) this.#startsAtZero = line.timeNs === 0 && !line.hasFlags;
-    else if (line.timeNs < this.#lastNs) this.#stepsBack = true;
-    this.#lastNs = line.timeNs;
     const { tracepoints } = this.#vocabulary;
     let name = tracepoints.find(bytes, line.eventStart, line.eventEnd);
     if (name < 0) name = this.#addName(bytes, end, line);
+    // Every line of a trace passes here, so its length decides first.
+    if (end - line.argsStart >= (this.#plainLengths[name] ?? 0) && this.#isCut(bytes, start, end, line, name)) return;
+    if (this.#events++ === 0) this.#startsAtZero = line.timeNs === 0 && !line.hasFlags;
+    else if (line.timeNs < this.#lastNs) this.#stepsBack = true;
+    this.#lastNs = line.timeNs;
     this.#sink.tracepoint(line.timeNs, line.cpu, line.tid, name);
     const scan = this.#scanners[name];
     if (scan !== undefined && !scan(bytes, end, line)) this.#unread.arguments(bytes, start, end, line, name);
@@ -143,7 +158,7 @@ export class FtraceTextDecoder {
     this.#sink.thread(line.tid, line.tgid, unnamed ? '' : latin1(bytes, start, line.commEnd));
   }
 
-  #decodeLine(bytes: Uint8Array, start: number, end: number): void {
+  decodeLine(bytes: Uint8Array, start: number, end: number): void {
     if (start === end) return;
     if (bytes[start] === COMMENT) return this.#unread.comment(bytes, start, end);
     const line = this.#line;
@@ -157,8 +172,21 @@ export class FtraceTextDecoder {
 
   #decodeLastLine(bytes: Uint8Array, start: number, end: number): void {
     if (start === end || bytes[start] === COMMENT) return;
-    if (this.#line.parse(bytes, start, end)) this.#decodeLine(bytes, start, end);
+    if (this.#line.parse(bytes, start, end)) this.decodeLine(bytes, start, end);
     else this.#unread.lastLine(bytes, start, end);
+  }
+
+  /** Cuts a line if it holds several events. Notes how long the text of its event is if it does not. */
+  #isCut(bytes: Uint8Array, start: number, end: number, { argsStart, timeNs }: FtraceLine, name: number): boolean {
+    const { several } = this.#unread;
+    if (several === undefined) this.#plainLengths[name] = Number.POSITIVE_INFINITY;
+    else if (holdsEvent(bytes, argsStart, end, !Number.isNaN(timeNs))) return several(bytes, start, end);
+    else if (name !== this.#marker && this.#scanners[name] !== undefined)
+      this.#plainLengths[name] = Math.min(
+        this.#plainLengths[name] ?? Number.POSITIVE_INFINITY,
+        end - argsStart + MARGIN,
+      );
+    return false;
   }
 
   /** Adds an event name that was not seen before. An unknown name in front of a QEMU event stands for a marker. */

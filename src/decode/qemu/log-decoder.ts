@@ -12,13 +12,15 @@
  * the name of an event (lower-case, with an underscore), and be in `knownEvents` if given. The name of a guest before
  * the event is skipped: before every event if `knownEvents` is given; otherwise before kvm_run_exit, and then before
  * all events that follow it. What other programs put before a line is skipped too: foreign-prefix.ts. All other lines
- * are ignored: register dumps of -d, warnings, lines of libvirt.
+ * are ignored: register dumps of -d, warnings, lines of libvirt. A line of a saved log that holds several events is
+ * cut: ../text/several-events.ts.
  */
 
 import { latin1 } from '../../trace/names.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
-import { skipDigits, skipWord, startsWith } from '../text/bytes.js';
+import { ascii, indexOf, skipDigits, skipWord, startsWith } from '../text/bytes.js';
 import { LineSplitter } from '../text/line-splitter.js';
+import { lastBreak, qemuHeads, splitEvents } from '../text/several-events.js';
 import {
   emitQemuEvent,
   emitRunExit,
@@ -34,6 +36,8 @@ import { QemuLogPrefix, THREAD_PREFIX } from './log-prefix.js';
 export interface QemuLogOptions {
   /** Names of all events of this QEMU (from its trace-events-all), which tell events from other lines. */
   readonly knownEvents?: ReadonlySet<string>;
+  /** True for saved logs, whose lines other programs may have joined: a line can hold several events. */
+  readonly isSaved?: boolean;
 }
 
 const COLON = 0x3a;
@@ -41,6 +45,12 @@ const AT = 0x40;
 /** Words that the name of a guest may have. */
 const MAX_GUEST_WORDS = 8;
 const CLOCK_TIME = /\d:\d\d/;
+/** No text of kvm_run_exit is longer. */
+const MAX_RUN_EXIT = 'kvm_run_exit cpu_index -2147483648, reason 4294967295'.length;
+const BACKSLASH = 0x5c;
+const QUOTE = 0x22;
+const LESS_THAN = 0x3c;
+const CPU_INDEX = ascii(' cpu_index ');
 
 export class QemuLogDecoder {
   readonly #vocabulary: Vocabulary;
@@ -54,6 +64,8 @@ export class QemuLogDecoder {
   /** Name of the guest and the blank that follows it, once a line has shown it. */
   #guest: Uint8Array | undefined;
   #isGuestNew = false;
+  /** False in the log of a running QEMU, and while the pieces of a line are decoded. */
+  #mayCut: boolean;
   /** Start of the event's name in the present line. */
   #nameStart = 0;
   /** End of that name; -1 if the line is not an event. */
@@ -63,11 +75,13 @@ export class QemuLogDecoder {
     this.#vocabulary = vocabulary;
     this.#sink = sink;
     this.#known = options.knownEvents;
+    this.#mayCut = options.isSaved === true;
     this.#lines = new LineSplitter(
       (bytes, start, end) => this.#line(bytes, start, end),
       () => sink.malformed('line-too-long'),
       undefined,
       (bytes, start, end) => this.#lastLine(bytes, start, end),
+      options.isSaved === true ? lastBreak : undefined,
     );
   }
 
@@ -85,8 +99,11 @@ export class QemuLogDecoder {
     prefix.scan(bytes, start, end);
     const { textStart } = prefix;
     // Tested first, because nearly every line is this event.
-    if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) this.#runExit(bytes, textStart + RUN_EXIT_TEXT.length, end);
-    else if (this.#locate(bytes, end)) {
+    if (startsWith(bytes, textStart, end, RUN_EXIT_TEXT)) {
+      if (end - textStart > MAX_RUN_EXIT && this.#several(bytes, start, end)) return;
+      this.#runExit(bytes, textStart + RUN_EXIT_TEXT.length, end);
+    } else if (this.#locate(bytes, end)) {
+      if (holdsHead(bytes, this.#nameEnd, end) && this.#several(bytes, start, end)) return;
       if (this.#isGuestNew) this.#checkGuest(bytes, start, end);
       this.#event(bytes, end);
     } else if (prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
@@ -99,9 +116,19 @@ export class QemuLogDecoder {
     const from = foreign.find(bytes, start, end);
     if (from < 0) return;
     this.#prefix.scan(bytes, from, end);
+    if (holdsHead(bytes, this.#prefix.textStart, end) && this.#several(bytes, start, end)) return;
     if (foreign.runExitArgument >= 0) this.#runExit(bytes, foreign.runExitArgument, end);
     else if (this.#locate(bytes, end)) this.#event(bytes, end);
     else if (this.#prefix.kind === THREAD_PREFIX) this.#sink.malformed('line');
+  }
+
+  /** Decodes the events of a line that holds several. False if it does not. */
+  #several(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#mayCut) return false;
+    this.#mayCut = false;
+    const isCut = splitEvents(bytes, start, end, qemuHeads, (piece, from, to) => this.#line(piece, from, to));
+    this.#mayCut = true;
+    return isCut;
   }
 
   /** What stands before kvm_run_exit is the name of a guest, unless it holds a time, which changes with each line. */
@@ -209,6 +236,15 @@ export class QemuLogDecoder {
     this.#guest = new Uint8Array(bytes.subarray(this.#prefix.textStart, runExit));
     this.#isGuestNew = true;
   }
+}
+
+/** True if the text behind an event's name may hold another event. */
+function holdsHead(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i];
+    if (byte === AT || byte === BACKSLASH || byte === QUOTE || byte === LESS_THAN) return true;
+  }
+  return indexOf(bytes, start, end, CPU_INDEX) >= 0;
 }
 
 /** Recognises a log of QEMU by its lines. */

@@ -13,8 +13,19 @@ import { latin1 } from '../../trace/names.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
 import { ReasonInterner } from '../reasons/reason-interner.js';
 import { userspaceReasonLabel } from '../reasons/userspace.js';
-import { ascii, decimal, hexadecimal, isDigit, SPACE, skipDigits, skipWord, startsWith } from '../text/bytes.js';
+import {
+  ascii,
+  decimal,
+  hexadecimal,
+  indexOf,
+  isDigit,
+  SPACE,
+  skipDigits,
+  skipWord,
+  startsWith,
+} from '../text/bytes.js';
 import { LineSplitter } from '../text/line-splitter.js';
+import { lastBreak, simpletraceHeads, splitEvents } from '../text/several-events.js';
 import { emitSimpleDetail } from './event-details.js';
 import { isNameByte, isRunExit } from './event-text.js';
 
@@ -49,7 +60,7 @@ export class SimpletraceTextDecoder {
     this.#sink = sink;
     this.#reasons = new ReasonInterner(vocabulary.reasons, userspaceReasonLabel);
     const onLine = (bytes: Uint8Array, start: number, end: number) => this.#line(bytes, start, end);
-    this.#lines = new LineSplitter(onLine, () => sink.malformed('line-too-long'), undefined, onLine);
+    this.#lines = new LineSplitter(onLine, () => sink.malformed('line-too-long'), undefined, onLine, lastBreak);
   }
 
   push(chunk: Uint8Array): void {
@@ -61,10 +72,25 @@ export class SimpletraceTextDecoder {
   }
 
   #line(bytes: Uint8Array, start: number, end: number): void {
-    const nameEnd = skipWord(bytes, start, end);
-    for (let i = start; i < nameEnd; i++) if (!isNameByte(bytes[i] as number)) return;
+    const first = indexOf(bytes, start, end, PID);
+    const holdsSeveral = first >= 0 && indexOf(bytes, first + PID.length, end, PID) >= 0;
+    if (
+      holdsSeveral &&
+      splitEvents(bytes, start, end, simpletraceHeads, (piece, from, to) => this.#event(piece, from, to))
+    )
+      return;
+    this.#event(bytes, start, end);
+  }
+
+  #event(bytes: Uint8Array, start: number, end: number): void {
+    const pidStart = indexOf(bytes, start, end, PID);
+    // Other programs may have put a prefix before the name.
+    const word = pidStart < 0 ? start : wordBefore(bytes, start, wordBefore(bytes, start, pidStart));
+    const nameEnd = skipWord(bytes, word, end);
+    let name = nameEnd;
+    while (name > word && isNameByte(bytes[name - 1] as number)) name--;
     const timeEnd = this.#readTime(bytes, nameEnd + 1, end);
-    if (nameEnd === start || timeEnd < 0) return;
+    if (nameEnd === name || timeEnd < 0 || (name > word && pidStart < 0)) return;
     let at = timeEnd + 1;
     let pid = 0;
     if (startsWith(bytes, at, end, PID)) {
@@ -75,7 +101,7 @@ export class SimpletraceTextDecoder {
     }
     this.#readArguments(bytes, at, end);
     this.events++;
-    this.#emit(bytes, start, nameEnd, pid);
+    this.#emit(bytes, name, nameEnd, pid);
   }
 
   #emit(bytes: Uint8Array, start: number, nameEnd: number, pid: number): void {
@@ -151,6 +177,14 @@ export class SimpletraceTextDecoder {
     this.#length += 4 + text.length;
     return true;
   }
+}
+
+/** Start of the word before the one at `at`, or `start`. */
+function wordBefore(bytes: Uint8Array, start: number, at: number): number {
+  let i = at;
+  while (i > start && bytes[i - 1] === SPACE) i--;
+  while (i > start && bytes[i - 1] !== SPACE) i--;
+  return i;
 }
 
 /** True if the word at `start` is `name=...`. */

@@ -6,7 +6,7 @@
  *   lines that end in CR alone                                                          old editors
  *   terminal escape sequences: colours, titles, links                                   grep --color, script
  *   no-break spaces                                                                     web pages, mails
- *   one JSON object per line, with the text in one of its members                       docker, journalctl -o json
+ *   JSON, one value per line, with the text in its strings                              docker, journalctl -o json
  *   elements and references of HTML                                                     saved web pages
  *
  * Bytes that need none of this are passed on as they are, without a copy. Escape sequences and no-break spaces are in
@@ -24,7 +24,6 @@ const BEL = 0x07;
 /** First byte of a no-break space in UTF-8, whose second byte is {@link NBSP}. */
 const UTF8_LATIN1 = 0xc2;
 const NBSP = 0xa0;
-const OPEN_BRACE = 0x7b;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
@@ -117,7 +116,7 @@ export class TextCleaner {
     if (first < 0) return;
     this.#isBlank = false;
     const onText = (chunk: Uint8Array) => this.#clean(chunk);
-    if (bytes[first] === OPEN_BRACE) this.#wrapped = new JsonLines(onText, this.#onTooLong);
+    if (JsonLines.begins(bytes.subarray(first))) this.#wrapped = new JsonLines(onText, this.#onTooLong);
     else if (WebLines.begins(bytes.subarray(first))) this.#wrapped = new WebLines(onText, this.#onTooLong);
   }
 

@@ -37,6 +37,8 @@ const MARKER = ascii('tracing_mark_write');
 const MAX_WORDS = 24;
 const MAX_NAME = 80;
 const COUNT_WIDTH = 7;
+/** `"`, `'` and a backtick. */
+const QUOTATION_MARKS = [0x22, 0x27, 0x60];
 /** Marks by which mails quote. */
 const QUOTES = [0x3e, 0x7c];
 /** Flags that are letters: interrupts, rescheduling, context. */
@@ -94,13 +96,19 @@ function isCount(bytes: Uint8Array, start: number, end: number): boolean {
 /** Start of the name in a word like `kvm_exit:` or `kvm:kvm_exit:`, or -1. */
 function eventNameStart(bytes: Uint8Array, start: number, end: number): number {
   if (end - start < 3 || end - start > MAX_NAME || bytes[end - 1] !== COLON) return -1;
+  let word = start;
   let name = start;
+  let isName = true;
   for (let i = start; i < end - 1; i++) {
     const byte = bytes[i] as number;
-    if (byte === COLON && name === start && i > start) name = i + 1;
-    else if (!isNameByte(byte) || (i === name && isDigit(byte))) return -1;
+    if (isNameByte(byte) && (i > name || !isDigit(byte))) continue;
+    if (byte === COLON && name === word && i > word) name = i + 1;
+    else {
+      isName = QUOTATION_MARKS.includes(byte);
+      if (isName) word = name = i + 1;
+    }
   }
-  return name < end - 1 ? name : -1;
+  return isName && name < end - 1 ? name : -1;
 }
 
 /** True for names of KVM's events and of markers. QEMU's own event kvm_run_exit is none of them. */

@@ -1,4 +1,5 @@
 import { LineSplitter } from './line-splitter.js';
+import { lastBreak } from './several-events.js';
 
 const MAX_LINE = 1 << 20;
 const NEWLINE = Uint8Array.of(0x0a);
@@ -37,9 +38,9 @@ export class WebLines {
       this.#onText(this.#textOf(bytes.subarray(start, end)));
       this.#onText(NEWLINE);
     };
-    this.#lines = new LineSplitter(onLine, onTooLong, MAX_LINE, (bytes, start, end) =>
-      this.#onText(this.#textOf(bytes.subarray(start, end))),
-    );
+    const onLastLine = (bytes: Uint8Array, start: number, end: number) =>
+      this.#onText(this.#textOf(bytes.subarray(start, end)));
+    this.#lines = new LineSplitter(onLine, onTooLong, MAX_LINE, onLastLine, lastBreak);
   }
 
   push(chunk: Uint8Array): void {

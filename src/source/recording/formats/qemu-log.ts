@@ -16,7 +16,7 @@ export const QEMU_LOG: TextFormat = {
   createReader(_path, sinks, { vocabulary, traceEvents }) {
     const sink = sinks.qemu('log');
     const knownEvents = traceEvents && new Set(traceEvents.events.map(({ name }) => name));
-    const decoder = new QemuLogDecoder(vocabulary, sink, knownEvents ? { knownEvents } : {});
+    const decoder = new QemuLogDecoder(vocabulary, sink, { isSaved: true, ...(knownEvents && { knownEvents }) });
     return textReader(decoder, sink);
   },
 };

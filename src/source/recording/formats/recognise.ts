@@ -1,5 +1,6 @@
 import { TextCleaner } from '../../../decode/text/clean-text.js';
 import { LineSplitter } from '../../../decode/text/line-splitter.js';
+import { lastBreak } from '../../../decode/text/several-events.js';
 import { decodeUtf16 } from '../../../decode/text/utf16.js';
 import { AgentError } from '../../../system/errors.js';
 import { BINARY_FORMATS, readableFormats, TEXT_FORMATS } from './all-formats.js';
@@ -43,7 +44,7 @@ export class FormatSearch {
     this.#path = path;
     this.#maxBytes = maxBytes;
     const onLine = (bytes: Uint8Array, start: number, end: number) => this.#line(bytes, start, end);
-    this.#lines = new LineSplitter(onLine, () => {}, undefined, onLine);
+    this.#lines = new LineSplitter(onLine, () => {}, undefined, onLine, lastBreak);
     this.#cleaner = new TextCleaner((text) => this.#lines.push(text));
   }
 
