@@ -52,8 +52,8 @@ export class FtraceTextDecoder {
   /** Scanners by tracepoint id. */
   readonly #scanners: (TextScanner | undefined)[] = [];
   /**
-   * By tracepoint id: an event's own text that is shorter holds no other event, as a header alone takes more than
-   * {@link MARGIN}. Texts of one event differ by less than a header and a text. 0 or undefined: not known.
+   * Lengths by tracepoint id. A shorter text of the event holds no other event, as a header alone takes more than
+   * {@link MARGIN}, and texts of one event differ by less than a header and a text. Undefined: not known.
    */
   readonly #plainLengths: number[] = [];
   /** The threads that were reported to the sink, by tid. */

@@ -6,12 +6,13 @@
  *   lines that end in CR alone                                                          old editors
  *   terminal escape sequences: colours, titles, links                                   grep --color, script
  *   no-break spaces                                                                     web pages, mails
+ *   tabs in place of all blanks                                                         spreadsheets, unexpand
+ *   backslashes before punctuation: kvm\_exit                                           editors of Markdown
  *   JSON, one value per line, with the text in its strings                              docker, journalctl -o json
  *   elements and references of HTML                                                     saved web pages
  *
- * Bytes that need none of this are passed on as they are, without a copy. Escape sequences and no-break spaces are in
- * nearly every line of a file or in none, so after the first megabyte only the beginning of each chunk is searched for
- * them.
+ * Bytes that need none of this are passed on as they are, without a copy. Escape sequences and the like are in nearly
+ * every line of a file or in none, so after the first megabyte only the beginning of each chunk is searched for them.
  */
 import { NEWLINE, SPACE } from './bytes.js';
 import { JsonLines } from './json-lines.js';
@@ -27,6 +28,11 @@ const NBSP = 0xa0;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
+const UNDERSCORE = 0x5f;
+const TAB = 0x09;
+const COLON = 0x3a;
+/** What editors of Markdown write a backslash before. */
+const PUNCTUATION = Array.from('_[]<>()*#+-.!|`~', (character) => character.charCodeAt(0));
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** Bytes from which the encoding is recognised. */
@@ -47,6 +53,7 @@ const IN_OSC = 3;
 const IN_OSC_AFTER_ESC = 4;
 const AFTER_CR = 5;
 const AFTER_UTF8_LATIN1 = 6;
+const AFTER_BACKSLASH = 7;
 
 export class TextCleaner {
   readonly #onText: (chunk: Uint8Array) => void;
@@ -62,6 +69,9 @@ export class TextCleaner {
   #isBlank = true;
   /** True once a byte has come that has to be replaced or left out. */
   #isUnclean = false;
+  /** True if backslashes before punctuation are left out, or tabs are blanks. */
+  #hasEscapes = false;
+  #hasTabs = false;
   /** Bytes so far, up to {@link SEARCHED_BYTES}. */
   #position = 0;
   #state = TEXT;
@@ -93,6 +103,7 @@ export class TextCleaner {
     if (this.#head !== undefined) this.#begin(this.#head);
     this.#wrapped?.end();
     if (this.#state === AFTER_UTF8_LATIN1) this.#onText(Uint8Array.of(UTF8_LATIN1));
+    else if (this.#state === AFTER_BACKSLASH) this.#onText(Uint8Array.of(BACKSLASH));
     else if (this.#state === AFTER_CR) this.#onText(Uint8Array.of(NEWLINE));
     this.#state = TEXT;
   }
@@ -137,7 +148,10 @@ export class TextCleaner {
 
   #search(bytes: Uint8Array): void {
     const searched = this.#position < SEARCHED_BYTES ? bytes : bytes.subarray(0, SAMPLE_BYTES);
-    this.#isUnclean = searched.includes(ESC) || searched.includes(UTF8_LATIN1);
+    this.#hasEscapes = hasPair(searched, BACKSLASH, UNDERSCORE);
+    this.#hasTabs = hasPair(searched, COLON, TAB);
+    const hasBytes = searched.includes(ESC) || searched.includes(UTF8_LATIN1);
+    this.#isUnclean = this.#hasEscapes || this.#hasTabs || hasBytes;
     this.#position += bytes.length;
   }
 
@@ -162,6 +176,8 @@ export class TextCleaner {
     if (byte === ESC) this.#enter(AFTER_ESC);
     else if (byte === UTF8_LATIN1) this.#enter(AFTER_UTF8_LATIN1);
     else if (byte === CR && this.#endsInCr !== false) this.#enter(AFTER_CR);
+    else if (byte === BACKSLASH && this.#hasEscapes) this.#enter(AFTER_BACKSLASH);
+    else if (byte === TAB && this.#hasTabs) this.#put(SPACE);
     else this.#put(byte);
   }
 
@@ -178,6 +194,11 @@ export class TextCleaner {
       this.#put(byte === NBSP ? SPACE : UTF8_LATIN1);
       return byte !== NBSP;
     }
+    if (this.#state === AFTER_BACKSLASH) {
+      this.#state = TEXT;
+      if (!PUNCTUATION.includes(byte)) this.#put(BACKSLASH);
+      return true;
+    }
     const isOver = byte === NEWLINE || ++this.#sequenceLength > MAX_SEQUENCE;
     if (isOver) this.#state = TEXT;
     else this.#state = stateAfter(this.#state, byte);
@@ -192,6 +213,13 @@ export class TextCleaner {
   #put(byte: number): void {
     this.#out[this.#length++] = byte;
   }
+}
+
+/** True if `second` stands directly behind `first` somewhere. */
+function hasPair(bytes: Uint8Array, first: number, second: number): boolean {
+  for (let at = bytes.indexOf(first); at >= 0; at = bytes.indexOf(first, at + 1))
+    if (bytes[at + 1] === second) return true;
+  return false;
 }
 
 /** State of an escape sequence after another byte; {@link TEXT} if the byte ends it. */

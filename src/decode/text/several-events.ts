@@ -7,8 +7,8 @@
  *   CPU 0/KVM-142 [000] 6.36: kvm_entry: vcpu 0<br>CPU 0/KVM-142 [000] 6.40: kvm_exit: reason hlt rip 0x1234
  *   CPU 0/KVM-142 [000] 6.36: kvm_entry: vcpu 0 CPU 0/KVM-142 [000] 6.40: kvm_exit: reason hlt rip 0x1234
  *
- * Such a line is cut where a mark shows the end of a line, and before each header of an event. All patterns are bounded,
- * so that the time is linear in the length of the line.
+ * Such a line is cut where a mark shows the end of a line, and before each header of an event. All patterns are
+ * bounded, so that the time is linear in the length of the line.
  */
 import { ascii, indexOf, isDigit, SPACE } from './bytes.js';
 import type { LineCallback } from './line-splitter.js';
@@ -23,7 +23,7 @@ const TAIL_BYTES = 8192;
 /** Longer than the header of an event. */
 const HEADER_BYTES = 160;
 
-/** What stands between lines: line ends as escapes, elements of HTML, the end of a quoted item and its successor's start. */
+/** Marks between lines: line ends as escapes, elements of HTML, the end of a quoted item and the start of the next. */
 const MARKS =
   /\\{1,8}[nr]|\\{0,8}["'][ \t]{0,16},[ \t]{0,16}\\{0,8}["']|<\/?(?:br|p|li|div|tr|td|pre|blockquote)\b[^<>]{0,200}>/gi;
 
@@ -36,7 +36,7 @@ const UNTIMED = /(?<![\w:])(?:kvm:)?kvm_(?!run_exit)[a-z0-9_]{1,60}:(?: |$)/g;
 const THREAD = `(?:CPU \\d{1,4}/\\w{1,6}|<[^<>\\s]{1,14}>|[^\\s"'\`<>]{1,40}(?: \\d{1,5})?)(?:-| {1,16})\\d{1,10}(?:/\\d{1,10})?(?: {1,8}\\([ \\d-]{1,12}\\))?`;
 const CPU = ' {0,16}\\[\\d{1,5}\\]';
 const FLAGS = ' {1,8}[\\w.#]{4,8}';
-/** In the order in which they are tried on the first event of a line; the others have the same columns. */
+/** Headers before the time, tried in this order on the first event of a line. All its events have the same columns. */
 const COLUMNS = [[THREAD, CPU, FLAGS], [THREAD, CPU], [THREAD, FLAGS], [CPU, FLAGS], [CPU], [THREAD], []].map(
   (columns) => new RegExp(`${columns.join('')} {0,40}$`),
 );
@@ -125,7 +125,7 @@ export function splitEvents(
   return true;
 }
 
-/** Where a line that is too long can be cut, so that `bytes[start, end)` ends between two events; -1: nowhere. */
+/** Position at which a line that is too long can be cut, so that `bytes[start, end)` ends between two events, or -1. */
 export function lastBreak(bytes: Uint8Array, start: number, end: number): number {
   const from = Math.max(start, end - TAIL_BYTES);
   const text = LATIN1.decode(bytes.subarray(from, end));

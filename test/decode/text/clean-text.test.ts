@@ -51,6 +51,17 @@ const CASES: [name: string, bytes: Buffer, text?: string][] = [
     Buffer.from('{"_PID":"7","MESSAGE":"a b"}\n{"MESSAGE":[97,27,91,109,98]}\n'),
     'a b\nab\n',
   ],
+  [
+    'backslashes that an editor of Markdown writes',
+    Buffer.from('\\<...\\>-7 \\[001\\] 1.5: kvm\\_exit: reason EXTERNAL\\_INTERRUPT \\n \\'),
+    '<...>-7 [001] 1.5: kvm_exit: reason EXTERNAL_INTERRUPT \\n \\',
+  ],
+  [
+    'tabs in place of blanks',
+    Buffer.from('a-7\t[001]\t1.5:\tkvm_exit:\treason\thlt\n'),
+    'a-7 [001] 1.5: kvm_exit: reason hlt\n',
+  ],
+  ['a list of strings', Buffer.from('["a b", ["c\\nd"], {"x": 1, "y": "e"}]'), 'a b\nc\nd\ne\n'],
   ['JSON that is no log', Buffer.from('{"a": 1}\n{broken\n[1]\n'), '{"a": 1}\n{broken\n[1]\n'],
   ['few bytes', Buffer.from('a'), 'a'],
   ['no byte', Buffer.from(''), ''],

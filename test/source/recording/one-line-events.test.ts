@@ -1,6 +1,7 @@
 /**
  * Traces whose line ends were lost on the way: items of a list, text inside a JSON string, elements of a web page, a
- * paragraph of a post. Each is made of a trace of test/fixtures/public or text-forms, and has that trace's right answer.
+ * paragraph of a post. Each is made of a trace of test/fixtures/public or text-forms, and has the right answer of that
+ * trace.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -22,6 +22,8 @@ export const UNREADABLE_FORMATS: readonly UnreadableFormat[] = [
   { magic: '\x7fELF', advice: 'a program, not a recording' },
   { magic: '%PDF', advice: 'a PDF document; give the text in it' },
   { magic: '\x89PNG', advice: 'a picture; give the text that it shows' },
+  { magic: '\xff\xfe\0\0', advice: 'text in UTF-32; convert it first: iconv -f UTF-32 -t UTF-8' },
+  { magic: '\0\0\xfe\xff', advice: 'text in UTF-32; convert it first: iconv -f UTF-32 -t UTF-8' },
   { magic: 'SQLite format 3', advice: 'a database, not a recording' },
 ];
 
@@ -89,6 +91,18 @@ export const OTHER_TEXTS: readonly OtherText[] = [
     pattern: /starting up libvirt version/,
     advice: "libvirt's log of a VM, without trace events; start QEMU with -trace kvm_run_exit",
   },
-  { pattern: /^# (?:HELP|TYPE) \w+ /m, advice: 'metrics, not a recording' },
+  {
+    pattern: /^ *kvm_(?:exit|entry|userspace_exit|pio|mmio|msr|cpuid)\b[ \t:=]+\d+ *$/m,
+    advice: `counts of events, without reasons; ${RECORD}`,
+  },
+  {
+    pattern: /^PERF_RECORD_SAMPLE\(|: PERF_RECORD_\w+\(|"linux-perf-json-version"/m,
+    advice: 'a dump of a perf.data; give perf.data itself, or the text that `perf script` prints',
+  },
+  {
+    pattern: /VMEXIT +\[ exitcode|^\]? *\d+\.\d+ [-x|]+ d\d+v\d+ /m,
+    advice: 'a trace of Xen; only KVM has the events that are counted here',
+  },
+  { pattern: /^# (?:HELP|TYPE) \w+ |^kvm_\w+_total(?:\{.*\})? \d/m, advice: 'metrics, not a recording' },
   { pattern: /VM exits went on to QEMU/, advice: 'the output of report, not a recording' },
 ];
