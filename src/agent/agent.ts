@@ -50,7 +50,7 @@ export class Agent {
   readonly #audit: AuditFeed | undefined;
   readonly #sampler: WindowSampler | undefined;
   readonly #usage: UsageRounds;
-  readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tid) => this.#expectVm(tid));
+  readonly #vmWatcher = new VmWatcher(KVM_DEBUGFS, (tids) => this.#expectVms(tids));
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
   readonly #readiness = new Readiness();
@@ -239,9 +239,9 @@ export class Agent {
     this.#ticker.wakeNow();
   }
 
-  /** A thread is creating a VM, whose vCPUs have not run yet. */
-  #expectVm(tid: number): void {
-    this.#readiness.attempt(() => this.#inventory.expectVm(tid, performance.now()));
+  /** Threads are creating VMs, whose vCPUs have not run yet. */
+  #expectVms(tids: ReadonlySet<number>): void {
+    for (const tid of tids) this.#readiness.attempt(() => this.#inventory.expectVm(tid, performance.now()));
     // While no VM runs, drains are so rare that its first exits could fill a buffer.
     if (!this.#inventory.hasRunningVms) this.#pacer.wakeSoon();
     this.#ticker.wakeNow();

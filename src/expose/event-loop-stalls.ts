@@ -51,6 +51,8 @@ export class EventLoopStalls {
 
   /** The longest ones of the last one to two minutes, up to {@link RESOLUTION_MS} too short. */
   longest(): Readonly<Longest> {
+    // A scrape may be answered within the turn of the loop that takes so long.
+    if (performance.now() - this.#measuredMs > this.#intervalMs + RESOLUTION_MS) this.#measure();
     const { stall, work } = this.#current;
     const result = { stall: Math.max(stall, this.#previous.stall), work: Math.max(work, this.#previous.work) };
     if (this.#now() - this.#windowStartMs >= WINDOW_MS) {

@@ -4,10 +4,15 @@ import { EventLoopStalls } from './event-loop-stalls.js';
 
 let stalls: EventLoopStalls | undefined;
 
-/** The longest stalls of the event loop, measured since the first call. */
-export function longestStall(): ReturnType<EventLoopStalls['longest']> {
+/** Measures stalls of the event loop from now on. */
+export function measureStalls(): EventLoopStalls {
   stalls ??= new EventLoopStalls();
-  return stalls.longest();
+  return stalls;
+}
+
+/** The longest stalls of the event loop since {@link measureStalls} was called first. */
+export function longestStall(): ReturnType<EventLoopStalls['longest']> {
+  return measureStalls().longest();
 }
 
 /**

@@ -28,7 +28,9 @@ export class VmCapture {
   constructor(procfs: string, debugfs = KVM_DEBUGFS) {
     this.#root = procfs;
     this.#inventory = new Inventory({ procfs, live: true, debugfs, trustsCommandLines: true });
-    this.#watcher = new VmWatcher(debugfs, (tid) => this.#inventory.expectVm(tid, performance.now()));
+    this.#watcher = new VmWatcher(debugfs, (tids) => {
+      for (const tid of tids) this.#inventory.expectVm(tid, performance.now());
+    });
   }
 
   /** Looks at all processes. */

@@ -24,6 +24,14 @@ test('a stall is reported with its length, for one or two minutes', async () => 
   assert.ok(stalls.longest().stall < 0.345, 'in the third minute');
 });
 
+test('a stall counts before the loop has come to measure it', async () => {
+  const stalls = new EventLoopStalls();
+  await sleep(200);
+  stall(1000);
+  // The loop was last measured 200 ms before, and was to be measured again 500 ms after that.
+  assert.ok(stalls.longest().stall >= 0.6, String(stalls.longest().stall));
+});
+
 /** Uses the CPU, whatever else the machine does. */
 function work(ms: number): void {
   for (const end = process.cpuUsage().user / 1000 + ms; process.cpuUsage().user / 1000 < end; );

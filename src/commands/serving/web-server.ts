@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { clusterEnvironment } from '../../config/cluster-environment.js';
 import type { GetOption } from '../../config/options.js';
 import type { Invocation } from '../../config/parse-command-line.js';
+import { measureStalls } from '../../expose/own-process.js';
 import { PrometheusView } from '../../expose/prometheus.js';
 import { History } from '../../history/history.js';
 import { VmRates } from '../../rates/vm-rates.js';
@@ -93,6 +94,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
       });
     rates.start();
     advice.start(() => takeSnapshot(false));
+    measureStalls();
     notifyServing();
     return { signal, close };
   };

@@ -11,17 +11,25 @@
  */
 import { type FSWatcher, statSync, watch } from 'node:fs';
 
+/** Threads reported at once. The next scan finds the VMs of all other threads. */
+const MAX_REPORTED = 256;
+
 export class VmWatcher {
   readonly #folder: string;
-  readonly #onVm: (tid: number) => void;
+  readonly #onVms: (tids: ReadonlySet<number>) => void;
+  /** Threads that were seen in this turn of the event loop. */
+  #seen = new Set<number>();
   #watcher: FSWatcher | undefined;
   /** Inode of the watched folder: it changes when the kvm module is loaded again. */
   #inode = 0;
 
-  /** @param onVm called with the id of the thread that created a VM, when KVM creates it and when it is destroyed */
-  constructor(folder: string, onVm: (tid: number) => void) {
+  /**
+   * @param onVms called with the ids of threads that created VMs, when KVM creates them and when they are destroyed;
+   *   once in a turn of the event loop
+   */
+  constructor(folder: string, onVms: (tids: ReadonlySet<number>) => void) {
     this.#folder = folder;
-    this.#onVm = onVm;
+    this.#onVms = onVms;
   }
 
   /** True if new VMs are reported. */
@@ -37,7 +45,7 @@ export class VmWatcher {
       this.close();
       this.#watcher = watch(this.#folder, { persistent: false }, (_, name) => {
         const tid = /^(\d+)-\d+$/.exec(name ?? '')?.[1];
-        if (tid !== undefined) this.#onVm(Number(tid));
+        if (tid !== undefined) this.#see(Number(tid));
       });
       this.#watcher.on('error', () => this.close());
       this.#inode = inode;
@@ -49,5 +57,20 @@ export class VmWatcher {
   close(): void {
     this.#watcher?.close();
     this.#watcher = undefined;
+  }
+
+  /**
+   * libuv calls back for one event after the other for as long as there are any, and does nothing else meanwhile. So
+   * the work is left to the end of the turn: otherwise VMs without end would keep requests waiting without end.
+   */
+  #see(tid: number): void {
+    if (this.#seen.size === 0) setImmediate(() => this.#report());
+    if (this.#seen.size < MAX_REPORTED) this.#seen.add(tid);
+  }
+
+  #report(): void {
+    const seen = this.#seen;
+    this.#seen = new Set();
+    if (this.isWatching) this.#onVms(seen);
   }
 }

@@ -10,7 +10,7 @@ import { VmWatcher } from '../../../src/vm/host/vm-watcher.js';
 function watched(t: TestContext) {
   const folder = join(mkdtempSync(join(tmpdir(), 'watcher-')), 'kvm');
   const pids: number[] = [];
-  const watcher = new VmWatcher(folder, (pid) => pids.push(pid));
+  const watcher = new VmWatcher(folder, (tids) => pids.push(...tids));
   t.after(() => {
     watcher.close();
     rmSync(join(folder, '..'), { recursive: true });
@@ -51,6 +51,35 @@ test('renew starts watching a folder that was created, or created again, since t
   watcher.renew();
   mkdirSync(join(folder, '300-8'));
   await reported(300);
+});
+
+test('VMs without end do not keep the event loop from other work', async (t) => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'watcher-')), 'kvm');
+  mkdirSync(folder);
+  let turns = 0;
+  let reports = 0;
+  // Each report takes longer than the next VM does to start, as on a host where VMs come faster than they are found.
+  const watcher = new VmWatcher(folder, () => {
+    reports++;
+    if (reports < 100) mkdirSync(join(folder, `${reports}-8`));
+  });
+  t.after(() => {
+    watcher.close();
+    rmSync(join(folder, '..'), { recursive: true });
+  });
+  watcher.renew();
+  mkdirSync(join(folder, '1000-8'));
+  const count = () => {
+    turns++;
+    if (reports < 100) setImmediate(count);
+  };
+  while (reports === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  count();
+  for (let waits = 0; reports < 100; waits++) {
+    assert.ok(waits < 1000, `only ${reports} reports`);
+    await sleep(10);
+  }
+  assert.ok(turns > 10, `${turns} turns of the event loop during ${reports} reports`);
 });
 
 test('a closed watcher reports nothing', async (t) => {
