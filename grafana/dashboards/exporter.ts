@@ -243,12 +243,12 @@ const sampling: Panel[] = [
   graph({
     title: 'Error of estimated exits',
     description:
-      'How far the number of exits by reason may be from the true one, in 95 % of the cases, as a part of that number. Their sum over all reasons is exact.',
-    unit: 'percentunit',
+      'How far the number of exits by reason since the start of the agent may be from the true one, in 95 % of the cases. Their sum over all reasons is exact.',
+    unit: 'short',
     width: 12,
     queries: [
       {
-        expr: `${sumBy(['instance', 'reason'], series('kvm_exits_sampling_error', OF_INSTANCES))} / ${sumBy(['instance', 'reason'], series('kvm_exits_total', { ...OF_INSTANCES, layer: 'kvm' }))}`,
+        expr: sumBy(['instance', 'reason'], series('kvm_exits_sampling_error', OF_INSTANCES)),
         legend: '{{reason}} on {{instance}}',
       },
     ],

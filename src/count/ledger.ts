@@ -85,11 +85,8 @@ export class Ledger {
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
     this.#threads = new KernelThreads(attribution, !isSampled);
-    if (isSampled) {
-      const { reasons } = this.vocabulary;
-      const access = { pio: reasons.id('KVM_EXIT_IO'), mmio: reasons.id('KVM_EXIT_MMIO') };
-      this.#sampled = new SampledTotals(this.#reasons.layout, access, this.statistics);
-    }
+    const sampled = { layout: this.#reasons.layout, names: this.vocabulary.reasons };
+    if (isSampled) this.#sampled = new SampledTotals(sampled, this.statistics);
     this.#shared = new SharedByVcpus(
       () => this.vcpus(),
       (tid) => this.#threads.ownerOf(tid),

@@ -17,7 +17,7 @@ const START_MS = 240_000;
 const FIRST = ['nice', '-n', '-15'];
 const SAMPLING = '--sampling=1s/4s';
 /** Time until the guests have halted, and estimates are shown completely. */
-const MAX_MS = 240_000;
+const MAX_MS = 300_000;
 /** Two periods, and a reading of KVM's statistics. */
 const QUIET_MS = 25_000;
 
@@ -25,14 +25,14 @@ const tick = (times: number, everyMs: number, ticks: number): Step => ({
   bursts: { out: 0x80, times, everyMs, ticks },
 });
 const GUESTS: Readonly<Record<string, readonly Step[]>> = {
-  steady: [tick(10, 20, 1500), { halt: true }],
-  periodic: [tick(400, 1000, 30), { halt: true }],
+  steady: [tick(20, 50, 500), { halt: true }],
+  periodic: [tick(400, 1000, 25), { halt: true }],
   bursty: [
     tick(5, 50, 150),
     { rdmsr: 0x1b, times: 3000 },
     tick(5, 50, 150),
     { cpuid: 0x4000_0000, times: 6000 },
-    tick(5, 50, 300),
+    tick(5, 50, 200),
     { halt: true },
   ],
 };

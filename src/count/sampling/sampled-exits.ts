@@ -54,23 +54,46 @@ export class SampledExits {
   #squares = 0;
   #squaresBySeen = 0;
 
+  /** Exits that windows have seen for all reasons but these. */
+  seenBesides(exact: ReadonlyMap<number, unknown>): number {
+    let seen = 0;
+    for (const [reason, sample] of this.#reasons) if (!exact.has(reason)) seen += sample.seen;
+    return seen;
+  }
+
+  /** Exits that are counted, and those that wait. */
+  get all(): number {
+    return this.#total + this.#waiting;
+  }
+
   /** Exits that are counted. */
   get total(): number {
     return this.#total;
+  }
+
+  countOf(reason: number): number {
+    return this.#reasons.get(reason)?.count ?? 0;
   }
 
   /**
    * @param exits in the period
    * @param window exits in its window, by reason
    * @param part of the period that the window took, above 0 and at most 1
+   * @param exact reasons of which the period has no exits, as they are known otherwise
    * @returns undefined if no window has seen any exits yet: they wait for the first that does
    */
-  addPeriod(exits: number, window: ReadonlyMap<number, number>, part: number): Weights | undefined {
+  addPeriod(
+    exits: number,
+    window: ReadonlyMap<number, number>,
+    part: number,
+    exact: ReadonlyMap<number, unknown> = new Map(),
+  ): Weights | undefined {
     let seen = 0;
     for (const count of window.values()) seen += count;
     const rest = Math.max(0, exits - seen) + this.#waiting;
     this.#waiting = 0;
-    if (this.#seen + seen === 0) {
+    const known = this.seenBesides(exact) + seen;
+    if (known === 0) {
       this.#waiting = rest;
       return undefined;
     }
@@ -84,12 +107,13 @@ export class SampledExits {
     this.#squares += extrapolated ** 2;
     if (seen > 0) this.#squaresBySeen += extrapolated ** 2 / seen;
     for (const [reason, count] of window) this.#addSeen(reason, count, seen, extrapolated);
-    for (const sample of this.#reasons.values()) {
-      const share = (unexplained * sample.seen) / this.#seen;
+    for (const [reason, sample] of this.#reasons) {
+      if (exact.has(reason)) continue;
+      const share = (unexplained * sample.seen) / known;
       sample.count += share;
       sample.unexplained += share;
     }
-    return { perSeen: seen > 0 ? 1 + extrapolated / seen : 0, perKnown: unexplained / this.#seen };
+    return { perSeen: seen > 0 ? 1 + extrapolated / seen : 0, perKnown: unexplained / known };
   }
 
   estimates(): Map<number, Estimate> {

@@ -1,8 +1,8 @@
 import type { StatisticTotals } from '../statistics/statistic-counts.js';
 import { VmTotals } from '../totals/vm-totals.js';
-import type { CounterLayout } from '../vcpu/counter-layout.js';
+import { REASON_STATISTICS } from './exact-reasons.js';
 import type { Estimate } from './sampled-exits.js';
-import { type AccessReasons, SampledVm } from './sampled-vm.js';
+import { type KvmCounts, type SampledReasons, SampledVm } from './sampled-vm.js';
 import { showFigures } from './show-figures.js';
 
 /** The quality of sampled figures. */
@@ -29,8 +29,7 @@ type Totals = ReadonlyMap<string, VmTotals>;
  * What is always on (exits to userspace) is shown as it is counted.
  */
 export class SampledTotals {
-  readonly #layout: CounterLayout;
-  readonly #access: AccessReasons;
+  readonly #reasons: SampledReasons;
   readonly #statistics: StatisticTotals;
   readonly #vms = new Map<string, SampledVm>();
   #openedMs = Number.NaN;
@@ -38,9 +37,8 @@ export class SampledTotals {
   #windowMs = 0;
   #fraction = 0;
 
-  constructor(layout: CounterLayout, access: AccessReasons, statistics: StatisticTotals) {
-    this.#layout = layout;
-    this.#access = access;
+  constructor(reasons: SampledReasons, statistics: StatisticTotals) {
+    this.#reasons = reasons;
     this.#statistics = statistics;
   }
 
@@ -48,15 +46,15 @@ export class SampledTotals {
   begin(totals: Totals, nowMs: number): void {
     this.#edgeMs = nowMs;
     for (const label of new Set([...totals.keys(), ...this.#statistics.vms.keys()]))
-      this.#vms.set(label, this.#newVm(this.#exitsOf(label), totals.get(label)));
+      this.#vms.set(label, new SampledVm(this.#reasons, this.#kvmCounts(label), totals.get(label)?.kernel));
   }
 
   /** All events are counted from now on. */
   openWindow(totals: Totals, nowMs: number): void {
     this.#openedMs = nowMs;
-    for (const [label, own] of totals) this.#vmOf(label).openWindow(own, this.#exitsOf(label));
+    for (const [label, own] of totals) this.#vmOf(label).openWindow(own, this.#kvmCounts(label));
     // Of a VM without counts yet, everything is new.
-    for (const [label, vm] of this.#vms) if (!totals.has(label)) vm.openWindow(new VmTotals(), this.#exitsOf(label));
+    for (const [label, vm] of this.#vms) if (!totals.has(label)) vm.openWindow(new VmTotals(), this.#kvmCounts(label));
   }
 
   /** From now on, events may be missing. Returns the part that the busiest vCPU had of all that was counted. */
@@ -66,8 +64,8 @@ export class SampledTotals {
     for (const [label, own] of totals) {
       const isNew = !this.#vms.has(label);
       const vm = this.#vmOf(label);
-      if (isNew) vm.openWindow(new VmTotals(), Number.NaN);
-      for (const counted of vm.closeWindow(own, this.#exitsOf(label))) {
+      if (isNew) vm.openWindow(new VmTotals(), []);
+      for (const counted of vm.closeWindow(own, this.#kvmCounts(label))) {
         most = Math.max(most, counted);
         all += counted;
       }
@@ -85,14 +83,14 @@ export class SampledTotals {
     const part = Math.min(1, this.#windowMs / periodMs);
     for (const label of new Set([...totals.keys(), ...this.#statistics.vms.keys()])) {
       const period = { part, nowMs, periodMs };
-      this.#vmOf(label).endPeriod(totals.get(label), this.#exitsOf(label), isNew(label), period);
+      this.#vmOf(label).endPeriod(totals.get(label), this.#kvmCounts(label), isNew(label), period);
     }
     [this.#edgeMs, this.#windowMs, this.#fraction] = [nowMs, 0, part];
   }
 
   /** Replaces what windows saw by the estimates. @param nowMs Infinity: all that is estimated */
   show(totals: Map<string, VmTotals>, nowMs: number): void {
-    const exact = new Set(this.#layout.slots('userspaceExits').map(({ slot }) => slot));
+    const exact = new Set(this.#reasons.layout.slots('userspaceExits').map(({ slot }) => slot));
     const isExact = (slot: number) => exact.has(slot);
     for (const [label, own] of totals) showFigures(own, this.#vmOf(label).shownAt(nowMs), isExact);
   }
@@ -113,25 +111,24 @@ export class SampledTotals {
   #vmOf(label: string): SampledVm {
     const known = this.#vms.get(label);
     if (known !== undefined) return known;
-    const vm = this.#newVm(Number.NaN);
+    const vm = new SampledVm(this.#reasons, []);
     this.#vms.set(label, vm);
     return vm;
   }
 
-  #newVm(kvmAtEdge: number, totals?: VmTotals): SampledVm {
-    return new SampledVm(this.#layout, this.#access, kvmAtEdge, totals?.kernel);
-  }
-
-  /** KVM's own count of a VM's exits; NaN if it is not known. */
-  #exitsOf(label: string): number {
+  #kvmCounts(label: string): KvmCounts {
     const vm = this.#statistics.vms.get(label);
-    const exits = vm?.layout.slots().find(({ statistic: { name, kind } }) => name === 'exits' && kind === 'total');
-    if (vm === undefined || exits === undefined) return Number.NaN;
-    let sum = Number.NaN;
-    for (const values of vm.vcpus.values()) {
-      const value = values[exits.slot] ?? Number.NaN;
-      if (!Number.isNaN(value)) sum = (Number.isNaN(sum) ? 0 : sum) + value;
-    }
-    return sum;
+    return STATISTICS.map((statistic) => {
+      const found = vm?.layout.slots().find(({ statistic: { name, kind } }) => name === statistic && kind === 'total');
+      if (vm === undefined || found === undefined) return Number.NaN;
+      const values = [...vm.vcpus.values()].flatMap((ofVcpu) => {
+        const value = ofVcpu[found.slot] ?? Number.NaN;
+        return Number.isNaN(value) ? [] : [value];
+      });
+      return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0);
+    });
   }
 }
+
+/** In the order of {@link KvmCounts}. */
+const STATISTICS = ['exits', ...REASON_STATISTICS.map(([statistic]) => statistic)];

@@ -1,7 +1,9 @@
-import { addCounters, type Counters, newCounters, sumCounters } from '../counters/counters.js';
+import { type Names, OTHER_ID } from '../../trace/names.js';
+import { addCounters, type Counters, newCounters, sumCounters, withRoomFor } from '../counters/counters.js';
 import type { VmTotals } from '../totals/vm-totals.js';
 import type { CounterLayout } from '../vcpu/counter-layout.js';
 import { decodeIoKey } from '../vcpu/io-keys.js';
+import { ExactReasons } from './exact-reasons.js';
 import { ExactTotal } from './exact-total.js';
 import {
   addFigures,
@@ -10,6 +12,7 @@ import {
   type FigureWeights,
   figuresOf,
   growthBetween,
+  KVM_DURATIONS,
   noFigures,
   OTHER_IO,
   QEMU_DURATIONS,
@@ -19,11 +22,14 @@ import { type Estimate, SampledExits, type Weights } from './sampled-exits.js';
 import type { Shown } from './show-figures.js';
 import { WholeNumbers } from './whole-numbers.js';
 
-/** Ids of the reasons of exits to userspace for accesses. */
-export interface AccessReasons {
-  readonly pio: number;
-  readonly mmio: number;
+/** What all VMs have in common. */
+export interface SampledReasons {
+  readonly layout: CounterLayout;
+  readonly names: Names;
 }
+
+/** KVM's own count of a VM's exits, then of those for each of {@link REASON_STATISTICS}; NaN if it is not known. */
+export type KvmCounts = readonly number[];
 
 export interface Period {
   /** The part of it that its window took. */
@@ -37,17 +43,27 @@ export interface Period {
 /** With so many exits by KVM's count, windows must have seen half of them for the two to be the same exits. */
 const MIN_COMPARED = 20;
 
-/** The windows and estimates of one VM, period after period. KVM's own count of exits is NaN where it is not known. */
+/** The windows and estimates of one VM, period after period. */
 export class SampledVm {
   readonly #layout: CounterLayout;
-  readonly #access: AccessReasons;
+  /** Reasons of exits to userspace for accesses. */
+  readonly #access: { readonly pio: number; readonly mmio: number };
+  /** Exits whose reasons are estimated. */
   readonly #exits = new SampledExits();
+  /** Reasons whose exits KVM counts. */
+  readonly #exact: ExactReasons;
+  /** Reason -> its exits in periods for which KVM has counted them. */
+  readonly #exactExits = new Map<number, number>();
+  /** Exits for reasons that KVM does not count, of periods before the first window that saw such a reason. */
+  #unknownExits = 0;
+  /** KVM's count of exits in the periods for which it was known. */
+  #kvmExits = 0;
   readonly #causes = new Map<number, ExactTotal>();
   readonly #userspace = new Map<number, ExactTotal>();
   readonly #whole = new WholeNumbers();
   /** Figures when the open window began. */
   #opened: Figures | undefined;
-  #kvmAtOpen = Number.NaN;
+  #kvmAtOpen: KvmCounts = [];
   /** In the windows of this period, and in all windows. */
   #seen = noFigures();
   readonly #known = noFigures();
@@ -55,7 +71,7 @@ export class SampledVm {
   #kvmInWindows = 0;
   #seenInWindows = 0;
   /** At the begin of the period: KVM's count of exits, and our counters by slot of all vCPUs. */
-  #kvmAtEdge: number;
+  #kvmAtEdge: KvmCounts;
   #atEdge: Counters;
   readonly #base = noFigures();
   #pending = noFigures();
@@ -63,30 +79,33 @@ export class SampledVm {
   /** False once a period was estimated without KVM's count: then the error is not known. */
   #isTotalKnown = true;
 
-  constructor(layout: CounterLayout, access: AccessReasons, kvmAtEdge: number, atEdge: Counters = newCounters()) {
+  constructor({ layout, names }: SampledReasons, kvmAtEdge: KvmCounts, atEdge: Counters = newCounters()) {
     this.#layout = layout;
-    this.#access = access;
+    this.#access = { pio: names.id('KVM_EXIT_IO'), mmio: names.id('KVM_EXIT_MMIO') };
+    this.#exact = new ExactReasons(names);
     this.#kvmAtEdge = kvmAtEdge;
     this.#atEdge = atEdge.slice();
   }
 
-  openWindow(totals: VmTotals, kvm: number): void {
+  openWindow(totals: VmTotals, kvm: KvmCounts): void {
     this.#opened = figuresOf(totals);
     this.#kvmAtOpen = kvm;
   }
 
   /** Returns what was counted of each vCPU in the window. */
-  closeWindow(totals: VmTotals, kvm: number): readonly number[] {
+  closeWindow(totals: VmTotals, kvm: KvmCounts): readonly number[] {
     if (this.#opened === undefined) return [];
     const seen = growthBetween(this.#opened, figuresOf(totals));
     this.#opened = undefined;
     addFigures(this.#seen, seen);
     addFigures(this.#known, seen);
-    const exits = sum(this.#byReason('exits', seen).values());
-    if (kvm >= this.#kvmAtOpen) {
-      this.#kvmInWindows += kvm - this.#kvmAtOpen;
-      this.#seenInWindows += exits;
+    const exits = this.#byReason('exits', seen);
+    const [inWindow = Number.NaN, ...ofReasons] = difference(kvm, this.#kvmAtOpen);
+    if (inWindow >= 0) {
+      this.#kvmInWindows += inWindow;
+      this.#seenInWindows += sum(exits.values());
     }
+    this.#exact.closeWindow(ofReasons, exits);
     return [...seen.parts].filter(([name]) => name.startsWith(VCPU)).map(([, counters]) => sumCounters(counters));
   }
 
@@ -94,16 +113,17 @@ export class SampledVm {
    * @param totals undefined if the VM has none
    * @param isNew true if the VM started in the period: KVM has counted its exits from its start on
    */
-  endPeriod(totals: VmTotals | undefined, kvm: number, isNew: boolean, { part, nowMs, periodMs }: Period): void {
-    if (isNew && Number.isNaN(this.#kvmAtEdge)) this.#kvmAtEdge = 0;
+  endPeriod(totals: VmTotals | undefined, kvm: KvmCounts, isNew: boolean, { part, nowMs, periodMs }: Period): void {
+    if (isNew) this.#kvmAtEdge = kvm.map((_, index) => this.#kvmAtEdge[index] || 0);
     const kernel = totals?.kernel ?? this.#atEdge;
     const userspace = this.#growthByReason('userspaceExits', kernel);
-    const exits = kvm - this.#kvmAtEdge;
+    const growth = difference(kvm, this.#kvmAtEdge);
     [this.#kvmAtEdge, this.#atEdge] = [kvm, kernel.slice()];
     addFigures(this.#base, this.#pending);
-    const { weights, total } = this.#exitWeights(exits, part);
-    this.#pending = estimated(this.#seen, this.#known, this.#figureWeights(weights, userspace));
-    this.#roundExits(total);
+    const exits = this.#estimateExits(growth, part);
+    this.#pending = estimated(this.#seen, this.#known, this.#figureWeights(exits, userspace));
+    this.#roundExits(exits);
+    this.#addUnknown(exits.unknown);
     this.#pendingMs = { from: nowMs, until: nowMs + periodMs };
     this.#seen = noFigures();
   }
@@ -117,24 +137,48 @@ export class SampledVm {
 
   /** Exits by reason, with the interval that contains their number; undefined if the error is not known. */
   estimates(): ReadonlyMap<number, Estimate> | undefined {
-    return this.#isTotalKnown ? this.#exits.estimates() : undefined;
-  }
-
-  /** The weights of VM exits. `total`: their number in the estimate, if it is known. */
-  #exitWeights(exits: number, part: number): { weights: Weights; total: number | undefined } {
-    const byReason = this.#byReason('exits', this.#seen);
-    const showsExits = this.#kvmInWindows < MIN_COMPARED || this.#seenInWindows > this.#kvmInWindows / 2;
-    if (exits >= 0 && showsExits) {
-      const before = this.#exits.total;
-      const weights = this.#exits.addPeriod(exits, byReason, part);
-      const total = Math.round(this.#exits.total - before);
-      return { weights: weights ?? { perSeen: 1 / part, perKnown: 0 }, total };
+    if (!this.#isTotalKnown) return undefined;
+    const estimates = this.#exits.estimates();
+    for (const [reason, estimate] of estimates)
+      estimates.set(reason, { ...estimate, high: estimate.high + this.#unknownExits });
+    const totals = this.#exact.totals(this.#byReason('exits', this.#known));
+    for (const [reason, exits] of this.#exactExits) {
+      const { count, low, high } = estimates.get(reason) ?? { count: 0, low: 0, high: 0 };
+      const total = totals.get(reason);
+      estimates.set(reason, { count: count + exits, low: total ?? low + exits, high: total ?? high + exits });
     }
-    if (byReason.size > 0) this.#isTotalKnown = false;
-    return { weights: { perSeen: 1 / part, perKnown: 0 }, total: undefined };
+    return estimates;
   }
 
-  #figureWeights(exits: Weights, userspace: ReadonlyMap<number, number>): FigureWeights {
+  #estimateExits([exits = Number.NaN, ...ofReasons]: KvmCounts, part: number): EstimatedExits {
+    const byTime = { perSeen: 1 / part, perKnown: 0 };
+    const seen = this.#byReason('exits', this.#seen);
+    const showsExits = this.#kvmInWindows < MIN_COMPARED || this.#seenInWindows > this.#kvmInWindows / 2;
+    if (!(exits >= 0 && showsExits)) {
+      if (seen.size > 0) this.#isTotalKnown = false;
+      return { weights: byTime, total: undefined, exact: new Map(), unknown: 0 };
+    }
+    const exact = new Map<number, Weights>();
+    const known = this.#byReason('exits', this.#known);
+    const estimateOf = (reason: number) => this.#exits.countOf(reason) + (this.#exactExits.get(reason) ?? 0);
+    for (const each of this.#exact.addPeriod(ofReasons, seen, known, estimateOf)) {
+      exact.set(each.reason, each.weights);
+      this.#exactExits.set(each.reason, (this.#exactExits.get(each.reason) ?? 0) + each.exits);
+      seen.delete(each.reason);
+    }
+    this.#kvmExits += exits;
+    // KVM's statistics are read one after the other, so those of reasons can be a few exits ahead.
+    const estimatedAll = this.#exits.all + sum(this.#exactExits.values()) + this.#unknownExits;
+    const rest = Math.max(0, Math.round(this.#kvmExits - estimatedAll));
+    if (exact.size > 0 && seen.size === 0 && this.#exits.seenBesides(exact) === 0)
+      return { weights: byTime, total: 0, exact, unknown: rest };
+    const before = this.#exits.total;
+    const weights = this.#exits.addPeriod(rest, seen, part, exact);
+    return { weights: weights ?? byTime, total: Math.round(this.#exits.total - before), exact, unknown: 0 };
+  }
+
+  #figureWeights({ weights, exact }: EstimatedExits, userspace: ReadonlyMap<number, number>): FigureWeights {
+    const ofExits = (reason: number) => exact.get(reason) ?? weights;
     const [seenUserspace, seenCauses] = [
       this.#byReason('userspaceExits', this.#seen),
       this.#byReason('causes', this.#seen),
@@ -143,29 +187,50 @@ export class SampledVm {
     const ofCauses = exactWeights(this.#causes, userspace, seenCauses);
     const ofIo = (key: number) => {
       const { layer, bus } = decodeIoKey(key);
-      return layer === 'qemu' ? ofUserspace(this.#access[bus]) : exits;
+      return layer === 'qemu' ? ofUserspace(this.#access[bus]) : weights;
     };
     const slots = new Map<number, Weights>();
-    for (const { slot } of this.#layout.slots('exits')) slots.set(slot, exits);
+    for (const { slot, reason } of this.#layout.slots('exits')) slots.set(slot, ofExits(reason));
     for (const { slot, userspaceReason } of this.#layout.slots('causes')) slots.set(slot, ofCauses(userspaceReason));
     return {
       ofPart: (name, index) => {
         if (name.startsWith(VCPU)) return slots.get(index) ?? NONE;
         if (name.startsWith(QEMU_DURATIONS)) return ofUserspace(Number(name.slice(QEMU_DURATIONS.length)));
-        return name === OTHER_IO ? ofIo(index) : exits;
+        if (name.startsWith(KVM_DURATIONS)) return ofExits(Number(name.slice(KVM_DURATIONS.length)));
+        return name === OTHER_IO ? ofIo(index) : weights;
       },
       ofIo,
-      ofIndices: () => exits,
+      ofIndices: () => weights,
     };
   }
 
-  /** Makes the counters of exits whole numbers that add up to the total. */
-  #roundExits(total: number | undefined): void {
-    const cells = new Map<string, number>();
+  /** Makes the counters of exits whole numbers that add up to their totals. */
+  #roundExits({ total, exact }: EstimatedExits): void {
     const slots = this.#layout.slots('exits');
-    for (const [name, counters] of this.#pending.parts)
-      if (name.startsWith(VCPU)) for (const { slot } of slots) cells.set(`${slot} ${name}`, counters[slot] ?? 0);
-    const shares = new Map([...cells].filter(([, share]) => share > 0));
+    for (const { reason, slot } of slots) if (exact.has(reason)) this.#roundCounters([slot], undefined);
+    this.#roundCounters(
+      slots.filter(({ reason }) => !exact.has(reason)).map(({ slot }) => slot),
+      total,
+    );
+  }
+
+  /** Adds exits of which neither the vCPU nor the reason is known. */
+  #addUnknown(exits: number): void {
+    if (exits === 0) return;
+    this.#unknownExits += exits;
+    const slot = this.#layout.exitSlot(OTHER_ID);
+    const counters = withRoomFor(this.#pending.parts.get(VCPU) ?? newCounters(), slot);
+    counters[slot] = (counters[slot] as number) + exits;
+    this.#pending.parts.set(VCPU, counters);
+  }
+
+  /** @param total undefined: the rounded sum of the counters */
+  #roundCounters(slots: readonly number[], total: number | undefined): void {
+    const shares = new Map<string, number>();
+    for (const [name, counters] of this.#pending.parts) {
+      if (!name.startsWith(VCPU)) continue;
+      for (const slot of slots) if ((counters[slot] ?? 0) > 0) shares.set(`${slot} ${name}`, counters[slot] as number);
+    }
     const all = total ?? Math.round(sum(shares.values()));
     for (const [cell, whole] of this.#whole.round(shares, all)) {
       const [slot = '', name = ''] = split(cell);
@@ -195,6 +260,22 @@ export class SampledVm {
     }
     return sums;
   }
+}
+
+/** The estimate of a period's exits. */
+interface EstimatedExits {
+  /** Those of reasons that KVM does not count. */
+  readonly weights: Weights;
+  /** Number of exits for these reasons; undefined if it is not known. */
+  readonly total: number | undefined;
+  /** Weights of the reasons that KVM counts. */
+  readonly exact: ReadonlyMap<number, Weights>;
+  /** Exits for reasons that are not known. */
+  readonly unknown: number;
+}
+
+function difference(newer: KvmCounts, older: KvmCounts): number[] {
+  return newer.map((count, index) => count - (older[index] ?? Number.NaN));
 }
 
 const NONE: Weights = { perSeen: 0, perKnown: 0 };

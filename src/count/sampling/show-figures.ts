@@ -33,8 +33,9 @@ const ROUNDING = 1e-6;
  */
 export function showFigures(totals: VmTotals, shown: Shown, isExact: (slot: number) => boolean): void {
   const partOf = (name: string) => sumOf(shown, name);
+  const names = [...shown.base.parts.keys(), ...shown.pending.parts.keys()];
+  for (const name of names) if (name.startsWith(VCPU) && hasAny(partOf(name))) totals.vcpu(name.slice(VCPU.length));
   for (const [vcpu, own] of totals.vcpus) own.kernel = shownCounters(own.kernel, partOf(`${VCPU}${vcpu}`), isExact);
-  // A vCPU that windows saw is among those with counts, unless its thread has another owner now.
   totals.kernel = [...totals.vcpus.values()].reduce((sum, { kernel }) => addCounters(sum, kernel), newCounters());
   const { durations } = totals;
   const estimated = new ExitDurations();
@@ -78,6 +79,10 @@ function sumOf({ base, pending, part }: Shown, name: string): Counters {
 function shownCounters(seen: Counters, estimate: Counters, isExact: (slot: number) => boolean): Counters {
   const counters = new Float64Array(Math.max(seen.length, estimate.length));
   return counters.map((_, slot) => (isExact(slot) ? (seen[slot] ?? 0) : rounded(estimate[slot] ?? 0)));
+}
+
+function hasAny(counters: Counters): boolean {
+  return counters.some((count) => rounded(count) > 0);
 }
 
 function replace(target: Counters, counts: Counters): void {

@@ -7,14 +7,16 @@ import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
 const TID = 7;
 const VM = 'a';
-const EXITS = { name: 'exits', kind: 'total', isTime: false, length: 1 } as const;
+const TOTAL = { kind: 'total', isTime: false, length: 1 } as const;
+/** Exits, or growth by name of the statistic. */
+type Growth = number | Readonly<Record<string, number>>;
 const SECOND = 1000;
 
 class Host {
   readonly ledger = new Ledger({ ownerOf: () => ({ vm: { label: VM }, vcpu: '0' }) }, { isSampled: true });
   readonly #counts: KernelCounts = this.ledger.kernelSource('tracefs');
   #timeNs = 0;
-  #kvm = 0;
+  readonly #kvm: Record<string, number> = {};
 
   /** Each event comes a microsecond after the one before. */
   #next(): number {
@@ -45,19 +47,20 @@ class Host {
     if (reason !== '') this.#counts.vmEntry(this.#next(), 0, TID, 0);
   }
 
-  /** KVM's own number of exits grows. */
-  kvmCounts(more: number): void {
-    this.#kvm += more;
-    const parts = [{ key: '', vcpu: '', values: [[EXITS, this.#kvm] as const] }];
-    this.ledger.statistics.add(VM, 'life', { door: 'debugfs', parts });
+  /** KVM's own numbers grow. */
+  kvmCounts(more: Growth): void {
+    const growth = typeof more === 'number' ? { exits: more } : more;
+    for (const [name, count] of Object.entries(growth)) this.#kvm[name] = (this.#kvm[name] ?? 0) + count;
+    const values = Object.entries(this.#kvm).map(([name, count]) => [{ ...TOTAL, name }, count] as const);
+    this.ledger.statistics.add(VM, 'life', { door: 'debugfs', parts: [{ key: '', vcpu: '', values }] });
   }
 
   /** A period of ten seconds, with a window of one. KVM counts `inWindow` in the window, and `outside` before it. */
-  period(startMs: number, inWindow: number, outside: number, seen: () => void, isNew = false): void {
-    if (outside > 0) this.kvmCounts(outside);
+  period(startMs: number, inWindow: Growth, outside: Growth, seen: () => void, isNew = false): void {
+    if (outside !== 0) this.kvmCounts(outside);
     this.ledger.openWindow(startMs + 5 * SECOND);
     seen();
-    if (inWindow > 0) this.kvmCounts(inWindow);
+    if (inWindow !== 0) this.kvmCounts(inWindow);
     this.ledger.closeWindow(startMs + 6 * SECOND);
     this.ledger.endPeriod(startMs + 10 * SECOND, () => isNew);
   }
@@ -73,9 +76,9 @@ class Host {
   }
 }
 
-function started(): Host {
+function started(more: Readonly<Record<string, number>> = {}): Host {
   const host = new Host();
-  host.kvmCounts(1_000_000);
+  host.kvmCounts({ exits: 1_000_000, ...more });
   host.ledger.beginSampling(0);
   return host;
 }
@@ -159,6 +162,49 @@ for (const [what, isNew, exits] of [
     assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), exits);
     assert.equal(host.errors().length > 0, isNew);
   });
+
+test('exits for a reason that KVM counts become exact, and the rest is shared by the other reasons', () => {
+  const host = started({ io_exits: 500_000 });
+  const shown = Array.from({ length: 5 }, (_, period) => {
+    host.period(10 * SECOND * period, { exits: 100, io_exits: 80 }, { exits: 900, io_exits: 120 }, () => {
+      host.exits('io', 80);
+      host.exits('hlt', 15);
+      host.exits('npf', 5);
+    });
+    return host.shownAt(Number.POSITIVE_INFINITY);
+  });
+  // The first window has shown 80 exits for I/O, too few to say that the statistic counts the same.
+  assert.deepEqual(shown[0], { 'kvm io': 800, 'kvm hlt': 150, 'kvm npf': 50 });
+  // Counts do not decrease, so the 600 too many are made up for until the fourth period.
+  assert.deepEqual(shown[1], { 'kvm io': 800, 'kvm hlt': 900, 'kvm npf': 300 });
+  assert.deepEqual(shown[4], { 'kvm io': 1000, 'kvm hlt': 3000, 'kvm npf': 1000 });
+  const io = [...host.errors()].find(({ reason }) => reason === 'io');
+  assert.deepEqual([io?.count, io?.low, io?.high], [1000, 1000, 1000]);
+});
+
+test('a statistic that counts other exits than the trace is not used', () => {
+  const host = started({ io_exits: 0 });
+  for (let period = 0; period < 3; period++)
+    host.period(10 * SECOND * period, { exits: 200, io_exits: 120 }, { exits: 1800, io_exits: 0 }, () => {
+      host.exits('io', 150);
+      host.exits('hlt', 50);
+    });
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 4500, 'kvm hlt': 1500 });
+});
+
+test('exits for reasons that no window has seen are shown as other, if all that were seen are exact', () => {
+  const host = started({ io_exits: 0 });
+  host.period(0, { exits: 200, io_exits: 200 }, { exits: 800, io_exits: 790 }, () => host.exits('io', 200));
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 990, 'kvm other': 10 });
+  host.period(10 * SECOND, { exits: 200, io_exits: 190 }, { exits: 800, io_exits: 790 }, () => {
+    host.exits('io', 190);
+    host.exits('npf', 10);
+  });
+  assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 1970, 'kvm other': 10, 'kvm npf': 20 });
+  // Those of the first period may have been any of the reasons but this one.
+  const { high } = [...host.errors()].find(({ reason }) => reason === 'npf') ?? assert.fail();
+  assert.ok(high >= 30, `at most ${high}`);
+});
 
 test('exits to userspace are shown at once, and their causes are those of the window', () => {
   const host = started();

@@ -208,7 +208,7 @@ const FED: readonly Fed[] = [
     dashboard: 'kvm-exits-exporter',
     query: 'Time in which all events are counted A',
     why: NOT_SAMPLED,
-    input: { kvm_exit_exporter_sampled_fraction: '0.05x200' },
+    input: { 'kvm_exit_exporter_sampled_fraction{}': '0.05x200' },
     want: { '{instance="host-1"}': 0.05 },
   },
   {
@@ -218,11 +218,8 @@ const FED: readonly Fed[] = [
     input: {
       'kvm_exits_sampling_error{vm="web-1",reason="io"}': '30x200',
       'kvm_exits_sampling_error{vm="web-2",reason="io"}': '10x200',
-      'kvm_exits_total{vm="web-1",vcpu="0",layer="kvm",reason="io"}': '1500x200',
-      'kvm_exits_total{vm="web-1",vcpu="0",layer="qemu",reason="io"}': '700x200',
-      'kvm_exits_total{vm="web-2",vcpu="0",layer="kvm",reason="io"}': '500x200',
     },
-    want: { '{instance="host-1",reason="io"}': 0.02 },
+    want: { '{instance="host-1",reason="io"}': 40 },
   },
   {
     dashboard: 'kvm-exits-vm',

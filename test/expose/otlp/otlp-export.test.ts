@@ -77,7 +77,9 @@ function busySnapshot(vms: number): Snapshot {
     series: 3000,
     requests: [{ status: '503', count: 2 }],
   };
-  return { ...takeSnapshot(busyLedger(vms).totals(), infos, audit), advice, otlp };
+  const samplingErrors = infos.map(({ vm }) => ({ vm, reason: 'io', count: 5, low: 2, high: 7 }));
+  const sampled = { sampledFraction: 0.05, samplingErrors };
+  return { ...takeSnapshot(busyLedger(vms).totals(), infos, audit), ...sampled, advice, otlp };
 }
 
 const WAITS = Array.from({ length: HISTOGRAM_LENGTH }, (_, index) => index);

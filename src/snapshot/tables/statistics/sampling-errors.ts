@@ -24,7 +24,7 @@ export const SAMPLING_ERRORS = new RowTable<SamplingError>({
       type: 'gauge',
       help:
         'With --sampling: how far the number of a VM\'s exits by reason in kvm_exits_total{layer="kvm"} may be from the ' +
-        "true one, in 95 % of the cases. Their sum over all reasons is exact. Absent for a VM whose exits KVM's own " +
+        "true one, in 95 % of the cases. 0 for a reason whose exits KVM counts. Their sum over all reasons is exact. Absent for a VM whose exits KVM's own " +
         'statistics do not tell: then the error is not known.',
       otel: { name: 'kvm.exits.sampling_error', unit: '{exit}' },
       value: ({ count, low, high }) => Math.max(high - count, count - low),
