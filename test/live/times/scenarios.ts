@@ -3,8 +3,12 @@
  * is compared with the kernel's own figure, and all other shares with the rest of the time.
  */
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningAgent } from '../../support/agent/start-agent.js';
 import { createCpuQuota } from '../../support/guest/cpu-quota.js';
+import { QmpClient } from '../../support/guest/qmp-client.js';
 import type { GuestOptions } from '../../support/guest/start-guest.js';
 import type { Step } from '../../support/guest/steps.js';
 import type { TestTrace } from './traced-shares.js';
@@ -26,6 +30,8 @@ export interface Scenario {
   /** Default: {@link Host.seconds}. */
   readonly seconds?: number;
   readonly guests: () => readonly GuestOptions[];
+  /** What the test does while the time is measured. */
+  readonly meanwhile?: (agents: readonly RunningAgent[]) => Promise<void>;
   readonly check: (shares: VcpuShares, host: Host) => void;
 }
 
@@ -43,6 +49,26 @@ const WRITE: readonly Step[] = [{ forever: { out: 0x80 } }];
 const CLEAR: readonly Step[] = [{ foreverClear: { bytes: 4 << 20 } }];
 const BURSTS: readonly Step[] = [{ bursts: { out: 0x80, times: 50, everyMs: 20 } }];
 const HALT: readonly Step[] = [{ halt: true }];
+
+const INTERRUPTED = 'times-interrupted';
+const MONITOR = join(tmpdir(), `times-${process.pid}.sock`);
+const SIGNALS = 50;
+
+/** Asks QEMU for registers, for which it interrupts the vCPU with a signal, until so many signals ended KVM_RUN. */
+async function interrupt(agents: readonly RunningAgent[]): Promise<void> {
+  const restarts = async () => {
+    const all = await Promise.all(agents.map((agent) => agent.scrape()));
+    return Math.max(...all.map((samples) => samples.sum('kvm_exits_total', { vm: INTERRUPTED, reason: 'restart' })));
+  };
+  const enough = (await restarts()) + SIGNALS;
+  const qmp = await QmpClient.connect(MONITOR);
+  while ((await restarts()) < enough)
+    for (let question = 0; question < 10; question++) {
+      await qmp.execute('human-monitor-command', { 'command-line': 'info registers' });
+      await sleep(50);
+    }
+  qmp.close();
+}
 
 const part = ({ states }: VcpuShares, ...names: string[]) => names.reduce((sum, name) => sum + (states[name] ?? 0), 0);
 
@@ -90,6 +116,16 @@ export const SCENARIOS: readonly Scenario[] = [
     check: (shares) => above(part(shares, 'idle'), 0.95, shares),
   },
   {
+    // After a signal a vCPU is halted as before, without a new exit: QEMU only runs for as long as it answers.
+    name: 'a halted guest that signals interrupt is idle, and in QEMU only while that runs',
+    guests: () => [{ name: INTERRUPTED, steps: HALT, extraArgs: ['-qmp', `unix:${MONITOR},server=on,wait=off`] }],
+    meanwhile: interrupt,
+    check: (shares) => {
+      above(part(shares, 'idle'), 1 - shares.ran - shares.waited - 0.02 - shares.uncertainty, shares);
+      above(shares.ran + 0.01 + shares.uncertainty, part(shares, 'guest', 'kvm', 'qemu'), shares);
+    },
+  },
+  {
     name: 'two busy guests on one CPU wait for each other',
     traced: 'checked',
     guests: () => ['times-pin-a', 'times-pin-b'].map((name) => ({ name, steps: SPIN, prefix: ['taskset', '-c', '1'] })),
@@ -118,8 +154,8 @@ export const SCENARIOS: readonly Scenario[] = [
 
 /** Runs the guests, and checks their times as each agent counts them. */
 export async function runScenario(scenario: Scenario, agents: readonly RunningAgent[], host: Host): Promise<string[]> {
-  const { guests, check, traced, seconds = host.seconds } = scenario;
-  const options = { ...host, seconds, trace: traced === undefined ? undefined : host.trace };
+  const { guests, meanwhile, check, traced, seconds = host.seconds } = scenario;
+  const options = { ...host, seconds, meanwhile, trace: traced === undefined ? undefined : host.trace };
   const all = await sharesOf(agents, guests(), options);
   for (const { shares } of all) {
     assert.ok(

@@ -24,6 +24,8 @@ export interface SharesOptions {
   readonly seconds: number;
   /** Time for a guest to get to its steps after its vCPU thread has started. */
   readonly warmUpSeconds: number;
+  /** Runs while the time is measured. */
+  readonly meanwhile?: ((agents: readonly RunningAgent[]) => Promise<void>) | undefined;
   /** Traces the guests meanwhile. */
   readonly trace?: TestTrace | undefined;
 }
@@ -51,7 +53,7 @@ export interface GuestShares {
 export async function sharesOf(
   agents: readonly RunningAgent[],
   guests: readonly GuestOptions[],
-  { seconds, warmUpSeconds, trace }: SharesOptions,
+  { seconds, warmUpSeconds, meanwhile, trace }: SharesOptions,
 ): Promise<GuestShares[]> {
   const running = guests.map((options) => startGuest(options));
   const isShown = (samples: Samples) =>
@@ -61,7 +63,7 @@ export async function sharesOf(
   const tids = new Map(running.map(({ name, pid }) => [name, vcpuThread(pid)]));
   trace?.start();
   const before = await observeAll(agents, tids);
-  await sleep(seconds * 1000);
+  await Promise.all([sleep(seconds * 1000), meanwhile?.(agents)]);
   const after = await observeAll(agents, tids);
   trace?.stop();
   for (const guest of running) await guest.kill();
