@@ -27,8 +27,14 @@ const MAX_DIFFERENCE = 0.01;
 /** The checks that must have a result, by VM. */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'by-qmp': ['exits', 'io_exits', 'halt_exits'],
-  'by-debugfs': ['exits', 'io_exits', 'mmio_exits'],
+  'by-debugfs': ['exits', 'io_exits', 'mmio_exits', 'hypercalls', 'irq_exits'],
 };
+
+/** Some minutes of hypercalls and port writes in turn. */
+const CALLS_AND_WRITES = Array.from({ length: 200 }, () => [
+  { vmmcall: 99, times: 1000 },
+  { out: 0x80, times: 2000 },
+]).flat();
 
 /** The checks that the second agent cannot pass. */
 const DROPPED = ['by-qmp exits', 'by-qmp io_exits', 'by-debugfs exits', 'by-debugfs io_exits'];
@@ -91,7 +97,7 @@ async function audit(): Promise<boolean> {
     name: 'by-debugfs',
     vcpus: 2,
     steps: [{ mmioRead: 0x1000_0000, times: 1_000_000_000 }],
-    secondarySteps: [{ out: 0x80, times: 1_000_000_000 }],
+    secondarySteps: [...CALLS_AND_WRITES, { out: 0x80, times: 1_000_000_000 }],
   });
   const expected = Object.entries(EXPECTED).flatMap(([vm, checks]) => checks.map((check) => `${vm} ${check}`));
   const [right, wrong] = await Promise.all(agents.map((agent) => scrapeRatios(agent, expected)));
