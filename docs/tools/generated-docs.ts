@@ -13,6 +13,7 @@ import { manPage } from './man-page.js';
 import { metricsTable, processTable } from './metrics-table.js';
 import { optionsTable } from './options-table.js';
 import { overheadTable, type SideBySide } from './overhead-table.js';
+import { seriesTable } from './series-table.js';
 
 type Block = readonly [name: string, content: () => string];
 
@@ -22,6 +23,7 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
   'docs/metrics.md': [
     ['metrics', metricsTable],
     ['process', processTable],
+    ['series', seriesTable],
   ],
   'docs/peers.md': [['answers', answersTable]],
   'docs/overhead.md': [['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))]],
