@@ -12,10 +12,12 @@ import {
   type FigureWeights,
   figuresOf,
   growthBetween,
+  INTERRUPTS,
   KVM_DURATIONS,
   noFigures,
   OTHER_IO,
   QEMU_DURATIONS,
+  SINGLE,
   VCPU,
 } from './figures.js';
 import { type Estimate, SampledExits, type Weights } from './sampled-exits.js';
@@ -48,6 +50,8 @@ export class SampledVm {
   readonly #layout: CounterLayout;
   /** Reasons of exits to userspace for accesses. */
   readonly #access: { readonly pio: number; readonly mmio: number };
+  /** Reasons of exits for ports. */
+  readonly #ioReasons: readonly number[];
   /** Exits whose reasons are estimated. */
   readonly #exits = new SampledExits();
   /** Reasons whose exits KVM counts. */
@@ -82,6 +86,7 @@ export class SampledVm {
   constructor({ layout, names }: SampledReasons, kvmAtEdge: KvmCounts, atEdge: Counters = newCounters()) {
     this.#layout = layout;
     this.#access = { pio: names.id('KVM_EXIT_IO'), mmio: names.id('KVM_EXIT_MMIO') };
+    this.#ioReasons = ['io', 'IO_INSTRUCTION'].map((reason) => names.id(reason));
     this.#exact = new ExactReasons(names);
     this.#kvmAtEdge = kvmAtEdge;
     this.#atEdge = atEdge.slice();
@@ -156,7 +161,7 @@ export class SampledVm {
     const showsExits = this.#kvmInWindows < MIN_COMPARED || this.#seenInWindows > this.#kvmInWindows / 2;
     if (!(exits >= 0 && showsExits)) {
       if (seen.size > 0) this.#isTotalKnown = false;
-      return { weights: byTime, total: undefined, exact: new Map(), unknown: 0 };
+      return { weights: byTime, byTime, total: undefined, exact: new Map(), unknown: 0 };
     }
     const exact = new Map<number, Weights>();
     const known = this.#byReason('exits', this.#known);
@@ -171,13 +176,14 @@ export class SampledVm {
     const estimatedAll = this.#exits.all + sum(this.#exactExits.values()) + this.#unknownExits;
     const rest = Math.max(0, Math.round(this.#kvmExits - estimatedAll));
     if (exact.size > 0 && seen.size === 0 && this.#exits.seenBesides(exact) === 0)
-      return { weights: byTime, total: 0, exact, unknown: rest };
+      return { weights: byTime, byTime, total: 0, exact, unknown: rest };
     const before = this.#exits.total;
     const weights = this.#exits.addPeriod(rest, seen, part, exact);
-    return { weights: weights ?? byTime, total: Math.round(this.#exits.total - before), exact, unknown: 0 };
+    const total = Math.round(this.#exits.total - before);
+    return { weights: weights ?? byTime, byTime, total, exact, unknown: 0 };
   }
 
-  #figureWeights({ weights, exact }: EstimatedExits, userspace: ReadonlyMap<number, number>): FigureWeights {
+  #figureWeights({ weights, byTime, exact }: EstimatedExits, userspace: ReadonlyMap<number, number>): FigureWeights {
     const ofExits = (reason: number) => exact.get(reason) ?? weights;
     const [seenUserspace, seenCauses] = [
       this.#byReason('userspaceExits', this.#seen),
@@ -187,7 +193,9 @@ export class SampledVm {
     const ofCauses = exactWeights(this.#causes, userspace, seenCauses);
     const ofIo = (key: number) => {
       const { layer, bus } = decodeIoKey(key);
-      return layer === 'qemu' ? ofUserspace(this.#access[bus]) : weights;
+      if (layer === 'qemu') return ofUserspace(this.#access[bus]);
+      const reason = bus === 'pio' ? this.#ioReasons.find((each) => exact.has(each)) : undefined;
+      return (reason === undefined ? undefined : exact.get(reason)) ?? weights;
     };
     const slots = new Map<number, Weights>();
     for (const { slot, reason } of this.#layout.slots('exits')) slots.set(slot, ofExits(reason));
@@ -197,6 +205,8 @@ export class SampledVm {
         if (name.startsWith(VCPU)) return slots.get(index) ?? NONE;
         if (name.startsWith(QEMU_DURATIONS)) return ofUserspace(Number(name.slice(QEMU_DURATIONS.length)));
         if (name.startsWith(KVM_DURATIONS)) return ofExits(Number(name.slice(KVM_DURATIONS.length)));
+        // Other threads inject interrupts, whatever the vCPUs do.
+        if (name === SINGLE && index === INTERRUPTS) return byTime;
         return name === OTHER_IO ? ofIo(index) : weights;
       },
       ofIo,
@@ -266,6 +276,8 @@ export class SampledVm {
 interface EstimatedExits {
   /** Those of reasons that KVM does not count. */
   readonly weights: Weights;
+  /** Those of what has nothing to do with exits. */
+  readonly byTime: Weights;
   /** Number of exits for these reasons; undefined if it is not known. */
   readonly total: number | undefined;
   /** Weights of the reasons that KVM counts. */

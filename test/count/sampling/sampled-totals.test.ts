@@ -6,6 +6,7 @@ import { Ledger } from '../../../src/count/ledger.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 
 const TID = 7;
+const INJECTOR = 8;
 const VM = 'a';
 const TOTAL = { kind: 'total', isTime: false, length: 1 } as const;
 /** Exits, or growth by name of the statistic. */
@@ -13,7 +14,10 @@ type Growth = number | Readonly<Record<string, number>>;
 const SECOND = 1000;
 
 class Host {
-  readonly ledger = new Ledger({ ownerOf: () => ({ vm: { label: VM }, vcpu: '0' }) }, { isSampled: true });
+  readonly ledger = new Ledger(
+    { ownerOf: (tid) => ({ vm: { label: VM }, vcpu: tid === TID ? '0' : '' }) },
+    { isSampled: true },
+  );
   readonly #counts: KernelCounts = this.ledger.kernelSource('tracefs');
   #timeNs = 0;
   readonly #kvm: Record<string, number> = {};
@@ -37,6 +41,11 @@ class Host {
     this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id('io'), 0, 0);
     this.#counts.portIo(this.#next(), 0, TID, true, port, 1);
     this.#counts.vmEntry(this.#next(), 0, TID, 0);
+  }
+
+  /** Interrupts that a thread without a vCPU injects. */
+  interrupts(times: number): void {
+    for (let i = 0; i < times; i++) this.#counts.interrupt(this.#next(), 0, INJECTOR);
   }
 
   /** The vCPU leaves for QEMU. @param reason of the exit before it; '' if that is not seen */
@@ -180,6 +189,21 @@ test('exits for a reason that KVM counts become exact, and the rest is shared by
   assert.deepEqual(shown[4], { 'kvm io': 1000, 'kvm hlt': 3000, 'kvm npf': 1000 });
   const io = [...host.errors()].find(({ reason }) => reason === 'io');
   assert.deepEqual([io?.count, io?.low, io?.high], [1000, 1000, 1000]);
+});
+
+test('ports that KVM answers are scaled as the exits that KVM counts for them, interrupts by time', () => {
+  const host = started({ io_exits: 0 });
+  host.period(0, { exits: 200, io_exits: 200 }, { exits: 800, io_exits: 200 }, () => {
+    for (let i = 0; i < 200; i++) host.access(0x43);
+    host.interrupts(7);
+  });
+  const { io, eventfds } = takeSnapshot(host.ledger.totals());
+  assert.deepEqual(
+    io.map(({ address, count }) => [address, count]),
+    [['0x43', 400]],
+  );
+  // The window is a tenth of the period.
+  assert.equal(eventfds.filter(({ kind }) => kind === 'irqfd')[0]?.count, 70);
 });
 
 test('a statistic that counts other exits than the trace is not used', () => {
