@@ -227,7 +227,7 @@ export class Inventory {
     this.#bootMs = proc.bootMs(this.#root, nowMs, this.#bootMs);
     if (this.#checks.checkDue(nowMs)) this.#lookups.isVcpuMissing = false;
     this.#threads.dropEnded(countedToMs);
-    this.#vms.forgetStopped(countedToMs, this.#graceMs);
+    this.#vms.forgetStopped(countedToMs, this.#graceMs, LINGER_MS);
     return this.#takeChanges();
   }
 

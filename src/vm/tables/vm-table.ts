@@ -1,3 +1,4 @@
+import { surplusOf } from './surplus-vms.js';
 import { byStart, chooseLabel, isForeign, isSameMachine, type Mutable, type Vm } from './vm.js';
 
 export interface VmChanges {
@@ -11,6 +12,8 @@ export interface VmChanges {
 
 /** A guest that runs exits many times a second. After a start of the agent, all of them are found at the same time. */
 const FIRST_EVENT_MS = 10_000;
+/** Stopped VMs that are kept; each takes some 25 KB. A user can start hundreds of VMs a second. */
+const MAX_STOPPED = 512;
 
 /**
  * The VMs that run, and those that stopped within the grace period (PURE: the inventory fills it in). Collects what
@@ -114,9 +117,13 @@ export class VmTable {
     if (running === vm) running.podUid = podUid;
   }
 
-  /** Drops the stopped VMs whose grace period is over. */
-  forgetStopped(nowMs: number, graceMs: number): void {
-    const isOver = ({ stoppedMs }: Vm) => nowMs - stoppedMs >= graceMs;
+  /**
+   * Drops the stopped VMs whose grace period is over, and those that are too many.
+   * @param lingerMs a VM that stopped since is kept: its last events may still be in the buffers
+   */
+  forgetStopped(nowMs: number, graceMs: number, lingerMs: number): void {
+    const surplus = new Set(surplusOf(this.#stopped, MAX_STOPPED));
+    const isOver = (vm: Vm) => nowMs - vm.stoppedMs >= (surplus.has(vm) ? lingerMs : graceMs);
     const over = this.#stopped.filter(isOver);
     if (over.length === 0) return;
     this.#stopped = this.#stopped.filter((vm) => !isOver(vm));
