@@ -3,7 +3,7 @@
  *
  *   CPU 0/KVM   159    13.100363: kvm:kvm_exit: vcpu 0 ...      headers that lack parts: loose-line.ts
  *   kvm_userspace_exit: reason=0 errno=-4                       events as fields: ../kvm/field-text.ts
- *   a.out-5665  [000] ....   280.971121:                        lines that a mail program has broken in two
+ *   a.out-5665  [000] ....   280.971121:                        lines that a mail program or terminal has broken
  *    kvm_exit: reason EXTERNAL_INTERRUPT rip 0x22da
  *   cpus=8 | CPU 3 is empty | stack traces | notes              ordinary lines: no events, and no errors either
  *   "... kvm_entry: vcpu 0", "... kvm_exit: reason hlt"         several events: ../text/several-events.ts
@@ -208,8 +208,10 @@ export class SavedTextDecoder implements UnreadLines {
     if (held.length === 0) return false;
     const text = textStart(bytes, start, end);
     const isNext = held.events === this.#decoder.events;
-    const length = isNext && text < end ? held.append(bytes, text, end) : 0;
-    if (length > 0 && this.#decodeJoined(held, length)) return true;
+    for (const mustBreakWord of isNext && text < end ? [false, true] : []) {
+      const length = held.append(bytes, start, text, end, mustBreakWord);
+      if (length > 0 && this.#decodeJoined(held, length)) return true;
+    }
     this.#giveUpHeld();
     return false;
   }

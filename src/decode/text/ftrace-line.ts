@@ -39,6 +39,8 @@ const CLOSE_PAREN = 0x29;
 const DASH = 0x2d;
 const SLASH = 0x2f;
 const DOT = 0x2e;
+/** Other programs print numbers as their locale has them. */
+const COMMA = 0x2c;
 const COLON = 0x3a;
 const COLON_SPACE = ascii(': ');
 /** Length of `us` and the delay mark. */
@@ -136,7 +138,7 @@ export class FtraceLine {
     if (this.hasFlags) i = skipSpaces(bytes, word, end);
     const point = skipDigits(bytes, i, end);
     if (point === i) return false;
-    if (bytes[point] === DOT) {
+    if (bytes[point] === DOT || bytes[point] === COMMA) {
       const colon = skipDigits(bytes, point + 1, end);
       if (bytes[colon] !== COLON || colon === point + 1) return false;
       const fraction = decimal(bytes, point + 1, colon) * 10 ** (9 - (colon - point - 1));

@@ -23,6 +23,7 @@ import type { FtraceLine } from './ftrace-line.js';
 const TAB = 0x09;
 const COLON = 0x3a;
 const DOT = 0x2e;
+const COMMA = 0x2c;
 const DASH = 0x2d;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
@@ -153,7 +154,8 @@ function parseTime(line: FtraceLine, bytes: Uint8Array, from: number, to: number
   if (point === from) return false;
   if (point === to - 1) return true;
   const fractionEnd = skipDigits(bytes, point + 1, to);
-  if (bytes[point] !== DOT || fractionEnd !== to - 1 || fractionEnd === point + 1) return false;
+  if ((bytes[point] !== DOT && bytes[point] !== COMMA) || fractionEnd !== to - 1 || fractionEnd === point + 1)
+    return false;
   const fraction = decimal(bytes, point + 1, fractionEnd) * 10 ** (9 - (fractionEnd - point - 1));
   line.timeNs = decimal(bytes, from, point) * 1e9 + fraction;
   return true;

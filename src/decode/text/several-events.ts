@@ -15,6 +15,7 @@ import type { LineCallback } from './line-splitter.js';
 
 const COLON = 0x3a;
 const DOT = 0x2e;
+const COMMA = 0x2c;
 const KVM_PREFIX = ascii('kvm_');
 /** The digits behind the point of a time are six or nine; the time of a clock that does not count time is longer. */
 const DIGITS = 6;
@@ -29,7 +30,7 @@ const MARKS =
 
 /** `13.100363: kvm_exit: `, `13.100363:    1  kvm:kvm_exit: `, `41909290832: (+2)  kvm_exit: `. */
 const TIMED =
-  /(?<![\d.])(?:\d{1,12}\.\d{6,9}|\d{6,20}): {1,40}(?:(?:\d{1,12}|\(\+\d{1,12}\)) {1,40})?(?:[\w-]{1,32}:)?[a-z_]\w{0,63}:(?: |$)/g;
+  /(?<![\d.,])(?:\d{1,12}[.,]\d{6,9}|\d{6,20}): {1,40}(?:(?:\d{1,12}|\(\+\d{1,12}\)) {1,40})?(?:[\w-]{1,32}:)?[a-z_]\w{0,63}:(?: |$)/g;
 const UNTIMED = /(?<![\w:])(?:kvm:)?kvm_(?!run_exit)[a-z0-9_]{1,60}:(?: |$)/g;
 
 /** Columns before the time. The name of a thread is a word, unless it ends in a number: `fc_vcpu 0`. */
@@ -66,7 +67,8 @@ function holdsTime(bytes: Uint8Array, start: number, end: number): boolean {
     while (i < end && isDigit(bytes[i])) i++;
     if (i + 1 >= end || bytes[i] !== COLON || bytes[i + 1] !== SPACE) continue;
     while (from > start && isDigit(bytes[from - 1])) from--;
-    if (i - from >= DIGITS && (bytes[from - 1] === SPACE || bytes[from - 1] === DOT)) return true;
+    if (i - from >= DIGITS && (bytes[from - 1] === SPACE || bytes[from - 1] === DOT || bytes[from - 1] === COMMA))
+      return true;
   }
   return false;
 }
