@@ -25,9 +25,12 @@ const RECORDINGS = readJson<readonly Expected[]>('well-configured/expected.json'
 const MIN_EXITS = 50;
 const MIN_SECONDS = 5;
 
-test('there are ten of them', () => assert.equal(RECORDINGS.length, 10));
+test('there are ten of a host whose KVM does not report exits to KVM, and nine with them', () => {
+  const withExits = RECORDINGS.filter(({ exits }) => exits > 0);
+  assert.deepEqual([RECORDINGS.length - withExits.length, withExits.length], [10, 9]);
+});
 
-test('the Linux guest with a virtio disk of the demonstration has no finding either', () => {
+test('the tenth with exits to KVM, a Linux guest with a virtio disk of the demonstration, has no finding either', () => {
   const recording = join(ROOT, 'deploy/demo/recording');
   const report = reportOf('--vm=web-1', '--path.procfs', join(recording, 'proc'), join(recording, 'trace_pipe.txt.gz'));
   assert.ok(report.exits.reduce((sum, { count }) => sum + count, 0) > 10_000);

@@ -1,10 +1,13 @@
 /**
  * Records VMs that need no advice, one at a time: the recordings of test/fixtures/well-configured. Called by hand, as
- * root on a host with KVM: `node record-well-configured.js FOLDER [NAME...]`.
+ * root on a host with KVM: `node record-well-configured.js FOLDER [NAME...]`. On a KVM that raises kvm_exit, such as
+ * that of an emulated host, they have exits to KVM, too. All events are enabled before the first guest starts, because
+ * enabling one while vCPUs run can crash such a host.
  */
-import { renameSync } from 'node:fs';
+import { mkdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TRACEFS, uniqueInstance } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { type GuestOptions, startGuest } from '../../support/guest/start-guest.js';
 import { type RECORDERS, startRecorder } from '../../support/guest/start-recorders.js';
@@ -70,9 +73,14 @@ const VMS: readonly WellConfigured[] = [
     qemu: '-machine q35,vmport=off,i8042=off -device qemu-xhci -device virtio-tablet-pci -device virtio-gpu-pci',
     guest: { steps: ticking(100) },
   },
+  { name: 'console', tool: 'record', qemu: `-machine q35 ${CONSOLE}`, guest: { steps: ticking(30) } },
 ];
 
 const [, , folder = '.', ...names] = process.argv;
+const instance = join(TRACEFS, 'instances', uniqueInstance());
+mkdirSync(instance);
+writeFileSync(join(instance, 'tracing_on'), '0');
+for (const event of EVENTS) writeFileSync(join(instance, 'events', event.replace(':', '/'), 'enable'), '1');
 for (const { name, tool, qemu, guest } of VMS) {
   if (names.length > 0 && !names.includes(name)) continue;
   try {
@@ -86,3 +94,4 @@ for (const { name, tool, qemu, guest } of VMS) {
     await endAll();
   }
 }
+rmdirSync(instance);
