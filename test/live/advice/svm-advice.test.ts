@@ -1,31 +1,29 @@
 /**
- * Costs of findings, and a Linux guest before and after, on an emulated host; SVMHOST is described in ../svm.test.ts.
- * GUEST_KERNEL is a folder with an unpacked Debian kernel package (boot/, lib/modules/ with modules.dep), GUEST_BUSYBOX
- * a static busybox. RESULT, a path in the emulated host, gets the figures in JSON.
+ * Findings with their costs, and a Linux guest before and after, on an emulated host. GUEST_KERNEL is a folder with an
+ * unpacked Debian kernel package (boot/, lib/modules/ with modules.dep), GUEST_BUSYBOX a static busybox. RESULT, a path
+ * in the emulated host, gets the figures of the Linux guest in JSON.
  */
-import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildLinuxGuest } from '../../support/guest/linux-guest.js';
-import { skipUnless } from '../../support/requirements.js';
+import { needsSvmHost, runInSvmHost } from '../../support/guest/svmhost.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
-const { SVMHOST = '', GUEST_KERNEL = '', GUEST_BUSYBOX = '' } = process.env;
+const { GUEST_KERNEL = '', GUEST_BUSYBOX = '', RESULT = '' } = process.env;
 const SECONDS = 900;
 
 test(
+  'on AMD SVM, exits to KVM are found at what they cost by the trace, and not in the changed VM',
+  needsSvmHost(),
+  (t) => void runInSvmHost(t, join(import.meta.dirname, 'svm-exits.js'), SECONDS),
+);
+
+test(
   'on AMD SVM, findings cost what the trace adds up to, and a cured Linux guest has none',
-  skipUnless('svmhost', ![SVMHOST, GUEST_KERNEL, GUEST_BUSYBOX].includes('')),
+  needsSvmHost(GUEST_KERNEL, GUEST_BUSYBOX),
   (t) => {
     const folder = temporaryFolder(t, 'linux-guest');
     buildLinuxGuest(folder, GUEST_KERNEL, GUEST_BUSYBOX);
-    const args = ['-t', String(SECONDS), '--', process.execPath, join(import.meta.dirname, 'svm-advice.js')];
-    const { status, stdout, stderr } = spawnSync(SVMHOST, args, {
-      encoding: 'utf8',
-      env: { ...process.env, LINUX_GUEST: folder, SVMHOST_PASS: 'LINUX_GUEST RESULT' },
-    });
-    for (const line of stdout.split('\n')) t.diagnostic(line);
-    assert.equal(status, 0, `${stdout}\n${stderr}`);
+    runInSvmHost(t, join(import.meta.dirname, 'svm-advice.js'), SECONDS, { LINUX_GUEST: folder, RESULT });
   },
 );

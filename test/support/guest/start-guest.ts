@@ -14,6 +14,10 @@ export interface GuestOptions {
   /** What the first vCPU does. */
   readonly steps: readonly Step[];
   readonly vcpus?: number;
+  /** Default: {@link MEMORY_MIB}. */
+  readonly memoryMiB?: number;
+  /** Mount point of hugetlbfs, where the memory is then, all of it allocated at the start. */
+  readonly hugePages?: string;
   /** What each vCPU after the first does. */
   readonly secondarySteps?: readonly Step[];
   readonly extraArgs?: readonly string[];
@@ -54,8 +58,10 @@ export function startGuest(options: GuestOptions): RunningGuest {
   const image = join(folder, 'guest.rom');
   const secondary = { cpus: vcpus - 1, steps: secondarySteps };
   writeFileSync(image, guestFirmware(vcpus > 1 ? { steps, secondary } : { steps }));
-  const memory = join(folder, 'memory');
-  const [command = '', ...args] = [...prefix, qemu, ...machine(options, vcpus), ...memoryIn(memory), '-bios', image];
+  const { memoryMiB = MEMORY_MIB, hugePages } = options;
+  const memory = hugePages === undefined ? join(folder, 'memory') : join(hugePages, name);
+  const backend = memoryIn(memory, memoryMiB, hugePages !== undefined);
+  const [command = '', ...args] = [...prefix, qemu, ...machine(options, vcpus), ...backend, '-bios', image];
   const child = spawn(command, args, {
     cwd: folder, // a QEMU with the simple trace backend writes its trace here
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -89,9 +95,9 @@ export function startGuest(options: GuestOptions): RunningGuest {
   };
 }
 
-function machine({ name, uuid, extraArgs = [] }: GuestOptions, vcpus: number): string[] {
+function machine({ name, uuid, memoryMiB = MEMORY_MIB, extraArgs = [] }: GuestOptions, vcpus: number): string[] {
   return [
-    ...['-accel', 'kvm', '-machine', 'pc,kernel-irqchip=on', '-m', String(MEMORY_MIB), '-smp', String(vcpus)],
+    ...['-accel', 'kvm', '-machine', 'pc,kernel-irqchip=on', '-m', String(memoryMiB), '-smp', String(vcpus)],
     ...['-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config', '-no-reboot'],
     ...['-name', `guest=${name},debug-threads=on`, ...(uuid === undefined ? [] : ['-uuid', uuid])],
     ...['-device', 'isa-debugcon,iobase=0x402,chardev=d', '-chardev', 'null,id=d'],
@@ -100,8 +106,8 @@ function machine({ name, uuid, extraArgs = [] }: GuestOptions, vcpus: number): s
   ];
 }
 
-function memoryIn(file: string): string[] {
-  const backend = `memory-backend-file,id=ram,size=${MEMORY_MIB}M,share=on,mem-path=${file}`;
+function memoryIn(file: string, memoryMiB: number, isAllocated: boolean): string[] {
+  const backend = `memory-backend-file,id=ram,size=${memoryMiB}M,share=on,mem-path=${file},prealloc=${isAllocated ? 'on' : 'off'}`;
   return ['-object', backend, '-machine', 'memory-backend=ram'];
 }
 

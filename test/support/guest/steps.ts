@@ -21,7 +21,6 @@ export type Step =
   | { readonly rewriteMsr: number; readonly times: number }
   /** Writes a value of 32 bits to an MSR. */
   | { readonly wrmsr: number; readonly value: number; readonly times: number }
-  | { readonly pause: true; readonly times: number }
   /** Reads a byte of each page from an address on, once. */
   | { readonly touchPages: number; readonly times: number }
   /** VMMCALL with a number in EAX; the call of AMD. */
@@ -112,7 +111,6 @@ export function stepCode(step: Step): number[] {
     const value = [...movEax(step.value), 0x66, 0x31, 0xd2]; // mov eax, value; xor edx, edx
     return counted(step.times, [...movEcx(step.wrmsr), ...value, ...WRMSR]);
   }
-  if ('pause' in step) return repeat(step.times, [0xf3, 0x90]);
   if ('touchPages' in step) {
     const touch = [0x64, 0x67, 0x8a, 0x07, 0x66, 0x81, 0xc7, ...long(0x1000)]; // mov al, [fs:edi]; add edi, 4096
     return [0x66, 0xbf, ...long(step.touchPages), ...repeat(step.times, touch)];

@@ -51,3 +51,37 @@ export function costsByAddress(text: string, thread?: string): Map<string, Addre
     ]),
   );
 }
+
+/**
+ * What exits cost by the text of a trace, by thread and reason: `186 npf` -> from each kvm_exit to the next entry into
+ * the guest, `186 KVM_EXIT_IO` -> from each return of KVM_RUN to it. An exit that goes on to userspace is in the second
+ * only.
+ */
+export function costsByReason(text: string): Map<string, AddressCost> {
+  const open = new Map<string, { readonly reason: string; readonly at: number }>();
+  const sums = new Map<string, { count: number; seconds: number }>();
+  let [first, last] = [Number.NaN, Number.NaN];
+  for (const line of text.split('\n')) {
+    const [, tid = '', time = '', event = '', fields = ''] = LINE.exec(line) ?? [];
+    if (tid === '') continue;
+    const at = Number(time);
+    if (Number.isNaN(first)) first = at;
+    last = at;
+    const reason = /reason (.+?) (?:rip|\()/.exec(fields)?.[1] ?? '';
+    if (event === 'kvm_exit' || event === 'kvm_userspace_exit') open.set(tid, { reason, at });
+    else if (event === 'kvm_entry') {
+      const exit = open.get(tid);
+      open.delete(tid);
+      if (exit === undefined) continue;
+      const key = `${tid} ${exit.reason}`;
+      const sum = sums.get(key) ?? { count: 0, seconds: 0 };
+      sums.set(key, { count: sum.count + 1, seconds: sum.seconds + at - exit.at });
+    }
+  }
+  return new Map(
+    [...sums].map(([key, { count, seconds }]) => [
+      key,
+      { perSecond: count / (last - first), seconds: seconds / (last - first) },
+    ]),
+  );
+}
