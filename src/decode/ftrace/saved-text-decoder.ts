@@ -29,6 +29,8 @@ const COMMENT = 0x23;
 const BACKSLASH = 0x5c;
 /** No shorter line holds two events. */
 const MIN_LIST = 64;
+/** No line of prose or of a stack trace is longer. */
+const LONG_LINE = 512;
 const TRACER = ascii('# tracer:');
 /** What trace-cmd and perf write before the fields of an event whose format they could not use. */
 const NOT_FORMATTED = ascii('[FAILED TO PARSE] ');
@@ -167,8 +169,9 @@ export class SavedTextDecoder implements UnreadLines {
 
   /** `"text": "kvm_exit: reason hlt rip 0x1234\nkvm_entry: vcpu 0"` */
   #isListOfBareEvents(bytes: Uint8Array, start: number, end: number): boolean {
-    const isLong = end - start >= MIN_LIST && indexOfByte(bytes, start, end, BACKSLASH) >= 0;
-    return isLong && holdsEvent(bytes, start, end, false) && this.several(bytes, start, end);
+    const length = end - start;
+    const mayBeList = length >= MIN_LIST && (length >= LONG_LINE || indexOfByte(bytes, start, end, BACKSLASH) >= 0);
+    return mayBeList && holdsEvent(bytes, start, end, false) && this.several(bytes, start, end);
   }
 
   /** Decodes an event without a header. Prose has words like that too, so the text has to be understood. */

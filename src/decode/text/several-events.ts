@@ -10,12 +10,15 @@
  * Such a line is cut where a mark shows the end of a line, and before each header of an event. All patterns are
  * bounded, so that the time is linear in the length of the line.
  */
-import { ascii, indexOf, isDigit, SPACE } from './bytes.js';
+import { ascii, indexOf, isDigit, SPACE, startsWith } from './bytes.js';
 import type { LineCallback } from './line-splitter.js';
 
-const COLON = 0x3a;
-const DOT = 0x2e;
-const COMMA = 0x2c;
+const COLON_SPACE = ascii(': ');
+/** A blank, `.` and `,` before the last digits of a time. */
+const TIME_STARTS = [SPACE, 0x2e, 0x2c];
+/** Microseconds and a delay mark, with the option latency-format. */
+const US = ascii('us');
+const US_LENGTH = 3;
 const KVM_PREFIX = ascii('kvm_');
 /** The digits behind the point of a time are six or nine; the time of a clock that does not count time is longer. */
 const DIGITS = 6;
@@ -28,9 +31,9 @@ const HEADER_BYTES = 160;
 const MARKS =
   /\\{1,8}[nr]|\\{0,8}["'][ \t]{0,16},[ \t]{0,16}\\{0,8}["']|<\/?(?:br|p|li|div|tr|td|pre|blockquote)\b[^<>]{0,200}>/gi;
 
-/** `13.100363: kvm_exit: `, `13.100363:    1  kvm:kvm_exit: `, `41909290832: (+2)  kvm_exit: `. */
+/** `13.100363: kvm_exit: `, `13.100363:    1  kvm:kvm_exit: `, `41909290832: (+2)  kvm_exit: `, `47us!: kvm_exit: `. */
 const TIMED =
-  /(?<![\d.,])(?:\d{1,12}[.,]\d{6,9}|\d{6,20}): {1,40}(?:(?:\d{1,12}|\(\+\d{1,12}\)) {1,40})?(?:[\w-]{1,32}:)?[a-z_]\w{0,63}:(?: |$)/g;
+  /(?<![\d.,])(?:\d{1,12}[.,]\d{6,9}|\d{6,20}|\d{1,15}us.): {1,40}(?:(?:\d{1,12}|\(\+\d{1,12}\)) {1,40})?(?:[\w-]{1,32}:)?[a-z_]\w{0,63}:(?: |$)/g;
 const UNTIMED = /(?<![\w:])(?:kvm:)?kvm_(?!run_exit)[a-z0-9_]{1,60}:(?: |$)/g;
 
 /** Columns before the time. The name of a thread is a word, unless it ends in a number: `fc_vcpu 0`. */
@@ -56,19 +59,15 @@ export type Piece = readonly [start: number, end: number];
 /** Finds where events begin in a text without marks. */
 export type FindHeads = (text: string) => readonly number[];
 
-/**
- * True if `bytes[start, end)`, an event's own text, seems to hold the time of another event: digits, a colon, a blank.
- * Looks at one byte in six.
- */
+/** True if `bytes[start, end)` seems to hold a time: `13.100363: `, `41909290832: `, or `13167478us!: `. */
 function holdsTime(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start + DIGITS - 1; i < end; i += DIGITS) {
-    if (!isDigit(bytes[i])) continue;
-    let from = i;
-    while (i < end && isDigit(bytes[i])) i++;
-    if (i + 1 >= end || bytes[i] !== COLON || bytes[i + 1] !== SPACE) continue;
+  let at = indexOf(bytes, start, end, COLON_SPACE);
+  while (at >= 0) {
+    let from = at;
     while (from > start && isDigit(bytes[from - 1])) from--;
-    if (i - from >= DIGITS && (bytes[from - 1] === SPACE || bytes[from - 1] === DOT || bytes[from - 1] === COMMA))
-      return true;
+    if (at - from >= DIGITS && TIME_STARTS.includes(bytes[from - 1] as number)) return true;
+    if (startsWith(bytes, Math.max(start, at - US_LENGTH), at, US) && isDigit(bytes[at - US_LENGTH - 1])) return true;
+    at = indexOf(bytes, at + 1, end, COLON_SPACE);
   }
   return false;
 }

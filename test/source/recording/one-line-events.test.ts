@@ -4,8 +4,9 @@
  * trace.
  */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { readFixture, readJson } from '../../support/fixtures.js';
+import { fixture, readFixture, readJson } from '../../support/fixtures.js';
 import { type Counts, tallyOf } from '../../support/trace/recording-tally.js';
 
 const escaped = (lines: readonly string[]) => JSON.stringify(lines.join('\n')).slice(1, -1);
@@ -127,4 +128,32 @@ test('the text of simpletrace.py on one line', () => {
     qemuEvents: { kvm_run_exit: 2, memory_region_ops_write: 1 },
   };
   for (const join of Object.values({ ...WAYS, ...WITHOUT_MARKS })) check(join(lines), { answer });
+});
+
+/** The forms whose columns do not show where a line begins, if nothing but blanks stands between lines. */
+const NEED_MARKS = ['perf-events', 'perf-misc', 'perf-mixed', 'perf-tid'];
+const FORMS = ['text-forms', 'text-variants'].flatMap((folder) =>
+  readdirSync(fixture(folder))
+    .filter((file) => /\.txt(?:\.gz)?$/.test(file) && !/^meta|^vm-|option-(?:hex|bin)|opt-raw/.test(file))
+    .map((file) => `${folder}/${file.replace('.gz', '')}`),
+);
+
+/** The counts of each form, a line per event, are held against its raw records elsewhere. */
+test('every form of text has the same counts on one line as on many', () => {
+  assert.ok(FORMS.length > 60);
+  for (const form of FORMS) {
+    const lines = readFixture(form)
+      .toString('latin1')
+      .split('\n')
+      .filter((line) => !line.startsWith('#'))
+      .slice(0, 250);
+    const want = tallyOf(Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
+    const joins = NEED_MARKS.some((name) => form.includes(name)) ? WAYS : { ...WAYS, ...WITHOUT_MARKS };
+    for (const way of ['a JSON array', 'a list of Python behind prose', '<br> behind prose', 'a paragraph']) {
+      const join = joins[way];
+      if (join === undefined) continue;
+      const got = tallyOf(Buffer.from(join(lines), 'latin1'));
+      assert.deepEqual([got.kvm, got.qemu], [want.kvm, want.qemu], `${form}: ${way}`);
+    }
+  }
 });
