@@ -7,6 +7,7 @@ import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
 import { printMessage } from './system/printable.js';
 import { licences } from './system/program/program-files.js';
+import { stackTrace } from './system/program/stack-trace.js';
 import { VERSION } from './system/version.js';
 
 /**
@@ -60,7 +61,7 @@ closeDebugger();
 
 // A bug: Node.js would print the stack as it is, and its message may contain what came from outside.
 process.on('uncaughtException', (error: unknown) => {
-  printMessage(String(error instanceof Error ? (error.stack ?? error) : error));
+  printMessage(stackTrace(error));
   process.exit(1);
 });
 

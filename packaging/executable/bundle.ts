@@ -2,10 +2,13 @@
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { ROOT } from '../paths.js';
+import { lazyModules } from './lazy-modules.js';
 import { linesOnly } from './lines-only-map.js';
 
 export interface Bundle {
   readonly code: string;
+  /** From lines of the code to lines of the program's files. */
+  readonly map: string;
   /** The code of the thread that checks passwords. */
   readonly worker: string;
   /** Folders of the packages in the code, below node_modules. */
@@ -20,12 +23,13 @@ export async function bundle(): Promise<Bundle> {
   const [main, worker] = await Promise.all([bundled(MAIN), bundled(WORKER)]);
   return {
     code: main.code,
+    map: main.map,
     worker: worker.code,
     packages: [...new Set([...main.packages, ...worker.packages])].sort(),
   };
 }
 
-async function bundled(entry: string): Promise<{ code: string; packages: readonly string[] }> {
+async function bundled(entry: string): Promise<Pick<Bundle, 'code' | 'map' | 'packages'>> {
   const { outputFiles, metafile, warnings } = await build({
     absWorkingDir: ROOT,
     entryPoints: [entry],
@@ -44,10 +48,9 @@ async function bundled(entry: string): Promise<{ code: string; packages: readonl
     // Only the lines are needed: the text would be most of the map.
     sourcesContent: false,
     // Paths in comments and in the map start at the package, so that they do not depend on where it lies.
-    sourceRoot: '/kvm-exit-exporter/',
     outfile: join(ROOT, 'main.js'),
     logLevel: 'silent',
-    plugins: [embeddedFiles],
+    plugins: [embeddedFiles, lazyModules],
   });
   // Among them: import.meta, which CommonJS does not have. Such a file would not be found.
   if (warnings.length > 0)
@@ -59,8 +62,7 @@ async function bundled(entry: string): Promise<{ code: string; packages: readonl
   const packages = Object.keys(metafile.inputs).flatMap(
     (path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
   );
-  const map = Buffer.from(linesOnly(text('.js.map'))).toString('base64');
-  return { code: `${text('.js')}//# sourceMappingURL=data:application/json;base64,${map}\n`, packages };
+  return { code: text('.js'), map: linesOnly(text('.js.map')), packages };
 }
 
 const embeddedFiles: Plugin = {

@@ -5,7 +5,8 @@
 import { getRawAsset } from 'node:sea';
 import type { WorkerOptions } from 'node:worker_threads';
 import type * as folderFiles from '../../src/system/program/program-files.js';
-import { LICENCES, PATHS } from './embedded-paths.js';
+import { LICENCES, PATHS, SOURCE_MAP } from './embedded-paths.js';
+import { withSourceLines as withLines } from './source-lines.js';
 
 const paths: readonly string[] = JSON.parse(readProgramFile(PATHS).toString('utf8'));
 
@@ -32,12 +33,21 @@ export function workerProgram(path: string): readonly [program: string, options:
   return [readProgramFile(path).toString('utf8'), { eval: true }];
 }
 
+export function withSourceLines(stack: string): string {
+  return withLines(stack, () => readProgramFile(SOURCE_MAP).toString('utf8'));
+}
+
 export function licences(): string {
   return readProgramFile(LICENCES).toString('utf8');
 }
 
 /** The same functions, or this does not compile. */
-({ readProgramFile, listProgramFolder, readPackageFile, requireYaml, workerProgram, licences }) satisfies Record<
-  keyof typeof folderFiles,
-  unknown
->;
+({
+  readProgramFile,
+  listProgramFolder,
+  readPackageFile,
+  requireYaml,
+  workerProgram,
+  withSourceLines,
+  licences,
+}) satisfies Record<keyof typeof folderFiles, unknown>;

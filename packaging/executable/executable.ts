@@ -7,12 +7,11 @@ import { installed, run } from '../run.js';
 import { HOST, TARGETS, type Target } from '../targets.js';
 import type { Bundle } from './bundle.js';
 import { embeddedAssets } from './embedded-assets.js';
-import { LICENCES, PATHS } from './embedded-paths.js';
+import { LICENCES, PATHS, SOURCE_MAP } from './embedded-paths.js';
 import { nodePackage } from './node-binary.js';
+import { CODE_PATH } from './source-lines.js';
 
 const PARTS = join(OUTPUT, 'parts');
-/** Path of the program in stack traces. Node.js finds a source map only for an absolute path. */
-const CODE_PATH = '/kvm-exit-exporter/main.js';
 const BLOB = 'NODE_SEA_BLOB';
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 
@@ -23,7 +22,7 @@ const SETTINGS = {
   useSnapshot: false,
   // Without the limit, Node.js 24 takes 1.5 times as much memory under clients that do not read. With 16 instead of 8,
   // a busy agent takes 20 MB more and no less CPU.
-  execArgv: ['--enable-source-maps', '--max-semi-space-size=8'],
+  execArgv: ['--max-semi-space-size=8'],
   // NODE_OPTIONS is for other programs.
   execArgvExtension: 'none',
 };
@@ -55,7 +54,7 @@ export async function buildExecutables(
 }
 
 /** The program and its files. Made by the Node.js that will read it, on whatever machine this is. */
-async function buildBlob({ code, worker }: Bundle, licences: string): Promise<Buffer> {
+async function buildBlob({ code, map, worker }: Bundle, licences: string): Promise<Buffer> {
   const files = new Map(embeddedAssets());
   const add = (path: string, text: string) => {
     const file = join(PARTS, path.replaceAll('/', '_'));
@@ -64,6 +63,7 @@ async function buildBlob({ code, worker }: Bundle, licences: string): Promise<Bu
   };
   add('build/src/web/access/password-worker.js', worker);
   add(LICENCES, licences);
+  add(SOURCE_MAP, map);
   add(PATHS, JSON.stringify([...files.keys()]));
   const main = join(PARTS, 'main.js');
   writeFileSync(main, code);

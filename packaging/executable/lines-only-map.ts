@@ -1,6 +1,6 @@
 /**
- * Source maps that have the lines of the program only, in place of every word of it and of its packages: Node.js reads
- * the map when it starts, and keeps it in memory.
+ * Source maps that have the lines of the program only, in place of every word of it and of its packages, which would be
+ * ten times as long.
  *
  * A map's `mappings` are segments: columns of the generated code, separated by `,`, and by `;` at the end of a line.
  * A segment is up to five numbers in VLQ, each but the first as the difference from the segment before: generated

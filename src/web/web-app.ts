@@ -5,6 +5,7 @@ import type { PrometheusView } from '../expose/prometheus.js';
 import type { History } from '../history/history.js';
 import type { VmRates } from '../rates/vm-rates.js';
 import { log } from '../system/log.js';
+import { stackTrace } from '../system/program/stack-trace.js';
 import { accessCheck } from './access/access-check.js';
 import type { AllowedHosts } from './access/allowed-hosts.js';
 import { refuse } from './access/refuse.js';
@@ -176,8 +177,7 @@ function sendPage(response: Response, html: Buffer): void {
  */
 function onError(error: unknown, request: Request, response: Response, _next: NextFunction): void {
   const status = error instanceof URIError ? 400 : 500;
-  if (status === 500)
-    log('error', 'a request failed', { path: request.path, err: error instanceof Error ? error.stack : error });
+  if (status === 500) log('error', 'a request failed', { path: request.path, err: stackTrace(error) });
   if (response.headersSent) response.destroy();
   else refuse(response, status, status === 400 ? 'bad request' : 'internal error');
 }

@@ -5,16 +5,18 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { SourceMap, type SourceMapping } from 'node:module';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { embeddedAssets } from '../../packaging/executable/embedded-assets.js';
+import { CODE_PATH, withSourceLines } from '../../packaging/executable/source-lines.js';
 import { runAgent } from '../support/agent/run-agent.js';
 import { freshExecutable } from '../support/packages.js';
 import { ROOT } from '../support/paths.js';
 
+const PARTS = join(ROOT, 'build/package/parts');
 const FOLDER = mkdtempSync(join(tmpdir(), 'executable-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 const { path: EXECUTABLE, options: NEEDED } = await freshExecutable();
@@ -96,11 +98,9 @@ test('it prints the licences of every package in it, with their text, and of Nod
   assert.match(titles.at(-1)?.title ?? '', /^Node\.js 24\./);
 });
 
-test('its code has a source map, so that stack traces have the lines of the source', NEEDED, () => {
-  const code = readFileSync(join(ROOT, 'build/package/parts/main.js'), 'utf8');
-  const [, payload = ''] = /^\/\/# sourceMappingURL=data:application\/json;base64,(\S+)$/m.exec(code) ?? [];
-  const map = new SourceMap(JSON.parse(Buffer.from(payload, 'base64').toString('utf8')));
-  const lines = code.split('\n');
+test('its stack traces have the lines of the source', NEEDED, () => {
+  const lines = readFileSync(join(PARTS, 'main.js'), 'utf8').split('\n');
+  const readMap = () => readFileSync(join(PARTS, 'main.js.map'), 'utf8');
   for (const [name, path] of [
     ['parseCommandLine', 'src/config/parse-command-line.ts'],
     ['takeSnapshot', 'src/snapshot/take-snapshot.ts'],
@@ -109,10 +109,59 @@ test('its code has a source map, so that stack traces have the lines of the sour
     const declaration = `function ${name}(`;
     const at = lines.findIndex((text) => text.includes(declaration));
     const column = (lines[at]?.indexOf(declaration) ?? 0) + 'function '.length;
-    const { originalSource, originalLine } = map.findEntry(at, column) as SourceMapping;
-    assert.ok(originalSource.endsWith(path), originalSource);
+    const trace = `Error: a bug\n    at ${name} (${CODE_PATH}:${at + 1}:${column + 1})`;
+    const [, shown = '', line = ''] = /at \w+ \((\S+):(\d+):\d+\)$/.exec(withSourceLines(trace, readMap)) ?? [];
+    assert.equal(shown, `/kvm-exit-exporter/${path}`);
     const source = readFileSync(join(ROOT, path), 'utf8').split('\n');
-    assert.ok(source[originalLine]?.includes(declaration), `${path}:${originalLine + 1}`);
+    assert.ok(source[Number(line) - 1]?.includes(declaration), `${path}:${line}`);
+  }
+});
+
+test('a bug is printed with the lines of the source', NEEDED, () => {
+  const broken = join(FOLDER, 'broken');
+  const bytes = readFileSync(EXECUTABLE);
+  const statement = 'setLog({level:get("log.level"),format:get("log.format")})';
+  const at = bytes.indexOf(statement, bytes.indexOf('async function main(argv)'));
+  assert.ok(at > 0);
+  bytes.write('null.bug'.padEnd(statement.length), at, 'latin1');
+  writeFileSync(broken, bytes, { mode: 0o755 });
+  const { status, stderr } = spawnSync(broken, ['--version'], { encoding: 'utf8' });
+  rmSync(broken);
+  const source = readFileSync(join(ROOT, 'src/cli.ts'), 'utf8').split('\n');
+  const line = source.findIndex((text) => text.includes("setLog({ level: get('log.level')")) + 1;
+  assert.deepEqual(
+    stderr
+      .split('\n')
+      .slice(0, 2)
+      .map((text) => text.replace(/:\d+\)$/, ')')),
+    [
+      "kvm-exit-exporter: TypeError: Cannot read properties of null (reading 'bug')",
+      `kvm-exit-exporter:     at main (/kvm-exit-exporter/src/cli.ts:${line})`,
+    ],
+  );
+  assert.equal(status, 1);
+});
+
+test('an idle agent keeps at most 31 MB of memory of its own', NEEDED, async () => {
+  const noProcesses = join(FOLDER, 'proc');
+  mkdirSync(join(noProcesses, '1'), { recursive: true });
+  const args = ['run', '--no-collector.kernel', `--path.procfs=${noProcesses}`, '--web.listen-address=127.0.0.1:0'];
+  const child = spawn(EXECUTABLE, args, { cwd: FOLDER, stdio: ['ignore', 'ignore', 'pipe'] });
+  const ended = once(child, 'close');
+  const ownMegabytes = () => {
+    const [, kilobytes] = /^Anonymous: +(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8')) ?? [];
+    return Number(kilobytes) / 1000;
+  };
+  try {
+    await once(child.stderr, 'data');
+    // What loading leaves behind is collected 5 s later, and V8 gives it back to the system some time after that.
+    await sleep(10_000);
+    for (let tries = 0; tries < 80 && ownMegabytes() > 31; tries++) await sleep(1000);
+    assert.ok(ownMegabytes() <= 31, `${ownMegabytes()} MB`);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+    rmSync(noProcesses, { recursive: true });
   }
 });
 

@@ -36,6 +36,11 @@ export function workerProgram(path: string): readonly [program: URL | string, op
   return [pathToFileURL(join(ROOT, path)), {}];
 }
 
+/** Node.js has done it, if it was started with --enable-source-maps. */
+export function withSourceLines(stack: string): string {
+  return stack;
+}
+
 /** The licences of the program and of everything that is in it. */
 export function licences(): string {
   const folder = join(ROOT, 'node_modules');

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Request, RequestHandler, Response } from 'express';
 import { networkOf } from '../connections/network.js';
 import { transportOf } from '../connections/serial-connection.js';
@@ -42,7 +42,8 @@ export function accessCheck(config: () => LoadedWebConfig, hosts: AllowedHosts):
 
 function isConnectionAllowed(request: Request, tls: LoadedWebConfig['tls']): boolean {
   const socket = transportOf(request.socket);
-  if (socket instanceof TLSSocket) return tls !== undefined && isClientAllowed(tls, socket);
+  // `instanceof` would load TLS for an agent without it.
+  if ('encrypted' in socket) return tls !== undefined && isClientAllowed(tls, socket as TLSSocket);
   return tls === undefined;
 }
 

@@ -1,0 +1,34 @@
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** When the program has been loaded, and its first answers were computed. */
+const START_UP_MS = 5_000;
+const PERIOD_MS = 5 * 60_000;
+/** A collection of this much takes about 40 ms. An agent with more has work, and V8 collects in pieces meanwhile. */
+const MAX_HEAP_BYTES = 1 << 25;
+
+/**
+ * Makes V8 collect garbage when the heap has grown by half since the last collection; by default it waits until the
+ * heap has up to four times its size. Under a flood of requests the agent then takes 50 MB less. A scrape of 120,000
+ * series costs the same.
+ *
+ * V8 gives memory back only when it collects everything, which it puts off for hours on an agent with little to do. So
+ * this does it after the start, which leaves 7 MB behind, and every few minutes.
+ */
+export function collectGarbageSooner(signal: AbortSignal): void {
+  setFlagsFromString('--heap-growing-percent=50');
+  const timers = [setTimeout(collectSmallHeap, START_UP_MS), setInterval(collectSmallHeap, PERIOD_MS)];
+  for (const timer of timers) timer.unref();
+  signal.addEventListener('abort', () => {
+    for (const timer of timers) clearTimeout(timer);
+  });
+}
+
+function collectSmallHeap(): void {
+  if (getHeapStatistics().used_heap_size > MAX_HEAP_BYTES) return;
+  setFlagsFromString('--expose-gc');
+  // Only a context that is made now has the function.
+  const collect: () => void = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  collect();
+}
