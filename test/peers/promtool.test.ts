@@ -1,13 +1,16 @@
 /** What promtool of Prometheus 3 says of the metrics, the rules and their tests. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { NOT_IN_DEMO } from '../deploy/prometheus/not-in-demo.js';
 import { WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
 import { ROOT } from '../support/paths.js';
 import { needsPeers, pathOfPeer } from '../support/peers/binaries.js';
+import { fedUnitTest } from '../support/prometheus/fed-unit-test.js';
 
 const PEERS = needsPeers();
 const RULES = ['rules.yml', 'alerts.yml', 'native-histograms/rules.yml'].map((file) =>
@@ -40,3 +43,18 @@ for (const file of readdirSync(TESTS).filter((name) => name.endsWith('.test.yml'
     const { status, stdout, stderr } = promtool(['test', 'rules', join(TESTS, file)]);
     assert.equal(status, 0, `${stdout}${stderr}`);
   });
+
+test('queries on made-up series have the results that Prometheus 2 has', PEERS, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
+  try {
+    const files = NOT_IN_DEMO.map((fed, index) => {
+      const file = join(folder, `${index}.json`);
+      writeFileSync(file, fedUnitTest(fed));
+      return file;
+    });
+    const { status, stdout, stderr } = promtool(['test', 'rules', ...files]);
+    assert.equal(status, 0, `${stdout}${stderr}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
