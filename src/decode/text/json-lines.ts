@@ -17,12 +17,17 @@ const MAX_LINE = 1 << 20;
 /** Objects and arrays inside each other, and inside strings. */
 const MAX_DEPTH = 16;
 const NEWLINE = Uint8Array.of(0x0a);
+const NOTHING = new Uint8Array(0);
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
 
 /** How JSON begins: an object, a string, or an array of such. A trace can begin with `[000]` or `[  100.000001]`. */
 const BEGIN = /^(?:[{"]|\[\s*["{[])/;
 
 /**
- * Takes log lines out of JSON, one value per line:
+ * Takes log lines out of JSON, one value per line, or over several lines with its brackets on lines of their own:
  *
  *   {"log":"7022@1567775824.012:kvm_run_exit cpu_index 1, reason 2\n","stream":"stderr","time":"2026-..."}
  *   {"data":{"result":[{"values":[["1714557601","7022@1567775824.012:kvm_run_exit cpu_index 1, reason 2"]]}]}}
@@ -36,6 +41,9 @@ export class JsonLines {
   readonly #lines: LineSplitter;
   readonly #decoder = new TextDecoder();
   readonly #encoder = new TextEncoder();
+  /** The lines of a value that has not ended; empty if there is none. */
+  #block: Uint8Array[] = [];
+  #blockBytes = 0;
 
   /** True if a file that begins with these bytes is JSON. */
   static begins(head: Uint8Array): boolean {
@@ -44,9 +52,9 @@ export class JsonLines {
 
   constructor(onText: (chunk: Uint8Array) => void, onTooLong: () => void) {
     this.#onText = onText;
-    const onLine = (bytes: Uint8Array, start: number, end: number) => this.#line(bytes.subarray(start, end));
+    const onLine = (bytes: Uint8Array, start: number, end: number) => this.#line(bytes.subarray(start, end), NEWLINE);
     const onLastLine = (bytes: Uint8Array, start: number, end: number) =>
-      this.#onText(this.#textOf(bytes.subarray(start, end)) ?? bytes.subarray(start, end));
+      this.#line(bytes.subarray(start, end), NOTHING);
     this.#lines = new LineSplitter(onLine, onTooLong, MAX_LINE, onLastLine, lastBreak);
   }
 
@@ -56,12 +64,38 @@ export class JsonLines {
 
   end(): void {
     this.#lines.end();
+    this.#endBlock();
   }
 
-  #line(bytes: Uint8Array): void {
+  /** @param lineEnd of the line, if it has one */
+  #line(bytes: Uint8Array, lineEnd: Uint8Array): void {
+    const isBegin = bytes.length === 1 && (bytes[0] === OPEN_BRACE || bytes[0] === OPEN_BRACKET);
+    if (this.#block.length === 0 && !isBegin) return this.#emit(bytes, lineEnd);
+    this.#block.push(bytes.slice(), lineEnd);
+    this.#blockBytes += bytes.length + lineEnd.length;
+    const isEnd = bytes[0] === CLOSE_BRACE || bytes[0] === CLOSE_BRACKET;
+    if (isEnd || this.#blockBytes > MAX_LINE) this.#endBlock();
+  }
+
+  /** Emits the text of a value over several lines, or these lines if they are none. */
+  #endBlock(): void {
+    const block = this.#block;
+    if (block.length === 0) return;
+    this.#block = [];
+    const bytes = new Uint8Array(this.#blockBytes);
+    this.#blockBytes = 0;
+    let at = 0;
+    for (const part of block) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    this.#emit(bytes, NOTHING);
+  }
+
+  #emit(bytes: Uint8Array, lineEnd: Uint8Array): void {
     const text = this.#textOf(bytes);
     this.#onText(text ?? bytes);
-    if (text === undefined) this.#onText(NEWLINE);
+    if (text === undefined) this.#onText(lineEnd);
   }
 
   /** The text that a JSON value holds, with its line end; undefined if the line is none, or has no text. */

@@ -61,6 +61,13 @@ const CASES: [name: string, bytes: Buffer, text?: string][] = [
     Buffer.from('a-7\t[001]\t1.5:\tkvm_exit:\treason\thlt\n'),
     'a-7 [001] 1.5: kvm_exit: reason hlt\n',
   ],
+  [
+    'JSON over many lines, whose text is in two of its members',
+    Buffer.from(`${JSON.stringify([{ message: 'a b', event: { original: 'a b' } }, { message: 'c' }], null, 2)}\n`),
+    'a b\nc\n',
+  ],
+  ['lines between brackets that are no JSON', Buffer.from('[\n a: "b",\n]\nc\n'), '[\n a: "b",\n]\nc\n'],
+  ['JSON over many lines that is cut', Buffer.from('{\n "a": "b",'), '{\n "a": "b",'],
   ['a list of strings', Buffer.from('["a b", ["c\\nd"], {"x": 1, "y": "e"}]'), 'a b\nc\nd\ne\n'],
   ['JSON that is no log', Buffer.from('{"a": 1}\n{broken\n[1]\n'), '{"a": 1}\n{broken\n[1]\n'],
   ['few bytes', Buffer.from('a'), 'a'],
@@ -73,6 +80,11 @@ for (const [name, bytes, text = LINES] of CASES) {
     assert.equal(clean(Array.from(bytes, (byte) => Uint8Array.of(byte))).text, text, 'byte by byte');
   });
 }
+
+test('TextCleaner passes on more lines between brackets than it keeps', () => {
+  const lines = `{\n${' "a": "b",\n'.repeat(200_000)}}\n`;
+  assert.equal(clean([Buffer.from(lines)]).text, lines);
+});
 
 test('TextCleaner passes plain text on without a copy', () => {
   const chunk = Buffer.from(LINES);
