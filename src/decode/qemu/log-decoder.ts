@@ -18,7 +18,7 @@
 
 import { latin1 } from '../../trace/names.js';
 import type { QemuSink, Vocabulary } from '../../trace/sink.js';
-import { ascii, indexOf, skipDigits, skipWord, startsWith } from '../text/bytes.js';
+import { ascii, indexOf, indexOfByte, skipDigits, skipWord, startsWith } from '../text/bytes.js';
 import { LineSplitter } from '../text/line-splitter.js';
 import { lastBreak, qemuHeads, splitEvents } from '../text/several-events.js';
 import {
@@ -50,6 +50,7 @@ const MAX_RUN_EXIT = 'kvm_run_exit cpu_index -2147483648, reason 4294967295'.len
 const BACKSLASH = 0x5c;
 const QUOTE = 0x22;
 const LESS_THAN = 0x3c;
+const UNDERSCORE = 0x5f;
 const CPU_INDEX = ascii(' cpu_index ');
 
 export class QemuLogDecoder {
@@ -64,8 +65,9 @@ export class QemuLogDecoder {
   /** Name of the guest and the blank that follows it, once a line has shown it. */
   #guest: Uint8Array | undefined;
   #isGuestNew = false;
-  /** False in the log of a running QEMU, and while the pieces of a line are decoded. */
-  #mayCut: boolean;
+  readonly #isSaved: boolean;
+  /** True while the pieces of a line are decoded. */
+  #isPiece = false;
   /** Start of the event's name in the present line. */
   #nameStart = 0;
   /** End of that name; -1 if the line is not an event. */
@@ -75,7 +77,7 @@ export class QemuLogDecoder {
     this.#vocabulary = vocabulary;
     this.#sink = sink;
     this.#known = options.knownEvents;
-    this.#mayCut = options.isSaved === true;
+    this.#isSaved = options.isSaved === true;
     this.#lines = new LineSplitter(
       (bytes, start, end) => this.#line(bytes, start, end),
       () => sink.malformed('line-too-long'),
@@ -124,10 +126,10 @@ export class QemuLogDecoder {
 
   /** Decodes the events of a line that holds several. False if it does not. */
   #several(bytes: Uint8Array, start: number, end: number): boolean {
-    if (!this.#mayCut) return false;
-    this.#mayCut = false;
+    if (!this.#isSaved || this.#isPiece) return false;
+    this.#isPiece = true;
     const isCut = splitEvents(bytes, start, end, qemuHeads, (piece, from, to) => this.#line(piece, from, to));
-    this.#mayCut = true;
+    this.#isPiece = false;
     return isCut;
   }
 
@@ -142,6 +144,8 @@ export class QemuLogDecoder {
   #runExit(bytes: Uint8Array, argument: number, end: number): void {
     const { timeNs, tid } = this.#prefix;
     emitRunExit(bytes, argument, end, timeNs, tid, this.#vocabulary, this.#sink);
+    if (this.#isPiece && holdsName(bytes, skipDigits(bytes, reasonStart(bytes, argument, end), end), end))
+      this.#sink.malformed('line');
   }
 
   #event(bytes: Uint8Array, end: number): void {
@@ -245,6 +249,11 @@ function holdsHead(bytes: Uint8Array, start: number, end: number): boolean {
     if (byte === AT || byte === BACKSLASH || byte === QUOTE || byte === LESS_THAN) return true;
   }
   return indexOf(bytes, start, end, CPU_INDEX) >= 0;
+}
+
+/** True if an event without a prefix seems to follow: nothing shows where it begins on a line with more events. */
+function holdsName(bytes: Uint8Array, start: number, end: number): boolean {
+  return indexOfByte(bytes, start, end, UNDERSCORE) >= 0;
 }
 
 /** Recognises a log of QEMU by its lines. */

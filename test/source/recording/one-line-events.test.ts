@@ -157,3 +157,11 @@ test('every form of text has the same counts on one line as on many', () => {
     }
   }
 });
+
+test('events of QEMU without a prefix, joined by blanks: what is left out is malformed', () => {
+  const line =
+    'kvm_run_exit cpu_index 0, reason 2 memory_region_ops_read cpu 0 mr 0x5 addr 0x3cc value 0x67 size 1 kvm_run_exit cpu_index 0, reason 6 kvm_run_exit cpu_index 1, reason 2\n';
+  const { qemu, malformedLines } = tallyOf(Buffer.from(line));
+  assert.deepEqual(qemu, { KVM_EXIT_IO: 2, KVM_EXIT_MMIO: 1 });
+  assert.equal(malformedLines, 1);
+});
