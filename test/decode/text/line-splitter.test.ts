@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { LineSplitter } from '../../../src/decode/text/line-splitter.js';
+import { type FindBreak, LineSplitter } from '../../../src/decode/text/line-splitter.js';
 
 interface Seen {
   readonly lines: string[];
@@ -10,7 +10,7 @@ interface Seen {
   readonly splitter: LineSplitter;
 }
 
-function splitter(maxLength?: number): Seen {
+function splitter(maxLength?: number, findBreak?: FindBreak): Seen {
   const text = (bytes: Uint8Array, start: number, end: number) => Buffer.from(bytes).toString('latin1', start, end);
   const seen: Seen = {
     lines: [],
@@ -21,6 +21,7 @@ function splitter(maxLength?: number): Seen {
       () => seen.tooLong++,
       maxLength,
       (bytes, start, end) => seen.partials.push(text(bytes, start, end)),
+      findBreak,
     ),
   };
   return seen;
@@ -104,6 +105,28 @@ test('the lines do not depend on how the input is cut into chunks', () => {
         whole.lines,
         expected.filter((line) => line.length <= 8),
       );
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+/** Cuts behind the last `;`. */
+const behindSemicolon: FindBreak = (bytes, start, end) =>
+  Buffer.from(bytes.subarray(start, end)).lastIndexOf(';') + 1 + start;
+
+test('a line that is too long is cut, and what cannot be cut is reported', () => {
+  const seen = feed(splitter(6, behindSemicolon), 'a;bc;de;fghi;\nabcdefgh;i\njk;lmn\n');
+  assert.deepEqual([seen.lines, seen.tooLong], [['a;bc;', 'de;', 'fghi;', 'jk;lmn'], 1]);
+});
+
+test('the pieces of a line that is too long do not depend on how the input is cut into chunks', () => {
+  const text = fc.string({ unit: fc.constantFrom('a', 'b', ';', '\n', '\r'), maxLength: 60 });
+  fc.assert(
+    fc.property(text, fc.array(fc.nat(60), { maxLength: 6 }), (input, cuts) => {
+      const points = [0, ...cuts.map((cut) => Math.min(cut, input.length)), input.length].sort((a, b) => a - b);
+      const chunks = points.slice(1).map((point, index) => input.slice(points[index], point));
+      const [whole, parts] = [feed(splitter(6, behindSemicolon), input), feed(splitter(6, behindSemicolon), ...chunks)];
+      assert.deepEqual([parts.lines, parts.partials, parts.tooLong], [whole.lines, whole.partials, whole.tooLong]);
     }),
     { numRuns: 2000 },
   );
