@@ -325,7 +325,7 @@ export const OPTIONS = [
     flag: 'vm.grace-period',
     type: seconds,
     default: '5m',
-    help: 'How long the series of a stopped VM are kept; those of at most 512 VMs.',
+    help: 'How long the series of a stopped VM are kept; those of at most 256 VMs.',
     commands: ['run'],
   },
   {
