@@ -21,7 +21,6 @@ export function recorded(window: string) {
     timeLost: `vcpu:kvm_vcpu_seconds_lost:rate${window}`,
     vmTimeLost: `vm:kvm_vcpu_seconds_lost:rate${window}`,
     instanceTimeLost: `instance:kvm_vcpu_seconds_lost:rate${window}`,
-    vmMeanDuration: `vm_layer:kvm_exit_duration_seconds:mean${window}`,
     baseline: `vm:kvm_exits_to_qemu:rate${window}_median`,
     openInQemu: 'vm:kvm_exits_open_in_qemu:difference',
     waiting: 'vm:kvm_vcpus_waiting_for_qemu:sum',
@@ -34,7 +33,6 @@ export function recordingRules({ rateWindow, recordEvery, spike, stuck }: Thresh
   const name = recorded(rateWindow);
   const exits = `rate(${series('kvm_exits_total')}[${rateWindow}])`;
   const lostTime = `rate(${series('kvm_vcpu_seconds_total', { state: anyOf('kvm', 'qemu') })}[${rateWindow}])`;
-  const duration = (part: string) => `rate(${series(`kvm_exit_duration_seconds_${part}`)}[${rateWindow}])`;
   const events = (kind: string) => `rate(${series(`kvm_exit_exporter_${kind}_total`)}[${rateWindow}])`;
   return [
     {
@@ -52,10 +50,6 @@ export function recordingRules({ rateWindow, recordEvery, spike, stuck }: Thresh
         { record: name.timeLost, expr: sumWithout(['state'], lostTime) },
         { record: name.vmTimeLost, expr: sumWithout(['vcpu'], name.timeLost) },
         { record: name.instanceTimeLost, expr: sumWithout(['vm'], name.vmTimeLost) },
-        {
-          record: name.vmMeanDuration,
-          expr: `${sumWithout(['reason'], duration('sum'))}\n/\n(${sumWithout(['reason'], duration('count'))} > 0)`,
-        },
         { record: name.openInQemu, expr: openInQemu() },
         // The lowest value within the window is that of a moment at which no vCPU waited. It is never above the present
         // one, so the result is never negative.
