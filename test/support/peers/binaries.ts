@@ -17,6 +17,10 @@ export const VERSIONS = {
   victoriaMetrics: 'v1.150.0',
 } as const;
 
+const [, MINOR, PATCH] = VERSIONS.prometheus.slice(1).split('.');
+/** The version that Prometheus calls itself. */
+export const PROMETHEUS_VERSION = `3.${Number(MINOR) - 300}.${PATCH}`;
+
 export const PEERS = [
   'prometheus',
   'promtool',

@@ -11,7 +11,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BUILD_FOLDER, compile, download, go, newModule, runBuild } from '../go-build.js';
-import { CACHE_FOLDER, isMissing, PEERS, pathOfPeer, VERSIONS } from './binaries.js';
+import { CACHE_FOLDER, isMissing, PEERS, PROMETHEUS_VERSION, pathOfPeer, VERSIONS } from './binaries.js';
 
 const PROMETHEUS = 'github.com/prometheus/prometheus';
 const ALERTMANAGER = 'github.com/prometheus/alertmanager';
@@ -24,10 +24,8 @@ async function buildPrometheus(): Promise<void> {
   if (missing.length === 0) return;
   const folder = newModule('prometheus');
   await go(folder, 'get', ...missing.map((name) => `${PROMETHEUS}/cmd/${name}@${VERSIONS.prometheus}`));
-  const [, minor, patch] = VERSIONS.prometheus.slice(1).split('.');
-  const version = `3.${Number(minor) - 300}.${patch}`;
   const options = {
-    linkerFlags: `-X github.com/prometheus/common/version.Version=${version}`,
+    linkerFlags: `-X github.com/prometheus/common/version.Version=${PROMETHEUS_VERSION}`,
     // Without the service discovery of clouds, and the AWS SDK and the like with it.
     tags: 'remove_all_sd',
   };
