@@ -20,6 +20,20 @@ const MACROS = {
   _binary_payload: 'w0.xzdio',
 } as const;
 
+/** Folders that `rpm --erase` would leave behind, empty, if they belonged to no package. They may belong to several. */
+const FOLDERS = [
+  `/etc/${NAME}`,
+  `/usr/share/doc/${NAME}`,
+  '/usr/share/licenses',
+  `/usr/share/licenses/${NAME}`,
+  '/usr/share/bash-completion',
+  '/usr/share/bash-completion/completions',
+  '/usr/share/fish',
+  '/usr/share/fish/vendor_completions.d',
+  '/usr/share/zsh',
+  '/usr/share/zsh/site-functions',
+] as const;
+
 const FILE_NAME = '%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm';
 
 export function buildRpm({ target, path }: Executable, { licences, sbom }: Documents): string {
@@ -81,8 +95,7 @@ fi
 if [ $1 -eq 0 ] && [ -d ${TRACING_INSTANCE} ]; then rmdir ${TRACING_INSTANCE} 2>/dev/null || :; fi
 
 %files
-%dir %attr(0755, root, root) /etc/${NAME}
-${files.map(fileLine).join('\n')}
+${FOLDERS.map((path) => `%dir %attr(0755, root, root) ${path}\n`).join('')}${files.map(fileLine).join('\n')}
 `;
 }
 

@@ -3,13 +3,13 @@
  * EXPORTER_DEBIAN_ROOT names its folder, which .ci/run makes with mmdebstrap.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { VERSION } from '../../packaging/paths.js';
-import { DEB, hasInDebian, mountWithScript } from '../support/debian-root.js';
+import { DEB, hasInDebian, mountWithScript, runToEnd } from '../support/debian-root.js';
 import { freshExecutable } from '../support/packages.js';
 import { needs, skipUnless } from '../support/requirements.js';
 
@@ -38,7 +38,7 @@ function olderPackage(to: string): void {
   execFileSync('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '-b', tree, to]);
 }
 
-const steps = new Map<string, string>();
+let steps: ReadonlyMap<string, string> = new Map();
 let log = '';
 
 before(() => {
@@ -47,27 +47,7 @@ before(() => {
   const shared = join(root, 'test');
   olderPackage(join(shared, 'old.deb'));
   copyFileSync(DEB, join(shared, 'new.deb'));
-  const { stdout, stderr } = spawnSync(
-    'systemd-nspawn',
-    [
-      '--quiet',
-      '--register=no',
-      '--keep-unit',
-      '--private-network',
-      `--directory=${root}`,
-      '--bind=/sys/kernel/tracing:/tracefs',
-      '--console=pipe',
-      '--boot',
-    ],
-    { encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  const read = (name: string) => (existsSync(join(shared, name)) ? readFileSync(join(shared, name), 'utf8') : '');
-  for (const entry of read('steps').split(/^(?=[a-z][^\t\n]*\t)/m)) {
-    const [name = '', value = ''] = entry.split('\t');
-    steps.set(name, value.trimEnd());
-  }
-  log = [read('apt.log'), read('journal'), stdout.slice(-4000), stderr].join('\n');
-  execFileSync('umount', [root]);
+  ({ steps, log } = runToEnd(root, ['apt.log', 'journal']));
 });
 
 const WANTED: readonly (readonly [step: string, value: string | RegExp])[] = [

@@ -1,6 +1,6 @@
 /** The Debian of EXPORTER_DEBIAN_ROOT, which .ci/run makes, with a script of test/packaging that systemd runs in it. */
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NAME, OUTPUT, VERSION } from '../../packaging/paths.js';
 import { HOST, TARGETS } from '../../packaging/targets.js';
@@ -34,4 +34,39 @@ export function mountWithScript(folder: string, script: string, environment: rea
   const layers = `lowerdir=${DEBIAN},upperdir=${changes},workdir=${work}`;
   execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, root]);
   return root;
+}
+
+/**
+ * Boots what {@link mountWithScript} mounted, under systemd, until its script has ended, and unmounts it.
+ * @returns what the script wrote to /test/steps, by the name of the step, and all messages
+ */
+export function runToEnd(root: string, logs: readonly string[]): { steps: ReadonlyMap<string, string>; log: string } {
+  const { stdout, stderr } = spawnSync(
+    'systemd-nspawn',
+    [
+      '--quiet',
+      '--register=no',
+      '--keep-unit',
+      '--private-network',
+      `--directory=${root}`,
+      '--bind=/sys/kernel/tracing:/tracefs',
+      '--console=pipe',
+      '--boot',
+    ],
+    { encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const read = (name: string) => {
+    const path = join(root, 'test', name);
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  };
+  const entries = read('steps').split(/^(?=[a-z][^\t\n]*\t)/m);
+  const steps = new Map(
+    entries.map((entry) => {
+      const [name = '', value = ''] = entry.split('\t');
+      return [name, value.trimEnd()] as const;
+    }),
+  );
+  const log = [...logs.map(read), stdout.slice(-4000), stderr].join('\n');
+  execFileSync('umount', [root]);
+  return { steps, log };
 }
