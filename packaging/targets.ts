@@ -1,6 +1,12 @@
 /** The machines that packages are built for. */
 export type Architecture = 'x64' | 'arm64';
 
+export interface NodePackage {
+  readonly version: string;
+  /** The hash of the tarball. */
+  readonly integrity: string;
+}
+
 export interface Target {
   readonly architecture: Architecture;
   /** The npm package with Node.js for this machine, and the hash of its tarball. */

@@ -4,16 +4,21 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { join } from 'node:path';
 import { OUTPUT } from '../paths.js';
 import { run } from '../run.js';
-import { NODE_VERSION, type Target } from '../targets.js';
+import { NODE_VERSION, type NodePackage, type Target } from '../targets.js';
 
 const CACHE = join(OUTPUT, 'node');
 
-/** The folder of the unpacked package: bin/node, LICENSE. npm takes it from its own cache if it has it. */
+/** The Node.js that the executable for a machine is a copy of. */
 export function nodePackage({ nodePackage: name, integrity }: Target): string {
-  const folder = join(CACHE, `${name}-${NODE_VERSION}`);
+  return unpackNode(name, { version: NODE_VERSION, integrity });
+}
+
+/** The folder of the unpacked package: bin/node, LICENSE. npm takes it from its own cache if it has it. */
+export function unpackNode(name: string, { version, integrity }: NodePackage): string {
+  const folder = join(CACHE, `${name}-${version}`);
   if (existsSync(folder)) return folder;
   mkdirSync(CACHE, { recursive: true });
-  run('npm', ['pack', '--silent', '--prefer-offline', '--pack-destination', CACHE, `${name}@${NODE_VERSION}`]);
+  run('npm', ['pack', '--silent', '--prefer-offline', '--pack-destination', CACHE, `${name}@${version}`]);
   const tarball = `${folder}.tgz`;
   const hash = `sha512-${createHash('sha512').update(readFileSync(tarball)).digest('base64')}`;
   if (hash !== integrity) throw new Error(`${tarball}: its hash is ${hash}, but packaging/targets.ts has ${integrity}`);
