@@ -4,8 +4,9 @@
  *
  * Two guests exit to KVM as fast as they can, to a device that KVM has itself (the timer at port 0x43), and count these
  * exits in their memory. In each round every tool takes its turn: so many seconds without it, then with it. The seconds
- * should be a multiple of the period, 60 s. `of untraced` is the rate with the tool by the mean of the rates right
- * before and after it; the results are medians of the rounds, with the lowest and the highest. NAMEs choose tools.
+ * should be a multiple of the period, 60 s; one round then takes a quarter of an hour. `of untraced` is the rate with
+ * the tool by the mean of the rates right before and after it; the results are medians of the rounds, with the lowest
+ * and the highest. NAMEs choose tools.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -96,7 +97,7 @@ async function measure(rounds: number, ms: number, names: readonly string[]): Pr
   return ratios;
 }
 
-const [rounds = '10', seconds = '60', ...names] = process.argv.slice(2);
+const [rounds = '1', seconds = '60', ...names] = process.argv.slice(2);
 try {
   const ratios = await measure(Number(rounds), Number(seconds) * 1000, names.length > 0 ? names : [...TOOLS.keys()]);
   console.log('| watched by | of untraced |\n|---|---|');
