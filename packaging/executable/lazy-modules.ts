@@ -21,7 +21,7 @@ export const lazyModules: Plugin = {
         : { path: `node:${LATER.exec(path)?.[1]}`, namespace: NAMESPACE },
     );
     onLoad({ filter: /^/, namespace: NAMESPACE }, ({ path }) => ({ contents: loadedLater(path), resolveDir: ROOT }));
-    onResolve({ filter: LEFT_OUT }, () => ({ path: join(ROOT, 'body-parser'), namespace: 'left-out' }));
+    onResolve({ filter: LEFT_OUT }, ({ path }) => ({ path, namespace: 'left-out' }));
     onLoad({ filter: /^/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
   },
 };
