@@ -1,6 +1,7 @@
 /** Everything that `npm run docs` writes: tables and pages of docs/ and of runbooks, figures, plots, the man page. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { FleetReport } from '../../test/bench/fleet/report.js';
 import type { SoakReport } from '../../test/soak/soak.js';
 import { soakTables } from '../../test/soak/soak-tables.js';
 import { advicePages } from './advice-pages.js';
@@ -8,6 +9,7 @@ import { adviceTable, EXPLAINED_ALERTS } from './advice-table.js';
 import { answersTable } from './answers-table.js';
 import { benchPlots } from './bench-plots.js';
 import { chartValuesTable } from './chart-values-table.js';
+import { fleetPanels, fleetRules, fleetRun, fleetSizes } from './fleet-tables.js';
 import { withGeneratedBlock } from './generated-block.js';
 import { manPage } from './man-page.js';
 import { metricsTable, processTable } from './metrics-table.js';
@@ -27,6 +29,12 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
   ],
   'docs/peers.md': [['answers', answersTable]],
   'docs/overhead.md': [['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))]],
+  'docs/fleet.md': [
+    ['sizes', () => fleetSizes(fleet())],
+    ['run', () => fleetRun(fleet())],
+    ['panels', () => fleetPanels(fleet())],
+    ['rules', () => fleetRules(fleet())],
+  ],
   'docs/soak.md': [['soak', soakFigures]],
   'deploy/helm/kvm-exit-exporter/README.md': [['values', chartValuesTable]],
   ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, [adviceBlock(alert)]])),
@@ -53,6 +61,10 @@ function adviceBlock(alert: string): Block {
 function soakFigures(): string {
   const report = bench<SoakReport>('soak.json');
   return `${report.minutes} minutes with Node.js ${report.node}:\n\n${soakTables(report)}`;
+}
+
+function fleet(): FleetReport {
+  return bench('fleet.json');
 }
 
 function bench<Figures>(file: string): Figures {
