@@ -6,6 +6,8 @@ const RESOLUTION_MS = 50;
 /** The same while there is none: each measurement wakes the process up, and an idle agent hardly does anything else. */
 const IDLE_RESOLUTION_MS = 500;
 const WINDOW_MS = 60_000;
+/** How long the loop is measured often at first, as work may begin at once. */
+const BEGIN_MS = 10_000;
 
 interface Longest {
   /** Seconds by the clock. */
@@ -34,13 +36,14 @@ export class EventLoopStalls {
   #measuredMs = performance.now();
   #activeMs = activeMs();
   #cpuMs: number;
-  #intervalMs = IDLE_RESOLUTION_MS;
+  #intervalMs = RESOLUTION_MS;
   /** Time until which the loop is measured often. */
-  #busyUntilMs = Number.NEGATIVE_INFINITY;
+  #busyUntilMs: number;
 
   /** The arguments are for tests. */
-  constructor(now = () => performance.now(), cpuTime: Pick<CpuTime, 'totalMs'> = new CpuTime()) {
+  constructor(now = () => performance.now(), cpuTime: Pick<CpuTime, 'totalMs'> = new CpuTime(), beginMs = BEGIN_MS) {
     this.#now = now;
+    this.#busyUntilMs = performance.now() + beginMs;
     this.#cpuTime = cpuTime;
     this.#cpuMs = cpuTime.totalMs();
     this.#windowStartMs = now();

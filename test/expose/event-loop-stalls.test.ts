@@ -28,7 +28,7 @@ test('a stall counts before the loop has come to measure it', async () => {
   const stalls = new EventLoopStalls();
   await sleep(200);
   stall(1000);
-  // The loop was last measured 200 ms before, and was to be measured again 500 ms after that.
+  // The loop was measured at most 50 ms before, and could be late by 50 ms.
   assert.ok(stalls.longest().stall >= 0.6, String(stalls.longest().stall));
 });
 
@@ -70,7 +70,7 @@ test('the work is not known if the kernel does not show CPU times', async () => 
 test('an idle loop is woken up less than five times a second, and soon after work more often', async () => {
   let looks = 0;
   const totalMs = () => ++looks;
-  new EventLoopStalls(undefined, { totalMs });
+  new EventLoopStalls(undefined, { totalMs }, 0);
   await sleep(2100);
   const idleLooks = looks;
   assert.ok(idleLooks <= 6, `${idleLooks} in two seconds`);
