@@ -8,7 +8,7 @@
  * repeated after a pause that doubles each time. Every pause has a random part, because all nodes of a cluster use the
  * same server. Known pods are kept meanwhile.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as endOfTurn, setTimeout as sleep } from 'node:timers/promises';
 import { SourceCounts } from '../count/counters/source-counts.js';
 import { AgentError } from '../system/errors.js';
 import { log } from '../system/log.js';
@@ -45,6 +45,9 @@ export interface WatchTimes {
   readonly minPauseMs: number;
   readonly maxPauseMs: number;
 }
+
+/** Malformed lines after which this program gives a watch up for a while: a failed JSON.parse throws, which is slow. */
+const MAX_MALFORMED = 100;
 
 const DEFAULT_TIMES: WatchTimes = {
   listMs: 30_000,
@@ -111,8 +114,13 @@ export class PodWatch {
       const seconds = Math.ceil((watchMs * (0.75 + Math.random() / 2)) / 1000);
       const query = `&watch=1&allowWatchBookmarks=true&timeoutSeconds=${seconds}&resourceVersion=${version}`;
       const lines = this.#getLines(podsPath(this.#node) + query, seconds * 1000 + watchGraceMs, signal);
+      const malformedBefore = this.counts.malformed.get('line') ?? 0;
       try {
-        for await (const line of lines) version = this.#apply(line, version);
+        for await (const line of lines) {
+          version = this.#apply(line, version);
+          if ((this.counts.malformed.get('line') ?? 0) - malformedBefore >= MAX_MALFORMED)
+            throw new AgentError(`the API server sent ${MAX_MALFORMED} lines that are no changes of pods`);
+        }
       } catch (error) {
         if (error instanceof ApiError && error.status === HTTP_GONE) return;
         throw error;
@@ -147,6 +155,8 @@ export class PodWatch {
       if (rest.length > MAX_POD_LENGTH)
         throw new AgentError(`the API server sent a line of more than ${MAX_POD_LENGTH} characters`);
       yield* lines.filter((line) => line !== '');
+      // Chunks that have arrived already would follow at once, without a turn for other work.
+      await endOfTurn();
     }
   }
 

@@ -247,6 +247,18 @@ test('malformed lines are counted, and the next line is applied', async (t) => {
   assert.deepEqual([...all.pods.counts.malformed], [['line', 4]]);
 });
 
+test('a watch with nothing but malformed lines is given up for a while', async (t) => {
+  const all = await follow(t);
+  await watching(all);
+  all.api.send('{\n'.repeat(5000));
+  await all.api.until('a warning', () =>
+    all.log.some((line) => line.includes('100 lines that are no changes of pods')),
+  );
+  assert.deepEqual([...all.pods.counts.malformed], [['line', 100]]);
+  all.api.put(VM_A);
+  await all.api.until('the pod', () => all.pods.podOf(VM_A.uid) !== undefined);
+});
+
 test('an answer that is not a list and a certificate of an unknown authority are explained in the log', async (t) => {
   const all = await follow(t, (api) => {
     api.override = (_, response) => {
