@@ -1,6 +1,6 @@
 /** Threads whose look-up was requested, and threads that are not in the list of their VM's process. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { labels, NOTHING, setUp, vm } from '../support/agent/inventory-tree.js';
 import type { FakeProcess } from '../support/agent/proc-tree.js';
 
@@ -40,16 +40,28 @@ test('a failed look-up is repeated after ten seconds', (t) => {
   assert.deepEqual(labels(inventory.resolvePending(10_001)), { ...NOTHING, started: ['web'] });
 });
 
-test('a call looks up a few threads only', (t) => {
+/** Returns an inventory that 100 VMs' threads are asked of, while each look at the clock finds it `stepMs` later. */
+function askedFor100(t: TestContext, stepMs: number) {
   const { tree, inventory } = setUp(t);
   for (let pid = 1000; pid < 1100; pid++) {
     tree.put(vm(pid, `vm-${pid}`, { threads: [] }));
     inventory.requestLookup(pid, true);
   }
+  let clockMs = 0;
+  t.mock.method(performance, 'now', () => (clockMs += stepMs));
+  return inventory;
+}
+
+test('a call looks up a few threads only when that takes long', (t) => {
+  const inventory = askedFor100(t, 1000);
   const first = inventory.resolvePending(0).started.length;
   assert.ok(first > 0 && first < 100, String(first));
   for (let call = 0; call < 10; call++) inventory.resolvePending(call);
   assert.equal(inventory.vms().length, 100);
+});
+
+test('a call looks all threads up when that takes no time', (t) => {
+  assert.equal(askedFor100(t, 0).resolvePending(0).started.length, 100);
 });
 
 test('a thread that creates a VM is expected as its process, not as a VM of its own', (t) => {
