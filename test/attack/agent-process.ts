@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkTimer } from '../support/cpu-wait.js';
 import { endLater } from '../support/end-later.js';
 import { MAIN } from '../support/paths.js';
-import { WorkTimer } from './cpu-wait.js';
 
 /** Long, because the machine may be busy. */
 const START_MS = 60_000;

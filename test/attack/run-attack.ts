@@ -3,6 +3,7 @@ import { getPriority, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, statusOf } from '../support/agent/web-agent.js';
+import { WorkTimer } from '../support/cpu-wait.js';
 import { endLater } from '../support/end-later.js';
 import { Samples } from '../support/prometheus/samples.js';
 import { AgentProcess, startProcess } from './agent-process.js';
@@ -14,7 +15,6 @@ import {
   MAX_WORK_SECONDS,
   type Target,
 } from './attack.js';
-import { WorkTimer } from './cpu-wait.js';
 
 export interface Outcome {
   /** Peak of the agent's resident memory, in bytes. */

@@ -53,7 +53,7 @@ export function runToEnd(root: string, logs: readonly string[]): { steps: Readon
       '--console=pipe',
       '--boot',
     ],
-    { encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] },
+    { encoding: 'utf8', timeout: 300_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const read = (name: string) => {
     const path = join(root, 'test', name);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from './end-later.js';
+import { HANG_MS } from './patience.js';
 
 let servers = 0;
 
@@ -72,7 +73,7 @@ export class Tmux {
   }
 
   /** Waits until the text is on the screen, and returns the screen. */
-  async until(what: string | RegExp, withinMs = 20_000): Promise<string[]> {
+  async until(what: string | RegExp, withinMs = HANG_MS): Promise<string[]> {
     const isThere = (text: string) => (typeof what === 'string' ? text.includes(what) : what.test(text));
     for (const endMs = Date.now() + withinMs; ; await sleep(50)) {
       const screen = this.screen();

@@ -6,11 +6,10 @@ import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
 import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
-import { PATIENCE } from '../patience.js';
+import { HANG_MS, PATIENCE } from '../patience.js';
 import { Samples } from '../prometheus/samples.js';
 
 export const TRACEFS = '/sys/kernel/tracing';
-const START_TIMEOUT_MS = PATIENCE * 15_000;
 const POLL_MS = 50;
 
 export interface StartOptions {
@@ -19,7 +18,7 @@ export interface StartOptions {
   readonly args?: readonly string[];
   /** Command that runs the program, such as `setpriv --bounding-set=-all`. */
   readonly prefix?: readonly string[];
-  /** How long the start may take; default: {@link START_TIMEOUT_MS}. */
+  /** How long the start may take; default: {@link HANG_MS}. */
   readonly timeoutMs?: number;
 }
 
@@ -30,7 +29,7 @@ export interface RunningAgent {
   /** The log so far. */
   log(): string;
   scrape(): Promise<Samples>;
-  /** Scrapes until `done` is true; fails with `what` after `withinMs`. */
+  /** Scrapes until `done` is true; fails with `what` after `withinMs`, or {@link HANG_MS} if that is longer. */
   scrapeUntil(what: string, done: (samples: Samples) => boolean, withinMs?: number): Promise<Samples>;
   /** Sends SIGTERM; the agent must end with exit code 0 and leave no instance behind. */
   stop(): Promise<void>;
@@ -54,7 +53,7 @@ export async function startAgent({
   instance = uniqueInstance(),
   args = [],
   prefix = [],
-  timeoutMs = START_TIMEOUT_MS,
+  timeoutMs = HANG_MS,
 }: StartOptions = {}): Promise<RunningAgent> {
   const child = spawnAgent(prefix, ['--web.listen-address=127.0.0.1:0', `--tracefs.instance=${instance}`, ...args]);
   let log = '';
@@ -78,13 +77,13 @@ export async function startAgent({
     url,
     log: () => log,
     scrape,
-    async scrapeUntil(what, done, withinMs = 10_000) {
-      const deadline = Date.now() + PATIENCE * withinMs;
+    async scrapeUntil(what, done, withinMs = 0) {
+      const limitMs = Math.max(HANG_MS, PATIENCE * withinMs);
+      const deadline = Date.now() + limitMs;
       for (;;) {
         const samples = await scrape();
         if (done(samples)) return samples;
-        if (Date.now() > deadline)
-          assert.fail(`${what}: not within ${PATIENCE * withinMs} ms\n${log}\n${dump(samples)}`);
+        if (Date.now() > deadline) assert.fail(`${what}: not within ${limitMs} ms\n${log}\n${dump(samples)}`);
         await sleep(POLL_MS);
       }
     },
@@ -142,7 +141,7 @@ export async function runAgentToEnd(
   child.stderr?.on('data', (text) => {
     stderr += text;
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);
+  const timer = setTimeout(() => child.kill('SIGKILL'), HANG_MS);
   await once(child, 'close');
   clearTimeout(timer);
   return { code: child.exitCode, stderr };

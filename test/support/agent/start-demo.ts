@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
+import { HANG_MS } from '../patience.js';
 
 export interface DemoAgent {
   /** `host:port` */
@@ -20,7 +21,7 @@ export async function startDemo(): Promise<DemoAgent> {
     log += text;
   });
   const ended = once(child, 'close');
-  for (let tries = 0; tries < 300; tries++) {
+  for (const deadlineMs = performance.now() + HANG_MS; performance.now() < deadlineMs; ) {
     const address = /url=http:\/\/([^/]+)\//.exec(log)?.[1];
     if (address !== undefined)
       return {

@@ -7,9 +7,7 @@ import { type RequestOptions, request as secureRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
 import { PROGRAM, PROGRAM_ARGS } from '../paths.js';
-
-/** A machine with many other processes takes long to start one more. */
-const START_MS = 60_000;
+import { HANG_MS } from '../patience.js';
 
 export class WebAgent {
   readonly process: ChildProcess;
@@ -41,7 +39,7 @@ export class WebAgent {
     environment: Readonly<Record<string, string>> = {},
   ): Promise<WebAgent> {
     const agent = new WebAgent(command, args, environment);
-    await agent.until(args.includes('--log.format=json') ? '"msg":"serving"' : 'msg=serving', START_MS);
+    await agent.until(args.includes('--log.format=json') ? '"msg":"serving"' : 'msg=serving');
     return agent;
   }
 
@@ -59,7 +57,7 @@ export class WebAgent {
   }
 
   /** Waits until the log contains these words. */
-  async until(words: string, withinMs = 15_000): Promise<void> {
+  async until(words: string, withinMs = HANG_MS): Promise<void> {
     const deadline = Date.now() + withinMs;
     while (!this.#log.includes(words)) {
       assert.equal(this.process.exitCode, null, this.#log);

@@ -1,5 +1,6 @@
 /** A page in a browser. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HANG_MS } from '../patience.js';
 import type { Json } from './chromium.js';
 
 type Send = (method: string, params?: Json) => Promise<Json>;
@@ -61,7 +62,7 @@ export class BrowserPage {
     return result.value;
   }
 
-  async until(condition: string, withinMs = 20_000): Promise<void> {
+  async until(condition: string, withinMs = HANG_MS): Promise<void> {
     const deadline = Date.now() + withinMs;
     while (!(await this.value<boolean>(`Boolean(${condition})`).catch(() => false))) {
       if (Date.now() > deadline) throw new Error(`this does not become true: ${condition}`);

@@ -15,7 +15,7 @@ import type { KubernetesObject } from '../kubernetes/kubernetes-schemas.js';
 import { CRDS, type Program, pathOfProgram } from './binaries.js';
 
 const START_TIMEOUT_MS = 120_000;
-const REQUEST_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
 
 export interface ControlPlaneOptions {
   /** Also starts the controllers: of DaemonSets, namespaces, owned objects ... */

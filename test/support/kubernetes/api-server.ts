@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CertificateAuthority } from '../certificate-authority.js';
 import { endLater } from '../end-later.js';
+import { HANG_MS } from '../patience.js';
 
 export interface FakePod {
   readonly name: string;
@@ -103,7 +104,7 @@ export class FakeApiServer {
     return this.#watches.size;
   }
 
-  async until(what: string, isReached: () => boolean, withinMs = 10_000): Promise<void> {
+  async until(what: string, isReached: () => boolean, withinMs = HANG_MS): Promise<void> {
     for (const deadline = Date.now() + withinMs; !isReached(); await sleep(5))
       if (Date.now() > deadline) assert.fail(`${what}: not within ${withinMs} ms`);
   }

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endLater } from '../end-later.js';
+import { HANG_MS } from '../patience.js';
 import { type Peer, pathOfPeer } from './binaries.js';
 
 /** Starts a program of binaries.ts, and waits until `readyUrl` answers. It ends with the test. */
@@ -18,7 +19,7 @@ export async function startPeer(name: Peer, args: readonly string[], readyUrl: s
     child.kill('SIGKILL');
     await ended;
   });
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + HANG_MS;
   for (;;) {
     const answers = await fetch(readyUrl).then(
       // A receiver of OTLP answers GET with 405: it listens.
@@ -27,7 +28,7 @@ export async function startPeer(name: Peer, args: readonly string[], readyUrl: s
     );
     if (answers) return;
     assert.equal(child.exitCode, null, `${name} has ended:\n${log}`);
-    assert.ok(Date.now() < deadline, `${name} is not ready after 30 s:\n${log}`);
+    assert.ok(Date.now() < deadline, `${name} is not ready after ${HANG_MS} ms:\n${log}`);
     await sleep(100);
   }
 }

@@ -5,6 +5,7 @@ import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { endLater } from '../end-later.js';
+import { HANG_MS } from '../patience.js';
 import { decodeOtlp, type OtlpMetric, type OtlpPoint, type OtlpRequest } from './otlp-decoder.js';
 
 export interface Received extends OtlpRequest {
@@ -66,7 +67,7 @@ export async function startReceiver({ port = 0, tls, status = () => 200 }: Recei
   return {
     port: address.port,
     requests,
-    async atLeast(count, withinMs = 10_000) {
+    async atLeast(count, withinMs = HANG_MS) {
       const deadline = Date.now() + withinMs;
       while (requests.length < count) {
         if (Date.now() > deadline) assert.fail(`${requests.length} requests, not ${count}, within ${withinMs} ms`);

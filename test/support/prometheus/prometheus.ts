@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../free-port.js';
+import { HANG_MS } from '../patience.js';
 
 export interface Series {
   readonly metric: Readonly<Record<string, string>>;
@@ -64,7 +65,7 @@ export class Prometheus {
   }
 
   async #ready(): Promise<void> {
-    for (let tries = 0; tries < 150; tries++) {
+    for (const deadlineMs = performance.now() + HANG_MS; performance.now() < deadlineMs; ) {
       const ok = await fetch(`${this.url}/-/ready`).then(
         (response) => response.ok,
         () => false,
@@ -73,7 +74,7 @@ export class Prometheus {
       assert.equal(this.#process.exitCode, null, this.#log);
       await sleep(100);
     }
-    assert.fail(`prometheus is not ready after 15 s:\n${this.#log}`);
+    assert.fail(`prometheus is not ready after ${HANG_MS} ms:\n${this.#log}`);
   }
 
   async stop(): Promise<void> {

@@ -8,6 +8,7 @@ import { QemuLogDecoder } from '../../../src/decode/qemu/log-decoder.js';
 import { LogFollower, logEnd } from '../../../src/source/files/log-follower.js';
 import { PatternFollower } from '../../../src/source/files/pattern-follower.js';
 import { UNKNOWN_LOSS } from '../../../src/trace/sink.js';
+import { HANG_MS } from '../patience.js';
 import { CountingSink, total } from './counting-sink.js';
 import { newVocabulary } from './vocabulary.js';
 
@@ -66,7 +67,7 @@ export function followLogs(t: TestContext, pattern = '*.log', before?: (folder: 
     lines,
     run,
     scan: () => files.scan(performance.now()),
-    async until(wanted, withinMs = 10_000) {
+    async until(wanted, withinMs = HANG_MS) {
       const endMs = performance.now() + withinMs;
       while (lines() < wanted && performance.now() < endMs) await run(100);
       // Lines beyond those that are wanted would arrive in this time.

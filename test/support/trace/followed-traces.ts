@@ -13,6 +13,7 @@ import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 import { Inventory } from '../../../src/vm/inventory.js';
 import { ProcTree } from '../agent/proc-tree.js';
+import { HANG_MS } from '../patience.js';
 
 export interface FollowedTraces {
   readonly folder: string;
@@ -20,7 +21,7 @@ export interface FollowedTraces {
   readonly inventory: Inventory;
   readonly proc: ProcTree;
   readonly traces: QemuFeed;
-  /** Scans until this many events of QEMU were counted, or 10 s have passed. */
+  /** Scans until this many events of QEMU were counted, or {@link HANG_MS} have passed. */
   until(events: number): Promise<Snapshot>;
 }
 
@@ -65,7 +66,7 @@ export function followTraces(
     proc,
     traces,
     async until(events) {
-      const endMs = performance.now() + 10_000;
+      const endMs = performance.now() + HANG_MS;
       for (;;) {
         inventory.scan(performance.now());
         traces.scan(performance.now());

@@ -60,3 +60,18 @@ function timesOf(pid: number, tid: string): Times {
     return { cpu: 0, wait: 0 };
   }
 }
+
+/**
+ * Seconds until a process has ended, without the time in which it waited for a CPU.
+ * @param ended resolves then
+ */
+export async function secondsUntil(ended: Promise<unknown>, pid: number | undefined): Promise<number> {
+  const timer = new WorkTimer(pid ?? 0);
+  let seconds = 0;
+  const looks = setInterval(() => {
+    seconds = timer.seconds;
+  }, 10);
+  await ended;
+  clearInterval(looks);
+  return seconds;
+}
