@@ -27,7 +27,7 @@ test('QEMU starts with the arguments of every rule', needs('qemu', 'kvm', 'root'
     const { status, stderr } = spawnSync(
       'qemu-system-x86_64',
       [...(args.includes('-accel') ? [] : ['-accel', 'kvm']), '-display', 'none', '-S', ...args, '-monitor', 'stdio'],
-      { input: 'quit\n', encoding: 'utf8', timeout: 30_000 },
+      { input: 'quit\n', encoding: 'utf8', timeout: 300_000 },
     );
     if (!HOST_LACKS.test(stderr)) assert.equal(status, 0, `${id}: ${changes.qemu}\n${stderr}`);
   }

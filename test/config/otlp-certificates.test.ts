@@ -66,7 +66,7 @@ test('the program does not start with one: exit code 2, and no stack trace', nee
   };
   const args = [...PROGRAM_ARGS, 'demo', '--web.listen-address=127.0.0.1:0'];
   // If it does start, it is ended after a while, and has no exit code.
-  const { status, stderr } = spawnSync(PROGRAM, args, { encoding: 'utf8', env: environment, timeout: 20_000 });
+  const { status, stderr } = spawnSync(PROGRAM, args, { encoding: 'utf8', env: environment, timeout: 300_000 });
   assert.equal(status, 2, stderr);
   assert.match(stderr, /OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE: \S+ca\.key has no certificate in PEM/);
   assert.doesNotMatch(stderr, /^ +at /m);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { performance } from 'node:perf_hooks';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventLoopStalls } from '../../src/expose/event-loop-stalls.js';
 
@@ -7,21 +8,53 @@ function stall(ms: number): void {
   for (const endMs = performance.now() + ms; performance.now() < endMs; );
 }
 
-test('a stall is reported with its length, for one or two minutes', async () => {
-  let nowMs = 0;
-  const stalls = new EventLoopStalls(() => nowMs);
+/** An event loop whose time, work and timers the test moves on. */
+function handLoop(t: TestContext) {
+  let [nowMs, activeMs] = [1000, 0];
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  t.mock.method(performance, 'now', () => nowMs);
+  t.mock.method(performance, 'eventLoopUtilization', () => ({ active: activeMs, idle: 0, utilization: 0 }));
+  return {
+    /** The loop waits for events, and its timers are punctual. */
+    idle(ms: number): void {
+      for (let passed = 0; passed < ms; passed += 10) {
+        nowMs += 10;
+        t.mock.timers.tick(10);
+      }
+    },
+    /** One piece of work. */
+    work(ms: number): void {
+      nowMs += ms;
+      activeMs += ms;
+      t.mock.timers.tick(ms);
+    },
+  };
+}
+
+test('a stall is reported with its length', async () => {
+  const stalls = new EventLoopStalls();
   await sleep(200);
   stall(400);
   await sleep(100);
   // The machine can add to a stall, and the measurement can miss 50 ms of it.
   assert.ok(stalls.longest().stall >= 0.345, String(stalls.longest().stall));
-  nowMs = 60_000;
-  assert.ok(stalls.longest().stall >= 0.345, 'at the end of the first minute');
-  nowMs = 119_000;
-  assert.ok(stalls.longest().stall >= 0.345, 'in the second minute');
-  nowMs = 120_000;
-  stalls.longest().stall;
-  assert.ok(stalls.longest().stall < 0.345, 'in the third minute');
+});
+
+test('a stall is reported for one or two minutes', (t) => {
+  const loop = handLoop(t);
+  const stalls = new EventLoopStalls();
+  const isReported = () => stalls.longest().stall >= 0.345;
+  loop.idle(200);
+  loop.work(400);
+  loop.idle(100);
+  assert.ok(isReported(), String(stalls.longest().stall));
+  loop.idle(59_300);
+  assert.ok(isReported(), 'at the end of the first minute');
+  loop.idle(59_000);
+  assert.ok(isReported(), 'in the second minute');
+  loop.idle(1000);
+  stalls.longest();
+  assert.ok(!isReported(), 'in the third minute');
 });
 
 test('a stall counts before the loop has come to measure it', async () => {
@@ -67,17 +100,18 @@ test('the work is not known if the kernel does not show CPU times', async () => 
   assert.ok(stalls.longest().stall >= 0);
 });
 
-test('an idle loop is woken up less than five times a second, and soon after work more often', async () => {
+test('an idle loop is woken up less than five times a second, and soon after work more often', (t) => {
+  const loop = handLoop(t);
   let looks = 0;
   const totalMs = () => ++looks;
   new EventLoopStalls(undefined, { totalMs }, 0);
-  await sleep(2100);
+  loop.idle(2100);
   const idleLooks = looks;
   assert.ok(idleLooks <= 6, `${idleLooks} in two seconds`);
-  stall(200);
-  await sleep(600); // the next measurement
+  loop.work(200);
+  loop.idle(600); // the next measurement
   looks = 0;
-  await sleep(2000);
+  loop.idle(2000);
   assert.ok(looks > 6, `${looks} in two seconds after work`);
 });
 

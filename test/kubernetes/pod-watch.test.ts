@@ -14,7 +14,7 @@ import { ROOT } from '../support/paths.js';
 afterEach(endAll);
 
 const TIMES = {
-  listMs: 300,
+  listMs: 60_000,
   watchMs: 60_000,
   watchGraceMs: 100,
   watchSilenceMs: 30_000,
@@ -170,20 +170,23 @@ test('Retry-After of a 429 is respected', async (t) => {
   });
   await watching(all);
   const [first = 0, second = 0] = times;
-  assert.ok(second - first >= 1000, `next request after ${second - first} ms`);
+  // A timer may be a few milliseconds early by this clock.
+  assert.ok(second - first >= 990, `next request after ${second - first} ms`);
   assert.match(all.log.join(''), /level=warn .*HTTP 429: too many requests/);
 });
 
 test('a request without an answer times out and is repeated; known pods are kept', async (t) => {
-  const all = await follow(t, (api) => api.put(VM_A));
+  const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, listMs: 300 });
   await watching(all);
+  const late = () => all.log.filter((line) => line.includes('no complete answer within 0.3 s'));
+  // On a busy machine the first list may be late, too.
+  const [before, requests] = [late().length, all.api.requests.length];
   all.api.override = () => true;
   all.api.endWatches(true);
-  await all.api.until('two more lists', () => all.api.requests.length >= 5);
+  await all.api.until('two more lists', () => all.api.requests.length >= requests + 3);
   assert.equal(all.pods.counts.up, false);
   assert.equal(all.pods.podOf(VM_A.uid)?.vmi, 'vm-a');
-  const warnings = all.log.filter((line) => line.includes('no complete answer within 0.3 s'));
-  assert.equal(warnings.length, 1, 'logged once');
+  assert.equal(late().length - before, 1, 'logged once');
   all.api.override = () => false;
   await watching(all);
 });
@@ -215,10 +218,11 @@ test('a missing permission is named in the log, and pauses between requests grow
     };
   });
   await all.api.until('some requests', () => all.api.requests.length >= 5);
-  const before = all.api.requests.length;
+  const [before, startMs] = [all.api.requests.length, performance.now()];
   await sleep(200);
+  const [requests, ms] = [all.api.requests.length - before, performance.now() - startMs];
   // The longest pause is 40 to 80 ms.
-  assert.ok(all.api.requests.length - before <= 6, `${all.api.requests.length - before} requests in 200 ms`);
+  assert.ok(requests <= ms / 40 + 1, `${requests} requests in ${ms} ms`);
   const warnings = all.log.filter((line) => line.includes('level=warn'));
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? '', /cannot list resource .*allow the service account to list and watch pods/);
@@ -232,9 +236,10 @@ test('a server that ends each watch at once is not flooded with requests', async
     };
   });
   await all.api.until('some requests', () => all.api.requests.length >= 5);
-  const before = all.api.requests.length;
+  const [before, startMs] = [all.api.requests.length, performance.now()];
   await sleep(100);
-  assert.ok(all.api.requests.length - before <= 21, `${all.api.requests.length - before} requests in 100 ms`);
+  const [requests, ms] = [all.api.requests.length - before, performance.now() - startMs];
+  assert.ok(requests <= ms / TIMES.minPauseMs + 1, `${requests} requests in ${ms} ms`);
 });
 
 test('malformed lines are counted, and the next line is applied', async (t) => {
@@ -291,11 +296,11 @@ test('a node without pods is followed, and the log says that its name may be wro
 });
 
 test('a watch that delivers no byte is given up, and the list is requested again', async (t) => {
-  const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, watchSilenceMs: 200 });
+  const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, watchSilenceMs: 2000 });
   await watching(all);
-  for (let bookmark = 0; bookmark < 5; bookmark++, await sleep(60)) all.api.bookmark();
+  for (let bookmark = 0; bookmark < 5; bookmark++, await sleep(500)) all.api.bookmark();
   assert.equal(all.api.requests.length, 2, 'a bookmark ends the silence');
-  await all.api.until('the warning', () => /no byte for 0\.2 s, so the connection is lost/.test(all.log.join('')));
+  await all.api.until('the warning', () => /no byte for 2 s, so the connection is lost/.test(all.log.join('')));
   await all.api.until('the next list', () => all.api.requests.length >= 3);
   assert.equal(all.api.requests[2]?.url.searchParams.get('watch'), null);
 });
@@ -358,7 +363,7 @@ for (const [name, message, answer] of [
   ['text that is no list', /not a list of pods/, () => '{"items":'.repeat(100)],
 ] as const)
   test(`${name} is refused, and known pods are kept`, async (t) => {
-    const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, listMs: 5000 });
+    const all = await follow(t, (api) => api.put(VM_A), TIMES);
     await watching(all);
     all.api.override = ({ watch }, response) => {
       if (watch) refuse(response, 410, GONE.message);

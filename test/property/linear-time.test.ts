@@ -28,6 +28,7 @@ import { innermostTid, parseStat, readArgs, tgidOf } from '../../src/vm/host/pro
 import { escapeHtml } from '../../src/web/html-page.js';
 import { acceptsGzip, negotiateFormat } from '../../src/web/metrics/content-negotiation.js';
 import { TARGETS } from '../fuzz/targets.js';
+import { cpuMs } from '../support/cpu-ms.js';
 import { ROOT } from '../support/paths.js';
 
 /** Length of a text, in characters. */
@@ -307,11 +308,7 @@ function* shapesOf({ words, around = [['', '']] }: Parser): IterableIterator<(le
     }
 }
 
-function timeOf(parse: Parser['parse'], text: string): number {
-  const startMs = performance.now();
-  parse(text);
-  return performance.now() - startMs;
-}
+const timeOf = (parse: Parser['parse'], text: string) => cpuMs(() => void parse(text));
 
 /**
  * How many times as long a text takes as one of a quarter of its length; the smaller figure of two lengths, because a

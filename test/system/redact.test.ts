@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addSecret, redact, redactCredentials } from '../../src/system/redact.js';
+import { cpuMs } from '../support/cpu-ms.js';
 
 for (const [text, want] of [
   ['http://localhost:4318/v1/metrics', 'http://localhost:4318/v1/metrics'],
@@ -25,8 +26,9 @@ test('what was to be a URL shows no credentials', () => {
 });
 
 test('the time is proportional to the length', () => {
-  const startMs = performance.now();
-  for (const part of ['a://', 'a://@', '?a://', ' a://b@']) redact(part.repeat(200_000));
+  const ms = cpuMs(() => {
+    for (const part of ['a://', 'a://@', '?a://', ' a://b@']) redact(part.repeat(200_000));
+  });
   // Quadratic time would be minutes.
-  assert.ok(performance.now() - startMs < 10_000);
+  assert.ok(ms < 10_000, `${ms} ms`);
 });

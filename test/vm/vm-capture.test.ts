@@ -25,7 +25,7 @@ test('a process that becomes a VMM long after it started is noted when KVM creat
   capture.scanNew();
   assert.deepEqual([...capture.labels], []);
   mkdirSync(join(debugfs, '600-11'));
-  for (let waits = 0; capture.labels.size === 0 && waits < 200; waits++) {
+  for (let waits = 0; capture.labels.size === 0 && waits < 3000; waits++) {
     await sleep(10);
     capture.scanNew();
   }

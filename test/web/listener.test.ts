@@ -32,7 +32,7 @@ class Client {
 
   async until(done: (received: string) => boolean): Promise<string> {
     for (let tries = 0; !done(this.received); tries++) {
-      assert.ok(tries < 200, `received only ${this.received}`);
+      assert.ok(tries < 3000, `received only ${this.received}`);
       await sleep(10);
     }
     return this.received;
@@ -76,7 +76,7 @@ test('requests that are sent at once are answered one after the other, in order'
   client.socket.write(['/1', '/2', '/3'].map(get).join(''));
   for (const [index, body] of ['1', '2', '3'].entries()) {
     for (let tries = 0; paths.length < index + 1; tries++) {
-      assert.ok(tries < 200);
+      assert.ok(tries < 3000);
       await sleep(10);
     }
     // Time enough for another request to arrive, if it did.
@@ -95,7 +95,7 @@ test('requests that expect the impossible are answered one after the other, too'
   client.socket.write(expecting('the impossible').repeat(3));
   for (let requests = 1; requests <= 3; requests++) {
     for (let tries = 0; paths.length < requests; tries++) {
-      assert.ok(tries < 200, `${paths.length} of ${requests} requests; received ${client.received}`);
+      assert.ok(tries < 3000, `${paths.length} of ${requests} requests; received ${client.received}`);
       await sleep(10);
     }
     await sleep(30);
@@ -110,7 +110,7 @@ test('a client that expects 100-continue is answered without it, and the connect
   const { open, paths, answer } = await serve(t);
   const client = open();
   client.socket.write(expecting('100-continue').repeat(3));
-  for (let tries = 0; paths.length === 0 && tries < 200; tries++) await sleep(10);
+  for (let tries = 0; paths.length === 0 && tries < 3000; tries++) await sleep(10);
   await sleep(30);
   assert.equal(client.received, '');
   answer();
@@ -135,7 +135,7 @@ test('a client that sends far ahead gets the answer to its first request, and th
   const { open, paths, answer } = await serve(t);
   const client = open();
   client.socket.write(get('/first') + get('/more').repeat(1000));
-  for (let tries = 0; paths.length === 0 && tries < 200; tries++) await sleep(10);
+  for (let tries = 0; paths.length === 0 && tries < 3000; tries++) await sleep(10);
   answer();
   assert.deepEqual(bodies(await client.closed()), ['later']);
   assert.deepEqual(paths, ['/first']);
@@ -145,7 +145,7 @@ test('what a client sends ahead while it waits stays with the client', async (t)
   const { open, paths } = await serve(t);
   const client = open();
   client.socket.write(get('/first'));
-  for (let tries = 0; paths.length === 0 && tries < 200; tries++) await sleep(10);
+  for (let tries = 0; paths.length === 0 && tries < 3000; tries++) await sleep(10);
   const more = Buffer.alloc(64 << 20, get('/more'));
   client.socket.write(more);
   await sleep(300);
@@ -165,9 +165,9 @@ test('it is noticed while an answer is made that the client has gone', async (t)
   for (const leave of [(socket: Socket) => socket.destroy(), (socket: Socket) => socket.resetAndDestroy()]) {
     const client = open();
     client.socket.write(get('/gone'));
-    for (let tries = 0; paths.length === gone.length && tries < 200; tries++) await sleep(10);
+    for (let tries = 0; paths.length === gone.length && tries < 3000; tries++) await sleep(10);
     leave(client.socket);
-    for (let tries = 0; paths.length !== gone.length && tries < 200; tries++) await sleep(10);
+    for (let tries = 0; paths.length !== gone.length && tries < 3000; tries++) await sleep(10);
   }
   assert.deepEqual(
     [paths, gone],
@@ -178,17 +178,22 @@ test('it is noticed while an answer is made that the client has gone', async (t)
   );
 });
 
-test('a request that does not end is refused after ten seconds', { timeout: 20_000 }, async (t) => {
+test('a request that does not end is refused after ten seconds', { timeout: 300_000 }, async (t) => {
   const { open } = await serve(t);
   const [silent, slow, second] = [open(), open(), open()];
   slow.socket.write('GET / HTTP/1.1\r\nHost: x\r\n');
   second.socket.write(`${get('/now')}GET /`);
+  // Server and clients share an event loop: this counts how long it ran, and not how long the machine kept it waiting.
+  let seconds = 0;
+  const timer = setInterval(() => {
+    seconds += 0.1;
+  }, 100);
+  t.after(() => clearInterval(timer));
   const start = performance.now();
   const silentEnd = silent.closed();
   const secondEnd = second.closed();
   assert.match(await slow.closed(), /^HTTP\/1\.1 408 /);
-  const seconds = (performance.now() - start) / 1000;
-  assert.ok(seconds > 9 && seconds < 15, String(seconds));
+  assert.ok(performance.now() - start > 9000 && seconds < 15, String(seconds));
   await silentEnd;
   assert.match(await secondEnd, /^HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 408 /);
 });

@@ -11,17 +11,19 @@ const program = (cleanUpMs: number) => `
   import { stopSignal } from '${MODULE}';
   const signal = stopSignal(() => {});
   signal.addEventListener('abort', () => setTimeout(() => { console.log('clean'); process.exit(); }, ${cleanUpMs}));
+  const isOff = () => signal.aborted && process.listenerCount('SIGINT') === 0;
+  const looks = setInterval(() => { if (isOff()) { clearInterval(looks); console.log('off'); } }, 20);
   setInterval(() => {}, 1000);
   console.log('ready');`;
 
-/** Sends two signals with a pause between them. Returns what the program printed, and how it ended. */
-async function stopTwice(cleanUpMs: number, pauseMs: number, second: NodeJS.Signals) {
+/** Sends a signal, and another one after `pause`. Returns what the program printed, and how it ended. */
+async function stopTwice(cleanUpMs: number, pause: (printed: () => string) => Promise<void>, second: NodeJS.Signals) {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program(cleanUpMs)]);
   const printed: string[] = [];
   child.stdout.setEncoding('utf8').on('data', (text: string) => printed.push(text));
   await once(child.stdout, 'data');
   child.kill('SIGTERM');
-  await sleep(pauseMs);
+  await pause(() => printed.join(''));
   child.kill(second);
   const [code, signal] = await once(child, 'close');
   return { printed: printed.join(''), code, signal };
@@ -29,9 +31,23 @@ async function stopTwice(cleanUpMs: number, pauseMs: number, second: NodeJS.Sign
 
 for (const second of ['SIGTERM', 'SIGINT'] as const)
   test(`${second} right after SIGTERM does not keep the program from cleaning up`, async () => {
-    assert.deepEqual(await stopTwice(500, 20, second), { printed: 'ready\nclean\n', code: 0, signal: null });
+    assert.deepEqual(await stopTwice(500, () => sleep(20), second), {
+      printed: 'ready\nclean\n',
+      code: 0,
+      signal: null,
+    });
   });
 
 test('a signal that comes later ends the program at once', async () => {
-  assert.deepEqual(await stopTwice(60_000, 2000, 'SIGINT'), { printed: 'ready\n', code: null, signal: 'SIGINT' });
+  const startMs = performance.now();
+  const later = async (printed: () => string) => {
+    while (!printed().includes('off')) await sleep(20);
+    // The two signals of timeout(1) are some milliseconds apart.
+    assert.ok(performance.now() - startMs > 900);
+  };
+  assert.deepEqual(await stopTwice(600_000, later, 'SIGINT'), {
+    printed: 'ready\noff\n',
+    code: null,
+    signal: 'SIGINT',
+  });
 });

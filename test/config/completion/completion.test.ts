@@ -45,7 +45,7 @@ for (const shell of SHELLS) {
     const { stdout, stderr, status } = spawnSync(shell, [driver, script, line, join(FOLDER, 'words')], {
       encoding: 'utf8',
       cwd: FOLDER,
-      timeout: 60_000,
+      timeout: 300_000,
     });
     assert.deepEqual([status, stderr], [0, ''], `${shell}: ${line}`);
     const words = (shell === 'zsh' ? readFileSync(join(FOLDER, 'words'), 'utf8') : stdout).split('\n');

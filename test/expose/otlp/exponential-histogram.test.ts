@@ -3,33 +3,31 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { otlpSettings } from '../../../src/config/otlp-settings.js';
 import { parseCommandLine } from '../../../src/config/parse-command-line.js';
-import { startOtlpExport } from '../../../src/expose/otlp/otlp-export.js';
 import { snapshotOfDurations } from '../../support/agent/recorded-durations.js';
 import { endAll } from '../../support/end-later.js';
+import { HANG_MS } from '../../support/patience.js';
+import { startExportByHand } from '../../support/prometheus/export-by-hand.js';
 import type { OtlpPoint } from '../../support/prometheus/otlp-decoder.js';
 import { metricOf, startReceiver } from '../../support/prometheus/otlp-receiver.js';
 
 afterEach(endAll);
 
 const DURATIONS = [...Array(10).fill(3e-7), ...Array(50).fill(1.3e-6), ...Array(30).fill(2.9e-5), 0.0071, 0.9, 17];
-const IDENTITY = { version: '1', port: '', containerId: '', kubernetes: {} };
 const CUMULATIVE = { sums: false, histograms: false };
 const DELTA = { sums: true, histograms: true };
 
 async function sent(snapshots: readonly (readonly number[])[], delta = CUMULATIVE): Promise<OtlpPoint[]> {
   const receiver = await startReceiver();
   let index = 0;
-  const otlp = startOtlpExport(
-    () => snapshotOfDurations(snapshots[Math.min(index++, snapshots.length - 1)] ?? []),
-    IDENTITY,
-    {
-      url: `http://127.0.0.1:${receiver.port}/v1/metrics`,
-      // An answer may take nine tenths of it, which leaves time on a busy machine.
-      ...{ intervalMs: snapshots.length > 1 ? 400 : 3_600_000, timeoutMs: 20_000 },
-      ...{ delta, exponential: true },
-    },
-  );
-  if (snapshots.length > 1) await receiver.atLeast(snapshots.length);
+  const url = `http://127.0.0.1:${receiver.port}/v1/metrics`;
+  const otlp = startExportByHand(() => snapshotOfDurations(snapshots[Math.min(index++, snapshots.length - 1)] ?? []), {
+    url,
+    timeoutMs: HANG_MS,
+    delta,
+    exponential: true,
+  });
+  // The last one is exported at the end.
+  while (index < snapshots.length - 1) await otlp.next();
   await otlp.stop();
   return receiver.requests.flatMap((request) => metricOf(request, 'kvm.exit.duration')?.points ?? []);
 }

@@ -2,12 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ALL_COLLECTORS, Ledger } from '../../../src/count/ledger.js';
 import type { ThreadOwner } from '../../../src/count/thread-owners.js';
 import { agentMetrics } from '../../../src/expose/otlp/agent-metrics.js';
 import { ExportCounts } from '../../../src/expose/otlp/export-counts.js';
-import { type OtlpExport, type OtlpOptions, startOtlpExport } from '../../../src/expose/otlp/otlp-export.js';
+import type { OtlpOptions } from '../../../src/expose/otlp/otlp-export.js';
 import { PrometheusView } from '../../../src/expose/prometheus.js';
 import { CATALOGUE } from '../../../src/snapshot/catalogue.js';
 import { SeriesLimiter } from '../../../src/snapshot/series-limiter.js';
@@ -18,6 +17,8 @@ import { HISTOGRAM_LENGTH, type StatisticsReading } from '../../../src/trace/kvm
 import { CPUID_LEAF, GHCB_EXIT, KVM_HYPERCALL, MSR_READ, NESTED_EXIT, PAGE_FAULT } from '../../../src/trace/sink.js';
 import { vmInfo } from '../../support/agent/vm-info.js';
 import { endAll } from '../../support/end-later.js';
+import { HANG_MS } from '../../support/patience.js';
+import { type ExportByHand, startExportByHand } from '../../support/prometheus/export-by-hand.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import {
   type Answer,
@@ -31,30 +32,25 @@ import {
 
 afterEach(endAll);
 
-const IDENTITY = { version: '1.2.3', port: '10586', containerId: '', kubernetes: {} };
 const CUMULATIVE = { sums: false, histograms: false };
 const DELTA = { sums: true, histograms: true };
 const OWN = agentMetrics('1.2.3', true);
-/** An interval so long that only the export at the end happens. */
-const NEVER_MS = 3_600_000;
+/** Less than the exporter waits before it sends a request again. */
+const SOON_MS = 700;
 
 function exportTo(
   receiver: Receiver,
   takeSnapshot: () => Snapshot,
   options: Partial<OtlpOptions> = {},
   counts?: ExportCounts,
-): OtlpExport {
+): ExportByHand {
   const url = `http://127.0.0.1:${receiver.port}/v1/metrics`;
-  const all = { url, intervalMs: NEVER_MS, timeoutMs: 20_000, delta: CUMULATIVE, ...options };
-  return startOtlpExport(takeSnapshot, IDENTITY, all, counts);
+  return startExportByHand(takeSnapshot, { url, timeoutMs: HANG_MS, delta: CUMULATIVE, ...options }, counts);
 }
 
-/** Exports a snapshot of many series, for which a busy machine needs longer than the agent allows at its end. */
-async function exportOnce(receiver: Receiver, snapshot: Snapshot): Promise<void> {
+async function exportOnce(receiver: Receiver, snapshot: Snapshot, options?: Partial<OtlpOptions>): Promise<void> {
   const counts = new ExportCounts();
-  // The export goes on where stop() no longer waits for it.
-  await exportTo(receiver, () => snapshot, {}, counts).stop();
-  for (let tries = 0; tries < 600 && counts.use.exports.complete === 0; tries++) await sleep(100);
+  await exportTo(receiver, () => snapshot, options, counts).stop();
   assert.deepEqual(counts.use.exports, { complete: 1, incomplete: 0 });
 }
 
@@ -171,7 +167,7 @@ describe('the receiver gets what /metrics shows', () => {
     const receiver = await startReceiver();
     const limiter = new SeriesLimiter();
     const snapshot = limiter.apply(busySnapshot(3));
-    await exportTo(receiver, () => snapshot).stop();
+    await exportOnce(receiver, snapshot);
     assert.deepEqual(sorted(catalogued(receiver)), sorted(await shownBy(() => snapshot)));
     const [request] = receiver.requests;
     assert.deepEqual(
@@ -195,7 +191,7 @@ describe('the receiver gets what /metrics shows', () => {
   it('under the names of /metrics, if the option asks for them', async () => {
     const receiver = await startReceiver();
     const snapshot = new SeriesLimiter().apply(busySnapshot(3));
-    await exportTo(receiver, () => snapshot, { names: 'prometheus' }).stop();
+    await exportOnce(receiver, snapshot, { names: 'prometheus' });
     const text = await new PrometheusView({ takeSnapshot: () => snapshot, version: '1.2.3' }).render();
     const families = [...parseMetrics(text)].filter(([, { samples }]) => samples.length > 0).map(([name]) => name);
     const sent = receiver.requests.flatMap(({ metrics }) => metrics);
@@ -262,13 +258,9 @@ async function exportEach(
 ): Promise<Receiver> {
   const receiver = await startReceiver({ status });
   let index = 0;
-  const otlp = exportTo(receiver, () => snapshots[Math.min(index++, snapshots.length - 1)] as Snapshot, {
-    // An answer may take nine tenths of it, which leaves time on a busy machine.
-    intervalMs: 400,
-    ...options,
-  });
-  const deadline = Date.now() + 10_000;
-  while (index < snapshots.length && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  const otlp = exportTo(receiver, () => snapshots[Math.min(index++, snapshots.length - 1)] as Snapshot, options);
+  // An export that repeats what was not answered may take no snapshot.
+  while (index < snapshots.length) await otlp.next();
   await otlp.stop();
   return receiver;
 }
@@ -388,7 +380,7 @@ describe('delta temporality', () => {
       let answers = 0;
       const { requests } = await exportEach(
         [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 })],
-        { delta: DELTA },
+        { delta: DELTA, timeoutMs: SOON_MS },
         () => (answers++ === 1 ? lost : 200),
       );
       const seen = requests.map(exitsOf('a')).filter((point) => point !== undefined);
@@ -415,7 +407,7 @@ describe('delta temporality', () => {
     const statuses: Answer[] = [200, 'silence', 400];
     const { requests } = await exportEach(
       [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 }), snapshotOf({ a: 27 })],
-      { delta: DELTA },
+      { delta: DELTA, timeoutMs: SOON_MS },
       () => (statuses.length > 0 ? statuses.shift() : 200),
     );
     assert.deepEqual(
@@ -442,7 +434,7 @@ describe('a receiver that answers byte by byte, without end', () => {
       let answers = 0;
       const { requests } = await exportEach(
         [snapshotOf({ a: 10 }), snapshotOf({ a: 14 }), snapshotOf({ a: 20 }), snapshotOf({ a: 27 })],
-        { delta },
+        { delta, timeoutMs: SOON_MS },
         () => (answers++ === 0 ? 'trickle' : 200),
       );
       const values = requests.flatMap((request) => exitsOf('a')(request)?.value ?? []);

@@ -25,10 +25,10 @@ async function runWriter(
   ...args: readonly string[]
 ): Promise<{ written: number; rotations: number; cpuSeconds: number }> {
   const child = spawn(process.execPath, [WRITER, join(logs.folder, 'vm.log'), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   let output = '';
-  child.stdout.on('data', (text) => {
+  child.stdout?.on('data', (text) => {
     output += text;
   });
   const closed = new Promise((resolve) => child.once('close', resolve));
@@ -37,14 +37,18 @@ async function runWriter(
     ended = true;
   });
   const cpu = process.cpuUsage();
-  while (!ended) await logs.run(100);
+  while (!ended) {
+    await logs.run(50);
+    // The channel is closed once the writer has ended.
+    if (child.connected) child.send(Date.now(), () => {});
+  }
   const { user, system } = process.cpuUsage(cpu);
   const [written = 0, rotations = 0] = output.trim().split(' ').map(Number);
   return { written, rotations, cpuSeconds: (user + system) / 1e6 };
 }
 
 test('50,000 lines a second for 10 s, renamed every 1.5 s: every line is counted once', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const logs = followLogs(t);
   const { written, rotations, cpuSeconds } = await runWriter(logs, '50000', '10', 'rename', '1500');
@@ -55,7 +59,7 @@ test('50,000 lines a second for 10 s, renamed every 1.5 s: every line is counted
 });
 
 test('copytruncate at 50,000 lines a second: few lines are lost, the loss is reported, no line is counted twice', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const logs = followLogs(t);
   const { written, rotations } = await runWriter(logs, '50000', '6', 'truncate', '1500');
@@ -164,7 +168,7 @@ test('characters of several bytes may be cut anywhere', async (t) => {
 });
 
 test('a line that never ends takes no memory, and the next line counts', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t: TestContext) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
@@ -182,13 +186,13 @@ test('a line that never ends takes no memory, and the next line counts', {
   assert.ok(grown < 48 << 20, `${grown} bytes more`);
 });
 
-test('a burst of a million lines is counted completely', { timeout: 60_000 }, async (t) => {
+test('a burst of a million lines is counted completely', { timeout: 300_000 }, async (t) => {
   const logs = followLogs(t);
   const path = join(logs.folder, 'vm.log');
   const chunk = LINE.repeat(10_000);
   const file = openSync(path, 'a');
   for (let i = 0; i < 100; i++) writeSync(file, chunk);
-  assert.equal(await logs.until(1_000_000, 30_000), 1_000_000);
+  assert.equal(await logs.until(1_000_000), 1_000_000);
 });
 
 test('a path that is not a regular file is reported once', async (t) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readDomstats } from '../../../src/source/statistics/virsh-door.js';
 
-const read = (script: string, timeoutMs = 5000) =>
+const read = (script: string, timeoutMs = 60_000) =>
   readDomstats(() => true, { command: 'sh', args: ['-c', script], timeoutMs });
 
 test('the statistics of each domain are read', async () => {

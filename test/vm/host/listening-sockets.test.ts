@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findSocketServers } from '../../../src/vm/host/open-files.js';
 import { ProcTree } from '../../support/agent/proc-tree.js';
+import { keepAlive, useCpuClock } from '../../support/cpu-ms.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
+
+// A search is divided into slices on a busy machine.
+keepAlive();
 
 /** A line of /proc/net/unix (unix_seq_show, net/unix/af_unix.c). */
 const socket = (inode: number, path: string, flags = '00010000') =>
@@ -32,6 +36,7 @@ test('the socket of a VM is found among any number of sockets, and the search le
     // Its own comes last.
     putTable(pid, `Num RefCount Protocol\n${foreign.join('')}${socket(900_000 + pid, path)}`);
   }
+  useCpuClock(t);
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
   const { byPath, busyMs } = await findSocketServers(tree.root, pids, [path]);
