@@ -13,7 +13,7 @@ import { endAll, endLater } from '../support/end-later.js';
 import { ROOT } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 
-const BROWSER = { ...needs('chromium'), timeout: 120_000 };
+const BROWSER = { ...needs('chromium'), timeout: 600_000 };
 const HOSTILE = `<img src=x onerror="window.hacked=1">"'&%2e%2e/..`;
 
 after(endAll);

@@ -117,9 +117,9 @@ describe('pod names from a real API server', OPTIONS, () => {
     const pod = await createPod('short');
     addVm('short-lived', pod);
     // The watch delivers in milliseconds, and the agent looks for new VMs every two seconds.
-    await sleep(1000);
+    await sleep(5000);
     await deletePod('short');
-    await sleep(3000);
+    await sleep(5000);
     assert.equal(await podOf('short-lived'), 'short', agent.log);
   });
 

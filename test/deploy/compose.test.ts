@@ -263,7 +263,7 @@ test(
         assert.equal(one.labels.job, 'kvm-exit-exporter');
         break;
       }
-      assert.ok(child.exitCode === null && tries < 150, log);
+      assert.ok(child.exitCode === null && tries < 600, log);
       await sleep(200);
     }
     const { groups } = (await ask('rules')) as unknown as { groups: { rules: unknown[] }[] };

@@ -17,7 +17,7 @@ async function bodyOf(agent: WebAgent, path: string): Promise<string> {
 test('a finding is in the API, the metric and the page, with the same VM and name', async () => {
   const agent = await WebAgent.start('--advice.lasting=5s');
   const seen: string[] = [];
-  for (let tries = 0; tries < 60; tries++) {
+  for (let tries = 0; tries < 240; tries++) {
     await sleep(500);
     const api = await bodyOf(agent, '/api/advice');
     const [metrics, page] = [await bodyOf(agent, '/metrics'), await bodyOf(agent, '/')];

@@ -9,7 +9,7 @@ import { endAll } from '../support/end-later.js';
 
 afterEach(endAll);
 
-test('/api/vm shows a VM of /api/vms in detail', { timeout: 60_000 }, async () => {
+test('/api/vm shows a VM of /api/vms in detail', { timeout: 300_000 }, async () => {
   const { url } = await WebAgent.start();
   const read = async <Answer>(path: string) => (await (await fetch(`${url}${path}`)).json()) as Answer;
   let current: CurrentRates;
@@ -24,7 +24,7 @@ test('/api/vm shows a VM of /api/vms in detail', { timeout: 60_000 }, async () =
     assert.deepEqual(Object.keys(list), ['rows', 'more']);
 });
 
-test('a name that no VM has, no name and two names', { timeout: 30_000 }, async () => {
+test('a name that no VM has, no name and two names', { timeout: 300_000 }, async () => {
   const { url } = await WebAgent.start();
   const WRONG = [
     ['?name=web-2', 404],

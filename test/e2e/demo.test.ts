@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
+import { secondsUntil } from '../support/cpu-wait.js';
 import { readFixture } from '../support/fixtures.js';
 import { PROGRAM, PROGRAM_ARGS, ROOT } from '../support/paths.js';
+import { HANG_MS } from '../support/patience.js';
 import { type Family, parseMetrics } from '../support/prometheus/metrics-text.js';
 
 class Demo {
@@ -29,7 +31,7 @@ class Demo {
 
   /** URL of the metrics, from the log. */
   async url(): Promise<string> {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 1200; tries++) {
       const url = /url=(http:\/\/\S+)/.exec(this.log)?.[1];
       if (url !== undefined) return url;
       await sleep(50);
@@ -60,21 +62,23 @@ test('demo serves counters that rise, and states that it is a demonstration', as
   const url = await demo.url();
   assert.match(url, /^http:\/\/127\.0\.0\.1:[1-9]\d*\/metrics$/);
 
-  await sleep(1000);
-  const first = await scrape(url);
-  await sleep(3000);
-  const second = await scrape(url);
+  let second = await scrape(url);
   for (const [name, label, keys] of [
     ['kvm_exits_total', 'vm', ['web-1', 'legacy-db']],
     ['kvm_exits_total', 'layer', ['kvm', 'qemu']],
     ['kvm_tracepoint_hits_total', 'tracepoint', ['kvm_exit', 'kvm_userspace_exit']],
-  ] as const) {
-    const [before, after] = [sums(first, name, label), sums(second, name, label)];
+  ] as const)
     for (const key of keys) {
-      assert.ok((before.get(key) ?? 0) > 0, `${name} of ${key} at the start`);
-      assert.ok((after.get(key) ?? 0) > (before.get(key) ?? 0), `${name} of ${key} does not rise`);
+      const seen = new Set<number>();
+      // A value above 0, and then a higher one.
+      for (const endMs = performance.now() + HANG_MS; seen.size < 2; await sleep(200)) {
+        assert.ok(performance.now() < endMs, `${name} of ${key} does not rise: ${[...seen]}`);
+        second = await scrape(url);
+        const value = sums(second, name, label).get(key) ?? 0;
+        assert.ok(value >= Math.max(0, ...seen), `${name} of ${key} falls`);
+        if (value > 0) seen.add(value);
+      }
     }
-  }
 
   const info = second.get('kvm_vm_info')?.samples.map(({ labels }) => [labels.get('vm'), labels.get('demo')]) ?? [];
   assert.deepEqual(info.sort(), [
@@ -94,6 +98,9 @@ test('demo shows within its first seconds what costs, and what to change', async
   const url = await demo.url();
   await sleep(15_000);
   const json = async (path: string) => (await fetch(new URL(path, url))).json() as Promise<Record<string, never[]>>;
+  // A busy machine may not have played that much yet.
+  for (let tries = 0; tries < 300 && ((await json('/api/advice')).findings ?? []).length === 0; tries++)
+    await sleep(200);
   const { vms = [] } = await json('/api/vms');
   const shares = new Map(
     vms.map((row: { vm: string; share_reaching_qemu: number }) => [row.vm, row.share_reaching_qemu]),
@@ -121,10 +128,10 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const url = await demo.url();
     // fetch keeps its connection open.
     await (await fetch(url)).text();
-    const startMs = performance.now();
+    const seconds = secondsUntil(demo.ended, demo.process.pid);
     demo.process.kill(signal);
     assert.deepEqual(await demo.ended, { status: 0, signal: null });
-    assert.ok(performance.now() - startMs < 2000, 'demo took too long to end');
+    assert.ok((await seconds) < 2, `demo took ${await seconds} s to end`);
     assert.doesNotMatch(demo.log, /Error|^\s+at /m);
     await assert.rejects(fetch(url), 'demo still serves');
   });

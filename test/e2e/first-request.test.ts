@@ -22,14 +22,20 @@ async function ratesOf(agent: WebAgent): Promise<Rates> {
 }
 
 test('the first request has figures, and what it gets does not depend on earlier requests', async () => {
-  const agent = await WebAgent.start();
-  await sleep(500);
-  const first = await ratesOf(agent);
-  assert.ok(first.seconds !== null && first.seconds > 0);
-  for (const { vm, kvm_exits_per_second: rate } of first.vms) assert.notEqual(rate, null, vm);
-  const page = await ask(`${agent.url}/`);
-  assert.ok(typeof page !== 'string' && !page.body.toString().includes('…'), 'the page has figures');
-  assert.deepEqual(await ratesOf(agent), first);
+  // A busy machine needs longer until there are some, and observes meanwhile, which it does each five seconds.
+  for (const pauseMs of [500, 1000, 2000, 4000]) {
+    const agent = await WebAgent.start();
+    await sleep(pauseMs);
+    const first = await ratesOf(agent);
+    const page = await ask(`${agent.url}/`);
+    const [second, isLast] = [await ratesOf(agent), pauseMs === 4000];
+    if (!isLast && (first.seconds === null || first.seconds !== second.seconds)) continue;
+    assert.ok(first.seconds !== null && first.seconds > 0);
+    for (const { vm, kvm_exits_per_second: rate } of first.vms) assert.notEqual(rate, null, vm);
+    assert.ok(typeof page !== 'string' && !page.body.toString().includes('…'), 'the page has figures');
+    assert.deepEqual(second, first);
+    return;
+  }
 });
 
 test('the log says on which address it listens, and that no password is asked', async () => {

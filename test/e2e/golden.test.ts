@@ -73,7 +73,7 @@ for (const { name, accept, type } of [
     };
     const events = Object.values(reportOf(log).qemu_events).reduce((sum, count) => sum + count, 0);
     let now = await scrape();
-    for (let tries = 0; tries < 100 && counted(now) < events; tries++) {
+    for (let tries = 0; tries < 600 && counted(now) < events; tries++) {
       await sleep(100);
       now = await scrape();
     }

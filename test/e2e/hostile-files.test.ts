@@ -54,7 +54,7 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
   const { status, stdout, stderr } = spawnSync(PROGRAM, [...PROGRAM_ARGS, ...args], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
-    timeout: 30_000,
+    timeout: 300_000,
   });
   return { status, stdout, stderr };
 }

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { type Answer, ask, statusOf, WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
+import { HANG_MS } from '../support/patience.js';
 import { Samples } from '../support/prometheus/samples.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'load-'));
@@ -72,7 +73,7 @@ async function untilCounted(url: string, events: number): Promise<Samples> {
     return [...text.matchAll(/^qemu_trace_events_total.* (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
   };
   for (let tries = 0; !((await counted()) >= events); tries++) {
-    assert.ok(tries < 100, 'not all events were counted');
+    assert.ok(tries < 600, 'not all events were counted');
     await sleep(200);
   }
   return scrape(url);
@@ -91,7 +92,7 @@ function healthChecks(url: string): { stop: () => Promise<(number | string)[]>; 
   const done = (async () => {
     while (isRunning) {
       const startMs = performance.now();
-      answers.push(await statusOf(`${url}/-/healthy`, { timeout: 10_000 }));
+      answers.push(await statusOf(`${url}/-/healthy`, { timeout: 60_000 }));
       slowestMs = Math.max(slowestMs, performance.now() - startMs);
       await sleep(50);
     }
@@ -222,15 +223,21 @@ test('scrapers that do not read make room for a new one after two seconds', asyn
   );
   writeLines(logs);
   await untilCounted(agent.url, EVENTS);
+  const startMs = performance.now();
   for (let i = 0; i < 2; i++) {
     const socket = connect(agent.port, '127.0.0.1').on('error', () => {});
     t.after(() => socket.destroy());
     socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await new Promise((resolve) => socket.once('readable', resolve));
   }
-  assert.equal(await statusOf(`${agent.url}/metrics`), 503);
-  await sleep(2000);
-  assert.equal(await statusOf(`${agent.url}/metrics`), 200);
+  const refused = await statusOf(`${agent.url}/metrics`);
+  if (performance.now() - startMs < 2000) assert.equal(refused, 503);
+  else t.diagnostic('this machine took two seconds to get there');
+  let status = refused;
+  for (const endMs = performance.now() + HANG_MS; status !== 200 && performance.now() < endMs; await sleep(100))
+    status = await statusOf(`${agent.url}/metrics`);
+  assert.equal(status, 200);
+  assert.ok(performance.now() - startMs >= 2000 || refused === 200);
 });
 
 /** The first line that is received before the other end closes the connection. */

@@ -48,7 +48,7 @@ test('systemd is notified when the program serves, and from then on that it is a
   const socket = join(FOLDER, 'notify');
   const received = await receive(socket);
   const agent = await WebAgent.startCommand('demo', [], { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '400000' });
-  for (let tries = 0; tries < 150 && (received().match(/^WATCHDOG=1$/gm)?.length ?? 0) < 3; tries++) await sleep(100);
+  for (let tries = 0; tries < 600 && (received().match(/^WATCHDOG=1$/gm)?.length ?? 0) < 3; tries++) await sleep(100);
   const messages = received()
     .split('\n')
     .filter((line) => /^(?:READY|WATCHDOG)=/.test(line));

@@ -37,7 +37,7 @@ type Result = Pick<SpawnSyncReturns<string>, 'status' | 'stdout' | 'stderr'>;
 
 function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Result {
   const env = { ...process.env, ...environment };
-  return spawnSync(PROGRAM, [...PROGRAM_ARGS, ...args], { encoding: 'utf8', timeout: 30_000, env });
+  return spawnSync(PROGRAM, [...PROGRAM_ARGS, ...args], { encoding: 'utf8', timeout: 300_000, env });
 }
 
 function file(name: string, text: string): string {

@@ -22,7 +22,7 @@ const HASH = '$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW';
 
 function top(...args: string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve) => {
-    execFile(PROGRAM, [...PROGRAM_ARGS, 'top', ...args], { timeout: 30_000 }, (error, stdout, stderr) =>
+    execFile(PROGRAM, [...PROGRAM_ARGS, 'top', ...args], { timeout: 300_000 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     );
   });
@@ -108,7 +108,7 @@ test('addresses where there is no agent', async () => {
   assert.doesNotMatch(secret.stderr, /hunter2/);
 });
 
-test('a server that never answers is given up', { timeout: 30_000 }, async () => {
+test('a server that never answers is given up', { timeout: 300_000 }, async () => {
   const silent = createServer(() => {});
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   endLater(async () => {
@@ -125,7 +125,7 @@ test('a server that never answers is given up', { timeout: 30_000 }, async () =>
   assert.match(stderr, /no answer within 5 s/);
 });
 
-test('a server that answers a byte a second is given up', { timeout: 60_000 }, async () => {
+test('a server that answers a byte a second is given up', { timeout: 300_000 }, async () => {
   const slow = createServer((_request, response) => {
     const timer = setInterval(() => response.write(' '), 1000);
     response.once('close', () => clearInterval(timer));

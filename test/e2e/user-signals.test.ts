@@ -32,7 +32,7 @@ test('a running agent logs both signals, opens no debugger and serves on', async
   assert.equal(await statusOf(`${agent.url}/-/healthy`), 200);
 });
 
-test('a signal at any moment of the start leaves no debugger open', { timeout: 120_000 }, async () => {
+test('a signal at any moment of the start leaves no debugger open', { timeout: 300_000 }, async () => {
   const port = await freePort();
   for (const afterMs of [10, 30, 50, 80, 120, 200]) {
     const args = [`--inspect-port=${port}`, MAIN, 'demo', '--web.listen-address=127.0.0.1:0'];

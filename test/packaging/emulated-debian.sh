@@ -6,12 +6,12 @@ get() { exec 3<>/dev/tcp/127.0.0.1/10586 && printf 'GET %s HTTP/1.0\r\nHost: loc
 modprobe kvm_amd
 exec >/dev/ttyS1 2>&1
 apt-get install -y ./package.deb
-for _ in {1..100}; do get /-/ready | grep -q '^HTTP/1.1 200' && break; sleep 0.2; done
+for _ in {1..600}; do get /-/ready | grep -q '^HTTP/1.1 200' && break; sleep 0.2; done
 kvm-exit-exporter check
 LD_LIBRARY_PATH=/test/qemu /test/qemu/qemu-system-x86_64 -L /test/qemu -accel kvm -machine pc -m 16 -display none -vga none \
   -nodefaults -no-user-config -no-reboot -name guest=exact,debug-threads=on -bios guest.rom -device isa-debug-exit,iobase=0x501,iosize=1
 echo "QEMU: $?"
-for _ in {1..100}; do get /metrics | grep -q '^kvm_exits_total{vm="exact".*layer="qemu"' && break; sleep 0.2; done
+for _ in {1..600}; do get /metrics | grep -q '^kvm_exits_total{vm="exact".*layer="qemu"' && break; sleep 0.2; done
 # What is counted must not grow.
 sleep 2
 echo METRICS

@@ -14,7 +14,7 @@ erpeem() {
   echo $?
 }
 started() {
-  for _ in {1..50}; do get /-/ready 2>/dev/null | grep -q '^HTTP.* 200' && break; sleep 0.2; done
+  for _ in {1..600}; do get /-/ready 2>/dev/null | grep -q '^HTTP.* 200' && break; sleep 0.2; done
   systemctl is-active kvm-exit-exporter
 }
 # systemd-nspawn mounts /sys/kernel over a tracefs that is bound there.

@@ -84,7 +84,7 @@ async function startAlertmanager(webhook: string): Promise<string> {
 }
 
 async function until<Value>(what: string, ask: () => Promise<Value | undefined> | Value | undefined): Promise<Value> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 180_000;
   for (;;) {
     const value = await ask();
     if (value !== undefined) return value;

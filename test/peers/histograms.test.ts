@@ -21,7 +21,7 @@ import { needsPeers } from '../support/peers/binaries.js';
 import { startPeer } from '../support/peers/peer-process.js';
 
 const PEERS = needsPeers();
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 180_000;
 const QUANTILES = [0.1, 0.5, 0.9, 0.95, 0.99, 0.999];
 /** Edges as Prometheus' OTLP receiver writes them: 500 ns, and four times as much each. */
 const EDGES = [

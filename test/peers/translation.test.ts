@@ -19,7 +19,7 @@ import { needsPeers } from '../support/peers/binaries.js';
 import { startPeer } from '../support/peers/peer-process.js';
 
 const PEERS = needsPeers();
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 180_000;
 const folder = mkdtempSync(join(tmpdir(), 'translation-'));
 afterEach(endAll);
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -172,7 +172,7 @@ async function start(args: readonly string[], more: Partial<ContainerOptions> = 
     child.kill('SIGKILL');
     await ended;
   });
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   while (!log.includes('msg=serving')) {
     assert.ok(child.exitCode === null && Date.now() < deadline, log);
     await sleep(50);

@@ -15,7 +15,7 @@ import { NOT_IN_DEMO, RECORDED_NOT_IN_DEMO } from './not-in-demo.js';
 
 const PROMETHEUS = needs('prometheus');
 const RATE_INTERVAL = '10s';
-const DEADLINE_MS = 40_000;
+const DEADLINE_MS = 180_000;
 /** Labels that may be empty: only QEMU's own trace names the device of an eventfd. */
 const MAY_BE_EMPTY = ['device'];
 
