@@ -6,7 +6,7 @@ import { BUCKET_SECONDS } from '../count/counters/duration-histogram.js';
 import type { MsrCount } from '../snapshot/tables/indices/msrs.js';
 import type { PageFaultCount } from '../snapshot/tables/indices/page-faults.js';
 import type { IoCount } from '../snapshot/tables/io.js';
-import type { Layer } from '../snapshot/tables/layer.js';
+import { LAYER_NOT_KNOWN, type Layer } from '../snapshot/tables/layer.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
 import type { TableRows } from '../snapshot/tables.js';
 import { type TimeRate, vcpuTimesByVm } from './vcpu-times.js';
@@ -77,10 +77,16 @@ export const MEMORY_FAULTS: ReadonlySet<string> = new Set(['npf', 'EPT_VIOLATION
 /** Reasons for which APICv is off on the whole host: by its settings, or because the CPU lacks it. */
 const OF_THE_HOST: ReadonlySet<string> = new Set(['DISABLED', 'ABSENT']);
 
+interface TimedExits {
+  readonly count: number;
+  readonly seconds: number;
+  readonly buckets: readonly number[];
+}
+
 /** Sums that grow, by key; the difference of two is what happened between them. */
 interface Sums {
   readonly exits: Map<string, { readonly layer: Layer; readonly reason: string; count: number }>;
-  readonly durations: Map<string, { count: number; seconds: number; readonly buckets: readonly number[] }>;
+  readonly durations: Map<string, TimedExits>;
   /** Exits to KVM that went on to QEMU, by reason. */
   readonly passedOn: Map<string, number>;
   readonly io: Map<string, IoCount>;
@@ -139,7 +145,7 @@ function workload(
     vcpus: Math.max(1, info?.vcpus ?? 0, newer.vcpus.size),
     info,
     exits: [...newer.exits].map(([key, { layer, reason, count }]) => {
-      const [timed, timedBefore] = [newer.durations.get(key), older?.durations.get(key)];
+      const [timed, timedBefore] = [durationsOf(newer, layer, reason), durationsOf(older, layer, reason)];
       const timedCount = rise(timed?.count ?? 0, timedBefore?.count);
       const perSecond = rise(count, older?.exits.get(key)?.count) / seconds;
       const passedOn = rise(newer.passedOn.get(reason) ?? 0, older?.passedOn.get(reason)) / seconds;
@@ -166,6 +172,17 @@ function workload(
     })),
     isApicvOff: newer.isApicvOff,
   };
+}
+
+/**
+ * Durations of the exits of a layer for a reason. Without kvm_userspace_exit, a recording shows the time from an exit
+ * to the next entry, which is what the exit costs, and not how much of it was in QEMU. Faults have no duration then,
+ * because faults in memory and accesses to devices of QEMU, which take longer, have the same reason.
+ */
+function durationsOf(sums: Sums | undefined, layer: Layer, reason: string): TimedExits | undefined {
+  const known = sums?.durations.get(`${layer}\0${reason}`);
+  if (known !== undefined || layer === 'qemu' || MEMORY_FAULTS.has(reason)) return known;
+  return sums?.durations.get(`${LAYER_NOT_KNOWN}\0${reason}`);
 }
 
 /** Upper edge of the bucket in which a quantile is; Infinity beyond the last one. */

@@ -5,10 +5,10 @@ import { ExitColumns, ExitRows } from '../../src/snapshot/tables/exit-rows.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
 
-const REASONS = ['npf', 'KVM_EXIT_MMIO'];
+const REASONS = ['npf', 'KVM_EXIT_MMIO', 'cpuid'] as const;
 
 /** Exits of vCPU 0 of `web`: [layer, reason, count]. */
-function exits(...rows: readonly (readonly ['kvm' | 'qemu', string, number])[]): ExitRows {
+function exits(...rows: readonly (readonly ['kvm' | 'qemu', (typeof REASONS)[number], number])[]): ExitRows {
   const columns = new ExitColumns();
   for (const [layer, reason, count] of rows) columns.add(0, layer, REASONS.indexOf(reason), count);
   return new ExitRows([{ vm: 'web', vcpu: '0' }], REASONS, columns);
@@ -55,28 +55,46 @@ test('APICv is off for a VM if something of the VM keeps it off, and not if the 
   );
 });
 
+/** Durations of exits: `quick` of them are in the first bucket, and the rest is beyond the last one. */
+const durations = (layer: 'kvm' | 'unknown', reason: string, count: number, sumSeconds: number, quick: number) => [
+  {
+    vm: 'web',
+    layer,
+    reason,
+    count,
+    sumSeconds,
+    minSeconds: 0,
+    maxSeconds: 1,
+    p50Seconds: 0,
+    p99Seconds: 0,
+    buckets: Array.from({ length: 40 }, () => quick),
+    halfOctaves: [],
+  },
+];
+
 test('mean and percentile are those of the period', () => {
-  const durations = (count: number, sumSeconds: number, quick: number) => [
-    {
-      vm: 'web',
-      layer: 'kvm' as const,
-      reason: 'npf',
-      count,
-      sumSeconds,
-      minSeconds: 0,
-      maxSeconds: 1,
-      p50Seconds: 0,
-      p99Seconds: 0,
-      // The `quick` ones are in the first bucket, and the rest is beyond the last one.
-      buckets: Array.from({ length: 40 }, () => quick),
-      halfOctaves: [],
-    },
-  ];
-  const older = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 100]), durations: durations(100, 100, 0) };
-  const newer = { ...emptySnapshot(), exits: exits(['kvm', 'npf', 300]), durations: durations(300, 102, 200) };
-  const [rate] = workloadsOf(newer, older, 60)[0]?.exits ?? [];
+  const of = (exitsToKvm: number, ...timed: readonly [count: number, seconds: number, quick: number]) => ({
+    ...emptySnapshot(),
+    exits: exits(['kvm', 'npf', exitsToKvm]),
+    durations: durations('kvm', 'npf', ...timed),
+  });
+  const [rate] = workloadsOf(of(300, 300, 102, 200), of(100, 100, 100, 0), 60)[0]?.exits ?? [];
   assert.equal(rate?.meanSeconds, 0.01);
   assert.ok((rate?.p99Seconds ?? 1) < 0.00001);
+});
+
+test('an instruction costs the time until the next entry, also if it is not known who handled it; a fault does not', () => {
+  const meanOf = (reason: (typeof REASONS)[number]) =>
+    workloadsOf(
+      {
+        ...emptySnapshot(),
+        exits: exits(['kvm', reason, 300]),
+        durations: durations('unknown', reason, 200, 4, 0),
+      },
+      undefined,
+      60,
+    )[0]?.exits[0]?.meanSeconds;
+  assert.deepEqual([meanOf('cpuid'), meanOf('npf')], [0.02, undefined]);
 });
 
 test('the number of vCPUs is the one that is known, and threads of no known VM have no workload', () => {

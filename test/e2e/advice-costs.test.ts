@@ -1,6 +1,6 @@
 /**
  * Costs of findings, against the time from each return of KVM_RUN to the next entry, which a parser of its own adds up
- * from the text of the same recordings. The recordings are of a host with AMD SVM.
+ * from the text of the same recordings. The recordings are of hosts with AMD SVM and arm64.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -20,12 +20,15 @@ const DEMO = {
 const WHOLE_DEMO = { text: fixture('demo/full/trace_pipe.txt'), proc: fixture('demo/proc') };
 const TWO_VMS = { text: fixture('svm/two-vms-6.12/trace_pipe.txt'), proc: fixture('svm/two-vms-6.12/proc') };
 
+const ARM = { text: fixture('arm64/two-vms-6.1/trace.txt'), proc: fixture('arm64/two-vms-6.1/proc') };
+
 /** Recording, VM and finding; thread of the vCPU; the addresses that the finding is about. */
 const FINDINGS = [
   [DEMO, 'legacy-db', 'emulated-disk', '181', /^pio 0x(?:1f[0-7]|3f6)$/],
   [WHOLE_DEMO, 'legacy-db', 'emulated-disk', '181', /^pio 0x(?:1f[0-7]|3f6)$/],
   [WHOLE_DEMO, 'legacy-db', 'pci-config-by-port', '181', /^pio 0xcf[8-f]$/],
   [WHOLE_DEMO, 'web-1', 'pci-config-by-port', '180', /^pio 0xcf[8-f]$/],
+  [ARM, 'arm-a', 'arm64-emulated-device', '122', /^mmio /],
   [TWO_VMS, 'vm-b', 'slow-device-model', '186', /^(?:pio|mmio) /],
 ] as const;
 

@@ -1,7 +1,7 @@
 /**
- * Findings about exits that no device of this machine can make: synthetic traces in the kernel's own text, in which
- * rate and duration of the exits are chosen, so that the right cost is known. Each has a cured counterpart: the same VM
- * with one in a hundred of these exits. Other rules are shown with real VMs, in test/live/advice.
+ * Findings in synthetic traces in the kernel's own text, in which rate and duration of the exits are chosen, so that
+ * the right cost is known. Each has a cured counterpart: the same VM with one in a hundred of these exits. Real VMs
+ * have them in test/live/advice, where this machine or an emulated host can raise such exits.
  */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
@@ -91,10 +91,13 @@ const EXAMPLES: readonly Example[] = [
   { advice: 'slow-device-model', reason: 'io', toQemu: 'KVM_EXIT_IO (2)', perSecond: 40, us: 3000 },
 ];
 
-/** Exits of the example, and 400 exits per second to set a register that no rule is about. */
-function traceOf({ reason, toQemu, event, us, first }: Example, perSecond: number): string {
-  // An exit to QEMU shows that the recording has such exits.
-  const text = new TraceText().entry(VCPU, 0).out(VCPU, 2, 0x80, 1, 3);
+/**
+ * Exits of the example, and 400 exits per second to set a register that no rule is about.
+ * @param showsReturns true if the recording has returns of KVM_RUN, which one exit to QEMU shows
+ */
+function traceOf({ reason, toQemu, event, us, first }: Example, perSecond: number, showsReturns = true): string {
+  const text = new TraceText().entry(VCPU, 0);
+  if (showsReturns) text.out(VCPU, 2, 0x80, 1, 3);
   if (first !== undefined) text.line(VCPU, 1, first);
   const count = Math.round(perSecond * SECONDS);
   if (count === 0) text.handled(VCPU, 20, 'msr', 1);
@@ -138,6 +141,78 @@ for (const example of EXAMPLES) {
     );
     // One such exit is an attack already.
     const cured = findingsOf(t, traceOf(example, advice === 'notify-exit' ? 0 : perSecond * CURED_PART));
+    assert.deepEqual(
+      cured.map((each) => each.advice),
+      [],
+    );
+  });
+}
+
+/** Rules about ports and memory, with the events of an access: before QEMU answers it, and after that. */
+const ACCESSES: readonly (readonly [advice: string, before: string, after: string])[] = [
+  ...(
+    [
+      ['rtc', 0x71],
+      ['pit', 0x43],
+      ['serial-console', 0x3f8],
+      ['vga-text', 0x3d4],
+      ['emulated-disk', 0x1f7],
+      ['firmware-debug-output', 0x402],
+      ['fw-cfg-by-port', 0x510],
+      ['pci-config-by-port', 0xcf8],
+      ['vmware-backdoor', 0x5658],
+      ['ps2-polling', 0x60],
+    ] as const
+  ).map(
+    ([advice, port]) => [advice, `kvm_pio: pio_write at 0x${port.toString(16)} size 1 count 1 val 0x1 `, ''] as const,
+  ),
+  ['acpi-pm-timer', '', 'kvm_pio: pio_read at 0x608 size 4 count 1 val 0x1 '],
+  [
+    'hpet',
+    'kvm_mmio: mmio unsatisfied-read len 4 gpa 0xfed000f0 val 0x0',
+    'kvm_mmio: mmio read len 4 gpa 0xfed000f0 val 0x1',
+  ],
+];
+const QEMU_US = 40;
+
+for (const [advice, before, after] of ACCESSES)
+  test(`${advice}: found with its cost in accesses, and not in a hundredth of them`, (t) => {
+    const [exit, toQemu] = advice === 'hpet' ? ['npf', 'KVM_EXIT_MMIO (6)'] : ['io', 'KVM_EXIT_IO (2)'];
+    const trace = (perSecond: number) => {
+      const text = new TraceText().entry(VCPU, 0);
+      for (let index = 0; index < perSecond * SECONDS; index++) {
+        const at = Math.round((index * 1e6) / perSecond) + 10;
+        text.exit(VCPU, at, exit);
+        if (before !== '') text.line(VCPU, at, before);
+        text.line(VCPU, at + 2, `kvm_userspace_exit: reason ${toQemu}`);
+        if (after !== '') text.line(VCPU, at + 2 + QEMU_US, after);
+        text.entry(VCPU, at + 2 + QEMU_US);
+      }
+      return text.entry(VCPU, SECONDS * 1e6).toString();
+    };
+    const [finding, ...more] = findingsOf(t, trace(1500));
+    assert.deepEqual([finding?.advice, more.length], [advice, 0]);
+    const cost = (1500 * QEMU_US) / 1e6;
+    assert.ok(
+      Math.abs((finding?.cost ?? Number.NaN) / cost - 1) <= TOLERANCE,
+      `costs ${finding?.cost}, right is ${cost}`,
+    );
+    assert.deepEqual(findingsOf(t, trace(15)), []);
+  });
+
+/** Reasons that faults in memory share with accesses to devices. */
+const FAULTS = ['npf', 'EPT_VIOLATION'];
+
+for (const example of EXAMPLES.filter(({ toQemu }) => toQemu === undefined)) {
+  const { advice, reason, event, perSecond, us } = example;
+  const hasCost = !FAULTS.includes(reason);
+  const what = [reason, event].filter((word) => word !== undefined).join(', ');
+  test(`${advice}: without returns of KVM_RUN, exits by ${what} have ${hasCost ? 'the same' : 'no'} cost`, (t) => {
+    const cost = findingsOf(t, traceOf(example, perSecond, false)).find((each) => each.advice === advice)?.cost;
+    const right = (perSecond * us) / 1e6;
+    if (hasCost) assert.ok(Math.abs((cost ?? Number.NaN) / right - 1) <= TOLERANCE, `costs ${cost}, right is ${right}`);
+    else assert.ok(cost === undefined || cost === null, `costs ${cost}`);
+    const cured = findingsOf(t, traceOf(example, advice === 'notify-exit' ? 0 : perSecond * CURED_PART, false));
     assert.deepEqual(
       cured.map((each) => each.advice),
       [],
