@@ -23,27 +23,42 @@ const FIELDS = new Map(
     .split('\n')
     .map((line): [string, string] => [line.split(': ')[0] ?? '', line.split(': ')[1] ?? '']),
 );
+/** Fields of text -> the values that it may have. */
+const VALUES = readJson<Readonly<Record<string, readonly string[]>>>('settings/kubevirt-values.json');
+/** Fields of text that the user chooses. */
+const NAMES = ['domain.devices.inputs[].name'];
 const OPTIONS = readJson<Readonly<Record<string, Option>>>('settings/proxmox-options.json');
 
-test('KubeVirt has every field that the advice prints, of this type', () => {
+test('KubeVirt has every field that the advice prints, of this type and with this value', () => {
   let checked = 0;
   for (const { id, changes } of RULES)
     for (const setting of changes.kubevirt?.split('; ') ?? []) {
       const [path = '', ...value] = setting.split(': ');
-      for (const [field, type] of typesOf(path, parse(value.join(': ')))) {
+      for (const { field, type, text } of fieldsOf(path, parse(value.join(': ')))) {
         assert.equal(FIELDS.get(field)?.replace(/\/.*/, ''), type, `${id}: ${field}`);
+        if (text !== undefined && !NAMES.includes(field)) assert.ok(VALUES[field]?.includes(text), `${field}: ${text}`);
         checked++;
       }
     }
   assert.ok(checked > 30);
 });
 
-/** Each field of a value with its type in JSON schema. */
-function typesOf(path: string, value: unknown): [field: string, type: string][] {
-  if (Array.isArray(value)) return value.flatMap((item) => typesOf(`${path}[]`, item));
+interface Field {
+  readonly field: string;
+  /** Type in JSON schema. */
+  readonly type: string;
+  /** Undefined if it is no text. */
+  readonly text?: string;
+}
+
+/** Each field of a value. */
+function fieldsOf(path: string, value: unknown): Field[] {
+  if (Array.isArray(value)) return value.flatMap((item) => fieldsOf(`${path}[]`, item));
+  if (typeof value === 'string') return [{ field: path, type: 'string', text: value }];
   if (typeof value !== 'object' || value === null)
-    return [[path, typeof value === 'number' ? 'integer' : typeof value]];
-  return [[path, 'object'], ...Object.entries(value).flatMap(([key, inner]) => typesOf(`${path}.${key}`, inner))];
+    return [{ field: path, type: typeof value === 'number' ? 'integer' : typeof value }];
+  const inner = Object.entries(value).flatMap(([key, each]) => fieldsOf(`${path}.${key}`, each));
+  return [{ field: path, type: 'object' }, ...inner];
 }
 
 test('Proxmox has every option that the advice prints, and accepts its value', () => {
