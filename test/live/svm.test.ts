@@ -49,6 +49,12 @@ test(
 );
 
 test(
+  'under kernel lockdown, debugfs is reported closed, and the statistics of a VM come from its QMP socket',
+  needsSvmHost(),
+  (t) => void runInHost(t, 'svm-lockdown.js'),
+);
+
+test(
   "on AMD SVM, counts agree with KVM's own statistics, and an agent that drops exits does not, so the alert fires",
   needsSvmHost().skip === false ? needs('promtool') : needsSvmHost(),
   (t) => {
