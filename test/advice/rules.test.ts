@@ -1,9 +1,12 @@
 /** Each rule, with exits that it is about. The rates are those of the sources that the rules name. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { advise } from '../../src/advice/advise.js';
 import { RULES } from '../../src/advice/rules.js';
 import type { Workload } from '../../src/advice/workload.js';
+import { ROOT } from '../support/paths.js';
 import { accesses, kvmExits, qemuExits, workloadOf } from './example-workload.js';
 
 const port = (address: number, device: string, perSecond: number) =>
@@ -73,6 +76,15 @@ test('every rule has an example, and no example is of a rule that is gone', () =
   assert.deepEqual(
     RULES.map(({ id }) => id),
     [...new Set(Object.keys(EXAMPLES))],
+  );
+});
+
+test('the page about before and after says what shows each rule', () => {
+  const page = readFileSync(join(ROOT, 'docs/advice/before-and-after.md'), 'utf8');
+  const rows = page.slice(page.indexOf('## What shows each finding')).match(/^\| `[a-z0-9-]+` \| (?!\|)/gm) ?? [];
+  assert.deepEqual(
+    rows.map((row) => row.split('`')[1]),
+    RULES.map(({ id }) => id),
   );
 });
 

@@ -14,6 +14,8 @@ export interface DeviceGuest {
   readonly steps: readonly Step[];
   /** Exits in each round that the guest counts; undefined if the guest does not count them. */
   readonly exitsPerRound?: number;
+  /** Exits to QEMU in which the vCPU sleeps, so that they have no cost; default: accesses to ports and memory. */
+  readonly sleepsIn?: readonly string[];
   /** Arguments of the cured VM; default: those that the advice prints. */
   readonly cured?: string;
 }
@@ -155,6 +157,7 @@ export const DEVICE_GUESTS: readonly DeviceGuest[] = [
     advice: 'irqchip-in-qemu',
     qemu: '-machine kernel-irqchip=off',
     steps: [{ bursts: { out: 0x80, times: 1, everyMs: 2 } }],
+    sleepsIn: ['KVM_EXIT_HLT', 'KVM_EXIT_IRQ_WINDOW_OPEN'],
   },
   {
     name: 'debug console of a firmware',

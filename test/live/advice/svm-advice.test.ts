@@ -19,6 +19,18 @@ test(
 );
 
 test(
+  'on AMD SVM, findings about devices cost what the trace adds up to, and the VMs changed as printed have none',
+  needsSvmHost(),
+  (t) => void runInSvmHost(t, join(import.meta.dirname, 'devices.test.js'), SECONDS, { TEST_PATIENCE: '4' }),
+);
+
+test(
+  'on AMD SVM, QEMU starts with the arguments of every rule, those about Hyper-V too',
+  needsSvmHost(),
+  (t) => void runInSvmHost(t, join(import.meta.dirname, '../../advice/settings.test.js'), SECONDS),
+);
+
+test(
   'on AMD SVM, findings cost what the trace adds up to, and a cured Linux guest has none',
   needsSvmHost(GUEST_KERNEL, GUEST_BUSYBOX),
   (t) => {

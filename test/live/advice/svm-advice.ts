@@ -12,15 +12,16 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RULES } from '../../../src/advice/rules.js';
-import { startAgent, TRACEFS } from '../../support/agent/start-agent.js';
+import { startAgent } from '../../support/agent/start-agent.js';
 import { endAll, endLater } from '../../support/end-later.js';
 import { LINUX_READY } from '../../support/guest/linux-guest.js';
 import { startGuest } from '../../support/guest/start-guest.js';
 import { MAIN } from '../../support/paths.js';
+import { TextTrace } from '../../support/trace/text-trace.js';
 import { costsByAddress } from '../../support/trace/trace-costs.js';
 
 const { LINUX_GUEST = '', RESULT = '' } = process.env;
@@ -28,6 +29,7 @@ const PATIENCE_MS = 240_000;
 const BOOT_MS = 420_000;
 const RECORD_SECONDS = 20;
 const TOLERANCE = 0.2;
+const BUFFER_KB = 40_960;
 const HALT_POLL_NS = '/sys/module/kvm/parameters/halt_poll_ns';
 const DEBUGFS = '/sys/kernel/debug/kvm';
 
@@ -37,18 +39,6 @@ const EXPECTED: Readonly<Record<string, RegExp>> = {
   'emulated-disk': /^pio 0x(?:1f[0-7]|3f6|17[0-7]|376)$/,
   'serial-console': /^pio 0x3f[89a-f]$/,
 };
-
-function enableEvents(): string {
-  const [witness] = ['witness', 'second'].map((name) => {
-    const instance = `${TRACEFS}/instances/advice-${name}`;
-    if (!existsSync(instance)) mkdirSync(instance);
-    writeFileSync(`${instance}/tracing_on`, '0');
-    writeFileSync(`${instance}/buffer_size_kb`, name === 'witness' ? '40960' : '64');
-    writeFileSync(`${instance}/events/kvm/enable`, '1');
-    return instance;
-  });
-  return witness ?? '';
-}
 
 function pollSeconds(pid: number): number {
   const folder = readdirSync(DEBUGFS).find((name) => name.startsWith(`${pid}-`)) ?? '';
@@ -128,7 +118,7 @@ interface FindingData {
   readonly cost: number | null;
 }
 
-async function checkLinux(witness: string): Promise<void> {
+async function checkLinux(witness: TextTrace): Promise<void> {
   const consoles = [
     startLinux(
       'legacy',
@@ -153,10 +143,10 @@ async function checkLinux(witness: string): Promise<void> {
     stdio: 'inherit',
   });
   const recorded = new Promise((resolve) => record.once('close', resolve));
-  writeFileSync(`${witness}/tracing_on`, '1');
+  witness.start();
   assert.equal(await recorded, 0);
-  writeFileSync(`${witness}/tracing_on`, '0');
-  const text = readFileSync(`${witness}/trace`, 'utf8');
+  witness.stop();
+  const text = witness.text();
   const { stdout, stderr } = spawnSync(process.execPath, [MAIN, 'report', '--format=json', '/tmp/linux.dat'], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
@@ -182,7 +172,7 @@ async function checkLinux(witness: string): Promise<void> {
   assert.deepEqual(namesOf('cured'), []);
 }
 
-const witness = enableEvents();
+const witness = new TextTrace(['kvm'], BUFFER_KB);
 for (const check of [() => checkLinux(witness), checkHaltPolling])
   try {
     await check();
@@ -192,3 +182,4 @@ for (const check of [() => checkLinux(witness), checkHaltPolling])
   } finally {
     await endAll();
   }
+witness.close();

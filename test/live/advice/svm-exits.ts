@@ -8,50 +8,76 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FindingData } from '../../../src/advice/finding-data.js';
-import { RULES } from '../../../src/advice/rules.js';
 import { reportOf } from '../../support/agent/run-agent.js';
-import { TRACEFS } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { type GuestOptions, type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
 import { startRecorder } from '../../support/guest/start-recorders.js';
-import type { Step } from '../../support/guest/steps.js';
-import { type AddressCost, costsByReason } from '../../support/trace/trace-costs.js';
-import { DEVICE_GUESTS } from './device-guests.js';
+import { TextTrace } from '../../support/trace/text-trace.js';
+import { type AddressCost, COST_EVENTS, costsByReason } from '../../support/trace/trace-costs.js';
+import { vcpuThread } from '../times/vcpu-shares.js';
 
-const RECORD_SECONDS = 5;
-/** Time for QEMU and the guest to get to what is recorded. */
-const START_MS = 3000;
+const RECORD_SECONDS = 4;
 const TOLERANCE = 0.2;
 const HUGE_PAGES = '/tmp/huge-pages';
 const HUGE_MIB = 256;
+/** Sizes of trace buffers. */
+const WITNESS_KB = 24_576;
+const SMALL_KB = 64;
 /** So often that no guest gets to the end. */
 const FOREVER = 4_000_000_000;
 const X2APIC_ON = 0xfee00d00;
 /** An interrupt to itself: vector 0x20, which stays pending, as interrupts are off. */
 const TO_ITSELF = 0x40020;
+const TSC_DEADLINE = 0x6e0;
+/** QEMU answers reads of this MSR from 7.2 on, by the same way as those of RAPL (target/i386/kvm/kvm.c). */
+const CORE_THREAD_COUNT = 0x35;
+
+interface Setup extends Omit<GuestOptions, 'name'> {
+  /** What else happens on the host while the guest runs. Returns a function that ends it. */
+  readonly meanwhile?: () => Promise<() => Promise<void>>;
+}
 
 interface Case {
   readonly advice: string;
+  /** Findings about what else the guest does. */
+  readonly besides?: readonly string[];
   /** Reason of the exits in the text of the trace. */
   readonly reason: string;
-  readonly guest: Omit<GuestOptions, 'name'>;
-  /** The changed VM; undefined if it is the code of the guest that has to change. */
-  readonly cured?: Omit<GuestOptions, 'name'>;
-  /** Records what the guest does in the end, and not how it starts: it has exits to QEMU all the time. */
-  readonly isSettled?: true;
+  readonly guest: Setup;
+  /** The changed VM or host; default: the code of the guest is changed. */
+  readonly cured?: Setup;
+  /** Events that perf records; default: `record` records all that it needs. */
+  readonly events?: readonly string[];
 }
 
-const printed = (advice: string) => (RULES.find(({ id }) => id === advice)?.changes.qemu ?? '').split(' ');
-const TOUCH = {
-  steps: [{ touchPages: 1 << 20, times: 255 * 256 }, { waitForHost: true }],
+/** A guest that computes. */
+const SPIN: Setup = { steps: [{ spin: true }] };
+/** Touches its memory once it is recorded. An exit to QEMU shows that the recording has such exits. */
+const TOUCH: Setup = {
+  steps: [{ waitForHost: true }, { out: 0x80, times: 1 }, { touchPages: 1 << 20, times: 255 * 256 }, { spin: true }],
   memoryMiB: HUGE_MIB,
-} as const;
+};
+
+/** Interrupts each CPU of the host 4,000 times a second: a profiler does. */
+async function interruptCpus(): Promise<() => Promise<void>> {
+  // The kernel would make it slower on a host that is slow itself.
+  writeFileSync('/proc/sys/kernel/perf_cpu_time_max_percent', '0');
+  const profiler = await startRecorder('perf', mkdtempSync('/tmp/profile-'), ['cpu-clock']);
+  return profiler.stop;
+}
 
 const CASES: readonly Case[] = [
   { advice: 'cpuid-loop', reason: 'cpuid', guest: { steps: [{ cpuid: 1, times: FOREVER }] } },
+  {
+    advice: 'cpuid-loop',
+    reason: 'cpuid',
+    guest: { steps: [{ cpuid: 1, times: FOREVER }] },
+    // Those of `perf kvm stat record`, without returns of KVM_RUN.
+    events: ['kvm:kvm_exit', 'kvm:kvm_entry', 'kvm:kvm_mmio', 'kvm:kvm_pio'],
+  },
   { advice: 'guest-profiler', reason: 'msr', guest: { steps: [{ rdmsr: 0xc0010004, times: FOREVER }] } },
   {
     advice: 'inter-processor-interrupts',
@@ -64,50 +90,39 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    advice: 'timer-deadline',
+    reason: 'msr',
+    guest: { steps: [{ wrmsr: TSC_DEADLINE, value: 1, times: FOREVER }], extraArgs: ['-cpu', 'host'] },
+  },
+  {
+    advice: 'rapl-in-guest',
+    reason: 'KVM_EXIT_X86_RDMSR',
+    guest: { steps: [{ rdmsr: CORE_THREAD_COUNT, times: FOREVER }] },
+  },
+  {
     advice: 'nested-hypervisor',
     reason: 'vmrun',
     guest: { steps: [{ nested: [{ vmmcall: 0, times: 5 }], times: FOREVER }], extraArgs: ['-cpu', 'host'] },
   },
+  {
+    // KVM itself intercepts PAUSE only on a CPU with a pause filter, which no emulated CPU has.
+    advice: 'spinning-locks',
+    besides: ['nested-hypervisor'],
+    reason: 'pause',
+    guest: { steps: [{ nested: [{ pause: true, times: 100 }], times: FOREVER }], extraArgs: ['-cpu', 'host'] },
+  },
+  { advice: 'host-interrupts', reason: 'interrupt', guest: { ...SPIN, meanwhile: interruptCpus } },
   { advice: 'page-faults', reason: 'npf', guest: TOUCH, cured: { ...TOUCH, hugePages: HUGE_PAGES } },
   {
     advice: 'slow-device-model',
     reason: 'KVM_EXIT_IO',
     guest: { steps: [{ foreverClear: { bytes: 8 << 20 } }] },
-    isSettled: true,
   },
 ];
-/** What a guest does that need not ask an emulated clock: a recording without exits would show nothing. */
-const TICK: Step = { bursts: { out: 0x80, times: 1, everyMs: 50 } };
-/** Clocks whose cure is of Hyper-V, which the KVM of a test machine may lack; see devices.test.ts. */
-const CLOCKS: readonly Case[] = DEVICE_GUESTS.filter(({ advice }) => ['acpi-pm-timer', 'rtc'].includes(advice)).map(
-  ({ advice, steps, qemu }) => {
-    const code = [...steps.slice(0, -1), TICK];
-    return {
-      advice,
-      reason: 'KVM_EXIT_IO',
-      guest: { steps: code, extraArgs: qemu.split(' ') },
-      cured: { steps: code, extraArgs: printed(advice) },
-      isSettled: true,
-    };
-  },
-);
-/** A guest whose code was changed: it computes. */
-const CHANGED_CODE: Omit<GuestOptions, 'name'> = { steps: [{ spin: true }] };
 
-function enableEvents(): string {
-  const instance = `${TRACEFS}/instances/advice-exits`;
-  mkdirSync(instance);
-  writeFileSync(`${instance}/tracing_on`, '0');
-  writeFileSync(`${instance}/buffer_size_kb`, '40960');
-  writeFileSync(`${instance}/events/kvm/enable`, '1');
-  return instance;
-}
-
-/** Thread of the first vCPU. */
-function vcpuThread({ pid }: RunningGuest): string {
-  const isVcpu = (tid: string) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').startsWith('CPU 0/KVM');
-  return readdirSync(`/proc/${pid}/task`).find(isVcpu) ?? '';
-}
+const witness = new TextTrace(COST_EVENTS, WITNESS_KB);
+/** Keeps all other events enabled; see the head of this file. */
+const enabled = new TextTrace(['kvm'], SMALL_KB);
 
 interface Recorded {
   readonly findings: readonly FindingData[];
@@ -115,58 +130,78 @@ interface Recorded {
   readonly thread: string;
 }
 
-/**
- * Records a guest with the program and with the witness at the same time. The start of a guest has exits to QEMU, and a
- * recording without any does not show which part of a time was in QEMU.
- */
-async function record(witness: string, guest: Omit<GuestOptions, 'name'>, isSettled = false): Promise<Recorded> {
-  const start = () => startGuest({ name: 'guest', ...guest });
-  const early = isSettled ? start() : undefined;
-  if (early !== undefined) await sleep(START_MS);
-  const recorder = await startRecorder('record', '/tmp', [], ['--collector.indices']);
-  writeFileSync(`${witness}/trace`, '');
-  writeFileSync(`${witness}/tracing_on`, '1');
-  const running = early ?? start();
+/** Waits until the vCPU has run for a second. Returns its thread id. */
+async function busyThread(guest: RunningGuest): Promise<string> {
+  for (;;) {
+    await sleep(200);
+    assert.equal(guest.lastWords(), undefined);
+    const thread = tryVcpuThread(guest.pid);
+    if (thread === undefined) continue;
+    const [ranNs] = readFileSync(`${thread}/schedstat`, 'utf8').split(' ');
+    if (Number(ranNs) > 1e9) return thread.split('/').at(-1) ?? '';
+  }
+}
+
+/** Undefined until QEMU has created the thread. */
+function tryVcpuThread(pid: number): string | undefined {
+  try {
+    return vcpuThread(pid);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Records a guest that runs, with the program and with the witness at the same time. */
+async function record(setup: Setup, { events }: Case): Promise<Recorded> {
+  const guest = startGuest({ name: 'guest', ...setup });
+  const thread = await busyThread(guest);
+  const end = await setup.meanwhile?.();
+  const folder = mkdtempSync('/tmp/record-');
+  const tool = events === undefined ? 'record' : 'perf';
+  const recorder = await startRecorder(tool, folder, events ?? [], ['--collector.indices']);
+  witness.start();
+  guest.goOn();
   await sleep(RECORD_SECONDS * 1000);
-  writeFileSync(`${witness}/tracing_on`, '0');
+  witness.stop();
   await recorder.stop();
-  assert.equal(running.lastWords(), undefined);
-  const thread = vcpuThread(running);
-  await running.kill();
-  const costs = costsByReason(readFileSync(`${witness}/trace`, 'utf8'));
+  await end?.();
+  assert.equal(guest.lastWords(), undefined);
+  await guest.kill();
+  const costs = costsByReason(witness.text());
   const { findings, exits } = reportOf(recorder.file);
-  rmSync(recorder.file);
+  rmSync(folder, { recursive: true });
   assert.ok(exits.some(({ count }) => count > 0));
   return { findings: findings ?? [], costs, thread };
 }
 
-async function check(witness: string, { advice, reason, guest, cured = CHANGED_CODE, isSettled }: Case): Promise<void> {
-  const { findings, costs, thread } = await record(witness, guest, isSettled);
-  const [finding, ...more] = findings;
+async function check(each: Case): Promise<void> {
+  const { advice, besides = [], reason, guest, cured = SPIN } = each;
+  const { findings, costs, thread } = await record(guest, each);
+  const finding = findings.find((one) => one.advice === advice);
   const expected = costs.get(`${thread} ${reason}`);
-  const words = [finding?.cost?.toFixed(3), expected?.seconds.toFixed(3), finding?.per_second.toFixed(0)];
-  console.log(`${advice}: costs ${words[0]}, by the text of the trace ${words[1]}, ${words[2]}/s`);
-  assert.deepEqual([finding?.advice, ...more.map((each) => each.advice)], [advice]);
+  const figures = [finding?.per_second.toFixed(0), finding?.cost?.toFixed(3)];
+  const expectedFigures = [expected?.perSecond.toFixed(0), expected?.seconds.toFixed(3)];
+  console.log(`${advice}: rate and cost ${figures}, by the text of the trace ${expectedFigures}`);
+  assert.deepEqual(findings.map((one) => one.advice).sort(), [advice, ...besides].sort());
   const ratio = (finding?.cost ?? Number.NaN) / (expected?.seconds ?? Number.NaN);
   assert.ok(Math.abs(ratio - 1) <= TOLERANCE, `${advice}: ${ratio}`);
-  const after = await record(witness, cured, isSettled);
-  assert.deepEqual(
-    after.findings.map((each) => each.advice),
-    [],
-  );
+  const after = await record(cured, each);
+  const left = after.findings.map((one) => one.advice).filter((one) => !besides.includes(one));
+  assert.deepEqual(left, []);
   console.log(`${advice}: none in the changed VM`);
 }
 
-const witness = enableEvents();
 writeFileSync('/proc/sys/vm/nr_hugepages', String(HUGE_MIB / 2 + 8));
 mkdirSync(HUGE_PAGES, { recursive: true });
 spawnSync('mount', ['-t', 'hugetlbfs', 'none', HUGE_PAGES]);
-for (const each of [...CLOCKS, ...CASES])
+for (const each of CASES)
   try {
-    await check(witness, each);
+    await check(each);
   } catch (error) {
     console.log(each.advice, error);
     process.exitCode = 1;
   } finally {
     await endAll();
   }
+enabled.close();
+witness.close();

@@ -1,10 +1,10 @@
 /**
  * A guest that runs a guest of its own by AMD SVM: the inner guest does its steps in real mode and halts. The outer
- * guest intercepts VMMCALL and HLT only, so all other exits of the inner guest are handled by KVM itself.
+ * guest intercepts VMMCALL, PAUSE and HLT only, so all other exits of the inner guest are handled by KVM itself.
  *
  * Source: AMD64 Architecture Programmer's Manual, volume 2, chapter 15 and appendix B (layout of the VMCB).
  */
-import { long, word } from './machine-code.js';
+import { back, long, word } from './machine-code.js';
 
 /** Addresses in RAM. */
 const VMCB = 0x8000;
@@ -18,8 +18,10 @@ const VM_HSAVE_PA = 0xc0010117;
 
 /** Offsets in the VMCB. */
 const [EXIT_CODE, RIP] = [0x70, 0x578];
-const [EXIT_HLT, EXIT_VMMCALL] = [0x78, 0x81];
-const VMMCALL_BYTES = 3;
+const EXIT_HLT = 0x78;
+/** Exits after which the inner guest goes on: their codes, and the length of the instruction. */
+const VMMCALL = { code: 0x81, bytes: 3 };
+const PAUSE = { code: 0x77, bytes: 2 };
 
 /** A segment of real mode: selector and attributes, limit, base. */
 function segment(offset: number, attributes: number, selector: number): [offset: number, value: number][] {
@@ -32,7 +34,7 @@ function segment(offset: number, attributes: number, selector: number): [offset:
 
 /** Offset in the VMCB and 32 bits there; everything else is 0. */
 const fields = (codeSegment: number): readonly (readonly [offset: number, value: number])[] => [
-  [0x00c, 1 << 24], //    intercepts HLT
+  [0x00c, 3 << 23], //    intercepts PAUSE and HLT
   [0x010, 0b11], //       intercepts VMRUN, as every guest must, and VMMCALL
   [0x058, 1], //          address space of the inner guest
   ...segment(0x400, 0x93, 0), // ES
@@ -70,22 +72,26 @@ const PAGING_OFF = [
 /** Ends QEMU with another status than a guest that has done its steps. */
 const GIVE_UP = [0xba, ...word(0x501), 0xb0, 1, 0xee]; // mov dx, 0x501; mov al, 1; out dx, al
 
+/** Code that follows `before`: after such an exit, it skips the instruction and starts at `before` again. */
+function resume({ code, bytes }: typeof VMMCALL, before: readonly number[]): number[] {
+  const goOn = [0x83, 0x06, ...word(VMCB + RIP), bytes]; //                    add word [vmcb + rip], bytes
+  const compare = [0x81, 0x3e, ...word(VMCB + EXIT_CODE), ...word(code)]; //   cmp word [vmcb + exit code], code
+  const all = [...compare, 0x75, goOn.length + 2, ...goOn]; //                 jne past
+  return [...all, 0xeb, back([...before, ...all])]; //                         jmp
+}
+
 /**
- * Runs the inner guest `rounds` times from its start to its end. Each round is one VMRUN and one more per VMMCALL of
- * the inner guest. Needs a vCPU with SVM: `-cpu host`. The code of the inner guest must leave ESI alone.
+ * Runs the inner guest `rounds` times from its start to its end. Each round is one VMRUN and one more per VMMCALL and
+ * PAUSE of the inner guest. Needs a vCPU with SVM: `-cpu host`. The code of the inner guest must leave ESI alone.
  * @param codeSegment segment of the image
  */
 export function nestedRounds(rounds: number, inner: readonly number[], codeSegment: number): number[] {
   const innerCode = [...inner, 0xf4]; // .. hlt
   const start = [0xa1, ...word(INNER_START), 0xa3, ...word(VMCB + RIP)]; //    mov ax, [start]; mov [vmcb + rip], ax
-  const goOn = [0x83, 0x06, ...word(VMCB + RIP), VMMCALL_BYTES]; //            add word [vmcb + rip], 3
   const compare = (code: number) => [0x83, 0x3e, ...word(VMCB + EXIT_CODE), code]; // cmp word [vmcb + exit code], ..
-  const run = [
-    ...[...movEax(VMCB), 0x0f, 0x01, 0xd8], // vmrun
-    ...[0x81, 0x3e, ...word(VMCB + EXIT_CODE), ...word(EXIT_VMMCALL)],
-    ...[0x75, goOn.length + 2, ...goOn], //    jne past
-  ];
-  const again = [...run, 0xeb, 0x100 - (run.length + 2)]; // jmp
+  const run = [...movEax(VMCB), 0x0f, 0x01, 0xd8]; // vmrun
+  const called = [...run, ...resume(VMMCALL, run)];
+  const again = [...called, ...resume(PAUSE, called)];
   const check = [...compare(EXIT_HLT), 0x74, GIVE_UP.length, ...GIVE_UP]; // je past
   const round = [...start, ...again, ...check, 0x66, 0x4e]; // dec esi
   return [

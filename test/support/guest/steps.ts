@@ -25,6 +25,8 @@ export type Step =
   | { readonly touchPages: number; readonly times: number }
   /** VMMCALL with a number in EAX; the call of AMD. */
   | { readonly vmmcall: number; readonly times: number }
+  /** An instruction PAUSE. */
+  | { readonly pause: true; readonly times: number }
   /** CPUID with each leaf from 0 to 65,535, once. */
   | { readonly cpuidOfEveryLeaf: true }
   /** Runs a guest of its own that does these steps and halts, `times` times; see nested-steps.ts. */
@@ -111,6 +113,7 @@ export function stepCode(step: Step): number[] {
     const value = [...movEax(step.value), 0x66, 0x31, 0xd2]; // mov eax, value; xor edx, edx
     return counted(step.times, [...movEcx(step.wrmsr), ...value, ...WRMSR]);
   }
+  if ('pause' in step) return repeat(step.times, [0xf3, 0x90]); // pause
   if ('touchPages' in step) {
     const touch = [0x64, 0x67, 0x8a, 0x07, 0x66, 0x81, 0xc7, ...long(0x1000)]; // mov al, [fs:edi]; add edi, 4096
     return [0x66, 0xbf, ...long(step.touchPages), ...repeat(step.times, touch)];

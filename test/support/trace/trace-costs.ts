@@ -52,6 +52,9 @@ export function costsByAddress(text: string, thread?: string): Map<string, Addre
   );
 }
 
+/** The events that {@link costsByReason} needs. */
+export const COST_EVENTS = ['kvm/kvm_exit', 'kvm/kvm_entry', 'kvm/kvm_userspace_exit'];
+
 /**
  * What exits cost by the text of a trace, by thread and reason: `186 npf` -> from each kvm_exit to the next entry into
  * the guest, `186 KVM_EXIT_IO` -> from each return of KVM_RUN to it. An exit that goes on to userspace is in the second
