@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import { limitYoungGeneration } from './commands/serving/limit-young-generation.js';
 import type { CommandName } from './config/commands.js';
 import { helpText } from './config/help.js';
 import { type Invocation, parseCommandLine } from './config/parse-command-line.js';
@@ -31,6 +32,9 @@ const IMPLEMENTATIONS: Readonly<Record<CommandName, () => Promise<(invocation: I
   completion: async () => (await import('./commands/completion.js')).completion,
 };
 
+/** Commands that run for days. */
+const LASTING: ReadonlySet<CommandName> = new Set(['run', 'demo']);
+
 // The name in ps and top, which would be that of a thread of Node.js.
 process.title = ['kvm-exit-exporter', ...process.argv.slice(2)].join(' ');
 
@@ -42,6 +46,7 @@ async function main(argv: readonly string[]): Promise<void> {
   else if (command === 'version') process.stdout.write(`kvm-exit-exporter ${VERSION}\n`);
   else if (command === 'licenses') process.stdout.write(licences());
   else {
+    if (LASTING.has(command)) limitYoungGeneration();
     const run = await IMPLEMENTATIONS[command]();
     await run(invocation);
   }

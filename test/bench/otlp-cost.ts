@@ -11,12 +11,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
-import { EventLoopStalls } from '../../src/expose/event-loop-stalls.js';
-import { ExportCounts } from '../../src/expose/otlp/export-counts.js';
-import { startOtlpExport } from '../../src/expose/otlp/otlp-export.js';
-import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter.js';
-import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
-import { cursorOf, newLedger, pagesOf, vmInfos } from './tools/synthetic-host.js';
+import { limitYoungGeneration } from '../../src/commands/serving/limit-young-generation.js';
 
 const SIZE = { vms: 1140, durations: false };
 const EXPORTS = 5;
@@ -33,8 +28,15 @@ function receive(): void {
 }
 
 async function measure(): Promise<void> {
-  // As the agent does: src/commands/serving/web-server.ts.
+  // As the agent does, before it loads the rest: src/cli.ts and src/commands/serving/collect-garbage.ts.
+  limitYoungGeneration();
   setFlagsFromString('--heap-growing-percent=50');
+  const { EventLoopStalls } = await import('../../src/expose/event-loop-stalls.js');
+  const { ExportCounts } = await import('../../src/expose/otlp/export-counts.js');
+  const { startOtlpExport } = await import('../../src/expose/otlp/otlp-export.js');
+  const { DEFAULT_LIMITS, SeriesLimiter } = await import('../../src/snapshot/series-limiter.js');
+  const { takeSnapshot } = await import('../../src/snapshot/take-snapshot.js');
+  const { cursorOf, newLedger, pagesOf, vmInfos } = await import('./tools/synthetic-host.js');
   const receiver = fork(import.meta.filename, ['receiver']);
   const [port] = (await once(receiver, 'message')) as [number];
   const infos = vmInfos(SIZE.vms);
