@@ -187,13 +187,13 @@ export class Agent {
     this.#readiness.attempt(() => this.#tracker.checkNewProcesses(nowMs));
     if (this.#vmWatcher.isWatching) this.#pacer.watching(this.#inventory.hasRunningVms);
     else this.#pacer.idleFor(this.#inventory.idleMs(nowMs));
-    if (this.#pacer.isDue(performance.now())) this.#drain();
+    if (this.#pacer.isDue(performance.now())) this.#drain(false, this.#pacer.isQuiet);
     return this.#pacer.pauseMs;
   }
 
   /** Returns false if events were left for the next drain. */
-  #drain(forSnapshot = false): boolean {
-    const { mostBytes, behind, countedToMs } = this.#kernel.drain();
+  #drain(forSnapshot = false, isQuiet = false): boolean {
+    const { mostBytes, behind, countedToMs } = this.#kernel.drain(isQuiet);
     this.#countedToMs = countedToMs;
     const newThreads = this.#kernel.takeNewThreads();
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));

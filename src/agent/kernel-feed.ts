@@ -126,11 +126,16 @@ export class KernelFeed {
   /**
    * Counts the events that have happened by now. All events until `countedToMs` are counted then; undefined if no trace
    * is read.
+   * @param isQuiet as in {@link KernelTrace.drain}
    */
-  drain(): { readonly mostBytes: number; readonly behind: boolean; readonly countedToMs: number | undefined } {
+  drain(isQuiet = false): {
+    readonly mostBytes: number;
+    readonly behind: boolean;
+    readonly countedToMs: number | undefined;
+  } {
     const markersBehind = timed(this.#markerCounts, (deadlineMs) => this.#topLevel?.drain(deadlineMs, now));
     const startMs = now();
-    const drained = timed(this.#counts, (deadlineMs) => this.#trace?.drain(deadlineMs, now));
+    const drained = timed(this.#counts, (deadlineMs) => this.#trace?.drain(deadlineMs, now, isQuiet));
     if (this.#counts !== undefined && this.#trace !== undefined) this.#counts.source.up = this.#trace.works;
     return {
       mostBytes: drained?.mostBytes ?? 0,

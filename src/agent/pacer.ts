@@ -40,6 +40,7 @@ export class Pacer {
   #startDrains = 0;
   #tickPauseMs = MAX_TICK_PAUSE_MS;
   #lastDrainMs = Number.NEGATIVE_INFINITY;
+  #hasVms = true;
 
   /** @param bufferSize bytes of one CPU's buffer */
   constructor(bufferSize: number) {
@@ -52,6 +53,11 @@ export class Pacer {
   /** Milliseconds until the next tick. */
   get pauseMs(): number {
     return this.#lastDrainMs === Number.NEGATIVE_INFINITY ? 0 : Math.min(this.#tickPauseMs, this.#currentDrainPauseMs);
+  }
+
+  /** True if no VM runs, and none is about to. */
+  get isQuiet(): boolean {
+    return !this.#hasVms && this.#startDrains === 0 && this.#lastDrainMs !== Number.NEGATIVE_INFINITY;
   }
 
   /** True if it is time for a drain. @param nowMs of performance.now() */
@@ -75,12 +81,14 @@ export class Pacer {
 
   /** A watcher reports new VMs at once, so ticks need not check for them. @param hasVms true if VMs run */
   watching(hasVms: boolean): void {
+    this.#hasVms = hasVms;
     this.#maxPauseMs = hasVms ? this.#fillPauseMs : NO_VM_PAUSE_MS;
     this.#tickPauseMs = this.#maxPauseMs;
   }
 
   /** Ticks must check for new VMs. Nothing was started on this host for `ms`. */
   idleFor(ms: number): void {
+    this.#hasVms = true;
     this.#maxPauseMs = this.#fillPauseMs;
     this.#tickPauseMs = ms >= IDLE_AFTER_MS ? IDLE_TICK_PAUSE_MS : MAX_TICK_PAUSE_MS;
   }

@@ -102,3 +102,26 @@ test('drains follow each other closely while a VM starts', () => {
   for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
   assert.equal(pauseAfter(pacer, 0), quiet);
 });
+
+test('a host is quiet while a watcher reports no VM, and none is about to run', () => {
+  const pacer = new Pacer(16 * MIB);
+  const isQuiet = () => {
+    pacer.drained(0, false, 0);
+    return pacer.isQuiet;
+  };
+  assert.equal(isQuiet(), false);
+  pacer.watching(false);
+  assert.equal(isQuiet(), true);
+  pacer.wakeNow(); // another program wrote to the instance
+  assert.equal(pacer.isQuiet, false);
+  assert.equal(isQuiet(), true);
+  pacer.wakeSoon(); // a VM starts
+  assert.equal(isQuiet(), false);
+  for (let drains = 0; drains < 20; drains++) isQuiet();
+  assert.equal(isQuiet(), true);
+  pacer.watching(true);
+  assert.equal(isQuiet(), false);
+  pacer.watching(false);
+  pacer.idleFor(60_000); // no watcher
+  assert.equal(isQuiet(), false);
+});

@@ -1,4 +1,5 @@
 /** Exits of AMD SVM guests on an emulated host, whose kernel raises kvm_exit and kvm_entry as on real hardware. */
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { needsSvmHost, runInSvmHost } from '../support/guest/svmhost.js';
@@ -6,6 +7,7 @@ import { assertFires } from '../support/prometheus/assert-fires.js';
 import { needs } from '../support/requirements.js';
 
 const SECONDS = 580;
+const MANY_CPUS = 32;
 
 /** Runs a script of this folder in the emulated host. Returns its output. */
 function runInHost(t: TestContext, script: string, seconds = SECONDS): string {
@@ -53,6 +55,22 @@ test(
   needsSvmHost(),
   (t) => void runInHost(t, 'svm-lockdown.js'),
 );
+
+test(
+  'on AMD SVM with 32 CPUs, buffers are bounded, and twelve VMs at once are counted exactly',
+  needsSvmHost(),
+  (t) => void runInSvmHost(t, join(import.meta.dirname, 'svm-many-cpus.js'), SECONDS, {}, MANY_CPUS),
+);
+
+test('on AMD SVM with 32 CPUs, an idle agent reads at most 1.3 times as often as with two', needsSvmHost(), (t) => {
+  const script = join(import.meta.dirname, '../bench/idle-cost.js');
+  const readsWith = (cpus: number) => {
+    const [, reads] = /^reads +([\d.]+)/m.exec(runInSvmHost(t, script, SECONDS, {}, cpus)) ?? [];
+    return Number(reads);
+  };
+  const [few, many] = [readsWith(2), readsWith(MANY_CPUS)];
+  assert.ok(few > 0 && many <= 1.3 * few, `${few} reads a second with 2 CPUs, ${many} with ${MANY_CPUS}`);
+});
 
 test(
   "on AMD SVM, counts agree with KVM's own statistics, and an agent that drops exits does not, so the alert fires",

@@ -107,9 +107,12 @@ export class KernelTrace {
   }
 
   /** Delivers the events that have happened by now; see {@link TraceReader.drain}. */
-  drain(deadlineMs: number, nowMs: () => number): Drained {
+  drain(deadlineMs: number, nowMs: () => number, isQuiet = false): Drained {
     const files = this.#guard?.takeChanges(nowMs()) ?? [];
-    const drained = files.length > 0 ? this.#drainAndRevert(files, deadlineMs, nowMs) : this.#drain(deadlineMs, nowMs);
+    const drained =
+      files.length > 0
+        ? this.#drainAndRevert(files, deadlineMs, nowMs)
+        : this.#drain(deadlineMs, nowMs, undefined, isQuiet);
     if (!drained.behind && this.#guard?.isSettling !== true) this.#endGap();
     return drained;
   }
@@ -161,10 +164,10 @@ export class KernelTrace {
     this.instance.remove();
   }
 
-  #drain(deadlineMs: number, nowMs: () => number, untilNs?: number): Drained {
+  #drain(deadlineMs: number, nowMs: () => number, untilNs?: number, isQuiet = false): Drained {
     const { nowNs, offsetMs } = this.#clock?.compare(nowMs) ?? { nowNs: 0, offsetMs: nowMs() };
     this.#options.onClock?.(offsetMs);
-    return this.#reader?.drain(untilNs ?? nowNs, deadlineMs, nowMs) ?? NOTHING;
+    return this.#reader?.drain(untilNs ?? nowNs, deadlineMs, nowMs, isQuiet) ?? NOTHING;
   }
 
   /**

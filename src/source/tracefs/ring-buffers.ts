@@ -8,6 +8,9 @@
  * The thread of a vCPU moves between host CPUs and leaves its events in several buffers, which {@link CpuMerge} puts in
  * order. Events newer than the start of a drain wait for the next drain: a CPU whose buffer was already found empty may
  * have written an older one since.
+ *
+ * Looking at all CPUs takes time in proportion to their number. While nothing happens on a host, a drain looks at a few
+ * of them, in turns, and at all of them once one has events.
  */
 import { join } from 'node:path';
 import { PageCursor } from '../../decode/ftrace/page-cursor.js';
@@ -20,6 +23,9 @@ import { BufferFile, type Drained, type OnForeignRead, type TraceReader } from '
 
 /** Events between two looks at the clock: a few hundred microseconds. */
 const EVENTS_PER_CLOCK_READ = 4096;
+/** Drains of a quiet host in which each CPU is looked at once, and the least number of CPUs that one looks at. */
+const QUIET_DRAINS = 8;
+const MIN_QUIET_LOOKS = 4;
 
 interface CpuBuffer {
   readonly cursor: PageCursor;
@@ -43,6 +49,10 @@ export class RingBuffers implements TraceReader {
   /** The CPUs that have a page loaded. */
   readonly #merge: CpuMerge<CpuBuffer>;
   readonly #onForeignRead: OnForeignRead | undefined;
+  /** True if the last drain found no event on any CPU. */
+  #foundNothing = false;
+  /** Number of looks of quiet drains so far: they look at the CPUs in turns. */
+  #quietLooks = 0;
 
   /**
    * @param path the instance, or tracefs itself
@@ -85,15 +95,11 @@ export class RingBuffers implements TraceReader {
   }
 
   findForeignReads(): void {
-    if (this.#onForeignRead === undefined) return;
-    for (const buffer of this.#cpus.values()) {
-      const foreign = buffer.witness?.compare(buffer.events) ?? 0;
-      buffer.events = 0;
-      if (foreign !== 0) this.#onForeignRead(foreign);
-    }
+    for (const buffer of this.#cpus.values()) this.#look(buffer);
   }
 
-  drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained {
+  drain(untilNs: number, deadlineMs: number, nowMs: () => number, isQuiet = false): Drained {
+    if (isQuiet && this.#foundNothing && this.#findsNothing()) return NOTHING;
     // First, because an exit before a gap must not pair with an entry after it.
     this.findForeignReads();
     this.#loadEmpty();
@@ -124,12 +130,33 @@ export class RingBuffers implements TraceReader {
     this.#merge.clear();
   }
 
+  /** Looks at the next few CPUs. True if they have no events. */
+  #findsNothing(): boolean {
+    const cpus = [...this.#cpus.values()];
+    for (let looks = Math.max(MIN_QUIET_LOOKS, Math.ceil(cpus.length / QUIET_DRAINS)); looks > 0; looks--) {
+      const buffer = cpus[this.#quietLooks++ % cpus.length];
+      if (buffer === undefined) return false;
+      this.#look(buffer);
+      // Without statistics it is not known.
+      if (buffer.stats.waiting !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Reads the statistics of a CPU, and reports what other programs read from its buffer. */
+  #look(buffer: CpuBuffer): void {
+    const foreign = buffer.witness?.compare(buffer.events) ?? 0;
+    buffer.events = 0;
+    if (foreign !== 0) this.#onForeignRead?.(foreign);
+  }
+
   #drained(behind: boolean): Drained {
     let mostPages = 0;
     for (const buffer of this.#cpus.values()) {
       mostPages = Math.max(mostPages, buffer.pagesRead);
       buffer.pagesRead = 0;
     }
+    this.#foundNothing = mostPages === 0 && this.#merge.first === undefined;
     return { mostBytes: mostPages * this.#pageSize, behind };
   }
 
@@ -156,3 +183,5 @@ export class RingBuffers implements TraceReader {
     }
   }
 }
+
+const NOTHING: Drained = { mostBytes: 0, behind: false };

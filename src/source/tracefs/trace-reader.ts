@@ -8,8 +8,10 @@ export interface TraceReader {
    * Delivers the events that are there now.
    * @param untilNs on the trace clock; a binary reader leaves newer events for the next drain
    * @param deadlineMs as `nowMs` counts: when to stop and report {@link Drained.behind}
+   * @param isQuiet true if no VM runs: then events of a CPU may wait for a few drains while no other CPU has any.
+   *   Default: false
    */
-  drain(untilNs: number, deadlineMs: number, nowMs: () => number): Drained;
+  drain(untilNs: number, deadlineMs: number, nowMs: () => number, isQuiet?: boolean): Drained;
   /** CPUs can be plugged in while the agent runs. */
   openNewCpus(): void;
   /** Reports what other programs read from the buffers or threw away since the last call. Each drain begins so. */

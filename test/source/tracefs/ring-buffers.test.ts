@@ -70,6 +70,7 @@ function host(t: TestContext) {
 }
 
 const drain = (buffers: RingBuffers, untilNs = ALL) => buffers.drain(untilNs, ALL, () => 0);
+const drainQuietly = (buffers: RingBuffers) => buffers.drain(ALL, ALL, () => 0, true);
 
 test('a CPU that is plugged in is read after openNewCpus', (t) => {
   const { plugIn, write, open } = host(t);
@@ -246,4 +247,65 @@ test('events that the kernel overwrote are those of the statistics at that momen
       [2, 0],
     ],
   );
+});
+
+test('while nothing happens, a drain looks at a few of many CPUs, and eight drains look at all', (t) => {
+  const { plugIn, open, setRead } = host(t);
+  const cpus = Array.from({ length: 64 }, (_, cpu) => cpu);
+  for (const cpu of cpus) plugIn(cpu);
+  for (const cpu of cpus) setRead(cpu, 0, 0);
+  let looks = 0;
+  const { buffers } = open(() => looks++);
+  drainQuietly(buffers); // The first drain looks at all CPUs.
+  for (let round = 1; round <= 2; round++) {
+    // Another program reads an event of each buffer, so each look is reported.
+    for (const cpu of cpus) setRead(cpu, round, 0);
+    const looksOfDrains = cpus.slice(0, 8).map(() => {
+      looks = 0;
+      drainQuietly(buffers);
+      return looks;
+    });
+    assert.deepEqual(looksOfDrains, [8, 8, 8, 8, 8, 8, 8, 8]);
+  }
+});
+
+test('once a look finds an event, all CPUs are read, in the order of time', (t) => {
+  const { plugIn, write, open, setRead } = host(t);
+  const cpus = Array.from({ length: 64 }, (_, cpu) => cpu);
+  for (const cpu of cpus) plugIn(cpu);
+  for (const cpu of cpus) setRead(cpu, 0, 0);
+  const { buffers, delivered } = open(() => {});
+  drainQuietly(buffers);
+  write(60, page(1000));
+  write(20, page(2000));
+  for (const cpu of [20, 60]) setRead(cpu, 0, 1);
+  let drains = 0;
+  for (; delivered.length === 0 && drains < 100; drains++) drainQuietly(buffers);
+  assert.ok(drains <= 8, `${drains} drains`);
+  assert.deepEqual(delivered.splice(0), ['1000 60', '2000 20']);
+  // The host is no longer quiet: the next drain looks at all.
+  for (const cpu of [20, 60]) setRead(cpu, 1, 0);
+  write(50, page(3000));
+  setRead(50, 0, 1);
+  drainQuietly(buffers);
+  assert.deepEqual(delivered.splice(0), ['3000 50']);
+  // Where VMs run, each drain looks at all.
+  setRead(50, 1, 0);
+  drain(buffers);
+  write(63, page(4000));
+  setRead(63, 0, 1);
+  drain(buffers);
+  assert.deepEqual(delivered, ['4000 63']);
+});
+
+test('a buffer that was empty is not asked again what it lost', (t) => {
+  const { plugIn, open, setRead } = host(t);
+  for (const cpu of [0, 1]) plugIn(cpu);
+  setRead(0, 0, 0, 3);
+  setRead(1, 0, 1, 4);
+  const { buffers } = open(() => {});
+  for (const cpu of [0, 1]) setRead(cpu, 0, 1, 9);
+  assert.deepEqual([...buffers.overruns().values()], [3, 9]);
+  drain(buffers);
+  assert.deepEqual([...buffers.overruns().values()], [9, 9]);
 });
