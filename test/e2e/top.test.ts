@@ -10,13 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { answersOf, manyVms, ratesOf, startFakeAgent, vmRowOf } from '../support/agent/fake-agent.js';
 import { endAll, endLater } from '../support/end-later.js';
-import { MAIN, ROOT } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS, ROOT } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { Tmux } from '../support/tmux.js';
 
 afterEach(endAll);
 
+const TOP = [PROGRAM, ...PROGRAM_ARGS, 'top'].join(' ');
 const inTmux = { ...needs('tmux'), timeout: 600_000 };
 
 /** Names in the rows of the list, from the top. */
@@ -24,9 +25,7 @@ const namesOn = (screen: readonly string[]) => screen.flatMap((line) => /^(vm-\d
 
 function start(url: string, columns = 80, rows = 24, ...args: string[]): Tmux {
   const tmux = new Tmux(columns, rows);
-  tmux.line(
-    `stty -a >before; ${process.execPath} ${MAIN} top --url ${url} --interval 500ms ${args.join(' ')}; echo "code $?"`,
-  );
+  tmux.line(`stty -a >before; ${TOP} --url ${url} --interval 500ms ${args.join(' ')}; echo "code $?"`);
   return tmux;
 }
 
@@ -174,7 +173,7 @@ for (const [way, stop] of [
 
 test('Ctrl-Z does nothing where no shell could continue the program', inTmux, async () => {
   const { url } = await startFakeAgent();
-  const tmux = new Tmux(80, 24, `${process.execPath} ${MAIN} top --url ${url}`);
+  const tmux = new Tmux(80, 24, `${TOP} --url ${url}`);
   await tmux.until(/vm-19 [\s\S]*^q end/m);
   tmux.press('C-z');
   await sleep(1000);
@@ -207,7 +206,7 @@ test('the program ends with its terminal, also if it ignores SIGHUP', inTmux, as
   const { url } = await startFakeAgent();
   for (const prefix of ['', "trap '' HUP; "]) {
     const tmux = new Tmux(80, 24);
-    tmux.line(`${prefix}${process.execPath} ${MAIN} top --url ${url}`);
+    tmux.line(`${prefix}${TOP} --url ${url}`);
     await tmux.until('vm-19 ');
     const pid = tmux.foreground();
     tmux.close();
@@ -220,7 +219,7 @@ test('the program ends with its terminal, also if it ignores SIGHUP', inTmux, as
 test('a pipe whose reader is gone ends --batch quietly', inTmux, async () => {
   const { url } = await startFakeAgent();
   const tmux = new Tmux(80, 24);
-  const batch = `${process.execPath} ${MAIN} top --url ${url} --batch --interval 500ms`;
+  const batch = `${TOP} --url ${url} --batch --interval 500ms`;
   tmux.line(`${batch} 2>errors | head -n 2; echo "codes \${PIPESTATUS[*]}, $(wc -c <errors) bytes"`);
   await tmux.until('codes 0 0, 0 bytes');
 });

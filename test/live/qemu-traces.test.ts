@@ -15,7 +15,7 @@ import { type RunningAgent, startAgent, TRACEFS } from '../support/agent/start-a
 import { endAll } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { type GuestOptions, startGuest } from '../support/guest/start-guest.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import type { Samples } from '../support/prometheus/samples.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -142,7 +142,7 @@ for (const reader of ['binary', 'text'])
 
 /** Runs the `qemu` command of the program to its end. */
 function qemuCommand(...args: string[]): { stdout: string; stderr: string; status: number | null } {
-  return spawnSync(process.execPath, [MAIN, 'qemu', ...args], { encoding: 'utf8' });
+  return spawnSync(PROGRAM, [...PROGRAM_ARGS, 'qemu', ...args], { encoding: 'utf8' });
 }
 
 test('trace events are switched on over QMP, counted, and switched off', WITHOUT_KERNEL, async (t) => {
@@ -183,14 +183,14 @@ test('trace events are switched on over QMP, counted, and switched off', WITHOUT
 
 test('run without any source to read is refused, and so is a missing list of trace events', (t) => {
   const { status, stderr } = spawnSync(
-    process.execPath,
-    [MAIN, 'run', '--no-collector.kernel', '--no-collector.kvm-stats'],
+    PROGRAM,
+    [...PROGRAM_ARGS, 'run', '--no-collector.kernel', '--no-collector.kvm-stats'],
     { encoding: 'utf8' },
   );
   assert.equal(status, 2);
   assert.match(stderr, /leave nothing to read: leave one out, or give --qemu.log or --qemu.simple/);
   const missing = join(temporaryFolder(t, 'trace-events'), 'missing');
-  const bad = spawnSync(process.execPath, [MAIN, 'run', '--qemu.log=x', `--qemu.trace-events=${missing}`], {
+  const bad = spawnSync(PROGRAM, [...PROGRAM_ARGS, 'run', '--qemu.log=x', `--qemu.trace-events=${missing}`], {
     encoding: 'utf8',
   });
   assert.equal(bad.status, 2);

@@ -13,17 +13,22 @@ import { liveTest } from '../support/guest/live-test.js';
 import { QmpClient } from '../support/guest/qmp-client.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { startProgram } from '../support/guest/start-program.js';
-import { MAIN } from '../support/paths.js';
+import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 afterEach(endAll);
 
-const stat = (instance: string, ...args: string[]) => [MAIN, 'stat', `--tracefs.instance=${instance}`, ...args];
+const stat = (instance: string, ...args: string[]) => [
+  ...PROGRAM_ARGS,
+  'stat',
+  `--tracefs.instance=${instance}`,
+  ...args,
+];
 
 test('stat -- PROGRAM counts while the program runs, and has its exit code', liveTest(), async (t) => {
   const instance = uniqueInstance();
   const file = join(temporaryFolder(t, 'stat'), 'answer.json');
-  const counted = [process.execPath, ...stat(instance, '--format=json', '--vm=stat-exact', '--')];
+  const counted = [PROGRAM, ...stat(instance, '--format=json', '--vm=stat-exact', '--')];
   // finished() asserts that the exit code is the one that the guest gave to QEMU.
   await startGuest({
     name: 'stat-exact',
@@ -49,7 +54,7 @@ test('stat counts for the time that it is given', liveTest(), async () => {
   const guest = startGuest({ name: 'stat-timed', steps: [{ forever: { out: 0x80 } }] });
   while (guest.writesDone() === 0) await sleep(50);
   const before = guest.writesDone();
-  const { stdout, stderr } = spawnSync(process.execPath, stat(instance, '1s', '--format=json', '--vm=stat-*'), {
+  const { stdout, stderr } = spawnSync(PROGRAM, stat(instance, '1s', '--format=json', '--vm=stat-*'), {
     encoding: 'utf8',
   });
   const after = guest.writesDone();
@@ -74,7 +79,7 @@ test("VM exits and KVM's own statistics are those that QEMU answers", liveTest()
   const outer = [await totals()];
   const program = ['sh', '-c', 'touch "$0"; while [ ! -e "$1" ]; do sleep 0.1; done', begun, done];
   const args = stat(uniqueInstance(), `--qemu.qmp=${folder}/stat.qmp`, '--vm=stat-kvm', '--format=json', '--');
-  const child = spawn(process.execPath, [...args, ...program], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(PROGRAM, [...args, ...program], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(child, 'exit');
   let answer = '';
   child.stderr.on('data', (text) => {
@@ -128,7 +133,7 @@ for (const [name, args] of [
   test(`a signal in the first moment leaves no instance behind: ${name}`, liveTest(), async () => {
     const instance = uniqueInstance();
     const program = name.includes('--') ? ['stat', `--tracefs.instance=${instance}`, '--', 'sleep', '60'] : args;
-    const child = spawn(process.execPath, [MAIN, ...program, `--tracefs.instance=${instance}`], { stdio: 'ignore' });
+    const child = spawn(PROGRAM, [...PROGRAM_ARGS, ...program, `--tracefs.instance=${instance}`], { stdio: 'ignore' });
     const ended = once(child, 'exit');
     while (!tracingInstances().includes(instance)) await nextTurn();
     child.kill('SIGTERM');
@@ -139,7 +144,7 @@ for (const [name, args] of [
 test('a program that cannot be run, a VM that is not there', liveTest(), () => {
   const run = (...args: string[]) => {
     const instance = uniqueInstance();
-    const { status, stderr } = spawnSync(process.execPath, stat(instance, ...args), { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(PROGRAM, stat(instance, ...args), { encoding: 'utf8' });
     assert.ok(!tracingInstances().includes(instance));
     return { status, stderr };
   };
