@@ -28,11 +28,14 @@ step 'completion' "$(bash -c 'source /usr/share/bash-completion/completions/kvm-
 sed -i 's/level: info/level: debug/' /etc/kvm-exit-exporter/config.yml
 pid=$(unit MainPID)
 systemctl reload kvm-exit-exporter
-sleep 1
-step 'reload' "$(journalctl -u kvm-exit-exporter -o cat | grep -c 'reload')"
+reloaded() { journalctl -u kvm-exit-exporter -o cat | grep -o 'msg="configuration reloaded".*'; }
+for _ in {1..100}; do [[ $(reloaded) ]] && break; sleep 0.1; done
+step 'reload' "$(reloaded)"
 step 'the same process after reload' "$([[ $(unit MainPID) == "$pid" ]] && echo yes)"
 
+began=${EPOCHREALTIME/./}
 step 'upgrade' "$(install ./new.deb)"
+step 'milliseconds of the upgrade' $(((${EPOCHREALTIME/./} - began) / 1000))
 step 'state after upgrade' "$(systemctl is-active kvm-exit-exporter)"
 step 'another process after upgrade' "$([[ $(unit MainPID) != "$pid" ]] && echo yes)"
 step 'configuration after upgrade' "$(grep -o 'level: .*' /etc/kvm-exit-exporter/config.yml)"

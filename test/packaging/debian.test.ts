@@ -58,6 +58,7 @@ const WANTED: readonly (readonly [step: string, value: string | RegExp])[] = [
   ['instance', /^debian-test-\d+$/],
   ['user and capabilities', 'Uid: 0 0 0 0 CapEff: 0000000000000000'],
   ['completion', 'complete -F _kvm_exit_exporter kvm-exit-exporter'],
+  ['reload', 'msg="configuration reloaded" changed=log.level'],
   ['the same process after reload', 'yes'],
   ['upgrade', '0'],
   ['state after upgrade', 'active'],
@@ -72,8 +73,9 @@ const WANTED: readonly (readonly [step: string, value: string | RegExp])[] = [
 ];
 
 for (const [step, value] of WANTED)
-  test(`Debian: ${step}`, NEEDED, () => {
+  test(`Debian: ${step}`, NEEDED, (t) => {
     const seen = steps.get(step);
+    if (step === 'upgrade') t.diagnostic(`it took ${steps.get('milliseconds of the upgrade')} ms`);
     if (typeof value === 'string') assert.equal(seen, value, log);
     else assert.match(seen ?? '', value, log);
   });
