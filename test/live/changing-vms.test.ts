@@ -165,8 +165,12 @@ test('a vCPU that is plugged in, taken out and plugged in again has its time eac
       JSON.stringify(states),
     );
   for (const samples of await each((agent) => agent.scrape())) assert.ok(isShown(samples));
+  const idle = (samples: Samples) => statesOf(samples, vm, '1').idle ?? 0;
+  const ejected = new Map(await each(async (agent) => [agent, idle(await agent.scrape())] as const));
   await plug();
-  await sleep(5000);
+  await each((agent) =>
+    agent.scrapeUntil('the second vCPU again', (now) => idle(now) > (ejected.get(agent) ?? 0) + 1, PATIENCE_MS),
+  );
   await assertIdle();
   await end();
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { runAgent } from '../support/agent/run-agent.js';
 import { tracingInstances } from '../support/agent/start-agent.js';
 import { liveTest } from '../support/guest/live-test.js';
@@ -17,9 +18,11 @@ test('check finds everything that run needs on this host, and a running VM', liv
   const before = tracingInstances();
   const guest = startGuest({ name: 'vm-check', steps: [{ forever: { out: 0x80 } }] });
   try {
-    let result = runAgent('check');
     // QEMU takes a moment to create its vCPU thread and to name it.
-    for (let tries = 0; tries < 10 && !/vm-check: .* known: 1/.test(result.stdout); tries++) result = runAgent('check');
+    while (guest.writesDone() === 0) await sleep(20);
+    let result = runAgent('check');
+    for (let tries = 0; tries < 100 && !/vm-check: .* known: 1/.test(result.stdout); tries++)
+      result = runAgent('check');
     const { status, stdout, stderr } = result;
     assert.equal(status, 0, stdout + stderr);
     assert.doesNotMatch(stdout, /^FAIL/m);
@@ -50,8 +53,9 @@ test("check says where each VM's statistics come from", liveTest(), async (t) =>
   const one = startGuest({ name: 'with-qmp', steps, extraArgs: ['-qmp', `unix:${socket},server=on,wait=off`] });
   const two = startGuest({ name: 'without-qmp', steps });
   const args = ['check', `--qemu.qmp=${folder}/*.sock`, `--qemu.qmp=${folder}/missing`];
+  while (one.writesDone() === 0 || two.writesDone() === 0) await sleep(20);
   let result = runAgent(...args);
-  for (let tries = 0; tries < 10 && !/with-qmp: over QMP/.test(result.stdout); tries++) result = runAgent(...args);
+  for (let tries = 0; tries < 100 && !/with-qmp: over QMP/.test(result.stdout); tries++) result = runAgent(...args);
   const isOpen = [one, two].map(({ pid }) => {
     const folder = readdirSync(DEBUGFS).find((name) => name.startsWith(`${pid}-`));
     return canRead(`${DEBUGFS}/${folder}/exits`);
@@ -78,7 +82,7 @@ function canRead(path: string): boolean {
   }
 }
 
-const SETPRIV = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'setpriv'), timeout: 60_000 };
+const SETPRIV = { ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'setpriv'), timeout: 300_000 };
 
 function checkAs(...setpriv: string[]): { status: number | null; stdout: string } {
   return spawnSync('setpriv', [...setpriv, process.execPath, MAIN, 'check'], { encoding: 'utf8' });
@@ -94,6 +98,7 @@ test('check as another user reports that tracefs is not accessible', SETPRIV, ()
   const { status, stdout } = checkAs('--reuid=65534', '--clear-groups');
   assert.equal(status, 2);
   assert.match(stdout, /^warn {2}user .*run as root/m);
-  assert.equal(stdout.match(/^FAIL/gm)?.length, 1, stdout);
+  // A VM of another program on this host may name no thread of a vCPU.
+  assert.equal(stdout.match(/^FAIL {2}(?!vCPU numbers)/gm)?.length, 1, stdout);
   assert.match(stdout, /^FAIL {2}tracefs /m);
 });

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { type RunningAgent, type StartOptions, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
+import { FIRST_WRITES, runKnownGuest, UNTIL_KNOWN, writesInAll } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startPerfStat } from '../support/guest/perf-stat.js';
-import { startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
 
 afterEach(endAll);
@@ -37,27 +37,26 @@ async function assertUserspaceExits(
 test('several VMs at once are counted exactly, each under its own name', liveTest(), async () => {
   const agent = await startAgent();
   const uuid = '11111111-2222-3333-4444-55555555555a';
-  const guests = [
-    startGuest({ name: 'exact-out', uuid, steps: [{ out: 0x80, times: 100_000 }] }),
-    startGuest({
+  await Promise.all([
+    runKnownGuest(agent, { name: 'exact-out', uuid, steps: writesInAll(100_000) }),
+    runKnownGuest(agent, {
       name: 'exact-in',
       steps: [
         { in: 0x402, times: 30_000 },
         { cpuid: 0, times: 1000 },
       ],
     }),
-    startGuest({
+    runKnownGuest(agent, {
       name: 'exact-mmio',
       steps: [
         { mmioRead: UNMAPPED, times: 20_000 },
         { mmioWrite: UNMAPPED, times: 10_000 },
       ],
     }),
-  ];
-  for (const guest of guests) await guest.finished();
+  ]);
   await assertUserspaceExits(agent, 'exact-out', { KVM_EXIT_IO: 100_001 });
-  await assertUserspaceExits(agent, 'exact-in', { KVM_EXIT_IO: 30_001 });
-  await assertUserspaceExits(agent, 'exact-mmio', { KVM_EXIT_IO: 1, KVM_EXIT_MMIO: 30_000 });
+  await assertUserspaceExits(agent, 'exact-in', { KVM_EXIT_IO: FIRST_WRITES + 30_001 });
+  await assertUserspaceExits(agent, 'exact-mmio', { KVM_EXIT_IO: FIRST_WRITES + 1, KVM_EXIT_MMIO: 30_000 });
   const samples = await agent.scrape();
   assert.equal(samples.of('kvm_vm_info', { vm: 'exact-out', uuid, vmm: 'qemu' }).length, 1);
   assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
@@ -67,12 +66,17 @@ test('several VMs at once are counted exactly, each under its own name', liveTes
 
 test('each vCPU has its own series', liveTest(), async () => {
   const agent = await startAgent();
-  await startGuest({
-    name: 'exact-smp',
-    vcpus: 2,
-    steps: [{ out: 0x80, times: 20_000 }],
-    secondarySteps: [{ out: 0x80, times: 30_000 }],
-  }).finished();
+  const vcpusOf = (now: Samples) => Object.keys(now.sumBy('vcpu', 'kvm_exits_total', { vm: 'exact-smp' }));
+  await runKnownGuest(
+    agent,
+    {
+      name: 'exact-smp',
+      vcpus: 2,
+      steps: writesInAll(20_000),
+      secondarySteps: [...UNTIL_KNOWN, ...writesInAll(30_000)],
+    },
+    (now) => vcpusOf(now).join() === '0,1',
+  );
   await assertUserspaceExits(agent, 'exact-smp', { KVM_EXIT_IO: 50_001 });
   const samples = await agent.scrape();
   const labels = { vm: 'exact-smp', reason: 'KVM_EXIT_IO', layer: 'qemu' };
@@ -88,8 +92,7 @@ test('perf stat counts the same number of exits', liveTest('perf'), async () => 
     const before = await hits();
     const perf = await startPerfStat('kvm:kvm_userspace_exit');
     const vms = [`perf-a${round}`, `perf-b${round}`];
-    const guests = vms.map((name) => startGuest({ name, steps: [{ out: 0x80, times: 40_000 }] }));
-    for (const guest of guests) await guest.finished();
+    await Promise.all(vms.map((name) => runKnownGuest(agent, { name, steps: writesInAll(40_000) })));
     const counted = (await perf.stop()).get('kvm:kvm_userspace_exit') ?? 0;
     assert.ok(counted >= 80_002, `perf counts ${counted}`);
     for (const vm of vms) await assertUserspaceExits(agent, vm, { KVM_EXIT_IO: 40_001 });
@@ -110,15 +113,15 @@ const VARIANTS: readonly (StartOptions & { readonly name: string })[] = [
 for (const { name, ...options } of VARIANTS) {
   test(`counts are exact ${name}`, liveTest(), async () => {
     const agent = await startAgent(options);
-    await startGuest({
+    await runKnownGuest(agent, {
       name: 'exact-variant',
       steps: [
         // A pace at which a small buffer lasts for a while: on a busy machine the agent may read late.
         { bursts: { out: 0x80, times: 400, everyMs: 10, ticks: 50 } },
         { in: 0x402, times: 5000 },
       ],
-    }).finished();
-    await assertUserspaceExits(agent, 'exact-variant', { KVM_EXIT_IO: 25_001 });
+    });
+    await assertUserspaceExits(agent, 'exact-variant', { KVM_EXIT_IO: FIRST_WRITES + 25_001 });
     await agent.stop();
   });
 }
@@ -129,7 +132,7 @@ test('the agent needs uid 0, but no capabilities', liveTest('setpriv'), async ()
   const status = readFileSync(`/proc/${agent.process.pid}/status`, 'utf8');
   assert.match(status, /^CapPrm:\s+0+$/m);
   assert.match(status, /^CapEff:\s+0+$/m);
-  await startGuest({ name: 'no-caps', steps: [{ out: 0x80, times: 40_000 }] }).finished();
+  await runKnownGuest(agent, { name: 'no-caps', steps: writesInAll(40_000) });
   await assertUserspaceExits(agent, 'no-caps', { KVM_EXIT_IO: 40_001 });
   await agent.stop();
 });

@@ -15,7 +15,7 @@ import { ringBufferStats } from '../support/guest/ring-buffers.js';
 import { startGuest } from '../support/guest/start-guest.js';
 
 const SECONDS = numberFromEnvironment('FULL_SPEED_SECONDS', 10);
-const LIVE = { ...liveTest(), timeout: (SECONDS + 60) * 1000 };
+const LIVE = { ...liveTest(), timeout: (SECONDS + 300) * 1000 };
 const SCRAPE_INTERVAL_MS = 1000;
 
 afterEach(endAll);

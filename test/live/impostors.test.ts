@@ -28,9 +28,9 @@ async function startImpostor(name: string): Promise<void> {
   await once(child.stdout, 'data');
 }
 
-/** Starts a VM with this name that lives on for a while after its last exit. */
+/** Starts a VM with this name that lives on after its last exit. */
 const startVm = (name: string): SmallVmm =>
-  startSmallVmm(name, { args: qemuArgs(name), exits: EXITS, comm: 'CPU 0/KVM', startUs: 500_000, endUs: 2_000_000 });
+  startSmallVmm(name, { args: qemuArgs(name), exits: EXITS, comm: 'CPU 0/KVM', startUs: 500_000, endUs: 300_000_000 });
 
 /** Labels of the VMs that begin with `name`, with their exits. */
 async function counted(agent: RunningAgent, name: string): Promise<ReadonlyMap<string, number>> {
@@ -61,7 +61,7 @@ for (const [host, prefix] of Object.entries(HOSTS))
       const vmm = startVm('posed');
       await agent.scrapeUntil(`${EXITS} exits`, (samples) => ioExits(samples, 'posed') >= EXITS);
       assert.deepEqual(await counted(agent, 'posed'), new Map([['posed', EXITS]]));
-      await vmm.finished();
+      await vmm.kill();
       await agent.stop();
     },
   );
@@ -69,9 +69,10 @@ for (const [host, prefix] of Object.entries(HOSTS))
 test('a VM with the name of another one has a name and counts of its own', liveTest('gcc'), async () => {
   prepareSmallVmm();
   const agent = await startAgent();
-  const first = startSmallVmm('twin', { args: qemuArgs('twin'), exits: EXITS, endUs: 4_000_000 });
+  const endUs = 300_000_000; // longer than the test
+  const first = startSmallVmm('twin', { args: qemuArgs('twin'), exits: EXITS, endUs });
   await agent.scrapeUntil('the first VM', (samples) => ioExits(samples, 'twin') >= EXITS);
-  const cloud = startSmallVmm('twin', { exits: 20_000, endUs: 2_000_000 });
+  const cloud = startSmallVmm('twin', { exits: 20_000, endUs });
   const label = `twin (${cloud.pid})`;
   await agent.scrapeUntil('the second VM', (samples) => ioExits(samples, label) >= 20_000);
   assert.deepEqual(
@@ -81,7 +82,7 @@ test('a VM with the name of another one has a name and counts of its own', liveT
       [label, 20_000],
     ]),
   );
-  await first.finished();
-  await cloud.finished();
+  await first.kill();
+  await cloud.kill();
   await agent.stop();
 });

@@ -24,7 +24,8 @@ test('over QMP, every statistic of a VM equals what QEMU answers, without tracin
   const guest = startGuest({
     name: 'stats',
     vcpus: 2,
-    steps: [{ bursts: { out: 0x80, times: 100, everyMs: 5 } }],
+    // Bursts so short that the vCPU waits for most of the time, on a slow machine too.
+    steps: [{ bursts: { out: 0x80, times: 10, everyMs: 5 } }],
     secondarySteps: [{ out: 0x80, times: 1_000_000_000 }],
     extraArgs: ['-qmp', `unix:${socket},server=on,wait=off`],
   });
@@ -112,7 +113,8 @@ test('without tracing, the page has the exits and halts that KVM counts, and tim
   assert.equal(row?.io_exits_per_second === null, ioExits === 0, 'a statistic that KVM does not keep is unknown');
   assert.deepEqual([row?.qemu_exits_per_second, row?.top_reason, row?.top_device], [null, null, null]);
   const shares = Object.values(row?.time_shares ?? {}).reduce<number>((sum, share) => sum + (share ?? 0), 0);
-  assert.ok(shares > 0.5 && shares < 1.001, JSON.stringify(row?.time_shares));
+  // The times are read a moment before or after the rest of the figures.
+  assert.ok(shares > 0.5 && shares < 1.005, JSON.stringify(row?.time_shares));
   assert.ok((row?.time_shares.idle ?? 0) > 0, JSON.stringify(row?.time_shares));
   await guest.kill();
   await agent.stop();

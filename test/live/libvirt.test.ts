@@ -15,7 +15,7 @@ import { temporaryFolder } from '../support/temporary-folder.js';
 
 const SYSTEM = ['-c', 'qemu:///system'];
 const virsh = (...args: readonly string[]) => spawnSync('virsh', [...SYSTEM, ...args], { encoding: 'utf8' });
-const LIBVIRT = { ...skipUnless('libvirtd', virsh('list').status === 0), timeout: 120_000 };
+const LIBVIRT = { ...skipUnless('libvirtd', virsh('list').status === 0), timeout: 300_000 };
 const NAME = `audited-${process.pid}`;
 const UUID = '11111111-2222-3333-4444-555555555577';
 /** Two readings of the agent. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { runAgentToEnd, startAgent, TRACEFS, tracingInstances } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
-import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
+import { assertCountsExactly, ioExits, PORT_WRITES, UNTIL_KNOWN, writesInAll } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
@@ -42,7 +42,11 @@ test(
     assert.equal(code, 2);
     assert.match(stderr, new RegExp(`^kvm-exit-exporter: .*in use.*--tracefs.instance=${first.instance}-2\\n$`));
     const second = await startAgent({ instance: `${first.instance}-2` });
-    await startGuest({ name: 'seen-by-two', steps: [{ out: 0x80, times: PORT_WRITES }] }).finished();
+    const guest = startGuest({ name: 'seen-by-two', steps: [...UNTIL_KNOWN, ...writesInAll(PORT_WRITES)] });
+    for (const agent of [first, second])
+      await agent.scrapeUntil('the guest', (samples) => ioExits(samples, 'seen-by-two') > 0);
+    guest.goOn();
+    await guest.finished();
     for (const agent of [first, second])
       await agent.scrapeUntil('all exits', (samples) => ioExits(samples, 'seen-by-two') === PORT_WRITES + 1);
     await second.stop();
@@ -74,9 +78,7 @@ test('another tracing instance records the same exits at the same time', liveTes
   try {
     writeFileSync(join(other, 'buffer_size_kb'), '8192');
     writeFileSync(join(other, 'events/kvm/kvm_userspace_exit/enable'), '1');
-    const guest = startGuest({ name: 'traced-by-two', steps: [{ out: 0x80, times: 20_000 }] });
-    await agent.scrapeUntil('20,001 exits', (samples) => ioExits(samples, 'traced-by-two') === 20_001);
-    await guest.finished();
+    await assertCountsExactly(agent, 'traced-by-two', 20_000);
     const lines = readFileSync(join(other, 'trace'), 'utf8').match(/kvm_userspace_exit: .*KVM_EXIT_IO/g);
     // The other instance also records guests that do not belong to this test.
     assert.ok((lines?.length ?? 0) >= 20_001, `the other instance has ${lines?.length}`);

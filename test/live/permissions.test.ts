@@ -16,8 +16,8 @@ import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN, ROOT } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 
-const LIVE = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'unshare'), timeout: 60_000 };
-const WITH_VM = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'kvm', 'qemu'), timeout: 60_000 };
+const LIVE = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'unshare'), timeout: 300_000 };
+const WITH_VM = { ...needs('root', 'tracefs', 'kvm-events', 'setpriv', 'kvm', 'qemu'), timeout: 300_000 };
 const PAGE = readFileSync(join(ROOT, 'docs/install/README.md'), 'utf8');
 const OTHER_USER = 65534;
 
@@ -39,7 +39,7 @@ function inOwnMounts(script: string, ...command: string[]): string[] {
 
 function run(prefix: readonly string[], ...args: string[]): { status: number | null; output: string } {
   const [command = '', ...rest] = [...prefix, process.execPath, MAIN, ...args];
-  const { status, stdout, stderr } = spawnSync(command, rest, { encoding: 'utf8', timeout: 30_000 });
+  const { status, stdout, stderr } = spawnSync(command, rest, { encoding: 'utf8', timeout: 300_000 });
   return { status, output: stdout + stderr };
 }
 
@@ -117,6 +117,7 @@ test('without the kvm module the agent waits, and reports that as documented', L
   mkdirSync(join(tracefs, 'events'), { recursive: true });
   mkdirSync(join(tracefs, 'instances'));
   const agent = await startAgent({ args: [`--path.tracefs=${tracefs}`], prefix: asRoot() });
+  await waitForLog(agent, 'modprobe');
   assertDocumented('the kvm module is not loaded; load it with modprobe kvm_intel or kvm_amd', agent.log());
   await agent.stop();
 });
@@ -133,6 +134,7 @@ function createForeignLog(name: string, mode: number): string {
 test('logs of another user need CAP_DAC_READ_SEARCH and nothing more', LIVE, async () => {
   const option = `--qemu.log=${createForeignLog('foreign.log', 0o600)}`;
   const refused = await startAgent({ args: [option], prefix: asRoot() });
+  await waitForLog(refused, "cannot follow QEMU's traces (log)");
   assertDocumented('permission denied; read it as root, or give this user the right to read it', refused.log());
   assertDocumented("cannot follow QEMU's traces (log)", refused.log());
   await refused.stop();
@@ -172,6 +174,7 @@ test(
   async () => {
     const guest = startGuest({ name: 'vm-backends', steps: [{ forever: { out: 0x80 } }] });
     try {
+      while (guest.writesDone() === 0) await sleep(20);
       const lineOf = (output: string) => output.split('\n').find((line) => line.includes('vm-backends:')) ?? output;
       assertDocumented(
         "trace backends not known: its binary can't be read: run check as root with CAP_SYS_PTRACE to see them; run needs none",

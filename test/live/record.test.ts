@@ -11,8 +11,10 @@ import { tracingInstances } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
 import { waitForLog } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
+import { type RingBufferStats, ringBufferStats } from '../support/guest/ring-buffers.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { type StartedProgram, startProgram } from '../support/guest/start-program.js';
+import { HANG_MS } from '../support/patience.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 afterEach(endAll);
@@ -44,7 +46,9 @@ test(
     const folder = temporaryFolder(t, 'record');
     const output = join(folder, 'made/by/record');
     const recorder = await startRecording(output);
-    await startGuest({ name: 'vm-live', steps: [{ out: 0x80, times: 100_000 }] }).finished();
+    // Two seconds or more on any machine, in which the program finds the VM.
+    const bursts = { out: 0x80, times: 1000, everyMs: 20, ticks: 100 };
+    await startGuest({ name: 'vm-live', steps: [{ bursts }] }).finished();
     recorder.process.kill('SIGINT');
     const { code, stdout, stderr } = await resultOf(recorder);
     assert.equal(code, 0, stderr);
@@ -68,6 +72,7 @@ test('a recording is one trace.dat, and only its owner can read it', liveTest(),
   const output = join(folder, 'vm.dat');
   const guest = startGuest({ name: 'vm-files', steps: [{ forever: { out: 0x80 } }] });
   try {
+    while (guest.writesDone() === 0) await sleep(20);
     const recorder = await startRecording(output, '--duration=2s', '--tracefs.events=kvm:kvm_userspace_exit');
     const { code, stdout, stderr } = await resultOf(recorder);
     assert.equal(code, 0, stderr);
@@ -104,9 +109,12 @@ test(
   liveTest('kvm-debugfs', 'trace-cmd'),
   async (t) => {
     const output = join(temporaryFolder(t, 'record'), 'vm.dat');
-    const recorder = await startRecording(output, '--duration=2s');
+    const recorder = await startRecording(output);
     const guest = startGuest({ name: 'vm-noted', steps: [{ forever: { out: 0x80 } }], extraArgs: ['-object', SECRET] });
     try {
+      while (guest.writesDone() === 0) await sleep(20);
+      await sleep(1000);
+      recorder.process.kill('SIGINT');
       assert.equal((await resultOf(recorder)).code, 0);
     } finally {
       await guest.kill();
@@ -126,6 +134,10 @@ test('what a killed record leaves is counted', liveTest(), async (t) => {
   const output = join(temporaryFolder(t, 'record'), 'vm.dat');
   const recorder = await startRecording(output);
   await startGuest({ name: 'vm-killed', steps: [{ out: 0x80, times: 20_000 }] }).finished();
+  // It writes at once what it has read, and leaves some events until a page is full.
+  const isRead = ({ read, waiting }: RingBufferStats) => read > 0 && waiting < read / 10;
+  for (const endMs = performance.now() + HANG_MS; !isRead(ringBufferStats(recorder.instance)); await sleep(50))
+    assert.ok(performance.now() < endMs, 'events stay in the buffers');
   await sleep(500);
   recorder.process.kill('SIGKILL');
   await recorder.ended();

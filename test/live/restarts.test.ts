@@ -4,7 +4,7 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
-import { ioExits, PORT_WRITES } from '../support/guest/agent-checks.js';
+import { ioExits, PORT_WRITES, runKnownGuest, writesInAll } from '../support/guest/agent-checks.js';
 import { liveTest, numberFromEnvironment } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
@@ -17,8 +17,9 @@ const patient = () => ({ ...liveTest(), timeout: 900_000 });
 /** Exits of a guest in excess of its port writes: the one that ends it. */
 const END = 1;
 
-/** Runs a guest to its end. */
-const run = (name: string, times: number) => startGuest({ name, steps: [{ out: 0x80, times }] }).finished();
+/** Runs a guest to its end, most of it at full speed once the agent knows it. */
+const run = (agent: RunningAgent, name: string, times: number, isKnown?: (samples: Samples) => boolean) =>
+  runKnownGuest(agent, { name, steps: writesInAll(times) }, isKnown);
 
 const pids = (samples: Samples, vm: string) => samples.of('kvm_vm_info', { vm }).map(({ labels }) => labels.get('pid'));
 const starts = (samples: Samples, vm: string) =>
@@ -42,7 +43,7 @@ test('three quick runs of a guest of 100,001 exits make 300,003', patient(), asy
   const scrapes = (async () => {
     for (; isRunning; await sleep(100)) shown.push(ioExits(await agent.scrape(), 'thrice'));
   })();
-  for (let life = 0; life < 3; life++) await run('thrice', 100_000);
+  for (let life = 0; life < 3; life++) await run(agent, 'thrice', 100_000);
   isRunning = false;
   await scrapes;
   await assertExits(agent, 'thrice', 3 * (100_000 + END));
@@ -64,7 +65,7 @@ test('three quick runs make 300,003 for an agent that runs a tenth of the time',
       agent.process.kill('SIGCONT');
     }
   })();
-  for (let life = 0; life < 3; life++) await run('starved', 100_000);
+  for (let life = 0; life < 3; life++) await run(agent, 'starved', 100_000);
   isStarved = false;
   await starved;
   await assertExits(agent, 'starved', 3 * (100_000 + END));
@@ -77,7 +78,7 @@ test('restarts at random moments lose nothing, and the start time tells the live
   const agent = await startAgent();
   const seen = new Set<string | undefined>();
   for (let life = 0; life < lives; life++) {
-    await run('again', times);
+    await run(agent, 'again', times);
     const samples = await agent.scrape();
     assert.equal(pids(samples, 'again').length, 1, agent.log());
     seen.add(`${pids(samples, 'again')[0]} ${starts(samples, 'again')[0]}`);
@@ -94,19 +95,21 @@ test('two VMs of one name at a time are two series, and restarts of each lose no
   const agent = await startAgent();
   const guest = startGuest({ name: 'twin', steps: [{ forever: { out: 0x80 } }] });
   await agent.scrapeUntil('the first twin runs', (samples) => ioExits(samples, 'twin') > 0);
-  const exitsOfRivals = async () => {
-    const samples = await agent.scrape();
+  const exitsOfRivals = (samples: Samples) => {
     const labels = new Set(samples.of('kvm_exits_total').map((sample) => sample.labels.get('vm') ?? ''));
     return [...labels].filter((vm) => vm.startsWith('twin (')).reduce((sum, vm) => sum + ioExits(samples, vm), 0);
   };
   for (let life = 1; life <= 3; life++) {
-    await run('twin', PORT_WRITES);
-    await agent.scrapeUntil('drained', () => true);
+    const before = exitsOfRivals(await agent.scrape());
+    await run(agent, 'twin', PORT_WRITES, (samples) => exitsOfRivals(samples) > before);
   }
+  const expected = 3 * (PORT_WRITES + END);
+  await agent.scrapeUntil('the exits of the rivals', (samples) => exitsOfRivals(samples) >= expected);
   await sleep(1000);
-  assert.equal(await exitsOfRivals(), 3 * (PORT_WRITES + END));
+  assert.equal(exitsOfRivals(await agent.scrape()), expected);
   await guest.kill();
   const writes = guest.writesDone();
+  await agent.scrapeUntil('the exits of the first twin', (samples) => ioExits(samples, 'twin') >= writes);
   await sleep(1000);
   const counted = ioExits(await agent.scrape(), 'twin');
   // The write that was under way when the guest was killed has left it, and may not have been counted by the guest.
@@ -116,10 +119,10 @@ test('two VMs of one name at a time are two series, and restarts of each lose no
 
 test('a VM that comes back after its grace period starts at 0', patient(), async () => {
   const agent = await startAgent({ args: ['--vm.grace-period=10s'] });
-  await run('late', PORT_WRITES);
+  await run(agent, 'late', PORT_WRITES);
   await assertExits(agent, 'late', PORT_WRITES + END);
   await agent.scrapeUntil('forgotten', (samples) => pids(samples, 'late').length === 0, 30_000);
-  await run('late', PORT_WRITES);
+  await run(agent, 'late', PORT_WRITES);
   await assertExits(agent, 'late', PORT_WRITES + END);
   await agent.stop();
 });

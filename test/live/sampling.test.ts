@@ -44,7 +44,8 @@ test('accesses seen in windows are scaled to all exits to userspace, one period 
   );
   // The guest counts its writes itself.
   const exits = samples.sum('kvm_exits_total', { ...vm, layer: 'qemu', reason: 'KVM_EXIT_IO' });
-  assert.ok(exits <= guest.writesDone());
+  // It counts a burst when it is done, and another one may be under way.
+  assert.ok(exits <= guest.writesDone() + BURST, `${exits} exits, ${guest.writesDone()} writes`);
   assert.ok(guest.writesDone() - exits < 60 * 100 * BURST, 'exits to userspace are counted at once');
   assert.ok(fraction > 0.1 && fraction < 0.9, `a fraction of ${fraction}`);
   assert.deepEqual(states, new Set([true, false]), 'kvm_pio is on in windows, and off between them');

@@ -32,7 +32,8 @@ test('stat -- PROGRAM counts while the program runs, and has its exit code', liv
   // finished() asserts that the exit code is the one that the guest gave to QEMU.
   await startGuest({
     name: 'stat-exact',
-    steps: [{ out: 0x80, times: 100_000 }],
+    // Two seconds or more on any machine, in which the program finds the VM.
+    steps: [{ bursts: { out: 0x80, times: 1000, everyMs: 20, ticks: 100 } }],
     prefix: ['sh', '-c', 'exec "$@" 2>"$0"', file, ...counted],
   }).finished();
   // QEMU writes to the same file.
@@ -60,7 +61,8 @@ test('stat counts for the time that it is given', liveTest(), async () => {
   const after = guest.writesDone();
   const { totals, recording } = JSON.parse(stdout) as ReportData;
   const exits = totals[0]?.qemu_exits ?? 0;
-  assert.ok(exits > 100 && exits <= after - before, `${exits} of ${after - before}; ${stderr}`);
+  // The guest counts a write after its exit, so one may be under way.
+  assert.ok(exits > 100 && exits <= after - before + 1, `${exits} of ${after - before}; ${stderr}`);
   assert.ok((recording.seconds ?? 0) >= 1 && (recording.seconds ?? 0) < 10, String(recording.seconds));
 });
 

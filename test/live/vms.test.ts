@@ -20,6 +20,9 @@ import { skipUnless } from '../support/requirements.js';
 
 afterEach(endAll);
 
+/** A VMM that stays longer than any test takes; it is killed. */
+const LONG_US = 300_000_000;
+
 /** The kernel gives the next process the id after this one. */
 const LAST_PID = '/proc/sys/kernel/ns_last_pid';
 
@@ -28,8 +31,9 @@ test('a VMM that creates its VM in another thread than its first one is one VM',
   const agent = await startAgent();
   const names = Array.from({ length: 8 }, (_, index) => `other-thread-${index}`);
   for (const name of names) {
-    await startSmallVmm(name, { exits: 30_000 }).finished();
+    const vmm = startSmallVmm(name, { exits: 30_000, endUs: LONG_US });
     await agent.scrapeUntil(`${name}: 30000`, (samples) => ioExits(samples, name) === 30_000);
+    await vmm.kill();
   }
   const vms = (await agent.scrape()).of('kvm_vm_info').map(({ labels }) => labels.get('vm') ?? '');
   assert.deepEqual(vms.filter((vm) => vm.startsWith('other-thread')).sort(), names);
@@ -41,14 +45,14 @@ test('exits of threads that live for some milliseconds count for their VM', live
   prepareSmallVmm();
   const agent = await startAgent();
   const vmms = [
-    startSmallVmm('brief', { exits: 50, threads: 200, comm: 'CPU 0/KVM' }),
-    startSmallVmm('brief-unnamed', { exits: 20, threads: 500 }),
+    startSmallVmm('brief', { exits: 50, threads: 200, comm: 'CPU 0/KVM', stayUs: LONG_US }),
+    startSmallVmm('brief-unnamed', { exits: 20, threads: 500, stayUs: LONG_US }),
   ];
-  for (const vmm of vmms) await vmm.finished();
   const counts = (samples: Samples) => ['brief', 'brief-unnamed'].map((vm) => ioExits(samples, vm));
   // Counts of a vCPU whose number is not known are withheld for 5 s.
   await agent.scrapeUntil('all exits', (samples) => counts(samples).every((exits) => exits >= 10_000));
   assert.deepEqual(counts(await agent.scrape()), [10_000, 10_000]);
+  for (const vmm of vmms) await vmm.kill();
   await agent.stop();
 });
 
@@ -66,11 +70,11 @@ test(
     const agent = await startAgent({ args, prefix: WITHOUT_DEBUGFS });
     const vmms = [20_000, 60_000].map((commAfter) => {
       const name = `numbered-after-${commAfter}`;
-      return { name, vmm: startSmallVmm(name, { exits: 150_000, comm: 'vcpu0', commAfter, endUs: 3_000_000 }) };
+      return { name, vmm: startSmallVmm(name, { exits: 150_000, comm: 'vcpu0', commAfter, endUs: LONG_US }) };
     });
     for (const { name, vmm } of vmms) {
-      await vmm.finished();
       await agent.scrapeUntil(`${name}: 150000`, (samples) => ioExits(samples, name) >= 150_000);
+      await vmm.kill();
     }
     await agent.stop();
     await receiver.stop();
@@ -126,18 +130,18 @@ test('of two VMMs whose threads have the same ids within one drain, each has its
     // From here on, the events of both VMMs wait in the buffers.
     agent.process.kill('SIGSTOP');
     await first.finished();
-    const second = startWithPid(first.pid, names[1], { exits: 30_000, comm: 'vcpu0', endUs: 2_000_000 });
+    const second = startWithPid(first.pid, names[1], { exits: 30_000, comm: 'vcpu0', endUs: LONG_US });
     await sleep(500);
     agent.process.kill('SIGCONT');
     if (second === undefined) continue;
     await agent.scrapeUntil('both', (samples) => ioExits(samples, names[1]) >= 30_000);
-    await second.finished();
     await sleep(1000);
     const samples = await agent.scrape();
     assert.deepEqual(
       names.map((name) => ioExits(samples, name)),
       [60_000, 30_000],
     );
+    await second.kill();
     await agent.stop();
     return;
   }

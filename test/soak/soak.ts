@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
+import { warningsIn } from '../support/guest/agent-checks.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { type Receiver, startReceiver } from '../support/prometheus/otlp-receiver.js';
 import type { Samples } from '../support/prometheus/samples.js';
@@ -59,7 +60,7 @@ export async function soak(minutes: number, onRow: (row: Row) => void = () => {}
     const load = await start(folder, minutes * 60);
     const rows = await observeAll(load, minutes * 60_000, onRow);
     const verdicts = [...judge(rows), ...(await end(load))];
-    const warnings = load.agent.log().match(/level=(?:warn|error).*/g) ?? [];
+    const warnings = warningsIn(load.agent.log());
     await load.agent.stop();
     await load.receiver.stop();
     return { minutes, node: process.version, rows, verdicts, warnings };

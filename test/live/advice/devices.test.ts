@@ -26,7 +26,7 @@ const LASTING_SECONDS = 3;
 /** Largest difference between the figures of a finding and those of the guest and of the trace. */
 const TOLERANCE = 0.2;
 const SAMPLES = 8;
-const MAX_TRIES = 3;
+const MAX_TRIES = 6;
 /** pvm has nothing of Hyper-V, and QEMU ends if it cannot set it up. */
 const HOST_LACKS = /failed to set MSR 0x400000|kernel doesn't allow setting HyperV/;
 

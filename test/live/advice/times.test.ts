@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
 import { createCpuQuota, needsCpuCgroup } from '../../support/guest/cpu-quota.js';
+import { lastCpu } from '../../support/guest/last-cpu.js';
 import { liveTest } from '../../support/guest/live-test.js';
 import { type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
 import { vcpuThread } from '../times/vcpu-shares.js';
@@ -13,6 +14,7 @@ import { vcpuThread } from '../times/vcpu-shares.js';
 const LASTING_SECONDS = 5;
 /** Largest difference between the cost of a finding and the kernel's own figure. */
 const TOLERANCE = 0.2;
+const MAX_TRIES = 4;
 
 /** Gives a cured guest a CPU whenever it wants one, whatever else this machine runs. */
 const FIRST = ['chrt', '-f', '1'];
@@ -35,19 +37,22 @@ async function compareCosts(agent: RunningAgent, guests: readonly RunningGuest[]
   };
   for (const { name } of guests) await costs(name);
   const threads = guests.map(({ pid }) => vcpuThread(pid));
-  const before = threads.map(waitedSeconds);
-  const startMs = performance.now();
-  await sleep(2 * LASTING_SECONDS * 1000);
-  const seconds = (performance.now() - startMs) / 1000;
-  const waited = threads.map((thread, index) => (waitedSeconds(thread) - (before[index] ?? 0)) / seconds);
-  const lines: string[] = [];
-  for (const [index, { name }] of guests.entries()) {
-    const [cost, expected] = [await costs(name), waited[index] ?? Number.NaN];
-    const line = `${name}: costs ${cost.toFixed(3)}, by schedstat ${expected.toFixed(3)}`;
-    assert.ok(Math.abs(cost / expected - 1) <= TOLERANCE, line);
-    lines.push(line);
+  for (let tries = 1; ; tries++) {
+    const before = threads.map(waitedSeconds);
+    const startMs = performance.now();
+    await sleep(2 * LASTING_SECONDS * 1000);
+    const seconds = (performance.now() - startMs) / 1000;
+    const waited = threads.map((thread, index) => (waitedSeconds(thread) - (before[index] ?? 0)) / seconds);
+    const found: (readonly [name: string, cost: number, expected: number])[] = [];
+    for (const [index, { name }] of guests.entries())
+      found.push([name, await costs(name), waited[index] ?? Number.NaN]);
+    const lines = found.map(
+      ([name, cost, expected]) => `${name}: costs ${cost.toFixed(3)}, by schedstat ${expected.toFixed(3)}`,
+    );
+    // The load of this machine may change between the period of the finding and the time of the measurement.
+    if (found.every(([, cost, expected]) => Math.abs(cost / expected - 1) <= TOLERANCE)) return lines;
+    assert.ok(tries < MAX_TRIES, lines.join('; '));
   }
-  return lines;
 }
 
 function waitedSeconds(thread: string): number {
@@ -66,11 +71,11 @@ test('a guest with a CPU quota waits, and without one does not', { ...liveTest()
 test('guests that share a CPU wait, and each with one of its own does not', liveTest(), async (t) => {
   const agent = await withoutTrace();
   const crowded = ['waits-a', 'waits-b'].map((name) =>
-    startGuest({ name, steps: SPIN, prefix: ['taskset', '-c', '1'] }),
+    startGuest({ name, steps: SPIN, prefix: ['taskset', '-c', lastCpu()] }),
   );
   for (const line of await compareCosts(agent, crowded)) t.diagnostic(line);
   for (const guest of crowded) await guest.kill();
-  const alone = startGuest({ name: 'waits-not', steps: SPIN, prefix: [...FIRST, 'taskset', '-c', '1'] });
+  const alone = startGuest({ name: 'waits-not', steps: SPIN, prefix: [...FIRST, 'taskset', '-c', lastCpu()] });
   await assertNoFinding(agent, alone.name);
 });
 

@@ -68,7 +68,7 @@ test(
     const folder = mountDisk(t);
     const [agent, guest, log] = await startLoggingGuest(folder, 'full-log');
     for (let waits = 0; freeBytes(folder) > 0; waits++) {
-      assert.ok(waits < 400, 'the disk does not fill up');
+      assert.ok(waits < 1200, 'the disk does not fill up');
       await sleep(100);
     }
     const atFull = ioExits(await agent.scrape(), 'full-log');
@@ -100,7 +100,7 @@ test("QEMU's log is read to its end even if it is removed while QEMU writes it",
   await guest.kill();
   // QEMU writes a line before the guest continues, so the log is never behind the guest.
   const written = guest.writesDone();
-  const samples = await agent.scrapeUntil('the whole log', (now) => countedInLog(now, 'no-log') >= written, 20_000);
+  const samples = await agent.scrapeUntil('the whole log', (now) => countedInLog(now, 'no-log') >= written);
   assert.ok(countedInLog(samples, 'no-log') - written <= 1);
   assert.ok(ioExits(samples, 'no-log') - written <= 1);
   await agent.stop();

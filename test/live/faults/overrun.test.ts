@@ -37,7 +37,7 @@ test('buffers overrun by a fast guest: counted and lost events add up to what it
 
 test(`an agent stopped for ${SECONDS} s while two guests run: lost events are counted exactly`, {
   ...liveTest(),
-  timeout: (SECONDS + 60) * 1000,
+  timeout: (SECONDS + 300) * 1000,
 }, async (t) => {
   const agent = await startAgent({ args: ['--tracefs.buffer-size=1MiB'] });
   const guests = ['stop-a', 'stop-b'].map((name) => startGuest({ name, steps: [{ forever: { out: 0x80 } }] }));

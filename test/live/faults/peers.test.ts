@@ -42,7 +42,7 @@ for (const [temporality, sum] of Object.entries(SUMS))
       const second = await startReceiver({ port });
       const received = () => sum(second.requests, 'unsent');
       for (let waits = 0; received() < PORT_WRITES + 1; waits++) {
-        assert.ok(waits < 300, `${received()} of ${PORT_WRITES + 1} exits arrived\n${agent.log()}`);
+        assert.ok(waits < 600, `${received()} of ${PORT_WRITES + 1} exits arrived\n${agent.log()}`);
         await sleep(100);
       }
       assert.equal(received(), PORT_WRITES + 1);
@@ -69,7 +69,7 @@ test(
     const query = 'sum(kvm_exits_total{vm="unscraped", layer="qemu", reason="KVM_EXIT_IO"})';
     let value: number | undefined;
     for (let waits = 0; value === undefined; waits++) {
-      assert.ok(waits < 200, 'Prometheus does not get the counts');
+      assert.ok(waits < 600, 'Prometheus does not get the counts');
       await sleep(100);
       value = (await prometheus.query(query))[0]?.values[0];
     }

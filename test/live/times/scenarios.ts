@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningAgent } from '../../support/agent/start-agent.js';
 import { createCpuQuota } from '../../support/guest/cpu-quota.js';
+import { lastCpu } from '../../support/guest/last-cpu.js';
 import { QmpClient } from '../../support/guest/qmp-client.js';
 import type { GuestOptions } from '../../support/guest/start-guest.js';
 import type { Step } from '../../support/guest/steps.js';
@@ -128,7 +129,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'two busy guests on one CPU wait for each other',
     traced: 'checked',
-    guests: () => ['times-pin-a', 'times-pin-b'].map((name) => ({ name, steps: SPIN, prefix: ['taskset', '-c', '1'] })),
+    guests: () =>
+      ['times-pin-a', 'times-pin-b'].map((name) => ({ name, steps: SPIN, prefix: ['taskset', '-c', lastCpu()] })),
     check: (shares) => {
       above(part(shares, 'ready'), 0.45, shares);
       // In KVM: interrupts of the host, as in a busy loop.

@@ -22,13 +22,14 @@ export function startProcessChurn(): () => Promise<void> {
 }
 
 /**
- * Runs guests, two at a time, that each do {@link PORT_WRITES} port writes. Beside each of them another guest runs,
- * which is killed halfway. Returns the names of the guests that ran to their end.
+ * Runs guests, two at a time, that each do {@link PORT_WRITES} port writes, in a second or more on any machine. Beside
+ * each of them another guest runs, which is killed halfway. Returns the names of the guests that ran to their end.
  */
 export async function runShortLivedGuests(prefix: string, pairs: number): Promise<string[]> {
   const names = Array.from({ length: 2 * pairs }, (_, index) => `${prefix}-${index}`);
   const run = async (name: string, indexInPair: number) => {
-    const guest = startGuest({ name, steps: [{ out: 0x80, times: PORT_WRITES }] });
+    const bursts = { out: 0x80, times: PORT_WRITES / 100, everyMs: 10, ticks: 100 };
+    const guest = startGuest({ name, steps: [{ bursts }] });
     const killed = startGuest({ name: `${name}-killed`, steps: [{ forever: { out: 0x80 } }] });
     await sleep(100 * indexInPair + 100 * Math.random());
     await killed.kill();

@@ -4,7 +4,8 @@ import { needs, type Requirement } from '../requirements.js';
 /** Options of a test that runs the real program and real guests on this host. */
 export const liveTest = (...more: Requirement[]) => ({
   ...needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', ...more),
-  timeout: PATIENCE * 120_000,
+  // Longer than several waits for what does not come.
+  timeout: PATIENCE * 300_000,
 });
 
 /** A number from the environment, for longer runs than those of the test suite. */

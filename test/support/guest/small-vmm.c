@@ -13,6 +13,7 @@
  *   VMM_COMM_AFTER  KVM_RUN calls of such a thread before it takes that name (default 0)
  *   VMM_START_US    pause before the VM is created
  *   VMM_END_US      pause of each vCPU thread after its last KVM_RUN
+ *   VMM_STAY_US     pause of the process after the end of the last vCPU thread
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -96,6 +97,7 @@ static void run_thread(void *(*work)(void *)) {
 static void *manage_vm(void *unused) {
   create_vm();
   for (long left = setting("VMM_THREADS", 1); left > 0; left--) run_thread(run_vcpu);
+  pause_for("VMM_STAY_US");
   return unused;
 }
 

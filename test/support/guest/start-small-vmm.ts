@@ -23,6 +23,7 @@ export interface SmallVmmOptions {
   readonly commAfter?: number;
   readonly startUs?: number;
   readonly endUs?: number;
+  readonly stayUs?: number;
 }
 
 export interface SmallVmm {
@@ -50,7 +51,7 @@ export function prepareSmallVmm(): void {
 }
 
 export function startSmallVmm(name: string, options: SmallVmmOptions): SmallVmm {
-  const { exits, threads = 1, comm, commAfter = 0, startUs = 0, endUs = 0 } = options;
+  const { exits, threads = 1, comm, commAfter = 0, startUs = 0, endUs = 0, stayUs = 0 } = options;
   const [argv0 = '', ...args] = options.args ?? ['cloud-hypervisor', '--api-socket', `/run/${name}.sock`];
   const child = spawn(program(), args, {
     argv0,
@@ -62,6 +63,7 @@ export function startSmallVmm(name: string, options: SmallVmmOptions): SmallVmm 
       VMM_COMM_AFTER: String(commAfter),
       VMM_START_US: String(startUs),
       VMM_END_US: String(endUs),
+      VMM_STAY_US: String(stayUs),
       ...(comm === undefined ? {} : { VMM_COMM: comm }),
     },
   });
