@@ -39,7 +39,7 @@ cd "$2/root"; shift 2; exec chroot . "$@"`;
 function inDebian(...command: string[]): SpawnSyncReturns<string> & { readonly seconds: string } {
   const startMs = performance.now();
   const script = ['--mount', 'sh', '-ec', SCRIPT, 'sh', DEBIAN, FOLDER, ...command];
-  const result = spawnSync('unshare', script, { encoding: 'utf8', timeout: 60_000 });
+  const result = spawnSync('unshare', script, { encoding: 'utf8', timeout: 300_000 });
   return { ...result, seconds: ((performance.now() - startMs) / 1000).toFixed(2) };
 }
 
@@ -63,7 +63,8 @@ test('copied to a Debian without Node.js, it checks the host and counts a VM', N
   const { totals, io } = JSON.parse(stat.stdout) as ReportData;
   const [vm] = totals;
   const exits = vm?.qemu_exits ?? 0;
-  assert.ok(exits > 100 && exits <= meanwhile, `${exits} of ${meanwhile}; ${stat.stderr}`);
+  // The guest counts a write after its exit, so one may be under way.
+  assert.ok(exits > 100 && exits <= meanwhile + 1, `${exits} of ${meanwhile}; ${stat.stderr}`);
   assert.deepEqual(
     io.filter(({ layer }) => layer === 'qemu').map(({ address, count }) => [address, count]),
     [['0x80', exits]],
