@@ -4,6 +4,7 @@
  *
  *   node build/test/node-versions.js                     what uses much of Node.js and needs no VM, cluster or package
  *   node build/test/node-versions.js 22.23.3 live        one version, one folder
+ *   node build/test/node-versions.js 22.23.3 live/soak   one version, one file
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -40,19 +41,40 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   'vm',
 ]);
 
-const [version, ...folders] = process.argv.slice(2);
+/** Tests of test/e2e whose subject is what Node.js does: HTTP, TLS, signals, files, sockets, the heap. */
+const WHOLE_PROGRAM = [
+  'check-command',
+  'control-sockets',
+  'events-command',
+  'first-request',
+  'guessed-passwords',
+  'notify',
+  'reload',
+  'secrets',
+  'special-files',
+  'stop',
+  'tls',
+  'trace-dat',
+  'user-signals',
+].map((name) => `e2e/${name}`);
+
+/** Most of these tests wait most of the time. */
+const CONCURRENCY = 3;
+
+const [version, ...chosen] = process.argv.slice(2);
 const wanted = VERSIONS.filter((each) => version === undefined || each.version === version);
 if (wanted.length === 0) throw new Error(`there are ${VERSIONS.map((each) => each.version).join(', ')}`);
-const all = readdirSync(import.meta.dirname, { withFileTypes: true })
+const folders = readdirSync(import.meta.dirname, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && !LEFT_OUT.has(entry.name))
   .map(({ name }) => name);
+const args = chosen.length > 0 ? chosen : [...folders, ...WHOLE_PROGRAM];
 
 const passed = wanted.map((each) => {
   const bin = join(unpackNode(TARGETS[HOST].nodePackage, each), 'bin');
   console.log(`Node.js ${each.version}`);
-  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` };
+  const PATH = `${bin}${delimiter}${process.env.PATH}`;
+  const env = { TEST_CONCURRENCY: String(CONCURRENCY), ...process.env, PATH };
   const program = join(import.meta.dirname, 'run.js');
-  const args = folders.length === 0 ? all : folders;
   return spawnSync(join(bin, 'node'), [program, ...args], { env, stdio: 'inherit' }).status === 0;
 });
 process.exitCode = passed.every(Boolean) ? 0 : 1;

@@ -4,7 +4,7 @@
  * test fails.
  *
  *   node build/test/run.js                 all
- *   node build/test/run.js count web       those in some folders
+ *   node build/test/run.js web e2e/tls     those of a folder and of a file
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -14,11 +14,16 @@ import { join } from 'node:path';
 const FOLDER = import.meta.dirname;
 const LIVE = 'live/';
 
-const folders = process.argv.slice(2);
-const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
+const wanted = process.argv.slice(2);
+/** Files that run side by side. The variable is for tests that mostly wait. */
+const CONCURRENCY = Number(process.env.TEST_CONCURRENCY ?? Math.max(2, availableParallelism() - 1));
+const all = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.test.js'))
-  .filter((file) => folders.length === 0 || folders.includes(file.split('/')[0] ?? ''))
   .sort();
+const isOf = (file: string, name: string) => file === `${name}.test.js` || file.startsWith(`${name}/`);
+const unknown = wanted.filter((name) => !all.some((file) => isOf(file, name)));
+if (unknown.length > 0) throw new Error(`no such folder or test: ${unknown.join(', ')}`);
+const files = wanted.length === 0 ? all : all.filter((file) => wanted.some((name) => isOf(file, name)));
 
 /** Runs these files, and returns true if all of their tests pass. */
 function run(paths: readonly string[], concurrency: number): boolean {
@@ -32,5 +37,5 @@ function run(paths: readonly string[], concurrency: number): boolean {
 
 const live = files.filter((file) => file.startsWith(LIVE));
 const parallel = files.filter((file) => !file.startsWith(LIVE));
-const passed = [run(live, 1), run(parallel, Math.max(2, availableParallelism() - 1))];
+const passed = [run(live, 1), run(parallel, CONCURRENCY)];
 process.exitCode = passed.every(Boolean) ? 0 : 1;
