@@ -4,10 +4,10 @@ import { CpuTime } from './cpu-time.js';
 /** Milliseconds between two measurements while there is work. 50 cost 0.1 % of a CPU, 10 cost three times as much. */
 const RESOLUTION_MS = 50;
 /** The same while there is none: each measurement wakes the process up, and an idle agent hardly does anything else. */
-const IDLE_RESOLUTION_MS = 500;
+const IDLE_RESOLUTION_MS = 1000;
 const WINDOW_MS = 60_000;
-/** How long the loop is measured often at first, as work may begin at once. */
-const BEGIN_MS = 10_000;
+/** How long the loop is measured often after work, and at first, as work may begin at once. */
+const OFTEN_MS = 10_000;
 
 interface Longest {
   /** Seconds by the clock. */
@@ -41,7 +41,7 @@ export class EventLoopStalls {
   #busyUntilMs: number;
 
   /** The arguments are for tests. */
-  constructor(now = () => performance.now(), cpuTime: Pick<CpuTime, 'totalMs'> = new CpuTime(), beginMs = BEGIN_MS) {
+  constructor(now = () => performance.now(), cpuTime: Pick<CpuTime, 'totalMs'> = new CpuTime(), beginMs = OFTEN_MS) {
     this.#now = now;
     this.#busyUntilMs = performance.now() + beginMs;
     this.#cpuTime = cpuTime;
@@ -79,7 +79,7 @@ export class EventLoopStalls {
     const busyMs = active - this.#activeMs;
     const isSeldom = this.#intervalMs === IDLE_RESOLUTION_MS;
     const stallMs = isSeldom && busyMs > RESOLUTION_MS ? Math.max(lateMs, busyMs) : lateMs;
-    if (busyMs > RESOLUTION_MS) this.#busyUntilMs = nowMs + WINDOW_MS;
+    if (busyMs > RESOLUTION_MS) this.#busyUntilMs = nowMs + OFTEN_MS;
     this.#intervalMs = nowMs < this.#busyUntilMs ? RESOLUTION_MS : IDLE_RESOLUTION_MS;
     const workMs = Math.min(stallMs, cpuMs - this.#cpuMs);
     this.#current.stall = Math.max(this.#current.stall, stallMs / 1000);
