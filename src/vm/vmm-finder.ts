@@ -43,6 +43,8 @@ export interface Impostor {
 
 /** Processes without a VM that are checked again in one scan, at 20 us each. */
 const RECHECKS_PER_SCAN = 16;
+/** The same where KVM lists the processes that have a VM. */
+const RECHECKS_PER_LISTED_SCAN = 2;
 /** Candidates that are checked again in one scan, at 60 us each. */
 const CANDIDATES_PER_SCAN = 64;
 /** Processes without a VM that are checked in one scan, new ones included. */
@@ -75,7 +77,8 @@ export class VmmFinder {
   /** Begins a scan. Returns the ids of all processes; undefined if /proc cannot be read. */
   beginScan(): number[] | undefined {
     this.#scans++;
-    this.#turns = Math.max(1, Math.ceil(this.#nonVmms.size / RECHECKS_PER_SCAN));
+    const rechecks = this.#kvm?.listsVms === true ? RECHECKS_PER_LISTED_SCAN : RECHECKS_PER_SCAN;
+    this.#turns = Math.max(1, Math.ceil(this.#nonVmms.size / rechecks));
     return proc.processIds(this.#root);
   }
 

@@ -64,6 +64,11 @@ export class KvmProcesses {
     this.#withFolder = new Set(pids.values());
   }
 
+  /** True if KVM lists the processes that have a VM. */
+  get listsVms(): boolean {
+    return this.#canList;
+  }
+
   /** True if KVM has a folder for a VM of the process. */
   hasFolder(pid: number): boolean {
     return this.#withFolder.has(pid);

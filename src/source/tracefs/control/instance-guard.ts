@@ -9,7 +9,7 @@ import { enableFile, InstanceSettings } from './instance-settings.js';
 import { WriteWatch } from './write-watch.js';
 
 /** Time between two looks at the files while inotify reports writes. Otherwise each drain looks. */
-const LOOK_MS = 2000;
+const LOOK_MS = 10_000;
 
 /** Paths in the instance. */
 export interface Reverted {

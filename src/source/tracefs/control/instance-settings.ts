@@ -15,8 +15,8 @@
  *
  * Source: kernel/trace/trace.c, trace_events.c, trace_events_filter.c and trace_events_trigger.c (Linux 6.18).
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { isOutOfFiles } from '../../../system/errors.js';
 import { tryWriteControl } from './tracefs-files.js';
 
@@ -69,6 +69,9 @@ const INSTANCE_FILES: readonly (readonly [file: string, corrections: Corrections
 
 const ENABLE = 'enable';
 const SET_EVENT = 'set_event';
+const TRACING_ON = 'tracing_on';
+/** Files of which every folder with settings has one. */
+const LASTING: ReadonlySet<string> = new Set([ENABLE, TRACING_ON]);
 
 const EVENT_FILES: readonly (readonly [file: string, corrections: Corrections])[] = [
   ['trigger', triggers],
@@ -99,7 +102,7 @@ export class InstanceSettings {
         EVENT_FILES.map(([file, corrections]) => [`${eventFolder(event)}/${file}`, corrections] as const),
       ),
       [SET_EVENT, newEvents] as const,
-      ['tracing_on', one] as const,
+      [TRACING_ON, one] as const,
     ];
     // A kernel that lacks a file lacks the setting.
     this.#settings = files.flatMap(([file, corrections]) => {
@@ -124,7 +127,9 @@ export class InstanceSettings {
 
   /** Path of a file that does not exist any more; undefined if all do. */
   missing(): string | undefined {
-    return this.#settings.find(({ file }) => this.#read(file) === undefined)?.file;
+    // The files of a folder come and go together, so one of each is enough.
+    return this.#settings.find(({ file }) => LASTING.has(basename(file)) && !existsSync(join(this.#instance, file)))
+      ?.file;
   }
 
   /**
