@@ -10,13 +10,15 @@ const OUT = 4;
 const UNPROVEN = 2;
 const QEMU = 1;
 const PROVEN_KERNEL = 3;
+/** Number of values of the bits that say who answered. */
+const LAYERS = 4;
 
 /** All pages from here on have one key. No guest has memory there: addresses have at most 52 bits on x86 and arm64. */
 const LAST_PAGE = MAX_KEY;
 
 /** The page of a guest physical address. */
 export function pageOf(gpa: number): number {
-  return gpa < LAST_PAGE ? gpa - (gpa % PAGE_BYTES) : LAST_PAGE;
+  return gpa < LAST_PAGE ? floorTo(gpa, PAGE_BYTES) : LAST_PAGE;
 }
 
 /**
@@ -30,12 +32,12 @@ export function ioKey(mmio: boolean, out: boolean, qemu: boolean, address: numbe
 
 /** The same key for an access of which the trace does not prove who answered it. */
 export function unproven(key: number): number {
-  return key - (key % 4) + UNPROVEN;
+  return floorTo(key, LAYERS) + UNPROVEN;
 }
 
 /** The key of an access that the kernel certainly answered, in any trace (kvm_fast_mmio). */
 export function provenKernel(key: number): number {
-  return key - (key % 4) + PROVEN_KERNEL;
+  return floorTo(key, LAYERS) + PROVEN_KERNEL;
 }
 
 /**
@@ -43,7 +45,7 @@ export function provenKernel(key: number): number {
  * @param showsUserspaceExits false for a trace without kvm_userspace_exit, which proves little of the kernel
  */
 export function shownKey(key: number, showsUserspaceExits: boolean): number {
-  const layer = key % 4;
+  const layer = key % LAYERS;
   if (layer === PROVEN_KERNEL) return key - PROVEN_KERNEL;
   return layer === 0 && !showsUserspaceExits ? key + UNPROVEN : key;
 }
@@ -66,4 +68,9 @@ export function decodeIoKey(key: number): IoAddress {
     layer: flags & UNPROVEN ? 'unknown' : flags & QEMU ? 'qemu' : 'kvm',
     address: flags & MMIO ? key - flags : Math.floor(key / KINDS),
   };
+}
+
+/** Rounds down to a multiple of a power of two, in half the time that the remainder (`%`) of doubles takes. */
+function floorTo(value: number, powerOfTwo: number): number {
+  return Math.floor(value / powerOfTwo) * powerOfTwo;
 }
