@@ -93,6 +93,7 @@ test('on a Debian with KVM, the installed service counts both layers of a VM exa
   const startMs = performance.now();
   const { output, console } = boot(makeDisk());
   t.diagnostic(`${Math.round((performance.now() - startMs) / 1000)} s`);
+  for (const [line] of output.matchAll(/^[\d.]+ s: \w+$/gm)) t.diagnostic(line);
   assert.match(output, new RegExp(`^QEMU: ${GUEST_EXIT_STATUS}$`, 'm'), `${output}\n${console}`);
   assert.match(output, /^state: active$/m, output);
   const samples = new Samples(/^METRICS\n(.*)^END$/ms.exec(output)?.[1] ?? '');
@@ -100,4 +101,7 @@ test('on a Debian with KVM, the installed service counts both layers of a VM exa
   const count = (layer: string, reason: string) => samples.sum('kvm_exits_total', { vm: 'exact', layer, reason });
   assert.equal(count('qemu', 'KVM_EXIT_IO'), PORT_WRITES + 1, output);
   assert.equal(count('kvm', 'io'), PORT_WRITES + 1, output);
+  assert.match(output, /^instances after stop: $/m, output);
+  // There was one as a killed agent leaves it.
+  assert.match(output, /^instances after purge: $/m, output);
 });
