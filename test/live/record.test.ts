@@ -149,7 +149,8 @@ test('what a killed record leaves is counted', liveTest(), async (t) => {
   assert.match(second, /vm\.dat: does not name processes/);
   assert.ok(((JSON.parse(stdout) as ReportData).tracepoints.kvm_userspace_exit as number) > 10_000);
   // The next program with this name removes the instance.
-  const next = await startRecording(`${output}.next`, `--tracefs.instance=${recorder.instance}`);
+  const next = startProgram(['record', '-o', `${output}.next`], { instance: recorder.instance });
+  await waitForLog(next, 'msg=recording');
   next.process.kill('SIGINT');
   assert.equal((await resultOf(next)).code, 0);
 });
