@@ -13,6 +13,7 @@ import {
   QUEUE_NOTIFY,
   type TraceSink,
 } from '../../src/trace/sink.js';
+import { SwitchedSink } from '../../src/trace/switched-sink.js';
 import { TimeWindow, type WindowEdges } from '../../src/trace/time-window.js';
 import { KernelWindowSink, QemuWindowSink } from '../../src/trace/window-sinks.js';
 
@@ -121,4 +122,22 @@ test('a window passes on every call inside it, and of those outside only what is
 test("a gate passes on every call of QEMU's traces while it is open, and none of the kernel's", () => {
   const gate = (target: TraceSink) => Object.assign(new QemuGate(target), { open: true });
   assert.deepEqual(through(ALL, gate), QEMU);
+});
+
+test('a switched sink passes on every call while it is on, and no frequent events while it is off', () => {
+  const frequent = new Set(['vmExit', 'vmEntry', 'portIo', 'mmio', 'fastMmio', 'index', 'interrupt']);
+  const [, , , name] = KERNEL_CALLS.tracepoint;
+  const isRare = ([call]: Call) => !frequent.has(call);
+  assert.deepEqual(
+    through(ALL, (target) => new SwitchedSink(target, true)),
+    ALL,
+  );
+  assert.deepEqual(
+    through(ALL, (target) => new SwitchedSink(target, false, new Set([name]))),
+    ALL.filter(isRare),
+  );
+  assert.deepEqual(
+    through(ALL, (target) => new SwitchedSink(target, false)),
+    ALL.filter((call) => isRare(call) && call[0] !== 'tracepoint'),
+  );
 });

@@ -19,6 +19,8 @@ export interface RecordDecoderOptions {
    * `uptime`, and for `x86-tsc` if its frequency is not known.
    */
   readonly nsPerTick?: number;
+  /** Those of a decoder whose pages are merged with this one's; default: this decoder's own. */
+  readonly openPages?: OpenPages;
 }
 
 /**
@@ -36,7 +38,7 @@ export class RecordDecoder {
   readonly sink: TraceSink;
   readonly commonFields: CommonFields;
   /** The open pages of all CPUs. */
-  readonly openPages = new OpenPages();
+  readonly openPages: OpenPages;
   readonly #littleEndian: boolean;
   readonly #typeOffset: number;
   readonly #pidOffset: number;
@@ -46,7 +48,8 @@ export class RecordDecoder {
   /** Event ID -> reader of the event's own fields. */
   readonly #readers: (RecordReader | undefined)[];
 
-  constructor({ formats, vocabulary, sink, nsPerTick = 1 }: RecordDecoderOptions) {
+  constructor({ formats, vocabulary, sink, nsPerTick = 1, openPages = new OpenPages() }: RecordDecoderOptions) {
+    this.openPages = openPages;
     const { bigEndian, events } = formats;
     this.pageHeader = formats.pageHeader;
     this.bigEndian = bigEndian;

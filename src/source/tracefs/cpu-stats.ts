@@ -50,13 +50,13 @@ export class CpuStats {
 
 /**
  * Events lost on each CPU since the buffers were made. A CPU whose file cannot be read is left out. Of a CPU whose
- * buffer was empty when it was read last, this is what was lost until then.
+ * buffer was empty when it was read last, this is what was lost until then. A CPU with several buffers has their sum.
  */
 export function readLost(cpus: Iterable<readonly [cpu: number, stats: CpuStats]>): Map<number, number> {
   const lostByCpu = new Map<number, number>();
   for (const [cpu, stats] of cpus) {
     if (stats.waiting !== 0) stats.read();
-    if (stats.lost !== undefined) lostByCpu.set(cpu, stats.lost);
+    if (stats.lost !== undefined) lostByCpu.set(cpu, (lostByCpu.get(cpu) ?? 0) + stats.lost);
   }
   return lostByCpu;
 }

@@ -15,6 +15,7 @@ import { type TraceSink, UNKNOWN_LOSS, type Vocabulary } from '../../trace/sink.
 import { EventSwitches } from './control/event-switches.js';
 import { InstanceGuard, type Reverted } from './control/instance-guard.js';
 import { PAGE_SIZE_FILE } from './control/instance-settings.js';
+import { FocusInstance } from './focus-instance.js';
 import { readFormats, systemsOf } from './format-files.js';
 import { RingBuffers } from './ring-buffers.js';
 import { selectEvents, threadEvents } from './select-events.js';
@@ -36,6 +37,11 @@ export interface KernelTraceOptions {
   readonly neededEvents?: readonly string[];
   /** Those of the tracepoints that are off until {@link KernelTrace.sample}, as `system:event`. Default: none. */
   readonly isSampled?: (event: string) => boolean;
+  /**
+   * Bytes per CPU of a second instance, which records the sampled tracepoints of chosen threads between windows too.
+   * Undefined: there is none.
+   */
+  readonly focusBufferSize?: number | undefined;
   readonly reader: ReaderKind;
   /** Copies QEMU's markers to the instance, if the kernel can. */
   readonly markers?: boolean;
@@ -67,6 +73,8 @@ export class KernelTrace {
   readonly events: readonly string[];
   /** Reason why `auto` chose text; undefined if it did not. */
   readonly fallback: string | undefined;
+  /** Undefined if no threads can be in focus. */
+  readonly focus: FocusInstance | undefined;
   /** Those of them that are on in windows only. */
   readonly #sampled: readonly string[];
   #switches: EventSwitches | undefined;
@@ -86,12 +94,18 @@ export class KernelTrace {
   /** @throws AgentError that says what is missing; the host is unchanged then */
   constructor(options: KernelTraceOptions) {
     const { tracefs, instance, bufferSize, markers = false, isSampled = () => false, onWrite = () => {} } = options;
+    const { focusBufferSize } = options;
     this.#options = options;
     const threads = options.events === undefined ? threadEvents(tracefs) : [];
     this.events = [...selectEvents(tracefs, options.events, options.neededEvents), ...threads];
     this.#sampled = this.events.filter(isSampled);
     this.instance = TracingInstance.make(tracefs, { name: instance, bufferSize, markers });
     try {
+      if (focusBufferSize !== undefined && this.#sampled.length > 0) {
+        const { vocabulary, sink } = options;
+        const first = { instance: this.instance, events: this.events, sampled: this.#sampled, vocabulary, sink };
+        this.focus = new FocusInstance(tracefs, { name: `${instance}-focus`, bufferSize: focusBufferSize }, first);
+      }
       const { reader, kind, fallback } = this.#openReader();
       this.#reader = reader;
       this.#clock = new TraceClock(this.instance.path);
@@ -159,9 +173,14 @@ export class KernelTrace {
   close(): void {
     this.#guard?.close();
     this.#switches?.close();
+    this.focus?.close();
     this.#reader?.close();
     this.#clock?.close();
-    this.instance.remove();
+    try {
+      this.instance.remove();
+    } finally {
+      this.focus?.remove();
+    }
   }
 
   #drain(deadlineMs: number, nowMs: () => number, untilNs?: number, isQuiet = false): Drained {
@@ -208,6 +227,7 @@ export class KernelTrace {
   #openReader(): { reader: TraceReader; kind: 'binary' | 'text'; fallback?: string } {
     const { tracefs, vocabulary, sink, reader: kind } = this.#options;
     const { path, subBufferSize } = this.instance;
+    if (this.focus !== undefined) return { reader: this.focus.openBuffers(this.#onForeignRead), kind: 'binary' };
     if (kind === 'text') return { reader: new TextReader(path, vocabulary, sink, this.#onForeignRead), kind };
     try {
       const formats = readFormats(tracefs, systemsOf(this.events));

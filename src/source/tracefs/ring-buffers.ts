@@ -27,7 +27,18 @@ const EVENTS_PER_CLOCK_READ = 4096;
 const QUIET_DRAINS = 8;
 const MIN_QUIET_LOOKS = 4;
 
+/** A tracing instance whose buffers are read. */
+interface Instance {
+  readonly path: string;
+  readonly decoder: RecordDecoder;
+  /** Bytes of a sub-buffer: what one read returns. */
+  readonly pageSize: number;
+  /** The CPUs whose buffers are open. */
+  readonly cpus: Set<number>;
+}
+
 interface CpuBuffer {
+  readonly cpu: number;
   readonly cursor: PageCursor;
   readonly file: BufferFile;
   readonly page: Buffer;
@@ -42,10 +53,8 @@ interface CpuBuffer {
 }
 
 export class RingBuffers implements TraceReader {
-  readonly #path: string;
-  readonly #decoder: RecordDecoder;
-  readonly #pageSize: number;
-  readonly #cpus = new Map<number, CpuBuffer>();
+  readonly #instances: Instance[] = [];
+  readonly #buffers: CpuBuffer[] = [];
   /** The CPUs that have a page loaded. */
   readonly #merge: CpuMerge<CpuBuffer>;
   readonly #onForeignRead: OnForeignRead | undefined;
@@ -62,10 +71,17 @@ export class RingBuffers implements TraceReader {
    */
   constructor(path: string, pageSize: number, decoder: RecordDecoder, onForeignRead?: OnForeignRead) {
     this.#onForeignRead = onForeignRead;
-    this.#path = path;
-    this.#pageSize = pageSize;
-    this.#decoder = decoder;
     this.#merge = new CpuMerge(decoder.openPages);
+    this.add(path, pageSize, decoder);
+  }
+
+  /**
+   * Reads another instance too, and merges its events with those of the first.
+   * @param decoder one that shares the first decoder's open pages
+   * @throws AgentError if a buffer cannot be opened; everything is closed then
+   */
+  add(path: string, pageSize: number, decoder: RecordDecoder): void {
+    this.#instances.push({ path, pageSize, decoder, cpus: new Set() });
     try {
       this.openNewCpus();
     } catch (error) {
@@ -76,26 +92,30 @@ export class RingBuffers implements TraceReader {
 
   /** A CPU that is unplugged keeps its buffer and the events in it, so it stays open. */
   openNewCpus(): void {
-    const folder = join(this.#path, 'per_cpu');
-    for (const name of listFolder(folder)) {
-      const cpu = cpuOf(name);
-      if (Number.isNaN(cpu) || this.#cpus.has(cpu)) continue;
-      const file = new BufferFile(join(folder, name, 'trace_pipe_raw'));
-      const stats = new CpuStats(join(folder, name));
-      this.#cpus.set(cpu, {
-        cursor: new PageCursor(this.#decoder, cpu),
-        file,
-        page: Buffer.allocUnsafeSlow(this.#pageSize),
-        pagesRead: 0,
-        stats,
-        witness: this.#onForeignRead === undefined ? undefined : new ReadWitness([stats]),
-        events: 0,
-      });
+    for (const { path, pageSize, decoder, cpus } of this.#instances) {
+      const folder = join(path, 'per_cpu');
+      for (const name of listFolder(folder)) {
+        const cpu = cpuOf(name);
+        if (Number.isNaN(cpu) || cpus.has(cpu)) continue;
+        const file = new BufferFile(join(folder, name, 'trace_pipe_raw'));
+        const stats = new CpuStats(join(folder, name));
+        cpus.add(cpu);
+        this.#buffers.push({
+          cpu,
+          cursor: new PageCursor(decoder, cpu),
+          file,
+          page: Buffer.allocUnsafeSlow(pageSize),
+          pagesRead: 0,
+          stats,
+          witness: this.#onForeignRead === undefined ? undefined : new ReadWitness([stats]),
+          events: 0,
+        });
+      }
     }
   }
 
   findForeignReads(): void {
-    for (const buffer of this.#cpus.values()) this.#look(buffer);
+    for (const buffer of this.#buffers) this.#look(buffer);
   }
 
   drain(untilNs: number, deadlineMs: number, nowMs: () => number, isQuiet = false): Drained {
@@ -118,23 +138,22 @@ export class RingBuffers implements TraceReader {
   }
 
   overruns(): Map<number, number> {
-    return readLost(Array.from(this.#cpus, ([cpu, { stats }]) => [cpu, stats]));
+    return readLost(this.#buffers.map(({ cpu, stats }) => [cpu, stats]));
   }
 
   close(): void {
-    for (const { file, stats } of this.#cpus.values()) {
+    for (const { file, stats } of this.#buffers.splice(0)) {
       file.close();
       stats.close();
     }
-    this.#cpus.clear();
     this.#merge.clear();
   }
 
   /** Looks at the next few CPUs. True if they have no events. */
   #findsNothing(): boolean {
-    const cpus = [...this.#cpus.values()];
-    for (let looks = Math.max(MIN_QUIET_LOOKS, Math.ceil(cpus.length / QUIET_DRAINS)); looks > 0; looks--) {
-      const buffer = cpus[this.#quietLooks++ % cpus.length];
+    const { length } = this.#buffers;
+    for (let looks = Math.max(MIN_QUIET_LOOKS, Math.ceil(length / QUIET_DRAINS)); looks > 0; looks--) {
+      const buffer = this.#buffers[this.#quietLooks++ % length];
       if (buffer === undefined) return false;
       this.#look(buffer);
       // Without statistics it is not known.
@@ -151,13 +170,13 @@ export class RingBuffers implements TraceReader {
   }
 
   #drained(behind: boolean): Drained {
-    let mostPages = 0;
-    for (const buffer of this.#cpus.values()) {
-      mostPages = Math.max(mostPages, buffer.pagesRead);
+    let mostBytes = 0;
+    for (const buffer of this.#buffers) {
+      mostBytes = Math.max(mostBytes, buffer.pagesRead * buffer.page.length);
       buffer.pagesRead = 0;
     }
-    this.#foundNothing = mostPages === 0 && this.#merge.first === undefined;
-    return { mostBytes: mostPages * this.#pageSize, behind };
+    this.#foundNothing = mostBytes === 0 && this.#merge.first === undefined;
+    return { mostBytes, behind };
   }
 
   /**
@@ -165,7 +184,7 @@ export class RingBuffers implements TraceReader {
    * statistics that were just read show, is not read: the answer EAGAIN takes twice as long as the statistics.
    */
   #loadEmpty(): void {
-    for (const buffer of this.#cpus.values()) {
+    for (const buffer of this.#buffers) {
       if (buffer.stats.waiting === 0) continue;
       if (buffer.cursor.nextTimeNs === Number.POSITIVE_INFINITY && this.#loadPage(buffer)) this.#merge.add(buffer);
     }

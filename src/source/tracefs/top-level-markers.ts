@@ -7,11 +7,11 @@ import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
 import { QemuGate } from '../../trace/qemu-gate.js';
 import type { ReaderKind } from '../../trace/reader-kinds.js';
 import type { MalformedKind, TraceSink, Vocabulary } from '../../trace/sink.js';
+import { enlargeTopLevelBuffer } from './control/top-level-buffer.js';
 import { subBufferSize } from './control/tracefs-files.js';
 import { readFormats } from './format-files.js';
 import { RingBuffers } from './ring-buffers.js';
 import { TextReader } from './text-reader.js';
-import { enlargeTopLevelBuffer } from './top-level-buffer.js';
 import type { TraceReader } from './trace-reader.js';
 
 export interface TopLevelMarkersOptions {

@@ -58,7 +58,7 @@ function host(t: TestContext) {
     const decoder = new RecordDecoder({ formats, vocabulary, sink });
     const buffers = new RingBuffers(instance, PAGE_SIZE, decoder, onForeignRead);
     t.after(() => buffers.close());
-    return { buffers, delivered: sink.delivered };
+    return { buffers, delivered: sink.delivered, decoder };
   };
   /** Sets the kernel's counts of events that were read from the buffer, that wait in it, and that were overwritten. */
   const setRead = (cpu: number, events: number, waiting = 7, overrun = 0) =>
@@ -66,7 +66,7 @@ function host(t: TestContext) {
       join(folderOf(cpu), 'stats'),
       `entries: ${waiting}\noverrun: ${overrun}\ndropped events: 0\nread events: ${events}\n`,
     );
-  return { plugIn, write, unplug, open, folderOf, setRead };
+  return { instance, plugIn, write, unplug, open, folderOf, setRead };
 }
 
 const drain = (buffers: RingBuffers, untilNs = ALL) => buffers.drain(untilNs, ALL, () => 0);
@@ -308,4 +308,19 @@ test('a buffer that was empty is not asked again what it lost', (t) => {
   assert.deepEqual([...buffers.overruns().values()], [3, 9]);
   drain(buffers);
   assert.deepEqual([...buffers.overruns().values()], [9, 9]);
+});
+
+test('events of two instances are merged by time, and what they lost is added up by CPU', (t) => {
+  const [first, second] = [host(t), host(t)];
+  for (const { plugIn, setRead } of [first, second]) {
+    plugIn(0);
+    setRead(0, 0, 1, 2);
+  }
+  const { buffers, delivered, decoder } = first.open(() => {});
+  buffers.add(second.instance, PAGE_SIZE, decoder);
+  first.write(0, page(1000, 4000));
+  second.write(0, page(2000, 3000, 5000));
+  drain(buffers);
+  assert.deepEqual(delivered, ['1000 0', '2000 0', '3000 0', '4000 0', '5000 0']);
+  assert.deepEqual([...buffers.overruns()], [[0, 4]]);
 });

@@ -12,10 +12,11 @@ const STEP = 64 * 1024;
 /**
  * Bytes of one CPU's ring buffer if the user names no size: an equal share of 256 MiB. The buffers are memory of the
  * kernel that no cgroup limits, so they must not grow with the host.
+ * @param instances that each have such a buffer
  */
-export function defaultBufferSize(cpuCount = onlineCpus()): number {
-  const share = Math.floor(DEFAULT_TOTAL / cpuCount / STEP) * STEP;
-  return Math.min(MAX_DEFAULT, Math.max(MIN_DEFAULT, share));
+export function defaultBufferSize(cpuCount = onlineCpus(), instances = 1): number {
+  const share = Math.floor(DEFAULT_TOTAL / instances / cpuCount / STEP) * STEP;
+  return Math.min(MAX_DEFAULT / instances, Math.max(MIN_DEFAULT, share));
 }
 
 /** The number of CPUs that are online: the kernel makes a buffer for each of them. */

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { tryReadText } from '../../system/files.js';
+import { tryReadText } from '../../../system/files.js';
 
 /**
  * Makes the top-level buffer as large as an instance's would be. Unused, it has 7 KiB per CPU, which about a hundred of
