@@ -232,7 +232,7 @@ const sampling: Panel[] = [
     description:
       'With --sampling, frequent events are counted in windows only: this part of the time. What is estimated from them is named in docs/sampling.md.',
     unit: 'percentunit',
-    width: 12,
+    width: 8,
     queries: [
       {
         expr: `max by (instance) (${series('kvm_exit_exporter_sampled_fraction', OF_INSTANCES)})`,
@@ -245,11 +245,25 @@ const sampling: Panel[] = [
     description:
       'How far the number of exits by reason since the start of the agent may be from the true one, in 95 % of the cases. Their sum over all reasons is exact.',
     unit: 'short',
-    width: 12,
+    width: 8,
     queries: [
       {
         expr: sumBy(['instance', 'reason'], series('kvm_exits_sampling_error', OF_INSTANCES)),
         legend: '{{reason}} on {{instance}}',
+      },
+    ],
+  }),
+  graph({
+    title: 'VMs in focus',
+    description:
+      'With --focus and --focus.auto: the VMs of which all events are counted at present, so that their figures are not estimated.',
+    unit: 'short',
+    width: 8,
+    stacked: true,
+    queries: [
+      {
+        expr: sumBy(['instance', 'vm'], series('kvm_vm_focused', OF_INSTANCES)),
+        legend: '{{vm}} on {{instance}}',
       },
     ],
   }),

@@ -21,11 +21,12 @@ import { attributionOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
 import { KNOWN_NAMES } from './known-names.js';
-import type { AgentOptions } from './options.js';
+import type { AgentOptions, FocusOptions } from './options.js';
 import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
 import { Readiness } from './readiness.js';
 import type { SamplingPlan } from './sampling/sampling-plan.js';
+import { VmFocus } from './sampling/vm-focus.js';
 import { WindowSampler } from './sampling/window-sampler.js';
 import { AuditFeed } from './statistics/audit-feed.js';
 import { StatisticsFeed } from './statistics/statistics-feed.js';
@@ -100,7 +101,8 @@ export class Agent {
       const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, speakers, audit: this.#audit };
       this.#statistics = new StatisticsFeed(feedOptions, inventory, this.ledger.statistics);
     }
-    if (options.kernel && options.sampling !== undefined) this.#sampler = this.#newSampler(options.sampling);
+    if (options.kernel && options.sampling !== undefined)
+      this.#sampler = this.#newSampler(options.sampling, options.focus);
     this.#tracker = new VmTracker(inventory, this.ledger, {
       onStarted: (vm) => {
         this.#pacer.wakeSoon();
@@ -204,15 +206,16 @@ export class Agent {
   }
 
   /** Threads with the name of a vCPU thread, and those whose events name a vCPU. */
-  *#vcpuThreads(): IterableIterator<VcpuThread> {
-    for (const { tid, vm } of this.#inventory.vcpuThreads()) yield { tid, pid: vm.pid };
+  *#vcpuThreads(): IterableIterator<VcpuThread & { readonly label: string }> {
+    for (const { tid, vm } of this.#inventory.vcpuThreads()) yield { tid, pid: vm.pid, label: vm.label };
     for (const { tid, vcpu } of this.ledger.vcpus()) {
       const thread = tid > 0 && vcpu >= 0 ? this.#inventory.find(tid) : undefined;
-      if (thread !== undefined) yield { tid, pid: thread.vm.pid };
+      if (thread !== undefined) yield { tid, pid: thread.vm.pid, label: thread.vm.label };
     }
   }
 
-  #newSampler(plan: SamplingPlan): WindowSampler {
+  #newSampler(plan: SamplingPlan, focus: FocusOptions | undefined): WindowSampler {
+    const startedWithin = (ms: number) => this.#startedWithin(ms);
     return new WindowSampler({
       plan,
       sources: {
@@ -223,7 +226,23 @@ export class Agent {
         readStatistics: () => this.readStatistics(),
       },
       ledger: this.ledger,
-      startedWithin: (ms) => this.#startedWithin(ms),
+      startedWithin,
+      focus: focus && this.#newFocus(focus, startedWithin),
+    });
+  }
+
+  #newFocus({ isWanted, auto }: FocusOptions, startedWithin: (ms: number) => ReadonlySet<string>): VmFocus {
+    return new VmFocus({
+      isWanted,
+      auto,
+      threads: () => this.#vcpuThreads(),
+      sources: {
+        trace: () => this.#kernel.focus,
+        drain: () => void this.#drain(),
+        readStatistics: () => this.readStatistics(),
+      },
+      ledger: this.ledger,
+      startedWithin,
     });
   }
 

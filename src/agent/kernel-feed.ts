@@ -16,6 +16,7 @@ import { kvmUserspaceExit } from '../decode/kvm/kvm-userspace-exit.js';
 import { SCHED_PROCESS_EXIT } from '../decode/kvm/sched-process-exit.js';
 import { TASK_NEWTASK } from '../decode/kvm/task-newtask.js';
 import { findTracefs, type Tracefs } from '../source/tracefs/find-tracefs.js';
+import type { FocusInstance } from '../source/tracefs/focus-instance.js';
 import { type Disturbance, KernelTrace } from '../source/tracefs/kernel-trace.js';
 import { KvmNotLoaded } from '../source/tracefs/select-events.js';
 import { TopLevelMarkers } from '../source/tracefs/top-level-markers.js';
@@ -152,6 +153,14 @@ export class KernelFeed {
     return isDone;
   }
 
+  /**
+   * Records the sampled events of chosen threads between windows too; undefined if none can be chosen, or no trace is
+   * read.
+   */
+  get focus(): FocusInstance | undefined {
+    return this.#trace?.focus;
+  }
+
   /** Events that were counted so far and are on in windows only. */
   get sampledEvents(): number {
     const { hits, source } = this.#counts ?? {};
@@ -192,11 +201,12 @@ export class KernelFeed {
 
   #openTrace(counts: KernelCounts, tracefs: string): void {
     const { vocabulary } = this.#ledger;
+    const { sampling, focus, bufferSize } = this.#options;
     try {
       this.#trace = new KernelTrace({
         ...this.#options,
         neededEvents: neededEvents(this.#options.collectors),
-        ...(this.#options.sampling === undefined ? {} : { isSampled }),
+        ...(sampling === undefined ? {} : { isSampled, focusBufferSize: focus && bufferSize }),
         tracefs,
         vocabulary,
         sink: counts,

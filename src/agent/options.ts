@@ -1,9 +1,17 @@
 import type { Collectors } from '../count/vcpu/vcpu-counts.js';
 import type { KernelTraceOptions } from '../source/tracefs/kernel-trace.js';
 import type { QemuFeedOptions } from './qemu-feed.js';
+import type { AutoFocus } from './sampling/auto-focus.js';
 import type { SamplingPlan } from './sampling/sampling-plan.js';
 import type { StatisticsOptions } from './statistics/statistics-feed.js';
 import type { VmInfoOptions } from './vm-infos.js';
+
+export interface FocusOptions {
+  /** True for the labels of these VMs. */
+  readonly isWanted: (label: string) => boolean;
+  /** Chooses more VMs. */
+  readonly auto: AutoFocus | undefined;
+}
 
 export interface AgentOptions {
   /** Mount point of /proc. */
@@ -31,6 +39,8 @@ export interface AgentOptions {
   readonly qemu: Pick<QemuFeedOptions, 'logs' | 'simples' | 'traceEvents' | 'anyEvent'>;
   /** When all events are counted; undefined: always. */
   readonly sampling?: SamplingPlan | undefined;
+  /** The VMs of which sampling leaves nothing out, from a second tracing instance; undefined: there are none. */
+  readonly focus?: FocusOptions | undefined;
   /** KVM's own statistics; undefined: they are not read. */
   readonly statistics: StatisticsOptions | undefined;
   /** How long a stopped VM is kept. */

@@ -262,6 +262,20 @@ export const OPTIONS = [
     commands: ['run'],
   },
   {
+    flag: 'focus',
+    type: glob,
+    multiple: true,
+    help: "With --sampling, count all events of VMs whose names match, such as 'web-*', at any time. May be given more than once.",
+    commands: ['run'],
+  },
+  {
+    flag: 'focus.auto',
+    type: count(),
+    default: '0',
+    help: 'With --sampling, count all events of so many VMs at a time that have a finding of severity warning: each for a minute at most, and not again before that has cost its vCPUs no more than --sampling.budget on average.',
+    commands: ['run'],
+  },
+  {
     flag: 'collector.duration',
     type: toggle,
     default: 'true',

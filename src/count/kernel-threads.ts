@@ -127,9 +127,13 @@ export class KernelThreads {
     return this.#usesLegs && this.traces.provesTime(tid);
   }
 
-  /** The traces show nothing of vCPUs for a while: no event before is paired with one after. */
-  forgetOpen(): void {
-    for (const vcpu of this.traces.vcpus()) vcpu.forgetOpen();
+  /**
+   * The traces show nothing of vCPUs for a while: no event before is paired with one after.
+   * @param isShown true for the labels of VMs that they go on to show
+   */
+  forgetOpen(isShown: (label: string) => boolean): void {
+    for (const vcpu of this.traces.vcpus())
+      if (!isShown(labelOf(this.#owners.ownerOf(vcpu.tid)) ?? '')) vcpu.forgetOpen();
   }
 
   /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
@@ -180,6 +184,15 @@ export class KernelThreads {
       if (sum !== undefined) sums.set(label, addCounters(sum, vcpu.counts));
     }
     return sums;
+  }
+
+  /** Thread of a VM -> exits that the traces have shown. */
+  exitsByThread(label: string): Map<number, number> {
+    const exits = new Map<number, number>();
+    for (const { tid, layout, counts } of this.traces.vcpus())
+      if (labelOf(this.#owners.ownerOf(tid)) === label)
+        exits.set(tid, (exits.get(tid) ?? 0) + layout.total('exits', counts));
+    return exits;
   }
 
   /** QEMU's markers in the traces. */

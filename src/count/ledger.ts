@@ -272,14 +272,15 @@ export class Ledger {
 
   /** All events are counted from now on, until {@link closeWindow}. */
   openWindow(nowMs: number): void {
-    this.#threads.forgetOpen();
+    this.resolveOwners(nowMs);
+    this.#threads.forgetOpen(this.#isFocused);
     this.#sampled?.openWindow(this.#seen(nowMs), nowMs);
   }
 
-  /** Returns the part that the busiest vCPU had of all that was counted in the window. */
+  /** Returns the part that the busiest vCPU had of all that was counted in the window, without VMs in focus. */
   closeWindow(nowMs: number): number {
     const busiest = this.#sampled?.closeWindow(this.#seen(nowMs), nowMs) ?? 0;
-    this.#threads.forgetOpen();
+    this.#threads.forgetOpen(this.#isFocused);
     return busiest;
   }
 
@@ -290,6 +291,26 @@ export class Ledger {
   endPeriod(nowMs: number, isNew: (label: string) => boolean): void {
     this.#sampled?.endPeriod(this.#seen(nowMs), nowMs, isNew);
   }
+
+  /**
+   * All events of a VM are counted from now on.
+   * @param isNew true if it started in the period
+   */
+  focus(label: string, nowMs: number, isNew: boolean): void {
+    this.#sampled?.focus(label, this.#seen(nowMs), nowMs, isNew);
+  }
+
+  /** Only windows count all events of a VM from now on. Call it outside windows. */
+  unfocus(label: string, nowMs: number): void {
+    this.#sampled?.unfocus(label, this.#seen(nowMs));
+  }
+
+  /** Thread of a VM -> exits to KVM that its traces have shown. */
+  exitsByThread(label: string): Map<number, number> {
+    return this.#threads.exitsByThread(label);
+  }
+
+  readonly #isFocused = (label: string): boolean => this.#sampled?.isFocused(label) === true;
 
   #sum(nowMs: number): Map<string, VmTotals> {
     const vms = new Map<string, VmTotals>();

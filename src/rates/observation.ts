@@ -10,7 +10,16 @@ import type { VcpuTimes } from '../snapshot/tables/vcpu-times.js';
 export type Observed = PurposeTables &
   Pick<
     Snapshot,
-    'exits' | 'vcpuTimes' | 'durations' | 'causes' | 'io' | 'vms' | 'sources' | 'samplingErrors' | 'sampledFraction'
+    | 'exits'
+    | 'vcpuTimes'
+    | 'durations'
+    | 'causes'
+    | 'io'
+    | 'vms'
+    | 'sources'
+    | 'samplingErrors'
+    | 'focusedVms'
+    | 'sampledFraction'
   >;
 
 /** What was counted of one VM up to a moment. */
@@ -50,6 +59,8 @@ export interface Observation {
   readonly shown: Shown;
   /** Part of the time in which all events are counted; undefined: always. */
   readonly sampledFraction: number | undefined;
+  /** VMs of which all events are counted nevertheless. */
+  readonly focused: ReadonlySet<string>;
 }
 
 /** Identifies a row of the exits or durations of a VM. */
@@ -93,6 +104,7 @@ export function observationOf(snapshot: Observed, atMs: number): Observation {
     lost: sources.flatMap((source) => source.lost).reduce((sum, { events }) => sum + events, 0),
     shown,
     sampledFraction: snapshot.sampledFraction,
+    focused: new Set(snapshot.focusedVms.map(({ vm }) => vm)),
   };
 }
 

@@ -12,7 +12,7 @@ import type { VmRow } from './vm-row.js';
 export interface VmDetail {
   /** Period that the rates cover; null if no rate is known yet. */
   readonly seconds: number | null;
-  /** As in /api/vms. */
+  /** As in /api/vms; null for a VM in focus. */
   readonly sampled_fraction: number | null;
   /** The VM's row of /api/vms. */
   readonly vm: VmRow;
@@ -65,7 +65,7 @@ export function vmDetail(row: VmRow, period: Period, findings: readonly LastingF
   const accesses = accessRates(newer, older, period);
   return {
     seconds: period.seconds,
-    sampled_fraction: period.newer.sampledFraction ?? null,
+    sampled_fraction: row.focused ? null : (period.newer.sampledFraction ?? null),
     vm: row,
     vcpus: bounded(vcpuRows(newer, older, period)),
     reasons: bounded(reasonRates(newer, older, period)),

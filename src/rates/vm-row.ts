@@ -12,6 +12,8 @@ export interface VmRow {
   /** '' for exits of threads that belong to no known VM. */
   readonly vm: string;
   readonly vcpus: number | null;
+  /** True if sampling leaves it out: all of its events are counted. */
+  readonly focused: boolean;
   readonly kvm_exits_per_second: number | null;
   /** Without calls of KVM_RUN that failed. */
   readonly qemu_exits_per_second: number | null;
@@ -53,11 +55,11 @@ export function vmRow(
   vcpus: number | null,
   finding: LastingFinding | undefined,
 ): VmRow {
-  const { countsExits, shown, sampledFraction } = period.newer;
+  const { countsExits, shown, sampledFraction, focused } = period.newer;
   const [newer, older] = [period.newer.vms.get(vm) as VmCounts, period.before(vm)];
   const [kvmTotal, qemuTotal] = [totalOf(newer, 'kvm'), totalOf(newer, 'qemu')];
   // Some hosts have no kvm_exit, but their KVM counts exits nevertheless. Estimates are one period late, too.
-  const isSampled = sampledFraction !== undefined;
+  const isSampled = sampledFraction !== undefined && !focused.has(vm);
   const usesStatistics = (kvmTotal === 0 && !countsExits) || (own.exits !== null && (kvmTotal === 0 || isSampled));
   const traced = shown.exits ? period.perSecond(rise(kvmTotal, older && totalOf(older, 'kvm'))) : null;
   const kvm = usesStatistics ? own.exits : traced;
@@ -66,6 +68,7 @@ export function vmRow(
   return {
     vm,
     vcpus,
+    focused: focused.has(vm),
     kvm_exits_per_second: kvm,
     qemu_exits_per_second: qemu,
     share_reaching_qemu: shareOf(qemu, kvm, usesStatistics || isSampled),

@@ -13,6 +13,7 @@ import { IO } from './tables/io.js';
 import { QEMU_EVENTS } from './tables/qemu-events.js';
 import type { Rows, RowTable } from './tables/row-table.js';
 import { AUDITS } from './tables/statistics/audits.js';
+import { FOCUSED_VMS } from './tables/statistics/focused-vms.js';
 import { STAT_CURRENT, STAT_SECONDS, STAT_TOTALS } from './tables/statistics/kvm-statistics.js';
 import { SAMPLING_ERRORS } from './tables/statistics/sampling-errors.js';
 import { STAT_DURATIONS } from './tables/statistics/stat-durations.js';
@@ -36,6 +37,7 @@ const LIST = {
   apicvInhibits: APICV_INHIBITS,
   causes: CAUSES,
   samplingErrors: SAMPLING_ERRORS,
+  focusedVms: FOCUSED_VMS,
   durations: DURATIONS,
   statDurations: STAT_DURATIONS,
   statCurrent: STAT_CURRENT,

@@ -1,6 +1,7 @@
 import type { LastingFinding } from '../advice/lasting-findings.js';
-import { samplingNote } from '../rates/estimates.js';
+import { focusNote, samplingNote } from '../rates/estimates.js';
 import type { CurrentRates } from '../rates/vm-rates.js';
+import { printable } from '../system/printable.js';
 import { formatRate } from './figures.js';
 import { findingsSection } from './findings-list.js';
 import { escapeHtml, htmlPage, type PageOptions } from './html-page.js';
@@ -38,6 +39,7 @@ export function statusLine(rates: CurrentRates): string {
     vms.length === 0 ? 'No VM has been seen yet.' : '',
     seconds === null ? 'Rates follow in a few seconds.' : `Rates over the last ${seconds.toFixed(1)} s.`,
     samplingNote(sampled_fraction),
+    printable(focusNote(vms)),
     lost_events === 0
       ? 'No events lost.'
       : `${lost_events.toLocaleString('en')} events lost${lost_events_per_second ? `, ${formatRate(lost_events_per_second, '')} per second` : ''}: the figures are too low.`,

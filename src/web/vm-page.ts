@@ -20,6 +20,8 @@ const CHARTS = {
   vcpus: 'Exits by vCPU',
 } as const;
 
+const IN_FOCUS = 'In focus: all events of this VM are counted, although other VMs are sampled.';
+
 /**
  * The page /vm?name=NAME. Figures are text; with JavaScript, charts of the last 15 minutes come with them.
  * @param findings of all VMs
@@ -33,7 +35,7 @@ export function vmPage(options: PageOptions, detail: VmDetail, findings: readonl
   );
   const body = `<p><a href="/">All VMs</a> · <a href="/api/vm?${escapeHtml(new URLSearchParams({ name: vm.vm }).toString())}">this VM as JSON</a></p>
 <dl id="figures" class="key-figures">${keyFigures(detail, unknown)}</dl>
-<p id="state">${[period, samplingNote(sampled_fraction)].join(' ').trim()}</p>
+<p id="state">${[period, samplingNote(sampled_fraction), vm.focused ? IN_FOCUS : ''].join(' ').trim()}</p>
 ${findingsSection(
   findings.filter((finding) => finding.vm === vm.vm),
   false,

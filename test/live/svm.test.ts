@@ -57,6 +57,12 @@ test(
 );
 
 test(
+  'on AMD SVM, a VM in focus is counted exactly beside a sampled one',
+  needsSvmHost(),
+  (t) => void runInHost(t, 'svm-focus.js'),
+);
+
+test(
   'on AMD SVM with 32 CPUs, buffers are bounded, and twelve VMs at once are counted exactly',
   needsSvmHost(),
   (t) => void runInSvmHost(t, join(import.meta.dirname, 'svm-many-cpus.js'), SECONDS, {}, MANY_CPUS),

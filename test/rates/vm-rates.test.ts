@@ -155,6 +155,7 @@ test('what the KVM of a host does not show is unknown, and never 0', () => {
   assert.deepEqual(noExits.row, {
     vm: 'web-1',
     vcpus: 2,
+    focused: false,
     kvm_exits_per_second: null,
     qemu_exits_per_second: 100,
     share_reaching_qemu: null,

@@ -24,6 +24,20 @@ export interface SampledSources {
   readonly readStatistics: () => Promise<void>;
 }
 
+/** The VMs of which all events are counted at any time, from a second tracing instance between windows. */
+export interface Focus {
+  /**
+   * Follows VMs and threads that start and end, outside windows.
+   * @param periodMs milliseconds since the begin of the period
+   */
+  update(periodMs: number): Promise<void>;
+  /** All events are counted from now on, or those of the second instance. */
+  deliverAll(isAll: boolean): void;
+  /** The second instance records nothing, in a window. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+}
+
 /** What counts. Times are of {@link WindowSamplerOptions.now}. */
 export interface SampledLedger {
   beginSampling(nowMs: number): void;
@@ -38,6 +52,7 @@ export interface WindowSamplerOptions {
   readonly ledger: SampledLedger;
   /** Labels of the VMs that started in the last milliseconds. */
   readonly startedWithin: (ms: number) => ReadonlySet<string>;
+  readonly focus?: Focus | undefined;
   readonly now?: () => number;
   readonly random?: () => number;
 }
@@ -46,9 +61,11 @@ export interface WindowSamplerOptions {
 const MAX_READ_MS = 500;
 /** A trace that is never read to its end must not either. */
 const MAX_DRAIN_MS = 2000;
+/** Time between two calls of {@link Focus.update}. */
+const UPDATE_MS = 2000;
 
 export class WindowSampler {
-  readonly #options: Required<WindowSamplerOptions>;
+  readonly #options: Required<Omit<WindowSamplerOptions, 'focus'>> & Pick<WindowSamplerOptions, 'focus'>;
   readonly #stop = new AbortController();
 
   constructor(options: WindowSamplerOptions) {
@@ -76,9 +93,9 @@ export class WindowSampler {
     const { plan, sources, ledger, startedWithin, now, random } = this.#options;
     const startMs = now();
     const { windowMs, periodMs } = plan.next();
-    await this.#sleep(random() * (periodMs - windowMs));
+    await this.#rest(startMs, startMs + random() * (periodMs - windowMs));
     await this.#window(windowMs, windowMs < periodMs);
-    await this.#sleep(startMs + periodMs - now());
+    await this.#rest(startMs, startMs + periodMs);
     await sources.readStatistics();
     await this.#drain();
     const started = startedWithin(now() - startMs);
@@ -87,13 +104,16 @@ export class WindowSampler {
 
   /** @param ends false: events stay on for the next period */
   async #window(windowMs: number, ends: boolean): Promise<void> {
-    const { plan, sources, ledger, now } = this.#options;
+    const { plan, sources, ledger, focus, now } = this.#options;
     if (await sources.sample(true)) {
       await this.#readStatistics();
       await this.#drain();
+      focus?.deliverAll(true);
       const [startMs, eventsBefore] = [now(), sources.events()];
       ledger.openWindow(startMs);
+      await focus?.pause();
       await this.#sleep(windowMs);
+      if (ends) await focus?.resume();
       await this.#readStatistics();
       await this.#drain();
       if (sources.isSampling()) {
@@ -101,6 +121,7 @@ export class WindowSampler {
         const eventsOfBusiest = ledger.closeWindow(endMs) * (sources.events() - eventsBefore);
         plan.observe({ eventsPerSecond: (1000 * eventsOfBusiest) / (endMs - startMs) });
       }
+      if (ends) focus?.deliverAll(false);
     }
     if (ends) await sources.sample(false);
   }
@@ -118,6 +139,18 @@ export class WindowSampler {
     const { sources, now } = this.#options;
     for (const untilMs = now() + MAX_DRAIN_MS; !sources.drain() && now() < untilMs; ) await endOfTurn();
     this.#stop.signal.throwIfAborted();
+  }
+
+  /** Waits outside windows. @throws if {@link stop} is called */
+  async #rest(periodStartMs: number, untilMs: number): Promise<void> {
+    const { focus, now } = this.#options;
+    if (focus === undefined) return this.#sleep(untilMs - now());
+    for (;;) {
+      await focus.update(now() - periodStartMs);
+      const leftMs = untilMs - now();
+      await this.#sleep(Math.min(UPDATE_MS, leftMs));
+      if (leftMs <= UPDATE_MS) return;
+    }
   }
 
   /** @throws if {@link stop} is called */

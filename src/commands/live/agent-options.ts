@@ -1,16 +1,19 @@
 import type { AgentOptions } from '../../agent/options.js';
 import { chosenCollectors } from '../../config/chosen-collectors.js';
 import type { GetOption } from '../../config/options.js';
-import { defaultBufferSize } from '../../source/tracefs/control/buffer-size.js';
+import { defaultBufferSize, onlineCpus } from '../../source/tracefs/control/buffer-size.js';
 import { findProcfs } from '../../vm/host/find-procfs.js';
 
-/** What an agent reads and counts, as the options say. */
-export function agentOptions(get: GetOption): AgentOptions {
+/**
+ * What an agent reads and counts, as the options say.
+ * @param instances the number of its tracing instances
+ */
+export function agentOptions(get: GetOption, instances = 1): AgentOptions {
   return {
     procfs: findProcfs(get('path.procfs')),
     tracefs: get('path.tracefs'),
     instance: get('tracefs.instance'),
-    bufferSize: get('tracefs.buffer-size') ?? defaultBufferSize(),
+    bufferSize: get('tracefs.buffer-size') ?? defaultBufferSize(onlineCpus(), instances),
     events: get('tracefs.events'),
     collectors: chosenCollectors(get),
     ioAddresses: get('collector.io.addresses'),

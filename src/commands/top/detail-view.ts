@@ -101,6 +101,7 @@ function headOf({ vm, seconds, sampled_fraction }: VmDetail): string[] {
     `${vm.vcpus ?? UNKNOWN} vCPUs, ${brief(vm.kvm_exits_per_second)} exits/s to KVM, ${brief(vm.qemu_exits_per_second)}/s to QEMU (${share(vm.share_reaching_qemu, 1)}), ${seconds === null ? 'rates follow' : `over ${seconds.toFixed(1)} s`}`,
     `time of its vCPUs: guest ${share(guest)}, KVM ${share(kvm)}, QEMU ${share(qemu)}, ready ${share(ready)}, idle ${share(idle)}, unknown ${share(unknown)}`,
     ...(sampled_fraction === null ? [] : [samplingNote(sampled_fraction)]),
+    ...(vm.focused ? ['In focus: all events of this VM are counted, although other VMs are sampled.'] : []),
   ];
 }
 

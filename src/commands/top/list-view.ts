@@ -80,12 +80,14 @@ function totals({ vms, seconds, sampled_fraction, lost_events, sources }: Curren
     return figures.length === 0 ? null : figures.reduce((all, each) => all + each, 0);
   };
   const closed = sources.filter(({ up }) => !up).map(({ source }) => source);
+  const focused = vms.filter((row) => row.focused).length;
   const parts = [
     `${vms.length} VMs`,
     `${sampled_fraction === null ? '' : '~'}${brief(sum((row) => row.kvm_exits_per_second))} exits/s to KVM`,
     `${brief(sum((row) => row.qemu_exits_per_second))} to QEMU`,
     seconds === null ? 'rates follow' : `over ${seconds.toFixed(1)} s`,
     ...(sampled_fraction === null ? [] : [`~ estimated from ${share(sampled_fraction, 1)} of the time`]),
+    ...(focused === 0 ? [] : [`${focused} in focus`]),
     ...(lost_events === 0 ? [] : [`${brief(lost_events)} events lost: too low`]),
     ...(closed.length === 0 ? [] : [`not open: ${closed.join(', ')}`]),
   ];

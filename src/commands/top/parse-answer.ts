@@ -120,6 +120,7 @@ function vmRow(row: Json): VmRow {
   return {
     vm: text(row.vm),
     vcpus: number(row.vcpus),
+    focused: row.focused === true,
     kvm_exits_per_second: number(row.kvm_exits_per_second),
     qemu_exits_per_second: number(row.qemu_exits_per_second),
     share_reaching_qemu: number(row.share_reaching_qemu),

@@ -71,6 +71,13 @@ export class SampledExits {
     return this.#total;
   }
 
+  /** Returns the exits that wait for the first window that sees any: it will not come. */
+  takeWaiting(): number {
+    const waiting = this.#waiting;
+    this.#waiting = 0;
+    return waiting;
+  }
+
   countOf(reason: number): number {
     return this.#reasons.get(reason)?.count ?? 0;
   }

@@ -133,6 +133,22 @@ export class SampledVm {
     this.#seen = noFigures();
   }
 
+  /** From now on, all events of the VM are counted. Exits for reasons that no window has shown are shown without. */
+  suspend(): void {
+    this.#opened = undefined;
+    this.#addUnknown(this.#exits.takeWaiting());
+  }
+
+  /** From now on, only windows count all events again. */
+  goOn({ kernel }: VmTotals, kvm: KvmCounts): void {
+    [this.#kvmAtEdge, this.#atEdge, this.#seen] = [kvm, kernel.slice(), noFigures()];
+  }
+
+  /** Exits for reasons that are not known. */
+  get unknownExits(): number {
+    return this.#unknownExits;
+  }
+
   /** The part of the estimate that is shown. @param nowMs Infinity: all of it */
   shownAt(nowMs: number): Shown {
     const { from, until } = this.#pendingMs;

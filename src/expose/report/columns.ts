@@ -10,7 +10,8 @@ type LiveOnly =
   | 'statCurrent'
   | 'statDurations'
   | 'audits'
-  | 'samplingErrors';
+  | 'samplingErrors'
+  | 'focusedVms';
 
 export type ReportTable = Exclude<TableName, LiveOnly>;
 

@@ -90,13 +90,24 @@ export class FocusInstance {
     return this.#threads.resume(kept);
   }
 
+  /** Records nothing more, and forgets all threads. */
+  stop(): Promise<void> {
+    return this.#threads.stop();
+  }
+
   /** Closes its control files. Close the buffers too before {@link remove}. */
   close(): void {
     this.#threads.close();
   }
 
-  /** @throws AgentError if another program has a file of it open */
+  /**
+   * Removes the instance, later if its list of threads is being emptied.
+   * @throws AgentError if another program has a file of it open
+   */
   remove(): void {
-    this.#instance.remove();
+    const { clearing } = this.#threads;
+    if (clearing === undefined) return this.#instance.remove();
+    // If that fails, the next start of the agent removes what stays.
+    void clearing.then(() => this.#instance.remove()).catch(() => {});
   }
 }

@@ -15,7 +15,7 @@ class Host {
   #nowMs = 0;
   readonly #sampler: WindowSampler;
 
-  constructor(plan: Pick<SamplingPlan, 'next'>, periods: number) {
+  constructor(plan: Pick<SamplingPlan, 'next'>, periods: number, hasFocus = false) {
     const step = (name: string) => void this.steps.push(name);
     this.#sampler = new WindowSampler({
       plan: { ...plan, observe: (load) => void this.loads.push(load) },
@@ -46,6 +46,14 @@ class Host {
       },
       startedWithin: () => new Set(),
       now: () => ++this.#nowMs,
+      focus: hasFocus
+        ? {
+            update: async () => step('update'),
+            deliverAll: (isAll) => step(isAll ? 'all' : 'focus'),
+            pause: async () => step('pause'),
+            resume: async () => step('resume'),
+          }
+        : undefined,
       random: () => 0.5,
     });
   }
@@ -112,4 +120,19 @@ test('a VM whose statistics do not come does not keep a window open', async () =
   });
   await sampler.run();
   assert.deepEqual(steps, ['open', 'close']);
+});
+
+test('in a window all events come from one instance, outside it those of VMs in focus from the other', async () => {
+  const host = new Host(plan(2, 10), 1, true);
+  await host.run();
+  // Both record while one takes over from the other, so nothing is missed, and nothing counts twice.
+  const window = ['on', 'read', 'drain', 'all', 'open', 'pause', 'resume', 'read', 'drain', 'close', 'focus', 'off'];
+  assert.deepEqual(host.steps, [...START, 'update', ...window, 'update', ...END]);
+});
+
+test('a focus that is not needed, as events stay on, is not resumed', async () => {
+  const host = new Host(plan(5, 5), 1, true);
+  await host.run();
+  const window = ['on', 'read', 'drain', 'all', 'open', 'pause', 'read', 'drain', 'close'];
+  assert.deepEqual(host.steps, [...START, 'update', ...window, 'update', ...END]);
 });

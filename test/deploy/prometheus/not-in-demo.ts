@@ -213,6 +213,13 @@ const FED: readonly Fed[] = [
   },
   {
     dashboard: 'kvm-exits-exporter',
+    query: 'VMs in focus A',
+    why: NOT_SAMPLED,
+    input: { 'kvm_vm_focused{vm="web-1"}': '1x200' },
+    want: { '{instance="host-1",vm="web-1"}': 1 },
+  },
+  {
+    dashboard: 'kvm-exits-exporter',
     query: 'Error of estimated exits A',
     why: NOT_SAMPLED,
     input: {

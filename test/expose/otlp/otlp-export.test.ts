@@ -74,7 +74,8 @@ function busySnapshot(vms: number): Snapshot {
     requests: [{ status: '503', count: 2 }],
   };
   const samplingErrors = infos.map(({ vm }) => ({ vm, reason: 'io', count: 5, low: 2, high: 7 }));
-  const sampled = { sampledFraction: 0.05, samplingErrors };
+  const focusedVms = infos.map(({ vm }) => ({ vm, focused: 1 }));
+  const sampled = { sampledFraction: 0.05, samplingErrors, focusedVms };
   return { ...takeSnapshot(busyLedger(vms).totals(), infos, audit), ...sampled, advice, otlp };
 }
 

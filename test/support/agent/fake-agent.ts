@@ -12,6 +12,7 @@ const NO_TIMES = { guest: null, kvm: null, qemu: null, ready: null, idle: null, 
 export function vmRowOf(row: Partial<VmRow> & { readonly vm: string }): VmRow {
   return {
     vcpus: null,
+    focused: false,
     kvm_exits_per_second: null,
     qemu_exits_per_second: null,
     share_reaching_qemu: null,

@@ -8,6 +8,7 @@
  * with an empty list records the events of every thread. So events are on only while there are threads in the list.
  */
 import { closeSync, openSync, write } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { fileError } from '../../../system/errors.js';
@@ -25,6 +26,8 @@ export class FocusedThreads {
   /** Those of them that are in the kernel's list. */
   readonly #listed = new Set<number>();
   #isPaused = false;
+  /** Ends when the list is empty; undefined if it is not being emptied. */
+  #clearing: Promise<void> | undefined;
 
   /**
    * @param events those of the instance, as `system:name`; they are off
@@ -32,7 +35,7 @@ export class FocusedThreads {
    */
   constructor(instance: string, events: readonly string[]) {
     this.#path = join(instance, LIST);
-    this.#file = open(this.#path, 'r+');
+    this.#file = openList(this.#path);
     this.#switches = new EventSwitches(instance, events);
   }
 
@@ -57,9 +60,21 @@ export class FocusedThreads {
   /** Records its threads again, except for those that are not among `kept`. */
   async resume(kept: ReadonlySet<number>): Promise<void> {
     for (const tid of this.#threads) if (!kept.has(tid)) this.#threads.delete(tid);
-    if ([...this.#listed].some((tid) => !kept.has(tid))) this.#clear();
+    if ([...this.#listed].some((tid) => !kept.has(tid))) await this.#clear();
     this.#isPaused = false;
     await this.#start();
+  }
+
+  /** Records nothing more, and forgets all threads. */
+  async stop(): Promise<void> {
+    this.#threads.clear();
+    await this.#switches.switch(false);
+    if (this.#listed.size > 0) await this.#clear();
+  }
+
+  /** Ends when the list is empty, and its file closed; undefined if it is not being emptied. */
+  get clearing(): Promise<void> | undefined {
+    return this.#clearing;
   }
 
   close(): void {
@@ -80,16 +95,24 @@ export class FocusedThreads {
     return this.#listed.size === 0 || this.#file < 0 || (await this.#switches.switch(true));
   }
 
-  /** Waits for the kernel, some milliseconds. Rare: a VM has stopped, or is no longer to be recorded. */
-  #clear(): void {
+  /** The kernel takes 70 to 480 ms to empty the list. A thread of libuv's pool waits for that. */
+  async #clear(): Promise<void> {
     this.#listed.clear();
-    if (this.#file >= 0) closeSync(open(this.#path, 'w'));
+    if (this.#file < 0) return;
+    // If it fails, the kernel goes on to record threads that are in no VM in focus: their events are not counted.
+    this.#clearing = open(this.#path, 'w')
+      .then((file) => file.close())
+      .catch(() => {})
+      .finally(() => {
+        this.#clearing = undefined;
+      });
+    await this.#clearing;
   }
 }
 
-function open(path: string, flags: string): number {
+function openList(path: string): number {
   try {
-    return openSync(path, flags);
+    return openSync(path, 'r+');
   } catch (error) {
     throw fileError(path, error);
   }
