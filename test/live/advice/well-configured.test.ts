@@ -22,10 +22,8 @@ const GUESTS: Readonly<Record<string, Omit<GuestOptions, 'name'> & { readonly qe
   busy: { steps: [{ spin: true }] },
   'tick-100-hz': { steps: ticking(100) },
   'tick-250-hz-q35': { steps: ticking(250), qemu: '-machine q35' },
-  'hyperv-clock': {
-    steps: ticking(64),
-    qemu: '-cpu host,hv-relaxed,hv-vapic,hv-vpindex,hv-runtime,hv-synic,hv-stimer,hv-time,+invtsc -machine hpet=off',
-  },
+  // As libvirt starts Windows. The clock of Hyper-V, which it has too, is not in every KVM.
+  'tick-64-hz-without-hpet': { steps: ticking(64), qemu: '-machine hpet=off -rtc base=localtime,driftfix=slew' },
   'virtio-devices': {
     steps: ticking(100),
     qemu:
@@ -53,7 +51,8 @@ test('ten well-configured VMs have no finding', liveTest(), async () => {
     startGuest({ name, ...options, extraArgs: qemu?.split(' ') ?? [] });
   await agent.scrapeUntil(
     'all VMs',
-    (samples) => names.every((vm) => samples.of('kvm_vm_info', { vm }).length > 0),
+    // A QEMU that refuses its arguments may be seen for a moment too, but it runs no vCPU.
+    (samples) => names.every((vm) => samples.sum('kvm_exits_total', { vm }) > 0),
     60_000,
   );
   await sleep(3 * LASTING_SECONDS * 1000);
