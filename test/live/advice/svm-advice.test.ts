@@ -27,7 +27,7 @@ test(
 test(
   'on AMD SVM, QEMU starts with the arguments of every rule, those about Hyper-V too',
   needsSvmHost(),
-  (t) => void runInSvmHost(t, join(import.meta.dirname, '../../advice/settings.test.js'), SECONDS),
+  (t) => void runInSvmHost(t, join(import.meta.dirname, 'svm-settings.js'), SECONDS),
 );
 
 test(
