@@ -34,6 +34,8 @@ export async function demo(invocation: Invocation): Promise<void> {
   inventory.addNotedVms(parseNotedVms(readProgramFile(`${RECORDING}/vms.jsonl`).toString('utf8')));
   const vmInfos = vmInfosOf(inventory, { demo: true });
   const ledger = new Ledger(attributionOf(inventory), { knownNames: KNOWN_NAMES });
+  // As in the agent, so that no counter falls when a VM of QEMU's logs first occurs in the kernel's trace.
+  ledger.kernelCountsAll = true;
   const player = new Player(ledger);
 
   const advice = new AdviceWatch(get);
