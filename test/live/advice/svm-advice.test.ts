@@ -15,7 +15,7 @@ const SECONDS = 900;
 test(
   'on AMD SVM, exits to KVM are found at what they cost by the trace, and not in the changed VM',
   needsSvmHost(),
-  (t) => void runInSvmHost(t, join(import.meta.dirname, 'svm-exits.js'), SECONDS),
+  (t) => void runInSvmHost(t, join(import.meta.dirname, 'svm-exits.js'), 2 * SECONDS),
 );
 
 test(
