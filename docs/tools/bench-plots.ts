@@ -1,5 +1,6 @@
 /** The plots of docs/scale.md, drawn from the figures in docs/bench. */
 import { plot } from './plot.js';
+import type { ScaleFigures } from './scale-table.js';
 
 /** The fields of docs/bench/cost-by-events.json that are drawn; test/bench/cost-by-events.ts writes the file. */
 interface CostFigures {
@@ -11,19 +12,9 @@ interface CostFigures {
   }[];
 }
 
-/** The fields of docs/bench/cost-by-series.json that are drawn; test/bench/cost-by-series.ts writes the file. */
-interface ScaleFigures {
-  readonly sizes: readonly {
-    readonly durations: boolean;
-    readonly series: number;
-    readonly textMs: number;
-    readonly openMetricsMs: number;
-    readonly residentBytes: number;
-  }[];
-}
-
-const SCRAPE_LIMIT_MS = 1000;
-const RESIDENT_LIMIT_MB = 300;
+/** What a host may take at most whose series fit into the default limit (docs/scale.md). */
+export const SCRAPE_LIMIT_MS = 300;
+export const RESIDENT_LIMIT_MB = 300;
 
 /** Path of each plot below the repository -> its SVG. @param read parses a file of docs/bench */
 export function benchPlots(read: <Figures>(file: string) => Figures): ReadonlyMap<string, string> {

@@ -11,10 +11,12 @@ import { benchPlots } from './bench-plots.js';
 import { chartValuesTable } from './chart-values-table.js';
 import { fleetPanels, fleetRules, fleetRun, fleetSizes } from './fleet-tables.js';
 import { withGeneratedBlock } from './generated-block.js';
+import { keptRun } from './kept-run.js';
 import { manPage } from './man-page.js';
 import { metricsTable, processTable } from './metrics-table.js';
 import { optionsTable } from './options-table.js';
 import { overheadTable, type SideBySide } from './overhead-table.js';
+import { type ScaleFigures, scaleTable } from './scale-table.js';
 import { seriesTable } from './series-table.js';
 
 type Block = readonly [name: string, content: () => string];
@@ -36,6 +38,9 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
     ['rules', () => fleetRules(fleet())],
   ],
   'docs/soak.md': [['soak', soakFigures]],
+  'docs/scale.md': [['cost by series', () => scaleTable(bench<ScaleFigures>('cost-by-series.json'))]],
+  'docs/page.md': [run('history-cost')],
+  'docs/recordings.md': [run('report-trace-dat'), run('report-perf-data')],
   'deploy/helm/kvm-exit-exporter/README.md': [['values', chartValuesTable]],
   ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, [adviceBlock(alert)]])),
 };
@@ -56,6 +61,11 @@ export function generatedDocs(): ReadonlyMap<string, string> {
 
 function adviceBlock(alert: string): Block {
   return ['findings', () => adviceTable(alert)];
+}
+
+/** @param name file of docs/bench/runs */
+function run(name: string): Block {
+  return [name, () => keptRun(readFileSync(join(ROOT, 'docs/bench/runs', `${name}.txt`), 'utf8'))];
 }
 
 function soakFigures(): string {

@@ -2,8 +2,8 @@
  * Cost of many VMs on a host: `node build/test/bench/cost-by-series.js [FILE.json]`. Needs no guests and no rights.
  *
  * Synthetic ring-buffer pages of up to 1,000 VMs x 8 vCPUs x 20 exit reasons are decoded, counted, limited as by
- * default and written as text; then those of fewer VMs, whose exits also have durations. Each size is measured in a
- * process of its own.
+ * default and written as text; then those of VMs whose exits also have durations. Each size is measured in a process of
+ * its own.
  *
  *   CPU per event       decoding and counting; the threads take turns, which is the worst case for caches
  *   time of a scrape    from the snapshot to the last byte; the median of five
@@ -18,11 +18,13 @@ import { DEFAULT_LIMITS, SeriesLimiter } from '../../src/snapshot/series-limiter
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { ExpositionWriter } from '../../src/web/metrics/exposition-writer.js';
 import { median } from '../support/median.js';
+import { describeMachine } from './tools/measure.js';
 import { cursorOf, newLedger, pagesOf, REASONS, type Size, VCPUS, vmInfos } from './tools/synthetic-host.js';
 
 const SIZES: readonly Size[] = [
   ...[6, 30, 125, 250, 500, 1000].map((vms) => ({ vms, durations: false })),
-  ...[10, 50, 100, 200, 390].map((vms) => ({ vms, durations: true })),
+  // 390 VMs with durations just fit into the default limit of series. Of 1,000 VMs, the rest is summed as `other`.
+  ...[10, 50, 100, 200, 390, 1000].map((vms) => ({ vms, durations: true })),
 ];
 const PASSES = 3;
 const SCRAPES = 5;
@@ -62,7 +64,8 @@ async function measure(size: Size): Promise<Measurement> {
   const openMetrics = await scrape(writer, OPENMETRICS);
   const { series, exits } = limitedSnapshot();
   const expected = vms * VCPUS * REASONS;
-  if (exits.length !== expected) throw new Error(`expected ${expected} series of kvm_exits_total, got ${exits.length}`);
+  if (series?.limited.series === 0 && exits.length !== expected)
+    throw new Error(`expected ${expected} series of kvm_exits_total, got ${exits.length}`);
   const events = [...exits].reduce((sum, { count }) => sum + count, 0);
   if (events !== expected * PASSES) throw new Error(`expected ${expected * PASSES} exits, counted ${events}`);
   return {
@@ -103,7 +106,8 @@ function measureAll(file: string | undefined): void {
     console.log(`  ${describe(measurement)}`);
     return measurement;
   });
-  if (file !== undefined) writeFileSync(file, `${JSON.stringify({ node: process.version, sizes }, null, 2)}\n`);
+  const report = { date: new Date().toISOString().slice(0, 10), machine: describeMachine(), sizes };
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 function describe(measurement: Measurement): string {

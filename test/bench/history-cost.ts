@@ -40,10 +40,15 @@ for (const vms of [100, 1000]) {
   const used = memory() - before;
   const [stepMs, sliceMs] = [steps.sort((a, b) => a - b)[STEPS >> 1] ?? 0, Math.max(...slices)];
   const perVm = (bytes: number) => `${(bytes / vms / 1000).toFixed(1)} kB per VM`;
-  console.log(
-    `${vms} VMs of ${VCPUS} vCPUs: ${stepMs.toFixed(1)} ms per step, ${sliceMs.toFixed(1)} ms without a pause at most; ` +
-      `series ${perVm(history.bytes)}, at most ${(MAX_BYTES_PER_VM / 1000).toFixed(1)} kB; with the latest counts ${perVm(used)}`,
-  );
+  console.log(`${vms} VMs of ${VCPUS} vCPUs`);
+  print('a step', `${stepMs.toFixed(1)} ms of CPU`);
+  print('its longest piece without a pause', `${sliceMs.toFixed(1)} ms of CPU`);
+  print('values of the charts', `${perVm(history.bytes)}, at most ${(MAX_BYTES_PER_VM / 1000).toFixed(1)} kB`);
+  print('with the latest counts', perVm(used));
+}
+
+function print(what: string, figure: string): void {
+  console.log(`  ${what.padEnd(36)} ${figure}`);
 }
 
 function memory(): number {
