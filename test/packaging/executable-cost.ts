@@ -1,5 +1,5 @@
 /**
- * What the executable costs beside the npm package in plain Node.js: `node build/test/packaging/cost.js [seconds]`.
+ * What the executable costs beside the npm package in plain Node.js: `node build/test/packaging/executable-cost.js [seconds]`.
  *
  * Prints sizes, the time of `--version`, and the memory of idle agents after that many seconds (45 if not given).
  * `npm run package` must have made the executable, and Node.js is the one that runs this.
@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OUTPUT } from '../../packaging/paths.js';
@@ -38,7 +38,6 @@ function megabytes({ pid }: ChildProcess, field: string): string {
 const folder = mkdtempSync(join(tmpdir(), 'cost-'));
 const children: ChildProcess[] = [];
 try {
-  console.log(`load ${loadavg()[0]?.toFixed(1)}`);
   const times = Object.keys(PROGRAMS).map(() => [] as number[]);
   // In turns, so that what else the machine does falls on all of them.
   for (let start = 0; start < STARTS; start++)
