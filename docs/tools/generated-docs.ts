@@ -40,6 +40,7 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
   'docs/soak.md': [['soak', soakFigures]],
   'docs/scale.md': [['cost by series', () => scaleTable(bench<ScaleFigures>('cost-by-series.json'))]],
   'docs/page.md': [run('history-cost')],
+  'docs/install/packages.md': [run('executable-cost')],
   'docs/recordings.md': [run('report-trace-dat'), run('report-perf-data')],
   'deploy/helm/kvm-exit-exporter/README.md': [['values', chartValuesTable]],
   ...Object.fromEntries(EXPLAINED_ALERTS.map((alert) => [`deploy/runbooks/${alert}.md`, [adviceBlock(alert)]])),

@@ -1,6 +1,6 @@
 /**
  * CPU time of `top` in a terminal, and the time from typing `stat 1s` to its answer. On a host, `top` is the agent too:
- * its cost without events, and then per event.
+ * its cost without events, and with 10,000 exits per second.
  *
  *   node build/test/bench/top-cost.js [SECONDS [WARM_UP_SECONDS]]
  */
@@ -64,13 +64,8 @@ async function secondsToAnswer(): Promise<number> {
   return tookMs / 1000;
 }
 
-/** Runs `top`, prints its cost, and returns it as a part of a CPU. */
-async function costOfTop(
-  name: string,
-  argument: string,
-  shown: RegExp,
-  events?: () => number,
-): Promise<{ readonly part: number; readonly eventsPerSecond: number }> {
+/** Runs `top`, and prints its cost as a part of a CPU. */
+async function costOfTop(name: string, argument: string, shown: RegExp, events?: () => number): Promise<void> {
   const tmux = new Tmux(160, 50);
   // With the flags of this program: --cpu-prof shows what `top` does.
   tmux.line([process.execPath, ...process.execArgv, MAIN, 'top', argument].join(' '));
@@ -85,16 +80,14 @@ async function costOfTop(
   console.log(`top, ${name}: ${(part * 100).toFixed(2)} % of a CPU${about}`);
   tmux.press('q');
   await tmux.until(/READY\s*$/, 60_000);
-  return { part, eventsPerSecond };
 }
 
-async function withGuests<Result>(count: number, steps: readonly Step[], work: () => Promise<Result>): Promise<Result> {
+async function withGuests(count: number, steps: readonly Step[], work: () => Promise<void>): Promise<void> {
   const guests: RunningGuest[] = [];
   for (let index = 0; index < count; index++) guests.push(startGuest({ name: `bench-${index}`, steps }));
   await sleep(5000);
-  const result = await work();
+  await work();
   await Promise.all(guests.map((guest) => guest.kill()));
-  return result;
 }
 
 const { url } = await startFakeAgent();
@@ -102,27 +95,19 @@ await costOfTop('100 VMs of an agent', `--url=${url}`, /^VM [\s\S]*KVM_EXIT_IO/m
 if (isAvailable('root') && isAvailable('kvm-events') && isAvailable('qemu')) {
   const argument = `--tracefs.instance=${INSTANCE}`;
   for (const vms of [20, 100]) {
-    const idle = await withGuests(vms, [{ halt: true }], () =>
+    await withGuests(vms, [{ halt: true }], () =>
       costOfTop(`${vms} halted VMs of this host`, argument, /^bench-/m, eventsRead),
     );
     // 10,000 writes per second together.
     const writing: Step = { bursts: { out: 0x80, times: 10, everyMs: vms } };
-    const busy = await withGuests(vms, [writing], async () => {
-      const cost = await costOfTop(
-        `${vms} VMs of this host, 10,000 exits/s`,
-        argument,
-        /^VM [\s\S]*KVM_EXIT_IO/m,
-        eventsRead,
-      );
+    await withGuests(vms, [writing], async () => {
+      await costOfTop(`${vms} VMs of this host, 10,000 exits/s`, argument, /^VM [\s\S]*KVM_EXIT_IO/m, eventsRead);
       if (vms === 20) {
         const times: number[] = [];
         while (times.length < 5) times.push(await secondsToAnswer());
         console.log(`stat 1s, ${vms} VMs: ${times.map((time) => time.toFixed(2)).join(', ')} s until the answer`);
       }
-      return cost;
     });
-    const more = (busy.part - idle.part) / (busy.eventsPerSecond - idle.eventsPerSecond);
-    console.log(`top, ${vms} VMs: ${(more * 1e6).toFixed(2)} us per event`);
   }
 }
 await endAll();
