@@ -1,5 +1,7 @@
 /**
- * What the executable costs beside the npm package in plain Node.js: `node build/test/packaging/executable-cost.js [seconds]`.
+ * What the executable costs beside the npm package in plain Node.js:
+ *
+ *   node build/test/packaging/executable-cost.js [SECONDS]
  *
  * Prints sizes, the time of `--version`, and the memory of idle agents after that many seconds (45 if not given).
  * `npm run package` must have made the executable, and Node.js is the one that runs this.
