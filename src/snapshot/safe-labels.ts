@@ -1,5 +1,4 @@
 import type { Snapshot } from './snapshot.js';
-import { ExitRows } from './tables/exit-rows.js';
 import type { Rows } from './tables/row-table.js';
 import { type RowOf, rowsOf, rowsOfEachTable, TABLES, type TableName, type TableOf } from './tables.js';
 
@@ -37,11 +36,8 @@ export class SafeLabels {
   }
 
   #safeRows<Name extends TableName>(name: Name, rows: Rows<RowOf<Name>>): Rows<RowOf<Name>> {
-    if (rows instanceof ExitRows) {
-      // Each label is stored once here, not once a row.
-      const safe: Rows<RowOf<TableName>> = rows.relabelled((label) => this.#safe(label));
-      return safe as Rows<RowOf<Name>>;
-    }
+    // Columns store each label once, not once a row.
+    if (rows.inColumns !== undefined) return rows.inColumns.relabelled((label) => this.#safe(label));
     const { columns }: TableOf<Name> = TABLES[name];
     return rows.map((row) => this.#safeRow(row, columns));
   }

@@ -1,11 +1,12 @@
 import { OTHER } from '../trace/names.js';
-import { HOST_METRICS } from './host-metrics.js';
 import { OtherTotals } from './other-totals.js';
 import { SafeLabels, type TagOf } from './safe-labels.js';
+import { hostSeries, mergedSizes, sizesByVm } from './series-sizes.js';
 import type { Snapshot } from './snapshot.js';
 import type { Rows } from './tables/row-table.js';
 import {
   type RowOf,
+  rowsOf,
   rowsOfEachTable,
   TABLE_NAMES,
   TABLES,
@@ -38,9 +39,6 @@ interface LimitedVm {
   /** Series that its summed rows would make, in the latest snapshot. */
   refused: number;
 }
-
-/** Calls a function for each row of each table, where the type of the row depends on the table. */
-type RowVisitor = <Name extends TableName>(name: Name, row: RowOf<Name>, table: TableOf<Name>) => void;
 
 /** The tables in the order in which their rows are admitted. */
 const ADMISSION_ORDER = [...TABLE_NAMES].reverse();
@@ -90,12 +88,26 @@ export class SeriesLimiter {
 
   /** Decides which further VMs are limited. */
   #limitVms(snapshot: Snapshot, sizes: ReadonlyMap<string, number>): void {
-    const { series, seriesPerVm } = this.#limits;
-    for (const [vm, size] of sizes) {
-      if (size * 2 < seriesPerVm || this.#limitedVms.has(vm)) continue;
-      const room = seriesPerVm - mergedSize(snapshot, (row) => row.vm === vm);
-      if (size > room) this.#limit(vm, 'series_per_vm', room);
+    const before = new Set(this.#limitedVms.values());
+    this.#limitLargeVms(snapshot, sizes);
+    this.#limitGrowingVms(snapshot, sizes);
+    const isNew = ([vm, limited]: readonly [string, LimitedVm]) => vm !== OTHER && !before.has(limited);
+    this.#admitShown(new Map([...this.#limitedVms].filter(isNew)));
+  }
+
+  #limitLargeVms(snapshot: Snapshot, sizes: ReadonlyMap<string, number>): void {
+    const { seriesPerVm } = this.#limits;
+    const isLarge = (vm: string) => (sizes.get(vm) ?? 0) * 2 >= seriesPerVm && !this.#limitedVms.has(vm);
+    const large = new Set([...sizes.keys()].filter(isLarge));
+    if (large.size === 0) return;
+    for (const [vm, merged] of mergedSizes(snapshot, (each) => (large.has(each) ? each : undefined))) {
+      const room = seriesPerVm - merged;
+      if ((sizes.get(vm) ?? 0) > room) this.#limit(vm, 'series_per_vm', room);
     }
+  }
+
+  #limitGrowingVms(snapshot: Snapshot, sizes: ReadonlyMap<string, number>): void {
+    const { series, seriesPerVm } = this.#limits;
     const ofHost = hostSeries(snapshot);
     if ((sum(sizes.values()) + ofHost) * 2 < series) return;
     const shownOf = (vm: string, size: number) => Math.min(size, this.#shownSizes.get(vm) ?? 0);
@@ -104,8 +116,7 @@ export class SeriesLimiter {
       const ownRoom = this.#limitedVms.get(vm)?.room ?? 1;
       return ownRoom > 0 && Math.min(size, seriesPerVm) > shownOf(vm, size);
     });
-    // Merging all rows takes longer than the rest of this class, and there is rarely a VM that grows.
-    let room = growing.length === 0 ? 0 : series - ofHost - mergedSize(snapshot, () => true);
+    let room = growing.length === 0 ? 0 : series - ofHost - sum(mergedSizes(snapshot, () => OTHER).values());
     for (const [vm, size] of sizes) room -= shownOf(vm, size);
     for (const [vm, size] of growing) {
       const more = Math.min(size, seriesPerVm) - shownOf(vm, size);
@@ -116,21 +127,22 @@ export class SeriesLimiter {
     if (this.#limitedVms.size > 0 && sizes.has(OTHER) && !this.#limitedVms.has(OTHER)) this.#limit(OTHER, 'series', 0);
   }
 
+  /** Call {@link #admitShown} afterwards, once for all VMs. */
   #limit(vm: string, limit: LimitedVm['limit'], room: number): void {
-    const admitted = new Set<string>();
-    let size = 0;
-    if (this.#shown !== undefined && vm !== OTHER)
-      forEachRow(this.#shown, (name, row, table) => {
-        if (row.vm !== vm) return;
-        admitted.add(`${name}\0${table.keyOf(row)}`);
-        size += table.seriesOf(row);
-      });
-    this.#limitedVms.set(vm, {
-      limit,
-      admitted,
-      room: room - size,
-      refused: this.#limitedVms.get(vm)?.refused ?? 0,
-    });
+    const shown = vm === OTHER ? 0 : (this.#shownSizes.get(vm) ?? 0);
+    const refused = this.#limitedVms.get(vm)?.refused ?? 0;
+    this.#limitedVms.set(vm, { limit, admitted: new Set(), room: room - shown, refused });
+  }
+
+  /** Lets VMs keep the series that they have. */
+  #admitShown(vms: ReadonlyMap<string, LimitedVm>): void {
+    if (this.#shown === undefined || vms.size === 0) return;
+    const admit = <Name extends TableName>(name: Name, rows: Rows<RowOf<Name>>) => {
+      const table: TableOf<Name> = TABLES[name];
+      for (const row of rows.inColumns?.ofVms((vm) => vms.has(vm)) ?? rows)
+        vms.get(row.vm)?.admitted.add(`${name}\0${table.keyOf(row)}`);
+    };
+    for (const name of TABLE_NAMES) admit(name, rowsOf(this.#shown, name));
   }
 
   /** Separates the rows that keep their series from those that are summed. */
@@ -148,11 +160,11 @@ export class SeriesLimiter {
       vm.refused = now;
       vm.room = 0;
     }
-    return rowsOfEachTable((name) => [
-      ...(admitted as TableRows)[name],
-      ...otherRows.rows(name),
-      ...this.#otherVm.rows(name),
-    ]);
+    return rowsOfEachTable((name) => {
+      const rows = rowsOf(admitted as TableRows, name);
+      const sums = [...otherRows.rows(name), ...this.#otherVm.rows(name)];
+      return rows.inColumns?.followedBy(sums) ?? [...rows, ...sums];
+    });
   }
 
   #admittedRows<Name extends TableName>(
@@ -160,9 +172,9 @@ export class SeriesLimiter {
     rows: Rows<RowOf<Name>>,
     otherRows: OtherTotals,
     refused: Map<LimitedVm, number>,
-  ): readonly RowOf<Name>[] {
+  ): Rows<RowOf<Name>> {
     const table: TableOf<Name> = TABLES[name];
-    return rows.filter((row) => {
+    const isAdmitted = (row: RowOf<Name>) => {
       const vm = this.#limitedVms.get(row.vm);
       if (vm === undefined) return true;
       const isOwnOther = vm.limit === 'series_per_vm';
@@ -176,7 +188,8 @@ export class SeriesLimiter {
       refused.set(vm, (refused.get(vm) ?? 0) + table.seriesOf(row));
       (isOwnOther ? otherRows : this.#otherVm).add(name, row.vm, other);
       return false;
-    });
+    };
+    return rows.inColumns?.keep((vm) => !this.#limitedVms.has(vm), isAdmitted) ?? rows.filter(isAdmitted);
   }
 }
 
@@ -186,44 +199,6 @@ function admits(vm: LimitedVm, key: string, series: number, isUnlimited: boolean
   vm.room -= series;
   vm.admitted.add(key);
   return true;
-}
-
-function forEachRow(snapshot: Snapshot, visit: RowVisitor): void {
-  const visitTable = <Name extends TableName>(name: Name, rows: Rows<RowOf<Name>>) => {
-    const table: TableOf<Name> = TABLES[name];
-    for (const row of rows) visit(name, row, table);
-  };
-  for (const name of TABLE_NAMES) visitTable(name, snapshot[name]);
-}
-
-/** VM -> series of its rows. */
-function sizesByVm(snapshot: Snapshot): Map<string, number> {
-  const sizes = new Map<string, number>();
-  forEachRow(snapshot, (_name, row, table) => {
-    sizes.set(row.vm, (sizes.get(row.vm) ?? 0) + table.seriesOf(row));
-  });
-  return sizes;
-}
-
-/** The number of series that the chosen rows would make if all of them were summed in the rows of one VM. */
-function mergedSize(snapshot: Snapshot, isChosen: (row: { readonly vm: string }) => boolean): number {
-  const keys = new Set<string>();
-  let size = 0;
-  forEachRow(snapshot, (name, row, table) => {
-    if (!isChosen(row)) return;
-    const key = `${name}\0${table.keyOf(table.asOther(row, OTHER))}`;
-    if (!keys.has(key)) size += table.seriesOf(row);
-    keys.add(key);
-  });
-  return size;
-}
-
-/** Series that belong to no VM, those about the limits included. */
-function hostSeries(snapshot: Snapshot): number {
-  const withLimits = { ...snapshot, series: { count: 0, limited: { series: 0, series_per_vm: 0 } } };
-  let count = 0;
-  for (const { read } of HOST_METRICS) for (const _ of read(withLimits)) count++;
-  return count;
 }
 
 function sum(numbers: Iterable<number>): number {

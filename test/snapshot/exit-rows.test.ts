@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
 import { ExitColumns, type ExitCount, ExitRows } from '../../src/snapshot/tables/exit-rows.js';
+import { EXITS } from '../../src/snapshot/tables/exits.js';
 
 const VCPUS = [
   { vm: 'a', vcpu: '0' },
@@ -53,3 +54,48 @@ test('relabelled() changes the labels and nothing else', () => {
   assert.deepEqual([...exits.relabelled((label) => label.toUpperCase())], upperCase);
   assert.deepEqual([...exits], [{ vm: 'b', vcpu: '', layer: 'qemu', reason: 'io', count: 5 }]);
 });
+
+describe('what is asked of the columns', () => {
+  const isChosen = (vm: string) => vm === 'a';
+  const more: ExitCount[] = [
+    { vm: 'a', vcpu: 'other', layer: 'kvm', reason: 'io', count: 7 },
+    { vm: 'other', vcpu: 'other', layer: 'qemu', reason: 'new', count: 9 },
+  ];
+  const cases: readonly (readonly [
+    what: string,
+    ofRows: (rows: readonly ExitCount[]) => unknown,
+    (rows: ExitRows) => unknown,
+  ])[] = [
+    ['sizes', (rows) => countsOf(rows.map(({ vm }) => vm)), (rows) => rows.sizes()],
+    ['the rows of some VMs', (rows) => rows.filter(({ vm }) => isChosen(vm)), (rows) => [...rows.ofVms(isChosen)]],
+    [
+      'all rows of some VMs, and some rows of the other ones',
+      (rows) => rows.filter(({ vm, count }) => isChosen(vm) || count > 5),
+      (rows) => [...rows.keep(isChosen, ({ count }) => count > 5)],
+    ],
+    ['further rows', (rows) => [...rows, ...more], (rows) => [...rows.followedBy(more)]],
+    [
+      'the rows that other rows are summed into',
+      (rows) => new Set(rows.map((row) => `${row.vm} ${EXITS.keyOf(EXITS.asOther(row, ''))}`)),
+      (rows) => new Set(Array.from(rows.ofEachOther(), (row) => `${row.vm} ${EXITS.keyOf(EXITS.asOther(row, ''))}`)),
+    ],
+  ];
+  for (const [what, ofRows, ofColumns] of cases)
+    it(what, () => {
+      fc.assert(
+        fc.property(addedRows, (rows) => {
+          const columns = new ExitColumns();
+          for (const { vcpu, layer, reason, count } of rows) columns.add(vcpu, layer, reason, count);
+          const exits = new ExitRows(VCPUS, REASONS, columns);
+          assert.deepEqual(ofColumns(exits), ofRows([...exits]));
+        }),
+        { numRuns: 50 },
+      );
+    });
+});
+
+function countsOf(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}

@@ -32,6 +32,15 @@ test('an other row has nothing of a single row but the labels that are kept and 
   assert.deepEqual(table.asOther(ROW, 'other'), other);
 });
 
+test('rows of a VM are summed into one other row if the labels are equal that it keeps', () => {
+  const table = new RowTable<Row>({ ...OPTIONS, labels: LABELS });
+  const sumOf = (row: Row) => JSON.stringify(table.asOther(row, 'other'));
+  for (const change of [{}, { vcpu: '1' }, { nameOfDevice: 'nic' }, { layer: 'kvm' as const }]) {
+    const row = { ...ROW, ...change };
+    assert.equal(table.otherKeyOf(row) === table.otherKeyOf(ROW), sumOf(row) === sumOf(ROW), JSON.stringify(change));
+  }
+});
+
 test('rows are equal if all their labels are', () => {
   const table = new RowTable<Row>({ ...OPTIONS, labels: LABELS });
   assert.equal(table.keyOf({ ...ROW, count: 4 }), table.keyOf(ROW));

@@ -2,13 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { Ledger } from '../../src/count/ledger.js';
 import { PrometheusView } from '../../src/expose/prometheus.js';
 import { CATALOGUE } from '../../src/snapshot/catalogue.js';
 import { safeValue } from '../../src/snapshot/safe-labels.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
 import type { Snapshot } from '../../src/snapshot/snapshot.js';
-import type { ExitCount } from '../../src/snapshot/tables/exit-rows.js';
+import { ExitColumns, type ExitCount, ExitRows } from '../../src/snapshot/tables/exit-rows.js';
+import type { Rows } from '../../src/snapshot/tables/row-table.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { vcpuTimes } from '../support/agent/vcpu-times.js';
 import { vmInfo } from '../support/agent/vm-info.js';
@@ -250,6 +252,103 @@ describe('too many series of all VMs together', () => {
     limiter.apply(snapshotOf(many(0, 100)));
     const samples = await shown(limiter.apply(snapshotOf(many(100, 110))));
     assert.ok(keys(samples, 'vm-105').size > 10);
+  });
+});
+
+/** Rows that count how often they are read as a whole. */
+class CountedRows<Row> implements Rows<Row> {
+  readonly #rows: readonly Row[];
+  readonly #onRead: () => void;
+
+  constructor(rows: readonly Row[], onRead: () => void) {
+    this.#rows = rows;
+    this.#onRead = onRead;
+  }
+
+  get length(): number {
+    return this.#rows.length;
+  }
+
+  /** Labels are made safe by this, and limits are held against the result. */
+  map<T>(toValue: (row: Row) => T): readonly T[] {
+    return new CountedRows(this.#rows.map(toValue), this.#onRead) as unknown as readonly T[];
+  }
+
+  filter(keep: (row: Row) => boolean): readonly Row[] {
+    this.#onRead();
+    return this.#rows.filter(keep);
+  }
+
+  [Symbol.iterator](): Iterator<Row> {
+    this.#onRead();
+    return this.#rows[Symbol.iterator]();
+  }
+}
+
+describe('the rows are read', () => {
+  const guests = (vms: number, guest: Guest) => Object.fromEntries(names('vm-', vms).map((vm) => [vm, guest]));
+
+  /** The number of times that exits are read when a limiter gets the last of the snapshots. */
+  function readsOf(limiter: SeriesLimiter, snapshots: readonly Snapshot[]): number {
+    let reads = 0;
+    for (const snapshot of snapshots) {
+      reads = 0;
+      limiter.apply({ ...snapshot, exits: new CountedRows([...snapshot.exits], () => reads++) });
+    }
+    return reads;
+  }
+
+  it('as often for many large VMs as for one', () => {
+    const [one, many] = [1, 40].map((vms) =>
+      readsOf(new SeriesLimiter(LIMITS), [snapshotOf(guests(vms, { vcpus: 50, reasons: 3 }))]),
+    );
+    assert.equal(many, one);
+  });
+
+  it('as often when many VMs reach the limit at once as when one does', () => {
+    const [one, many] = [1, 40].map((vms) => {
+      const [before, after] = [5, 60].map((vcpus) => snapshotOf(guests(vms, { vcpus })));
+      assert.ok(before !== undefined && after !== undefined);
+      const seriesOf = (snapshot: Snapshot) => new SeriesLimiter().apply(snapshot).series?.count ?? 0;
+      // There is room for some of the series that one VM gets.
+      const series = seriesOf(before) + 200;
+      assert.ok(seriesOf(after) > series);
+      return readsOf(new SeriesLimiter({ series, seriesPerVm: 2000, labelLength: 128 }), [before, after]);
+    });
+    assert.equal(many, one);
+  });
+});
+
+describe('rows in columns', () => {
+  /** The same exits, kept as columns. */
+  function inColumns(snapshot: Snapshot): Snapshot {
+    const rows = [...snapshot.exits];
+    const [columns, reasons] = [new ExitColumns(), [...new Set(rows.map(({ reason }) => reason))]];
+    rows.forEach(({ layer, reason, count }, index) => {
+      columns.add(index, layer, reasons.indexOf(reason), count);
+    });
+    return { ...snapshot, exits: new ExitRows(rows, reasons, columns) };
+  }
+
+  it('are limited as the same rows in an array', () => {
+    const vm = fc.record({ vcpus: fc.nat({ max: 60 }), reasons: fc.nat({ max: 4 }), count: fc.nat({ max: 3 }) });
+    const hosts = fc.array(fc.dictionary(fc.constantFrom('a', 'b', 'c', 'other'), vm), { minLength: 1, maxLength: 5 });
+    const limits = fc.record({
+      series: fc.integer({ min: 100, max: 3000 }),
+      seriesPerVm: fc.integer({ min: 100, max: 600 }),
+      labelLength: fc.constant(128),
+    });
+    fc.assert(
+      fc.property(hosts, limits, (snapshots, limit) => {
+        const [limiter, other] = [new SeriesLimiter(limit), new SeriesLimiter(limit)];
+        for (const host of snapshots) {
+          const snapshot = snapshotOf(host);
+          const [want, got] = [limiter.apply(snapshot), other.apply(inColumns(snapshot))];
+          assert.deepEqual({ ...got, exits: [...got.exits] }, { ...want, exits: [...want.exits] });
+        }
+      }),
+      { numRuns: 100 },
+    );
   });
 });
 

@@ -13,6 +13,26 @@ export interface Rows<Row> extends Iterable<Row> {
   readonly length: number;
   map<T>(toValue: (row: Row) => T): readonly T[];
   filter(keep: (row: Row) => boolean): readonly Row[];
+  /** The same rows, if they are kept as columns. */
+  readonly inColumns?: RowsInColumns<Row>;
+}
+
+/**
+ * Rows that are kept as columns, and that make one series each. What is asked here needs no object for each row, or not
+ * for all of them: a hundred thousand objects take 10 ms.
+ */
+export interface RowsInColumns<Row> {
+  /** Label of the VM -> number of its rows. */
+  sizes(): ReadonlyMap<string, number>;
+  /** The rows of some VMs. */
+  ofVms(isChosen: (vm: string) => boolean): Iterable<Row>;
+  /** Some rows of each VM, among them one of all that are summed into the same `other` row. */
+  ofEachOther(): Iterable<Row>;
+  /** All rows of some VMs; of the other VMs, the rows that are to be kept. */
+  keep(isWhole: (vm: string) => boolean, isKept: (row: Row) => boolean): Rows<Row>;
+  followedBy(rows: readonly Row[]): Rows<Row>;
+  /** The same rows with each label replaced. */
+  relabelled(replace: (label: string) => string): Rows<Row>;
 }
 
 /** The columns of a row that hold text, `vm` excepted. */
@@ -116,7 +136,10 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
   readonly columns: readonly (keyof Row & string)[];
   /** Series that each row makes, whatever its values. */
   readonly #fixedSeries: number;
-  readonly #splits: readonly SplitLabel<Row>[];
+  /** The values of split metrics: each makes a series where it is known. */
+  readonly #splitValues: readonly ((row: Row) => number | undefined)[];
+  /** The columns that keep their text in an `other` row. */
+  readonly #keptColumns: readonly TextColumn<Row>[];
   readonly #labels: { readonly [Column in TextColumn<Row>]: Label };
   readonly #labelsOfOther: Partial<Row>;
 
@@ -125,13 +148,14 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
     this.metrics = metrics;
     this.add = add;
     this.isUnlimited = isUnlimited;
-    this.#splits = metrics.flatMap((metric) => ('split' in metric ? [metric.split] : []));
+    this.#splitValues = metrics.flatMap((metric) => ('split' in metric ? Object.values(metric.split.values) : []));
     this.#fixedSeries = metrics.reduce((sum, metric) => sum + fixedSeriesOf(metric), 0);
     this.#labels = labels;
     // The keys are those of the type: a text column without a label, or a label without a column, does not compile.
     const columns = Object.keys(labels) as TextColumn<Row>[];
     this.columns = ['vm', ...columns];
     const changed = columns.filter((column) => this.#labels[column].inOther !== undefined);
+    this.#keptColumns = columns.filter((column) => !changed.includes(column));
     this.#labelsOfOther = Object.fromEntries(
       changed.map((column) => [column, this.#labels[column].inOther]),
     ) as Partial<Row>;
@@ -149,6 +173,13 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
     return { ...row, ...this.#labelsOfOther, vm };
   }
 
+  /** Identifies the `other` row that a row is summed into, among those of one VM. */
+  otherKeyOf(row: Row): string {
+    let key = '';
+    for (const column of this.#keptColumns) key += `${row[column]}\0`;
+    return key;
+  }
+
   /** A figure that decreases only when the counters behind the row restart; undefined if the table has no counters. */
   counted(row: Row): number | undefined {
     let sum: number | undefined;
@@ -160,8 +191,7 @@ export class RowTable<Row extends VmRow, Input = LedgerTotals> {
   /** Series of /metrics that a row makes. */
   seriesOf(row: Row): number {
     let series = this.#fixedSeries;
-    for (const { values } of this.#splits)
-      for (const toValue of Object.values(values)) if (toValue(row) !== undefined) series++;
+    for (const toValue of this.#splitValues) if (toValue(row) !== undefined) series++;
     return series;
   }
 
