@@ -1,3 +1,4 @@
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { MetricData } from '@opentelemetry/sdk-metrics';
 import { log } from '../../system/log.js';
 import type { ExportCounts } from './export-counts.js';
@@ -58,7 +59,10 @@ export class ExportLoop {
     const startMs = performance.now();
     let isComplete = true;
     let series = 0;
-    for (const batch of producer.batches()) {
+    const batches = producer.batches();
+    // Other work goes first: the snapshot is the longest piece of an export.
+    await yieldToEventLoop();
+    for (const batch of batches) {
       const result = await send(batch);
       for (const { dataPoints } of batch) series += dataPoints.length;
       if (result !== 'accepted') isComplete = false;

@@ -19,7 +19,7 @@ import { CATALOGUE } from '../../snapshot/catalogue.js';
 import type { HistogramMetric, HistogramSample, Metric, NumberMetric } from '../../snapshot/metric.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { exponentialOf, toHistogram } from './histogram-values.js';
-import { type SeriesState, SeriesStates, type Total, type TotalAt } from './series-states.js';
+import { type DeltaState, SeriesStates, type Total, type TotalAt } from './series-states.js';
 
 /** `prometheus`: names and labels as /metrics has them, which no receiver has to translate. */
 export type MetricNames = 'opentelemetry' | 'prometheus';
@@ -49,9 +49,10 @@ interface Collection {
   readonly lives: ReadonlyMap<string, number>;
 }
 
-/** A point with its series, so that the series can be updated once the receiver has acknowledged the point. */
+/** A point with what is known of its series, to be updated once the receiver has answered. */
 interface TrackedPoint<T> extends DataPoint<T> {
-  readonly series: SeriesState;
+  /** Undefined for a total. */
+  readonly delta: DeltaState | undefined;
   readonly total: Total;
   /** True if it was sent before. */
   readonly isRepeated: boolean;
@@ -75,7 +76,7 @@ export class SnapshotProducer {
     this.#metrics = [...CATALOGUE, ...(options.more ?? [])];
     this.#now = options.now ?? Date.now;
     const start = hrTime(this.#now());
-    for (const metric of this.#metrics) this.#states.set(metric, new SeriesStates(start));
+    for (const metric of this.#metrics) this.#states.set(metric, new SeriesStates(start, this.#isDelta(metric)));
     this.#takeSnapshot = options.takeSnapshot;
   }
 
@@ -92,12 +93,14 @@ export class SnapshotProducer {
   }
 
   /**
-   * One snapshot, in parts. The caller may stop before the last one: a series that is in none of the parts is not
-   * forgotten then.
+   * Takes a snapshot, and returns it in parts, each of which is made when it is asked for. The caller may stop before
+   * the last one: a series that is in none of the parts is not forgotten then.
    */
-  *batches(): Generator<readonly MetricData[], void, undefined> {
-    const snapshot = this.#takeSnapshot();
-    const now = hrTime(this.#now());
+  batches(): Iterable<readonly MetricData[]> {
+    return this.#batchesOf(this.#takeSnapshot(), hrTime(this.#now()));
+  }
+
+  *#batchesOf(snapshot: Snapshot, now: HrTime): Generator<readonly MetricData[], void, undefined> {
     const lives = new Map(snapshot.vms.map(({ vm, series }) => [vm, series]));
     let batch: MetricData[] = [];
     let weight = 0;
@@ -158,16 +161,15 @@ export class SnapshotProducer {
     samples: Iterable<readonly [labels: readonly string[], value: number]>,
     { states, now, lives }: Collection,
   ): Generator<TrackedPoint<number>, void, undefined> {
-    const delta = this.#isDelta(metric);
     const vmAt = metric.labels.indexOf('vm');
     const names = this.#attributeNames(metric);
     for (const [labels, total] of samples) {
       // A gauge does not restart when its value falls.
       const value = metric.type === 'counter' ? total : 0;
-      const series = states.update(labels.join('\0'), value, lives.get(labels[vmAt] ?? '') ?? 0);
-      const acknowledged = delta && typeof series.acknowledged?.total === 'number' ? series.acknowledged.total : 0;
-      if (delta && total === acknowledged && isTold(series)) continue;
-      const point = pointOf(series, delta, { total, at: now });
+      const { start, delta } = states.update(labels, value, lives.get(labels[vmAt] ?? '') ?? 0);
+      const acknowledged = typeof delta?.acknowledged?.total === 'number' ? delta.acknowledged.total : 0;
+      if (delta !== undefined && total === acknowledged && isAcknowledged(delta)) continue;
+      const point = pointOf(start, delta, { total, at: now });
       const increase = Number(point.total) - acknowledged;
       yield { ...point, attributes: attributesOf(names, labels), value: increase };
     }
@@ -178,16 +180,14 @@ export class SnapshotProducer {
     samples: Iterable<HistogramSample>,
     { states, now, lives }: Collection,
   ): Generator<TrackedPoint<Histogram | ExponentialHistogram>, void, undefined> {
-    const delta = this.#isDelta(metric);
     const convert = this.#options.exponential === true ? exponentialOf : toHistogram;
     const vmAt = metric.labels.indexOf('vm');
     const names = this.#attributeNames(metric);
     for (const [labels, total] of samples) {
-      const series = states.update(labels.join('\0'), total.count, lives.get(labels[vmAt] ?? '') ?? 0);
-      const { acknowledged } = series;
-      const sent = delta && typeof acknowledged?.total === 'object' ? acknowledged.total : undefined;
-      if (delta && total.count === (sent?.count ?? 0) && isTold(series)) continue;
-      const point = pointOf(series, delta, { total, at: now });
+      const { start, delta } = states.update(labels, total.count, lives.get(labels[vmAt] ?? '') ?? 0);
+      const sent = typeof delta?.acknowledged?.total === 'object' ? delta.acknowledged.total : undefined;
+      if (delta !== undefined && total.count === (sent?.count ?? 0) && isAcknowledged(delta)) continue;
+      const point = pointOf(start, delta, { total, at: now });
       const value = convert(metric.bounds, typeof point.total === 'object' ? point.total : total, sent);
       yield { ...point, attributes: attributesOf(names, labels), value };
     }
@@ -196,9 +196,9 @@ export class SnapshotProducer {
 
 /** Call it with metrics that the receiver has acknowledged: the next deltas are differences to these. */
 export function markAcknowledged(metrics: readonly MetricData[]): void {
-  for (const { series, total, endTime } of deltasOf(metrics)) {
-    series.acknowledged = { total, at: endTime };
-    series.unanswered = undefined;
+  for (const { delta, total, endTime } of deltasOf(metrics)) {
+    delta.acknowledged = { total, at: endTime };
+    delta.unanswered = undefined;
   }
 }
 
@@ -208,17 +208,19 @@ export function markAcknowledged(metrics: readonly MetricData[]): void {
  * @param isInvalid true if the receiver will never take these points: it may have those that were sent before
  */
 export function markRefused(metrics: readonly MetricData[], isInvalid: boolean): void {
-  for (const { series, total, endTime, isRepeated } of deltasOf(metrics)) {
+  for (const { delta, total, endTime, isRepeated } of deltasOf(metrics)) {
     if (isRepeated && !isInvalid) continue;
-    if (isRepeated) series.acknowledged = { total, at: endTime };
-    series.unanswered = undefined;
+    if (isRepeated) delta.acknowledged = { total, at: endTime };
+    delta.unanswered = undefined;
   }
 }
 
-function* deltasOf(metrics: readonly MetricData[]): IterableIterator<TrackedPoint<unknown>> {
+type Delta = TrackedPoint<unknown> & { readonly delta: DeltaState };
+
+function* deltasOf(metrics: readonly MetricData[]): IterableIterator<Delta> {
   for (const { aggregationTemporality, dataPoints } of metrics)
     if (aggregationTemporality === AggregationTemporality.DELTA)
-      for (const point of dataPoints) if (isTracked(point)) yield point;
+      for (const point of dataPoints) if (isDelta(point)) yield point;
 }
 
 /**
@@ -226,28 +228,27 @@ function* deltasOf(metrics: readonly MetricData[]): IterableIterator<TrackedPoin
  * that has it already can tell. The next export has what was counted since.
  */
 function pointOf(
-  series: SeriesState,
-  delta: boolean,
+  start: HrTime,
+  delta: DeltaState | undefined,
   latest: TotalAt,
 ): Omit<TrackedPoint<unknown>, 'attributes' | 'value'> {
-  const isRepeated = delta && series.unanswered !== undefined;
-  const { total, at } = (delta ? series.unanswered : undefined) ?? latest;
-  if (delta) series.unanswered = { total, at };
-  return { startTime: startOf(series, delta, at), endTime: at, series, total, isRepeated };
+  const isRepeated = delta?.unanswered !== undefined;
+  const { total, at } = delta?.unanswered ?? latest;
+  if (delta !== undefined) delta.unanswered = { total, at };
+  return { startTime: notAfter(delta?.acknowledged?.at ?? start, at), endTime: at, delta, total, isRepeated };
 }
 
 /** False for a new series, which is sent even at 0, and for one whose latest difference has no answer. */
-function isTold({ acknowledged, unanswered }: SeriesState): boolean {
+function isAcknowledged({ acknowledged, unanswered }: DeltaState): boolean {
   return acknowledged !== undefined && unanswered === undefined;
 }
 
-function isTracked(point: DataPoint<unknown>): point is TrackedPoint<unknown> {
-  return 'series' in point;
+function isDelta(point: DataPoint<unknown>): point is Delta {
+  return 'delta' in point && point.delta !== undefined;
 }
 
 /** Start of a point's period; not later than `now`, even if the wall clock was set back since. */
-function startOf(series: SeriesState, delta: boolean, now: HrTime): HrTime {
-  const start = (delta ? series.acknowledged?.at : undefined) ?? series.start;
+function notAfter(start: HrTime, now: HrTime): HrTime {
   return start[0] > now[0] || (start[0] === now[0] && start[1] > now[1]) ? now : start;
 }
 

@@ -4,12 +4,15 @@ import { readFileSync } from 'node:fs';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PROCESS_METRICS } from '../../../src/expose/otlp/agent-metrics.js';
+import { ExportCounts } from '../../../src/expose/otlp/export-counts.js';
+import { ExportLoop } from '../../../src/expose/otlp/export-loop.js';
 import { startOtlpExport } from '../../../src/expose/otlp/otlp-export.js';
 import { markAcknowledged, SnapshotProducer } from '../../../src/expose/otlp/snapshot-producer.js';
 import type { Snapshot } from '../../../src/snapshot/snapshot.js';
 import { emptySnapshot } from '../../support/agent/empty-snapshot.js';
 import { ask, WebAgent } from '../../support/agent/web-agent.js';
 import { endAll } from '../../support/end-later.js';
+import { HANG_MS } from '../../support/patience.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import {
   type Answer,
@@ -159,6 +162,22 @@ describe('an export in batches', () => {
     assert.equal(seen.size, 12_345);
     assert.ok(Math.max(...sizes) <= 5000, sizes.join());
     assert.ok(sizes.length >= 3, sizes.join());
+  });
+
+  it('lets other work go first between the snapshot and the first batch', async () => {
+    const order: string[] = [];
+    const takeSnapshot = () => {
+      order.push('snapshot');
+      setImmediate(() => order.push('other work'));
+      return snapshotOf(1, 1);
+    };
+    const send = async () => {
+      order.push('batch');
+      return 'accepted' as const;
+    };
+    const producer = new SnapshotProducer({ takeSnapshot, delta });
+    await new ExportLoop({ producer, send, intervalMs: HANG_MS, counts: new ExportCounts() }).stop();
+    assert.deepEqual(order, ['snapshot', 'other work', 'batch']);
   });
 
   it('that ended early goes on without loss and without counting twice', () => {
