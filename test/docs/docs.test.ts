@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import { withGeneratedBlock } from '../../docs/tools/generated-block.js';
 import { generatedDocs } from '../../docs/tools/generated-docs.js';
 import { plot } from '../../docs/tools/plot.js';
-import { runAgent } from '../support/agent/run-agent.js';
 import { ROOT } from '../support/paths.js';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -27,19 +26,6 @@ test('generated blocks stand on pages of their own, not in the README', () => {
 
 test('the README is at most 1,200 words long', () => {
   assert.ok(read('README.md').split(/\s+/).length <= 1200);
-});
-
-test("the README's sample of a report is what the program prints", () => {
-  const sample = /\n {4}\$ kvm-exit-exporter report .*\n(?<lines>(?: {4}.*\n|\n)*)/.exec(read('README.md'))?.groups
-    ?.lines;
-  const demo = join(ROOT, 'deploy/demo/recording');
-  const report = runAgent('report', '--path.procfs', join(demo, 'proc'), join(demo, 'trace_pipe.txt.gz')).stdout;
-  const lines = (sample ?? '').split('\n').map((line) => line.replace(/^ {4}/, ''));
-  assert.ok(lines.length > 8);
-  assert.deepEqual(
-    lines.filter((line) => !report.split('\n').includes(line)),
-    [],
-  );
 });
 
 test('a plot has its points where its axes say', () => {
