@@ -30,7 +30,12 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
     ['series', seriesTable],
   ],
   'docs/peers.md': [['answers', answersTable]],
-  'docs/overhead.md': [['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))]],
+  'docs/overhead.md': [
+    ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
+    run('statistics-cost'),
+    run('usage-cost'),
+    run('small-buffers'),
+  ],
   'docs/fleet.md': [
     ['sizes', () => fleetSizes(fleet())],
     ['run', () => fleetRun(fleet())],
