@@ -175,7 +175,9 @@ function checkRecording(format: RecordingFormat, bytes: Uint8Array, cuts: readon
   const whole = read(format, [bytes]);
   const cut = read(format, chunksOf(bytes, cuts));
   assert.equal(cut.refused, whole.refused, 'refused in one piece but not in several, or the reverse');
-  assert.deepEqual(countsOf(cut.sink), countsOf(whole.sink), 'counts depend on how the input is cut');
+  // A refused file is read no further than the chunk that shows why, and its counts are not used.
+  if (!whole.refused)
+    assert.deepEqual(countsOf(cut.sink), countsOf(whole.sink), 'counts depend on how the input is cut');
   return whole;
 }
 
