@@ -256,11 +256,11 @@ export class ForwardingSink extends QemuForwardingSink<TraceSink> implements Tra
   }
 
   vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, info2: number): void {
-    if (this.passes(timeNs)) this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+    if (this.passesFrequent(timeNs)) this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
   }
 
   vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
-    if (this.passes(timeNs)) this.sink.vmEntry(timeNs, cpu, tid, vcpu);
+    if (this.passesFrequent(timeNs)) this.sink.vmEntry(timeNs, cpu, tid, vcpu);
   }
 
   userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
@@ -268,19 +268,19 @@ export class ForwardingSink extends QemuForwardingSink<TraceSink> implements Tra
   }
 
   portIo(timeNs: number, cpu: number, tid: number, write: boolean, port: number, size: number): void {
-    if (this.passes(timeNs)) this.sink.portIo(timeNs, cpu, tid, write, port, size);
+    if (this.passesFrequent(timeNs)) this.sink.portIo(timeNs, cpu, tid, write, port, size);
   }
 
   mmio(timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void {
-    if (this.passes(timeNs)) this.sink.mmio(timeNs, cpu, tid, access, gpa);
+    if (this.passesFrequent(timeNs)) this.sink.mmio(timeNs, cpu, tid, access, gpa);
   }
 
   fastMmio(timeNs: number, cpu: number, tid: number, gpa: number): void {
-    if (this.passes(timeNs)) this.sink.fastMmio(timeNs, cpu, tid, gpa);
+    if (this.passesFrequent(timeNs)) this.sink.fastMmio(timeNs, cpu, tid, gpa);
   }
 
   index(timeNs: number, cpu: number, tid: number, kind: IndexKind, index: number): void {
-    if (this.passes(timeNs)) this.sink.index(timeNs, cpu, tid, kind, index);
+    if (this.passesFrequent(timeNs)) this.sink.index(timeNs, cpu, tid, kind, index);
   }
 
   apicvInhibit(timeNs: number, cpu: number, tid: number, reason: number, isOn: boolean): void {
@@ -288,10 +288,15 @@ export class ForwardingSink extends QemuForwardingSink<TraceSink> implements Tra
   }
 
   interrupt(timeNs: number, cpu: number, tid: number): void {
-    if (this.passes(timeNs)) this.sink.interrupt(timeNs, cpu, tid);
+    if (this.passesFrequent(timeNs)) this.sink.interrupt(timeNs, cpu, tid);
   }
 
   gapAhead(cpu: number): void {
     this.sink.gapAhead(cpu);
+  }
+
+  /** The same for frequent events: all but userspace exits, states of APICv, and starts and ends of threads. */
+  protected passesFrequent(timeNs: number): boolean {
+    return this.passes(timeNs);
   }
 }

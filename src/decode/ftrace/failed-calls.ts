@@ -102,29 +102,29 @@ export class FailedCalls extends ForwardingSink {
     info2: number,
   ): void {
     this.#enter(tid, true);
-    this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+    super.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
   }
 
   override vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
     this.#enter(tid, true);
-    this.sink.vmEntry(timeNs, cpu, tid, vcpu);
+    super.vmEntry(timeNs, cpu, tid, vcpu);
   }
 
   override portIo(timeNs: number, cpu: number, tid: number, write: boolean, port: number, size: number): void {
     this.#enter(tid, false);
-    this.sink.portIo(timeNs, cpu, tid, write, port, size);
+    super.portIo(timeNs, cpu, tid, write, port, size);
   }
 
   override mmio(timeNs: number, cpu: number, tid: number, access: MmioAccess, gpa: number): void {
     this.#enter(tid, false);
-    this.sink.mmio(timeNs, cpu, tid, access, gpa);
+    super.mmio(timeNs, cpu, tid, access, gpa);
   }
 
   override threadExit(timeNs: number, cpu: number, tid: number): void {
     this.#threads.delete(tid);
     this.#lastTid = 0;
     this.#lastState = undefined;
-    this.sink.threadExit(timeNs, cpu, tid);
+    super.threadExit(timeNs, cpu, tid);
   }
 
   override userspaceExit(timeNs: number, cpu: number, tid: number, reason: number): void {
