@@ -7,24 +7,20 @@
  * Each of them can be missing at the start, or go away later: the kvm module is loaded late, tracefs is unmounted, or
  * another program reads the top-level buffer.
  */
-import { basename } from 'node:path';
 import type { KernelCounts } from '../count/kernel-counts.js';
 import type { Ledger } from '../count/ledger.js';
 import { neededEvents } from '../decode/kvm/events.js';
-import { kvmApicvInhibit } from '../decode/kvm/index/kvm-apicv-inhibit.js';
-import { kvmUserspaceExit } from '../decode/kvm/kvm-userspace-exit.js';
-import { SCHED_PROCESS_EXIT } from '../decode/kvm/sched-process-exit.js';
-import { TASK_NEWTASK } from '../decode/kvm/task-newtask.js';
 import { findTracefs, type Tracefs } from '../source/tracefs/find-tracefs.js';
 import type { FocusInstance } from '../source/tracefs/focus-instance.js';
-import { type Disturbance, KernelTrace } from '../source/tracefs/kernel-trace.js';
+import { KernelTrace } from '../source/tracefs/kernel-trace.js';
 import { KvmNotLoaded } from '../source/tracefs/select-events.js';
 import { TopLevelMarkers } from '../source/tracefs/top-level-markers.js';
 import { log } from '../system/log.js';
-import { SeldomLog } from '../system/seldom-log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
+import { DisturbanceLog } from './disturbance-log.js';
 import type { AgentOptions } from './options.js';
 import type { Readiness } from './readiness.js';
+import { isSampled, sampledEvents } from './sampled-events.js';
 
 /** Longest time of one drain: scrapes are answered between drains. */
 const BUDGET_MS = 50;
@@ -37,7 +33,7 @@ export class KernelFeed {
   readonly #ledger: Ledger;
   readonly #readiness: Readiness;
   readonly #onWrite: () => void;
-  readonly #disturbances = new SeldomLog();
+  readonly #disturbances: DisturbanceLog;
   /** Undefined if the kernel's trace was not asked for. */
   readonly #counts: KernelCounts | undefined;
   /** Undefined if the top-level buffer was not asked for. */
@@ -62,6 +58,7 @@ export class KernelFeed {
     this.#ledger = ledger;
     this.#onWrite = onWrite;
     this.#readiness = readiness;
+    this.#disturbances = new DisturbanceLog(options.instance);
     const source = (name: string) => {
       const counts = newSource(name);
       counts.source.up = false;
@@ -163,11 +160,7 @@ export class KernelFeed {
 
   /** Events that were counted so far and are on in windows only. */
   get sampledEvents(): number {
-    const { hits, source } = this.#counts ?? {};
-    const { tracepoints } = this.#ledger.vocabulary;
-    const isExact = (name: string) => EXACT_NAMES.has(name);
-    const exact = tracepoints.texts().reduce((sum, name, id) => sum + (isExact(name) ? (hits?.[id] ?? 0) : 0), 0);
-    return (source?.events ?? 0) - exact;
+    return this.#counts === undefined ? 0 : sampledEvents(this.#counts, this.#ledger.vocabulary.tracepoints);
   }
 
   /** True while the sampled events are on, and have been since {@link sample}. */
@@ -211,7 +204,7 @@ export class KernelFeed {
         vocabulary,
         sink: counts,
         onWrite: this.#onWrite,
-        onDisturbance: (disturbance) => this.#report(disturbance),
+        onDisturbance: (disturbance) => this.#disturbances.add(disturbance),
         onClock: (offsetMs) => {
           counts.clockOffsetMs = offsetMs;
         },
@@ -265,13 +258,6 @@ export class KernelFeed {
     this.#topLevel = undefined;
   }
 
-  #report(disturbance: Disturbance): void {
-    const { kind, ...fields } = disturbance;
-    // One line for `events/kvm/kvm_exit/filter` and the filters of all other events.
-    const about = kind === 'written' ? basename(disturbance.file) : kind;
-    this.#disturbances.warn(about, DISTURBED[kind], { instance: this.#options.instance, ...fields });
-  }
-
   #readOverruns(): void {
     const overruns = this.#trace?.overruns();
     // If the statistics cannot be read, the ones read before stay.
@@ -279,25 +265,6 @@ export class KernelFeed {
       this.#counts.source.updateOverruns(overruns);
   }
 }
-
-/** Events that are rare, or whose order must be complete: exits to userspace, states, starts and ends of threads. */
-const EXACT_NAMES: ReadonlySet<string> = new Set([
-  ...kvmUserspaceExit.names,
-  ...kvmApicvInhibit.names,
-  SCHED_PROCESS_EXIT,
-  TASK_NEWTASK,
-]);
-
-/** @param event `system:event` */
-function isSampled(event: string): boolean {
-  return !EXACT_NAMES.has(event.replace(/^.*:/, ''));
-}
-
-const DISTURBED: Readonly<Record<Disturbance['kind'], string>> = {
-  written: 'another program wrote to a file of our tracing instance; it is set back, and a gap is counted',
-  emptied: 'another program emptied a buffer of our tracing instance; a gap is counted',
-  read: 'another program reads our tracing instance; the events that it took are counted as lost',
-};
 
 function now(): number {
   return performance.now();
