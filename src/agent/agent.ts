@@ -225,7 +225,7 @@ export class Agent {
         events: () => this.#kernel.sampledEvents,
         readStatistics: () => this.readStatistics(),
       },
-      ledger: this.ledger,
+      ledger: this.ledger.sampling,
       startedWithin,
       focus: focus && this.#newFocus(focus, startedWithin),
     });
@@ -241,7 +241,7 @@ export class Agent {
         drain: () => void this.#drain(),
         readStatistics: () => this.readStatistics(),
       },
-      ledger: this.ledger,
+      ledger: this.ledger.sampling,
       startedWithin,
     });
   }

@@ -11,11 +11,12 @@ import { SharedRoom } from './qemu/counter-room.js';
 import { QemuCounts } from './qemu/qemu-counts.js';
 import { addQemuViews, type QemuBackend, type QemuOwner, type QemuView, qemuEventsByVm } from './qemu-views.js';
 import { SampledTotals } from './sampling/sampled-totals.js';
+import { SamplingLedger } from './sampling-ledger.js';
 import { SharedByVcpus } from './shared-by-vcpus.js';
 import { StatisticCounts } from './statistics/statistic-counts.js';
 import type { Attribution, VmIdentity } from './thread-owners.js';
 import type { Usage } from './time/usage.js';
-import { VmTotals } from './totals/vm-totals.js';
+import { totalsIn, type VmTotals } from './totals/vm-totals.js';
 import { KnownReasons } from './vcpu/known-reasons.js';
 import type { Collectors, VcpuCounts } from './vcpu/vcpu-counts.js';
 
@@ -49,8 +50,8 @@ export class Ledger {
   readonly collectors: Collectors;
   /** KVM's own statistics. */
   readonly statistics = new StatisticCounts();
-  /** Estimates figures from windows; undefined if all events are always on. */
-  readonly #sampled: SampledTotals | undefined;
+  /** Estimates figures from windows, if some events are on in windows only. */
+  readonly sampling: SamplingLedger;
   /** What the audit compares with them. */
   readonly kernelExits: KernelExits;
   readonly #reasons: KnownReasons;
@@ -85,8 +86,12 @@ export class Ledger {
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
     this.#threads = new KernelThreads(attribution, !isSampled);
-    const sampled = { layout: this.#reasons.layout, names: this.vocabulary.reasons };
-    if (isSampled) this.#sampled = new SampledTotals(sampled, this.statistics);
+    const sampledReasons = { layout: this.#reasons.layout, names: this.vocabulary.reasons };
+    this.sampling = new SamplingLedger({
+      sampled: isSampled ? new SampledTotals(sampledReasons, this.statistics) : undefined,
+      threads: this.#threads,
+      resolveOwners: (nowMs) => this.resolveOwners(nowMs),
+    });
     this.#shared = new SharedByVcpus(
       () => this.vcpus(),
       (tid) => this.#threads.ownerOf(tid),
@@ -230,7 +235,7 @@ export class Ledger {
     this.#shared.forget(label);
     this.#threads.forget(label);
     this.statistics.forget(label);
-    this.#sampled?.forget(label);
+    this.sampling.forget(label);
     for (const { counts, owner } of this.#qemu)
       for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
   }
@@ -254,7 +259,7 @@ export class Ledger {
       qemuEvents: qemuEventsByVm(this.#qemuViews()),
       statistics: this.statistics,
       sources: this.#sources(),
-      sampling: this.#sampled?.state,
+      sampling: this.sampling.state,
       devicesOf: (vm) => this.#attribution.devicesOf?.(vm),
       busiestKeys: (vm, { io, otherIo }) => this.#busiestAddresses.of(vm).select(io, otherIo, isExported),
       busiestIndices: (vm, { indices, otherIndices }) => {
@@ -265,67 +270,12 @@ export class Ledger {
     };
   }
 
-  /** Begins the first period of sampling. */
-  beginSampling(nowMs: number): void {
-    this.#sampled?.begin(this.#seen(nowMs), nowMs);
-  }
-
-  /** All events are counted from now on, until {@link closeWindow}. */
-  openWindow(nowMs: number): void {
-    this.resolveOwners(nowMs);
-    this.#threads.forgetOpen(this.#isFocused);
-    this.#sampled?.openWindow(this.#seen(nowMs), nowMs);
-  }
-
-  /** Returns the part that the busiest vCPU had of all that was counted in the window, without VMs in focus. */
-  closeWindow(nowMs: number): number {
-    const busiest = this.#sampled?.closeWindow(this.#seen(nowMs), nowMs) ?? 0;
-    this.#threads.forgetOpen(this.#isFocused);
-    return busiest;
-  }
-
-  /**
-   * Estimates the period that ends now, and begins the next one.
-   * @param isNew true for a VM that started in the period
-   */
-  endPeriod(nowMs: number, isNew: (label: string) => boolean): void {
-    this.#sampled?.endPeriod(this.#seen(nowMs), nowMs, isNew);
-  }
-
-  /**
-   * All events of a VM are counted from now on.
-   * @param isNew true if it started in the period
-   */
-  focus(label: string, nowMs: number, isNew: boolean): void {
-    this.#sampled?.focus(label, this.#seen(nowMs), nowMs, isNew);
-  }
-
-  /** Only windows count all events of a VM from now on. Call it outside windows. */
-  unfocus(label: string, nowMs: number): void {
-    this.#sampled?.unfocus(label, this.#seen(nowMs));
-  }
-
-  /** Thread of a VM -> exits to KVM that its traces have shown. */
-  exitsByThread(label: string): Map<number, number> {
-    return this.#threads.exitsByThread(label);
-  }
-
-  readonly #isFocused = (label: string): boolean => this.#sampled?.isFocused(label) === true;
-
   #sum(nowMs: number): Map<string, VmTotals> {
     const vms = new Map<string, VmTotals>();
     const totalsOf = totalsIn(vms);
     this.#threads.addTo(totalsOf);
-    this.#sampled?.show(vms, nowMs);
+    this.sampling.show(vms, nowMs);
     addQemuViews(this.#qemuViews(), totalsOf);
-    return vms;
-  }
-
-  /** What the traces have shown of each VM. */
-  #seen(nowMs: number): Map<string, VmTotals> {
-    this.resolveOwners(nowMs);
-    const vms = new Map<string, VmTotals>();
-    this.#threads.addTo(totalsIn(vms));
     return vms;
   }
 
@@ -342,13 +292,4 @@ export class Ledger {
     for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
     return Array.from(names, ([counts, name]) => ({ name, counts }));
   }
-}
-
-/** Returns the totals of a VM, new ones if there are none yet. */
-function totalsIn(vms: Map<string, VmTotals>): (label: string) => VmTotals {
-  return (label) => {
-    const totals = vms.get(label) ?? new VmTotals();
-    vms.set(label, totals);
-    return totals;
-  };
 }

@@ -40,7 +40,7 @@ export interface Focus {
 
 /** What counts. Times are of {@link WindowSamplerOptions.now}. */
 export interface SampledLedger {
-  beginSampling(nowMs: number): void;
+  begin(nowMs: number): void;
   openWindow(nowMs: number): void;
   closeWindow(nowMs: number): number;
   endPeriod(nowMs: number, isNew: (label: string) => boolean): void;
@@ -78,7 +78,7 @@ export class WindowSampler {
     try {
       await sources.readStatistics();
       await this.#drain();
-      ledger.beginSampling(now());
+      ledger.begin(now());
       while (!this.#stop.signal.aborted) await this.#period();
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;

@@ -1,5 +1,5 @@
 import { type Names, OTHER_ID } from '../../trace/names.js';
-import { addCounters, type Counters, newCounters, sumCounters, withRoomFor } from '../counters/counters.js';
+import { type Counters, newCounters, sumCounters, withRoomFor } from '../counters/counters.js';
 import type { VmTotals } from '../totals/vm-totals.js';
 import type { CounterLayout } from '../vcpu/counter-layout.js';
 import { decodeIoKey } from '../vcpu/io-keys.js';
@@ -20,9 +20,10 @@ import {
   SINGLE,
   VCPU,
 } from './figures.js';
+import { ReasonSums } from './reason-sums.js';
+import { RoundedExits } from './rounded-exits.js';
 import { type Estimate, SampledExits, type Weights } from './sampled-exits.js';
 import type { Shown } from './show-figures.js';
-import { WholeNumbers } from './whole-numbers.js';
 
 /** What all VMs have in common. */
 export interface SampledReasons {
@@ -52,6 +53,7 @@ export class SampledVm {
   readonly #access: { readonly pio: number; readonly mmio: number };
   /** Reasons of exits for ports. */
   readonly #ioReasons: readonly number[];
+  readonly #sums: ReasonSums;
   /** Exits whose reasons are estimated. */
   readonly #exits = new SampledExits();
   /** Reasons whose exits KVM counts. */
@@ -64,7 +66,7 @@ export class SampledVm {
   #kvmExits = 0;
   readonly #causes = new Map<number, ExactTotal>();
   readonly #userspace = new Map<number, ExactTotal>();
-  readonly #whole = new WholeNumbers();
+  readonly #rounded: RoundedExits;
   /** Figures when the open window began. */
   #opened: Figures | undefined;
   #kvmAtOpen: KvmCounts = [];
@@ -85,6 +87,8 @@ export class SampledVm {
 
   constructor({ layout, names }: SampledReasons, kvmAtEdge: KvmCounts, atEdge: Counters = newCounters()) {
     this.#layout = layout;
+    this.#sums = new ReasonSums(layout);
+    this.#rounded = new RoundedExits(layout);
     this.#access = { pio: names.id('KVM_EXIT_IO'), mmio: names.id('KVM_EXIT_MMIO') };
     this.#ioReasons = ['io', 'IO_INSTRUCTION'].map((reason) => names.id(reason));
     this.#exact = new ExactReasons(names);
@@ -104,7 +108,7 @@ export class SampledVm {
     this.#opened = undefined;
     addFigures(this.#seen, seen);
     addFigures(this.#known, seen);
-    const exits = this.#byReason('exits', seen);
+    const exits = this.#sums.of('exits', seen);
     const [inWindow = Number.NaN, ...ofReasons] = difference(kvm, this.#kvmAtOpen);
     if (inWindow >= 0) {
       this.#kvmInWindows += inWindow;
@@ -121,13 +125,13 @@ export class SampledVm {
   endPeriod(totals: VmTotals | undefined, kvm: KvmCounts, isNew: boolean, { part, nowMs, periodMs }: Period): void {
     if (isNew) this.#kvmAtEdge = kvm.map((_, index) => this.#kvmAtEdge[index] || 0);
     const kernel = totals?.kernel ?? this.#atEdge;
-    const userspace = this.#growthByReason('userspaceExits', kernel);
+    const userspace = this.#sums.grown('userspaceExits', this.#atEdge, kernel);
     const growth = difference(kvm, this.#kvmAtEdge);
     [this.#kvmAtEdge, this.#atEdge] = [kvm, kernel.slice()];
     addFigures(this.#base, this.#pending);
     const exits = this.#estimateExits(growth, part);
     this.#pending = estimated(this.#seen, this.#known, this.#figureWeights(exits, userspace));
-    this.#roundExits(exits);
+    this.#rounded.round(this.#pending, exits.exact, exits.total);
     this.#addUnknown(exits.unknown);
     this.#pendingMs = { from: nowMs, until: nowMs + periodMs };
     this.#seen = noFigures();
@@ -162,7 +166,7 @@ export class SampledVm {
     const estimates = this.#exits.estimates();
     for (const [reason, estimate] of estimates)
       estimates.set(reason, { ...estimate, high: estimate.high + this.#unknownExits });
-    const totals = this.#exact.totals(this.#byReason('exits', this.#known));
+    const totals = this.#exact.totals(this.#sums.of('exits', this.#known));
     for (const [reason, exits] of this.#exactExits) {
       const { count, low, high } = estimates.get(reason) ?? { count: 0, low: 0, high: 0 };
       const total = totals.get(reason);
@@ -173,14 +177,14 @@ export class SampledVm {
 
   #estimateExits([exits = Number.NaN, ...ofReasons]: KvmCounts, part: number): EstimatedExits {
     const byTime = { perSeen: 1 / part, perKnown: 0 };
-    const seen = this.#byReason('exits', this.#seen);
+    const seen = this.#sums.of('exits', this.#seen);
     const showsExits = this.#kvmInWindows < MIN_COMPARED || this.#seenInWindows > this.#kvmInWindows / 2;
     if (!(exits >= 0 && showsExits)) {
       if (seen.size > 0) this.#isTotalKnown = false;
       return { weights: byTime, byTime, total: undefined, exact: new Map(), unknown: 0 };
     }
     const exact = new Map<number, Weights>();
-    const known = this.#byReason('exits', this.#known);
+    const known = this.#sums.of('exits', this.#known);
     const estimateOf = (reason: number) => this.#exits.countOf(reason) + (this.#exactExits.get(reason) ?? 0);
     for (const each of this.#exact.addPeriod(ofReasons, seen, known, estimateOf)) {
       exact.set(each.reason, each.weights);
@@ -202,8 +206,8 @@ export class SampledVm {
   #figureWeights({ weights, byTime, exact }: EstimatedExits, userspace: ReadonlyMap<number, number>): FigureWeights {
     const ofExits = (reason: number) => exact.get(reason) ?? weights;
     const [seenUserspace, seenCauses] = [
-      this.#byReason('userspaceExits', this.#seen),
-      this.#byReason('causes', this.#seen),
+      this.#sums.of('userspaceExits', this.#seen),
+      this.#sums.of('causes', this.#seen),
     ];
     const ofUserspace = exactWeights(this.#userspace, userspace, seenUserspace);
     const ofCauses = exactWeights(this.#causes, userspace, seenCauses);
@@ -230,16 +234,6 @@ export class SampledVm {
     };
   }
 
-  /** Makes the counters of exits whole numbers that add up to their totals. */
-  #roundExits({ total, exact }: EstimatedExits): void {
-    const slots = this.#layout.slots('exits');
-    for (const { reason, slot } of slots) if (exact.has(reason)) this.#roundCounters([slot], undefined);
-    this.#roundCounters(
-      slots.filter(({ reason }) => !exact.has(reason)).map(({ slot }) => slot),
-      total,
-    );
-  }
-
   /** Adds exits of which neither the vCPU nor the reason is known. */
   #addUnknown(exits: number): void {
     if (exits === 0) return;
@@ -248,43 +242,6 @@ export class SampledVm {
     const counters = withRoomFor(this.#pending.parts.get(VCPU) ?? newCounters(), slot);
     counters[slot] = (counters[slot] as number) + exits;
     this.#pending.parts.set(VCPU, counters);
-  }
-
-  /** @param total undefined: the rounded sum of the counters */
-  #roundCounters(slots: readonly number[], total: number | undefined): void {
-    const shares = new Map<string, number>();
-    for (const [name, counters] of this.#pending.parts) {
-      if (!name.startsWith(VCPU)) continue;
-      for (const slot of slots) if ((counters[slot] ?? 0) > 0) shares.set(`${slot} ${name}`, counters[slot] as number);
-    }
-    const all = total ?? Math.round(sum(shares.values()));
-    for (const [cell, whole] of this.#whole.round(shares, all)) {
-      const [slot = '', name = ''] = split(cell);
-      const counters = this.#pending.parts.get(name);
-      if (counters !== undefined) counters[Number(slot)] = whole;
-    }
-  }
-
-  /** Sums over the vCPUs, by reason; of causes, by the reason of the userspace exit. */
-  #byReason(kind: 'exits' | 'userspaceExits' | 'causes', { parts }: Figures): Map<number, number> {
-    let all = newCounters();
-    for (const [name, counters] of parts) if (name.startsWith(VCPU)) all = addCounters(all, counters);
-    return this.#sums(kind, all);
-  }
-
-  #growthByReason(kind: 'userspaceExits', now: Counters): Map<number, number> {
-    const grown = now.map((count, slot) => Math.max(0, count - (this.#atEdge[slot] ?? 0)));
-    return this.#sums(kind, grown);
-  }
-
-  #sums(kind: 'exits' | 'userspaceExits' | 'causes', counters: Counters): Map<number, number> {
-    const sums = new Map<number, number>();
-    for (const { slot, reason, userspaceReason } of this.#layout.slots(kind)) {
-      const count = counters[slot] ?? 0;
-      const key = kind === 'causes' ? userspaceReason : reason;
-      if (count > 0) sums.set(key, (sums.get(key) ?? 0) + count);
-    }
-    return sums;
   }
 }
 
@@ -321,11 +278,6 @@ function exactWeights(
     weights.set(reason, total.weights(exact.get(reason) ?? 0, seen.get(reason) ?? 0));
   }
   return (reason) => weights.get(reason) ?? NONE;
-}
-
-function split(cell: string): [slot: string, name: string] {
-  const at = cell.indexOf(' ');
-  return [cell.slice(0, at), cell.slice(at + 1)];
 }
 
 function sum(numbers: Iterable<number>): number {

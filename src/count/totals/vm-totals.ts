@@ -101,3 +101,12 @@ export class VmTotals {
     this.kicks += showsUserspaceExits ? io.kicks : io.fastKicks;
   }
 }
+
+/** Returns the totals of a VM, new ones if there are none yet. */
+export function totalsIn(vms: Map<string, VmTotals>): (label: string) => VmTotals {
+  return (label) => {
+    const totals = vms.get(label) ?? new VmTotals();
+    vms.set(label, totals);
+    return totals;
+  };
+}

@@ -33,7 +33,7 @@ class Host {
         readStatistics: async () => step('read'),
       },
       ledger: {
-        beginSampling: () => step('begin'),
+        begin: () => step('begin'),
         openWindow: () => step('open'),
         closeWindow: () => {
           step('close');
@@ -107,7 +107,7 @@ test('a VM whose statistics do not come does not keep a window open', async () =
       readStatistics: () => (++reads === 1 ? Promise.resolve() : sleep(3_600_000, undefined, { ref: false })),
     },
     ledger: {
-      beginSampling: () => {},
+      begin: () => {},
       openWindow: () => void steps.push('open'),
       closeWindow: () => {
         steps.push('close');

@@ -21,7 +21,7 @@ class Host {
 
   constructor() {
     for (const vm of ['a', 'b']) this.kvmCounts(vm, 1_000_000);
-    this.ledger.beginSampling(0);
+    this.ledger.sampling.begin(0);
   }
 
   exit(tid: number, reason: string): void {
@@ -54,13 +54,13 @@ class Host {
 
   /** A window of the second after `startMs`. Returns the part of the busiest vCPU. */
   window(startMs: number, seen: () => void): number {
-    this.ledger.openWindow(startMs);
+    this.ledger.sampling.openWindow(startMs);
     seen();
-    return this.ledger.closeWindow(startMs + SECOND);
+    return this.ledger.sampling.closeWindow(startMs + SECOND);
   }
 
   endPeriod(nowMs: number): void {
-    this.ledger.endPeriod(nowMs, () => false);
+    this.ledger.sampling.endPeriod(nowMs, () => false);
   }
 
   snapshotAt(nowMs: number) {
@@ -86,7 +86,7 @@ const mix = (host: Host, tid: number) => () => {
 
 test('exits of a VM in focus are shown at once as they are counted, in windows and between, whatever KVM says', () => {
   const host = new Host();
-  host.ledger.focus('a', 0, false);
+  host.ledger.sampling.focus('a', 0, false);
   host.exits(7, 'io', 30);
   assert.deepEqual(host.shownAt(SECOND), { io: 30 });
   host.kvmCounts('a', 50);
@@ -118,7 +118,7 @@ test('what happened before the focus is estimated, and what happens after it too
   host.window(5 * SECOND, mix(host, 7));
   host.endPeriod(10 * SECOND);
   host.kvmCounts('a', 200);
-  host.ledger.focus('a', 12 * SECOND, false);
+  host.ledger.sampling.focus('a', 12 * SECOND, false);
   host.exits(7, 'io', 40);
   host.kvmCounts('a', 40);
   // 1,000 exits of the first period and 200 before the focus have the shares of the window: 3 to 1.
@@ -128,7 +128,7 @@ test('what happened before the focus is estimated, and what happens after it too
   host.endPeriod(20 * SECOND);
   host.exits(7, 'io', 5);
   host.kvmCounts('a', 5);
-  host.ledger.unfocus('a', 22 * SECOND);
+  host.ledger.sampling.unfocus('a', 22 * SECOND);
   assert.deepEqual(host.snapshotAt(22 * SECOND).focusedVms, []);
   // Events of threads that are not forgotten yet do not count.
   host.exits(7, 'io', 3);
@@ -145,17 +145,17 @@ test('what happened before the focus is estimated, and what happens after it too
 test('exits before the focus of a VM that no window has seen are shown without a reason', () => {
   const host = new Host();
   host.kvmCounts('a', 30);
-  host.ledger.focus('a', 5 * SECOND, false);
+  host.ledger.sampling.focus('a', 5 * SECOND, false);
   host.exits(7, 'io', 40);
   assert.deepEqual(host.shownAt(60 * SECOND), { io: 40, other: 30 });
 });
 
 test('once more threads of a VM are in focus, what they did before is added by the count of KVM', () => {
   const host = new Host();
-  host.ledger.focus('a', 0, false);
+  host.ledger.sampling.focus('a', 0, false);
   host.exits(7, 'io', 40);
   host.kvmCounts('a', 100);
-  host.ledger.focus('a', 2 * SECOND, false);
+  host.ledger.sampling.focus('a', 2 * SECOND, false);
   host.exits(7, 'io', 5);
   host.kvmCounts('a', 5);
   host.window(5 * SECOND, () => {});
@@ -165,7 +165,7 @@ test('once more threads of a VM are in focus, what they did before is added by t
 
 test('what a VM in focus costs does not shorten the windows of other VMs', () => {
   const host = new Host();
-  host.ledger.focus('a', 0, false);
+  host.ledger.sampling.focus('a', 0, false);
   host.exits(7, 'io', 1000);
   const part = host.window(5 * SECOND, () => {
     host.exits(7, 'io', 90);
@@ -176,7 +176,7 @@ test('what a VM in focus costs does not shorten the windows of other VMs', () =>
 
 test('an exit of a VM in focus is paired across the edge of a window, that of another VM is not', () => {
   const host = new Host();
-  host.ledger.focus('a', 0, false);
+  host.ledger.sampling.focus('a', 0, false);
   for (const tid of [7, 9]) host.exit(tid, 'io');
   host.window(5 * SECOND, () => {
     for (const tid of [7, 9]) host.entry(tid);
@@ -193,7 +193,7 @@ test('an exit of a VM in focus is paired across the edge of a window, that of an
 
 test('interrupts that other threads inject into a VM in focus are extrapolated by time', () => {
   const host = new Host();
-  host.ledger.focus('a', 0, false);
+  host.ledger.sampling.focus('a', 0, false);
   host.window(5 * SECOND, () => host.interrupts(10));
   host.endPeriod(10 * SECOND);
   const { eventfds } = host.snapshotAt(60 * SECOND);

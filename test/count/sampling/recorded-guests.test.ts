@@ -122,17 +122,17 @@ function sample(periods: number, part: number, random: Random, withReasons = fal
     readStatistics();
   };
   readStatistics();
-  ledger.beginSampling(startS * 1000);
+  ledger.sampling.begin(startS * 1000);
   for (let period = 0; period < periods; period++) {
     const openS = startS + period * periodS + random() * periodS * (1 - part);
     const closeS = openS + periodS * part;
     replayTo(openS, false);
-    ledger.openWindow(openS * 1000);
+    ledger.sampling.openWindow(openS * 1000);
     replayTo(closeS, true);
-    ledger.closeWindow(closeS * 1000);
+    ledger.sampling.closeWindow(closeS * 1000);
     const periodEndS = startS + (period + 1) * periodS;
     replayTo(periodEndS, false);
-    ledger.endPeriod(periodEndS * 1000, () => false);
+    ledger.sampling.endPeriod(periodEndS * 1000, () => false);
   }
   return ledger;
 }

@@ -67,11 +67,11 @@ class Host {
   /** A period of ten seconds, with a window of one. KVM counts `inWindow` in the window, and `outside` before it. */
   period(startMs: number, inWindow: Growth, outside: Growth, seen: () => void, isNew = false): void {
     if (outside !== 0) this.kvmCounts(outside);
-    this.ledger.openWindow(startMs + 5 * SECOND);
+    this.ledger.sampling.openWindow(startMs + 5 * SECOND);
     seen();
     if (inWindow !== 0) this.kvmCounts(inWindow);
-    this.ledger.closeWindow(startMs + 6 * SECOND);
-    this.ledger.endPeriod(startMs + 10 * SECOND, () => isNew);
+    this.ledger.sampling.closeWindow(startMs + 6 * SECOND);
+    this.ledger.sampling.endPeriod(startMs + 10 * SECOND, () => isNew);
   }
 
   /** `layer reason` -> exits. */
@@ -88,7 +88,7 @@ class Host {
 function started(more: Readonly<Record<string, number>> = {}): Host {
   const host = new Host();
   host.kvmCounts({ exits: 1_000_000, ...more });
-  host.ledger.beginSampling(0);
+  host.ledger.sampling.begin(0);
   return host;
 }
 
@@ -141,7 +141,7 @@ test('exits of a period whose window saw none have the shares of all windows', (
 
 test('without a number of KVM, exits are extrapolated by time, and the error is not known', () => {
   const host = new Host();
-  host.ledger.beginSampling(0);
+  host.ledger.sampling.begin(0);
   host.period(0, 0, 0, mix(host));
   assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), { 'kvm io': 750, 'kvm hlt': 250 });
   assert.deepEqual(host.errors(), []);
@@ -165,7 +165,7 @@ for (const [what, isNew, exits] of [
 ] as const)
   test(what, () => {
     const host = new Host();
-    host.ledger.beginSampling(0);
+    host.ledger.sampling.begin(0);
     if (!isNew) host.kvmCounts(1_000_000);
     host.period(0, 100, 900, mix(host), isNew);
     assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), exits);
