@@ -8,11 +8,13 @@ import type { ReportData } from '../../src/expose/report/report.js';
 import type { VmDetail } from '../../src/rates/vm-detail.js';
 import type { CurrentRates } from '../../src/rates/vm-rates.js';
 import type { NamedPoints, VmHistoryAnswer } from '../../src/web/page/history-answer.js';
-import { startAgent, tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
+import { type RunningAgent, startAgent, tracingInstances, uniqueInstance } from '../support/agent/start-agent.js';
 import { Chromium } from '../support/browser/chromium.js';
 import { endAll, endLater } from '../support/end-later.js';
+import { ioExits } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
+import type { Step } from '../support/guest/steps.js';
 import { MAIN } from '../support/paths.js';
 import { Tmux } from '../support/tmux.js';
 
@@ -23,6 +25,7 @@ const SECONDS = 10;
 const HISTORY_STEP_SECONDS = 5;
 /** Time in which the guest's counter and ours are read one after the other, as a part of the period. */
 const TOLERANCE = 0.02;
+const STEADY: readonly Step[] = [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }];
 
 const run = async (...args: string[]) =>
   (await promisify(execFile)(process.execPath, [MAIN, ...args, `--vm=${VM}`, '--format=json'])).stdout;
@@ -55,24 +58,44 @@ class Witness {
   }
 }
 
-test('stat, top, /api/vms, /api/vm and /metrics agree with each other and with the guest', liveTest(), async (t) => {
-  const agent = await startAgent();
-  const { origin } = new URL(agent.url);
-  const guest = startGuest({ name: VM, steps: [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }] });
+/** Starts a steady guest, its witness, and the agent last, so that no period of the agent begins before the guest. */
+async function startWatched() {
+  const guest = startGuest({ name: VM, steps: STEADY });
   while (guest.writesDone() === 0) await sleep(50);
-  await sleep(1000);
   const witness = new Witness(() => guest.writesDone());
-  const exitsNow = async () => {
-    const samples = await agent.scrape();
-    return { atMs: performance.now(), exits: samples.sum('kvm_exits_total', { vm: VM, reason: 'KVM_EXIT_IO' }) };
-  };
+  const agent = await startAgent();
+  await agent.scrapeUntil('the guest', (samples) => ioExits(samples, VM) > 0);
+  return { witness, agent, origin: new URL(agent.url).origin };
+}
+
+/** Exits that an agent had counted at a moment between these two. */
+interface Counted {
+  readonly beganMs: number;
+  readonly endMs: number;
+  readonly exits: number;
+}
+
+async function exitsNow(agent: RunningAgent): Promise<Counted> {
+  const beganMs = performance.now();
+  const samples = await agent.scrape();
+  return { beganMs, endMs: performance.now(), exits: ioExits(samples, VM) };
+}
+
+/** The rate between the middles of two scrapes. */
+function rateBetween(before: Counted, after: Counted): readonly [rate: number, seconds: number] {
+  const seconds = (after.beganMs + after.endMs - before.beganMs - before.endMs) / 2000;
+  return [(after.exits - before.exits) / seconds, seconds];
+}
+
+test('stat, top, /api/vms, /api/vm and /metrics agree with each other and with the guest', liveTest(), async (t) => {
+  const { witness, agent, origin } = await startWatched();
   const local = `--tracefs.instance=${uniqueInstance()}`;
-  const before = await exitsNow();
+  const before = await exitsNow(agent);
   const [statJson, topJson] = await Promise.all([
     run('stat', `${SECONDS}s`, `--tracefs.instance=${uniqueInstance()}`),
     run('top', '--batch', '-n1', `--interval=${SECONDS}s`, local),
   ]);
-  const after = await exitsNow();
+  const after = await exitsNow(agent);
   const read = async <Answer>(path: string) => (await (await fetch(`${origin}${path}`)).json()) as Answer;
   const vms = await read<CurrentRates>('/api/vms');
   const detail = await read<VmDetail>(`/api/vm?name=${VM}`);
@@ -96,7 +119,7 @@ test('stat, top, /api/vms, /api/vm and /metrics agree with each other and with t
     '/api/vms': [rateIn(vms), vms.seconds],
     '/api/vm': [io?.exits_per_second, detail.seconds],
     '/api/vm, port': [port?.accesses_per_second, detail.seconds],
-    '/metrics': [((after.exits - before.exits) * 1000) / (after.atMs - before.atMs), (after.atMs - before.atMs) / 1000],
+    '/metrics': rateBetween(before, after),
   } as const;
   for (const [name, [rate, seconds]] of Object.entries(FIGURES)) {
     assertAgrees(t, witness, name, rate, seconds);
@@ -107,23 +130,15 @@ test(
   'the pages in a browser, their charts and a rate of /metrics agree with the guest',
   liveTest('chromium'),
   async (t) => {
-    const agent = await startAgent();
-    const { origin } = new URL(agent.url);
-    const guest = startGuest({ name: VM, steps: [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }] });
-    while (guest.writesDone() === 0) await sleep(50);
-    const witness = new Witness(() => guest.writesDone());
+    const { witness, agent, origin } = await startWatched();
     const browser = await Chromium.start();
     endLater(() => browser.close());
     const page = await browser.newPage();
-    const scrape = async () => {
-      const samples = await agent.scrape();
-      return { atMs: performance.now(), exits: samples.sum('kvm_exits_total', { vm: VM, layer: 'qemu' }) };
-    };
-    // Two windows of the agent: the first ones begin before the guest.
+    // Two windows of the agent: the first one begins while it starts.
     await sleep(SECONDS * 1000);
-    const before = await scrape();
+    const before = await exitsNow(agent);
     await sleep(SECONDS * 1000);
-    const after = await scrape();
+    const after = await exitsNow(agent);
     await page.open(`${origin}/`);
     const period = await page.value<string>(`document.body.innerText.match(/last ([\\d.]+) s/)[1]`);
     const inTable = await page.value<string>(
@@ -151,8 +166,7 @@ test(
     assertAgrees(t, witness, 'reason', rateOf(ofReason), Number(period));
     assertAgrees(t, witness, 'chart of layers', latest(history.exits, /QEMU/), HISTORY_STEP_SECONDS);
     assertAgrees(t, witness, 'chart of reasons', latest(history.qemu_reasons, /KVM_EXIT_IO/), HISTORY_STEP_SECONDS);
-    const seconds = (after.atMs - before.atMs) / 1000;
-    assertAgrees(t, witness, 'rate of /metrics', (after.exits - before.exits) / seconds, seconds);
+    assertAgrees(t, witness, 'rate of /metrics', ...rateBetween(before, after));
     assert.deepEqual(page.errors, []);
   },
 );
@@ -181,7 +195,7 @@ for (const [way, end] of [
   ['a terminal that is gone', (tmux: Tmux) => tmux.signal('SIGHUP')],
 ] as const)
   test(`top shows the VMs of this host, and ${way} removes its instance`, liveTest('tmux'), async () => {
-    startGuest({ name: 'top-live', steps: [{ bursts: { out: 0x80, times: 100, everyMs: 20 } }] });
+    startGuest({ name: 'top-live', steps: STEADY });
     const instance = uniqueInstance();
     const tmux = new Tmux(120, 30);
     tmux.line(
