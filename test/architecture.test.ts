@@ -71,7 +71,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'snapshot/tables/statistics': ['trace', 'count', 'audit', 'snapshot/tables'],
   snapshot: ['trace', 'count', 'audit', 'snapshot/tables'],
   'advice/rules': ['count/indices', 'count/time', 'snapshot/tables'],
-  advice: ['count/counters', 'count/time', 'snapshot', 'advice/rules'],
+  advice: ['count/counters', 'count/time', 'count/vcpu', 'snapshot', 'advice/rules'],
   expose: ['snapshot', 'count'],
   'expose/otlp': ['snapshot', 'count', 'expose/own-process.ts'],
   'expose/report': ['snapshot', 'count', 'audit', 'advice'],

@@ -44,7 +44,8 @@ that ends it.
 | \`kvm_vm_advice\` | the share of a vCPU that each of them costs; dashboards Fleet and VM |
 
 - The cost is the time that such exits take, at least 1 % of a vCPU: for accesses to a device, the time
-  until QEMU has answered them. Where durations are not known, the rate decides.
+  until QEMU has answered them. Where durations are not known, the rate decides. The sleep of an idle
+  guest is no cost.
 - Two findings are about time: they need no trace, and are in no report of a recording.
 - \`--advice.disable=NAME\` switches a rule off.
 - [Before and after](before-and-after.md): what findings cost, measured, and what is left of them.

@@ -49,8 +49,7 @@ function findingOf(workload: Workload, rule: Rule, seconds: number): Finding[] {
 }
 
 function isTooMuch(load: Load, { perVcpuSecond, when = {} }: Rule, { exits, isApicvOff }: Workload): boolean {
-  const { kind, perSecond, cost, p99Seconds, shareOfLayer } = load;
-  const meanSeconds = cost === undefined ? undefined : cost / perSecond;
+  const { kind, cost, meanSeconds, p99Seconds, shareOfLayer } = load;
   const decidesByRate = kind === 'time' || when.hasNoCost === true || cost === undefined;
   return (
     (decidesByRate ? load.perVcpuSecond >= perVcpuSecond : cost >= MIN_COST) &&

@@ -1,4 +1,5 @@
 /** How much of a workload a rule looks at: how often, for how long, and where. */
+import { IDLE_REASONS } from '../count/vcpu/known-reasons.js';
 import type { CountMatch, ExitMatch, FaultMatch, IoMatch, Match, MsrMatch, TimeMatch } from './rules/rule.js';
 import { isTimeMatch, mostOfOneVcpu, timesOf } from './vcpu-times.js';
 import { type IoRate, MEMORY_FAULTS, type Workload } from './workload.js';
@@ -9,8 +10,13 @@ export interface Load {
   readonly perSecond: number;
   /** Rate of a mean vCPU; of a time, that of the vCPU with most of it. */
   readonly perVcpuSecond: number;
-  /** Seconds per second in them, of all vCPUs: 1 is one whole vCPU. Undefined if no duration is known. */
+  /**
+   * Seconds per second that they take from a guest that wants to run, of all vCPUs: 1 is one whole vCPU. Undefined if
+   * that is not known: no duration is, or the guest is idle in all of them.
+   */
   readonly cost: number | undefined;
+  /** Mean duration of one, sleep included. Undefined for a time, and if no duration is known. */
+  readonly meanSeconds: number | undefined;
   readonly p99Seconds: number | undefined;
   /** Share of the exits of their layer; 1 for a time. */
   readonly shareOfLayer: number;
@@ -23,7 +29,11 @@ interface Part {
   readonly perSecond: number;
   readonly meanSeconds: number | undefined;
   readonly p99Seconds: number | undefined;
+  /** True if an idle guest waits in them to be woken: no change would save that time. */
+  readonly isIdle?: boolean;
 }
+
+const IDLE: ReadonlySet<string> = new Set(IDLE_REASONS);
 
 /** Everything that one of the matches fits; undefined if nothing does. */
 export function loadOf(workload: Workload, matches: readonly Match[]): Load | undefined {
@@ -43,6 +53,7 @@ function timeLoad({ times, vcpus }: Workload, matches: readonly TimeMatch[]): Lo
     perSecond,
     perVcpuSecond: most.perSecond,
     cost: perSecond,
+    meanSeconds: undefined,
     p99Seconds: undefined,
     shareOfLayer: 1,
     mainly: first.kind === 'state' ? `vCPU ${most.vcpu}` : first.name,
@@ -53,7 +64,7 @@ function countLoad(workload: Workload, matches: readonly CountMatch[]): Load | u
   const parts = matches.flatMap((match) => partsOf(workload, match)).filter(({ perSecond }) => perSecond > 0);
   const [first] = parts.sort((a, b) => b.perSecond - a.perSecond);
   if (first === undefined) return undefined;
-  const perSecond = parts.reduce((sum, part) => sum + part.perSecond, 0);
+  const perSecond = rateOf(parts);
   const layers = new Set(matches.map((match) => ('exits' in match ? match.exits : 'io' in match ? 'qemu' : 'kvm')));
   const ofLayers = workload.exits.filter(({ layer }) => layers.has(layer)).reduce((sum, row) => sum + row.perSecond, 0);
   return {
@@ -61,20 +72,30 @@ function countLoad(workload: Workload, matches: readonly CountMatch[]): Load | u
     perSecond,
     perVcpuSecond: perSecond / workload.vcpus,
     cost: costOf(parts),
+    meanSeconds: meanOf(parts),
     p99Seconds: largest(parts.map((part) => part.p99Seconds)),
     shareOfLayer: ofLayers > 0 ? Math.min(1, perSecond / ofLayers) : 0,
     mainly: first.name,
   };
 }
 
-/** Undefined if the durations of most of them are not known. */
+/** An idle guest loses nothing: what its exits take besides the sleep is not known, and not in the cost. */
 function costOf(parts: readonly Part[]): number | undefined {
+  const awake = parts.filter(({ isIdle = false }) => !isIdle);
+  const mean = meanOf(awake);
+  return mean === undefined ? undefined : mean * rateOf(awake);
+}
+
+/** Undefined if the durations of most of them are not known. */
+function meanOf(parts: readonly Part[]): number | undefined {
   const timed = parts.filter(({ meanSeconds }) => meanSeconds !== undefined);
-  const timedRate = timed.reduce((sum, { perSecond }) => sum + perSecond, 0);
-  const rate = parts.reduce((sum, { perSecond }) => sum + perSecond, 0);
-  if (timedRate * 2 < rate) return undefined;
-  const cost = timed.reduce((sum, { perSecond, meanSeconds = 0 }) => sum + perSecond * meanSeconds, 0);
-  return (cost / timedRate) * rate;
+  const timedRate = rateOf(timed);
+  if (timedRate === 0 || timedRate * 2 < rateOf(parts)) return undefined;
+  return timed.reduce((sum, { perSecond, meanSeconds = 0 }) => sum + perSecond * meanSeconds, 0) / timedRate;
+}
+
+function rateOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { perSecond }) => sum + perSecond, 0);
 }
 
 function largest(values: readonly (number | undefined)[]): number | undefined {
@@ -100,7 +121,7 @@ function partsOf(workload: Workload, match: CountMatch): Part[] {
 function exitParts({ exits }: Workload, match: ExitMatch): Part[] {
   return exits
     .filter(({ layer, reason }) => layer === match.exits && match.reasons.includes(reason))
-    .map((row) => ({ ...row, name: row.reason, perSecond: row.handledPerSecond }));
+    .map((row) => ({ ...row, name: row.reason, perSecond: row.handledPerSecond, isIdle: IDLE.has(row.reason) }));
 }
 
 /** Each is taken for a mean one of its kind. AMD has one reason for reads and writes. */

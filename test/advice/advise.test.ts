@@ -79,6 +79,15 @@ test('long sleeps are no finding', () => {
   assert.deepEqual(found(sleeps(0.0005)), []);
 });
 
+test('the sleep of an idle guest is no cost, wherever it sleeps', () => {
+  const sleeping = workloadOf({ exits: [qemuExits('KVM_EXIT_HLT', 500, 0.0018)] });
+  const waking = workloadOf({ exits: [...sleeping.exits, qemuExits('KVM_EXIT_IRQ_WINDOW_OPEN', 500, 0.00004)] });
+  const pausing = workloadOf({ exits: [kvmExits('hlt', 12_000, 0.00005)] });
+  const costs = [sleeping, waking, pausing].map((workload) => advise([workload], 60)[0]?.load.cost);
+  // Only the interrupt windows keep a guest from running: 500 times 40 us in each second.
+  assert.deepEqual(costs, [undefined, 0.02, undefined]);
+});
+
 test('the tick of the host is no finding; more than that is', () => {
   const interrupts = (share: number, perSecond = 20_000) =>
     workloadOf({

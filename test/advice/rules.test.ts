@@ -137,6 +137,21 @@ test('a guest that uses the DMA of fw_cfg is not asked to use it', () => {
   );
 });
 
+test('accesses to a local APIC in QEMU are part of what QEMU as interrupt controller costs', () => {
+  const [finding] = advise(
+    [
+      workloadOf({
+        ...page(0xfee00000, 'lapic', 900),
+        exits: [qemuExits('KVM_EXIT_MMIO', 900, 0.00003), qemuExits('KVM_EXIT_HLT', 400, 0.002)],
+      }),
+    ],
+    60,
+  );
+  assert.deepEqual([finding?.rule.id, finding?.load.perSecond], ['irqchip-in-qemu', 1300]);
+  // Without the sleep in HLT: 900 times 30 us in each second.
+  assert.equal(finding?.load.cost?.toFixed(6), '0.027000');
+});
+
 test('the cost of accesses to a register is that of a mean exit for registers', () => {
   const [finding] = advise(
     [

@@ -20,7 +20,7 @@ export const GUEST_CODE_RULES: readonly Rule[] = [
     perVcpuSecond: 10_000,
     when: { maxMeanSeconds: 0.0002, hasNoCost: true },
     cause: 'Threads of the guest hand work to each other, and each waits idle until the other has answered.',
-    why: 'Each sleep is an exit and each wakeup an interrupt from another CPU, so a message takes tens of microseconds more than on bare metal. Polling for a moment before sleeping avoids both.',
+    why: 'Each sleep is an exit and each wakeup an interrupt from another CPU, so a message takes tens of microseconds more than on bare metal. Polling for a moment before sleeping avoids both. What that saves is not known, as the guest is idle meanwhile.',
     changes: {
       guest: 'Linux: cpuidle_haltpoll (modprobe cpuidle-haltpoll force=1) with guest_halt_poll_ns=200000.',
       host: 'kvm.halt_poll_ns decides how long KVM itself polls before the vCPU sleeps.',

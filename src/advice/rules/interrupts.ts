@@ -7,11 +7,14 @@ export const INTERRUPT_RULES: readonly Rule[] = [
     title: 'QEMU emulates the interrupt controllers',
     severity: 'warning',
     confidence: 'high',
-    matches: [{ exits: 'qemu', reasons: ['KVM_EXIT_HLT', 'KVM_EXIT_IRQ_WINDOW_OPEN'] }],
+    matches: [
+      { exits: 'qemu', reasons: ['KVM_EXIT_HLT', 'KVM_EXIT_IRQ_WINDOW_OPEN'] },
+      { io: 'mmio', addresses: [[0xfee00000, 0xfee00fff]], devices: /^(?:lapic|apic-msi)$/ },
+    ],
     perVcpuSecond: 100,
     when: { hasNoCost: true },
     cause: 'The VM runs with kernel-irqchip=off, so KVM has no local APIC for its vCPUs.',
-    why: 'Every HLT, every interrupt window and every access to an interrupt controller goes to QEMU. With the controllers in KVM none of them does.',
+    why: 'Every HLT, every interrupt window and every access to an interrupt controller goes to QEMU. With the controllers in KVM none of them does. The cost is without HLT, in which the guest is idle.',
     changes: {
       qemu: '-machine kernel-irqchip=on',
       libvirt: "<features><apic/><ioapic driver='kvm'/></features>",

@@ -71,7 +71,6 @@ export const MEMORY_RULES: readonly Rule[] = [
     confidence: 'medium',
     matches: [{ exits: 'qemu', reasons: ['KVM_EXIT_DIRTY_RING_FULL'] }],
     perVcpuSecond: 10,
-    when: { hasNoCost: true },
     cause: 'The dirty ring of a vCPU is full while the VM migrates.',
     why: 'The vCPU waits until QEMU has emptied the ring. That slows the guest down so that the migration can end.',
     changes: {

@@ -10,6 +10,7 @@ export function findingOf(vm: string): LastingFinding {
     perSecond: 1000,
     perVcpuSecond: 1000,
     cost: 0.1,
+    meanSeconds: 0.0001,
     p99Seconds: 0.001,
     shareOfLayer: 1,
     mainly: 'port 0x608',
