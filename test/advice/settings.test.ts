@@ -45,3 +45,30 @@ test("libvirt's schema accepts the XML of every rule", needs('virt-xml-validate'
     assert.equal(status, 0, `${id}: ${changes.libvirt}\n${stderr}`);
   }
 });
+
+/** What each feature of Hyper-V requires, by QEMU's docs/system/i386/hyperv.rst. */
+const HYPERV_NEEDS: Readonly<Record<string, readonly string[]>> = {
+  synic: ['vpindex'],
+  stimer: ['vpindex', 'synic', 'time'],
+  tlbflush: ['vpindex'],
+  ipi: ['vpindex'],
+  evmcs: ['vapic'],
+};
+
+test('features of Hyper-V are printed with those that QEMU requires for them', () => {
+  let checked = 0;
+  for (const { id, changes } of RULES)
+    for (const who of ['qemu', 'libvirt', 'kubevirt'] as const) {
+      // Names that libvirt and KubeVirt have for features of QEMU.
+      const text = changes[who]
+        ?.replaceAll('synictimer', 'stimer')
+        .replace(/<timer name='hypervclock' present='yes'|clock\.timer\.hyperv/, 'time');
+      const words = new Set(text?.match(/[a-z]+/g));
+      for (const [feature, needed] of Object.entries(HYPERV_NEEDS)) {
+        if (!words.has(feature)) continue;
+        for (const each of needed) assert.ok(words.has(each), `${id}, ${who}: ${feature} without ${each}`);
+        checked++;
+      }
+    }
+  assert.ok(checked > 10);
+});

@@ -14,6 +14,8 @@ interface Option {
   readonly first?: readonly string[];
   /** The parts `KEY=VALUE` after it. */
   readonly keys?: Readonly<Record<string, Option>>;
+  /** Without it, a VM with this option does not start. */
+  readonly needs?: string;
 }
 
 const FIELDS = new Map(
@@ -72,6 +74,7 @@ test('Proxmox has every option that the advice prints, and accepts its value', (
       const place = `${id}: --${name} ${value}`;
       if (name === 'delete') assert.ok(value in OPTIONS, place);
       else assertAccepted(OPTIONS[name], value, place);
+      assert.ok(changes.proxmox.includes(OPTIONS[name]?.needs ?? ''), `${place} needs ${OPTIONS[name]?.needs}`);
       checked++;
     }
   }

@@ -69,7 +69,7 @@ export const CLOCK_RULES: readonly Rule[] = [
     matches: [{ io: 'mmio', addresses: [[0xfed00000, 0xfed00fff]], devices: /^hpet$/ }],
     perVcpuSecond: 500,
     cause: 'The guest takes its time or its tick from the HPET, which QEMU emulates.',
-    why: 'Each access to page 0xfed00000 is an exit to QEMU. Remove the HPET only together with a better clock (kvm-clock, TSC, Hyper-V timers): a Windows guest without both polls the RTC or the ACPI PM timer instead.',
+    why: 'Each access to page 0xfed00000 is an exit to QEMU. Remove the HPET only together with a better clock (kvm-clock, TSC, Hyper-V timers): a Windows guest without both polls the RTC or the ACPI PM timer instead. Proxmox starts Linux guests without the HPET from machine version 10.1 on.',
     changes: {
       guest: 'Linux: use kvm-clock or tsc as clocksource.',
       qemu: '-machine hpet=off',

@@ -100,7 +100,8 @@ export const GUEST_CODE_RULES: readonly Rule[] = [
       guest: 'Windows: switch off memory integrity and VBS, if your policy allows it.',
       qemu: '-cpu host,hv-relaxed,hv-vapic,hv-vpindex,hv-synic,hv-time,hv-stimer,hv-evmcs,hv-emsr-bitmap',
       libvirt:
-        "<features><hyperv mode='custom'><relaxed state='on'/><vapic state='on'/><vpindex state='on'/><synic state='on'/><stimer state='on'/><evmcs state='on'/></hyperv></features>",
+        "<features><hyperv mode='custom'><relaxed state='on'/><vapic state='on'/><vpindex state='on'/><synic state='on'/><stimer state='on'/><evmcs state='on'/></hyperv></features>" +
+        "<clock offset='localtime'><timer name='hypervclock' present='yes'/></clock>",
     },
     sources: [
       'https://www.qemu.org/docs/master/system/i386/hyperv.html',

@@ -10,14 +10,15 @@ export const MEMORY_RULES: readonly Rule[] = [
     matches: [{ exits: 'kvm', reasons: ['EPT_VIOLATION', 'npf', 'IABT_LOW'] }],
     perVcpuSecond: 5000,
     when: { minMeanSeconds: 0.000005 },
-    cause: 'The guest touches memory for the first time, or gets back what ballooning, KSM or swapping took.',
+    cause:
+      'The guest touches memory for the first time, gets back what ballooning, KSM or swapping took, or writes to pages that a migration watches.',
     why: 'Each page of 4 KiB is a fault in the host, some microseconds each. Huge pages need one for 2 MiB. Where memory is allocated at the start, each fault is shorter, as the host need not clear the page.',
     changes: {
       host: 'Reserve huge pages; no swapping for VMs; balloon in small steps.',
       qemu: '-m 2G -object memory-backend-memfd,id=ram0,size=2G,prealloc=on -machine memory-backend=ram0,mem-merge=off',
       libvirt: '<memoryBacking><hugepages/><nosharepages/><allocation mode="immediate"/></memoryBacking>',
       kubevirt: 'domain.memory.hugepages.pageSize: 2Mi',
-      proxmox: 'qm set VMID --hugepages 2 --balloon 0',
+      proxmox: 'qm set VMID --numa 1 --hugepages 2 --balloon 0',
     },
     sources: [
       'https://github.com/cloud-hypervisor/cloud-hypervisor/issues/6060',
