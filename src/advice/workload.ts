@@ -40,7 +40,7 @@ export interface Workload {
   readonly times: readonly TimeRate[];
   readonly msrs: readonly MsrRate[];
   readonly pageFaults: readonly FaultRate[];
-  /** True if something of the VM is known to keep APICv or AVIC off. */
+  /** True if something of the VM is known to keep APICv or AVIC off, and nothing of the host. */
   readonly isApicvOff: boolean;
 }
 
@@ -74,8 +74,11 @@ export interface IoRate extends Pick<IoCount, 'layer' | 'bus' | 'direction' | 'd
 /** Faults in the memory of a guest, which accesses to devices are too on AMD and arm64. */
 export const MEMORY_FAULTS: ReadonlySet<string> = new Set(['npf', 'EPT_VIOLATION', 'DABT_LOW']);
 
-/** Reasons for which APICv is off on the whole host: by its settings, or because the CPU lacks it. */
-const OF_THE_HOST: ReadonlySet<string> = new Set(['DISABLED', 'ABSENT']);
+/**
+ * Reasons for which APICv is off on the whole host: by its settings, or because the CPU lacks it. Kernels before 6.3
+ * give no names, and the first reason of all of them is DISABLED.
+ */
+const OF_THE_HOST: ReadonlySet<string> = new Set(['DISABLED', '0', 'ABSENT']);
 
 interface TimedExits {
   readonly count: number;
@@ -240,7 +243,9 @@ function sumsByVm({
   for (const row of io) sumsOf(row.vm).io.set(`${row.layer}\0${row.bus}\0${row.direction}\0${row.address}`, row);
   for (const row of msrs) sumsOf(row.vm).msrs.set(`${row.direction}\0${row.msr}`, row);
   for (const row of pageFaults) sumsOf(row.vm).pageFaults.set(row.kind, row);
-  for (const { vm, reason, isOn } of apicvInhibits) if (isOn && !OF_THE_HOST.has(reason)) sumsOf(vm).isApicvOff = true;
+  const inhibits = [...apicvInhibits].filter(({ isOn }) => isOn);
+  const offOnHost = new Set(inhibits.filter(({ reason }) => OF_THE_HOST.has(reason)).map(({ vm }) => vm));
+  for (const { vm } of inhibits) if (!offOnHost.has(vm)) sumsOf(vm).isApicvOff = true;
   for (const { vm, kind, seenBy, count } of eventfds)
     if (kind === 'ioeventfd' && seenBy === 'kvm') sumsOf(vm).kicks += count;
   return sums;

@@ -43,16 +43,20 @@ test('faults that went on to QEMU, or were accesses to a device of the kernel, a
 });
 
 test('APICv is off for a VM if something of the VM keeps it off, and not if the host does', () => {
-  const isOff = (reason: string, isOn = true) =>
-    workloadsOf(
-      { ...emptySnapshot(), apicvInhibits: [{ vm: 'web', reason, count: 1, isOn }], exits: exits(['kvm', 'npf', 1]) },
-      undefined,
-      1,
-    )[0]?.isApicvOff;
-  assert.deepEqual(
-    [isOff('PIT_REINJ'), isOff('PIT_REINJ', false), isOff('DISABLED'), isOff('ABSENT')],
-    [true, false, false, false],
-  );
+  const isOff = (...inhibits: readonly (readonly [reason: string, isOn: boolean])[]) => {
+    const apicvInhibits = inhibits.map(([reason, isOn]) => ({ vm: 'web', reason, count: 1, isOn }));
+    return workloadsOf({ ...emptySnapshot(), apicvInhibits, exits: exits(['kvm', 'npf', 1]) }, undefined, 1)[0]
+      ?.isApicvOff;
+  };
+  assert.equal(isOff(['PIT_REINJ', true]), true);
+  // KVM says so when it creates a VM, and takes it back once there is a local APIC.
+  assert.equal(isOff(['ABSENT', false], ['PIT_REINJ', true]), true);
+  assert.equal(isOff(['PIT_REINJ', false]), false);
+  for (const ofHost of ['DISABLED', 'ABSENT', '0']) {
+    assert.equal(isOff([ofHost, true]), false);
+    // Nothing that a VM changes helps.
+    assert.equal(isOff([ofHost, true], ['PIT_REINJ', true]), false);
+  }
 });
 
 /** Durations of exits: `quick` of them are in the first bucket, and the rest is beyond the last one. */
