@@ -14,7 +14,9 @@ export interface DeviceGuest {
   readonly steps: readonly Step[];
   /** Exits in each round that the guest counts; undefined if the guest does not count them. */
   readonly exitsPerRound?: number;
-  /** Exits to QEMU in which the vCPU sleeps, so that they have no cost; default: accesses to ports and memory. */
+  /** Exits to QEMU that the finding is about; default: accesses to ports and memory. */
+  readonly exits?: readonly string[];
+  /** Such exits in which the vCPU sleeps, so that they are no cost. */
   readonly sleepsIn?: readonly string[];
   /** Arguments of the cured VM; default: those that the advice prints. */
   readonly cured?: string;
@@ -37,6 +39,12 @@ const mapped = (bar: number, address: number): Step[] => [
   ...pciWrite(SLOT, 0x10 + 4 * bar, address),
   ...pciWrite(SLOT, 0x04, 7),
 ];
+/** Its INTA on a q35, whose I/O APIC has the lines of PCI as pins (QEMU, hw/isa/lpc_ich9.c). */
+const Q35_E1000 = `-machine q35 -netdev user,id=lan -device e1000,netdev=lan,addr=${SLOT}`;
+const Q35_PIN = 20 + (SLOT % 4);
+/** Registers of an e1000, and an interrupt that it makes without a cause of its own. */
+const E1000 = { interruptCauseSet: 0xc8, interruptMask: 0xd0, linkChanged: 4 };
+const PIC_MASK = 0x21;
 const INTERFACE_OF_HYPERV = 'hyperv';
 const VIRTIO_DRIVER_OK = 7;
 /** What guest tools ask for first. */
@@ -157,7 +165,25 @@ export const DEVICE_GUESTS: readonly DeviceGuest[] = [
     advice: 'irqchip-in-qemu',
     qemu: '-machine kernel-irqchip=off',
     steps: [{ bursts: { out: 0x80, times: 1, everyMs: 2 } }],
-    sleepsIn: ['KVM_EXIT_HLT', 'KVM_EXIT_IRQ_WINDOW_OPEN'],
+    // The only accesses to memory are those to the local APIC, at the end of each interrupt.
+    exits: ['KVM_EXIT_IRQ_WINDOW_OPEN', 'KVM_EXIT_MMIO'],
+    sleepsIn: ['KVM_EXIT_HLT'],
+  },
+  {
+    name: 'level-triggered interrupts',
+    advice: 'split-irqchip-eoi',
+    qemu: `${Q35_E1000} -machine kernel-irqchip=split`,
+    steps: [
+      { outByte: PIC_MASK, value: 0xff },
+      ...mapped(0, MEMORY_BAR),
+      { storeLong: MEMORY_BAR + E1000.interruptMask, value: E1000.linkChanged },
+      {
+        levelInterrupts: { pin: Q35_PIN, raise: [MEMORY_BAR + E1000.interruptCauseSet, E1000.linkChanged] },
+      },
+    ],
+    exits: ['KVM_EXIT_IOAPIC_EOI'],
+    exitsPerRound: 1,
+    cured: `${Q35_E1000} -machine kernel-irqchip=on`,
   },
   {
     name: 'debug console of a firmware',

@@ -4,6 +4,7 @@
  * entries into the guest; svm-advice.test.ts runs this on such a host, an emulated one.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -76,6 +77,7 @@ for (const [index, guest] of DEVICE_GUESTS.entries())
       for (let tries = 1; !measured.figures.every(isClose) && tries < MAX_TRIES; tries++)
         measured = await measure(found, cured, guest);
       const { figures, names, namesOfCured } = measured;
+      assert.ok(names.length > 0, `the finding went away: ${found.writesDone()} rounds, ${stateOf(found)}`);
       for (const { what, finding, expected } of figures)
         t.diagnostic(`${what} ${finding.toPrecision(4)}, expected ${expected.toPrecision(4)}`);
       assert.deepEqual(names, [guest.advice]);
@@ -107,7 +109,7 @@ interface Measured {
 }
 
 async function measure(found: RunningGuest, cured: RunningGuest, guest: DeviceGuest): Promise<Measured> {
-  const { advice, exitsPerRound, sleepsIn } = guest;
+  const { advice, exitsPerRound, exits = ACCESSES, sleepsIn = [] } = guest;
   const [findings, findingsOfCured]: [FindingData[], FindingData[]] = [[], []];
   trace?.start();
   const [rounds, startMs] = [found.writesDone(), performance.now()];
@@ -135,17 +137,27 @@ async function measure(found: RunningGuest, cured: RunningGuest, guest: DeviceGu
   });
   const figures = [
     ...(exitsPerRound === undefined ? [] : [rate(roundsPerSecond * exitsPerRound)]),
-    ...(text === undefined || sleepsIn !== undefined ? [] : [cost(accessSeconds(text, thread))]),
-    ...(text === undefined || sleepsIn === undefined ? [] : [rate(countReturns(text, thread, sleepsIn) / seconds)]),
+    ...(text === undefined ? [] : [cost(secondsIn(text, thread, exits))]),
+    ...(text === undefined || sleepsIn.length === 0
+      ? []
+      : [rate(countReturns(text, thread, [...exits, ...sleepsIn]) / seconds)]),
   ];
   const namesOf = (all: readonly FindingData[]) => [...new Set(all.map(({ advice }) => advice))];
   return { figures, names: namesOf(findings), namesOfCured: namesOf(findingsOfCured) };
 }
 
-/** Part of the time in which QEMU answers accesses of a vCPU. */
-function accessSeconds(text: string, thread: string): number {
+/** Why a guest may have stopped: what QEMU and the kernel said. */
+function stateOf(guest: RunningGuest): string {
+  const state = guest.lastWords() === undefined ? 'QEMU runs' : 'QEMU has ended';
+  const threads = spawnSync('ps', ['-L', '-o', 'tid,stat,wchan:30,comm', '-p', `${guest.pid}`], { encoding: 'utf8' });
+  const kernel = spawnSync('dmesg', { encoding: 'utf8' }).stdout?.split('\n').slice(-20).join('\n');
+  return `${state}: ${guest.words()}\n${threads.stdout}\n${kernel}`;
+}
+
+/** Part of the time in which QEMU answers such exits of a vCPU. */
+function secondsIn(text: string, thread: string, exits: readonly string[]): number {
   const costs = costsByReason(text);
-  return ACCESSES.reduce((sum, reason) => sum + (costs.get(`${thread} ${reason}`)?.seconds ?? 0), 0);
+  return exits.reduce((sum, reason) => sum + (costs.get(`${thread} ${reason}`)?.seconds ?? 0), 0);
 }
 
 function countReturns(text: string, thread: string, reasons: readonly string[]): number {

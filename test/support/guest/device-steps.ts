@@ -2,13 +2,15 @@
  * Steps of a guest that uses devices as operating systems do: it sets them up, looks whether they are there, and uses
  * them only then.
  */
-import { back, long, word } from './machine-code.js';
+import { back, long, store, word } from './machine-code.js';
 
 export type DeviceStep =
   /** Writes a byte to a port once. */
   | { readonly outByte: number; readonly value: number }
   /** Writes 32 bits to a port once, as registers of PCI devices need it. */
   | { readonly outLong: number; readonly value: number }
+  /** Writes 32 bits to memory once. */
+  | { readonly storeLong: number; readonly value: number }
   /** Writes 0 as 16 bits to a port without end, as drivers of virtio notify a device. */
   | { readonly kick: number }
   /** Reads a byte from a port, or 32 bits from memory, for as long as the device is there. */
@@ -38,14 +40,14 @@ export function pciWrite(device: number, register: number, value: number, fn = 0
   ];
 }
 
-const NAMES = ['outByte', 'outLong', 'kick', 'poll'];
+const NAMES = ['outByte', 'outLong', 'storeLong', 'kick', 'poll'];
 
 export function isDeviceStep(step: object): step is DeviceStep {
   return NAMES.some((name) => name in step);
 }
 
 export function needsMemoryAbove1MiB(step: object): boolean {
-  return isDeviceStep(step) && 'poll' in step && 'memory' in step.poll;
+  return isDeviceStep(step) && ('storeLong' in step || ('poll' in step && 'memory' in step.poll));
 }
 
 /** @param counter address of a 32-bit counter of rounds: kicks, or reads of a device that is there */
@@ -54,6 +56,7 @@ export function deviceCode(step: DeviceStep, counter: number): number[] {
   if ('outByte' in step) return [0xba, ...word(step.outByte), 0xb0, step.value, 0xee]; // mov dx; mov al; out dx, al
   // mov dx, port; mov eax, value; out dx, eax
   if ('outLong' in step) return [0xba, ...word(step.outLong), 0x66, 0xb8, ...long(step.value), 0x66, 0xef];
+  if ('storeLong' in step) return store(step.storeLong, step.value);
   if ('kick' in step) {
     const once = [0xef, ...count]; //    out dx, ax; inc
     return [0xba, ...word(step.kick), 0x31, 0xc0, ...once, 0xeb, back(once)]; // mov dx; xor ax, ax; .. jmp

@@ -41,6 +41,8 @@ export interface RunningGuest {
   writesDone(): number;
   /** Ends the step `waitForHost`. */
   goOn(): void;
+  /** What QEMU has said so far. */
+  words(): string;
   /** What QEMU said before it ended; undefined while it runs. */
   lastWords(): string | undefined;
   /** Kills QEMU. */
@@ -90,6 +92,7 @@ export function startGuest(options: GuestOptions): RunningGuest {
     },
     writesDone: () => finalCount ?? readNumber(memory, WRITE_COUNTER),
     goOn: () => setByte(memory, GO_ON),
+    words: () => stderr,
     lastWords: () => (child.exitCode === null && child.signalCode === null ? undefined : stderr),
     kill,
   };
@@ -97,7 +100,9 @@ export function startGuest(options: GuestOptions): RunningGuest {
 
 function machine({ name, uuid, memoryMiB = MEMORY_MIB, extraArgs = [] }: GuestOptions, vcpus: number): string[] {
   return [
-    ...['-accel', 'kvm', '-machine', 'pc,kernel-irqchip=on', '-m', String(memoryMiB), '-smp', String(vcpus)],
+    // QEMU takes the first accelerator that works, with its options.
+    ...(extraArgs.includes('-accel') ? [] : ['-accel', 'kvm']),
+    ...['-machine', 'pc,kernel-irqchip=on', '-m', String(memoryMiB), '-smp', String(vcpus)],
     ...['-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config', '-no-reboot'],
     ...['-name', `guest=${name},debug-threads=on`, ...(uuid === undefined ? [] : ['-uuid', uuid])],
     ...['-device', 'isa-debugcon,iobase=0x402,chardev=d', '-chardev', 'null,id=d'],

@@ -23,6 +23,10 @@ export type Step =
   | { readonly wrmsr: number; readonly value: number; readonly times: number }
   /** Reads a byte of each page from an address on, once. */
   | { readonly touchPages: number; readonly times: number }
+  /** Writes to each page from an address on, without end. The guest counts the rounds at {@link WRITE_COUNTER}. */
+  | { readonly dirtyPages: number; readonly pages: number }
+  /** Takes interrupts without end; see {@link levelInterrupts}. */
+  | { readonly levelInterrupts: LevelInterrupts }
   /** VMMCALL with a number in EAX; the call of AMD. */
   | { readonly vmmcall: number; readonly times: number }
   /** An instruction PAUSE. */
@@ -61,6 +65,13 @@ export type Step =
       };
     };
 
+interface LevelInterrupts {
+  /** Pin of the I/O APIC. */
+  readonly pin: number;
+  /** Address and value of 32 bits that make the device raise its line. */
+  readonly raise: readonly [address: number, value: number];
+}
+
 /** Segment of the image. */
 export const SEGMENT = 0xf000;
 /** Address in RAM of the 32-bit counter of port writes that `forever` and `bursts` keep. */
@@ -75,14 +86,18 @@ export const APIC = {
   timerStart: 0xfee00380,
   timerDivide: 0xfee003e0,
 };
-/** Interrupt vector of the APIC timer. */
-const TIMER_VECTOR = 0x20;
+/** Interrupt vectors. */
+const [TIMER_VECTOR, LEVEL_VECTOR] = [0x20, 0x31];
+/** Registers of the I/O APIC: which one to access, and its value. Each pin has two, from 0x10 on. */
+const IOAPIC = { select: 0xfec00000, window: 0xfec00010 };
+const LEVEL_TRIGGERED = 0x8000;
 
 /** True if a step reaches memory above 1 MiB, which needs FS to have a limit of 4 GiB. */
 export function needsUnrealMode(steps: readonly Step[]): boolean {
   return steps.some(
     (step) =>
-      ['mmioRead', 'mmioWrite', 'bursts', 'touchPages'].some((name) => name in step) || needsMemoryAbove1MiB(step),
+      ['mmioRead', 'mmioWrite', 'bursts', 'touchPages', 'dirtyPages', 'levelInterrupts'].some((name) => name in step) ||
+      needsMemoryAbove1MiB(step),
   );
 }
 
@@ -94,6 +109,8 @@ export function stepCode(step: Step): number[] {
   if ('ejectCpu' in step) return ejectCpu(step.ejectCpu);
   if ('foreverClear' in step) return foreverClear(step.foreverClear.bytes);
   if ('bursts' in step) return bursts(step.bursts);
+  if ('dirtyPages' in step) return dirtyPages(step.dirtyPages, step.pages);
+  if ('levelInterrupts' in step) return levelInterrupts(step.levelInterrupts);
   if (isDeviceStep(step)) return deviceCode(step, WRITE_COUNTER);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
   if ('cpuidOfEveryLeaf' in step) return cpuidOfEveryLeaf();
@@ -170,7 +187,7 @@ function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown 
     ...(ticks === undefined ? [] : [0x66, 0x4e]), //                    dec esi
   ];
   return [
-    ...installTimerHandler(),
+    ...installHandler(TIMER_VECTOR),
     ...store(APIC.spurious, 0x1ff), //                  enables the APIC
     ...store(APIC.timerDivide, 0b1011), //              divisor 1
     ...store(APIC.timer, 0x20000 | TIMER_VECTOR), //    periodic
@@ -182,17 +199,47 @@ function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown 
   ];
 }
 
-/** Installs the handler of {@link TIMER_VECTOR}. The code of the handler stands here and is jumped over. */
-function installTimerHandler(): number[] {
+function dirtyPages(address: number, pages: number): number[] {
+  const once = [
+    ...[0x66, 0xbf, ...long(address)], //                       mov edi, address
+    // inc byte [fs:edi]; add edi, 4096
+    ...repeat(pages, [0x64, 0x67, 0xfe, 0x07, 0x66, 0x81, 0xc7, ...long(0x1000)]),
+    ...[0x66, 0xff, 0x06, ...word(WRITE_COUNTER)], //           inc dword [0x5000]
+  ];
+  return [...once, 0xeb, back(once)];
+}
+
+/**
+ * Makes a device raise its level-triggered line, and takes the interrupt again and again, as nothing lowers the line.
+ * The guest counts them at {@link WRITE_COUNTER}.
+ */
+function levelInterrupts({ pin, raise: [address, value] }: LevelInterrupts): number[] {
+  const set = (register: number, value: number) => [...store(IOAPIC.select, register), ...store(IOAPIC.window, value)];
+  return [
+    ...installHandler(LEVEL_VECTOR, [0x66, 0xff, 0x06, ...word(WRITE_COUNTER)]), // inc dword [0x5000]
+    ...store(APIC.spurious, 0x1ff), //              enables the APIC
+    ...set(0x11 + 2 * pin, 0), //                   to the APIC with id 0
+    ...set(0x10 + 2 * pin, LEVEL_TRIGGERED | LEVEL_VECTOR),
+    ...store(address, value),
+    ...[0xfb, 0xeb, back([])], //                   sti; jmp
+  ];
+}
+
+/**
+ * Installs the handler of an interrupt, which does something and ends it. The code of the handler stands here and is
+ * jumped over.
+ */
+function installHandler(vector: number, code: readonly number[] = []): number[] {
   const handler = [
+    ...code,
     ...[0x66, 0x57, ...store(APIC.endOfInterrupt, 0), 0x66, 0x5f], //    push edi; ..; pop edi
     0xcf, //                                                             iret
   ];
   return [
-    ...[0xe8, ...word(handler.length)], //                             call past the handler, which pushes its address
+    ...[0xe8, ...word(handler.length)], //                        call past the handler, which pushes its address
     ...handler,
-    ...[0x8f, 0x06, ...word(TIMER_VECTOR * 4)], //                          pop word [4 * vector]
-    ...[0xc7, 0x06, ...word(TIMER_VECTOR * 4 + 2), ...word(SEGMENT)], //    mov word [4 * vector + 2], 0xf000
+    ...[0x8f, 0x06, ...word(vector * 4)], //                          pop word [4 * vector]
+    ...[0xc7, 0x06, ...word(vector * 4 + 2), ...word(SEGMENT)], //    mov word [4 * vector + 2], 0xf000
   ];
 }
 
