@@ -6,7 +6,7 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
-import { ioExits } from '../support/guest/agent-checks.js';
+import { ioExits, runUntilKnown } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 
@@ -17,11 +17,10 @@ test(
   liveTest(),
   async () => {
     const agent = await startAgent();
-    const guest = startGuest({
+    const guest = await runUntilKnown(agent, {
       name: 'bursts',
       steps: [{ bursts: { out: 0x80, times: 100, everyMs: 10, ticks: 50 } }],
     });
-    await guest.finished();
     assert.equal(guest.writesDone(), 5000);
     await agent.scrapeUntil('5,001 exits', (now) => ioExits(now, 'bursts') === 5001);
     await agent.stop();

@@ -13,13 +13,14 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tracingInstances } from '../support/agent/start-agent.js';
 import { endAll, endLater } from '../support/end-later.js';
-import { ioExits } from '../support/guest/agent-checks.js';
+import { ioExits, UNTIL_KNOWN, writesInAll } from '../support/guest/agent-checks.js';
 import { addRuntime, pathOf, startContainer } from '../support/guest/container.js';
 import { createPodCgroup, currentCgroup, needsCgroup2 } from '../support/guest/pod-cgroup.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { configOf, DOCKERFILE } from '../support/image/dockerfile.js';
 import { filesOf, ImageBuild } from '../support/image/image-build.js';
 import { type DaemonSet, readYaml } from '../support/kubernetes/kustomize.js';
+import { HANG_MS } from '../support/patience.js';
 import { Samples } from '../support/prometheus/samples.js';
 import { needs, skipUnless } from '../support/requirements.js';
 
@@ -107,7 +108,7 @@ test("the pod counts a VM's exits, names its pod and leaves nothing behind", {
   const { child, ended, log } = startPod(root);
   moveBack(process.pid);
   const pid = child.pid ?? -1;
-  for (const deadline = Date.now() + 60_000; !log().includes('msg=serving'); await sleep(50))
+  for (const deadline = Date.now() + HANG_MS; !log().includes('msg=serving'); await sleep(50))
     assert.ok(child.exitCode === null && Date.now() < deadline, log());
 
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -121,18 +122,18 @@ test("the pod counts a VM's exits, names its pod and leaves nothing behind", {
 
   assert.ok(tracingInstances().includes(INSTANCE));
 
-  // Two seconds or more on any machine, in which the pod finds the VM.
-  const exact = startGuest({ name: 'exact', steps: [{ bursts: { out: 0x80, times: 1000, everyMs: 20, ticks: 100 } }] });
+  const exact = startGuest({ name: 'exact', steps: [...UNTIL_KNOWN, ...writesInAll(100_000)] });
+  const scrapeUntil = async (exits: number) => {
+    for (const deadline = Date.now() + HANG_MS; ; await sleep(50)) {
+      const samples = new Samples(request(pid, '/metrics').body);
+      if (ioExits(samples, 'exact') >= exits || Date.now() > deadline) return samples;
+    }
+  };
+  await scrapeUntil(1);
+  exact.goOn();
   await exact.finished();
-  const scrape = () => new Samples(request(pid, '/metrics').body);
-  let samples = scrape();
   // The last exit is the one that ends the guest.
-  for (
-    const deadline = Date.now() + 60_000;
-    ioExits(samples, 'exact') < 100_001 && Date.now() < deadline;
-    samples = scrape()
-  )
-    await sleep(50);
+  const samples = await scrapeUntil(100_001);
   assert.equal(ioExits(samples, 'exact'), 100_001);
   assert.equal(samples.sum('kvm_exit_exporter_lost_events_total'), 0);
   const [identity] = samples.of('kvm_vm_info', { vm: 'tenant-a_web' });

@@ -22,15 +22,16 @@ test(
   liveTest(),
   async () => {
     const agent = await startAgent();
-    const guest = startGuest({ name: 'all-ports', steps: [{ readEveryPort: true }] });
+    const guest = startGuest({ name: 'all-ports', steps: [{ readEveryPort: true }, { waitForHost: true }] });
     // The scrapes while the guest runs show addresses that lose their series to busier ones.
     const reads = new TotalOverScrapes('kvm_io_exits_total', { vm: 'all-ports', direction: 'in' });
-    const samples = await agent.scrapeUntil(
-      'all reads, and the write that ends the guest',
-      (now) =>
-        reads.add(now) >= PORTS && now.of('kvm_io_exits_total', { vm: 'all-ports', direction: 'out' }).length > 0,
-    );
+    await agent.scrapeUntil('all reads', (now) => reads.add(now) >= PORTS);
+    guest.goOn();
     await guest.finished();
+    const samples = await agent.scrapeUntil(
+      'the write that ends the guest',
+      (now) => reads.add(now) >= PORTS && now.sum('kvm_io_exits_total', { vm: 'all-ports', direction: 'out' }) > 0,
+    );
     assert.equal(reads.add(samples), PORTS);
     assert.equal(samples.sum('kvm_io_exits_total', { vm: 'all-ports', direction: 'out' }), 1);
     const series = samples.of('kvm_io_exits_total', { vm: 'all-ports' });

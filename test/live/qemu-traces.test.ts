@@ -13,9 +13,11 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent, TRACEFS } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
+import { runUntilKnown } from '../support/guest/agent-checks.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { type GuestOptions, startGuest } from '../support/guest/start-guest.js';
 import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
+import { HANG_MS } from '../support/patience.js';
 import type { Samples } from '../support/prometheus/samples.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -66,7 +68,11 @@ test('exits in both the log and the kernel trace are counted once', liveTest(), 
   const folder = temporaryFolder(t, 'live-qemu');
   const agent = await startAgent({ args: [`--qemu.log=${folder}/*.log`] });
   const args = ['-trace', 'kvm_run_exit', '-D', join(folder, 'x.log'), '-msg', 'timestamp=on'];
-  await startGuest({ name: 'both', steps: STEPS, extraArgs: args }).finished();
+  await runUntilKnown(
+    agent,
+    { name: 'both', steps: STEPS, extraArgs: args },
+    (now) => (userspaceExits(now, 'both').KVM_EXIT_IO ?? 0) > 0,
+  );
   const samples = await scrapeAllExits(agent, 'both');
   const { restart: _restart, error: _error, ...exits } = userspaceExits(samples, 'both');
   assert.deepEqual(exits, { KVM_EXIT_IO: TIMES + 1 });
@@ -154,7 +160,8 @@ test('trace events are switched on over QMP, counted, and switched off', WITHOUT
     steps: [{ forever: { out: 0x80 } }],
     extraArgs: ['-D', join(folder, 'switched.log'), '-qmp', `unix:${socket},server=on,wait=off`],
   });
-  for (let i = 0; i < 100 && !existsSync(socket); i++) await sleep(50);
+  for (const endMs = performance.now() + HANG_MS; !existsSync(socket); await sleep(50))
+    assert.ok(performance.now() < endMs, guest.lastWords());
   const status = () => qemuCommand('status', '--qmp', socket, 'kvm_run_exit').stdout;
   assert.equal(status(), 'disabled     kvm_run_exit\n');
   assert.equal(runExits(await agent.scrape(), 'switched'), 0);

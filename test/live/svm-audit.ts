@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
+import { scrapePatiently } from '../support/guest/agent-checks.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
 
@@ -47,19 +48,6 @@ function ratiosOf(samples: Samples): Map<string, number> {
   );
 }
 
-/** Scrapes an agent, which may be too slow for its own limits on a busy host. */
-async function scrape(agent: RunningAgent): Promise<Samples> {
-  for (let tries = 0; tries < 5; tries++) {
-    try {
-      return await agent.scrape();
-    } catch (error) {
-      console.log(String(error));
-      await sleep(5000);
-    }
-  }
-  return agent.scrape();
-}
-
 function print(agent: string, samples: Samples): void {
   for (const name of ['ratio', 'uncertainty', 'checks'])
     for (const { labels, value } of samples.of(`kvm_exit_exporter_audit_${name}`)) {
@@ -72,7 +60,7 @@ function print(agent: string, samples: Samples): void {
 async function scrapeRatios(agent: RunningAgent, expected: readonly string[]): Promise<Samples> {
   const endMs = performance.now() + AUDIT_MS;
   for (;;) {
-    const samples = await scrape(agent);
+    const samples = await scrapePatiently(agent);
     const ratios = ratiosOf(samples);
     if (performance.now() > endMs || expected.every((check) => ratios.has(check))) return samples;
     await sleep(5000);

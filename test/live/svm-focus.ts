@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
+import { scrapePatiently } from '../support/guest/agent-checks.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import type { Step } from '../support/guest/steps.js';
 import type { Samples } from '../support/prometheus/samples.js';
@@ -48,22 +49,9 @@ const VMS = ['in-focus', 'sampled'];
 const exitsOf = (samples: Samples, vm: string, reason: string) =>
   samples.sum('kvm_exits_total', { vm, layer: 'kvm', reason });
 
-/** Scrapes an agent, which may be too slow for its own limits on a busy host. */
-async function scrape(agent: RunningAgent): Promise<Samples> {
-  for (let tries = 0; tries < 5; tries++) {
-    try {
-      return await agent.scrape();
-    } catch (error) {
-      console.log(String(error));
-      await sleep(5000);
-    }
-  }
-  return agent.scrape();
-}
-
 async function scrapeUntil(agent: RunningAgent, done: (samples: Samples) => boolean): Promise<Samples> {
   for (const endMs = performance.now() + MAX_MS; ; await sleep(2000)) {
-    const samples = await scrape(agent);
+    const samples = await scrapePatiently(agent);
     if (done(samples) || performance.now() > endMs) return samples;
   }
 }
@@ -73,13 +61,13 @@ async function compare(): Promise<boolean> {
   const [agent, full] = await Promise.all([start(...ARGS), start()]);
   const guests = VMS.map((name) => startGuest({ name, steps: STEPS }));
   await scrapeUntil(agent, (samples) => samples.sum('kvm_vm_focused', { vm: 'in-focus' }) === 1);
-  const before = await scrape(agent);
+  const before = await scrapePatiently(agent);
   for (const guest of guests) guest.goOn();
   const isDone = (samples: Samples) =>
     VMS.every((vm) => Object.entries(WANTED).every(([reason, count]) => exitsOf(samples, vm, reason) >= count));
   const truth = await scrapeUntil(full, isDone);
   await sleep(QUIET_MS);
-  const samples = await scrape(agent);
+  const samples = await scrapePatiently(agent);
   let isExact = samples.sum('kvm_vm_focused', { vm: 'in-focus' }) === 1;
   const fraction = samples.sum('kvm_exit_exporter_sampled_fraction');
   for (const vm of VMS)

@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
+import { scrapePatiently } from '../support/guest/agent-checks.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import type { Step } from '../support/guest/steps.js';
 import type { Samples } from '../support/prometheus/samples.js';
@@ -37,19 +38,6 @@ const GUESTS: Readonly<Record<string, readonly Step[]>> = {
   ],
 };
 
-/** Scrapes an agent, which may be too slow for its own limits on a busy host. */
-async function scrape(agent: RunningAgent): Promise<Samples> {
-  for (let tries = 0; tries < 5; tries++) {
-    try {
-      return await agent.scrape();
-    } catch (error) {
-      console.log(String(error));
-      await sleep(5000);
-    }
-  }
-  return agent.scrape();
-}
-
 /** Exits of layer kvm by reason. */
 function exitsOf(samples: Samples, vm: string): Map<string, number> {
   const sums = new Map<string, number>();
@@ -66,7 +54,7 @@ const sum = (numbers: Iterable<number>) => [...numbers].reduce((all, number) => 
 async function scrapeAtRest(agent: RunningAgent): Promise<Samples> {
   let [last, changedMs] = ['', performance.now()];
   for (const endMs = performance.now() + MAX_MS; ; await sleep(2000)) {
-    const samples = await scrape(agent);
+    const samples = await scrapePatiently(agent);
     const exits = JSON.stringify(samples.of('kvm_exits_total').map(({ value }) => value));
     if (exits !== last) [last, changedMs] = [exits, performance.now()];
     if (performance.now() - changedMs > QUIET_MS || performance.now() > endMs) return samples;
@@ -78,7 +66,7 @@ async function compare(): Promise<boolean> {
   const [sampled, full] = await Promise.all([start(SAMPLING), start()]);
   for (const [name, steps] of Object.entries(GUESTS)) startGuest({ name, steps });
   const estimates = await scrapeAtRest(sampled);
-  const truth = await scrape(full);
+  const truth = await scrapePatiently(full);
   let [isExact, inside, all] = [true, 0, 0];
   for (const vm of Object.keys(GUESTS)) {
     const exits = estimates.sum('kvm_stat_total', { vm, stat: 'exits' });

@@ -19,7 +19,8 @@ afterEach(endAll);
 test('VMs and processes start and end all the time: every exit is counted exactly once', liveTest(), async () => {
   const agent = await startAgent();
   const stopChurn = startProcessChurn();
-  const names = await runShortLivedGuests('churn', 2);
+  const isSeen = (name: string) => agent.scrapeUntil(name, (now) => ioExits(now, name) > 0);
+  const names = await runShortLivedGuests('churn', 2, isSeen);
   await stopChurn();
   const samples = await agent.scrapeUntil('the exits of all guests', (now) =>
     names.every((name) => ioExits(now, name) >= PORT_WRITES + 1),
@@ -34,7 +35,8 @@ test('the same while record runs: the processes that it saves name every VM', li
   const recorder = startProgram(['record', '-o', join(folder, 'recording')]);
   await waitForLog(recorder, 'msg=recording');
   const stopChurn = startProcessChurn();
-  const names = await runShortLivedGuests('recorded', 1);
+  // It looks for VMs four times a second, and says what it found only at its end.
+  const names = await runShortLivedGuests('recorded', 1, () => sleep(3000));
   await stopChurn();
   recorder.process.kill('SIGINT');
   await recorder.ended();

@@ -13,11 +13,19 @@ import { reportOf } from '../../support/agent/run-agent.js';
 import { removeInstance, startAgent, tracingInstances, uniqueInstance } from '../../support/agent/start-agent.js';
 import { endAll, endLater } from '../../support/end-later.js';
 import { freePort } from '../../support/free-port.js';
-import { assertCountsExactly, ioExits, killAndRemoveInstance, PORT_WRITES } from '../../support/guest/agent-checks.js';
+import {
+  assertCountsExactly,
+  ioExits,
+  killAndRemoveInstance,
+  PORT_WRITES,
+  UNTIL_KNOWN,
+  writesInAll,
+} from '../../support/guest/agent-checks.js';
 import { liveTest, numberFromEnvironment } from '../../support/guest/live-test.js';
 import { startGuest } from '../../support/guest/start-guest.js';
 import { startProgram } from '../../support/guest/start-program.js';
 import { MAIN } from '../../support/paths.js';
+import { HANG_MS } from '../../support/patience.js';
 import { Samples } from '../../support/prometheus/samples.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
@@ -87,19 +95,19 @@ test('the disk with its log is full: the agent continues to count and ends clean
   const ended = once(child, 'close');
   const forget = endLater(() => killAndRemoveInstance(child, instance));
   const scrape = () => fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text());
-  const deadline = Date.now() + 60_000;
-  let started = false;
-  for (let text = ''; !(started && ioExits(new Samples(text), 'unwritten') === PORT_WRITES + 1); ) {
-    text = await scrape().catch(() => '');
-    if (text !== '' && !started) {
-      started = true;
-      // A second or more on any machine, in which the agent finds the VM.
-      const bursts = { out: 0x80, times: PORT_WRITES / 100, everyMs: 10, ticks: 100 };
-      await startGuest({ name: 'unwritten', steps: [{ bursts }] }).finished();
+  const until = async (isReached: (exits: number) => boolean) => {
+    for (const deadline = Date.now() + HANG_MS; ; await sleep(50)) {
+      const text = await scrape().catch(() => '');
+      if (text !== '' && isReached(ioExits(new Samples(text), 'unwritten'))) return;
+      assert.ok(child.exitCode === null && Date.now() < deadline, `exit code ${child.exitCode}: ${text}`);
     }
-    assert.ok(child.exitCode === null && Date.now() < deadline, `exit code ${child.exitCode}: ${text}`);
-    await sleep(50);
-  }
+  };
+  await until(() => true);
+  const guest = startGuest({ name: 'unwritten', steps: [...UNTIL_KNOWN, ...writesInAll(PORT_WRITES)] });
+  await until((exits) => exits > 0);
+  guest.goOn();
+  await guest.finished();
+  await until((exits) => exits === PORT_WRITES + 1);
   child.kill('SIGTERM');
   await ended;
   forget();

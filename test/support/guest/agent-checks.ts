@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, removeInstance } from '../agent/start-agent.js';
 import { HANG_MS } from '../patience.js';
 import type { Samples } from '../prometheus/samples.js';
-import { type GuestOptions, startGuest } from './start-guest.js';
+import { type GuestOptions, type RunningGuest, startGuest } from './start-guest.js';
 import type { Step } from './steps.js';
 
 /** Exits of a VM that reached QEMU for port I/O. */
@@ -46,6 +46,24 @@ export async function runKnownGuest(
   await guest.finished();
 }
 
+/**
+ * Runs a guest to its end, whose exits come from its start on. After its last step it waits until the agent knows it.
+ * @param isKnown as in {@link runKnownGuest}
+ */
+export async function runUntilKnown(
+  agent: RunningAgent,
+  options: GuestOptions,
+  isKnown?: (samples: Samples) => boolean,
+): Promise<RunningGuest> {
+  const { name, steps } = options;
+  const before = ioExits(await agent.scrape(), name);
+  const guest = startGuest({ ...options, steps: [...steps, { waitForHost: true }] });
+  await agent.scrapeUntil(`${name} is known`, isKnown ?? ((samples) => ioExits(samples, name) > before));
+  guest.goOn();
+  await guest.finished();
+  return guest;
+}
+
 /** Steps that make {@link runKnownGuest} do so many port writes in all. */
 export const writesInAll = (times: number): Step[] => [{ out: 0x80, times: times - FIRST_WRITES }];
 
@@ -56,6 +74,19 @@ export const writesInAll = (times: number): Step[] => [{ out: 0x80, times: times
 export async function assertCountsExactly(agent: RunningAgent, name: string, times = PORT_WRITES): Promise<void> {
   await runKnownGuest(agent, { name, steps: writesInAll(times) });
   await agent.scrapeUntil(`${name}: ${times + 1} exits`, (samples) => ioExits(samples, name) === times + 1);
+}
+
+/** Scrapes an agent that may be too slow for its own limits, as on an emulated host. */
+export async function scrapePatiently(agent: RunningAgent): Promise<Samples> {
+  for (let tries = 0; tries < 5; tries++) {
+    try {
+      return await agent.scrape();
+    } catch (error) {
+      console.log(String(error));
+      await sleep(5000);
+    }
+  }
+  return agent.scrape();
 }
 
 /** Waits until the log of a program matches `pattern`. Fails if the program ends before. */
