@@ -26,8 +26,9 @@ for (const [temporality, sum] of Object.entries(SUMS))
     `the OTLP receiver goes away and comes back (${temporality}): all counts of the meantime arrive`,
     liveTest(),
     async () => {
-      const first = await startReceiver();
-      const { port } = first;
+      // One that the kernel gives to no other socket while nothing listens.
+      const port = await freePort();
+      const first = await startReceiver({ port });
       const agent = await startAgent({
         args: [
           `--otlp.endpoint=http://127.0.0.1:${port}`,
