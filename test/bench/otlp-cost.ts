@@ -15,7 +15,6 @@ import { limitYoungGeneration } from '../../src/commands/serving/limit-young-gen
 
 const SIZE = { vms: 1140, durations: false };
 const EXPORTS = 5;
-const TURN_MS = 2;
 
 if (process.argv[2] === 'receiver') receive();
 else await measure();
@@ -32,11 +31,11 @@ async function measure(): Promise<void> {
   // As the agent does, before it loads the rest: src/cli.ts and src/commands/serving/collect-garbage.ts.
   limitYoungGeneration();
   setFlagsFromString('--heap-growing-percent=50');
-  const { CpuTime } = await import('../../src/expose/cpu-time.js');
   const { ExportCounts } = await import('../../src/expose/otlp/export-counts.js');
   const { startOtlpExport } = await import('../../src/expose/otlp/otlp-export.js');
   const { DEFAULT_LIMITS, SeriesLimiter } = await import('../../src/snapshot/series-limiter.js');
   const { takeSnapshot } = await import('../../src/snapshot/take-snapshot.js');
+  const { EventLoopTurns } = await import('./tools/event-loop-turns.js');
   const { cursorOf, newLedger, pagesOf, vmInfos } = await import('./tools/synthetic-host.js');
   const receiver = fork(import.meta.filename, ['receiver']);
   const [port] = (await once(receiver, 'message')) as [number];
@@ -61,7 +60,7 @@ async function measure(): Promise<void> {
   const watch = setInterval(() => {
     most = Math.max(most, process.memoryUsage.rss());
   }, 20);
-  const turns = new Turns(new CpuTime());
+  const turns = new EventLoopTurns();
   const exports = new ExportCounts();
   const otlp = startOtlpExport(
     snapshot,
@@ -86,29 +85,6 @@ async function measure(): Promise<void> {
   turns.stop();
   receiver.kill();
   await otlp.stop();
-}
-
-/** Time between two turns of the event loop, without that of the timer that measures it. */
-class Turns {
-  longestMs = 0;
-  /** CPU time of the thread between two turns. */
-  mostWorkMs = 0;
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(cpuTime: { totalMs(): number }) {
-    let [atMs, cpuMs] = [performance.now(), cpuTime.totalMs()];
-    this.#timer = setInterval(() => {
-      const [nowMs, nowCpuMs] = [performance.now(), cpuTime.totalMs()];
-      const lateMs = nowMs - atMs - TURN_MS;
-      this.longestMs = Math.max(this.longestMs, lateMs);
-      this.mostWorkMs = Math.max(this.mostWorkMs, Math.min(lateMs, nowCpuMs - cpuMs));
-      [atMs, cpuMs] = [nowMs, nowCpuMs];
-    }, TURN_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
 }
 
 function megabytes(bytes: number): string {
