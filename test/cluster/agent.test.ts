@@ -20,8 +20,9 @@ import { endAll } from '../support/end-later.js';
 import { needsKubectl, renderText } from '../support/kubernetes/kustomize.js';
 import { MAIN } from '../support/paths.js';
 import { Samples } from '../support/prometheus/samples.js';
+import { allOf } from '../support/requirements.js';
 
-const OPTIONS = [needsControlPlane(), needsKubectl()].find(({ skip }) => skip !== false) ?? { skip: false as const };
+const OPTIONS = allOf(needsControlPlane(), needsKubectl());
 const NAMESPACE = 'kvm-exit-exporter';
 const TIMES = { listMs: 30_000, watchMs: 300_000, watchGraceMs: 30_000, minPauseMs: 100, maxPauseMs: 1000 };
 

@@ -7,8 +7,9 @@ import { ControlPlane } from '../support/cluster/control-plane.js';
 import { addNodes, type Pod, until } from '../support/cluster/nodes.js';
 import type { KubernetesObject } from '../support/kubernetes/kubernetes-schemas.js';
 import { COMPONENTS, type DaemonSet, needsKubectl, render, renderText } from '../support/kubernetes/kustomize.js';
+import { allOf } from '../support/requirements.js';
 
-const OPTIONS = [needsControlPlane(), needsKubectl()].find(({ skip }) => skip !== false) ?? { skip: false as const };
+const OPTIONS = allOf(needsControlPlane(), needsKubectl());
 const NAMESPACE = 'kvm-exit-exporter';
 const CRITICAL = { scopeName: 'PriorityClass', operator: 'In', values: ['system-node-critical'] };
 

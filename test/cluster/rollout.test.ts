@@ -10,9 +10,9 @@ import { ControlPlane } from '../support/cluster/control-plane.js';
 import { addNodes, type Pod, runNodes, until } from '../support/cluster/nodes.js';
 import { endAll } from '../support/end-later.js';
 import { renderText } from '../support/kubernetes/kustomize.js';
-import { needs } from '../support/requirements.js';
+import { allOf, needs } from '../support/requirements.js';
 
-const OPTIONS = [needsControlPlane(), needs('root')].find(({ skip }) => skip !== false) ?? { skip: false as const };
+const OPTIONS = allOf(needsControlPlane(), needs('root'));
 const NODES = Array.from({ length: 11 }, (_, index) => `node-${index + 1}`);
 const WITHOUT_KVM = new Set(['node-2', 'node-7', 'node-11']);
 const DAEMONSET = '/apis/apps/v1/namespaces/kvm-exit-exporter/daemonsets/kvm-exit-exporter';

@@ -12,7 +12,6 @@ import { assertCountsExactly, ioExits, PORT_WRITES, UNTIL_KNOWN, writesInAll } f
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { MAIN } from '../support/paths.js';
-import { needs } from '../support/requirements.js';
 
 afterEach(endAll);
 
@@ -89,22 +88,23 @@ test('another tracing instance records the same exits at the same time', liveTes
   await agent.stop();
 });
 
-test('another user gets a message that says what is missing, and no instance is left behind', {
-  ...needs('setpriv'),
-  ...liveTest(),
-}, async (t) => {
-  const asOtherUser = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-  try {
-    execFileSync(asOtherUser[0] ?? '', [...asOtherUser.slice(1), 'test', '-r', MAIN]);
-  } catch {
-    return t.skip('other users cannot read this checkout');
-  }
-  const before = foreignInstances();
-  const { code, stderr } = await runAgentToEnd([], asOtherUser);
-  assert.equal(code, 2);
-  assert.match(stderr, /^kvm-exit-exporter: .*root.*\n$/);
-  assert.deepEqual(foreignInstances(), before);
-});
+test(
+  'another user gets a message that says what is missing, and no instance is left behind',
+  liveTest('setpriv'),
+  async (t) => {
+    const asOtherUser = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    try {
+      execFileSync(asOtherUser[0] ?? '', [...asOtherUser.slice(1), 'test', '-r', MAIN]);
+    } catch {
+      return t.skip('other users cannot read this checkout');
+    }
+    const before = foreignInstances();
+    const { code, stderr } = await runAgentToEnd([], asOtherUser);
+    assert.equal(code, 2);
+    assert.match(stderr, /^kvm-exit-exporter: .*root.*\n$/);
+    assert.deepEqual(foreignInstances(), before);
+  },
+);
 
 /** Tracing instances without those of tests, which may run at the same time. */
 function foreignInstances(): string[] {

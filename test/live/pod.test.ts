@@ -22,7 +22,7 @@ import { filesOf, ImageBuild } from '../support/image/image-build.js';
 import { type DaemonSet, readYaml } from '../support/kubernetes/kustomize.js';
 import { HANG_MS } from '../support/patience.js';
 import { Samples } from '../support/prometheus/samples.js';
-import { needs, skipUnless } from '../support/requirements.js';
+import { allOf, needs, skipUnless } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'pod-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -89,8 +89,10 @@ function request(pid: number, path: string): { status: number; body: string } {
 const probe = (name: string) => (container[name] as { httpGet: { path: string } }).httpGet.path;
 
 const MOUNTS = container.volumeMounts.map(({ mountPath }) => mountPath);
-const MACHINE = [needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'setpriv', 'unshare', 'ip'), needsCgroup2()];
-const MACHINE_OPTIONS = MACHINE.find(({ skip }) => skip !== false) ?? { skip: false as const };
+const MACHINE_OPTIONS = allOf(
+  needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'setpriv', 'unshare', 'ip'),
+  needsCgroup2(),
+);
 const IMAGE_ROOT = MACHINE_OPTIONS.skip === false ? imageRoot(MOUNTS) : undefined;
 const OPTIONS = MACHINE_OPTIONS.skip === false ? skipUnless('npm-cache', IMAGE_ROOT !== undefined) : MACHINE_OPTIONS;
 

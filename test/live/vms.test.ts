@@ -16,7 +16,7 @@ import {
 } from '../support/guest/start-small-vmm.js';
 import { increaseIn, startReceiver } from '../support/prometheus/otlp-receiver.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { skipUnless } from '../support/requirements.js';
+import { allOf, skipUnless } from '../support/requirements.js';
 
 afterEach(endAll);
 
@@ -91,59 +91,61 @@ function startWithPid(pid: number, name: string, options: SmallVmmOptions): Smal
   return vmm.pid === pid ? vmm : undefined;
 }
 
-test('a process that gets the id of a thread whose events are not read yet is no VM', {
-  ...liveTest('gcc'),
-  ...skipUnless('ns_last_pid', existsSync(LAST_PID)),
-}, async (t) => {
-  prepareSmallVmm();
-  const agent = await startAgent();
-  const unknown = (samples: Samples) => ioExits(samples, '');
-  for (let attempt = 0; attempt < 20; attempt++) {
-    const before = unknown(await agent.scrape());
-    // The agent never sees the VMM: it starts and ends while the agent is stopped.
-    agent.process.kill('SIGSTOP');
-    const vmm = startSmallVmm(`unseen-${attempt}`, { exits: 5000 });
-    await vmm.finished();
-    writeFileSync(LAST_PID, String(vmm.pid - 1));
-    const sleeping = spawn('sleep', ['60']);
-    endLater(async () => void sleeping.kill());
-    agent.process.kill('SIGCONT');
-    if (sleeping.pid !== vmm.pid) continue;
-    await agent.scrapeUntil('the exits of no known VM', (samples) => unknown(samples) >= before + 5000);
-    assert.doesNotMatch(agent.log(), new RegExp(`VM started" vm="?${vmm.pid}"? `));
-    await agent.stop();
-    return;
-  }
-  t.skip('other processes take the process id each time');
-});
+test(
+  'a process that gets the id of a thread whose events are not read yet is no VM',
+  allOf(liveTest('gcc'), skipUnless('ns_last_pid', existsSync(LAST_PID))),
+  async (t) => {
+    prepareSmallVmm();
+    const agent = await startAgent();
+    const unknown = (samples: Samples) => ioExits(samples, '');
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const before = unknown(await agent.scrape());
+      // The agent never sees the VMM: it starts and ends while the agent is stopped.
+      agent.process.kill('SIGSTOP');
+      const vmm = startSmallVmm(`unseen-${attempt}`, { exits: 5000 });
+      await vmm.finished();
+      writeFileSync(LAST_PID, String(vmm.pid - 1));
+      const sleeping = spawn('sleep', ['60']);
+      endLater(async () => void sleeping.kill());
+      agent.process.kill('SIGCONT');
+      if (sleeping.pid !== vmm.pid) continue;
+      await agent.scrapeUntil('the exits of no known VM', (samples) => unknown(samples) >= before + 5000);
+      assert.doesNotMatch(agent.log(), new RegExp(`VM started" vm="?${vmm.pid}"? `));
+      await agent.stop();
+      return;
+    }
+    t.skip('other processes take the process id each time');
+  },
+);
 
-test('of two VMMs whose threads have the same ids within one drain, each has its own exits', {
-  ...liveTest('gcc'),
-  ...skipUnless('ns_last_pid', existsSync(LAST_PID)),
-}, async (t) => {
-  prepareSmallVmm();
-  const agent = await startAgent();
-  for (let attempt = 0; attempt < 20; attempt++) {
-    const names = [`reuse-${attempt}-first`, `reuse-${attempt}-second`] as const;
-    const first = startSmallVmm(names[0], { exits: 60_000, comm: 'vcpu0', endUs: 200_000 });
-    await agent.scrapeUntil('the first VM runs', (samples) => ioExits(samples, names[0]) > 0);
-    // From here on, the events of both VMMs wait in the buffers.
-    agent.process.kill('SIGSTOP');
-    await first.finished();
-    const second = startWithPid(first.pid, names[1], { exits: 30_000, comm: 'vcpu0', endUs: LONG_US });
-    await sleep(500);
-    agent.process.kill('SIGCONT');
-    if (second === undefined) continue;
-    await agent.scrapeUntil('both', (samples) => ioExits(samples, names[1]) >= 30_000);
-    await sleep(1000);
-    const samples = await agent.scrape();
-    assert.deepEqual(
-      names.map((name) => ioExits(samples, name)),
-      [60_000, 30_000],
-    );
-    await second.kill();
-    await agent.stop();
-    return;
-  }
-  t.skip('other processes take the process id each time');
-});
+test(
+  'of two VMMs whose threads have the same ids within one drain, each has its own exits',
+  allOf(liveTest('gcc'), skipUnless('ns_last_pid', existsSync(LAST_PID))),
+  async (t) => {
+    prepareSmallVmm();
+    const agent = await startAgent();
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const names = [`reuse-${attempt}-first`, `reuse-${attempt}-second`] as const;
+      const first = startSmallVmm(names[0], { exits: 60_000, comm: 'vcpu0', endUs: 200_000 });
+      await agent.scrapeUntil('the first VM runs', (samples) => ioExits(samples, names[0]) > 0);
+      // From here on, the events of both VMMs wait in the buffers.
+      agent.process.kill('SIGSTOP');
+      await first.finished();
+      const second = startWithPid(first.pid, names[1], { exits: 30_000, comm: 'vcpu0', endUs: LONG_US });
+      await sleep(500);
+      agent.process.kill('SIGCONT');
+      if (second === undefined) continue;
+      await agent.scrapeUntil('both', (samples) => ioExits(samples, names[1]) >= 30_000);
+      await sleep(1000);
+      const samples = await agent.scrape();
+      assert.deepEqual(
+        names.map((name) => ioExits(samples, name)),
+        [60_000, 30_000],
+      );
+      await second.kill();
+      await agent.stop();
+      return;
+    }
+    t.skip('other processes take the process id each time');
+  },
+);

@@ -11,18 +11,18 @@ import { after, before, test } from 'node:test';
 import { VERSION } from '../../packaging/paths.js';
 import { DEB, hasInDebian, mountWithScript, runToEnd } from '../support/debian-root.js';
 import { freshExecutable } from '../support/packages.js';
-import { needs, skipUnless } from '../support/requirements.js';
+import { allOf, needs, skipUnless } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'debian-'));
 after(() => rmSync(FOLDER, { recursive: true }));
 
 const { options: fresh } = await freshExecutable();
-const NEEDED = [
+const NEEDED = allOf(
   fresh,
   needs('root', 'systemd-nspawn', 'tracefs'),
   skipUnless('debian-root', hasInDebian('usr/lib/systemd/systemd')),
   skipUnless('deb', existsSync(DEB)),
-].find(({ skip }) => skip !== false) ?? { skip: false };
+);
 
 /** The package as it might have been before: an earlier version, whose configuration has another comment. */
 function olderPackage(to: string): void {

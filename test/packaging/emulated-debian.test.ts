@@ -24,7 +24,7 @@ import { DEB, DEBIAN, hasInDebian, mountWithScript } from '../support/debian-roo
 import { GUEST_EXIT_STATUS, guestFirmware } from '../support/guest/firmware.js';
 import { freshExecutable } from '../support/packages.js';
 import { Samples } from '../support/prometheus/samples.js';
-import { needs, skipUnless } from '../support/requirements.js';
+import { allOf, needs, skipUnless } from '../support/requirements.js';
 
 const PORT_WRITES = 5000;
 const MINUTES = 10;
@@ -38,12 +38,13 @@ const bootFile = (prefix: string) => {
 const hasKernel = () => hasInDebian('boot') && bootFile('vmlinuz-') !== undefined;
 
 const { options: fresh } = await freshExecutable();
-const NEEDED = [
+const NEEDED = allOf(
   fresh,
   needs('root', 'qemu'),
   skipUnless('debian-root', hasKernel()),
   skipUnless('deb', existsSync(DEB)),
-].find(({ skip }) => skip !== false) ?? { skip: HOST === 'x64' ? false : 'QEMU emulates SVM for x86 only' };
+  { skip: HOST === 'x64' ? false : 'QEMU emulates SVM for x86 only' },
+);
 
 /** QEMU of this machine, with its libraries: the Debian has none, and its release is that of this machine. */
 function copyQemu(to: string): void {

@@ -16,7 +16,7 @@ import { endAll } from '../support/end-later.js';
 import { liveTest } from '../support/guest/live-test.js';
 import { startGuest } from '../support/guest/start-guest.js';
 import { freshExecutable } from '../support/packages.js';
-import { skipUnless } from '../support/requirements.js';
+import { allOf, skipUnless } from '../support/requirements.js';
 
 const COPY = '/usr/local/bin/kvm-exit-exporter';
 const FOLDER = mkdtempSync(join(tmpdir(), 'one-file-'));
@@ -24,11 +24,7 @@ after(() => rmSync(FOLDER, { recursive: true }));
 afterEach(endAll);
 
 const { path: EXECUTABLE, options: fresh } = await freshExecutable();
-const live = liveTest('unshare');
-const NEEDED = {
-  ...live,
-  ...([fresh, live, skipUnless('debian-root', hasInDebian('usr/bin/dpkg'))].find(({ skip }) => skip !== false) ?? {}),
-};
+const NEEDED = allOf(fresh, liveTest('unshare'), skipUnless('debian-root', hasInDebian('usr/bin/dpkg')));
 
 /** Everything that this mounts ends with the program. */
 const SCRIPT = `

@@ -21,7 +21,7 @@ import { ALLOWED } from '../../packaging/release/licences.js';
 import { HOST, TARGETS } from '../../packaging/targets.js';
 import { freshExecutable } from '../support/packages.js';
 import { ROOT } from '../support/paths.js';
-import { needs, skipUnless } from '../support/requirements.js';
+import { allOf, needs, skipUnless } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'packages-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -29,9 +29,8 @@ after(() => rmSync(FOLDER, { recursive: true }));
 const { options: FRESH } = await freshExecutable();
 const DEB = join(OUTPUT, `${NAME}_${VERSION}_${TARGETS[HOST].deb}.deb`);
 const RPM = join(OUTPUT, `${NAME}-${VERSION}-1.${TARGETS[HOST].rpm}.rpm`);
-const both = (...all: { readonly skip: string | false }[]) => all.find(({ skip }) => skip !== false) ?? { skip: false };
-const HAS_DEB = both(FRESH, skipUnless('deb', existsSync(DEB)));
-const HAS_RPM = both(FRESH, skipUnless('rpm', existsSync(RPM)));
+const HAS_DEB = allOf(FRESH, skipUnless('deb', existsSync(DEB)));
+const HAS_RPM = allOf(FRESH, skipUnless('rpm', existsSync(RPM)));
 
 const FILES = [
   `/etc/${NAME}/config.yml`,
@@ -62,7 +61,7 @@ test('the .deb holds program, unit, configuration, man page and completions, all
   assert.match(run('dpkg-deb', '--field', DEB, 'Depends'), /^libc6 \(>= 2\.28\), procps$/m);
 });
 
-test('lintian finds no error in the .deb', both(HAS_DEB, needs('lintian')), () => {
+test('lintian finds no error in the .deb', allOf(HAS_DEB, needs('lintian')), () => {
   const { status, stdout } = spawnSync('lintian', ['--fail-on', 'error,warning', DEB], { encoding: 'utf8' });
   assert.deepEqual([status, stdout], [0, '']);
 });
@@ -143,7 +142,7 @@ test('sha256sum accepts SHA256SUMS', FRESH, () => {
   assert.deepEqual([status, stderr], [0, '']);
 });
 
-test('a build in another folder, by another user setting, has the same bytes', both(HAS_DEB, HAS_RPM), () => {
+test('a build in another folder, by another user setting, has the same bytes', allOf(HAS_DEB, HAS_RPM), () => {
   const copy = join(FOLDER, 'another', 'folder');
   mkdirSync(join(copy, 'build/package'), { recursive: true });
   const LEFT_OUT = new Set(['node_modules', 'build', '.git', 'test']);

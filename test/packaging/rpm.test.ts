@@ -12,7 +12,7 @@ import { NAME, OUTPUT, VERSION } from '../../packaging/paths.js';
 import { HOST, TARGETS } from '../../packaging/targets.js';
 import { hasInDebian, mountWithScript, runToEnd } from '../support/debian-root.js';
 import { freshExecutable } from '../support/packages.js';
-import { needs, skipUnless } from '../support/requirements.js';
+import { allOf, needs, skipUnless } from '../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'rpm-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -20,12 +20,12 @@ after(() => rmSync(FOLDER, { recursive: true }));
 const { rpm: MACHINE } = TARGETS[HOST];
 const RPM = join(OUTPUT, `${NAME}-${VERSION}-1.${MACHINE}.rpm`);
 const { options: fresh } = await freshExecutable();
-const NEEDED = [
+const NEEDED = allOf(
   fresh,
   needs('root', 'systemd-nspawn', 'tracefs'),
   skipUnless('debian-root', hasInDebian('usr/lib/systemd/systemd')),
   skipUnless('rpm', existsSync(RPM)),
-].find(({ skip }) => skip !== false) ?? { skip: false };
+);
 
 /** The package as it might have been before: an earlier version, whose configuration has another comment. */
 function olderPackage(to: string): void {

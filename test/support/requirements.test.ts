@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { allOf } from './requirements.js';
 
 const MODULE = pathToFileURL(join(import.meta.dirname, 'requirements.js')).href;
 
@@ -45,3 +46,10 @@ const ROWS = [
 
 for (const { name, available, demand, want } of ROWS)
   test(`a test with a requirement ${name}`, () => assert.deepEqual(run(available, demand), want));
+
+test('a test with several requirements is skipped if any of them is missing, and keeps its other options', () => {
+  const [met, unmet] = [{ skip: false, timeout: 7 } as const, { skip: 'needs x' } as const];
+  assert.deepEqual(allOf(met, unmet), { skip: 'needs x', timeout: 7 });
+  assert.deepEqual(allOf(unmet, met), { skip: 'needs x', timeout: 7 });
+  assert.deepEqual(allOf(met, met), met);
+});

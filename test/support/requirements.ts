@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { test } from 'node:test';
+import { type TestOptions, test } from 'node:test';
 
 export type Requirement =
   | 'promtool'
@@ -74,6 +74,10 @@ export function skipUnless(what: Requirement, available: boolean): { skip: strin
   return { skip: `needs ${what}, which is missing here (set ${VARIABLE}=${what} to make this a failure)` };
 }
 
+interface Skippable {
+  readonly skip: string | false;
+}
+
 /** Requirements that are a file (the test must be able to write to it) or a program of another name. */
 const FILES: Partial<Record<Requirement, string>> = {
   kvm: '/dev/kvm',
@@ -88,8 +92,13 @@ const FILES: Partial<Record<Requirement, string>> = {
  * itself.
  */
 export function needs(...names: Requirement[]): { skip: string | false } {
-  const answers = names.map((name) => skipUnless(name, isAvailable(name)));
-  return answers.find(({ skip }) => skip !== false) ?? { skip: false };
+  return allOf(...names.map((name) => skipUnless(name, isAvailable(name))));
+}
+
+/** Joins options for `test`: it is skipped if one of them says so. */
+export function allOf(...options: readonly Skippable[]): Skippable & TestOptions {
+  const { skip } = options.find((each) => each.skip !== false) ?? { skip: false };
+  return Object.assign({}, ...options, { skip });
 }
 
 export function isAvailable(name: Requirement): boolean {

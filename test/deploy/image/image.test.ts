@@ -19,7 +19,7 @@ import { contextFiles, filesOf, ImageBuild, isIgnored } from '../../support/imag
 import { ROOT } from '../../support/paths.js';
 import { parseMetrics } from '../../support/prometheus/metrics-text.js';
 import { startReceiver } from '../../support/prometheus/otlp-receiver.js';
-import { needs, skipUnless } from '../../support/requirements.js';
+import { allOf, needs, skipUnless } from '../../support/requirements.js';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'image-'));
 after(() => rmSync(FOLDER, { recursive: true }));
@@ -40,7 +40,7 @@ function build(): ImageBuild | undefined {
 
 const BUILT = build();
 const TREE = skipUnless('npm-cache', BUILT !== undefined);
-const CONTAINED = [TREE, needs('root', 'setpriv', 'unshare')].find(({ skip }) => skip !== false) ?? TREE;
+const CONTAINED = allOf(TREE, needs('root', 'setpriv', 'unshare'));
 
 function tree(): string {
   assert.ok(BUILT !== undefined);
@@ -226,7 +226,7 @@ test('the health check of the image fails if the agent is stuck', CONTAINED, asy
   assert.match(output, /^not healthy: no answer within \d+ ms\n$/);
 });
 
-const LIVE = [CONTAINED, needs('tracefs', 'kvm-events')].find(({ skip }) => skip !== false) ?? CONTAINED;
+const LIVE = allOf(CONTAINED, needs('tracefs', 'kvm-events'));
 
 test(
   "the agent in the image reads this host's trace with only tracefs mounted, and removes its instance",

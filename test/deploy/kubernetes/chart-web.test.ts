@@ -13,9 +13,9 @@ import { configOf, DOCKERFILE } from '../../support/image/dockerfile.js';
 import { template } from '../../support/kubernetes/helm.js';
 import type { KubernetesObject } from '../../support/kubernetes/kubernetes-schemas.js';
 import type { DaemonSet } from '../../support/kubernetes/kustomize.js';
-import { needs } from '../../support/requirements.js';
+import { allOf, needs } from '../../support/requirements.js';
 
-const OPTIONS = [needsControlPlane(), needs('openssl')].find(({ skip }) => skip !== false) ?? { skip: false as const };
+const OPTIONS = allOf(needsControlPlane(), needs('openssl'));
 const MOUNTS = '/etc/kvm-exit-exporter';
 
 interface Probe {

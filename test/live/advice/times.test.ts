@@ -9,6 +9,7 @@ import { createCpuQuota, needsCpuCgroup } from '../../support/guest/cpu-quota.js
 import { lastCpu } from '../../support/guest/last-cpu.js';
 import { liveTest } from '../../support/guest/live-test.js';
 import { type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
+import { allOf } from '../../support/requirements.js';
 import { vcpuThread } from '../times/vcpu-shares.js';
 
 const LASTING_SECONDS = 5;
@@ -59,7 +60,7 @@ function waitedSeconds(thread: string): number {
   return Number(readFileSync(`${thread}/schedstat`, 'utf8').split(' ')[1]) / 1e9;
 }
 
-test('a guest with a CPU quota waits, and without one does not', { ...liveTest(), ...skipped() }, async (t) => {
+test('a guest with a CPU quota waits, and without one does not', allOf(liveTest(), needsCpuCgroup()), async (t) => {
   const agent = await withoutTrace();
   const limited = startGuest({ name: 'waits-quota', steps: SPIN, prefix: createCpuQuota(0.3).prefix });
   for (const line of await compareCosts(agent, [limited])) t.diagnostic(line);
@@ -88,8 +89,4 @@ async function assertNoFinding(agent: RunningAgent, vm: string): Promise<void> {
     findings.map(({ labels }) => labels.get('advice')),
     [],
   );
-}
-
-function skipped(): { skip: string | false } {
-  return [liveTest(), needsCpuCgroup()].find(({ skip }) => skip !== false) ?? { skip: false };
 }

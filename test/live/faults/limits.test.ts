@@ -19,7 +19,7 @@ import {
 import { liveTest } from '../../support/guest/live-test.js';
 import { createMemoryCgroup, needsMemoryCgroup } from '../../support/guest/memory-cgroup.js';
 import { startGuest } from '../../support/guest/start-guest.js';
-
+import { allOf } from '../../support/requirements.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
 afterEach(endAll);
@@ -148,17 +148,18 @@ test(
 
 const MEMORY_BYTES = 256 << 20;
 
-test('another process uses up the memory of the cgroup: the kernel kills the agent, and the next start takes over', {
-  ...liveTest(),
-  skip: liveTest().skip || needsMemoryCgroup().skip,
-}, async () => {
-  const cgroup = createMemoryCgroup(MEMORY_BYTES);
-  const agent = await startAgent({ prefix: cgroup.prefix });
-  await assertCountsExactly(agent, 'within-its-memory');
-  await cgroup.exhaust(once(agent.process, 'close'));
-  assert.equal(agent.process.signalCode, 'SIGKILL');
-  assert.ok(tracingInstances().includes(agent.instance));
-  const next = await startAgent({ instance: agent.instance });
-  await assertCountsExactly(next, 'after-no-memory');
-  await next.stop();
-});
+test(
+  'another process uses up the memory of the cgroup: the kernel kills the agent, and the next start takes over',
+  allOf(liveTest(), needsMemoryCgroup()),
+  async () => {
+    const cgroup = createMemoryCgroup(MEMORY_BYTES);
+    const agent = await startAgent({ prefix: cgroup.prefix });
+    await assertCountsExactly(agent, 'within-its-memory');
+    await cgroup.exhaust(once(agent.process, 'close'));
+    assert.equal(agent.process.signalCode, 'SIGKILL');
+    assert.ok(tracingInstances().includes(agent.instance));
+    const next = await startAgent({ instance: agent.instance });
+    await assertCountsExactly(next, 'after-no-memory');
+    await next.stop();
+  },
+);
