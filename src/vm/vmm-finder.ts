@@ -8,6 +8,7 @@
  */
 import type { KvmProcesses } from './host/kvm-processes.js';
 import * as proc from './host/proc.js';
+import { ProcessList } from './host/process-list.js';
 import { parseCgroup } from './identify/cgroup.js';
 import { identifyVmm, unknownVmm } from './identify/cmdline.js';
 import { vmPidOfKernelThread } from './identify/comm.js';
@@ -54,6 +55,7 @@ const IMPOSTOR_SCANS = 5;
 
 export class VmmFinder {
   readonly #root: string;
+  readonly #processes: ProcessList;
   readonly #nonVmms = new Map<number, NonVmm>();
   /** Kernel threads whose names hold the id of a VMM. */
   readonly #kernelThreads = new Map<number, proc.Stat>();
@@ -66,6 +68,7 @@ export class VmmFinder {
   /** @param kvm undefined in a saved copy, where a command line is all there is */
   constructor(procfs: string, kvm: KvmProcesses | undefined) {
     this.#root = procfs;
+    this.#processes = new ProcessList(procfs);
     this.#kvm = kvm;
   }
 
@@ -74,12 +77,15 @@ export class VmmFinder {
     return this.#kernelThreads;
   }
 
-  /** Begins a scan. Returns the ids of all processes; undefined if /proc cannot be read. */
-  beginScan(): number[] | undefined {
+  /**
+   * Begins a scan. Returns the ids of all processes, and perhaps of some that have just ended; undefined if /proc
+   * cannot be read.
+   */
+  beginScan(): readonly number[] | undefined {
     this.#scans++;
     const rechecks = this.#kvm?.listsVms === true ? RECHECKS_PER_LISTED_SCAN : RECHECKS_PER_SCAN;
     this.#turns = Math.max(1, Math.ceil(this.#nonVmms.size / rechecks));
-    return proc.processIds(this.#root);
+    return this.#processes.read();
   }
 
   /**

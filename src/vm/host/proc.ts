@@ -76,6 +76,14 @@ export class LatestId {
   }
 }
 
+/**
+ * True if this process has the same id in `/proc` as it has itself. Otherwise `loadavg` has the latest id of another
+ * namespace than the folder: the reader's (loadavg_proc_show, fs/proc/loadavg.c).
+ */
+export function sharesPidNamespace(root: string): boolean {
+  return /^NSpid:\s*\d+$/m.test(readStart(`${root}/self/status`) ?? '');
+}
+
 /** Clock ticks in a second: USER_HZ, which is 100 wherever Node.js runs. */
 const TICKS_PER_SECOND = 100;
 /** Milliseconds of a clock tick, by which start times are rounded down. */

@@ -77,7 +77,7 @@ export class UsageRounds {
   #begin(nowMs: number): void {
     const threads = new Map(Array.from(this.#listener.threads(), (thread) => [thread.tid, thread]));
     this.#reader.keepOnly(new Set(threads.keys()));
-    this.#reader.tellsGuest = tellsGuestTime();
+    if (threads.size > 0) this.#reader.tellsGuest = tellsGuestTime();
     // Read from the end.
     this.#left = [...threads.values()].reverse();
     this.#beganMs = nowMs;
