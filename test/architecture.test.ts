@@ -17,7 +17,8 @@ const SRC = join(ROOT, 'src');
  */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'system/program': [],
-  system: ['system/program'],
+  'system/timers': [],
+  system: ['system/program', 'system/timers'],
   terminal: [],
   trace: [],
   'decode/text': [],

@@ -11,6 +11,7 @@ import type { Snapshot } from '../snapshot/snapshot.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
 import { takeSnapshot } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
+import { everyBeat } from '../system/timers/beat.js';
 import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
@@ -140,8 +141,8 @@ export class Agent {
    * sources are closed.
    */
   async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
-    const scans = setInterval(() => this.#scan(), SCAN_MS);
-    const retries = setInterval(() => this.#readiness.attempt(() => this.#kernel.watch()), RETRY_MS);
+    const stopScans = everyBeat(SCAN_MS, () => this.#scan());
+    const stopRetries = everyBeat(RETRY_MS, () => this.#readiness.attempt(() => this.#kernel.watch()));
     try {
       this.#vmWatcher.renew();
       await Promise.race([this.#ticker.run(signal), failureOf(this.#sampler?.run())]);
@@ -151,8 +152,8 @@ export class Agent {
       this.#drain();
       atEnd();
     } finally {
-      clearInterval(scans);
-      clearInterval(retries);
+      stopScans();
+      stopRetries();
       this.close();
     }
   }

@@ -17,7 +17,7 @@ const MIN_DRAIN_PAUSE_MS = 10;
  */
 const MAX_BYTES_PER_MS = 33_554;
 /** Longest pause while no VM runs, and a watcher reports new ones. */
-const NO_VM_PAUSE_MS = 1000;
+const NO_VM_PAUSE_MS = 2000;
 /** Longest pause between ticks: even a short-lived VM must be seen while it lives. */
 const MAX_TICK_PAUSE_MS = 100;
 /** The same on a host where nothing was started for {@link IDLE_AFTER_MS}: each wake-up takes 250 us of CPU. */

@@ -1,3 +1,5 @@
+import { onBeat } from '../system/timers/beat.js';
+
 /**
  * Runs work again and again, with a pause after each run. Other work of the event loop runs in between, even if the
  * pause is 0.
@@ -26,8 +28,9 @@ export class Ticker {
       const tick = () => {
         clearTimeout(timer);
         try {
+          const startMs = performance.now();
           const pauseMs = this.#work();
-          if (!signal.aborted) timer = setTimeout(tick, pauseMs);
+          if (!signal.aborted) timer = setTimeout(tick, onBeat(pauseMs, performance.now() - startMs));
         } catch (error) {
           this.#tick = undefined;
           signal.removeEventListener('abort', end);

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { onBeat } from '../system/timers/beat.js';
 import { CpuTime } from './cpu-time.js';
 
 /** Milliseconds between two measurements while there is work. 50 cost 0.1 % of a CPU, 10 cost three times as much. */
@@ -77,10 +78,10 @@ export class EventLoopStalls {
     const [nowMs, cpuMs, active] = [performance.now(), this.#cpuTime.totalMs(), activeMs()];
     const lateMs = nowMs - this.#measuredMs - this.#intervalMs;
     const busyMs = active - this.#activeMs;
-    const isSeldom = this.#intervalMs === IDLE_RESOLUTION_MS;
+    const isSeldom = this.#intervalMs > RESOLUTION_MS;
     const stallMs = isSeldom && busyMs > RESOLUTION_MS ? Math.max(lateMs, busyMs) : lateMs;
     if (busyMs > RESOLUTION_MS) this.#busyUntilMs = nowMs + OFTEN_MS;
-    this.#intervalMs = nowMs < this.#busyUntilMs ? RESOLUTION_MS : IDLE_RESOLUTION_MS;
+    this.#intervalMs = nowMs < this.#busyUntilMs ? RESOLUTION_MS : onBeat(IDLE_RESOLUTION_MS, 0, nowMs);
     const workMs = Math.min(stallMs, cpuMs - this.#cpuMs);
     this.#current.stall = Math.max(this.#current.stall, stallMs / 1000);
     this.#current.work = Math.max(this.#current.work, workMs / 1000);

@@ -1,5 +1,6 @@
 import type { LastingFinding } from '../advice/lasting-findings.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { onBeat } from '../system/timers/beat.js';
 import { type Observation, observationOf } from './observation.js';
 import { Period } from './period.js';
 import { StatisticRates } from './statistic-rates.js';
@@ -72,7 +73,8 @@ export class VmRates {
   /** Observes from now on, until {@link stop}. */
   start(): void {
     const tookMs = this.observe();
-    this.#timer = setTimeout(() => this.start(), Math.max(this.#options.intervalMs, PAUSE_FACTOR * tookMs));
+    const pauseMs = Math.max(this.#options.intervalMs, PAUSE_FACTOR * tookMs);
+    this.#timer = setTimeout(() => this.start(), onBeat(pauseMs, tookMs));
     this.#timer.unref();
   }
 

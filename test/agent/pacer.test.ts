@@ -69,7 +69,7 @@ test('drains are fewer while no VM runs, and no rarer than before once one does'
   const pacer = new Pacer(16 * MIB);
   pacer.watching(false);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
-  assert.equal(pauseAfter(pacer, 0), 1000);
+  assert.equal(pauseAfter(pacer, 0), 2000);
   pacer.watching(true);
   assert.ok(pauseAfter(pacer, 0) <= 500);
   assert.ok(pauseAfter(pacer, 4 * MIB) <= 500);

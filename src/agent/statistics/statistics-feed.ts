@@ -10,6 +10,7 @@ import { DebugfsDoor } from '../../source/statistics/debugfs-door.js';
 import { readDomstats } from '../../source/statistics/virsh-door.js';
 import { AgentError } from '../../system/errors.js';
 import { SeldomLog } from '../../system/seldom-log.js';
+import { onBeat } from '../../system/timers/beat.js';
 import type { StatisticsPart, StatisticsReading } from '../../trace/kvm-statistic.js';
 import type { Inventory } from '../../vm/inventory.js';
 import type { SocketSpeakers } from '../../vm/sockets/socket-speakers.js';
@@ -73,9 +74,8 @@ export class StatisticsFeed {
   /** Reads now and every ten seconds, in the background, unless it reads on demand only. */
   start(): void {
     if (this.#isOnDemand) return;
-    const startMs = performance.now();
     void this.read().then(() => {
-      const pauseMs = Math.max(PERIOD_MS / 2, startMs + PERIOD_MS - performance.now());
+      const pauseMs = Math.max(PERIOD_MS / 2, onBeat(PERIOD_MS));
       if (!this.#isStopped) this.#timer = setTimeout(() => this.start(), pauseMs);
     });
   }

@@ -1,6 +1,7 @@
 import { LastingFindings } from '../../advice/lasting-findings.js';
 import type { GetOption } from '../../config/options.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
+import { everyBeat } from '../../system/timers/beat.js';
 
 /** Periods in the time that a finding has to last. */
 const PERIODS = 5;
@@ -9,7 +10,7 @@ const PERIODS = 5;
 export class AdviceWatch {
   readonly #findings: LastingFindings;
   readonly #periodMs: number;
-  #timer: NodeJS.Timeout | undefined;
+  #stop: (() => void) | undefined;
 
   constructor(get: GetOption) {
     this.#findings = new LastingFindings(get('advice.lasting'), get('advice.disable'));
@@ -35,11 +36,10 @@ export class AdviceWatch {
   start(takeSnapshot: () => Snapshot): void {
     const observe = () => this.#findings.observe(takeSnapshot(), performance.now());
     observe();
-    this.#timer = setInterval(observe, this.#periodMs);
-    this.#timer.unref();
+    this.#stop = everyBeat(this.#periodMs, observe);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop?.();
   }
 }

@@ -152,7 +152,8 @@ export class RingBuffers implements TraceReader {
   /** Looks at the next few CPUs. True if they have no events. */
   #findsNothing(): boolean {
     const { length } = this.#buffers;
-    for (let looks = Math.max(MIN_QUIET_LOOKS, Math.ceil(length / QUIET_DRAINS)); looks > 0; looks--) {
+    const looks = Math.max(Math.min(length, MIN_QUIET_LOOKS), Math.ceil(length / QUIET_DRAINS));
+    for (let look = 0; look < looks; look++) {
       const buffer = this.#buffers[this.#quietLooks++ % length];
       if (buffer === undefined) return false;
       this.#look(buffer);
