@@ -61,8 +61,11 @@ for (const { name, accept, type } of [
     // A /proc with one process that is no VM, so that no VM of this host is found.
     const procfs = mkdtempSync(join(FOLDER, 'proc-'));
     mkdirSync(join(procfs, '1'));
-    const proc = `--path.procfs=${procfs}`;
-    const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', proc, `--qemu.log=${log}`]);
+    // The names of QEMU 7.2, whether this host has a QEMU or not.
+    const traceEvents = join(FOLDER, 'trace-events-all');
+    writeFileSync(traceEvents, readFixture('qemu-simple/trace-events-all'));
+    const files = [`--path.procfs=${procfs}`, `--qemu.log=${log}`, `--qemu.trace-events=${traceEvents}`];
+    const agent = await WebAgent.startCommand('run', ['--no-collector.kernel', ...files]);
     const text = readFixture('virtio/kvm-seabios-ioeventfd/log.txt');
     writeFileSync(log, text, { flag: 'a' });
     const scrape = async () => {
