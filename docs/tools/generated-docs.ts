@@ -44,6 +44,7 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
   ],
   'docs/soak.md': [['soak', soakFigures]],
   'docs/scale.md': [['cost by series', () => scaleTable(bench<ScaleFigures>('cost-by-series.json'))]],
+  'docs/live.md': [run('top-cost')],
   'docs/page.md': [run('history-cost')],
   'docs/install/packages.md': [run('executable-cost')],
   'docs/recordings.md': [run('report-trace-dat'), run('report-perf-data')],

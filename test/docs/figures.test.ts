@@ -1,4 +1,4 @@
-/** Committed runs hold what the pages promise, and examples on pages are those of recordings. */
+/** Measured figures on pages come from committed runs, and the runs hold what the pages promise. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,10 +8,26 @@ import type { SideBySide } from '../../docs/tools/overhead-table.js';
 import type { ScaleFigures } from '../../docs/tools/scale-table.js';
 import type { SoakReport } from '../soak/soak.js';
 import { readJson } from '../support/fixtures.js';
+import { pages } from '../support/markdown.js';
 import { ROOT } from '../support/paths.js';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const run = <Report>(name: string): Report => JSON.parse(read(`docs/bench/${name}.json`));
+
+test('a measured figure with its date stands in a block that is generated from a committed run', () => {
+  const GENERATED = /<!-- begin generated: [\s\S]*?<!-- end generated: .*-->/g;
+  // The figures of the advice were measured by tests, whose names stand beside them.
+  const dated = pages()
+    .filter(({ path }) => /^(?:README|CONTRIBUTING|docs\/(?!advice\/))/.test(path))
+    .flatMap(({ path, text }) =>
+      text
+        .replaceAll(GENERATED, '')
+        .split('\n')
+        .filter((line) => /\b20\d\d-\d\d-\d\d\b/.test(line))
+        .map((line) => `${path}: ${line}`),
+    );
+  assert.deepEqual(dated, []);
+});
 
 test('VMs whose series fit into the default limit take no more than the marks of docs/scale.md', () => {
   const { sizes } = run<ScaleFigures>('cost-by-series');
