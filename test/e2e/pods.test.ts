@@ -11,6 +11,9 @@ import { WebAgent } from '../support/agent/web-agent.js';
 import { endAll } from '../support/end-later.js';
 import { FakeApiServer } from '../support/kubernetes/api-server.js';
 import { Samples } from '../support/prometheus/samples.js';
+import { needs } from '../support/requirements.js';
+
+const OPENSSL = needs('openssl');
 
 afterEach(endAll);
 
@@ -78,7 +81,7 @@ function identities(samples: Samples): Record<string, readonly string[]> {
 
 const KATA_VM = `sandbox-${SANDBOX}`;
 
-test('each VM has its pod: from the host at once, from the API server after it has answered', async (t) => {
+test('each VM has its pod: from the host at once, from the API server after it has answered', OPENSSL, async (t) => {
   const api = await FakeApiServer.start();
   api.put(LAUNCHER);
   api.put(KATA_POD);
@@ -98,7 +101,7 @@ test('each VM has its pod: from the host at once, from the API server after it h
   assert.deepEqual(identities(await scrape()), identities(samples), 'a VM keeps its pod as long as it is shown');
 });
 
-test('an API server that does not answer delays neither counting nor scraping', async (t) => {
+test('an API server that does not answer delays neither counting nor scraping', OPENSSL, async (t) => {
   const api = await FakeApiServer.start();
   api.override = () => true;
   const { log, scrape } = await start(t, api);

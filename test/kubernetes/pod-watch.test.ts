@@ -10,6 +10,9 @@ import { PodWatch } from '../../src/kubernetes/pod-watch.js';
 import { endAll } from '../support/end-later.js';
 import { FakeApiServer, refuse } from '../support/kubernetes/api-server.js';
 import { ROOT } from '../support/paths.js';
+import { needs } from '../support/requirements.js';
+
+const OPENSSL = needs('openssl');
 
 afterEach(endAll);
 
@@ -66,21 +69,25 @@ async function follow(
 
 const watching = ({ api, pods }: WatchTest) => api.until('a running watch', () => pods.counts.up && api.watches === 1);
 
-test('a list of this node is requested, then a watch from its version on, both for metadata only', async (t) => {
-  const all = await follow(t, (api) => api.put(VM_A));
-  await watching(all);
-  assert.deepEqual(all.pods.podOf(VM_A.uid), { uid: VM_A.uid, namespace: 'tenant', name: VM_A.name, vmi: 'vm-a' });
-  assert.equal(all.pods.podOf(KATA.uid), undefined);
-  const [list, watch] = all.api.requests;
-  assert.equal(list?.url.searchParams.get('fieldSelector'), 'spec.nodeName=node-1');
-  assert.equal(list?.url.searchParams.get('resourceVersion'), '0');
-  assert.match(String(list?.headers.accept), /as=PartialObjectMetadataList;g=meta\.k8s\.io;v=v1/);
-  assert.equal(watch?.url.searchParams.get('fieldSelector'), 'spec.nodeName=node-1');
-  assert.equal(watch?.url.searchParams.get('resourceVersion'), '1001');
-  assert.equal(watch?.url.searchParams.get('allowWatchBookmarks'), 'true');
-});
+test(
+  'a list of this node is requested, then a watch from its version on, both for metadata only',
+  OPENSSL,
+  async (t) => {
+    const all = await follow(t, (api) => api.put(VM_A));
+    await watching(all);
+    assert.deepEqual(all.pods.podOf(VM_A.uid), { uid: VM_A.uid, namespace: 'tenant', name: VM_A.name, vmi: 'vm-a' });
+    assert.equal(all.pods.podOf(KATA.uid), undefined);
+    const [list, watch] = all.api.requests;
+    assert.equal(list?.url.searchParams.get('fieldSelector'), 'spec.nodeName=node-1');
+    assert.equal(list?.url.searchParams.get('resourceVersion'), '0');
+    assert.match(String(list?.headers.accept), /as=PartialObjectMetadataList;g=meta\.k8s\.io;v=v1/);
+    assert.equal(watch?.url.searchParams.get('fieldSelector'), 'spec.nodeName=node-1');
+    assert.equal(watch?.url.searchParams.get('resourceVersion'), '1001');
+    assert.equal(watch?.url.searchParams.get('allowWatchBookmarks'), 'true');
+  },
+);
 
-test('new and deleted pods are applied at once, however the lines are split', async (t) => {
+test('new and deleted pods are applied at once, however the lines are split', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.put(KATA);
@@ -91,7 +98,7 @@ test('new and deleted pods are applied at once, however the lines are split', as
   assert.equal(all.pods.counts.events, 2);
 });
 
-test('a long list is requested in parts', async (t) => {
+test('a long list is requested in parts', OPENSSL, async (t) => {
   const many = Array.from({ length: 7 }, (_, pod) => ({ name: `pod-${pod}`, uid: `uid-${pod}` }));
   const all = await follow(t, (api) => {
     api.page = 3;
@@ -108,7 +115,7 @@ test('a long list is requested in parts', async (t) => {
   );
 });
 
-test("a static pod is found by kubelet's uid, which its cgroup contains", async (t) => {
+test("a static pod is found by kubelet's uid, which its cgroup contains", OPENSSL, async (t) => {
   const hash = 'c2ee8f5b1a3c4d5e6f708192a3b4c5d6';
   const pod = { name: 'vm-node-1', uid: 'another', annotations: { 'kubernetes.io/config.hash': hash } };
   const all = await follow(t, (api) => api.put(pod));
@@ -116,7 +123,7 @@ test("a static pod is found by kubelet's uid, which its cgroup contains", async 
   assert.equal(all.pods.podOf(hash)?.name, 'vm-node-1');
 });
 
-test('after the end of a watch the next one continues at the last bookmark', async (t) => {
+test('after the end of a watch the next one continues at the last bookmark', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.bookmark();
@@ -142,23 +149,27 @@ for (const [how, expire] of [
     },
   ],
 ] as const)
-  test(`410 Gone ${how}: the list is requested again and shows the changes that the watch missed`, async (t) => {
-    const all = await follow(t, (api) => api.put(VM_A));
-    await watching(all);
-    // Changes that are not sent to the watch.
-    const send = all.api.send.bind(all.api);
-    all.api.send = () => {};
-    all.api.put(KATA);
-    all.api.delete(VM_A);
-    all.api.send = send;
-    expire(all.api);
-    await all.api.until('the list', () => all.pods.podOf(KATA.uid) !== undefined);
-    assert.equal(all.pods.podOf(VM_A.uid), undefined);
-    await watching(all);
-    assert.equal(all.log.filter((line) => line.includes('level=warn')).length, 0);
-  });
+  test(
+    `410 Gone ${how}: the list is requested again and shows the changes that the watch missed`,
+    OPENSSL,
+    async (t) => {
+      const all = await follow(t, (api) => api.put(VM_A));
+      await watching(all);
+      // Changes that are not sent to the watch.
+      const send = all.api.send.bind(all.api);
+      all.api.send = () => {};
+      all.api.put(KATA);
+      all.api.delete(VM_A);
+      all.api.send = send;
+      expire(all.api);
+      await all.api.until('the list', () => all.pods.podOf(KATA.uid) !== undefined);
+      assert.equal(all.pods.podOf(VM_A.uid), undefined);
+      await watching(all);
+      assert.equal(all.log.filter((line) => line.includes('level=warn')).length, 0);
+    },
+  );
 
-test('Retry-After of a 429 is respected', async (t) => {
+test('Retry-After of a 429 is respected', OPENSSL, async (t) => {
   const times: number[] = [];
   const all = await follow(t, (api) => {
     api.override = (_, response) => {
@@ -175,7 +186,7 @@ test('Retry-After of a 429 is respected', async (t) => {
   assert.match(all.log.join(''), /level=warn .*HTTP 429: too many requests/);
 });
 
-test('a request without an answer times out and is repeated; known pods are kept', async (t) => {
+test('a request without an answer times out and is repeated; known pods are kept', OPENSSL, async (t) => {
   const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, listMs: 300 });
   await watching(all);
   const late = () => all.log.filter((line) => line.includes('no complete answer within 0.3 s'));
@@ -191,14 +202,14 @@ test('a request without an answer times out and is repeated; known pods are kept
   await watching(all);
 });
 
-test('a watch that does not end in time is aborted', async (t) => {
+test('a watch that does not end in time is aborted', OPENSSL, async (t) => {
   const all = await follow(t, () => {}, { ...TIMES, watchMs: 200, watchGraceMs: 50 });
   await watching(all);
   await all.api.until('the next list', () => all.api.requests.length >= 3);
   assert.equal(all.api.requests[2]?.url.searchParams.get('watch'), null);
 });
 
-test('a renewed token is used', async (t) => {
+test('a renewed token is used', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.setToken('second-token');
@@ -210,7 +221,7 @@ test('a renewed token is used', async (t) => {
   await watching(all);
 });
 
-test('a missing permission is named in the log, and pauses between requests grow', async (t) => {
+test('a missing permission is named in the log, and pauses between requests grow', OPENSSL, async (t) => {
   const all = await follow(t, (api) => {
     api.override = (_, response) => {
       refuse(response, 403, 'pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods"');
@@ -228,7 +239,7 @@ test('a missing permission is named in the log, and pauses between requests grow
   assert.match(warnings[0] ?? '', /cannot list resource .*allow the service account to list and watch pods/);
 });
 
-test('a server that ends each watch at once is not flooded with requests', async (t) => {
+test('a server that ends each watch at once is not flooded with requests', OPENSSL, async (t) => {
   const all = await follow(t, (api) => {
     api.override = ({ watch }, response) => {
       if (watch) response.end();
@@ -242,7 +253,7 @@ test('a server that ends each watch at once is not flooded with requests', async
   assert.ok(requests <= ms / TIMES.minPauseMs + 1, `${requests} requests in ${ms} ms`);
 });
 
-test('malformed lines are counted, and the next line is applied', async (t) => {
+test('malformed lines are counted, and the next line is applied', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   for (const line of ['{"type":', '{"type":"NEWS","object":{}}', '7', '{"type":"ADDED","object":{"metadata":{}}}'])
@@ -252,7 +263,7 @@ test('malformed lines are counted, and the next line is applied', async (t) => {
   assert.deepEqual([...all.pods.counts.malformed], [['line', 4]]);
 });
 
-test('a watch with nothing but malformed lines is given up for a while', async (t) => {
+test('a watch with nothing but malformed lines is given up for a while', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   all.api.send('{\n'.repeat(5000));
@@ -264,38 +275,42 @@ test('a watch with nothing but malformed lines is given up for a while', async (
   await all.api.until('the pod', () => all.pods.podOf(VM_A.uid) !== undefined);
 });
 
-test('an answer that is not a list and a certificate of an unknown authority are explained in the log', async (t) => {
-  const all = await follow(t, (api) => {
-    api.override = (_, response) => {
-      response.end('<html>a proxy is in the way</html>');
-      return true;
-    };
-  });
-  await all.api.until('a warning', () => all.log.some((line) => line.includes('not a list of pods')));
-  const other = await FakeApiServer.start();
-  const url = new URL(all.api.url);
-  const distrustful = new PodWatch(new ApiClient({ url, tokenFile: all.api.tokenFile, caFile: other.caFile }), {
-    node: 'node-1',
-    keepDeletedMs: 0,
-    times: TIMES,
-  });
-  const stop = new AbortController();
-  const ended = distrustful.run(stop.signal);
-  await all.api.until('a warning', () => all.log.some((line) => /127\.0\.0\.1:\d+: .*certificate/.test(line)));
-  assert.ok(
-    all.log.some((line) => line.includes(`; ${other.caFile} must hold the CA of the API server's certificate`)),
-  );
-  stop.abort();
-  await ended;
-});
+test(
+  'an answer that is not a list and a certificate of an unknown authority are explained in the log',
+  OPENSSL,
+  async (t) => {
+    const all = await follow(t, (api) => {
+      api.override = (_, response) => {
+        response.end('<html>a proxy is in the way</html>');
+        return true;
+      };
+    });
+    await all.api.until('a warning', () => all.log.some((line) => line.includes('not a list of pods')));
+    const other = await FakeApiServer.start();
+    const url = new URL(all.api.url);
+    const distrustful = new PodWatch(new ApiClient({ url, tokenFile: all.api.tokenFile, caFile: other.caFile }), {
+      node: 'node-1',
+      keepDeletedMs: 0,
+      times: TIMES,
+    });
+    const stop = new AbortController();
+    const ended = distrustful.run(stop.signal);
+    await all.api.until('a warning', () => all.log.some((line) => /127\.0\.0\.1:\d+: .*certificate/.test(line)));
+    assert.ok(
+      all.log.some((line) => line.includes(`; ${other.caFile} must hold the CA of the API server's certificate`)),
+    );
+    stop.abort();
+    await ended;
+  },
+);
 
-test('a node without pods is followed, and the log says that its name may be wrong', async (t) => {
+test('a node without pods is followed, and the log says that its name may be wrong', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   assert.match(all.log.join(''), /level=warn .*knows no pod of node .*node-1.*K8S_NODE_NAME/);
 });
 
-test('a watch that delivers no byte is given up, and the list is requested again', async (t) => {
+test('a watch that delivers no byte is given up, and the list is requested again', OPENSSL, async (t) => {
   const all = await follow(t, (api) => api.put(VM_A), { ...TIMES, watchSilenceMs: 2000 });
   await watching(all);
   for (let bookmark = 0; bookmark < 5; bookmark++, await sleep(500)) all.api.bookmark();
@@ -305,14 +320,14 @@ test('a watch that delivers no byte is given up, and the list is requested again
   assert.equal(all.api.requests[2]?.url.searchParams.get('watch'), null);
 });
 
-test('a connection that breaks is called lost', async (t) => {
+test('a connection that breaks is called lost', OPENSSL, async (t) => {
   const all = await follow(t, (api) => api.put(VM_A));
   await watching(all);
   all.api.endWatches(true);
   await all.api.until('the warning', () => /127\.0\.0\.1:\d+: connection lost/.test(all.log.join('')));
 });
 
-test('a deleted pod is kept for the time given, whether the watch or a list shows its end', async (t) => {
+test('a deleted pod is kept for the time given, whether the watch or a list shows its end', OPENSSL, async (t) => {
   const all = await follow(t, (api) => [VM_A, KATA].map((pod) => api.put(pod)), TIMES, 60_000);
   await watching(all);
   all.api.delete(VM_A);
@@ -326,12 +341,12 @@ test('a deleted pod is kept for the time given, whether the watch or a list show
   assert.deepEqual([all.pods.podOf(VM_A.uid)?.name, all.pods.podOf(KATA.uid)?.name], [VM_A.name, KATA.name]);
 });
 
-test('an empty token is named', async (t) => {
+test('an empty token is named', OPENSSL, async (t) => {
   const all = await follow(t, (api) => api.setToken(''));
   await all.api.until('the warning', () => all.log.some((line) => line.includes(`${all.api.tokenFile}: empty`)));
 });
 
-test('lists may be compressed, and requests name the version', async (t) => {
+test('lists may be compressed, and requests name the version', OPENSSL, async (t) => {
   const all = await follow(t, (api) => {
     api.override = ({ watch }, response) => {
       if (!watch) response.setHeader('Content-Encoding', 'gzip').end(gzipSync(listOf(item('packed', 'small'))));
@@ -362,7 +377,7 @@ for (const [name, message, answer] of [
   ['a list with 1 MB besides its pods', /too long/, () => `{"kind":"${'x'.repeat(1 << 20)}","items":[]}`],
   ['text that is no list', /not a list of pods/, () => '{"items":'.repeat(100)],
 ] as const)
-  test(`${name} is refused, and known pods are kept`, async (t) => {
+  test(`${name} is refused, and known pods are kept`, OPENSSL, async (t) => {
     const all = await follow(t, (api) => api.put(VM_A), TIMES);
     await watching(all);
     all.api.override = ({ watch }, response) => {
@@ -375,14 +390,14 @@ for (const [name, message, answer] of [
     assert.equal(all.pods.podOf(VM_A.uid)?.vmi, 'vm-a');
   });
 
-test('a watch that adds pods without an end is refused', async (t) => {
+test('a watch that adds pods without an end is refused', OPENSSL, async (t) => {
   const all = await follow(t);
   await watching(all);
   for (let i = 0; i <= 5000; i++) all.api.send(`{"type":"ADDED","object":${item(`uid-${i}`)}}`);
   await all.api.until('the refusal', () => /more than 5000 pods/.test(all.log.join('')));
 });
 
-test('a pod whose names are too long is none', async (t) => {
+test('a pod whose names are too long is none', OPENSSL, async (t) => {
   const all = await follow(t, (api) => {
     api.put({ uid: 'long', name: 'x'.repeat(254) });
     api.put({ uid: 'longest', name: 'x'.repeat(253) });
