@@ -24,11 +24,7 @@ type Block = readonly [name: string, content: () => string];
 /** Page -> name and content of its generated blocks. */
 const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
   'docs/options.md': [['options', optionsTable]],
-  'docs/metrics.md': [
-    ['metrics', metricsTable],
-    ['process', processTable],
-    ['series', seriesTable],
-  ],
+  'docs/metrics.md': [['metrics', metricsTable], run('otlp-cost'), ['process', processTable], ['series', seriesTable]],
   'docs/peers.md': [['answers', answersTable]],
   'docs/overhead.md': [
     ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
