@@ -1,9 +1,12 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { everyBeat } from '../../system/timers/beat.js';
+import { limitYoungGeneration } from './limit-young-generation.js';
 
 /** When the program has been loaded, and its first answers were computed. */
 const START_UP_MS = 5_000;
 const PERIOD_MS = 5 * 60_000;
+const YOUNG_PERIOD_MS = 10_000;
 /** A collection of this much takes about 40 ms. An agent with more has work, and V8 collects in pieces meanwhile. */
 const MAX_HEAP_BYTES = 1 << 25;
 
@@ -14,12 +17,19 @@ const MAX_HEAP_BYTES = 1 << 25;
  *
  * V8 gives memory back only when it collects everything, which it puts off for hours on an agent with little to do. So
  * this does it after the start, which leaves 7 MB behind, and every few minutes.
+ *
+ * Such a collection makes V8 shrink the young generation to half a megabyte. That is enough for an agent with few
+ * series. With many, it has to grow again.
  */
 export function collectGarbageSooner(signal: AbortSignal): void {
   setFlagsFromString('--heap-growing-percent=50');
   const timers = [setTimeout(collectSmallHeap, START_UP_MS), setInterval(collectSmallHeap, PERIOD_MS)];
   for (const timer of timers) timer.unref();
+  const stopChecks = everyBeat(YOUNG_PERIOD_MS, () => {
+    if (getHeapStatistics().used_heap_size > MAX_HEAP_BYTES) limitYoungGeneration();
+  });
   signal.addEventListener('abort', () => {
+    stopChecks();
     for (const timer of timers) clearTimeout(timer);
   });
 }
