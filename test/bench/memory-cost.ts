@@ -38,7 +38,8 @@ try {
   const agent = await startAgent({ timeoutMs: PATIENCE_MS });
   for (let vm = 0; vm < vms; vm++)
     startGuest({ name: `memory-${vm}`, vcpus: 2, steps: [{ bursts: BURSTS }], secondarySteps: [{ halt: true }] });
-  const areKnown = (samples: Samples) => samples.of('kvm_vm_info').length === vms;
+  const areKnown = (samples: Samples) =>
+    samples.of('kvm_vm_info').filter(({ labels }) => labels.get('vm')?.startsWith('memory-')).length === vms;
   await agent.scrapeUntil(`${vms} VMs`, areKnown, PATIENCE_MS);
   const scrapes = Math.round((minutes * 60_000) / SCRAPE_MS);
   for (let scrape = 1; scrape <= scrapes; scrape++) {
