@@ -223,21 +223,35 @@ test('scrapers that do not read make room for a new one after two seconds', asyn
   );
   writeLines(logs);
   await untilCounted(agent.url, EVENTS);
-  const startMs = performance.now();
-  for (let i = 0; i < 2; i++) {
-    const socket = connect(agent.port, '127.0.0.1').on('error', () => {});
-    t.after(() => socket.destroy());
-    socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    await new Promise((resolve) => socket.once('readable', resolve));
+  const sockets: Socket[] = [];
+  const closeAll = () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+  };
+  t.after(closeAll);
+  const askThird = async () => {
+    for (let i = 0; i < 2; i++) {
+      const socket = connect(agent.port, '127.0.0.1').on('error', () => {});
+      sockets.push(socket);
+      socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      await new Promise((resolve) => socket.once('readable', resolve));
+    }
+    return statusOf(`${agent.url}/metrics`);
+  };
+  const untilAnswered = async () => {
+    for (const endMs = performance.now() + HANG_MS; performance.now() < endMs; await sleep(100))
+      if ((await statusOf(`${agent.url}/metrics`)) === 200) return;
+    assert.fail('no scrape is answered');
+  };
+  let startMs = performance.now();
+  // If the three requests take two seconds, as on a very busy machine, room was made already.
+  for (let tries = 1; (await askThird()) !== 503; tries++) {
+    assert.ok(performance.now() - startMs >= 2000 && tries < 10, 'the third scrape is answered');
+    closeAll();
+    await untilAnswered();
+    startMs = performance.now();
   }
-  const refused = await statusOf(`${agent.url}/metrics`);
-  if (performance.now() - startMs < 2000) assert.equal(refused, 503);
-  else t.diagnostic('this machine took two seconds to get there');
-  let status = refused;
-  for (const endMs = performance.now() + HANG_MS; status !== 200 && performance.now() < endMs; await sleep(100))
-    status = await statusOf(`${agent.url}/metrics`);
-  assert.equal(status, 200);
-  assert.ok(performance.now() - startMs >= 2000 || refused === 200);
+  await untilAnswered();
+  assert.ok(performance.now() - startMs >= 2000);
 });
 
 /** The first line that is received before the other end closes the connection. */

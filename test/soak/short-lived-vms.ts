@@ -4,6 +4,7 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { delayMs } from '../support/guest/delay.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
 import { VM_PREFIX } from './observe.js';
@@ -15,9 +16,14 @@ const TICK_MS = 100;
 const EXITS = WRITES_PER_TICK * TICKS + 1;
 /** VMs running at the same time. A slow machine would otherwise start more than end. */
 const MAX_RUNNING = 8;
+/** An agent that was kept from running for longer while a VM ran may have seen it too late. */
+const MAX_DELAY_MS = 100;
 
 interface ShortLivedVm {
   readonly guest: RunningGuest;
+  /** Delay of the agent before the VM started, and while it ran; NaN while it runs. */
+  readonly delayBeforeMs: number;
+  delayMs: number;
   /** `performance.now()` at its end; NaN while it runs. */
   endedMs: number;
 }
@@ -28,16 +34,20 @@ export class ShortLivedVms {
   exact = 0;
   /** VMs that had ended before the agent looked up their threads, so that their exits are counted without a name. */
   unnamed = 0;
+  /** Those of them whose life the agent spent waiting for a CPU. */
+  delayed = 0;
   /** A message for each VM whose counts were wrong. */
   readonly wrong: string[] = [];
   readonly #folder: string;
   readonly #deadlineMs: number;
+  readonly #agentPid: number | undefined;
   readonly #unchecked = new Set<ShortLivedVm>();
 
   /** `folder` is for logs and QMP sockets. A VM must be counted within `deadlineMs` of its end. */
-  constructor(folder: string, deadlineMs: number) {
+  constructor(folder: string, deadlineMs: number, agentPid: number | undefined) {
     this.#folder = folder;
     this.#deadlineMs = deadlineMs;
+    this.#agentPid = agentPid;
   }
 
   startOne(): void {
@@ -49,11 +59,17 @@ export class ShortLivedVms {
       steps: [{ bursts: { out: 0x80, times: WRITES_PER_TICK, everyMs: TICK_MS, ticks: TICKS } }],
       extraArgs: traceArgs(this.#folder, name),
     });
-    const vm: ShortLivedVm = { guest, endedMs: Number.NaN };
+    const vm: ShortLivedVm = {
+      guest,
+      delayBeforeMs: delayMs(this.#agentPid),
+      delayMs: Number.NaN,
+      endedMs: Number.NaN,
+    };
     this.#unchecked.add(vm);
     guest.finished().then(
       () => {
         vm.endedMs = performance.now();
+        vm.delayMs = delayMs(this.#agentPid) - vm.delayBeforeMs;
       },
       (error: Error) => this.#finish(vm, `${name} did not end as expected: ${error.message}`),
     );
@@ -75,6 +91,7 @@ export class ShortLivedVms {
         this.#finish(vm);
       } else if (performance.now() - endedMs > this.#deadlineMs && kernel === 0 && log === EXITS) {
         this.unnamed++;
+        if (vm.delayMs > MAX_DELAY_MS) this.delayed++;
         this.#finish(vm);
       } else if (performance.now() - endedMs > this.#deadlineMs)
         this.#finish(

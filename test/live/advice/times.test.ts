@@ -13,9 +13,10 @@ import { allOf } from '../../support/requirements.js';
 import { vcpuThread } from '../times/vcpu-shares.js';
 
 const LASTING_SECONDS = 5;
+/** Periods of findings that are compared. */
+const PERIODS = 12;
 /** Largest difference between the cost of a finding and the kernel's own figure. */
-const TOLERANCE = 0.2;
-const MAX_TRIES = 4;
+const TOLERANCE = 0.05;
 
 /** Gives a cured guest a CPU whenever it wants one, whatever else this machine runs. */
 const FIRST = ['chrt', '-f', '1'];
@@ -25,35 +26,49 @@ afterEach(endAll);
 
 const withoutTrace = () => startAgent({ args: ['--no-collector.kernel', `--advice.lasting=${LASTING_SECONDS}s`] });
 
-/** Part of the time that each vCPU waited while the finding was made, by the kernel's count. */
-async function compareCosts(agent: RunningAgent, guests: readonly RunningGuest[]): Promise<string[]> {
-  const costs = async (name: string) => {
-    const isFound = ({ value }: { value: number }) => value > 0;
-    const samples = await agent.scrapeUntil(
-      `the finding of ${name}`,
-      (now) => now.of('kvm_vm_advice', { vm: name, advice: 'waiting-for-cpu' }).some(isFound),
-      60_000,
-    );
-    return samples.of('kvm_vm_advice', { vm: name })[0]?.value ?? Number.NaN;
-  };
-  for (const { name } of guests) await costs(name);
+/** Costs of findings that were just updated, and how long vCPUs have waited by the kernel's count. */
+interface Moment {
+  readonly atMs: number;
+  /** Costs in the period that ends now, by guest. */
+  readonly costs: readonly number[];
+  readonly waitedSeconds: readonly number[];
+}
+
+/** Notes the moments at which the agent updates its findings, which it does five times in LASTING_SECONDS. */
+async function momentsOf(agent: RunningAgent, guests: readonly RunningGuest[]): Promise<Moment[]> {
   const threads = guests.map(({ pid }) => vcpuThread(pid));
-  for (let tries = 1; ; tries++) {
-    const before = threads.map(waitedSeconds);
-    const startMs = performance.now();
-    await sleep(2 * LASTING_SECONDS * 1000);
-    const seconds = (performance.now() - startMs) / 1000;
-    const waited = threads.map((thread, index) => (waitedSeconds(thread) - (before[index] ?? 0)) / seconds);
-    const found: (readonly [name: string, cost: number, expected: number])[] = [];
-    for (const [index, { name }] of guests.entries())
-      found.push([name, await costs(name), waited[index] ?? Number.NaN]);
-    const lines = found.map(
-      ([name, cost, expected]) => `${name}: costs ${cost.toFixed(3)}, by schedstat ${expected.toFixed(3)}`,
-    );
-    // The load of this machine may change between the period of the finding and the time of the measurement.
-    if (found.every(([, cost, expected]) => Math.abs(cost / expected - 1) <= TOLERANCE)) return lines;
-    assert.ok(tries < MAX_TRIES, lines.join('; '));
-  }
+  const moments: Moment[] = [];
+  let last = '';
+  await agent.scrapeUntil('findings of each period', (samples) => {
+    const costs = guests.map(({ name }) => samples.sum('kvm_vm_advice', { vm: name, advice: 'waiting-for-cpu' }));
+    if (costs.join() !== last)
+      moments.push({ atMs: performance.now(), costs, waitedSeconds: threads.map(waitedSeconds) });
+    last = costs.join();
+    return moments.length > PERIODS;
+  });
+  // The first one is that of the first scrape.
+  return moments.slice(1);
+}
+
+/** The part of the time that each vCPU waited, by findings and by the kernel's count of the same periods. */
+async function compareCosts(agent: RunningAgent, guests: readonly RunningGuest[]): Promise<string[]> {
+  await agent.scrapeUntil('a finding of each guest', (now) =>
+    guests.every(({ name }) => now.sum('kvm_vm_advice', { vm: name, advice: 'waiting-for-cpu' }) > 0),
+  );
+  const moments = await momentsOf(agent, guests);
+  const [first, last] = [moments[0] as Moment, moments.at(-1) as Moment];
+  const seconds = (last.atMs - first.atMs) / 1000;
+  return guests.map(({ name }, index) => {
+    const waited = ({ waitedSeconds }: Moment) => waitedSeconds[index] as number;
+    const cost = moments.slice(1).reduce((sum, { atMs, costs }, before) => {
+      const period = (atMs - (moments[before] as Moment).atMs) / 1000;
+      return sum + ((costs[index] as number) * period) / seconds;
+    }, 0);
+    const expected = (waited(last) - waited(first)) / seconds;
+    const line = `${name}: costs ${cost.toFixed(3)}, by schedstat ${expected.toFixed(3)}`;
+    assert.ok(Math.abs(cost / expected - 1) <= TOLERANCE, line);
+    return line;
+  });
 }
 
 function waitedSeconds(thread: string): number {
