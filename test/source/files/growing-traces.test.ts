@@ -1,9 +1,9 @@
 /** Recordings that grow slice by slice give the same counts as the whole file. */
-
 import assert from 'node:assert/strict';
-import { appendFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { takeSnapshot } from '../../../src/snapshot/take-snapshot.js';
 import { readFixture, readJson } from '../../support/fixtures.js';
@@ -81,12 +81,17 @@ async function grow(path: string, content: Buffer, random: () => number, isRead:
   }
 }
 
+/** The names of QEMU 7.2, whether this host has a QEMU or not. */
+const traceEvents = join(mkdtempSync(join(tmpdir(), 'trace-events-')), 'trace-events-all');
+writeFileSync(traceEvents, readFixture('qemu-simple/trace-events-all'));
+after(() => rmSync(dirname(traceEvents), { recursive: true }));
+
 describe('a recording that grows in random slices counts the same as the whole', { concurrency: 8 }, () => {
   RECORDINGS.forEach(([kind, path, read], index) => {
     test(path, { timeout: 300_000 }, async (t) => {
       const { events, kvm_run_exit_by_cpu_reason: exits } = read();
       const name = kind === 'log' ? 'vm.log' : 'trace-vm';
-      const followed = followTraces(t, kind === 'log' ? { log: '*.log' } : { simple: 'trace-*' });
+      const followed = followTraces(t, kind === 'log' ? { log: '*.log', traceEvents } : { simple: 'trace-*' });
       writeFileSync(join(followed.folder, name), '');
       followed.traces.scan(performance.now());
       const isRead = () => (takeSnapshot(followed.ledger.totals()).sources[0]?.events ?? 0) > 0;
