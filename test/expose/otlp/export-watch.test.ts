@@ -168,7 +168,7 @@ describe('an export in batches', () => {
     const order: string[] = [];
     const takeSnapshot = () => {
       order.push('snapshot');
-      setImmediate(() => order.push('other work'));
+      setTimeout(() => order.push('other work'), 0);
       return snapshotOf(1, 1);
     };
     const send = async () => {
