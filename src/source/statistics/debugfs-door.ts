@@ -10,7 +10,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { debugfsStatistic, debugfsValue } from '../../decode/statistics/debugfs-statistics.js';
 import { errnoOf, errnoReason, isGone } from '../../system/errors.js';
-import { tryListFolder } from '../../system/files.js';
+import { tryFileId, tryListFolder } from '../../system/files.js';
 import type { KvmStatistic, StatisticsPart, StatisticValue } from '../../trace/kvm-statistic.js';
 
 /** A folder of debugfs with the statistics of one VM. */
@@ -46,7 +46,10 @@ export class DebugfsDoor {
     });
   }
 
-  /** Returns the statistics of a VM; a text if they cannot be read: the reason. */
+  /**
+   * Returns the statistics of a VM; a text if they cannot be read: the reason. A process that closes its VM and creates
+   * another gets a folder of the same name, as the kernel gives it the same descriptor. The inode is another one then.
+   */
   read({ name: folder }: StatisticsFolder): StatisticsPart | string {
     const values: StatisticValue[] = [];
     let problem = 'the VM has ended';
@@ -62,7 +65,7 @@ export class DebugfsDoor {
       }
     }
     const hasTotals = values.some(([{ kind }]) => kind === 'total');
-    return hasTotals ? { key: folder, vcpu: '', values } : problem;
+    return hasTotals ? { key: `${folder} ${tryFileId(`${this.#root}/${folder}`)}`, vcpu: '', values } : problem;
   }
 
   /** Why no folder of a VM can be seen; undefined if there is no reason but that no VM runs. */

@@ -1,7 +1,7 @@
 /** KVM's folder in debugfs, as Linux 6.12 has it, and this host's own. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, constants, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, constants, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DebugfsDoor } from '../../../src/source/statistics/debugfs-door.js';
@@ -60,6 +60,24 @@ test('files that cannot be read at a place of choice are read, as those of debug
   t.after(() => closeSync(pipe));
   writeSync(pipe, '4171\n');
   assert.deepEqual(read(root), [['exits', 'total', false, 4171]]);
+});
+
+test("a VM that takes another one's place, under the same name, is another part", (t) => {
+  const root = debugfs(t, { exits: '4171\n' });
+  const door = new DebugfsDoor(root, () => true);
+  const key = () => {
+    const [folder] = door.find();
+    const part = folder && door.read(folder);
+    assert.ok(typeof part === 'object');
+    return part.key;
+  };
+  const first = key();
+  assert.equal(key(), first);
+  // The first folder stays elsewhere, so that its inode is not used again.
+  renameSync(join(root, '187-11'), join(root, 'ended'));
+  mkdirSync(join(root, '187-11'));
+  writeFile(join(root, '187-11/exits'), '5000\n');
+  assert.notEqual(key(), first);
 });
 
 test('a file that holds no number is left out', (t) => {
