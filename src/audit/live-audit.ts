@@ -63,7 +63,7 @@ const MIN_EVENTS = 500;
 const MAX_UNCERTAINTY = 0.01;
 
 interface AuditedVm {
-  /** The life of the VM that the moments belong to. */
+  /** What the statistics of the moments belong to. */
   readonly life: string;
   readonly moments: AuditMoment[];
 }
@@ -77,7 +77,7 @@ export class LiveAudit {
     this.#isSampled = isSampled;
   }
 
-  /** @param life identifies the process of the VM: another one has other statistics */
+  /** @param life identifies the process of the VM and its statistics: those of another life are not compared with it */
   add(vm: string, life: string, moment: AuditMoment): void {
     let audited = this.#vms.get(vm);
     if (audited === undefined || audited.life !== life || hasRestarted(audited.moments.at(-1), moment)) {

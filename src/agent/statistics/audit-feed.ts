@@ -62,7 +62,8 @@ export class AuditFeed {
     for (const { label, life, reading } of vms) {
       const [own, ownBefore] = [after.get(label), countsBefore.get(label)];
       if (own === undefined || ownBefore === undefined) continue;
-      this.#audit.add(label, life, { atMs, kvm: auditedSums(reading), before: ownBefore, after: own, traced });
+      const moment = { atMs, kvm: auditedSums(reading), before: ownBefore, after: own, traced };
+      this.#audit.add(label, `${life} ${partsOf(reading)}`, moment);
     }
   }
 
@@ -92,6 +93,14 @@ export class AuditFeed {
     const { losses } = this.#exits;
     return new Map(Array.from(sumExits(this.#exits.of(labels)), ([label, exits]) => [label, { exits, losses }]));
   }
+}
+
+/**
+ * Identifies the door and the parts of a reading. Other parts have another sum: QEMU does not show a vCPU that was
+ * taken out, and a process may replace its VM by a new one.
+ */
+function partsOf({ door, parts }: StatisticsReading): string {
+  return [door, ...parts.map(({ key }) => key)].join();
 }
 
 /** The statistics that are audited, all vCPUs together. */
