@@ -1,6 +1,7 @@
 /** `top --url --batch`: agents with TLS and passwords, and addresses where there is no agent. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -106,6 +107,26 @@ test('addresses where there is no agent', async () => {
   const secret = await top('--batch', '-n1', '--url', 'http://admin:hunter2@127.0.0.1:1');
   assert.match(secret.stderr, /leave out user and password/);
   assert.doesNotMatch(secret.stderr, /hunter2/);
+});
+
+test('--batch ends with one line when its agent is killed', { timeout: 300_000 }, async () => {
+  const agent = await WebAgent.start();
+  const child = spawn(PROGRAM, [...PROGRAM_ARGS, 'top', '--url', agent.url, '--batch', '--interval=500ms']);
+  const ended = once(child, 'close');
+  let [stdout, stderr] = ['', ''];
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
+  await new Promise<void>((resolve) => {
+    child.stdout.on('data', (text) => {
+      stdout += text;
+      if (stdout.includes('legacy-db')) resolve();
+    });
+  });
+  agent.process.kill('SIGKILL');
+  await ended;
+  assert.equal(child.exitCode, 2);
+  assert.match(stderr, /^kvm-exit-exporter: http:[^\n]+\n$/);
 });
 
 test('a server that never answers is given up', { timeout: 300_000 }, async () => {

@@ -9,7 +9,9 @@ import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { answersOf, manyVms, ratesOf, startFakeAgent, vmRowOf } from '../support/agent/fake-agent.js';
+import { WebAgent } from '../support/agent/web-agent.js';
 import { endAll, endLater } from '../support/end-later.js';
+import { freePort } from '../support/free-port.js';
 import { PROGRAM, PROGRAM_ARGS, ROOT } from '../support/paths.js';
 import { needs } from '../support/requirements.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -235,6 +237,29 @@ test('an agent that ends is said to be gone, and found again', inTmux, async () 
   await startFakeAgent(answersOf(manyVms(3)), Number(new URL(agent.url).port));
   const again = await tmux.until(/^3 VMs/m);
   assert.doesNotMatch(again[0] ?? '', /NO ANSWER/);
+});
+
+test('an agent that is killed is said to be gone, and top goes on', inTmux, async () => {
+  const agent = await WebAgent.start();
+  const tmux = start(agent.url);
+  await tmux.until('legacy-db');
+  agent.process.kill('SIGKILL');
+  const screen = await tmux.until('NO ANSWER, trying again');
+  assert.match(screen.join('\n'), /^legacy-db /m);
+  tmux.press('q');
+  await tmux.until('code 0');
+  assert.equal(tmux.modes(), '0 1 1');
+});
+
+test('an agent that was dead at the start: one line, exit code 2, and the terminal as it was', inTmux, async () => {
+  // Wide enough for the command and the message.
+  const tmux = start(`http://127.0.0.1:${await freePort()}`, 300);
+  const screen = (await tmux.until('code 2')).join('\n');
+  assert.match(screen, /^kvm-exit-exporter: http:\S+: connection refused; is the agent running\?\ncode 2$/m);
+  assert.equal(screen.match(/^kvm-exit-exporter: /gm)?.length, 1);
+  assert.equal(tmux.modes(), '0 1 1');
+  tmux.line('stty -a | cmp - before && echo same');
+  await tmux.until('same');
 });
 
 test('a bug leaves the terminal as it was, and its message stays', inTmux, async (t) => {

@@ -31,6 +31,7 @@ export class Session {
   /** Reason why the latest question has no answer; '' if it has one. */
   #problem = '';
   #isAsking = false;
+  #hasAnswered = false;
   #isOver = false;
   #timer: NodeJS.Timeout | undefined;
   #end: () => void = () => {};
@@ -46,7 +47,7 @@ export class Session {
     });
   }
 
-  /** Resolves when the user ends it. @throws what the source throws, if it is a bug */
+  /** Resolves when the user ends it. @throws what the source throws, if it is a bug or the first answer */
   async run(): Promise<void> {
     const ended = new Promise<void>((resolve, reject) => {
       this.#end = resolve;
@@ -87,8 +88,10 @@ export class Session {
       this.#rates = await this.#source.current();
       await this.#readDetail();
       this.#problem = '';
+      this.#hasAnswered = true;
     } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
+      // Without any answer, the address is wrong or the agent does not run. Later it may be restarted.
+      if (!(error instanceof AgentError) || !this.#hasAnswered) throw error;
       this.#problem = error.message;
     }
   }
