@@ -76,6 +76,22 @@ test('docs/architecture.md has a line for every folder of src', () => {
   );
 });
 
+test('each row of docs/reliability.md names tests that exist, and each test of faults is in a row', () => {
+  const rows = read('docs/reliability.md').match(/^\| .* \| .* \| .* \|$/gm) ?? [];
+  const named = rows.flatMap((row) => [...(row.split('|').at(-2) ?? '').matchAll(/[a-z][\w-]*(?:\/[\w-]+)+/g)].flat());
+  assert.ok(named.length > 100);
+  const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' });
+  assert.deepEqual(
+    named.filter((name) => !tests.includes(name) && !tests.includes(`${name}.test.ts`)),
+    [],
+  );
+  const faults = tests.flatMap((path) => /^(live\/faults\/.*)\.test\.ts$/.exec(path)?.[1] ?? []);
+  assert.deepEqual(
+    faults.filter((name) => !named.includes(name)),
+    [],
+  );
+});
+
 for (const path of ['docs/architecture.md', 'CONTRIBUTING.md']) {
   const page = read(path);
 

@@ -7,7 +7,7 @@ import { afterEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
-import { liveTest } from '../support/guest/live-test.js';
+import { liveTest, numberFromEnvironment } from '../support/guest/live-test.js';
 import { QmpClient } from '../support/guest/qmp-client.js';
 import { type GuestOptions, type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import type { Samples } from '../support/prometheus/samples.js';
@@ -18,10 +18,13 @@ const PATIENCE_MS = 30_000;
 /** Longer than the pause between two readings. */
 const MAX_READING_MS = 5000;
 const WAYS = [[], ['--no-collector.kernel']];
+const COMMON = ['--advice.lasting=5s'];
+const PAUSED_SECONDS = numberFromEnvironment('FAULTS_PAUSED_SECONDS', 10);
 
 afterEach(endAll);
 
 interface Watched {
+  readonly agents: readonly RunningAgent[];
   readonly guest: RunningGuest;
   readonly qmp: QmpClient;
   /** Has each agent do something at the same time. */
@@ -34,7 +37,7 @@ async function start(t: TestContext, options: GuestOptions): Promise<Watched> {
   const folder = temporaryFolder(t, 'changing');
   const sockets = ['0', '1', 'test'].flatMap((name) => ['-qmp', `unix:${folder}/${name}.sock,server=on,wait=off`]);
   const agents = await Promise.all(
-    WAYS.map((args, index) => startAgent({ args: [...args, `--qemu.qmp=${folder}/${index}.sock`] })),
+    WAYS.map((args, index) => startAgent({ args: [...args, ...COMMON, `--qemu.qmp=${folder}/${index}.sock`] })),
   );
   const guest = startGuest({ ...options, extraArgs: [...(options.extraArgs ?? []), ...sockets] });
   const each: Watched['each'] = (action) => Promise.all(agents.map(action));
@@ -42,6 +45,7 @@ async function start(t: TestContext, options: GuestOptions): Promise<Watched> {
   await each((agent) => agent.scrapeUntil('the guest', isShown, PATIENCE_MS));
   const qmp = await QmpClient.connect(`${folder}/test.sock`);
   return {
+    agents,
     guest,
     qmp,
     each,
@@ -52,6 +56,8 @@ async function start(t: TestContext, options: GuestOptions): Promise<Watched> {
     },
   };
 }
+
+const SERIAL_PORT = 0x3f8;
 
 const statesOf = (samples: Samples, vm: string, vcpu: string) =>
   samples.sumBy('state', 'kvm_vcpu_seconds_total', { vm, vcpu });
@@ -94,10 +100,10 @@ async function freshReading(agent: RunningAgent, vm: string, vcpu: string): Prom
   return last;
 }
 
-/** Growth of each state in some ten seconds. */
-async function growth(agent: RunningAgent, vm: string, vcpu: string): Promise<Growth> {
+/** Growth of each state in ten seconds and more. */
+async function growth(agent: RunningAgent, vm: string, vcpu: string, forSeconds = 10): Promise<Growth> {
   const before = await freshReading(agent, vm, vcpu);
-  await sleep(10_000);
+  await sleep(forSeconds * 1000);
   const after = await freshReading(agent, vm, vcpu);
   const states = Object.entries(after.states).map(([state, value]) => [state, value - (before.states[state] ?? 0)]);
   return {
@@ -105,6 +111,13 @@ async function growth(agent: RunningAgent, vm: string, vcpu: string): Promise<Gr
     least: (after.beganMs - before.endMs) / 1000,
     most: (after.endMs - before.beganMs) / 1000,
   };
+}
+
+/** Plugs in the vCPU that the VM has room for. */
+async function plugIn(qmp: QmpClient): Promise<void> {
+  const cpus: { type: string; props: object; 'qom-path'?: string }[] = await qmp.execute('query-hotpluggable-cpus');
+  const free = cpus.find((cpu) => cpu['qom-path'] === undefined);
+  await qmp.execute('device_add', { driver: free?.type, id: 'second', ...free?.props });
 }
 
 /** Nearly all of the time is in one state. */
@@ -118,16 +131,19 @@ function assertAll({ states, least, most }: Growth, state: string): void {
   );
 }
 
-test('a paused VM is neither in QEMU nor idle, and its statistics stand still', liveTest(), async (t) => {
+test('a paused VM is nowhere: no time in QEMU or idle, no exits, no finding', liveTest(), async (t) => {
   const vm = 'paused';
-  const { qmp, each, end } = await start(t, { name: vm, steps: [{ forever: { out: 0x80 } }] });
+  const { agents, qmp, each, end } = await start(t, { name: vm, steps: [{ forever: { out: SERIAL_PORT } }] });
+  const findings = (now: Samples) => now.of('kvm_vm_advice', { vm }).map(({ labels }) => labels.get('advice'));
+  await agents[0]?.scrapeUntil('a finding', (now) => findings(now).includes('serial-console'), PATIENCE_MS);
   await qmp.execute('stop');
   // What the vCPU did until then, and a wait that it was in, are counted at the next two readings.
   for (let reading = 0; reading < 2; reading++) {
     await sleep(2500);
     await each((agent) => agent.scrape());
   }
-  for (const grown of await each((agent) => growth(agent, vm, '0'))) assertAll(grown, 'unknown');
+  for (const grown of await each((agent) => growth(agent, vm, '0', PAUSED_SECONDS))) assertAll(grown, 'unknown');
+  for (const now of await each((agent) => agent.scrape())) assert.deepEqual(findings(now), []);
   const exitsIn = (now: Samples) => now.sum('kvm_stat_total', { vm, stat: 'exits' });
   const exits = Number(await qmp.statistics().then(({ vcpus }) => vcpus.get('0')?.get('exits')));
   await each((agent) => agent.scrapeUntil('the last statistics', (now) => exitsIn(now) === exits, PATIENCE_MS));
@@ -138,6 +154,25 @@ test('a paused VM is neither in QEMU nor idle, and its statistics stand still', 
   await end();
 });
 
+test('exits of a vCPU that is plugged in while the agent counts are counted as its own', liveTest(), async (t) => {
+  const vm = 'grown';
+  const { agents, guest, qmp, end } = await start(t, {
+    name: vm,
+    steps: [{ waitForHost: true }, { startSecondary: true }, { out: 0x80, times: 20_000 }],
+    secondarySteps: [{ out: 0x80, times: 30_000 }],
+    pluggable: 1,
+  });
+  await plugIn(qmp);
+  guest.goOn();
+  await guest.finished();
+  const exits = (now: Samples) => now.sumBy('vcpu', 'kvm_exits_total', { vm, layer: 'qemu', reason: 'KVM_EXIT_IO' });
+  const isAll = (now: Samples) => Object.values(exits(now)).reduce((sum, count) => sum + count, 0) >= 50_001;
+  const samples = await agents[0]?.scrapeUntil('all exits', isAll, PATIENCE_MS);
+  // The last one of the first vCPU ends the guest.
+  assert.deepEqual(samples && exits(samples), { 0: 20_001, 1: 30_000 });
+  await end();
+});
+
 test('a vCPU that is plugged in, taken out and plugged in again has its time each time', liveTest(), async (t) => {
   const vm = 'plugged';
   const { guest, qmp, each, end } = await start(t, {
@@ -145,14 +180,11 @@ test('a vCPU that is plugged in, taken out and plugged in again has its time eac
     steps: [{ out: 0x80, times: 100 }, { waitForHost: true }, { ejectCpu: 1 }, { forever: { out: 0x80 } }],
     extraArgs: ['-smp', '1,maxcpus=2'],
   });
-  const cpus: { type: string; props: object; 'qom-path'?: string }[] = await qmp.execute('query-hotpluggable-cpus');
-  const free = cpus.find((cpu) => cpu['qom-path'] === undefined);
-  const plug = () => qmp.execute('device_add', { driver: free?.type, id: 'second', ...free?.props });
   const isShown = (samples: Samples) => (statesOf(samples, vm, '1').idle ?? 0) > 0;
   const assertIdle = async () => {
     for (const grown of await each((agent) => growth(agent, vm, '1'))) assertAll(grown, 'idle');
   };
-  await plug();
+  await plugIn(qmp);
   await each((agent) => agent.scrapeUntil('the second vCPU', isShown, PATIENCE_MS));
   // It waits for the guest to start it.
   await assertIdle();
@@ -167,7 +199,7 @@ test('a vCPU that is plugged in, taken out and plugged in again has its time eac
   for (const samples of await each((agent) => agent.scrape())) assert.ok(isShown(samples));
   const idle = (samples: Samples) => statesOf(samples, vm, '1').idle ?? 0;
   const ejected = new Map(await each(async (agent) => [agent, idle(await agent.scrape())] as const));
-  await plug();
+  await plugIn(qmp);
   await each((agent) =>
     agent.scrapeUntil('the second vCPU again', (now) => idle(now) > (ejected.get(agent) ?? 0) + 1, PATIENCE_MS),
   );

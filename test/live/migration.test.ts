@@ -52,6 +52,7 @@ async function migrate(from: QmpClient, to: QmpClient, socket: string): Promise<
 test('a VM that migrates to another process of this host, twice, is one series to the exit', liveTest(), async (t) => {
   const folder = temporaryFolder(t, 'migration');
   const agent = await startAgent();
+  const startMs = performance.now();
   let moves = 0;
   const start = async (incoming?: string): Promise<{ guest: RunningGuest; qmp: QmpClient }> => {
     const control = join(folder, `control-${moves++}`);
@@ -85,6 +86,11 @@ test('a VM that migrates to another process of this host, twice, is one series t
   // The write that was under way when the guest was killed has left it, and may not have been counted by the guest.
   assert.ok(counted === writes || counted === writes + 1, `${counted} counted, ${writes} done`);
   assert.deepEqual(namesLike(samples, 'moving'), ['moving']);
+  // Both processes count while the VM moves, but only one of them runs it. The other one waits: unknown.
+  const { unknown = 0, ...states } = samples.sumBy('state', 'kvm_vcpu_seconds_total', { vm: 'moving' });
+  const spent = Object.values(states).reduce((sum, time) => sum + time, 0);
+  const seconds = (performance.now() - startMs) / 1000;
+  assert.ok(spent > 0 && spent < seconds, `${spent} s in ${seconds} s, and ${unknown} s unknown`);
   await agent.stop();
 });
 

@@ -288,8 +288,9 @@ for (const reader of ['binary', 'text'])
       kill();
       const events = (now: Samples) => now.sum('kvm_exit_exporter_events_total', { source: 'tracefs' });
       const samples = await agent.scrapeUntil('counted + lost = read, by the statistics of the kernel', (now) => {
+        // Other VMs of this host may go on, so the buffers are not empty.
         const stats = ringBufferStats(agent.instance);
-        return stats.waiting === 0 && events(now) + lost(now) === stats.read + stats.lost;
+        return events(now) + lost(now) === stats.read + stats.lost;
       });
       assert.ok(lost(samples) > 0);
       assert.ok(ioExits(samples, 'stolen') < FIRST_WRITES + WRITES + 1);

@@ -10,8 +10,8 @@
  *
  * steps.ts has the code of the steps.
  */
-import { back, long, loopEcx, quad, store, word } from './machine-code.js';
-import { APIC, halt, needsUnrealMode, SEGMENT, type Step, stepCode } from './steps.js';
+import { back, long, quad, word } from './machine-code.js';
+import { halt, needsUnrealMode, SEGMENT, type Step, startSecondaryCpus, stepCode } from './steps.js';
 
 /** What a firmware image does. */
 export interface GuestProgram {
@@ -34,10 +34,6 @@ const RESET_VECTOR = 0xfff0;
 /** Address of a byte in RAM that each secondary CPU increments when its steps are done. */
 const DONE_COUNTER = 0x6000;
 const STACK = 0x7000;
-/** APIC command for all CPUs but the sender: INIT. */
-const INIT_SECONDARY = 0x000c4500;
-/** APIC command for all CPUs but the sender: start at page 0xF0, which is F000:0000. */
-const START_SECONDARY = 0x000c46f0;
 
 export function guestFirmware({ steps, secondary }: GuestProgram): Buffer {
   const image = Buffer.alloc(SIZE, 0xf4); // hlt
@@ -64,7 +60,7 @@ function firstCpu(gdtr: number, steps: readonly Step[], secondaryCpus: number): 
   return [
     ...prologue(),
     ...(secondaryCpus > 0 || needsUnrealMode(steps) ? unrealMode(gdtr) : []),
-    ...(secondaryCpus > 0 ? startSecondaryCpus() : []),
+    ...(secondaryCpus > 0 && !steps.some((step) => 'startSecondary' in step) ? startSecondaryCpus() : []),
     ...steps.flatMap(stepCode),
     ...(secondaryCpus > 0 ? waitForSecondaryCpus(secondaryCpus) : []),
     ...[0xba, ...word(EXIT_PORT)], //    mov dx, 0x501
@@ -113,16 +109,6 @@ function unrealMode(gdtr: number): number[] {
     ...[0x31, 0xc0], //                         xor ax, ax
     ...[0x8e, 0xd8], //                         mov ds, ax
   ];
-}
-
-/** Starts the secondary CPUs: INIT, wait, start, wait, start. A CPU that runs already ignores the second start. */
-function startSecondaryCpus(): number[] {
-  const send = (command: number) => store(APIC.icr, command);
-  const wait = [
-    ...[0x66, 0xb9, ...long(2000)], //    mov ecx, 2000
-    ...loopEcx([]),
-  ];
-  return [...send(INIT_SECONDARY), ...wait, ...send(START_SECONDARY), ...wait, ...send(START_SECONDARY)];
 }
 
 function waitForSecondaryCpus(cpus: number): number[] {

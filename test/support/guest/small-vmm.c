@@ -1,5 +1,5 @@
 /*
- * A VMM for tests. Its guest writes to port 0x80 without end, and each KVM_RUN returns for one such write. So the number
+ * A VMM for tests. Its guest writes to a port without end, and each KVM_RUN returns for one such write. So the number
  * of KVM_RUN calls is the number of exits to userspace.
  *
  * The process's first thread only waits. A second one creates the VM, as in cloud-hypervisor and Dragonball, and KVM
@@ -14,6 +14,7 @@
  *   VMM_START_US    pause before the VM is created
  *   VMM_END_US      pause of each vCPU thread after its last KVM_RUN
  *   VMM_STAY_US     pause of the process after the end of the last vCPU thread
+ *   VMM_PORT        the port, up to 255 (default 128, which is 0x80)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +60,7 @@ static void create_vm(void) {
   uint8_t *memory = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   require(memory != MAP_FAILED, "mmap");
   memcpy(memory + CODE_ADDRESS, guest_code, sizeof guest_code);
+  memory[CODE_ADDRESS + 1] = setting("VMM_PORT", 0x80);
   struct kvm_userspace_memory_region region = {.memory_size = GUEST_BYTES, .userspace_addr = (uintptr_t)memory};
   require(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) == 0, "KVM_SET_USER_MEMORY_REGION");
 

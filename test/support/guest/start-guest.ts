@@ -14,6 +14,8 @@ export interface GuestOptions {
   /** What the first vCPU does. */
   readonly steps: readonly Step[];
   readonly vcpus?: number;
+  /** vCPUs that can be plugged in later, and that the step `startSecondary` starts. */
+  readonly pluggable?: number;
   /** Default: {@link MEMORY_MIB}. */
   readonly memoryMiB?: number;
   /** Mount point of hugetlbfs, where the memory is then, all of it allocated at the start. */
@@ -55,11 +57,12 @@ const MEMORY_MIB = 16;
 
 /** Starts QEMU with a guest whose exits are known; see {@link guestFirmware}. */
 export function startGuest(options: GuestOptions): RunningGuest {
-  const { name, steps, vcpus = 1, secondarySteps = [], qemu = 'qemu-system-x86_64', prefix = [] } = options;
+  const { name, steps, vcpus = 1, pluggable = 0, secondarySteps = [] } = options;
+  const { qemu = 'qemu-system-x86_64', prefix = [] } = options;
   const folder = mkdtempSync(join(existsSync(SHARED_MEMORY) ? SHARED_MEMORY : tmpdir(), 'exact-guest-'));
   const image = join(folder, 'guest.rom');
-  const secondary = { cpus: vcpus - 1, steps: secondarySteps };
-  writeFileSync(image, guestFirmware(vcpus > 1 ? { steps, secondary } : { steps }));
+  const secondary = { cpus: vcpus - 1 + pluggable, steps: secondarySteps };
+  writeFileSync(image, guestFirmware(secondary.cpus > 0 ? { steps, secondary } : { steps }));
   const { memoryMiB = MEMORY_MIB, hugePages } = options;
   const memory = hugePages === undefined ? join(folder, 'memory') : join(hugePages, name);
   const backend = memoryIn(memory, memoryMiB, hugePages !== undefined);
@@ -98,11 +101,13 @@ export function startGuest(options: GuestOptions): RunningGuest {
   };
 }
 
-function machine({ name, uuid, memoryMiB = MEMORY_MIB, extraArgs = [] }: GuestOptions, vcpus: number): string[] {
+function machine(options: GuestOptions, vcpus: number): string[] {
+  const { name, uuid, memoryMiB = MEMORY_MIB, pluggable = 0, extraArgs = [] } = options;
+  const smp = pluggable === 0 ? String(vcpus) : `${vcpus},maxcpus=${vcpus + pluggable}`;
   return [
     // QEMU takes the first accelerator that works, with its options.
     ...(extraArgs.includes('-accel') ? [] : ['-accel', 'kvm']),
-    ...['-machine', 'pc,kernel-irqchip=on', '-m', String(memoryMiB), '-smp', String(vcpus)],
+    ...['-machine', 'pc,kernel-irqchip=on', '-m', String(memoryMiB), '-smp', smp],
     ...['-display', 'none', '-vga', 'none', '-nodefaults', '-no-user-config', '-no-reboot'],
     ...['-name', `guest=${name},debug-threads=on`, ...(uuid === undefined ? [] : ['-uuid', uuid])],
     ...['-device', 'isa-debugcon,iobase=0x402,chardev=d', '-chardev', 'null,id=d'],

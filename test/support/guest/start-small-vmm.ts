@@ -24,6 +24,8 @@ export interface SmallVmmOptions {
   readonly startUs?: number;
   readonly endUs?: number;
   readonly stayUs?: number;
+  /** Port that the guest writes to, up to 255; default: 0x80. */
+  readonly port?: number;
 }
 
 export interface SmallVmm {
@@ -51,7 +53,7 @@ export function prepareSmallVmm(): void {
 }
 
 export function startSmallVmm(name: string, options: SmallVmmOptions): SmallVmm {
-  const { exits, threads = 1, comm, commAfter = 0, startUs = 0, endUs = 0, stayUs = 0 } = options;
+  const { exits, threads = 1, comm, commAfter = 0, startUs = 0, endUs = 0, stayUs = 0, port = 0x80 } = options;
   const [argv0 = '', ...args] = options.args ?? ['cloud-hypervisor', '--api-socket', `/run/${name}.sock`];
   const child = spawn(program(), args, {
     argv0,
@@ -64,6 +66,7 @@ export function startSmallVmm(name: string, options: SmallVmmOptions): SmallVmm 
       VMM_START_US: String(startUs),
       VMM_END_US: String(endUs),
       VMM_STAY_US: String(stayUs),
+      VMM_PORT: String(port),
       ...(comm === undefined ? {} : { VMM_COMM: comm }),
     },
   });

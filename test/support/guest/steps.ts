@@ -41,6 +41,8 @@ export type Step =
   | { readonly halt: true }
   /** Waits, busily, until the test calls `goOn` of the guest. */
   | { readonly waitForHost: true }
+  /** Starts the secondary CPUs, which the image starts at once otherwise: they may be plugged in before this step. */
+  | { readonly startSecondary: true }
   /** Ejects a CPU, as an operating system does that was asked to give it back (QEMU, docs/specs/acpi_cpu_hotplug). */
   | { readonly ejectCpu: number }
   /** Reads each of the 65,536 ports once. */
@@ -78,7 +80,7 @@ export const SEGMENT = 0xf000;
 export const WRITE_COUNTER = 0x5000;
 /** Address in RAM of a byte that the host sets to end the step `waitForHost`. */
 export const GO_ON = 0x5200;
-export const APIC = {
+const APIC = {
   endOfInterrupt: 0xfee000b0,
   spurious: 0xfee000f0,
   icr: 0xfee00300,
@@ -92,13 +94,11 @@ const [TIMER_VECTOR, LEVEL_VECTOR] = [0x20, 0x31];
 const IOAPIC = { select: 0xfec00000, window: 0xfec00010 };
 const LEVEL_TRIGGERED = 0x8000;
 
+const MEMORY_STEPS = 'mmioRead mmioWrite bursts touchPages dirtyPages levelInterrupts startSecondary'.split(' ');
+
 /** True if a step reaches memory above 1 MiB, which needs FS to have a limit of 4 GiB. */
 export function needsUnrealMode(steps: readonly Step[]): boolean {
-  return steps.some(
-    (step) =>
-      ['mmioRead', 'mmioWrite', 'bursts', 'touchPages', 'dirtyPages', 'levelInterrupts'].some((name) => name in step) ||
-      needsMemoryAbove1MiB(step),
-  );
+  return steps.some((step) => MEMORY_STEPS.some((name) => name in step) || needsMemoryAbove1MiB(step));
 }
 
 export function stepCode(step: Step): number[] {
@@ -106,6 +106,7 @@ export function stepCode(step: Step): number[] {
   if ('halt' in step) return halt();
   if ('forever' in step) return forever(step.forever.out);
   if ('waitForHost' in step) return [0x80, 0x3e, ...word(GO_ON), 0, 0x74, 0xf9]; // cmp byte [0x5200], 0; je -7
+  if ('startSecondary' in step) return startSecondaryCpus();
   if ('ejectCpu' in step) return ejectCpu(step.ejectCpu);
   if ('foreverClear' in step) return foreverClear(step.foreverClear.bytes);
   if ('bursts' in step) return bursts(step.bursts);
@@ -136,6 +137,20 @@ export function stepCode(step: Step): number[] {
     return [0x66, 0xbf, ...long(step.touchPages), ...repeat(step.times, touch)];
   }
   return counted(step.times, [...movEax(step.vmmcall), ...VMMCALL]);
+}
+
+/** APIC commands for all CPUs but the sender: INIT, and start at page 0xF0, which is F000:0000. */
+const INIT_SECONDARY = 0x000c4500;
+const START_SECONDARY = 0x000c46f0;
+
+/** Starts the secondary CPUs: INIT, wait, start, wait, start. A CPU that runs already ignores the second start. */
+export function startSecondaryCpus(): number[] {
+  const send = (command: number) => store(APIC.icr, command);
+  const wait = [
+    ...[0x66, 0xb9, ...long(2000)], //    mov ecx, 2000
+    ...loopEcx([]),
+  ];
+  return [...send(INIT_SECONDARY), ...wait, ...send(START_SECONDARY), ...wait, ...send(START_SECONDARY)];
 }
 
 function forever(port: number): number[] {
