@@ -67,17 +67,24 @@ export const MEMORY_RULES: readonly Rule[] = [
   },
   {
     id: 'dirty-ring-full',
-    title: 'The guest writes faster than its migration copies',
+    title: 'The guest fills its dirty rings',
     severity: 'info',
     confidence: 'medium',
     matches: [{ exits: 'qemu', reasons: ['KVM_EXIT_DIRTY_RING_FULL'] }],
     perVcpuSecond: 10,
-    cause: 'The dirty ring of a vCPU is full while the VM migrates.',
-    why: 'The vCPU waits until QEMU has emptied the ring. That slows the guest down so that the migration can end.',
+    cause:
+      'While QEMU logs which pages the guest writes, as for a migration, a vCPU writes to more pages than its ring holds.',
+    why:
+      'The vCPU waits until QEMU has emptied the rings of all vCPUs, which QEMU otherwise does once a second. So a ring is large enough if it holds what a vCPU writes in a second: 16384 pages are 64 MiB, and 65536 are the most. ' +
+      'It ends with the migration. With a dirty limit, QEMU lets the vCPU sleep, too, so that the migration can end.',
     changes: {
       qemu: '-accel kvm,dirty-ring-size=16384',
       libvirt: "<features><kvm><dirty-ring state='on' size='16384'/></kvm></features>",
     },
-    sources: ['https://www.qemu.org/docs/master/system/qemu-manpage.html'],
+    sources: [
+      'https://www.qemu.org/docs/master/system/qemu-manpage.html',
+      'https://www.qemu.org/docs/master/devel/migration/dirty-limit.html',
+      'https://docs.kernel.org/virt/kvm/api.html',
+    ],
   },
 ];

@@ -16,6 +16,8 @@ export class QmpClient {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
+    // The lines of a QEMU that has ended end, so that `execute` throws.
+    socket.on('error', () => undefined);
     this.#lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   }
 

@@ -23,8 +23,11 @@ export type Step =
   | { readonly wrmsr: number; readonly value: number; readonly times: number }
   /** Reads a byte of each page from an address on, once. */
   | { readonly touchPages: number; readonly times: number }
-  /** Writes to each page from an address on, without end. The guest counts the rounds at {@link WRITE_COUNTER}. */
-  | { readonly dirtyPages: number; readonly pages: number }
+  /**
+   * Writes to the pages of a block, without end. After each {@link PAGES_PER_OUT}, it writes to port 0x80, which it
+   * counts at {@link WRITE_COUNTER}.
+   */
+  | DirtyPages
   /** Takes interrupts without end; see {@link levelInterrupts}. */
   | { readonly levelInterrupts: LevelInterrupts }
   /** VMMCALL with a number in EAX; the call of AMD. */
@@ -67,6 +70,15 @@ export type Step =
       };
     };
 
+interface DirtyPages {
+  /** Address of the block, a multiple of its size. */
+  readonly dirtyPages: number;
+  /** Number of pages: a power of 2. */
+  readonly pages: number;
+  /** Pages from one written page to the next, an odd number. Default: 1. */
+  readonly stride?: number;
+}
+
 interface LevelInterrupts {
   /** Pin of the I/O APIC. */
   readonly pin: number;
@@ -93,6 +105,8 @@ const [TIMER_VECTOR, LEVEL_VECTOR] = [0x20, 0x31];
 /** Registers of the I/O APIC: which one to access, and its value. Each pin has two, from 0x10 on. */
 const IOAPIC = { select: 0xfec00000, window: 0xfec00010 };
 const LEVEL_TRIGGERED = 0x8000;
+const PAGE = 0x1000;
+export const PAGES_PER_OUT = 1024;
 
 const MEMORY_STEPS = 'mmioRead mmioWrite bursts touchPages dirtyPages levelInterrupts startSecondary'.split(' ');
 
@@ -110,7 +124,7 @@ export function stepCode(step: Step): number[] {
   if ('ejectCpu' in step) return ejectCpu(step.ejectCpu);
   if ('foreverClear' in step) return foreverClear(step.foreverClear.bytes);
   if ('bursts' in step) return bursts(step.bursts);
-  if ('dirtyPages' in step) return dirtyPages(step.dirtyPages, step.pages);
+  if ('dirtyPages' in step) return dirtyPages(step);
   if ('levelInterrupts' in step) return levelInterrupts(step.levelInterrupts);
   if (isDeviceStep(step)) return deviceCode(step, WRITE_COUNTER);
   if ('readEveryPort' in step) return [0x31, 0xd2, 0xec, 0x42, 0x75, 0xfc]; // xor dx, dx; in al, dx; inc dx; jnz -4
@@ -214,14 +228,17 @@ function bursts({ out, times, everyMs, ticks }: Extract<Step, { bursts: unknown 
   ];
 }
 
-function dirtyPages(address: number, pages: number): number[] {
-  const once = [
-    ...[0x66, 0xbf, ...long(address)], //                       mov edi, address
-    // inc byte [fs:edi]; add edi, 4096
-    ...repeat(pages, [0x64, 0x67, 0xfe, 0x07, 0x66, 0x81, 0xc7, ...long(0x1000)]),
-    ...[0x66, 0xff, 0x06, ...word(WRITE_COUNTER)], //           inc dword [0x5000]
+function dirtyPages({ dirtyPages: address, pages, stride = 1 }: DirtyPages): number[] {
+  const next = [
+    ...[0x66, 0x81, 0xc7, ...long(stride * PAGE)], //       add edi, stride
+    ...[0x66, 0x81, 0xe7, ...long(pages * PAGE - 1)], //    and edi, size - 1
+    ...[0x66, 0x81, 0xcf, ...long(address)], //             or edi, address
   ];
-  return [...once, 0xeb, back(once)];
+  const once = [
+    ...repeat(PAGES_PER_OUT, [0x64, 0x67, 0xfe, 0x07, ...next]), //    inc byte [fs:edi]; ..
+    ...[0xe6, 0x80, 0x66, 0xff, 0x06, ...word(WRITE_COUNTER)], //      out 0x80, al; inc dword [0x5000]
+  ];
+  return [0x66, 0xbf, ...long(address), ...once, 0xeb, back(once)]; //  mov edi, address; ..; jmp
 }
 
 /**
