@@ -72,7 +72,7 @@ export class SampledTotals {
 
   /**
    * From now on, events may be missing. Returns the part that the busiest vCPU had of all that was counted, without
-   * those in focus.
+   * those in focus. All, if nothing shows which vCPU the events are of: on some hosts the only one is an access.
    */
   closeWindow(totals: Totals, nowMs: number): number {
     this.#windowMs += nowMs - this.#openedMs;
@@ -87,7 +87,7 @@ export class SampledTotals {
         all += counted;
       }
     }
-    return all > 0 ? most / all : 0;
+    return all > 0 ? most / all : 1;
   }
 
   /**

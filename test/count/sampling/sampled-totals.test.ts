@@ -299,3 +299,10 @@ test('what a forgotten VM had is gone', () => {
   host.ledger.forget({ label: VM });
   assert.deepEqual(host.shownAt(Number.POSITIVE_INFINITY), {});
 });
+
+test('the busiest vCPU may have raised all events of a window that shows of no vCPU that it exits', () => {
+  const host = started();
+  host.ledger.sampling.openWindow(5 * SECOND);
+  host.interrupts(100);
+  assert.equal(host.ledger.sampling.closeWindow(6 * SECOND), 1);
+});
