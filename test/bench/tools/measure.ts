@@ -64,7 +64,11 @@ export interface Attachable {
 }
 
 /** Compares the guests' exits with and without the tool. It must be detached, and is detached afterwards. */
-export async function measureSlowdown({ guests }: Load, { attach, detach }: Attachable): Promise<Slowdown> {
+export async function measureSlowdown(
+  { guests }: Pick<Load, 'guests'>,
+  { attach, detach }: Attachable,
+  turns = TURNS,
+): Promise<Slowdown> {
   const rate = async () => {
     await sleep(SETTLE_MS);
     const before = { exits: exitsOf(guests), at: performance.now() };
@@ -73,7 +77,7 @@ export async function measureSlowdown({ guests }: Load, { attach, detach }: Atta
   };
   const untraced = [await rate()];
   const traced: number[] = [];
-  for (let turn = 0; turn < TURNS; turn++) {
+  for (let turn = 0; turn < turns; turn++) {
     await attach();
     traced.push(await rate());
     await detach();
