@@ -64,6 +64,7 @@ function keyFigures({ vm, sampled_fraction }: VmDetail, unknown: string): string
     ['in QEMU', formatShare(shares.qemu, unknown)],
     ['ready', formatShare(shares.ready, unknown)],
     ['idle', formatShare(shares.idle, unknown)],
+    ['not known', formatShare(shares.unknown, '–')],
   ];
   return figures.map(([name, text]) => `<div><dt>${name}</dt><dd>${text}</dd></div>`).join('');
 }
@@ -91,14 +92,21 @@ function tables({ sampled_fraction, reasons, devices, vcpus, causes, purposes }:
       `${row.bus} ${row.address}`,
       formatRate(row.accesses_per_second, unknown),
     ]),
-    table('vCPUs', ['vCPU', 'to KVM/s', 'to QEMU/s', 'guest', 'KVM', 'QEMU', 'ready', 'idle'], vcpus, 1, (row) => [
-      row.vcpu === '' ? '(unknown)' : row.vcpu,
-      formatRate(row.kvm_exits_per_second, unknown),
-      formatRate(row.qemu_exits_per_second, unknown),
-      ...(['guest', 'kvm', 'qemu', 'ready', 'idle'] as const).map((state) =>
-        formatShare(row.time_shares?.[state] ?? null, unknown),
-      ),
-    ]),
+    table(
+      'vCPUs',
+      ['vCPU', 'to KVM/s', 'to QEMU/s', 'guest', 'KVM', 'QEMU', 'ready', 'idle', 'not known'],
+      vcpus,
+      1,
+      (row) => [
+        row.vcpu === '' ? '(unknown)' : row.vcpu,
+        formatRate(row.kvm_exits_per_second, unknown),
+        formatRate(row.qemu_exits_per_second, unknown),
+        ...(['guest', 'kvm', 'qemu', 'ready', 'idle'] as const).map((state) =>
+          formatShare(row.time_shares?.[state] ?? null, unknown),
+        ),
+        formatShare(row.time_shares?.unknown ?? null, '–'),
+      ],
+    ),
     table('What led to QEMU', ['hardware exit', 'exit to QEMU', 'per second'], causes, 2, (row) => [
       row.reason,
       row.userspace_reason,
