@@ -7,9 +7,11 @@
  *   /proc ─► inventory ─────────────┘ owner of each thread
  */
 import { Ledger } from '../count/ledger.js';
+import { finish, type Steps } from '../count/stepwise.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { SnapshotAtWork } from '../snapshot/snapshot-at-work.js';
 import type { VmInfo } from '../snapshot/tables/vms.js';
-import { takeSnapshot } from '../snapshot/take-snapshot.js';
+import { snapshotSteps } from '../snapshot/take-snapshot.js';
 import { AgentError } from '../system/errors.js';
 import { everyBeat } from '../system/timers/beat.js';
 import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
@@ -39,6 +41,8 @@ const SCAN_MS = 2000;
 const RETRY_MS = 2000;
 /** Longest time of a tick that reading the usage of vCPU threads takes. */
 const USAGE_BUDGET_MS = 10;
+/** Pause between ticks while a snapshot is being taken. */
+const SNAPSHOT_PAUSE_MS = 5;
 
 export class Agent {
   readonly ledger: Ledger;
@@ -56,6 +60,7 @@ export class Agent {
   readonly #ticker = new Ticker(() => this.#tick());
   readonly #pacer: Pacer;
   readonly #readiness = new Readiness();
+  readonly #snapshot = new SnapshotAtWork();
   /** Time until which all events are counted; undefined if no trace is read. */
   #countedToMs: number | undefined;
   #isEnding = false;
@@ -165,13 +170,13 @@ export class Agent {
 
   /** Everything that is known at this moment. `isExported`: see {@link TakeSnapshot}. */
   snapshot(isExported = true): Snapshot {
+    return finish(this.snapshotSteps(isExported));
+  }
+
+  /** The same in steps. Between two of them nothing is drained, unless that cannot wait. */
+  *snapshotSteps(isExported = true): Steps<Snapshot> {
     this.#drain(true);
-    // Nothing will become known of a thread after the end.
-    return takeSnapshot(
-      this.ledger.totals(this.#isEnding ? Number.POSITIVE_INFINITY : performance.now(), isExported),
-      this.#vmInfos(),
-      this.#audit?.rows(),
-    );
+    return yield* this.#snapshot.take(this.#snapshotOfNow(isExported), performance.now());
   }
 
   /** @throws AgentError if the host cannot be left as it was */
@@ -187,6 +192,7 @@ export class Agent {
   /** Returns the pause until the next tick, in milliseconds. */
   #tick(): number {
     const nowMs = performance.now();
+    if (this.#snapshot.isTaken(nowMs)) return SNAPSHOT_PAUSE_MS;
     this.#readiness.attempt(() => this.#tracker.checkNewProcesses(nowMs));
     if (this.#vmWatcher.isWatching) this.#pacer.watching(this.#inventory.hasRunningVms);
     else this.#pacer.idleFor(this.#inventory.idleMs(nowMs));
@@ -196,6 +202,7 @@ export class Agent {
 
   /** Returns false if events were left for the next drain. */
   #drain(forSnapshot = false, isQuiet = false): boolean {
+    this.#snapshot.finish();
     const { mostBytes, behind, countedToMs } = this.#kernel.drain(isQuiet);
     this.#countedToMs = countedToMs;
     const newThreads = this.#kernel.takeNewThreads();
@@ -254,6 +261,13 @@ export class Agent {
     return new Set(started.map(({ label }) => label));
   }
 
+  *#snapshotOfNow(isExported: boolean): Steps<Snapshot> {
+    // Nothing will become known of a thread after the end.
+    const nowMs = this.#isEnding ? Number.POSITIVE_INFINITY : performance.now();
+    const totals = yield* this.ledger.totalsSteps(nowMs, isExported);
+    return yield* snapshotSteps(totals, this.#vmInfos(), this.#audit?.rows());
+  }
+
   #drainNow(): void {
     this.#pacer.wakeNow();
     this.#ticker.wakeNow();
@@ -269,6 +283,7 @@ export class Agent {
 
   /** Does what is too slow for a tick. The three steps are independent, so a failure of one must not stop the next. */
   #scan(): void {
+    this.#snapshot.finish();
     this.#vmWatcher.renew();
     this.#readiness.attempt(() => this.#scanVms(performance.now()));
     this.#readiness.attempt(() => this.#kernel.openNewCpus());

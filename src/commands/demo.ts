@@ -3,7 +3,7 @@ import { KNOWN_NAMES } from '../agent/known-names.js';
 import { vmInfosOf } from '../agent/vm-infos.js';
 import type { Invocation } from '../config/parse-command-line.js';
 import { Ledger } from '../count/ledger.js';
-import { takeSnapshot } from '../snapshot/take-snapshot.js';
+import { snapshotSteps } from '../snapshot/take-snapshot.js';
 import type { ReplaySinks } from '../source/recording/formats/recording-format.js';
 import { openRecordingBytes } from '../source/recording/recording-file.js';
 import { type EventClock, type ReplayStart, replayPaced } from '../source/recording/replay-paced.js';
@@ -12,7 +12,7 @@ import { readProgramFile } from '../system/program/program-files.js';
 import { Inventory } from '../vm/inventory.js';
 import { parseNotedVms } from '../vm/tables/noted-vm.js';
 import { OtlpService } from './serving/export-over-otlp.js';
-import { limitSeries } from './serving/limit-series.js';
+import { LimitedSnapshots, seriesLimits } from './serving/limited-snapshots.js';
 import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
 
@@ -40,12 +40,13 @@ export async function demo(invocation: Invocation): Promise<void> {
 
   const advice = new AdviceWatch(get);
   const otlpService = new OtlpService(get);
-  const takeLimitedSnapshot = limitSeries(get, (isExported) =>
-    otlpService.addTo(advice.addTo(takeSnapshot(ledger.totals(Number.POSITIVE_INFINITY, isExported), vmInfos()))),
-  );
-  const web = { takeSnapshot: takeLimitedSnapshot, advice, notReady: () => undefined, notice: NOTICE };
+  const snapshots = new LimitedSnapshots(seriesLimits(get), function* (isExported) {
+    const totals = ledger.totals(Number.POSITIVE_INFINITY, isExported);
+    return otlpService.addTo(advice.addTo(yield* snapshotSteps(totals, vmInfos())));
+  });
+  const web = { takeSnapshot: snapshots.take, advice, notReady: () => undefined, notice: NOTICE };
   const startWebServer = prepareWebServer(invocation, web);
-  const otlp = await otlpService.start(takeLimitedSnapshot);
+  const otlp = await otlpService.start(snapshots);
   log('warn', NOTICE);
   const server = await startWebServer();
   try {

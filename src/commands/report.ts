@@ -11,7 +11,7 @@ import { print } from '../system/printable.js';
 import { VERSION } from '../system/version.js';
 import { countRecordings } from './count-recordings.js';
 import { reportDiff } from './report-diff.js';
-import { sha256Tag } from './serving/limit-series.js';
+import { sha256Tag } from './serving/limited-snapshots.js';
 
 type Renderer = (recorded: Recorded, order: OptionValue<'sort'>, top: number) => string | Promise<string>;
 

@@ -9,7 +9,7 @@ import { namePattern } from '../system/name-pattern.js';
 import { agentOptions } from './live/agent-options.js';
 import { createPodWatch } from './serving/create-pod-watch.js';
 import { OtlpService } from './serving/export-over-otlp.js';
-import { limitSeries } from './serving/limit-series.js';
+import { LimitedSnapshots, seriesLimits } from './serving/limited-snapshots.js';
 import { AdviceWatch } from './serving/watch-advice.js';
 import { prepareWebServer } from './serving/web-server.js';
 
@@ -52,9 +52,12 @@ export async function run(invocation: Invocation): Promise<void> {
   const agent = new Agent({ ...options, sampling: samplingPlan(get), focus, podOf: pods?.podOf });
   if (pods !== undefined) agent.ledger.addSource('kubernetes', pods.counts);
   const otlpService = new OtlpService(get);
-  const takeSnapshot = limitSeries(get, (isExported) => otlpService.addTo(advice.addTo(agent.snapshot(isExported))));
-  const startWebServer = prepareWebServer(invocation, { takeSnapshot, advice, notReady: () => agent.notReady });
-  const otlp = await otlpService.start(takeSnapshot);
+  const snapshots = new LimitedSnapshots(seriesLimits(get), function* (isExported) {
+    return otlpService.addTo(advice.addTo(yield* agent.snapshotSteps(isExported)));
+  });
+  const web = { takeSnapshot: snapshots.take, advice, notReady: () => agent.notReady };
+  const startWebServer = prepareWebServer(invocation, web);
+  const otlp = await otlpService.start(snapshots);
   agent.open();
   try {
     const server = await startWebServer();

@@ -3,6 +3,7 @@ import { addCounters, type Counters, newCounters } from './counters/counters.js'
 import { IDLE_MS, IdleThreads } from './idle-threads.js';
 import type { KernelCounts, KernelCountsOptions } from './kernel-counts.js';
 import type { QemuOwner, QemuView } from './qemu-views.js';
+import type { Steps } from './stepwise.js';
 import { type Attribution, type OpenThread, type ThreadOwner, ThreadOwners } from './thread-owners.js';
 import { ThreadTimes } from './time/thread-times.js';
 import type { Usage } from './time/usage.js';
@@ -17,6 +18,9 @@ import { ExitTimer } from './vcpu/exit-timer.js';
  */
 const MANY_THREADS = 8192;
 const TOO_MANY_THREADS = 32_768;
+
+/** Adding up so many takes a few milliseconds. */
+const VCPUS_OF_A_STEP = 1000;
 
 /** Legs of a trace that proves nothing of them. */
 const NO_LEGS = new ExitTimer(new Uint8Array(0));
@@ -150,8 +154,12 @@ export class KernelThreads {
     }
   }
 
-  /** Adds the counts of each thread, except QEMU's markers, to the totals of its VM; of no known VM: label ''. */
-  addTo(totalsOf: (label: string) => VmTotals): void {
+  /**
+   * Adds the counts of each thread, except QEMU's markers, to the totals of its VM; of no known VM: label ''.
+   * Between two steps no thread may come or go.
+   */
+  *addTo(totalsOf: (label: string) => VmTotals): Steps<void> {
+    let added = 0;
     for (const { counts } of this.traces.all) {
       // Only a whole recording can lack them. Live, their tracepoint is always on.
       const showsUserspaceExits = !this.#isSettled || hasUserspaceExits(counts);
@@ -162,6 +170,7 @@ export class KernelThreads {
         const totals = totalsOf(owner.vm?.label ?? '');
         totals.add(number, vcpu, showsUserspaceExits);
         this.#times.addTraced(vcpu.tid, vcpu.vcpu, this.#usesLegs ? vcpu.exitTimer : NO_LEGS, totals.vcpu(number).time);
+        if (++added % VCPUS_OF_A_STEP === 0) yield;
       }
       for (const [tid, interrupts] of counts.interrupts) {
         const owner = this.#owners.ownerOf(tid);

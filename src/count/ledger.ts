@@ -14,6 +14,7 @@ import { SampledTotals } from './sampling/sampled-totals.js';
 import { SamplingLedger } from './sampling-ledger.js';
 import { SharedByVcpus } from './shared-by-vcpus.js';
 import { StatisticCounts } from './statistics/statistic-counts.js';
+import { finish, type Steps } from './stepwise.js';
 import type { Attribution, VmIdentity } from './thread-owners.js';
 import type { Usage } from './time/usage.js';
 import { totalsIn, type VmTotals } from './totals/vm-totals.js';
@@ -244,9 +245,16 @@ export class Ledger {
    * @param nowMs on the agent's clock; Infinity: nothing is withheld
    * @param isExported false if no monitoring system gets the figures
    */
-  totals(nowMs = Number.POSITIVE_INFINITY, isExported = true): LedgerTotals {
+  totals(nowMs?: number, isExported?: boolean): LedgerTotals {
+    return finish(this.totalsSteps(nowMs, isExported));
+  }
+
+  /** The same in steps. Between two of them no VM or thread may come or go. */
+  *totalsSteps(nowMs = Number.POSITIVE_INFINITY, isExported = true): Steps<LedgerTotals> {
     this.resolveOwners(nowMs);
-    const vms = this.#sum(nowMs);
+    yield;
+    const vms = yield* this.#sum(nowMs);
+    yield;
     for (const busiest of [this.#busiestAddresses, this.#busiestIndices]) busiest.keepOnly(vms);
     const indexCounts = new Map<string, KeyCounts>();
     return {
@@ -270,10 +278,10 @@ export class Ledger {
     };
   }
 
-  #sum(nowMs: number): Map<string, VmTotals> {
+  *#sum(nowMs: number): Steps<Map<string, VmTotals>> {
     const vms = new Map<string, VmTotals>();
     const totalsOf = totalsIn(vms);
-    this.#threads.addTo(totalsOf);
+    yield* this.#threads.addTo(totalsOf);
     this.sampling.show(vms, nowMs);
     addQemuViews(this.#qemuViews(), totalsOf);
     return vms;

@@ -1,5 +1,6 @@
 import type { KernelThreads } from './kernel-threads.js';
 import type { SampledTotals, SamplingState } from './sampling/sampled-totals.js';
+import { finish } from './stepwise.js';
 import { totalsIn, type VmTotals } from './totals/vm-totals.js';
 
 export interface SamplingLedgerOptions {
@@ -87,7 +88,7 @@ export class SamplingLedger {
   #seen(nowMs: number): Map<string, VmTotals> {
     this.#resolveOwners(nowMs);
     const vms = new Map<string, VmTotals>();
-    this.#threads.addTo(totalsIn(vms));
+    finish(this.#threads.addTo(totalsIn(vms)));
     return vms;
   }
 }

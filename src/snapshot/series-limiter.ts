@@ -1,3 +1,4 @@
+import { finish, type Steps } from '../count/stepwise.js';
 import { OTHER } from '../trace/names.js';
 import { OtherTotals } from './other-totals.js';
 import { SafeLabels, type TagOf } from './safe-labels.js';
@@ -74,12 +75,21 @@ export class SeriesLimiter {
 
   /** Returns the snapshot as it may be shown. */
   apply(snapshot: Snapshot): Snapshot {
+    return finish(this.steps(snapshot));
+  }
+
+  /** The same in steps. Finish those of one snapshot before you begin the next one. */
+  *steps(snapshot: Snapshot): Steps<Snapshot> {
     const safe = this.#safeLabels.apply(snapshot);
+    yield;
     const sizes = sizesByVm(safe);
     for (const vm of this.#limitedVms.keys()) if (!sizes.has(vm)) this.#limitedVms.delete(vm);
+    yield;
     this.#limitVms(safe, sizes);
+    yield;
     const isLimited = this.#limitedVms.size > 0 || !this.#otherVm.isEmpty;
     const shown = isLimited ? { ...safe, ...this.#limitRows(safe) } : safe;
+    yield;
     this.#shown = shown;
     this.#shownSizes = isLimited ? sizesByVm(shown) : sizes;
     const limited = { ...this.#refusals };

@@ -1,24 +1,35 @@
 import { AUDIT_OUTCOMES, type LiveAuditRow } from '../audit/live-audit.js';
 import type { SourceCounts } from '../count/counters/source-counts.js';
 import type { LedgerTotals } from '../count/ledger-totals.js';
+import { finish, type Steps } from '../count/stepwise.js';
 import type { Snapshot, SourceState } from './snapshot.js';
 import { namedCounts } from './tables/named-counts.js';
 import type { VmInfo } from './tables/vms.js';
-import { rowsOfEachTable, TABLES } from './tables.js';
+import { TABLE_NAMES, TABLES, type TableName, type TableRows } from './tables.js';
+
+/** Takes a snapshot at once. */
+export function takeSnapshot(...parts: Parameters<typeof snapshotSteps>): Snapshot {
+  return finish(snapshotSteps(...parts));
+}
 
 /**
- * Turns counters by id into rows by name.
+ * Turns counters by id into rows by name. Between two steps, counters may grow, but no VM or thread may come or go.
  * @param vmInfos the VMs to describe, whether they had events or not
  * @param audit our counts against KVM's own
  */
-export function takeSnapshot(
+export function* snapshotSteps(
   totals: LedgerTotals,
   vmInfos: readonly VmInfo[] = [],
   audit: readonly LiveAuditRow[] = [],
-): Snapshot {
+): Steps<Snapshot> {
   const input = { ...totals, vmInfos, audit };
+  const rows: Partial<Record<TableName, unknown>> = {};
+  for (const name of TABLE_NAMES) {
+    rows[name] = TABLES[name].rows(input);
+    yield;
+  }
   return {
-    ...rowsOfEachTable((name) => TABLES[name].rows(input)),
+    ...(rows as TableRows),
     tracepoints: namedCounts(totals.tracepointHits, totals.vocabulary.tracepoints),
     sources: totals.sources.map(({ name, counts }) => sourceState(name, counts)),
     unattributedEvents: unattributedEvents(totals),

@@ -33,8 +33,9 @@ async function measure(): Promise<void> {
   setFlagsFromString('--heap-growing-percent=50');
   const { ExportCounts } = await import('../../src/expose/otlp/export-counts.js');
   const { startOtlpExport } = await import('../../src/expose/otlp/otlp-export.js');
-  const { DEFAULT_LIMITS, SeriesLimiter } = await import('../../src/snapshot/series-limiter.js');
-  const { takeSnapshot } = await import('../../src/snapshot/take-snapshot.js');
+  const { LimitedSnapshots } = await import('../../src/commands/serving/limited-snapshots.js');
+  const { DEFAULT_LIMITS } = await import('../../src/snapshot/series-limiter.js');
+  const { snapshotSteps } = await import('../../src/snapshot/take-snapshot.js');
   const { EventLoopTurns } = await import('./tools/event-loop-turns.js');
   const { cursorOf, newLedger, pagesOf, vmInfos } = await import('./tools/synthetic-host.js');
   const receiver = fork(import.meta.filename, ['receiver']);
@@ -49,9 +50,10 @@ async function measure(): Promise<void> {
     if (counts.threads.takeNew().length > 0) ledger.resolveOwners(0);
   }
   ledger.kernelCountsAll = true;
-  const limiter = new SeriesLimiter(DEFAULT_LIMITS);
-  const snapshot = () => limiter.apply(takeSnapshot(ledger.totals(), infos));
-  const { series } = snapshot();
+  const snapshots = new LimitedSnapshots(DEFAULT_LIMITS, function* () {
+    return yield* snapshotSteps(yield* ledger.totalsSteps(), infos);
+  });
+  const { series } = snapshots.take();
   await sleep(1000);
   globalThis.gc?.();
 
@@ -63,7 +65,7 @@ async function measure(): Promise<void> {
   const turns = new EventLoopTurns();
   const exports = new ExportCounts();
   const otlp = startOtlpExport(
-    snapshot,
+    snapshots,
     { version: 'bench', port: '', containerId: '', kubernetes: {} },
     {
       url: `http://127.0.0.1:${port}/v1/metrics`,

@@ -52,7 +52,7 @@ function exportTo(url: string, instance: string, exponential: boolean): void {
   const before = process.env.OTEL_RESOURCE_ATTRIBUTES;
   process.env.OTEL_RESOURCE_ATTRIBUTES = `service.instance.id=${instance}`;
   const otlp = startOtlpExport(
-    () => snapshotOfDurations(DURATIONS),
+    { take: () => snapshotOfDurations(DURATIONS) },
     { version: '1', port: '', containerId: '', kubernetes: {} },
     {
       ...{ url, intervalMs: 1000, timeoutMs: 20_000, exponential },

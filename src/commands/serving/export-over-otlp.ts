@@ -3,6 +3,7 @@ import type { GetOption } from '../../config/options.js';
 import { type OtlpSettings, otlpSettings } from '../../config/otlp-settings.js';
 import { ExportCounts } from '../../expose/otlp/export-counts.js';
 import type { OtlpExport } from '../../expose/otlp/otlp-export.js';
+import type { SnapshotTaker } from '../../expose/otlp/snapshot-producer.js';
 import type { Snapshot } from '../../snapshot/snapshot.js';
 import { tryReadText } from '../../system/files.js';
 import { log } from '../../system/log.js';
@@ -32,14 +33,14 @@ export class OtlpService {
     return this.#settings === undefined ? snapshot : { ...snapshot, otlp: this.#counts.use };
   }
 
-  async start(takeSnapshot: () => Snapshot): Promise<OtlpExport> {
+  async start(snapshots: SnapshotTaker): Promise<OtlpExport> {
     if (this.#settings === undefined) return { freeze: () => {}, stop: async () => true };
     const { startOtlpExport } = await import('../../expose/otlp/otlp-export.js');
     const [{ port }] = this.#get('web.listen-address');
     const kubernetes = kubernetesAttributes();
     const identity = { version: VERSION, port: String(port), containerId: ownContainerId(), kubernetes };
     const process = !this.#get('web.disable-exporter-metrics');
-    const otlp = startOtlpExport(takeSnapshot, identity, { ...this.#settings, process }, this.#counts);
+    const otlp = startOtlpExport(snapshots, identity, { ...this.#settings, process }, this.#counts);
     return { freeze: otlp.freeze, stop: () => endsWithProgram(otlp) };
   }
 }

@@ -59,9 +59,9 @@ export class ExportLoop {
     const startMs = performance.now();
     let isComplete = true;
     let series = 0;
-    const batches = producer.batches();
-    // Other work goes first: the snapshot is the longest piece of an export. Timers that are due, such as that of the
-    // next drain, would have to wait for what setImmediate() begins.
+    const batches = await producer.batches();
+    // Other work goes first: timers that are due, such as that of the next drain, would have to wait for what
+    // setImmediate() begins.
     await sleep(0);
     for (const batch of batches) {
       const result = await send(batch);

@@ -5,7 +5,6 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import type { MetricData } from '@opentelemetry/sdk-metrics';
-import type { Snapshot } from '../../snapshot/snapshot.js';
 import { errnoOf } from '../../system/errors.js';
 import { log } from '../../system/log.js';
 import { agentMetrics } from './agent-metrics.js';
@@ -15,7 +14,13 @@ import { type BatchResult, ExportLoop } from './export-loop.js';
 import { watchRequests } from './request-watch.js';
 import { type AgentIdentity, resourceOf } from './resource.js';
 import { SdkLog } from './sdk-log.js';
-import { type MetricNames, markAcknowledged, markRefused, SnapshotProducer } from './snapshot-producer.js';
+import {
+  type MetricNames,
+  markAcknowledged,
+  markRefused,
+  SnapshotProducer,
+  type SnapshotTaker,
+} from './snapshot-producer.js';
 
 export interface OtlpOptions {
   /** Complete URL of the metrics endpoint, with `/v1/metrics`. */
@@ -43,7 +48,7 @@ const LAST_EXPORT_MS = 1500;
 
 /** @param counts counts the exports */
 export function startOtlpExport(
-  takeSnapshot: () => Snapshot,
+  snapshots: SnapshotTaker,
   identity: AgentIdentity,
   options: OtlpOptions,
   counts: ExportCounts = new ExportCounts(),
@@ -59,7 +64,7 @@ export function startOtlpExport(
     userAgent: `kvm-exit-exporter/${identity.version}`,
   });
   const more = agentMetrics(identity.version, options.process ?? true);
-  const producer = new SnapshotProducer({ takeSnapshot, more, delta, names, exponential });
+  const producer = new SnapshotProducer({ snapshots, more, delta, names, exponential });
   const sender = new Sender(exporter, identity, new ExportLog(url));
   const endWatch = watchRequests(url, timeoutMillis, (status) => {
     counts.requested(status);

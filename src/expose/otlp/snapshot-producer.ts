@@ -24,8 +24,14 @@ import { type DeltaState, SeriesStates, type Total, type TotalAt } from './serie
 /** `prometheus`: names and labels as /metrics has them, which no receiver has to translate. */
 export type MetricNames = 'opentelemetry' | 'prometheus';
 
+export interface SnapshotTaker {
+  take(): Snapshot;
+  /** Default: {@link take} */
+  takeInPieces?(): Promise<Snapshot>;
+}
+
 export interface ProducerOptions {
-  readonly takeSnapshot: () => Snapshot;
+  readonly snapshots: SnapshotTaker;
   /** Metrics besides those of the catalogue. */
   readonly more?: readonly NumberMetric[];
   /**
@@ -69,7 +75,7 @@ export class SnapshotProducer {
   readonly #metrics: readonly Metric[];
   readonly #now: () => number;
   readonly #states = new Map<Metric, SeriesStates>();
-  #takeSnapshot: () => Snapshot;
+  #snapshots: SnapshotTaker;
 
   constructor(options: ProducerOptions) {
     this.#options = options;
@@ -77,13 +83,13 @@ export class SnapshotProducer {
     this.#now = options.now ?? Date.now;
     const start = hrTime(this.#now());
     for (const metric of this.#metrics) this.#states.set(metric, new SeriesStates(start, this.#isDelta(metric)));
-    this.#takeSnapshot = options.takeSnapshot;
+    this.#snapshots = options.snapshots;
   }
 
   /** Takes a last snapshot, which all later exports contain. Call it before the sources are closed. */
   freeze(): void {
-    const last = this.#takeSnapshot();
-    this.#takeSnapshot = () => last;
+    const last = this.#snapshots.take();
+    this.#snapshots = { take: () => last };
   }
 
   /** True if the receiver has not answered all differences: what was counted since is in none of them. */
@@ -96,8 +102,9 @@ export class SnapshotProducer {
    * Takes a snapshot, and returns it in parts, each of which is made when it is asked for. The caller may stop before
    * the last one: a series that is in none of the parts is not forgotten then.
    */
-  batches(): Iterable<readonly MetricData[]> {
-    return this.#batchesOf(this.#takeSnapshot(), hrTime(this.#now()));
+  async batches(): Promise<Iterable<readonly MetricData[]>> {
+    const snapshot = await (this.#snapshots.takeInPieces?.() ?? this.#snapshots.take());
+    return this.#batchesOf(snapshot, hrTime(this.#now()));
   }
 
   *#batchesOf(snapshot: Snapshot, now: HrTime): Generator<readonly MetricData[], void, undefined> {

@@ -104,24 +104,26 @@ class Host {
 }
 
 /** Exports several times, and lets the host go on between two batches. */
-function exportOften(
+async function exportOften(
   host: Host,
   { limiter = new SeriesLimiter(), isDelta = false }: { readonly limiter?: SeriesLimiter; readonly isDelta?: boolean },
   onExport: (arrived: Counts, countedThen: Counts) => void,
-): void {
+): Promise<void> {
   const countedThen: Counts = new Map();
   const producer = new SnapshotProducer({
-    takeSnapshot() {
-      countedThen.clear();
-      for (const [key, count] of host.counted) countedThen.set(key, count);
-      return limiter.apply(takeSnapshot(host.ledger.totals()));
+    snapshots: {
+      take() {
+        countedThen.clear();
+        for (const [key, count] of host.counted) countedThen.set(key, count);
+        return limiter.apply(takeSnapshot(host.ledger.totals()));
+      },
     },
     delta: { sums: isDelta, histograms: isDelta },
   });
   for (let number = 0; number < EXPORTS; number++) {
     const arrived: Counts = new Map();
     let batches = 0;
-    for (const batch of producer.batches()) {
+    for (const batch of await producer.batches()) {
       batches++;
       for (const { descriptor, dataPoints } of batch)
         if (descriptor.name === 'kvm.exits')
@@ -140,16 +142,16 @@ function exportOften(
 
 const sorted = (counts: Counts) => Array.from(counts, ([key, count]) => `${key} ${count}`).sort();
 
-test('all batches of an export show what was counted when it began', () => {
+test('all batches of an export show what was counted when it began', async () => {
   const host = new Host(randomFrom(1));
   assert.ok(host.counted.size === SERIES);
-  exportOften(host, {}, (arrived, countedThen) => assert.deepEqual(sorted(arrived), sorted(countedThen)));
+  await exportOften(host, {}, (arrived, countedThen) => assert.deepEqual(sorted(arrived), sorted(countedThen)));
 });
 
-test('the differences add up to what was counted', () => {
+test('the differences add up to what was counted', async () => {
   const host = new Host(randomFrom(2));
   const sums: Counts = new Map();
-  exportOften(host, { isDelta: true }, (arrived, countedThen) => {
+  await exportOften(host, { isDelta: true }, (arrived, countedThen) => {
     for (const [key, increase] of arrived) {
       assert.ok(increase >= 0, `${key} ${increase}`);
       sums.set(key, (sums.get(key) ?? 0) + increase);
@@ -160,12 +162,12 @@ test('the differences add up to what was counted', () => {
   });
 });
 
-test('what has no room is in the sums of the VM other, which never fall, and nothing is in both', () => {
+test('what has no room is in the sums of the VM other, which never fall, and nothing is in both', async () => {
   const host = new Host(randomFrom(3));
   const limiter = new SeriesLimiter({ series: SERIES + VMS * 6, seriesPerVm: 2000, labelLength: 128 });
   const sums: Counts = new Map();
   let most = 0;
-  exportOften(host, { limiter }, (arrived, countedThen) => {
+  await exportOften(host, { limiter }, (arrived, countedThen) => {
     for (const [key, count] of arrived) {
       if (!key.startsWith('other ')) {
         assert.equal(count, countedThen.get(key), key);

@@ -150,11 +150,11 @@ function snapshotOf(vms: number, count: number): Snapshot {
 describe('an export in batches', () => {
   const delta = { sums: true, histograms: true };
 
-  it('has every series once, and no batch has more than 5,000', () => {
-    const producer = new SnapshotProducer({ takeSnapshot: () => snapshotOf(12_345, 7), delta });
+  it('has every series once, and no batch has more than 5,000', async () => {
+    const producer = new SnapshotProducer({ snapshots: { take: () => snapshotOf(12_345, 7) }, delta });
     const sizes: number[] = [];
     const seen = new Set<unknown>();
-    for (const batch of producer.batches()) {
+    for (const batch of await producer.batches()) {
       sizes.push(batch.reduce((sum, { dataPoints }) => sum + dataPoints.length, 0));
       for (const { descriptor, dataPoints } of batch)
         if (descriptor.name === 'kvm.exits') for (const { attributes } of dataPoints) seen.add(attributes.vm);
@@ -166,26 +166,28 @@ describe('an export in batches', () => {
 
   it('lets other work go first between the snapshot and the first batch', async () => {
     const order: string[] = [];
-    const takeSnapshot = () => {
-      order.push('snapshot');
-      setTimeout(() => order.push('other work'), 0);
-      return snapshotOf(1, 1);
+    const snapshots = {
+      take() {
+        order.push('snapshot');
+        setTimeout(() => order.push('other work'), 0);
+        return snapshotOf(1, 1);
+      },
     };
     const send = async () => {
       order.push('batch');
       return 'accepted' as const;
     };
-    const producer = new SnapshotProducer({ takeSnapshot, delta });
+    const producer = new SnapshotProducer({ snapshots, delta });
     await new ExportLoop({ producer, send, intervalMs: HANG_MS, counts: new ExportCounts() }).stop();
     assert.deepEqual(order, ['snapshot', 'other work', 'batch']);
   });
 
-  it('that ended early goes on without loss and without counting twice', () => {
+  it('that ended early goes on without loss and without counting twice', async () => {
     let count = 10;
-    const producer = new SnapshotProducer({ takeSnapshot: () => snapshotOf(12_000, count), delta });
+    const producer = new SnapshotProducer({ snapshots: { take: () => snapshotOf(12_000, count) }, delta });
     const received = new Map<unknown, number>();
-    const take = (batches: number) => {
-      for (const batch of producer.batches()) {
+    const take = async (batches: number) => {
+      for (const batch of await producer.batches()) {
         if (batches-- === 0) return;
         for (const { descriptor, dataPoints } of batch)
           if (descriptor.name === 'kvm.exits')
@@ -194,13 +196,13 @@ describe('an export in batches', () => {
         markAcknowledged(batch);
       }
     };
-    take(1);
+    await take(1);
     count = 14;
-    take(2);
+    await take(2);
     count = 20;
-    take(99);
+    await take(99);
     count = 23;
-    take(99);
+    await take(99);
     assert.equal(received.size, 12_000);
     assert.deepEqual(new Set(received.values()), new Set([23]));
   });
@@ -221,7 +223,7 @@ it('an export that takes longer than its interval is logged, and no two exports 
   });
   let taken = 0;
   const otlp = startOtlpExport(
-    () => snapshotOf(12_000, ++taken),
+    { take: () => snapshotOf(12_000, ++taken) },
     { version: '1', port: '', containerId: '', kubernetes: {} },
     {
       url: `http://127.0.0.1:${receiver.port}/v1/metrics`,

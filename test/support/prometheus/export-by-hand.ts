@@ -27,7 +27,7 @@ export function startExportByHand(
     endInterval = action;
     return setTimeout(() => {}, 0);
   }) as typeof setInterval);
-  const otlp = startOtlpExport(takeSnapshot, IDENTITY, { ...options, intervalMs: NEVER_MS }, counts);
+  const otlp = startOtlpExport({ take: takeSnapshot }, IDENTITY, { ...options, intervalMs: NEVER_MS }, counts);
   replaced.restore();
   const ended = () => counts.use.exports.complete + counts.use.exports.incomplete;
   const until = async (exports: number) => {
