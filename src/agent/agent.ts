@@ -18,15 +18,16 @@ import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import { SocketSpeakers } from '../vm/sockets/socket-speakers.js';
-import type { VcpuThread } from '../vm/usage/usage-reader.js';
+import { labelsStartedSince } from '../vm/tables/vm.js';
 import { UsageRounds } from '../vm/usage/usage-rounds.js';
-import { attributionOf } from './attribution.js';
+import { attributionOf, vcpuThreadsOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
 import { KNOWN_NAMES } from './known-names.js';
 import type { AgentOptions, FocusOptions } from './options.js';
 import { Pacer } from './pacer.js';
 import { QemuFeed } from './qemu-feed.js';
+import { ScanTurns } from './quiet/scan-turns.js';
 import { Readiness } from './readiness.js';
 import type { SamplingPlan } from './sampling/sampling-plan.js';
 import { VmFocus } from './sampling/vm-focus.js';
@@ -61,6 +62,7 @@ export class Agent {
   readonly #pacer: Pacer;
   readonly #readiness = new Readiness();
   readonly #snapshot = new SnapshotAtWork();
+  readonly #scanTurns = new ScanTurns(performance.now());
   /** Time until which all events are counted; undefined if no trace is read. */
   #countedToMs: number | undefined;
   #isEnding = false;
@@ -88,7 +90,7 @@ export class Agent {
     const onWrite = () => this.#drainNow();
     this.#kernel = new KernelFeed(options, this.ledger, newSource, this.#readiness, onWrite);
     this.#usage = new UsageRounds(procfs, {
-      threads: () => this.#vcpuThreads(),
+      threads: () => vcpuThreadsOf(inventory, this.ledger),
       needsTicks: (tid) => !this.ledger.provesTime(tid),
       add: (tid, usage, countedToMs) => this.ledger.addUsage(tid, usage, countedToMs),
     });
@@ -179,6 +181,11 @@ export class Agent {
     return yield* this.#snapshot.take(this.#snapshotOfNow(isExported), performance.now());
   }
 
+  /** A number that stays the same while the figures of all VMs do; undefined: they may change at any time. */
+  get changes(): number | undefined {
+    return this.#isEmpty && this.#sampler === undefined ? this.#kernel.vmEvents : undefined;
+  }
+
   /** @throws AgentError if the host cannot be left as it was */
   close(): void {
     this.#vmWatcher.close();
@@ -187,6 +194,11 @@ export class Agent {
     this.#sampler?.stop();
     this.#qemu?.stop();
     this.#kernel.close();
+  }
+
+  /** True if no VM is known, and no file of a VM is read. */
+  get #isEmpty(): boolean {
+    return this.#qemu === undefined && this.#inventory.vms().length === 0;
   }
 
   /** Returns the pause until the next tick, in milliseconds. */
@@ -206,6 +218,7 @@ export class Agent {
     const { mostBytes, behind, countedToMs } = this.#kernel.drain(isQuiet);
     this.#countedToMs = countedToMs;
     const newThreads = this.#kernel.takeNewThreads();
+    if (newThreads.length > 0) this.#scanTurns.stir(performance.now());
     this.#readiness.attempt(() => this.#tracker.resolve(newThreads, performance.now()));
     this.#readiness.attempt(() => this.#usage.read(countedToMs, USAGE_BUDGET_MS, forSnapshot));
     if (this.#inventory.hasPending) this.#pacer.wakeSoon();
@@ -213,17 +226,8 @@ export class Agent {
     return !behind;
   }
 
-  /** Threads with the name of a vCPU thread, and those whose events name a vCPU. */
-  *#vcpuThreads(): IterableIterator<VcpuThread & { readonly label: string }> {
-    for (const { tid, vm } of this.#inventory.vcpuThreads()) yield { tid, pid: vm.pid, label: vm.label };
-    for (const { tid, vcpu } of this.ledger.vcpus()) {
-      const thread = tid > 0 && vcpu >= 0 ? this.#inventory.find(tid) : undefined;
-      if (thread !== undefined) yield { tid, pid: thread.vm.pid, label: thread.vm.label };
-    }
-  }
-
   #newSampler(plan: SamplingPlan, focus: FocusOptions | undefined): WindowSampler {
-    const startedWithin = (ms: number) => this.#startedWithin(ms);
+    const startedWithin = (ms: number) => labelsStartedSince(Date.now() - ms, this.#inventory.vms());
     return new WindowSampler({
       plan,
       sources: {
@@ -243,7 +247,7 @@ export class Agent {
     return new VmFocus({
       isWanted,
       auto,
-      threads: () => this.#vcpuThreads(),
+      threads: () => vcpuThreadsOf(this.#inventory, this.ledger),
       sources: {
         trace: () => this.#kernel.focus,
         drain: () => void this.#drain(),
@@ -252,13 +256,6 @@ export class Agent {
       ledger: this.ledger.sampling,
       startedWithin,
     });
-  }
-
-  /** Labels of the VMs that started in the last milliseconds. The kernel's starts are rounded down to seconds. */
-  #startedWithin(ms: number): ReadonlySet<string> {
-    const sinceSeconds = Math.floor((Date.now() - ms) / 1000);
-    const started = this.#inventory.vms().filter(({ startSeconds }) => startSeconds >= sinceSeconds);
-    return new Set(started.map(({ label }) => label));
   }
 
   *#snapshotOfNow(isExported: boolean): Steps<Snapshot> {
@@ -278,6 +275,7 @@ export class Agent {
     for (const tid of tids) this.#readiness.attempt(() => this.#inventory.expectVm(tid, performance.now()));
     // While no VM runs, drains are so rare that its first exits could fill a buffer.
     if (!this.#inventory.hasRunningVms) this.#pacer.wakeSoon();
+    this.#scanTurns.stir(performance.now());
     this.#ticker.wakeNow();
   }
 
@@ -285,6 +283,8 @@ export class Agent {
   #scan(): void {
     this.#snapshot.finish();
     this.#vmWatcher.renew();
+    // Without a watcher, scans are what finds a VM.
+    if (!this.#scanTurns.take(this.#isEmpty && this.#vmWatcher.isWatching, performance.now())) return;
     this.#readiness.attempt(() => this.#scanVms(performance.now()));
     this.#readiness.attempt(() => this.#kernel.openNewCpus());
   }

@@ -1,7 +1,9 @@
+import type { Ledger } from '../count/ledger.js';
 import type { Attribution, VmIdentity } from '../count/thread-owners.js';
 import type { DeviceRanges } from '../trace/device-ranges.js';
 import { vcpuOfComm } from '../vm/identify/comm.js';
 import type { Inventory } from '../vm/inventory.js';
+import type { VcpuThread } from '../vm/usage/usage-reader.js';
 
 export interface AttributionOptions {
   /** Thread names in a recording, by thread id: they tell the vCPU of a thread even if its VM is not known. */
@@ -27,4 +29,16 @@ export function attributionOf(
       return { vm: thread?.vm ?? rowOf(tid), vcpu: vcpu < 0 ? '' : String(vcpu) };
     },
   };
+}
+
+/** Threads with the name of a vCPU thread, and those whose events name a vCPU. */
+export function* vcpuThreadsOf(
+  inventory: Inventory,
+  ledger: Ledger,
+): IterableIterator<VcpuThread & { readonly label: string }> {
+  for (const { tid, vm } of inventory.vcpuThreads()) yield { tid, pid: vm.pid, label: vm.label };
+  for (const { tid, vcpu } of ledger.vcpus()) {
+    const thread = tid > 0 && vcpu >= 0 ? inventory.find(tid) : undefined;
+    if (thread !== undefined) yield { tid, pid: thread.vm.pid, label: thread.vm.label };
+  }
 }

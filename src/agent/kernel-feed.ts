@@ -19,6 +19,7 @@ import { log } from '../system/log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
 import { DisturbanceLog } from './disturbance-log.js';
 import type { AgentOptions } from './options.js';
+import { vmEvents } from './quiet/vm-events.js';
 import type { Readiness } from './readiness.js';
 import { isSampled, sampledEvents } from './sampled-events.js';
 
@@ -161,6 +162,13 @@ export class KernelFeed {
   /** Events that were counted so far and are on in windows only. */
   get sampledEvents(): number {
     return this.#counts === undefined ? 0 : sampledEvents(this.#counts, this.#ledger.vocabulary.tracepoints);
+  }
+
+  /** Events of VMs that were counted so far. */
+  get vmEvents(): number {
+    const { tracepoints } = this.#ledger.vocabulary;
+    const traces = [this.#counts, this.#markerCounts].filter((counts) => counts !== undefined);
+    return traces.reduce((sum, counts) => sum + vmEvents(counts, tracepoints), 0);
   }
 
   /** True while the sampled events are on, and have been since {@link sample}. */

@@ -55,7 +55,12 @@ export async function run(invocation: Invocation): Promise<void> {
   const snapshots = new LimitedSnapshots(seriesLimits(get), function* (isExported) {
     return otlpService.addTo(advice.addTo(yield* agent.snapshotSteps(isExported)));
   });
-  const web = { takeSnapshot: snapshots.take, advice, notReady: () => agent.notReady };
+  const web = {
+    takeSnapshot: snapshots.take,
+    advice,
+    changes: () => agent.changes,
+    notReady: () => agent.notReady,
+  };
   const startWebServer = prepareWebServer(invocation, web);
   const otlp = await otlpService.start(snapshots);
   agent.open();

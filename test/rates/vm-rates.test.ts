@@ -100,6 +100,46 @@ test('rates cover ten seconds, whatever requests came before', () => {
   assert.equal(observed(0, 60).rates.current().seconds, 60);
 });
 
+test('while no figure of a VM changes, a snapshot is taken for a viewer only', () => {
+  let seconds = 0;
+  let isStarted = false;
+  const snapshots: number[] = [];
+  const observations: number[] = [];
+  const rates = new VmRates(
+    () => {
+      snapshots.push(seconds);
+      // The source is closed after 60 s. The VM starts after 70 s.
+      if (isStarted) return at(seconds - 70);
+      const [source] = at(seconds).sources;
+      assert.ok(source !== undefined);
+      return { ...emptySnapshot(), sources: [{ ...source, up: seconds < 60 }] };
+    },
+    {
+      now: () => seconds * 1000,
+      changes: () => (isStarted ? undefined : 7),
+      onObservation: ({ atMs }) => observations.push(atMs / 1000),
+    },
+  );
+  const observeAt = (...times: number[]) => {
+    for (seconds of times) rates.observe();
+  };
+  observeAt(0, 5, 10, 15, 60);
+  assert.deepEqual(snapshots, [0]);
+  assert.deepEqual(rates.current().sources, [{ source: 'tracefs', up: false }]);
+  assert.equal(rates.current(), rates.current());
+  assert.deepEqual(snapshots, [0, 60]);
+  observeAt(65, 70);
+  isStarted = true;
+  observeAt(75);
+  assert.deepEqual(snapshots, [0, 60, 75]);
+  assert.deepEqual(observations, [0, 5, 10, 15, 60, 65, 70, 75]);
+  const [row] = rates.current().vms;
+  // Of ten seconds, in which the VM ran for five.
+  assert.deepEqual([row?.vm, row?.qemu_exits_per_second, rates.current().seconds], ['web-1', 50, 10]);
+  observeAt(80, 85);
+  assert.deepEqual(snapshots, [0, 60, 75, 80, 85]);
+});
+
 test('an exit that began before the period gives a vCPU no more than 100 %', () => {
   let nowMs = 0;
   let seconds = 0;

@@ -95,6 +95,7 @@ export class StatisticsFeed {
     const running = this.#inventory.vms().filter(({ stoppedMs }) => Number.isNaN(stoppedMs));
     this.#counts.keepOnly(new Set(running.map(lifeOf)));
     this.#audit?.keepOnly(new Set(running.map(({ label }) => label)));
+    if (running.length === 0) return;
     const answered = new Set<Vm>();
     const asked = new Map<Vm, CountsBefore | undefined>();
     await this.#qmp.read({

@@ -32,6 +32,8 @@ export interface WebServer {
 export interface WebServerOptions {
   readonly takeSnapshot: TakeSnapshot;
   readonly advice: AdviceWatch;
+  /** A number that stays the same while the figures of all VMs do; undefined: they may change at any time. */
+  readonly changes?: () => number | undefined;
   /** Reason the agent is not ready, or undefined once it is. */
   readonly notReady: () => string | undefined;
   /** Shown at the top of the landing page. */
@@ -50,7 +52,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const signal = stopSignal();
   endSoonAfter(signal);
   collectGarbageSooner(signal);
-  const { takeSnapshot, advice } = options;
+  const { takeSnapshot, advice, changes = () => undefined } = options;
   const telemetryPath = get('web.telemetry-path');
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
@@ -59,6 +61,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const rates = new VmRates(() => takeSnapshot(false), {
     findings: () => advice.findings,
     onObservation: recorderOf(history),
+    changes,
   });
   const hosts = allowedHosts(get);
   const app = webApp(

@@ -104,3 +104,9 @@ export function chooseLabel(name: string, pid: number, isTaken: (label: string) 
   while (isTaken(label)) label = `${label} (${pid})`;
   return label;
 }
+
+/** Labels of the VMs that started since a time in milliseconds. The kernel's starts are rounded down to seconds. */
+export function labelsStartedSince(sinceMs: number, vms: readonly Vm[]): ReadonlySet<string> {
+  const sinceSeconds = Math.floor(sinceMs / 1000);
+  return new Set(vms.filter(({ startSeconds }) => startSeconds >= sinceSeconds).map(({ label }) => label));
+}
