@@ -6,6 +6,9 @@ import { CpuTime } from './cpu-time.js';
 const RESOLUTION_MS = 50;
 /** The same while there is none: each measurement wakes the process up, and an idle agent hardly does anything else. */
 const IDLE_RESOLUTION_MS = 1000;
+/** The same after so little work that it cannot add up to a stall. */
+const CALM_RESOLUTION_MS = 2000;
+const MAX_CALM_MS = 10;
 const WINDOW_MS = 60_000;
 /** How long the loop is measured often after work, and at first, as work may begin at once. */
 const OFTEN_MS = 10_000;
@@ -23,7 +26,8 @@ interface Longest {
  * file. The work is the CPU time that one piece took.
  *
  * An idle loop is measured seldom. Node.js shows how long it was busy since the last measurement: up to
- * {@link RESOLUTION_MS} is no stall, and more counts as one. After that, the loop is measured often for a while.
+ * {@link RESOLUTION_MS} is no stall, and more counts as one. If it was CPU time, the loop is measured often for a
+ * while. If it was waiting, more measurements would only add to what a busy host has to do.
  *
  * Node's own figures (nodejs_eventloop_lag_*) are times between two measurements, so that a loop that never stalls has
  * a lag of one interval, and each scraper resets them for the next.
@@ -80,9 +84,13 @@ export class EventLoopStalls {
     const busyMs = active - this.#activeMs;
     const isSeldom = this.#intervalMs > RESOLUTION_MS;
     const stallMs = isSeldom && busyMs > RESOLUTION_MS ? Math.max(lateMs, busyMs) : lateMs;
-    if (busyMs > RESOLUTION_MS) this.#busyUntilMs = nowMs + OFTEN_MS;
-    this.#intervalMs = nowMs < this.#busyUntilMs ? RESOLUTION_MS : onBeat(IDLE_RESOLUTION_MS, 0, nowMs);
-    const workMs = Math.min(stallMs, cpuMs - this.#cpuMs);
+    const spentMs = cpuMs - this.#cpuMs;
+    // Without CPU times, all of it may have been work.
+    if (Math.min(busyMs, Number.isNaN(spentMs) ? busyMs : spentMs) > RESOLUTION_MS)
+      this.#busyUntilMs = nowMs + OFTEN_MS;
+    const seldomMs = busyMs > MAX_CALM_MS ? IDLE_RESOLUTION_MS : CALM_RESOLUTION_MS;
+    this.#intervalMs = nowMs < this.#busyUntilMs ? RESOLUTION_MS : onBeat(seldomMs, 0, nowMs);
+    const workMs = Math.min(stallMs, spentMs);
     this.#current.stall = Math.max(this.#current.stall, stallMs / 1000);
     this.#current.work = Math.max(this.#current.work, workMs / 1000);
     this.#measuredMs = nowMs;
