@@ -39,16 +39,19 @@ const YOUNG_GENERATION_BYTES = 48 << 20;
 function rulesFor(seconds: number): readonly Rule[] {
   const isStrict = seconds >= STRICT_FROM_SECONDS;
   const memoryShare = isStrict ? 0.05 : 0.25;
+  const residentMemory = (criterion: string, read: Rule['read']): Rule => ({
+    criterion,
+    read,
+    combine: median,
+    allowedShare: memoryShare,
+    allowedAtLeast: isStrict ? 4 * MB : YOUNG_GENERATION_BYTES,
+    onlyGrowth: true,
+    format: inMegabytes,
+  });
   return [
-    {
-      criterion: 'resident memory',
-      read: ({ residentBytes }) => residentBytes,
-      combine: median,
-      allowedShare: memoryShare,
-      allowedAtLeast: isStrict ? 4 * MB : YOUNG_GENERATION_BYTES,
-      onlyGrowth: true,
-      format: inMegabytes,
-    },
+    residentMemory('resident memory', ({ residentBytes }) => residentBytes),
+    residentMemory('resident memory of the agent that samples', (row) => row.samplingResidentBytes),
+    residentMemory('resident memory of `top`', ({ topResidentBytes }) => topResidentBytes),
     {
       criterion: 'heap after a full garbage collection',
       read: ({ heapBytes }) => heapBytes,

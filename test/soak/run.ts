@@ -1,6 +1,6 @@
 /**
  * The soak as a command: `npm run soak -- [minutes] [FILE.json]`. It takes an hour by default and needs root, KVM,
- * tracefs and QEMU.
+ * tracefs, QEMU and tmux.
  *
  * Prints a line for each of 60 rows and a report in Markdown at the end. FILE.json gets all measurements. The exit code
  * is 1 if a criterion does not hold, and 2 if the soak could not run.
@@ -15,7 +15,7 @@ import { soakTables } from './soak-tables.js';
 const MIN_MINUTES = 1;
 
 async function main(): Promise<void> {
-  const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu');
+  const { skip } = needs('root', 'kvm', 'tracefs', 'kvm-events', 'qemu', 'tmux');
   if (skip !== false) throw new Error(skip);
   const [minutesText = '60', file] = process.argv.slice(2);
   const minutes = Number(minutesText);

@@ -13,7 +13,7 @@ const WRITES_PER_TICK = 40;
 const TICKS = 5;
 const TICK_MS = 100;
 /** Exits of a VM; the last one ends the guest. */
-const EXITS = WRITES_PER_TICK * TICKS + 1;
+export const EXITS = WRITES_PER_TICK * TICKS + 1;
 /** VMs running at the same time. A slow machine would otherwise start more than end. */
 const MAX_RUNNING = 8;
 /** An agent that was kept from running for longer while a VM ran may have seen it too late. */
@@ -30,8 +30,8 @@ interface ShortLivedVm {
 
 export class ShortLivedVms {
   started = 0;
-  /** VMs whose counts were exact. */
-  exact = 0;
+  /** Names of the VMs whose counts were exact. */
+  readonly exact: string[] = [];
   /** VMs that had ended before the agent looked up their threads, so that their exits are counted without a name. */
   unnamed = 0;
   /** Those of them whose life the agent spent waiting for a CPU. */
@@ -87,7 +87,7 @@ export class ShortLivedVms {
       if (Number.isNaN(endedMs)) continue;
       const [kernel, log] = countsOf(samples, guest.name);
       if (kernel === EXITS && log === EXITS) {
-        this.exact++;
+        this.exact.push(guest.name);
         this.#finish(vm);
       } else if (performance.now() - endedMs > this.#deadlineMs && kernel === 0 && log === EXITS) {
         this.unnamed++;

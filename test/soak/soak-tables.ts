@@ -13,6 +13,8 @@ export function soakTables({ rows, verdicts }: SoakReport): string {
     String(row.vms),
     megabytes(row.residentBytes),
     megabytes(row.heapBytes),
+    megabytes(row.samplingResidentBytes),
+    megabytes(row.topResidentBytes),
     String(row.fileDescriptors),
     String(row.series),
     row.slowestScrapeMs.toFixed(0),
@@ -31,6 +33,8 @@ export function soakTables({ rows, verdicts }: SoakReport): string {
         'VMs',
         'resident MB',
         'heap MB',
+        'sampling MB',
+        '`top` MB',
         'file descriptors',
         'series',
         'slowest scrape ms',
@@ -43,6 +47,7 @@ export function soakTables({ rows, verdicts }: SoakReport): string {
   ].join('\n\n');
 }
 
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
+/** JSON has null for a figure that is not known. */
+function megabytes(bytes: number | null | undefined): string {
+  return typeof bytes === 'number' && Number.isFinite(bytes) ? (bytes / 1e6).toFixed(1) : '?';
 }
