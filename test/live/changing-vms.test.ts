@@ -163,6 +163,7 @@ test('exits of a vCPU that is plugged in while the agent counts are counted as i
     pluggable: 1,
   });
   await plugIn(qmp);
+  await agents[0]?.scrapeUntil('the new vCPU', (now) => now.sum('kvm_vm_vcpus', { vm }) === 2, PATIENCE_MS);
   guest.goOn();
   await guest.finished();
   const exits = (now: Samples) => now.sumBy('vcpu', 'kvm_exits_total', { vm, layer: 'qemu', reason: 'KVM_EXIT_IO' });

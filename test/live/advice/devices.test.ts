@@ -14,6 +14,7 @@ import type { FindingData } from '../../../src/advice/finding-data.js';
 import { RULES } from '../../../src/advice/rules.js';
 import { type RunningAgent, startAgent } from '../../support/agent/start-agent.js';
 import { endAll } from '../../support/end-later.js';
+import { withoutArchCapabilities } from '../../support/guest/cpu-of-host.js';
 import { emptyQcow2 } from '../../support/guest/empty-qcow2.js';
 import { liveTest } from '../../support/guest/live-test.js';
 import { type RunningGuest, startGuest } from '../../support/guest/start-guest.js';
@@ -177,7 +178,7 @@ function start(name: string, { steps }: DeviceGuest, qemu: string) {
   // A disk of its own: QEMU locks it.
   const disk = join(folder, `${name}.qcow2`);
   writeFileSync(disk, emptyQcow2());
-  const args = qemu === '' ? [] : qemu.replaceAll('DISK', disk).split(' ');
+  const args = qemu === '' ? [] : withoutArchCapabilities(qemu).replaceAll('DISK', disk).split(' ');
   return startGuest({ name, steps, extraArgs: [...args, '-qmp', `unix:${folder}/${name}.sock,server=on,wait=off`] });
 }
 

@@ -336,6 +336,8 @@ test('a program that changes a setting again and again fills neither the log nor
     }
     await sleep(1);
   }
+  // The agent makes a last new instance within two seconds.
+  await sleep(3000);
   await agent.scrapeUntil('tracing is on', () => tryRead(join(instance, 'tracing_on')) === '1\n');
   assert.equal(linesAbout(agent, 'tracing_on'), 1, agent.log());
   assert.ok(gaps(await agent.scrape()) > 1);
