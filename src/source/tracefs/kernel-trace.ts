@@ -122,6 +122,7 @@ export class KernelTrace {
 
   /** Delivers the events that have happened by now; see {@link TraceReader.drain}. */
   drain(deadlineMs: number, nowMs: () => number, isQuiet = false): Drained {
+    if (this.#reader === undefined) return NOTHING;
     const files = this.#guard?.takeChanges(nowMs()) ?? [];
     const drained =
       files.length > 0
@@ -196,12 +197,12 @@ export class KernelTrace {
   #drainAndRevert(files: readonly string[], deadlineMs: number, nowMs: () => number): Drained {
     this.#beginGap();
     this.#report(files);
-    const canRead = !files.includes(PAGE_SIZE_FILE);
-    const drained = canRead ? this.#drain(deadlineMs, nowMs, Number.POSITIVE_INFINITY) : NOTHING;
+    if (files.includes(PAGE_SIZE_FILE)) return this.#giveUp();
+    const drained = this.#drain(deadlineMs, nowMs, Number.POSITIVE_INFINITY);
     const { setBack, notSetBack } = this.#guard?.revert() ?? NOTHING_REVERTED;
     this.#report(setBack.filter((file) => !files.includes(file)));
     this.#notSetBack = notSetBack;
-    if (!canRead || setBack.includes(PAGE_SIZE_FILE)) this.#reopenReader();
+    if (setBack.includes(PAGE_SIZE_FILE)) return this.#giveUp();
     this.#reader?.findForeignReads();
     this.#vainTries = this.works ? 0 : this.#vainTries + 1;
     if (this.#vainTries === MAX_TRIES)
@@ -213,15 +214,16 @@ export class KernelTrace {
     for (const file of files) this.#options.onDisturbance?.({ kind: 'written', file });
   }
 
-  #reopenReader(): void {
+  /**
+   * Reads no more from an instance whose pages got another size. A read meanwhile may have ended all recording: the
+   * kernel takes a page of the old size for one that is still being written to, waits for a second, warns, and switches
+   * the buffers off for good, which no file shows (rb_get_reader_page in kernel/trace/ring_buffer.c, Linux 6.18).
+   */
+  #giveUp(): Drained {
     this.#reader?.close();
     this.#reader = undefined;
-    try {
-      this.#reader = this.#openReader().reader;
-    } catch (error) {
-      if (!(error instanceof AgentError)) throw error;
-      this.#failure = error.message;
-    }
+    this.#failure = `another program changed ${PAGE_SIZE_FILE} of our tracing instance; making a new instance`;
+    return NOTHING;
   }
 
   #openReader(): { reader: TraceReader; kind: 'binary' | 'text'; fallback?: string } {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -45,6 +45,8 @@ interface Kind {
   readonly tamper: (instance: string, guest: RunningGuest) => void;
   /** The files that the agent's log names. */
   readonly files: readonly string[];
+  /** True if the agent makes a new instance. */
+  readonly isRemade?: boolean;
 }
 
 const KINDS: readonly Kind[] = [
@@ -78,11 +80,13 @@ const KINDS: readonly Kind[] = [
     what: 'makes the pages of the buffers smaller',
     tamper: (at) => write(at, 'buffer_subbuf_size_kb', '4'),
     files: ['buffer_subbuf_size_kb'],
+    isRemade: true,
   },
   {
     what: 'makes the pages of the buffers larger',
     tamper: (at) => write(at, 'buffer_subbuf_size_kb', '128'),
     files: ['buffer_subbuf_size_kb'],
+    isRemade: true,
   },
   { what: 'frees the buffers', tamper: (at) => write(at, 'free_buffer', '\n'), files: ['free_buffer'] },
   {
@@ -219,12 +223,13 @@ function linesAbout(agent: RunningAgent, file: string): number {
   return agent.log().match(named)?.length ?? 0;
 }
 
-for (const { what, tamper, files } of KINDS) {
+for (const { what, tamper, files, isRemade = false } of KINDS) {
   test(`another program ${what}: a gap is counted, and everything is set back`, liveTest(), async (t) => {
     const agent = await startAgent();
     const instance = join(TRACEFS, 'instances', agent.instance);
     for (const file of files) if (!existsSync(join(instance, file))) return t.skip(`this kernel has no ${file}`);
     const before = settingsOf(instance);
+    const { ino } = statSync(instance);
     const guest = startPacedGuest('tampered');
     await agent.scrapeUntil('the guest runs', (now) => ioExits(now, 'tampered') > ENOUGH);
     try {
@@ -246,6 +251,7 @@ for (const { what, tamper, files } of KINDS) {
     assert.ok(isReadingTracefs(samples));
     for (const file of files) assert.equal(linesAbout(agent, file), 1, agent.log());
     assert.deepEqual(settingsOf(instance), before);
+    assert.equal(statSync(instance).ino !== ino, isRemade, 'a new instance');
     const gapsBefore = gaps(samples);
     await assertCountsExactly(agent, 'set-back');
     assert.equal(gaps(await agent.scrape()), gapsBefore);
