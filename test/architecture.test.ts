@@ -88,7 +88,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   config: ['trace', 'advice'],
   'config/completion': ['config'],
   'agent/statistics': ['trace', 'decode', 'source', 'vm', 'count', 'audit'],
-  'agent/quiet': ['trace', 'decode', 'count'],
+  'agent/pace': ['trace', 'decode', 'count'],
   'agent/sampling': [],
   agent: [
     'trace',
@@ -98,7 +98,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'count',
     'audit',
     'snapshot',
-    'agent/quiet',
+    'agent/pace',
     'agent/statistics',
     'agent/sampling',
   ],

@@ -18,23 +18,21 @@ import { KVM_DEBUGFS } from '../vm/host/debugfs.js';
 import { VmWatcher } from '../vm/host/vm-watcher.js';
 import { Inventory } from '../vm/inventory.js';
 import { SocketSpeakers } from '../vm/sockets/socket-speakers.js';
-import { labelsStartedSince } from '../vm/tables/vm.js';
 import { UsageRounds } from '../vm/usage/usage-rounds.js';
 import { attributionOf, vcpuThreadsOf } from './attribution.js';
 import { DeviceNames } from './device-names.js';
 import { KernelFeed } from './kernel-feed.js';
 import { KNOWN_NAMES } from './known-names.js';
-import type { AgentOptions, FocusOptions } from './options.js';
-import { Pacer } from './pacer.js';
+import { newSampler } from './new-sampler.js';
+import type { AgentOptions } from './options.js';
+import { Pacer } from './pace/pacer.js';
+import { ScanTurns } from './pace/scan-turns.js';
+import { Ticker } from './pace/ticker.js';
 import { QemuFeed } from './qemu-feed.js';
-import { ScanTurns } from './quiet/scan-turns.js';
 import { Readiness } from './readiness.js';
-import type { SamplingPlan } from './sampling/sampling-plan.js';
-import { VmFocus } from './sampling/vm-focus.js';
-import { WindowSampler } from './sampling/window-sampler.js';
+import type { WindowSampler } from './sampling/window-sampler.js';
 import { AuditFeed } from './statistics/audit-feed.js';
 import { StatisticsFeed } from './statistics/statistics-feed.js';
-import { Ticker } from './ticker.js';
 import { vmInfosOf } from './vm-infos.js';
 import { VmTracker } from './vm-tracker.js';
 
@@ -109,8 +107,13 @@ export class Agent {
       const feedOptions = { ...statistics, debugfs: KVM_DEBUGFS, qmp, speakers, audit: this.#audit };
       this.#statistics = new StatisticsFeed(feedOptions, inventory, this.ledger.statistics);
     }
-    if (options.kernel && options.sampling !== undefined)
-      this.#sampler = this.#newSampler(options.sampling, options.focus);
+    this.#sampler = newSampler(options, {
+      kernel: this.#kernel,
+      ledger: this.ledger,
+      inventory,
+      drain: () => this.#drain(),
+      readStatistics: () => this.readStatistics(),
+    });
     this.#tracker = new VmTracker(inventory, this.ledger, {
       onStarted: (vm) => {
         this.#pacer.wakeSoon();
@@ -224,38 +227,6 @@ export class Agent {
     if (this.#inventory.hasPending) this.#pacer.wakeSoon();
     this.#pacer.drained(mostBytes, behind, performance.now());
     return !behind;
-  }
-
-  #newSampler(plan: SamplingPlan, focus: FocusOptions | undefined): WindowSampler {
-    const startedWithin = (ms: number) => labelsStartedSince(Date.now() - ms, this.#inventory.vms());
-    return new WindowSampler({
-      plan,
-      sources: {
-        sample: (on) => this.#kernel.sample(on),
-        isSampling: () => this.#kernel.isSampling,
-        drain: () => this.#drain(),
-        events: () => this.#kernel.sampledEvents,
-        readStatistics: () => this.readStatistics(),
-      },
-      ledger: this.ledger.sampling,
-      startedWithin,
-      focus: focus && this.#newFocus(focus, startedWithin),
-    });
-  }
-
-  #newFocus({ isWanted, auto }: FocusOptions, startedWithin: (ms: number) => ReadonlySet<string>): VmFocus {
-    return new VmFocus({
-      isWanted,
-      auto,
-      threads: () => vcpuThreadsOf(this.#inventory, this.ledger),
-      sources: {
-        trace: () => this.#kernel.focus,
-        drain: () => void this.#drain(),
-        readStatistics: () => this.readStatistics(),
-      },
-      ledger: this.ledger.sampling,
-      startedWithin,
-    });
   }
 
   *#snapshotOfNow(isExported: boolean): Steps<Snapshot> {

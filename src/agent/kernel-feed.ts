@@ -19,7 +19,7 @@ import { log } from '../system/log.js';
 import { UNKNOWN_LOSS } from '../trace/sink.js';
 import { DisturbanceLog } from './disturbance-log.js';
 import type { AgentOptions } from './options.js';
-import { vmEvents } from './quiet/vm-events.js';
+import { vmEvents } from './pace/vm-events.js';
 import type { Readiness } from './readiness.js';
 import { isSampled, sampledEvents } from './sampled-events.js';
 

@@ -169,8 +169,8 @@ export class QemuFeed {
     const owner = new QemuFileOwner(this.#inventory, isFull ? '' : path, backend, isFull ? NO_RIGHTS : rights);
     // Any text may be in a log, while a simple trace has a header, and names that it declares.
     const isNamedByFile = backend === 'simple' || this.#options.anyEvent;
-    const vocabulary = this.#ledger.vocabularyOfFile(isNamedByFile ? MAX_UNKNOWN_EVENTS : 0);
-    const counts = this.#ledger.qemuSource(backend, owner, source, vocabulary);
+    const vocabulary = this.#ledger.qemu.vocabularyOfFile(isNamedByFile ? MAX_UNKNOWN_EVENTS : 0);
+    const counts = this.#ledger.qemu.add(backend, owner, source, vocabulary);
     const goneMs = Number.NaN;
     const file = { key, id, path: isFull ? '' : path, backend, counts, vocabulary, owner, goneMs };
     this.#files.set(key, file);
@@ -259,7 +259,7 @@ export class QemuFeed {
 
   #dropIfGone({ key, counts, goneMs }: TraceFile, nowMs: number): void {
     if (!(nowMs - goneMs > this.#options.graceMs)) return;
-    this.#ledger.dropQemuSource(counts);
+    this.#ledger.qemu.drop(counts);
     this.#files.delete(key);
   }
 }

@@ -69,7 +69,7 @@ class Player {
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
     this.#kernel = ledger.kernelSource('demo');
-    this.#logs = VMS.map((vm) => ({ vm, counts: ledger.qemuSource('log', { labelOf: () => vm }) }));
+    this.#logs = VMS.map((vm) => ({ vm, counts: ledger.qemu.add('log', { labelOf: () => vm }) }));
   }
 
   async playOnce(signal: AbortSignal): Promise<void> {

@@ -7,9 +7,8 @@ import type { KernelCounts, ThreadListener } from './kernel-counts.js';
 import { KernelExits } from './kernel-exits.js';
 import { KernelThreads, type ThreadEvents } from './kernel-threads.js';
 import type { LedgerTotals } from './ledger-totals.js';
-import { SharedRoom } from './qemu/counter-room.js';
-import { QemuCounts } from './qemu/qemu-counts.js';
-import { addQemuViews, type QemuBackend, type QemuOwner, type QemuView, qemuEventsByVm } from './qemu-views.js';
+import { QemuSources } from './qemu-sources.js';
+import { addQemuViews, type QemuBackend, type QemuView, qemuEventsByVm } from './qemu-views.js';
 import { SampledTotals } from './sampling/sampled-totals.js';
 import { SamplingLedger } from './sampling-ledger.js';
 import { SharedByVcpus } from './shared-by-vcpus.js';
@@ -49,6 +48,7 @@ export const ALL_COLLECTORS: Collectors = collectorsWhere(() => true);
 export class Ledger {
   readonly vocabulary: Vocabulary;
   readonly collectors: Collectors;
+  readonly qemu: QemuSources;
   /** KVM's own statistics. */
   readonly statistics = new StatisticCounts();
   /** Estimates figures from windows, if some events are on in windows only. */
@@ -58,10 +58,8 @@ export class Ledger {
   readonly #reasons: KnownReasons;
   readonly #attribution: Attribution;
   readonly #threads: KernelThreads;
-  #qemu: QemuView[] = [];
   /** Counts about sources that are shown even without a file (backends of QEMU), or that count no events of VMs. */
   readonly #otherSources = new Map<string, SourceCounts>();
-  readonly #sharedRoom = new SharedRoom();
   /** Whether the kernel counts the userspace exits of all VMs, now and at any time so far. */
   readonly #coverage = { now: false, ever: false };
   readonly #busiestAddresses: BusiestByVm;
@@ -84,6 +82,7 @@ export class Ledger {
       tracepoints: new Names(2048, knownNames.tracepoints),
       qemuEvents: new Names(8192, knownNames.qemuEvents),
     };
+    this.qemu = new QemuSources(this.vocabulary, this.#coverage);
     this.#reasons = new KnownReasons(this.vocabulary.reasons);
     this.#attribution = attribution;
     this.#threads = new KernelThreads(attribution, !isSampled);
@@ -121,31 +120,6 @@ export class Ledger {
     this.#coverage.ever ||= now;
   }
 
-  /**
-   * Creates the counters for a trace file of QEMU.
-   * @param names of the events that the file's decoder adds
-   */
-  qemuSource(
-    backend: QemuBackend,
-    owner: QemuOwner,
-    source = new SourceCounts(),
-    { qemuEvents: names }: Vocabulary = this.vocabulary,
-  ): QemuCounts {
-    const counts = new QemuCounts({ coverage: this.#coverage, source, sharedRoom: this.#sharedRoom });
-    this.#qemu.push({ backend, counts, owner, names });
-    return counts;
-  }
-
-  /**
-   * The vocabulary for a file that anyone may write: what it adds to the names of events takes no room from other
-   * files.
-   */
-  vocabularyOfFile(maxUnknownEvents: number): Vocabulary {
-    // `other` counts too.
-    const qemuEvents = new Names(maxUnknownEvents + 1, this.vocabulary.qemuEvents.known);
-    return { ...this.vocabulary, qemuEvents };
-  }
-
   /** Counts about all files of a backend together; they exist even without a file. */
   qemuBackend(backend: QemuBackend): SourceCounts {
     const name = `qemu_${backend}`;
@@ -157,12 +131,6 @@ export class Ledger {
   /** Adds a source that counts no events of VMs. */
   addSource(name: string, counts: SourceCounts): void {
     this.#otherSources.set(name, counts);
-  }
-
-  /** Drops a file and everything that was counted from it. */
-  dropQemuSource(counts: QemuCounts): void {
-    counts.release();
-    this.#qemu = this.#qemu.filter((view) => view.counts !== counts);
   }
 
   /** Call it at the end of a recording: counts the accesses whose outcome is still open. */
@@ -188,8 +156,7 @@ export class Ledger {
    */
   resolveOwners(nowMs: number): number[] {
     const unknown = this.#threads.resolveOwners(nowMs);
-    // Each owner remembers its answers.
-    for (const { counts, owner } of this.#qemu) for (const id of counts.events.keys()) owner.labelOf(id);
+    this.qemu.resolveOwners();
     this.#shared.shareIoeventfds(this.#qemuViews());
     if (this.collectors.duration) this.#shared.shareDurations();
     return unknown;
@@ -237,8 +204,7 @@ export class Ledger {
     this.#threads.forget(label);
     this.statistics.forget(label);
     this.sampling.forget(label);
-    for (const { counts, owner } of this.#qemu)
-      for (const id of [...counts.events.keys()]) if (owner.vmOf?.(id)?.label === label) counts.forget(id);
+    this.qemu.forget(label);
   }
 
   /**
@@ -289,7 +255,7 @@ export class Ledger {
 
   /** QEMU's markers in the kernel traces, and its trace files. */
   #qemuViews(): QemuView[] {
-    return [...this.#threads.markerViews(this.vocabulary.qemuEvents), ...this.#qemu];
+    return [...this.#threads.markerViews(this.vocabulary.qemuEvents), ...this.qemu.views];
   }
 
   /** Each source once: several files may share one. */
@@ -297,7 +263,7 @@ export class Ledger {
     const names = new Map<SourceCounts, string>();
     for (const { name, counts } of this.#threads.traces.all) names.set(counts.source, name);
     for (const [name, counts] of this.#otherSources) names.set(counts, name);
-    for (const { backend, counts } of this.#qemu) names.set(counts.source, `qemu_${backend}`);
+    for (const { backend, counts } of this.qemu.views) names.set(counts.source, `qemu_${backend}`);
     return Array.from(names, ([counts, name]) => ({ name, counts }));
   }
 }

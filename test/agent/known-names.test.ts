@@ -11,14 +11,14 @@ import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 const newLedger = () => new Ledger({ ownerOf: () => ({ vm: undefined, vcpu: '0' }) }, { knownNames: KNOWN_NAMES });
 
 function log(ledger: Ledger, vm: string, lines: readonly string[]): void {
-  const counts = ledger.qemuSource('log', { labelOf: () => vm });
+  const counts = ledger.qemu.add('log', { labelOf: () => vm });
   new QemuLogDecoder(ledger.vocabulary, counts).push(Buffer.from(lines.map((line) => `${line}\n`).join('')));
 }
 
 /** The same in a file of its own, as the agent reads it. */
 function followed(ledger: Ledger, vm: string, lines: readonly string[]): void {
-  const vocabulary = ledger.vocabularyOfFile(256);
-  const counts = ledger.qemuSource('log', { labelOf: () => vm }, new SourceCounts(), vocabulary);
+  const vocabulary = ledger.qemu.vocabularyOfFile(256);
+  const counts = ledger.qemu.add('log', { labelOf: () => vm }, new SourceCounts(), vocabulary);
   new QemuLogDecoder(vocabulary, counts).push(Buffer.from(lines.map((line) => `${line}\n`).join('')));
 }
 

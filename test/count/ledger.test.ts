@@ -63,7 +63,7 @@ const qemu =
     runs: readonly (readonly [id: number, cpu: number, reason: string])[],
   ): Source =>
   (ledger) => {
-    const source = ledger.qemuSource(backend, { labelOf: () => name });
+    const source = ledger.qemu.add(backend, { labelOf: () => name });
     for (const [id, cpu, reason] of runs) {
       source.qemuEvent(1, id, ledger.vocabulary.qemuEvents.id('kvm_run_exit'));
       source.qemuRunExit(1, id, cpu, ledger.vocabulary.reasons.id(reason));

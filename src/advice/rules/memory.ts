@@ -54,13 +54,14 @@ export const MEMORY_RULES: readonly Rule[] = [
     perVcpuSecond: 10,
     when: { hasNoCost: true },
     cause: 'A live migration, a backup or a display watches the memory of the guest.',
-    why: 'Each first write to a page is an exit or fills a log, and large pages are split, which can stop a vCPU for hundreds of milliseconds. It ends with the migration.',
+    why:
+      'Each first write to a page is an exit or fills a log, and large pages are split, which can stop a vCPU for hundreds of milliseconds. It ends with the migration. ' +
+      'A dirty ring does not spare these exits: the kernel fills it from the same log.',
     changes: {
-      host: 'kvm.eager_page_split=1 splits pages before the guest writes to them.',
-      qemu: '-accel kvm,dirty-ring-size=4096',
-      libvirt: "<features><kvm><dirty-ring state='on' size='4096'/></kvm></features>",
+      host: 'kvm.eager_page_split=1 splits pages before the guest writes to them. The pauses end; the exits for full logs stay.',
     },
     sources: [
+      'https://github.com/torvalds/linux/blob/v6.12/virt/kvm/dirty_ring.c',
       'https://github.com/cloud-hypervisor/cloud-hypervisor/issues/8899',
       'https://docs.kernel.org/virt/kvm/api.html',
     ],

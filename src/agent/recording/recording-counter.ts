@@ -169,7 +169,7 @@ export class RecordingCounter {
       qemu: (backend) => {
         const rowOf = (tid: number) => this.#unproved.rowOf(tid);
         const owner = new QemuFileOwner(this.#inventory, fileName, backend, undefined, rowOf);
-        const counts = this.ledger.qemuSource(backend, owner);
+        const counts = this.ledger.qemu.add(backend, owner);
         this.#unproved.addQemuFile({ path: recording.path, counts, owner });
         const sink = new QemuWindowSink(counts, this.times.open(backend));
         sources.push(counts.source);

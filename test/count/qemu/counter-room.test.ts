@@ -10,7 +10,7 @@ const FILES = 100;
 const LINES = 4000;
 
 function decode(ledger: Ledger, text: string): QemuCounts {
-  const counts = ledger.qemuSource('log', { labelOf: () => 'a' });
+  const counts = ledger.qemu.add('log', { labelOf: () => 'a' });
   new QemuLogDecoder(ledger.vocabulary, counts).push(Buffer.from(text));
   return counts;
 }

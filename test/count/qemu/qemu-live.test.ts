@@ -43,7 +43,7 @@ test('with a live kernel trace the kernel counts for all VMs, and the log is a c
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
   ledger.kernelCountsAll = true;
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   run(ledger, log, 5);
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [0, 5]);
   for (let i = 0; i < 3; i++) kernel.userspaceExit(1, 0, 101, ledger.vocabulary.reasons.id(IO));
@@ -53,7 +53,7 @@ test('with a live kernel trace the kernel counts for all VMs, and the log is a c
 test('no counter decreases and nothing is counted twice when kernel and log take over from each other', () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   const both = (times: number, kernelToo: boolean) => {
     run(ledger, log, times);
     for (let i = 0; kernelToo && i < times; i++) kernel.userspaceExit(1, 0, 101, ledger.vocabulary.reasons.id(IO));
@@ -79,8 +79,8 @@ test('no counter decreases and nothing is counted twice when kernel and log take
 test('exits and events that several backends report are counted once', () => {
   const ledger = new Ledger(OWNERS);
   const owner = { labelOf: () => 'vm-a' };
-  run(ledger, ledger.qemuSource('log', owner), 10);
-  run(ledger, ledger.qemuSource('simple', owner), 12, 100);
+  run(ledger, ledger.qemu.add('log', owner), 10);
+  run(ledger, ledger.qemu.add('simple', owner), 12, 100);
   run(ledger, ledger.kernelSource('markers').markers, 11);
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [12, 12]);
 });
@@ -92,10 +92,10 @@ test('the files of one backend share the metrics of their source', () => {
     takeSnapshot(ledger.totals()).sources.map(({ source: name, events }) => [name, events]),
     [['qemu_log', 0]],
   );
-  const first = ledger.qemuSource('log', { labelOf: () => 'vm-a' }, source);
+  const first = ledger.qemu.add('log', { labelOf: () => 'vm-a' }, source);
   run(ledger, first, 3);
-  run(ledger, ledger.qemuSource('log', { labelOf: () => 'vm-b' }, source), 4);
-  ledger.dropQemuSource(first);
+  run(ledger, ledger.qemu.add('log', { labelOf: () => 'vm-b' }, source), 4);
+  ledger.qemu.drop(first);
   assert.deepEqual(
     takeSnapshot(ledger.totals()).sources.map(({ source: name, events }) => [name, events]),
     [['qemu_log', 7]],
@@ -106,7 +106,7 @@ test('the files of one backend share the metrics of their source', () => {
 test('forgetting a VM drops its counts and keeps those of other VMs in the same file', () => {
   const ledger = new Ledger(OWNERS);
   const vmOf = (id: number) => (id === 101 ? VM_A : undefined);
-  const log = ledger.qemuSource('log', { labelOf: (id) => (id === 101 ? 'vm-a' : 'vm-b'), vmOf });
+  const log = ledger.qemu.add('log', { labelOf: (id) => (id === 101 ? 'vm-a' : 'vm-b'), vmOf });
   run(ledger, log, 3, 101);
   run(ledger, log, 4, 202);
   ledger.forget(VM_A);
@@ -136,7 +136,7 @@ function signal(
 
 test('a kick came by ioeventfd unless a write announced it or a vCPU thread handled it', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a', isVcpu: (id) => id === 101 });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a', isVcpu: (id) => id === 101 });
   signal(ledger, log, 100, QUEUE_NOTIFY, QUEUE_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY);
   signal(ledger, log, 101, QUEUE_NOTIFY, NOTIFY_WRITE, QUEUE_NOTIFY);
   assert.deepEqual(signals(ledger), { 'ioeventfd ': 2, 'kick ': 3 });
@@ -144,7 +144,7 @@ test('a kick came by ioeventfd unless a write announced it or a vCPU thread hand
 
 test('interrupts by irqfd are counted once if QEMU reports each twice and merges some', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   signal(
     ledger,
     log,
@@ -162,7 +162,7 @@ test('interrupts by irqfd are counted once if QEMU reports each twice and merges
 
 test('a device gets its name from its own events, or from the MSI route after its status', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.qemuDevice(101, 0x5000, '');
   log.qemuDevice(101, 0, 'virtio-net');
@@ -190,7 +190,7 @@ function kernelKicks(ledger: Ledger): number {
 test("QEMU's table of ioeventfds separates kicks from other writes that stay in the kernel", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   // Without the table, every write to an address without a device of the kernel counts as a kick.
   keptWrite(ledger, kernel, 0xfebf_b000);
   keptWrite(ledger, kernel, 0xfebd_0000);
@@ -213,7 +213,7 @@ test("QEMU's table of ioeventfds separates kicks from other writes that stay in 
 test('a log of no known VM changes no figure of the threads of no known VM', () => {
   const ledger = new Ledger({ ownerOf: () => ({ vm: undefined, vcpu: '0' }) });
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', { labelOf: () => '' });
+  const log = ledger.qemu.add('log', { labelOf: () => '' });
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.setIoeventfd(100, true, 0xfebf_b004, true);
   log.qemuRegion(100, 0xfebd_0010, 'forged');
@@ -230,7 +230,7 @@ test('a log of no known VM changes no figure of the threads of no known VM', () 
 test("QEMU's names of memory regions name devices that have no other name", () => {
   const ledger = new Ledger(OWNERS);
   const kernel = ledger.kernelSource('tracefs');
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   signal(ledger, log, 100, QUEUE_NOTIFY);
   log.qemuRegion(100, 0xc000_0010, 'e1000-mmio');
   log.qemuRegion(100, 0x80, 'ioport80');
@@ -245,7 +245,7 @@ test("QEMU's names of memory regions name devices that have no other name", () =
 
 test('counts of a log with very many thread ids are bounded', () => {
   const ledger = new Ledger(OWNERS);
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-a' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-a' });
   for (let id = 1; id <= 20_000; id++) run(ledger, log, 1, id);
   assert.ok(log.events.size <= 4097 && log.runExits.size <= 4097);
   assert.deepEqual([qemuExits(ledger), runExits(ledger)], [20_000, 20_000]);

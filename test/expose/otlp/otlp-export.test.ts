@@ -107,7 +107,7 @@ function busyLedger(vms: number): Ledger {
   const { reasons, tracepoints, qemuEvents } = ledger.vocabulary;
   const kernel = ledger.kernelSource('tracefs');
   const [io, hlt, userspace] = [reasons.id('io'), reasons.id('hlt'), reasons.id('KVM_EXIT_IO')];
-  const log = ledger.qemuSource('log', { labelOf: () => 'vm-0' });
+  const log = ledger.qemu.add('log', { labelOf: () => 'vm-0' });
   log.qemuEvent(1, 1, qemuEvents.id('kvm_run_exit'));
   kernel.lost(1, 17);
   kernel.lost(0, -1);

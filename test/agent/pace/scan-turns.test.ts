@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ScanTurns } from '../../../src/agent/quiet/scan-turns.js';
+import { ScanTurns } from '../../../src/agent/pace/scan-turns.js';
 
 /** Times of the scans that take place, of those that are due every two seconds. */
 function scansOf(turns: ScanTurns, isEmpty: boolean, fromSeconds: number, toSeconds: number): number[] {

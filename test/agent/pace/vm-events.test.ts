@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { vmEvents } from '../../../src/agent/quiet/vm-events.js';
+import { vmEvents } from '../../../src/agent/pace/vm-events.js';
 import { Ledger } from '../../../src/count/ledger.js';
 
 test('starts and ends of threads are no events of VMs', () => {

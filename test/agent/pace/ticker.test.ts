@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ticker } from '../../src/agent/ticker.js';
+import { Ticker } from '../../../src/agent/pace/ticker.js';
 
 test('the work runs until the signal is aborted', async () => {
   const stop = new AbortController();

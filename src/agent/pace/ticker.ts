@@ -1,4 +1,4 @@
-import { onBeat } from '../system/timers/beat.js';
+import { onBeat } from '../../system/timers/beat.js';
 
 /**
  * Runs work again and again, with a pause after each run. Other work of the event loop runs in between, even if the

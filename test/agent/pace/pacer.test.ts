@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pacer } from '../../src/agent/pacer.js';
+import { Pacer } from '../../../src/agent/pace/pacer.js';
 
 const MIB = 1 << 20;
 
