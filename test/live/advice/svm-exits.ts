@@ -22,6 +22,7 @@ import { vcpuThread } from '../times/vcpu-shares.js';
 
 const RECORD_SECONDS = 4;
 const TOLERANCE = 0.2;
+const MAX_TRIES = 3;
 const HUGE_PAGES = '/tmp/huge-pages';
 const HUGE_MIB = 256;
 /** Sizes of trace buffers. */
@@ -158,9 +159,23 @@ async function record(setup: Setup): Promise<Recorded> {
   return { findings: findings ?? [], costs, thread };
 }
 
+/**
+ * Records a guest that does what it should. On an emulated host, one of twenty guests computes for seconds and never
+ * gets to its first step: the text of the trace has none of its exits, and it is started again.
+ */
+async function recordRunning(setup: Setup, reason: string): Promise<Recorded> {
+  for (let tries = 1; ; tries++) {
+    const recorded = await record(setup);
+    if (tries === MAX_TRIES || recorded.costs.has(`${recorded.thread} ${reason}`)) return recorded;
+    console.log(`the guest did not run, and no ${reason} is in the trace`);
+    assert.deepEqual(recorded.findings, []);
+    await endAll();
+  }
+}
+
 async function check(each: Case): Promise<void> {
   const { advice, besides = [], reason, guest, cured = SPIN } = each;
-  const { findings, costs, thread } = await record(guest);
+  const { findings, costs, thread } = await recordRunning(guest, reason);
   const finding = findings.find((one) => one.advice === advice);
   const expected = costs.get(`${thread} ${reason}`);
   const figures = [finding?.per_second.toFixed(0), finding?.cost?.toFixed(3)];
@@ -178,9 +193,6 @@ async function check(each: Case): Promise<void> {
 writeFileSync('/proc/sys/vm/nr_hugepages', String(HUGE_MIB / 2 + 8));
 mkdirSync(HUGE_PAGES, { recursive: true });
 spawnSync('mount', ['-t', 'hugetlbfs', 'none', HUGE_PAGES]);
-// The first guest of an emulated host was once seen to compute for seconds before its first step.
-await record(SPIN);
-await endAll();
 for (const each of CASES)
   try {
     await check(each);
