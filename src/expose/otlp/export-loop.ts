@@ -16,6 +16,9 @@ export interface ExportLoopOptions {
 
 const REPEAT_MS = 60_000;
 
+/** Lets timers that are due go first, such as the next drain's: they would wait for what setImmediate() begins. */
+const otherWork = () => sleep(0);
+
 /**
  * Exports at intervals, one batch after the other: at most one request is in flight. An export ends with the first
  * batch that fails, because a receiver that does not answer would hold up the next export with every batch.
@@ -60,14 +63,14 @@ export class ExportLoop {
     let isComplete = true;
     let series = 0;
     const batches = await producer.batches();
-    // Other work goes first: timers that are due, such as that of the next drain, would have to wait for what
-    // setImmediate() begins.
-    await sleep(0);
+    await otherWork();
     for (const batch of batches) {
+      await otherWork();
       const result = await send(batch);
       for (const { dataPoints } of batch) series += dataPoints.length;
       if (result !== 'accepted') isComplete = false;
       if (result === 'failed') break;
+      await otherWork();
     }
     counts.exported(isComplete, (performance.now() - startMs) / 1000, series);
   }
