@@ -2,8 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Ledger } from '../../src/count/ledger.js';
 import type { Attribution, ThreadOwner, VmIdentity } from '../../src/count/thread-owners.js';
 import { SeriesLimiter } from '../../src/snapshot/series-limiter.js';
@@ -12,6 +10,7 @@ import type { VmInfo } from '../../src/snapshot/tables/vms.js';
 import { takeSnapshot } from '../../src/snapshot/take-snapshot.js';
 import { emptySnapshot } from '../support/agent/empty-snapshot.js';
 import { vmInfo } from '../support/agent/vm-info.js';
+import { collectGarbage } from '../support/collect-garbage.js';
 
 const UNKNOWN: ThreadOwner = { vm: undefined, vcpu: '' };
 const VCPUS = 4;
@@ -122,9 +121,6 @@ class Host {
     return this.#tid;
   }
 }
-
-setFlagsFromString('--expose-gc');
-const collectGarbage: () => void = runInNewContext('gc');
 
 function heapBytes(): number {
   collectGarbage();

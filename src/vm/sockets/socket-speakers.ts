@@ -9,7 +9,9 @@ interface Speaker {
   /** The VMs that the socket may speak for. */
   readonly vms: readonly Vm[];
   /** Device and inode of the socket's file. */
-  readonly fileId: string | undefined;
+  readonly fileId: string;
+  /** Time of the next search if no VM serves the socket. */
+  readonly retryMs: number;
 }
 
 /** Pause before the processes are searched again for a socket that no VM serves: longer if the search took long. */
@@ -31,7 +33,6 @@ export class SocketSpeakers {
   /** Sockets that were logged because they answer for a VM that does not serve them. */
   readonly #impostors = new Set<string>();
   #search: Promise<void> = Promise.resolve();
-  #nextMs = Number.NEGATIVE_INFINITY;
 
   constructor(inventory: Inventory, procfs: string) {
     this.#inventory = inventory;
@@ -87,29 +88,40 @@ export class SocketSpeakers {
 
   async #searchNow(paths: readonly string[]): Promise<void> {
     const nowMs = performance.now();
-    const ids = new Map(paths.map((path) => [path, tryFileId(path)]));
-    const isUnknown = (path: string) => {
+    this.#dropGone();
+    const ids = new Map(paths.flatMap((path) => idOf(path)));
+    const unknown = [...ids.keys()].filter((path) => {
       const known = this.#speakers.get(path);
       if (known === undefined || known.fileId !== ids.get(path)) return true;
-      return known.vms.length === 0 ? nowMs >= this.#nextMs : known.vms.some(hasStopped);
-    };
-    const unknown = paths.filter(isUnknown);
+      return this.isServed(path) ? known.vms.some(hasStopped) : nowMs >= known.retryMs;
+    });
     if (unknown.length === 0) return;
     if (this.#speakers.size + unknown.length > MAX_SOCKETS) this.#speakers.clear();
     const vms = this.#running();
     try {
       const pids = vms.map(({ pid }) => pid);
       const { byPath, ownerOf, hidden, busyMs } = await findSocketServers(this.#procfs, pids, unknown);
+      const retryMs = performance.now() + Math.max(RETRY_MS, busyMs * PAUSE_PER_BUSY_MS);
       for (const path of unknown) {
         const servers = vms.filter(({ pid }) => byPath.get(path)?.includes(pid) === true);
         const uid = ownerOf.get(path);
         const ofOwner = vms.filter((vm) => hidden.has(vm.pid) && (uid === ROOT || uid === vm.uid));
         const speaking = servers.length > 0 ? servers : ofOwner;
-        this.#speakers.set(path, { vms: speaking, fileId: ids.get(path) });
+        this.#speakers.set(path, { vms: speaking, fileId: ids.get(path) ?? '', retryMs });
       }
-      this.#nextMs = performance.now() + Math.max(RETRY_MS, busyMs * PAUSE_PER_BUSY_MS);
     } catch (error) {
       this.#seldom.warn('search', 'cannot find out which VMs serve the control sockets', { err: String(error) });
     }
   }
+
+  /** Most VMs that end take their sockets with them, and the next VMs have new ones. */
+  #dropGone(): void {
+    for (const path of this.#speakers.keys()) if (tryFileId(path) === undefined) this.#speakers.delete(path);
+  }
+}
+
+/** The socket with the id of its file; empty if there is none. */
+function idOf(path: string): [path: string, fileId: string][] {
+  const fileId = tryFileId(path);
+  return fileId === undefined ? [] : [[path, fileId]];
 }
