@@ -14,6 +14,8 @@ falls, and the finding is gone:
     kvm-exit-exporter record -o after.dat --duration 60s
     kvm-exit-exporter report --diff before.dat after.dat`;
 
+const TIME_COMPARISON = 'The rate above falls while the guest does the same work, and the finding is gone.';
+
 /** Path below the repository -> content. */
 export function advicePages(): [path: string, content: string][] {
   return [
@@ -84,7 +86,7 @@ ${markdownTable(
 
 ## How to check that it worked
 
-${rule.matches.some(isTimeMatch) ? 'The rate above falls while the guest does the same work, and the finding is gone.' : COMPARISON}
+${rule.check ?? (rule.matches.some(isTimeMatch) ? TIME_COMPARISON : COMPARISON)}
 
 ## Sources
 

@@ -60,6 +60,11 @@ export const MEMORY_RULES: readonly Rule[] = [
     changes: {
       host: 'kvm.eager_page_split=1 splits pages before the guest writes to them. The pauses end; the exits for full logs stay.',
     },
+    check:
+      'These exits, and the finding, end with the migration only. While it lasts, the change shows in the longest times ' +
+      'of page faults (`npf` on AMD), which fall:\n\n' +
+      '    histogram_quantile(0.99, sum by (instance, vm, le) ' +
+      '(rate(kvm_exit_duration_seconds_bucket{layer="kvm",reason=~"EPT_VIOLATION|npf"}[1m])))',
     sources: [
       'https://github.com/torvalds/linux/blob/v6.12/virt/kvm/dirty_ring.c',
       'https://github.com/cloud-hypervisor/cloud-hypervisor/issues/8899',

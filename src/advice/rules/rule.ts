@@ -103,6 +103,8 @@ export interface Rule {
   /** Why it costs time, and what else to know before changing anything. */
   readonly why: string;
   readonly changes: Changes;
+  /** How to check that the change worked, where these exits stay all the same. */
+  readonly check?: string;
   /** Addresses of public documents that name the cause or the cure. */
   readonly sources: readonly string[];
 }
