@@ -9,6 +9,7 @@
  */
 import type { CgroupFacts } from '../identify/cgroup.js';
 import { NO_FACTS, type VmmIdentity } from '../identify/cmdline.js';
+import { withOwnTexts } from './own-text.js';
 
 /** Facts that are not known are ''. */
 export interface Vm extends Required<VmmIdentity> {
@@ -54,9 +55,11 @@ export type VmProcess = Pick<Vm, 'pid' | 'startTime' | 'startSeconds' | 'uid'>;
 /** Creates a VM with its name as its label; {@link chooseLabel} chooses the final one. */
 export function newVm(
   { pid, startTime, startSeconds, uid }: VmProcess,
-  identity: VmmIdentity,
-  cgroup: CgroupFacts,
+  fromCommandLine: VmmIdentity,
+  fromCgroup: CgroupFacts,
 ): Mutable<Vm> {
+  const identity = withOwnTexts(fromCommandLine);
+  const cgroup = withOwnTexts(fromCgroup);
   const name = identity.name || identity.uuid || cgroup.libvirtScope || String(pid);
   return {
     ...NO_FACTS,
