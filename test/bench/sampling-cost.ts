@@ -16,6 +16,7 @@ import { endAll, endLater } from '../support/end-later.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { median } from '../support/median.js';
 import { type Attachable, attachable, measureSlowdown } from './tools/measure.js';
+import { withInstance } from './tools/other-tools.js';
 import { measureSampling, type SampledRound } from './tools/sampling-agent.js';
 
 /** A port of the timer that KVM emulates: the exit does not reach QEMU. */
@@ -55,9 +56,11 @@ async function agentAlways(): Promise<Attachable> {
 const perfEvents = EVENTS.flatMap((event) => ['-e', `kvm:${event}`]);
 const probes = EVENTS.map((event) => `tracepoint:kvm:${event} { @[probe] = count(); }`).join(' ');
 
-async function compareSteady(guests: readonly RunningGuest[], rounds: number): Promise<void> {
+async function compareSteady(guests: readonly RunningGuest[], rounds: number, unread: Attachable): Promise<void> {
+  await unread.detach();
   const tools: readonly (readonly [string, Attachable])[] = [
     ['this agent, `--sampling=off`', await agentAlways()],
+    ["the kernel's buffers, unread", unread],
     ['perf stat', program('perf', 'stat', '-a', ...perfEvents)],
     ['bpftrace', program('bpftrace', '-e', probes)],
     ['perf record', program('perf', 'record', '-a', '-o', '/dev/null', ...perfEvents)],
@@ -100,7 +103,7 @@ try {
   const guests = ['bench-a', 'bench-b'].map((name) => startGuest({ name, steps: [{ forever: { out: PORT } }] }));
   await sleep(1000);
   console.log('| watched by | of untraced | in windows | between windows |\n|---|---|---|---|');
-  await compareSteady(guests, Number(rounds));
+  await withInstance(EVENTS, (name) => compareSteady(guests, Number(rounds), attachable(name)));
   for (const plan of PLANS) {
     const args = [`--sampling=${plan}`];
     printPlan(plan, await measureSampling(guests, args, Number(rounds), Number(seconds) * 1000));

@@ -32,14 +32,14 @@ const BUFFER_KIB = 16 << 10;
  * cost less.
  */
 export const unreadBuffers: Tool = (load) =>
-  withInstance(async (name) => {
+  withInstance(EVENTS, async (name) => {
     const tracing = attachable(name);
     await tracing.detach();
     return { ...NO_COST, ...(await measureSlowdown(load, tracing)) };
   });
 
 export const catTracePipe: Tool = (load) =>
-  withInstance(async (name, instance) => {
+  withInstance(EVENTS, async (name, instance) => {
     const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
     const pid = child.pid ?? 0;
     const counts = async () => {
@@ -58,14 +58,17 @@ export const catTracePipe: Tool = (load) =>
     }
   });
 
-/** Calls `use` with a tracing instance whose events are on. */
-async function withInstance<T>(use: (name: string, path: string) => Promise<T>): Promise<T> {
+/** Calls `use` with a tracing instance in which these events of KVM are on. */
+export async function withInstance<T>(
+  events: readonly string[],
+  use: (name: string, path: string) => Promise<T>,
+): Promise<T> {
   const name = uniqueInstance();
   const path = join(TRACEFS, 'instances', name);
   mkdirSync(path);
   try {
     writeFileSync(join(path, 'buffer_size_kb'), String(BUFFER_KIB));
-    for (const event of EVENTS) writeFileSync(join(path, 'events/kvm', event, 'enable'), '1');
+    for (const event of events) writeFileSync(join(path, 'events/kvm', event, 'enable'), '1');
     return await use(name, path);
   } finally {
     rmdirSync(path);
