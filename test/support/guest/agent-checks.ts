@@ -28,36 +28,32 @@ export const PORT_WRITES = 40_000;
 export const FIRST_WRITES = 1000;
 export const UNTIL_KNOWN: readonly Step[] = [{ out: 0x80, times: FIRST_WRITES }, { waitForHost: true }];
 
+/** Tells whether the agent knows a guest; by default: it has counted more exits under the name than before. */
+type IsKnown = (samples: Samples) => boolean;
+
 /**
  * Runs a guest to its end. After its first writes it waits until the agent knows it, which it does in time on any
  * machine then. All other exits come at full speed, and the guest ends at once.
- * @param isKnown by default: the agent has counted more exits under the name of the guest than before
  */
-export async function runKnownGuest(
-  agent: RunningAgent,
-  options: GuestOptions,
-  isKnown?: (samples: Samples) => boolean,
-): Promise<void> {
-  const { name, steps } = options;
-  const before = ioExits(await agent.scrape(), name);
-  const guest = startGuest({ ...options, steps: [...UNTIL_KNOWN, ...steps] });
-  await agent.scrapeUntil(`${name} is known`, isKnown ?? ((samples) => ioExits(samples, name) > before));
-  guest.goOn();
-  await guest.finished();
+export async function runKnownGuest(agent: RunningAgent, options: GuestOptions, isKnown?: IsKnown): Promise<void> {
+  await goOnOnceKnown(agent, { ...options, steps: [...UNTIL_KNOWN, ...options.steps] }, isKnown);
 }
 
 /**
  * Runs a guest to its end, whose exits come from its start on. After its last step it waits until the agent knows it.
- * @param isKnown as in {@link runKnownGuest}
  */
 export async function runUntilKnown(
   agent: RunningAgent,
   options: GuestOptions,
-  isKnown?: (samples: Samples) => boolean,
+  isKnown?: IsKnown,
 ): Promise<RunningGuest> {
-  const { name, steps } = options;
+  return goOnOnceKnown(agent, { ...options, steps: [...options.steps, { waitForHost: true }] }, isKnown);
+}
+
+async function goOnOnceKnown(agent: RunningAgent, options: GuestOptions, isKnown?: IsKnown): Promise<RunningGuest> {
+  const { name } = options;
   const before = ioExits(await agent.scrape(), name);
-  const guest = startGuest({ ...options, steps: [...steps, { waitForHost: true }] });
+  const guest = startGuest(options);
   await agent.scrapeUntil(`${name} is known`, isKnown ?? ((samples) => ioExits(samples, name) > before));
   guest.goOn();
   await guest.finished();
