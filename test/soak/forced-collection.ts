@@ -1,6 +1,6 @@
 /**
  * Makes a program of Node.js run a full garbage collection at SIGUSR2. By itself V8 does that about once in half an
- * hour, and what it has not collected looks like growth.
+ * hour, and an agent with a heap of more than 32 MiB no more often. What is not collected looks like growth.
  */
 const COLLECT_ON_SIGUSR2 = `
   import { setFlagsFromString } from 'node:v8';

@@ -36,7 +36,7 @@ export const MEMORY_RULES: readonly Rule[] = [
       'The host guards itself against iTLB multihit (kvm.nx_huge_pages): no huge page is executable, so the first fetch from each splits it.',
     why:
       'A split page takes a fault for each 4 KiB of code, and needs more TLB entries from then on. KVM joins split pages again in the course of an hour, and then the faults come back: they are bursts. ' +
-      'kvm_stat_current{stat="nx_lpage_splits"} is how many pages are split now.',
+      'kvm_stat_current{stat="nx_lpage_splits"} (with --collector.kvm-stats.all) is how many pages are split now.',
     changes: {
       host: 'CPUs without this fault need no guard: /sys/devices/system/cpu/vulnerabilities/itlb_multihit. On these, or if every guest is trusted: kvm.nx_huge_pages=never. Otherwise a longer kvm.nx_huge_pages_recovery_period_ms makes the bursts rarer.',
     },
