@@ -90,12 +90,15 @@ export class SocketSpeakers {
     const nowMs = performance.now();
     this.#dropGone();
     const ids = new Map(paths.flatMap((path) => idOf(path)));
-    const unknown = [...ids.keys()].filter((path) => {
+    const isDue = (path: string) => {
       const known = this.#speakers.get(path);
       if (known === undefined || known.fileId !== ids.get(path)) return true;
       return this.isServed(path) ? known.vms.some(hasStopped) : nowMs >= known.retryMs;
-    });
-    if (unknown.length === 0) return;
+    };
+    const due = new Set([...ids.keys()].filter(isDue));
+    if (due.size === 0) return;
+    // A search takes as long for one socket as for many.
+    const unknown = [...ids.keys()].filter((path) => due.has(path) || !this.isServed(path));
     if (this.#speakers.size + unknown.length > MAX_SOCKETS) this.#speakers.clear();
     const vms = this.#running();
     try {

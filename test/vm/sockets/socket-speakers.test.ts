@@ -70,7 +70,6 @@ test('a socket older than its VM is found in time, although new sockets appear a
     await sleep(100);
   }
   assert.equal(speakers.vmOf(socket, { name: 'web', uuid: '' })?.pid, 100);
-  assert.ok(newer.length > 5, `${newer.length} newer sockets`);
 });
 
 test('a VM that has ended, and its socket, take no memory', async (t) => {
