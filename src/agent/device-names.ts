@@ -21,6 +21,8 @@ import type { Vm } from '../vm/tables/vm.js';
 const MAX_SOCKETS = 4096;
 /** Pauses between questions to a VM, from its start; the last one repeats. */
 const PAUSES_MS = [2000, 5000, 10_000, 30_000, 300_000];
+/** Questions in which nothing is wrong yet: a QEMU makes its sockets first, and its VM seconds later on a busy host. */
+const QUESTIONS_WHILE_STARTING = 3;
 /** Time after which no further socket is asked, so that new sockets have their turn. */
 const BUDGET_MS = 20_000;
 
@@ -125,14 +127,14 @@ export class DeviceNames {
 
   async #ask(path: string, socket: Socket): Promise<void> {
     if (!this.#speakers.isServed(path) && existsSync(path)) {
-      if (socket.asked === 0) return;
+      if (socket.asked < QUESTIONS_WHILE_STARTING) return;
       throw new Error(`${path}: no process of a known VM serves it, so it is not asked`);
     }
     await askQmp(path, async (qmp) => {
       const identity = await qmp.identity();
       const vm = this.#speakers.vmOf(path, identity);
       // The VM has just started or ended: it is asked again soon.
-      if (vm === undefined && socket.asked === 0) return;
+      if (vm === undefined && socket.asked < QUESTIONS_WHILE_STARTING) return;
       if (vm === undefined)
         throw new Error(`${path}: belongs to no known VM (name ${identity.name || '-'}, uuid ${identity.uuid || '-'})`);
       socket.vm = vm;
