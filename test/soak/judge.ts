@@ -3,6 +3,7 @@
  * warm-up.
  */
 import { median } from '../support/median.js';
+import type { Collected } from './forced-collection.js';
 import type { Row } from './observe.js';
 
 export interface Verdict {
@@ -36,9 +37,14 @@ const STRICT_FROM_SECONDS = 600;
 /** V8's young generation: three semi-spaces of 16 MiB, which V8 releases and allocates again at any time. */
 const YOUNG_GENERATION_BYTES = 48 << 20;
 
+/** Allowed growth of memory. */
+function memoryShareFor(seconds: number): number {
+  return seconds >= STRICT_FROM_SECONDS ? 0.05 : 0.25;
+}
+
 function rulesFor(seconds: number): readonly Rule[] {
   const isStrict = seconds >= STRICT_FROM_SECONDS;
-  const memoryShare = isStrict ? 0.05 : 0.25;
+  const memoryShare = memoryShareFor(seconds);
   const residentMemory = (criterion: string, read: Rule['read']): Rule => ({
     criterion,
     read,
@@ -94,4 +100,21 @@ export function judge(rows: readonly Row[]): Verdict[] {
     // NaN, which means that there was nothing to measure, does not hold.
     return { criterion, holds: change <= allowed, figures: `${format(was)}, then ${format(is)} (${tolerance})` };
   });
+}
+
+/** Compares the heap after the first third with that at the end, without the code that V8 has compiled meanwhile. */
+export function judgeCollected(collected: readonly Collected[], seconds: number): Verdict {
+  const [first, last] = [collected[0], collected.at(-1)];
+  const [was, is] = [dataBytes(first), dataBytes(last)];
+  const allowed = Math.max(was * memoryShareFor(seconds), MB);
+  const compiled = [first, last].map((each) => inMegabytes(each?.compiledBytes ?? Number.NaN)).join(', then ');
+  return {
+    criterion: 'heap without compiled code, after full garbage collections',
+    holds: is - was <= allowed,
+    figures: `${inMegabytes(was)}, then ${inMegabytes(is)} (at most ${inMegabytes(allowed)} more); compiled code ${compiled}`,
+  };
+}
+
+function dataBytes(collected: Collected | undefined): number {
+  return collected === undefined ? Number.NaN : collected.heapBytes - collected.compiledBytes;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PROGRAM, PROGRAM_ARGS } from '../support/paths.js';
 import { Tmux } from '../support/tmux.js';
-import { COLLECTING } from './forced-collection.js';
+import { collecting } from './forced-collection.js';
 import type { GuestRate } from './guest-rate.js';
 import type { Verdict } from './judge.js';
 
@@ -23,7 +23,7 @@ export class OpenTop {
   #rightScreens = 0;
 
   constructor(agentUrl: string, vm: string, rate: GuestRate) {
-    const words = [...COLLECTING, PROGRAM, ...PROGRAM_ARGS, 'top', '--url', new URL(agentUrl).origin];
+    const words = [...collecting(), PROGRAM, ...PROGRAM_ARGS, 'top', '--url', new URL(agentUrl).origin];
     this.#tmux = new Tmux(COLUMNS, LINES, `exec ${words.map((word) => `'${word}'`).join(' ')}`);
     this.#pid = this.#tmux.foreground();
     this.#vm = vm;

@@ -1,7 +1,7 @@
 /** A second agent, which counts frequent events in windows only. Exits to QEMU have to be exact all the same. */
 import { type RunningAgent, startAgent } from '../support/agent/start-agent.js';
 import type { Samples } from '../support/prometheus/samples.js';
-import { COLLECTING } from './forced-collection.js';
+import { collecting } from './forced-collection.js';
 import type { Verdict } from './judge.js';
 
 const WINDOW_SECONDS = 2;
@@ -19,7 +19,7 @@ export interface SamplingAgent {
 export async function startSamplingAgent(seconds: number, args: readonly string[]): Promise<SamplingAgent> {
   const periodSeconds = Math.min(MAX_PERIOD_SECONDS, Math.max(2 * WINDOW_SECONDS, Math.round(seconds / 60)));
   const sampling = `--sampling=${WINDOW_SECONDS}s/${periodSeconds}s`;
-  return { agent: await startAgent({ prefix: COLLECTING, args: [sampling, ...args] }), periodSeconds };
+  return { agent: await startAgent({ prefix: collecting(), args: [sampling, ...args] }), periodSeconds };
 }
 
 /**

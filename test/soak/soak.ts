@@ -13,9 +13,9 @@ import { warningsIn } from '../support/guest/agent-checks.js';
 import { delayMs } from '../support/guest/delay.js';
 import { type RunningGuest, startGuest } from '../support/guest/start-guest.js';
 import { type Guests, hasAll, judgeAgent, judgeLogs, judgeOtlp, judgeRestarts, judgeShortLived } from './counts.js';
-import { COLLECTING } from './forced-collection.js';
+import { type Collected, collect, collecting } from './forced-collection.js';
 import { GuestRate } from './guest-rate.js';
-import { judge, type Verdict } from './judge.js';
+import { judge, judgeCollected, type Verdict } from './judge.js';
 import { Audit, compareStatistics } from './kvm-statistics.js';
 import {
   OBSERVE_INTERVAL_MS,
@@ -38,6 +38,8 @@ export interface SoakReport {
   readonly minutes: number;
   readonly node: string;
   readonly rows: readonly Row[];
+  /** The agent's heap after each third. */
+  readonly collected: readonly Collected[];
   readonly verdicts: readonly Verdict[];
   /** The agents' log lines of the levels warn and error. */
   readonly warnings: readonly string[];
@@ -51,6 +53,8 @@ const LONG_LIVED_BURSTS = { out: 0x80, times: 50, everyMs: 100 };
 const LONG_LIVED = `${VM_PREFIX}long-lived`;
 /** QMP socket of this VM that no agent uses. */
 const OWN_SOCKET = 'own.qmp';
+/** File with what the agent's heap had after each forced collection. */
+const NOTES = 'collections';
 
 interface Load {
   readonly folder: string;
@@ -68,6 +72,8 @@ interface Load {
   readonly audit: Audit;
   readonly page: OpenPage;
   readonly top: OpenTop;
+  /** The agent's heap after each forced collection. */
+  readonly collected: Collected[];
 }
 
 /** Runs a soak. Calls `onRow` with each row as soon as it is complete. */
@@ -76,12 +82,14 @@ export async function soak(minutes: number, onRow: (row: Row) => void = () => {}
   try {
     const load = await start(folder, minutes * 60);
     const rows = await observeAll(load, minutes * 60_000, onRow);
-    const verdicts = [...judge(rows), ...(await end(load))];
+    await collectGarbage(load);
+    const { collected } = load;
+    const verdicts = [...judge(rows), judgeCollected(collected, minutes * 60), ...(await end(load))];
     const agents = [load.agent, load.sampling.agent];
     const warnings = agents.flatMap((agent) => warningsIn(agent.log()));
     const delayedSeconds = (delayMs(load.agent.process.pid) - load.delayMs) / 1000;
     for (const agent of agents) await agent.stop();
-    return { minutes, node: process.version, rows, verdicts, warnings, delayedSeconds };
+    return { minutes, node: process.version, rows, collected, verdicts, warnings, delayedSeconds };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -96,7 +104,7 @@ async function start(folder: string, seconds: number): Promise<Load> {
   const grace = `--vm.grace-period=${graceSeconds}s`;
   const outputs = [`--otlp.endpoint=${otlp.endpoint}`, '--otlp.interval=5s'];
   const agent = await startAgent({
-    prefix: COLLECTING,
+    prefix: collecting(join(folder, NOTES)),
     args: [`--qemu.log=${folder}/*.log`, `--qemu.qmp=${folder}/*.sock`, grace, ...outputs],
   });
   const sampling = await startSamplingAgent(seconds, [`--qemu.qmp=${folder}/sampling/*.sock`, grace]);
@@ -126,6 +134,7 @@ async function start(folder: string, seconds: number): Promise<Load> {
     audit: new Audit(LONG_LIVED),
     page: new OpenPage(agent.url, LONG_LIVED, rate),
     top: new OpenTop(agent.url, LONG_LIVED, rate),
+    collected: [],
   };
 }
 
@@ -146,8 +155,8 @@ async function observeAll(load: Load, lengthMs: number, onRow: (row: Row) => voi
     if (seconds * 1000 >= (rows.length + 1) * rowMs) {
       const row = summarize(observations, Math.round(seconds), load.shortLived.started);
       rows.push(row);
-      // A collection as each third begins makes the thirds comparable.
-      if (rows.length % third === 0) collectGarbage(load);
+      // A collection as each third ends makes the thirds comparable.
+      if (rows.length % third === 0) await collectGarbage(load);
       onRow(row);
       observations = [];
       load.logs.removeRotated();
@@ -160,8 +169,9 @@ async function observeAll(load: Load, lengthMs: number, onRow: (row: Row) => voi
   return rows;
 }
 
-function collectGarbage({ agent, sampling, top }: Load): void {
-  for (const program of [agent.process, sampling.agent.process, top]) program.kill('SIGUSR2');
+async function collectGarbage({ folder, agent, sampling, top, collected }: Load): Promise<void> {
+  for (const program of [sampling.agent.process, top]) program.kill('SIGUSR2');
+  collected.push(await collect(agent.process, join(folder, NOTES)));
 }
 
 /** Ends the VMs and the logs, and judges the counts. */
