@@ -1,6 +1,7 @@
 import { advise, type Finding } from './advise.js';
 import { StatisticReadings } from './statistic-readings.js';
-import { type Observed, workloadsOf } from './workload.js';
+import type { Observed } from './vm-sums.js';
+import { workloadsOf } from './workload.js';
 
 /** A finding that was made in every period for a while. */
 export interface LastingFinding extends Finding {

@@ -1,6 +1,7 @@
 import { advise, type Finding } from '../../advice/advise.js';
+import type { Observed } from '../../advice/vm-sums.js';
 import { whoChanges } from '../../advice/who-changes.js';
-import { type Observed, workloadsOf } from '../../advice/workload.js';
+import { workloadsOf } from '../../advice/workload.js';
 import { printable } from '../../system/printable.js';
 import type { Ranking } from './ranking.js';
 import type { Recorded } from './recorded.js';
