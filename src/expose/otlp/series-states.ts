@@ -32,7 +32,10 @@ interface Group {
 }
 
 const INITIAL_SIZE = 16;
-/** Keys that are remembered so that the VMs can share them. Those of exits are a few hundred. */
+/**
+ * Keys that are remembered so that the VMs can share them, but not more than there are series: those of exits are a few
+ * hundred, while a process id in a key is that of one VM.
+ */
 const MAX_SHARED_KEYS = 4096;
 
 /**
@@ -91,8 +94,12 @@ export class SeriesStates {
   /** Call it when all series were updated. Forgets those that the collection did not contain. */
   endCollection(now: HrTime): void {
     this.#previous = now;
-    const series = this.#starts.length - this.#free.length;
-    if (this.#collected < series) this.#forgetOthers();
+    if (this.#collected < this.#size) this.#forgetOthers();
+  }
+
+  /** Number of series. */
+  get #size(): number {
+    return this.#starts.length - this.#free.length;
   }
 
   #groupOf(name: string, life: number): Group {
@@ -105,7 +112,7 @@ export class SeriesStates {
   }
 
   #add(group: Group, key: string): number {
-    if (this.#sharedKeys.size >= MAX_SHARED_KEYS) this.#sharedKeys.clear();
+    if (this.#sharedKeys.size > Math.min(MAX_SHARED_KEYS, this.#size)) this.#sharedKeys.clear();
     const shared = this.#sharedKeys.get(key) ?? key;
     this.#sharedKeys.set(shared, shared);
     const index = this.#free.pop() ?? this.#starts.length;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { HrTime } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { SeriesStates } from '../../../src/expose/otlp/series-states.js';
+import { collectGarbage } from '../../support/collect-garbage.js';
 
 interface Sample {
   readonly vm: string;
@@ -99,4 +100,24 @@ test('what the receiver knows of a series ends with the series', () => {
   collect('b');
   assert.equal(states.isUnanswered, false);
   assert.notEqual(collect('c')[0], a, 'a new series in the place of another');
+});
+
+test('keys that VMs have for themselves are forgotten with them', () => {
+  const states = new SeriesStates([0, 0], false);
+  const heapBytes = () => {
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const runVms = (count: number) => {
+    for (let vm = 1; vm <= count; vm++) {
+      states.beginCollection();
+      states.update([`vm-${vm}`, `${process.hrtime.bigint()}`.padEnd(1000, '.')], 1, vm);
+      states.endCollection([vm, 0]);
+    }
+  };
+  runVms(100);
+  const before = heapBytes();
+  runVms(3000);
+  const grown = heapBytes() - before;
+  assert.ok(grown < 300_000, `${grown} bytes`);
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Inventory } from '../../../src/vm/inventory.js';
+import { ThreadOrigins } from '../../../src/vm/tables/thread-origins.js';
 import { labels, NOTHING, setUp, vm } from '../../support/agent/inventory-tree.js';
 
 /** The VM of a thread that has ended at `endMs` and ran a vCPU before. */
@@ -91,6 +92,17 @@ test('an id that was given to a thread long ago may be that of a process by now'
   inventory.scan(0);
   inventory.startThread(100, 150, 10);
   assert.equal(vmOfEnded(inventory, 150, 30_000), undefined);
+});
+
+test('a thread that has ended is forgotten after a minute, one that ended just now is not', () => {
+  const origins = new ThreadOrigins();
+  origins.add(150, 100, 10);
+  origins.end(150, 20);
+  origins.add(160, 100, 30);
+  for (let atMs = 1000; atMs <= 100_000; atMs += 1000) origins.add(1000 + atMs, 100, atMs);
+  origins.end(160, 100_000);
+  for (let atMs = 101_000; atMs <= 129_000; atMs += 1000) origins.add(1000 + atMs, 100, atMs);
+  assert.deepEqual([origins.endOf(150), origins.endOf(160)], [Number.NaN, 100_000]);
 });
 
 test('a thread that lives is read from /proc', (t) => {
