@@ -13,7 +13,7 @@ interface Start {
 
 /** Threads that are remembered: those of a few seconds on a busy host. */
 const MAX_STARTS = 16_384;
-/** A thread is remembered for this time after its start or end, and for twice that at most. */
+/** A thread that started or ended longer ago than this may be forgotten. */
 const KEEP_MS = 3 * LINGER_MS;
 /** Threads that started each other, one after the other, before one that is known. */
 const MAX_GENERATIONS = 8;

@@ -67,8 +67,8 @@ function tryVcpuThread(pid: number): string | undefined {
 
 /**
  * Records a guest that runs, with the program and with the witness at the same time. A guest in huge pages starts while
- * they record, because a test cannot write to its memory to let it go on: their time counts from when it runs, or the
- * faults of its start would be all that a recording has.
+ * they record, because a test cannot write to its memory to let it go on. The recording goes on for its full time from
+ * when that guest runs; otherwise it could have little more than the faults of its start.
  */
 async function record(setup: Setup): Promise<Recorded> {
   const start = () => startGuest({ name: 'guest', ...setup });
