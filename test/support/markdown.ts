@@ -1,9 +1,11 @@
 /** Reads the Markdown pages of the repository and finds links, headings and code in them. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { ROOT } from './paths.js';
 
-const EXCLUDED = /^(node_modules|build|\.git|test\/fixtures)(\/|$)/;
+/** Folders that are not searched at all: in `build` there can be a whole Debian with links to this machine's `/run`. */
+const NOT_OURS: readonly string[] = ['.git', 'build', 'node_modules'];
+const FIXTURES = 'test/fixtures/';
 
 export interface Page {
   /** Relative to the repository. */
@@ -18,9 +20,18 @@ export interface Link {
   readonly anchor: string | undefined;
 }
 
+/** Files in a folder of the repository, if the entry is one, or the entry itself. */
+function filesOf(entry: Dirent): string[] {
+  if (!entry.isDirectory()) return [entry.name];
+  const files = readdirSync(join(ROOT, entry.name), { recursive: true, encoding: 'utf8' });
+  return files.map((file) => join(entry.name, file));
+}
+
 export function pages(): Page[] {
-  return readdirSync(ROOT, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.md') && !EXCLUDED.test(path))
+  return readdirSync(ROOT, { withFileTypes: true })
+    .filter(({ name }) => !NOT_OURS.includes(name))
+    .flatMap(filesOf)
+    .filter((path) => path.endsWith('.md') && !path.startsWith(FIXTURES))
     .sort()
     .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
 }
