@@ -1,5 +1,6 @@
 /**
- * What an agent costs while nothing happens: `node build/test/bench/idle-cost.js [seconds] [warm-up seconds]`.
+ * What an agent costs while nothing happens: `node build/test/bench/idle-cost.js [seconds] [warm-up seconds] [VMs]`.
+ * VMs, by default none, have two halted vCPUs each.
  *
  * Prints the CPU time of a whole agent, the kernel's included, how often it reads, and the memory of its ring buffers;
  * needs root and KVM. To compare hosts with few and many CPUs, run it in emulated ones.
@@ -10,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { onlineCpus } from '../../src/source/tracefs/control/buffer-size.js';
 import { startAgent, TRACEFS } from '../support/agent/start-agent.js';
 import { endAll } from '../support/end-later.js';
+import { startGuest } from '../support/guest/start-guest.js';
 import { median } from '../support/median.js';
 
 const PATIENCE_MS = 120_000;
@@ -30,9 +32,11 @@ function readCalls(pid: number | undefined): number {
   return Number(/^syscr: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))?.[1] ?? Number.NaN);
 }
 
-const [seconds = 50, warmUpSeconds = 40] = process.argv.slice(2).map(Number);
+const [seconds = 50, warmUpSeconds = 40, vms = 0] = process.argv.slice(2).map(Number);
 try {
   const agent = await startAgent({ timeoutMs: PATIENCE_MS });
+  const halted = [{ halt: true }] as const;
+  for (let vm = 0; vm < vms; vm++) startGuest({ name: `idle-${vm}`, vcpus: 2, steps: halted, secondarySteps: halted });
   await sleep(warmUpSeconds * 1000);
   const parts: number[] = [];
   const [readsBefore, startMs] = [readCalls(agent.process.pid), performance.now()];
@@ -44,6 +48,7 @@ try {
   const reads = (readCalls(agent.process.pid) - readsBefore) / ((performance.now() - startMs) / 1000);
   const buffersKib = Number(readFileSync(join(TRACEFS, 'instances', agent.instance, 'buffer_total_size_kb'), 'utf8'));
   console.log(`CPUs               ${onlineCpus()}`);
+  console.log(`VMs                ${vms}`);
   console.log(`ring buffers       ${buffersKib / 1024} MiB`);
   console.log(`reads              ${reads.toFixed(1)} per second`);
   console.log(
