@@ -10,7 +10,7 @@ import { KernelCounts } from '../../src/count/kernel-counts.js';
 import { KnownReasons } from '../../src/count/vcpu/known-reasons.js';
 import { PageCursor } from '../../src/decode/ftrace/page-cursor.js';
 import { RecordDecoder } from '../../src/decode/ftrace/record-decoder.js';
-import { raiseInliningBudget } from '../../src/system/program/inlining.js';
+import { raiseInliningBudget } from '../../src/system/program/compiler.js';
 import { Names } from '../../src/trace/names.js';
 import type { TraceSink, Vocabulary } from '../../src/trace/sink.js';
 import { NoOpSink } from '../../src/trace/sink.js';

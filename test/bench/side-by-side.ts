@@ -24,7 +24,16 @@ import { startGuest } from '../support/guest/start-guest.js';
 import { median } from '../support/median.js';
 import { agentTool } from './tools/agent-tool.js';
 import { describeMachine, type Load, NO_COST, type Run, type Tool } from './tools/measure.js';
-import { bpftrace, catTracePipe, EVENTS, perfRecord, perfStat, traceCmd, unreadBuffers } from './tools/other-tools.js';
+import {
+  bpftrace,
+  catTracePipe,
+  droppedBuffers,
+  EVENTS,
+  perfRecord,
+  perfStat,
+  traceCmd,
+  unreadBuffers,
+} from './tools/other-tools.js';
 
 const BOTH_LAYERS = `--tracefs.events=${EVENTS.map((event) => `kvm:${event}`).join()}`;
 const COUNTS_ONLY = ['duration', 'causes', 'io', 'eventfd'].map((collector) => `--no-collector.${collector}`);
@@ -39,6 +48,7 @@ const TOOLS: ReadonlyMap<string, Tool> = new Map([
   ['kvm-exit-exporter, everything', agentTool([])],
   ['kvm-exit-exporter, from text', agentTool([BOTH_LAYERS, '--tracefs.reader=text'], TEXT_WARM_UP_S)],
   ["the kernel's buffers, unread", unreadBuffers],
+  ["the kernel's buffers, read and dropped", droppedBuffers],
   ['perf stat', perfStat],
   ['bpftrace', bpftrace],
   ['perf record', perfRecord],

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TRACEFS, uniqueInstance } from '../../support/agent/start-agent.js';
-import { ringBufferStats } from '../../support/guest/ring-buffers.js';
+import { ringBufferStats, subBufferBytes } from '../../support/guest/ring-buffers.js';
 import {
   type Attachable,
   attachable,
@@ -26,6 +26,9 @@ import {
 /** Tracepoints that all tools record: exits, entries and userspace exits. */
 export const EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_userspace_exit'];
 const BUFFER_KIB = 16 << 10;
+const SUB_BUFFER_KIB = 64;
+/** A program of Node.js is compiled while it runs. */
+const WARM_UP_MS = 10_000;
 
 /**
  * A tracing instance without a reader: the cost of the kernel's ring buffers to the guests. No reader of ftrace can
@@ -38,21 +41,53 @@ export const unreadBuffers: Tool = (load) =>
     return { ...NO_COST, ...(await measureSlowdown(load, tracing)) };
   });
 
+/** A reader that drops what it reads: see read-and-drop.ts. */
+export const droppedBuffers: Tool = (load) =>
+  withInstance(EVENTS, async (name, instance) => {
+    makePagesLarge(instance);
+    const script = join(import.meta.dirname, 'read-and-drop.js');
+    const child = spawn(process.execPath, [script, instance, String(subBufferBytes(name))], { stdio: 'ignore' });
+    try {
+      await sleep(WARM_UP_MS);
+      const cost = await measureCost(
+        child.pid ?? 0,
+        () => readCounts(name),
+        () => sleep(load.ms),
+      );
+      const tracing = attachable(name, child.pid);
+      await tracing.detach();
+      return { ...cost, ...(await measureSlowdown(load, tracing)), lost: (await readCounts(name)).lost };
+    } finally {
+      await kill(child);
+    }
+  });
+
+/** Makes sub-buffers as large as the agent's, where the kernel can (6.8). */
+function makePagesLarge(instance: string): void {
+  const file = join(instance, 'buffer_subbuf_size_kb');
+  if (existsSync(file)) writeFileSync(file, String(SUB_BUFFER_KIB));
+}
+
+async function readCounts(instance: string): Promise<{ events: number; lost: number }> {
+  const { read, lost } = ringBufferStats(instance);
+  return { events: read, lost };
+}
+
 export const catTracePipe: Tool = (load) =>
   withInstance(EVENTS, async (name, instance) => {
     const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
     const pid = child.pid ?? 0;
-    const counts = async () => {
-      const { read, lost } = ringBufferStats(name);
-      return { events: read, lost };
-    };
     try {
       await sleep(1000);
-      const cost = await measureCost(pid, counts, () => sleep(load.ms));
+      const cost = await measureCost(
+        pid,
+        () => readCounts(name),
+        () => sleep(load.ms),
+      );
       const tracing = attachable(name, pid);
       await tracing.detach();
       const slowdown = await measureSlowdown(load, tracing);
-      return { ...cost, ...slowdown, lost: (await counts()).lost };
+      return { ...cost, ...slowdown, lost: (await readCounts(name)).lost };
     } finally {
       await kill(child);
     }
