@@ -37,8 +37,9 @@ COPY deploy/demo/recording /app/deploy/demo/recording
 COPY deploy/runbooks /app/deploy/runbooks
 COPY docs/advice /app/docs/advice
 ENV NODE_ENV=production
-# glibc would give each thread of Node.js a heap of its own, some MB more in all (docs/overhead.md).
-ENV MALLOC_ARENA_MAX=1
+# glibc would give each thread of Node.js a heap of its own, and keep what is free between pieces in use: several MB
+# more in all (docs/overhead.md).
+ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768
 # Root, because it owns the files of tracefs. An owner needs no capability, so drop them all (--cap-drop=ALL).
 # hadolint ignore=DL3002
 USER 0:0

@@ -6,7 +6,7 @@ import { closeDebugger } from './system/debugger-signal.js';
 import { AgentError, fileError } from './system/errors.js';
 import { setLog } from './system/log.js';
 import { printMessage } from './system/printable.js';
-import { raiseInliningBudget } from './system/program/inlining.js';
+import { leaveOutBaselineCode, raiseInliningBudget } from './system/program/compiler.js';
 import { licences } from './system/program/program-files.js';
 import { stackTrace } from './system/program/stack-trace.js';
 import { VERSION } from './system/version.js';
@@ -42,7 +42,10 @@ async function main(argv: readonly string[]): Promise<void> {
   else if (command === 'version') process.stdout.write(`kvm-exit-exporter ${VERSION}\n`);
   else if (command === 'licenses') process.stdout.write(licences());
   else {
-    if (LASTING.has(command)) limitYoungGeneration();
+    if (LASTING.has(command)) {
+      leaveOutBaselineCode();
+      limitYoungGeneration();
+    }
     const run = await IMPLEMENTATIONS[command]();
     await run(invocation);
   }

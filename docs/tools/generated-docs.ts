@@ -31,6 +31,7 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
     run('sampling-cost'),
     run('statistics-cost'),
     run('usage-cost'),
+    run('memory-cost'),
     run('small-buffers'),
   ],
   'docs/fleet.md': [

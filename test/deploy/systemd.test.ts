@@ -53,6 +53,13 @@ test('the service has no capability and can write only to tracing instances', ()
   assert.deepEqual(directive('ReadWritePaths'), ['/sys/kernel/tracing/instances']);
 });
 
+test('the service and the image set the same variables of malloc', () => {
+  const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
+  const ofImage = [...dockerfile.matchAll(/\bMALLOC_\w+=\d+/g)].map(([variable]) => variable);
+  assert.ok(ofImage.length > 0);
+  assert.deepEqual(directive('Environment'), ofImage);
+});
+
 test('the service uses sd_notify (see e2e/notify.test.ts), and SIGHUP reloads it', () => {
   assert.deepEqual(
     [directive('Type'), directive('NotifyAccess'), directive('WatchdogSec')],

@@ -5,7 +5,7 @@ import { limitYoungGeneration } from './limit-young-generation.js';
 
 /** When the program has been loaded, and its first answers were computed. */
 const START_UP_MS = 5_000;
-const PERIOD_MS = 5 * 60_000;
+const PERIOD_MS = 3 * 60_000;
 const YOUNG_PERIOD_MS = 10_000;
 /** A collection of this much takes about 40 ms. An agent with more has work, and V8 collects in pieces meanwhile. */
 const MAX_HEAP_BYTES = 1 << 25;

@@ -44,7 +44,7 @@ export class RecordDecoder {
   readonly #pidOffset: number;
   readonly #commonEnd: number;
   /** Event ID -> id of the tracepoint's name, -1 if no format describes the event. */
-  readonly #names = new Int32Array(0x10000).fill(-1);
+  readonly #names: Int32Array;
   /** Event ID -> reader of the event's own fields. */
   readonly #readers: (RecordReader | undefined)[];
 
@@ -67,6 +67,7 @@ export class RecordDecoder {
       markerId: events.find(({ name }) => name === MARKER_EVENT)?.id ?? -1,
     };
     const ids = 1 + events.reduce((max, { id }) => Math.max(max, id), 0);
+    this.#names = new Int32Array(ids).fill(-1);
     this.#readers = Array.from({ length: ids }, () => undefined);
     for (const format of events) {
       const isMarker = format.name === MARKER_EVENT;
@@ -96,7 +97,7 @@ export class RecordDecoder {
       }
       const typeAt = record + typeOffset;
       const id = littleEndian ? view.getUint16(typeAt, true) : view.getUint16(typeAt);
-      const name = names[id] as number;
+      const name = id < names.length ? (names[id] as number) : -1;
       if (name < 0) {
         sink.malformed('unknown-event');
         continue;
