@@ -23,6 +23,8 @@ import { measureSampling, type SampledRound } from './tools/sampling-agent.js';
 const PORT = 0x43;
 const TURNS_PER_ROUND = 2;
 const EVENTS = ['kvm_exit', 'kvm_entry', 'kvm_pio', 'kvm_userspace_exit'];
+/** How long a program may take to end before it is asked again. */
+const ASK_AGAIN_MS = 5_000;
 const PLANS = ['2s/60s', 'auto'];
 
 function program(command: string, ...args: readonly string[]): Attachable {
@@ -30,8 +32,11 @@ function program(command: string, ...args: readonly string[]): Attachable {
   const detach = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
+    // bpftrace has missed a signal once, and did not end.
+    const again = setInterval(() => child.kill('SIGINT'), ASK_AGAIN_MS);
     child.kill('SIGINT');
     await ended;
+    clearInterval(again);
   };
   return {
     async attach() {
