@@ -20,7 +20,7 @@ export interface Link {
   readonly anchor: string | undefined;
 }
 
-/** Files in a folder of the repository, if the entry is one, or the entry itself. */
+/** Paths of the files in a folder at the top of the repository; of a file there, its own path. */
 function filesOf(entry: Dirent): string[] {
   if (!entry.isDirectory()) return [entry.name];
   const files = readdirSync(join(ROOT, entry.name), { recursive: true, encoding: 'utf8' });

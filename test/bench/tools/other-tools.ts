@@ -47,19 +47,7 @@ export const droppedBuffers: Tool = (load) =>
     makePagesLarge(instance);
     const script = join(import.meta.dirname, 'read-and-drop.js');
     const child = spawn(process.execPath, [script, instance, String(subBufferBytes(name))], { stdio: 'ignore' });
-    try {
-      await sleep(WARM_UP_MS);
-      const cost = await measureCost(
-        child.pid ?? 0,
-        () => readCounts(name),
-        () => sleep(load.ms),
-      );
-      const tracing = attachable(name, child.pid);
-      await tracing.detach();
-      return { ...cost, ...(await measureSlowdown(load, tracing)), lost: (await readCounts(name)).lost };
-    } finally {
-      await kill(child);
-    }
+    return measureReader(load, name, child, WARM_UP_MS);
   });
 
 /** Makes sub-buffers as large as the agent's, where the kernel can (6.8). */
@@ -68,30 +56,29 @@ function makePagesLarge(instance: string): void {
   if (existsSync(file)) writeFileSync(file, String(SUB_BUFFER_KIB));
 }
 
-async function readCounts(instance: string): Promise<{ events: number; lost: number }> {
-  const { read, lost } = ringBufferStats(instance);
-  return { events: read, lost };
-}
-
 export const catTracePipe: Tool = (load) =>
   withInstance(EVENTS, async (name, instance) => {
     const child = spawn('sh', ['-c', `exec cat ${instance}/trace_pipe > /dev/null`], { stdio: 'ignore' });
-    const pid = child.pid ?? 0;
-    try {
-      await sleep(1000);
-      const cost = await measureCost(
-        pid,
-        () => readCounts(name),
-        () => sleep(load.ms),
-      );
-      const tracing = attachable(name, pid);
-      await tracing.detach();
-      const slowdown = await measureSlowdown(load, tracing);
-      return { ...cost, ...slowdown, lost: (await readCounts(name)).lost };
-    } finally {
-      await kill(child);
-    }
+    return measureReader(load, name, child, 1000);
   });
+
+/** Measures a program that reads an instance all the time, after so many milliseconds, and ends it. */
+async function measureReader(load: Load, instance: string, reader: ChildProcess, warmUpMs: number): Promise<Run> {
+  const pid = reader.pid ?? 0;
+  const counts = async () => {
+    const { read, lost } = ringBufferStats(instance);
+    return { events: read, lost };
+  };
+  try {
+    await sleep(warmUpMs);
+    const cost = await measureCost(pid, counts, () => sleep(load.ms));
+    const tracing = attachable(instance, pid);
+    await tracing.detach();
+    return { ...cost, ...(await measureSlowdown(load, tracing)), lost: (await counts()).lost };
+  } finally {
+    await kill(reader);
+  }
+}
 
 /** Calls `use` with a tracing instance in which these events of KVM are on. */
 export async function withInstance<T>(

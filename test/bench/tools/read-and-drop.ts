@@ -1,6 +1,6 @@
 /**
- * Reads the ring buffers of a tracing instance as the agent does, and drops what it reads. No program of Node.js that
- * reads them can cost less.
+ * Reads the ring buffers of a tracing instance by the calls that the agent makes, and drops what it reads: what an
+ * agent would cost that neither decodes nor counts.
  *
  *   node build/test/bench/tools/read-and-drop.js /sys/kernel/tracing/instances/NAME 65536
  *
