@@ -5,8 +5,10 @@ import { limitYoungGeneration } from './limit-young-generation.js';
 
 /** When the program has been loaded, and its first answers were computed. */
 const START_UP_MS = 5_000;
-const PERIOD_MS = 5 * 60_000;
-const YOUNG_PERIOD_MS = 10_000;
+const CHECK_PERIOD_MS = 10_000;
+/** Growth of the heap since the last collection that makes another one worth its time. */
+const MAX_GROWTH_BYTES = 5_000_000;
+const MIN_CHECKS_BETWEEN = 6;
 /** A collection of this much takes about 80 ms. An agent with more has work, and V8 collects in pieces meanwhile. */
 const MAX_HEAP_BYTES = 1 << 25;
 
@@ -16,7 +18,7 @@ const MAX_HEAP_BYTES = 1 << 25;
  * series costs the same.
  *
  * V8 gives memory back only when it collects everything, which it puts off for hours on an agent with little to do. So
- * this does it after the start, which leaves 7 MB behind, and every few minutes.
+ * this does it after the start, which leaves 7 MB behind, and when the heap has grown by 5 MB, at most once a minute.
  *
  * Code that has not run between two collections is dropped, and compiled again if it has to run. Much of a program runs
  * only while it starts: 4 MB. By default V8 waits for five or six collections.
@@ -27,20 +29,32 @@ const MAX_HEAP_BYTES = 1 << 25;
 export function collectGarbageSooner(signal: AbortSignal): void {
   setFlagsFromString('--heap-growing-percent=50');
   setFlagsFromString('--bytecode-old-age=1');
-  const timers = [setTimeout(collectSmallHeap, START_UP_MS), setInterval(collectSmallHeap, PERIOD_MS)];
-  for (const timer of timers) timer.unref();
-  const stopChecks = everyBeat(YOUNG_PERIOD_MS, () => {
-    if (getHeapStatistics().used_heap_size > MAX_HEAP_BYTES) limitYoungGeneration();
+  let limitBytes = 0;
+  let checks = 0;
+  const collect = () => {
+    if (isLarge()) return;
+    collectAll();
+    limitBytes = getHeapStatistics().total_physical_size + MAX_GROWTH_BYTES;
+    checks = 0;
+  };
+  const afterStart = setTimeout(collect, START_UP_MS).unref();
+  const stopChecks = everyBeat(CHECK_PERIOD_MS, () => {
+    checks++;
+    if (isLarge()) limitYoungGeneration();
+    else if (checks >= MIN_CHECKS_BETWEEN && getHeapStatistics().total_physical_size > limitBytes) collect();
   });
   signal.addEventListener('abort', () => {
     stopChecks();
-    for (const timer of timers) clearTimeout(timer);
+    clearTimeout(afterStart);
   });
 }
 
+function isLarge(): boolean {
+  return getHeapStatistics().used_heap_size > MAX_HEAP_BYTES;
+}
+
 /** Compacts the heap, too: otherwise V8 leaves up to 5 of 20 MB free between objects. */
-function collectSmallHeap(): void {
-  if (getHeapStatistics().used_heap_size > MAX_HEAP_BYTES) return;
+function collectAll(): void {
   setFlagsFromString('--expose-gc');
   // Only a context that is made now has the function.
   const collect: () => void = runInNewContext('gc');
