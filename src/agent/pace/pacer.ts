@@ -6,8 +6,8 @@
  */
 
 /**
- * Longest pause between drains. Each drain finds the caches cold and asks every CPU, so seldom is cheap. A scrape
- * drains first.
+ * Longest pause between drains. Each drain finds the caches cold and asks every CPU, and copies events one by one from
+ * the page that the kernel is writing; other pages it gets whole. So seldom is cheap. A scrape drains first.
  */
 const MAX_DRAIN_PAUSE_MS = 500;
 const MIN_DRAIN_PAUSE_MS = 10;
@@ -27,7 +27,7 @@ const IDLE_AFTER_MS = 30_000;
 const START_PAUSE_MS = 25;
 const START_DRAINS = 20;
 /** Fill of a buffer above which the pause gets shorter. Below half of it the pause gets longer. */
-const HIGH_WATER = 1 / 8;
+const HIGH_WATER = 1 / 2;
 
 export class Pacer {
   readonly #bufferSize: number;

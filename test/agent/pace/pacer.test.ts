@@ -20,17 +20,17 @@ function pauseAt(bytes: number): number {
   return pauseAfter(pacer, bytes);
 }
 
-test('the next drain comes sooner after one that found a buffer more than an eighth full', () => {
-  assert.equal(pauseAt(4 * MIB), 10);
+test('the next drain comes sooner after one that found a buffer more than half full', () => {
+  assert.equal(pauseAt(9 * MIB), 10);
   const pacer = new Pacer(16 * MIB);
   for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
   const quiet = pauseAfter(pacer, 0);
-  const full = pauseAfter(pacer, 4 * MIB);
+  const full = pauseAfter(pacer, 9 * MIB);
   assert.ok(full <= 0.6 * quiet, `${full} ms after ${quiet} ms`);
 });
 
 test('a load that the buffers hold easily is drained seldom, but more than once per second', () => {
-  for (const bytes of [0, MIB / 2]) {
+  for (const bytes of [0, 3 * MIB]) {
     assert.ok(pauseAt(bytes) >= 300);
     assert.ok(pauseAt(bytes) <= 1000);
   }

@@ -10,7 +10,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BufferFile } from '../../../src/source/tracefs/trace-reader.js';
 
-const PERIOD_MS = 250;
+/** As long as the agent's longest pause while VMs run. */
+const PERIOD_MS = 500;
 /** The commit field of a page: see src/decode/ftrace/page-cursor.ts. Its upper bits are flags. */
 const COMMIT_AT = 8;
 const COMMIT_MASK = 0x3fffffff;
