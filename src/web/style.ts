@@ -43,9 +43,10 @@ details.info { border-left-color: var(--kvm) }
 summary { cursor: pointer; overflow-wrap: anywhere }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0 }
 dd { margin: 0; overflow-wrap: anywhere }
-.key-figures { grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .5rem }
-.key-figures div { border: 1px solid var(--line); border-radius: 4px; padding: .4rem .75rem; background: var(--card) }
-.key-figures dt { color: var(--faint); font-size: .85rem }
+.key-figures { display: flex; flex-wrap: wrap; gap: .5rem }
+.key-figures div { flex: 1 5rem; max-width: 10rem; border: 1px solid var(--line); border-radius: 4px;
+  padding: .4rem .75rem; background: var(--card) }
+.key-figures dt { color: var(--faint); font-size: .85rem; white-space: nowrap }
 .key-figures dd { font-size: 1.2rem; font-variant-numeric: tabular-nums }
 .trend { min-width: 7.5rem }
 .trend svg { width: 7.5rem; height: 1.5rem; display: block }
