@@ -117,7 +117,7 @@ export class KernelCounts implements TraceSink {
     this.hits[name] = (this.hits[name] as number) + 1;
   }
 
-  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, _info2: number): void {
+  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number): void {
     const counts = this.threads.ofVcpu(cpu, tid, vcpu);
     counts.noteGaps(this.#gapsNow());
     counts.nowNs = timeNs;

@@ -120,10 +120,8 @@ export interface TraceSink extends QemuSink {
   threadExit(timeNs: number, cpu: number, tid: number): void;
   /** Every event of the kernel, before its own method below. `name`: id in {@link Vocabulary.tracepoints}. */
   tracepoint(timeNs: number, cpu: number, tid: number, name: number): void;
-  /**
-   * VM exit, guest -> KVM. `info1`, `info2`: the hardware's exit qualification, NaN if the tracepoint does not give it.
-   */
-  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, info2: number): void;
+  /** VM exit, guest -> KVM. `info1`: the hardware's exit qualification, NaN if the tracepoint does not give it. */
+  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number): void;
   /** Entry, KVM -> guest. */
   vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void;
   /** Userspace exit, KVM -> VMM: KVM_RUN returns. */
@@ -158,15 +156,7 @@ export class NoOpSink implements TraceSink {
   threadStart(_timeNs: number, _cpu: number, _tid: number, _started: number): void {}
   threadExit(_timeNs: number, _cpu: number, _tid: number): void {}
   tracepoint(_timeNs: number, _cpu: number, _tid: number, _name: number): void {}
-  vmExit(
-    _timeNs: number,
-    _cpu: number,
-    _tid: number,
-    _vcpu: number,
-    _reason: number,
-    _info1: number,
-    _info2: number,
-  ): void {}
+  vmExit(_timeNs: number, _cpu: number, _tid: number, _vcpu: number, _reason: number, _info1: number): void {}
   vmEntry(_timeNs: number, _cpu: number, _tid: number, _vcpu: number): void {}
   userspaceExit(_timeNs: number, _cpu: number, _tid: number, _reason: number): void {}
   portIo(_timeNs: number, _cpu: number, _tid: number, _write: boolean, _port: number, _size: number): void {}
@@ -255,8 +245,8 @@ export class ForwardingSink extends QemuForwardingSink<TraceSink> implements Tra
     if (this.passes(timeNs)) this.sink.tracepoint(timeNs, cpu, tid, name);
   }
 
-  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, info2: number): void {
-    if (this.passesFrequent(timeNs)) this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number): void {
+    if (this.passesFrequent(timeNs)) this.sink.vmExit(timeNs, cpu, tid, vcpu, reason, info1);
   }
 
   vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {

@@ -78,7 +78,7 @@ class Host {
     const [io = 0, hlt = 0, npf = 0, exitIo = 0] = this.#reasons;
     for (const reason of [io, hlt, npf]) {
       this.timeNs += 1000;
-      this.#kernel.vmExit(this.timeNs, 0, tid, vcpu, reason, 0, 0);
+      this.#kernel.vmExit(this.timeNs, 0, tid, vcpu, reason, 0);
       if (reason === io) {
         this.#kernel.portIo(this.timeNs, 0, tid, true, 0x3f8 + (vcpu % 4), 1);
         this.#kernel.userspaceExit(this.timeNs + 100, 0, tid, exitIo);

@@ -49,7 +49,7 @@ const kernel =
     const source = ledger.kernelSource('ftrace');
     const { reasons } = ledger.vocabulary;
     for (const [tid, vcpu, reason, userspace] of exits) {
-      source.vmExit(1, 0, tid, vcpu, reasons.id(reason), 0, 0);
+      source.vmExit(1, 0, tid, vcpu, reasons.id(reason), 0);
       if (userspace !== undefined) source.userspaceExit(2, 0, tid, reasons.id(userspace));
       source.vmEntry(3, 0, tid, vcpu);
     }
@@ -244,7 +244,7 @@ test('a userspace exit before the first event that names the vCPU belongs to tha
   const { reasons } = ledger.vocabulary;
   source.userspaceExit(1, 0, 7, reasons.id('KVM_EXIT_INTR'));
   source.vmEntry(2, 0, 7, 3);
-  source.vmExit(3, 0, 7, 3, reasons.id('io'), 0, 0);
+  source.vmExit(3, 0, 7, 3, reasons.id('io'), 0);
   assert.deepEqual(exitsOf(ledger), { ' 3 qemu KVM_EXIT_INTR': 1, ' 3 kvm io': 1 });
 });
 
@@ -281,7 +281,7 @@ test('names beyond the capacity of the tables are counted as other, and the tota
   const count = 10_000;
   for (let i = 0; i < count; i++) {
     source.tracepoint(i, 0, 101, tracepoints.id(`kvm_t${i}`));
-    source.vmExit(i, 0, 101, 0, reasons.id(`r${i}`), 0, 0);
+    source.vmExit(i, 0, 101, 0, reasons.id(`r${i}`), 0);
     source.userspaceExit(i, 0, 101, reasons.id(`u${i}`));
     source.qemuEvent(i, 101, qemuEvents.id(`q_${i}`));
   }
@@ -313,7 +313,7 @@ test('a hundred lives of a VM count in the same series, of which none falls, and
   let shown = takeSnapshot(ledger.totals());
   for (let n = 1; n <= 100; n++) {
     life = { label: 'web' };
-    source.vmExit(n * 1000, 0, n, 0, reason, 0, 0);
+    source.vmExit(n * 1000, 0, n, 0, reason, 0);
     source.vmEntry(n * 1000 + 100, 0, n, 0);
     ledger.resolveOwners(0);
     const before = shown;

@@ -176,7 +176,7 @@ test('each of several concurrent scrapes shows one moment', async (t) => {
   const [io, hits] = [ledger.vocabulary.reasons.id('io'), ledger.vocabulary.tracepoints.id('kvm_exit')];
   const hitAndTake = () => {
     source.tracepoint(0, 0, 7, hits);
-    source.vmExit(0, 0, 7, 0, io, 0, 0);
+    source.vmExit(0, 0, 7, 0, io, 0);
     return takeSnapshot(ledger.totals());
   };
   const view = new PrometheusView({ takeSnapshot: hitAndTake, version: 'test' });

@@ -36,7 +36,7 @@ const QEMU_CALLS: Calls<QemuSink> = {
 const KERNEL_CALLS: Calls<Omit<TraceSink, keyof QemuSink>> = {
   thread: [20, 21, 'CPU 0/KVM'],
   tracepoint: [TIME_NS, 22, 23, 24],
-  vmExit: [TIME_NS, 25, 26, 27, 28, 29, 30],
+  vmExit: [TIME_NS, 25, 26, 27, 28, 29],
   vmEntry: [TIME_NS, 31, 32, 33],
   userspaceExit: [TIME_NS, 34, 35, 36],
   portIo: [TIME_NS, 37, 38, true, 39, 40],

@@ -13,7 +13,7 @@ const NAMES_AND_ADDRESSES = [
 
 function callAll(sink: TraceSink): void {
   sink.tracepoint(1, 0, 5, 0);
-  sink.vmExit(1, 0, 5, 0, 0, 0, 0);
+  sink.vmExit(1, 0, 5, 0, 0, 0);
   sink.gapAhead(0);
   sink.qemuEvent(1, 5, 0);
   sink.qemuRunExit(1, 5, 0, 0);

@@ -92,17 +92,9 @@ export class FailedCalls extends ForwardingSink {
     this.#isExact = true;
   }
 
-  override vmExit(
-    timeNs: number,
-    cpu: number,
-    tid: number,
-    vcpu: number,
-    reason: number,
-    info1: number,
-    info2: number,
-  ): void {
+  override vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number): void {
     this.#enter(tid, true);
-    super.vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+    super.vmExit(timeNs, cpu, tid, vcpu, reason, info1);
   }
 
   override vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {

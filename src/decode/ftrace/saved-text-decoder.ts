@@ -250,7 +250,7 @@ export class SavedTextDecoder implements UnreadLines {
   #giveUp({ timeNs, cpu, tid }: FtraceLine, name: number, kind: MalformedKind): void {
     this.#sink.malformed(kind);
     const reason = this.#vocabulary.reasons.id(UNKNOWN_REASON);
-    if (this.#exits.has(name)) this.#scanners.sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN);
+    if (this.#exits.has(name)) this.#scanners.sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN);
     else if (this.#entries.has(name)) this.#scanners.sink.vmEntry(timeNs, cpu, tid, -1);
   }
 }

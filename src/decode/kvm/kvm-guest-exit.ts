@@ -33,7 +33,7 @@ export const kvmGuestExit: KvmEvent = {
       needed: fieldsEnd(fields),
       read: ({ view, timeNs }, record, _end, cpu, tid) => {
         const reason = reasons.id(readInt(view, record, trap));
-        sink.vmExit(timeNs, cpu, tid, readInt(view, record, vcpuId), reason, Number.NaN, Number.NaN);
+        sink.vmExit(timeNs, cpu, tid, readInt(view, record, vcpuId), reason, Number.NaN);
       },
     };
   },
@@ -46,7 +46,7 @@ export const kvmGuestExit: KvmEvent = {
       const trapEnd = skipWord(bytes, trap, end);
       if (vcpu < 0 || trap < TRAP.length || trapEnd === trap) return false;
       const reason = vocabulary.reasons.intern(bytes, trap, trapEnd);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, Number.NaN);
       return true;
     },
 };

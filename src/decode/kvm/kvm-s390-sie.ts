@@ -33,7 +33,7 @@ export const kvmS390SieExit: KvmEvent = {
       needed: fieldsEnd(fields),
       read: ({ view, timeNs }, record, _end, cpu, tid) => {
         const reason = reasons.id(readUnsigned(view, record, icptcode));
-        sink.vmExit(timeNs, cpu, tid, readInt(view, record, id), reason, Number.NaN, Number.NaN);
+        sink.vmExit(timeNs, cpu, tid, readInt(view, record, id), reason, Number.NaN);
       },
     };
   },
@@ -45,7 +45,7 @@ export const kvmS390SieExit: KvmEvent = {
       const code = at < 0 ? -1 : decimal(bytes, at + ICPTCODE.length, end);
       if (code < 0) return false;
       const vcpu = decimal(bytes, line.argsStart, end);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reasons.id(code), Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reasons.id(code), Number.NaN);
       return true;
     };
   },

@@ -31,7 +31,7 @@ class Host {
     this.#exits[vcpu] = (this.#exits[vcpu] ?? 0) + 1;
     if (!isSeen) return;
     this.kernel.tracepoint(1, 0, vcpu + 1, this.#hit);
-    this.kernel.vmExit(1, 0, vcpu + 1, vcpu, this.#io, 0, 0);
+    this.kernel.vmExit(1, 0, vcpu + 1, vcpu, this.#io, 0);
   }
 
   /**

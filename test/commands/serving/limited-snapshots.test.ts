@@ -24,7 +24,7 @@ class Host {
   /** Each VM exits so often. */
   run(exits: number): void {
     for (let tid = 1; tid <= VMS; tid++)
-      for (let i = 0; i < exits; i++) this.#kernel.vmExit(++this.#timeNs, 0, tid, 0, this.#io, 0, 0);
+      for (let i = 0; i < exits; i++) this.#kernel.vmExit(++this.#timeNs, 0, tid, 0, this.#io, 0);
     this.exits += VMS * exits;
   }
 }

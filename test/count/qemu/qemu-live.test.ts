@@ -175,7 +175,7 @@ test('a device gets its name from its own events, or from the MSI route after it
 /** A write that stays in the kernel. */
 function keptWrite(ledger: Ledger, kernel: ReturnType<Ledger['kernelSource']>, gpa: number): void {
   const npf = ledger.vocabulary.reasons.id('npf');
-  kernel.vmExit(1, 0, 101, 0, npf, 0, 0);
+  kernel.vmExit(1, 0, 101, 0, npf, 0);
   kernel.mmio(2, 0, 101, 2, gpa);
   kernel.vmEntry(3, 0, 101, 0);
 }

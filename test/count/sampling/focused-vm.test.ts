@@ -25,7 +25,7 @@ class Host {
   }
 
   exit(tid: number, reason: string): void {
-    this.#counts.vmExit(this.#next(), 0, tid, 0, this.ledger.vocabulary.reasons.id(reason), 0, 0);
+    this.#counts.vmExit(this.#next(), 0, tid, 0, this.ledger.vocabulary.reasons.id(reason), 0);
   }
 
   entry(tid: number): void {

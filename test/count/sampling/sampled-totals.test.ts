@@ -31,14 +31,14 @@ class Host {
   /** Exits that the trace shows: all of them are answered by KVM within a microsecond. */
   exits(reason: string, times: number): void {
     for (let i = 0; i < times; i++) {
-      this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id(reason), 0, 0);
+      this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id(reason), 0);
       this.#counts.vmEntry(this.#next(), 0, TID, 0);
     }
   }
 
   /** A write to a port that KVM answers. */
   access(port: number): void {
-    this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id('io'), 0, 0);
+    this.#counts.vmExit(this.#next(), 0, TID, 0, this.ledger.vocabulary.reasons.id('io'), 0);
     this.#counts.portIo(this.#next(), 0, TID, true, port, 1);
     this.#counts.vmEntry(this.#next(), 0, TID, 0);
   }
@@ -51,7 +51,7 @@ class Host {
   /** The vCPU leaves for QEMU. @param reason of the exit before it; '' if that is not seen */
   userspaceExit(reason: string, userspaceReason: string): void {
     const { reasons } = this.ledger.vocabulary;
-    if (reason !== '') this.#counts.vmExit(this.#next(), 0, TID, 0, reasons.id(reason), 0, 0);
+    if (reason !== '') this.#counts.vmExit(this.#next(), 0, TID, 0, reasons.id(reason), 0);
     this.#counts.userspaceExit(this.#next(), 0, TID, reasons.id(userspaceReason));
     if (reason !== '') this.#counts.vmEntry(this.#next(), 0, TID, 0);
   }

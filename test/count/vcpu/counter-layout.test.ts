@@ -11,7 +11,7 @@ function causesOf(reasons: number) {
   let timeNs = 0;
   for (let kvm = 0; kvm < reasons; kvm++)
     for (let qemu = 0; qemu < reasons; qemu++) {
-      counts.vmExit(++timeNs, 0, 1, 0, id(`kvm-${kvm}`), 0, 0);
+      counts.vmExit(++timeNs, 0, 1, 0, id(`kvm-${kvm}`), 0);
       counts.userspaceExit(++timeNs, 0, 1, id(`qemu-${qemu}`));
       counts.vmEntry(++timeNs, 0, 1, 0);
     }

@@ -235,7 +235,7 @@ test('nothing is paired across closed buffers, and a gap that was open in them i
     reasons,
   });
   const io = vocabulary.reasons.id('io');
-  const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0, 0);
+  const exit = (timeNs: number) => counts.vmExit(timeNs, 0, 7, 0, io, 0);
   const entry = (timeNs: number) => counts.vmEntry(timeNs, 0, 7, 0);
   exit(10);
   counts.gapAhead(1); // and the CPU's further events are never read
@@ -256,7 +256,7 @@ test('nothing is paired across a gap, on whichever CPU events were lost', () => 
     reasons,
   });
   const io = vocabulary.reasons.id('io');
-  const exit = (timeNs: number, cpu: number) => counts.vmExit(timeNs, cpu, 7, 0, io, 0, 0);
+  const exit = (timeNs: number, cpu: number) => counts.vmExit(timeNs, cpu, 7, 0, io, 0);
   const entry = (timeNs: number, cpu: number) => counts.vmEntry(timeNs, cpu, 7, 0);
   exit(10, 0);
   entry(20, 0);

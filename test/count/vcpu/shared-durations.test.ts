@@ -107,7 +107,7 @@ test('each duration counts once for its VM, in whatever order threads become kno
       let timeNs = 0;
       for (const step of steps) {
         if (step.what === 'run') {
-          counts.vmExit(timeNs, 0, step.tid, -1, reason, 0, 0);
+          counts.vmExit(timeNs, 0, step.tid, -1, reason, 0);
           counts.vmEntry(timeNs + step.ns, 0, step.tid, -1);
           timeNs += step.ns + 10;
           model.run(step.tid, step.ns);

@@ -36,12 +36,12 @@ describe('kvm_exit of x86', () => {
     [1, 0x84000021, 'INVALID_STATE FAILED_VMENTRY 0x4000000'],
   ] as const) {
     it(`reports ${label} for ${isa === 1 ? 'VMX' : 'SVM'} 0x${code.toString(16)}`, () => {
-      assert.deepEqual(exit(isa, code), [`vmExit ${WHERE} 2 ${label} 0 ${0xfe05b}`]);
+      assert.deepEqual(exit(isa, code), [`vmExit ${WHERE} 2 ${label} 0`]);
     });
   }
 
-  it('reports all 64 bits of info1 and info2', () => {
-    assert.deepEqual(exit(2, 0x400, 0x1_0000_0014n), [`vmExit ${WHERE} 2 npf ${0x1_0000_0014} ${0xfe05b}`]);
+  it('reports all 64 bits of info1', () => {
+    assert.deepEqual(exit(2, 0x400, 0x1_0000_0014n), [`vmExit ${WHERE} 2 npf ${0x1_0000_0014}`]);
   });
 
   it('reads fields at the offsets and sizes of the format', () => {
@@ -53,7 +53,7 @@ describe('kvm_exit of x86', () => {
       ['u32 info2', 36, 4, 7],
       ['u16 vcpu_id', 40, 2, 5],
     ]);
-    assert.deepEqual(calls, [`vmExit ${WHERE} 5 IO_INSTRUCTION ${0xffffffff} 7`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} 5 IO_INSTRUCTION ${0xffffffff}`]);
   });
 
   it('has no vCPU before 5.6', () => {
@@ -63,12 +63,12 @@ describe('kvm_exit of x86', () => {
       ['u64 info1', 16, 8, 1],
       ['u64 info2', 24, 8, 2],
     ]);
-    assert.deepEqual(calls, [`vmExit ${WHERE} -1 io 1 2`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} -1 io 1`]);
   });
 
   it('reports a number if the kernel has no isa field', () => {
     const calls = decodeFields('kvm_exit', [['unsigned int exit_reason', 8, 4, 0x7b]]);
-    assert.deepEqual(calls, [`vmExit ${WHERE} -1 0x7b NaN NaN`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} -1 0x7b NaN`]);
   });
 
   it("prefers the running kernel's own names, and replaces old names by today's", () => {
@@ -107,7 +107,7 @@ describe('kvm_exit of other architectures', () => {
         ],
         { printFmt: armPrintFmt },
       );
-      assert.deepEqual(calls, [`vmExit ${WHERE} -1 ${label} NaN NaN`]);
+      assert.deepEqual(calls, [`vmExit ${WHERE} -1 ${label} NaN`]);
     });
   }
 
@@ -135,7 +135,7 @@ describe('kvm_exit of other architectures', () => {
       ['unsigned long pc', 8, 8, 0],
       ['unsigned int reason', 16, 4, 0x16],
     ]);
-    assert.deepEqual(calls, [`vmExit ${WHERE} -1 0x16 NaN NaN`]);
+    assert.deepEqual(calls, [`vmExit ${WHERE} -1 0x16 NaN`]);
   });
 
   it("does not count loongarch's second record of an idle exit", () => {
@@ -151,14 +151,14 @@ describe('kvm_exit of other architectures', () => {
         ['u8 icptcode', 32, 1, 0x18],
       ] as const;
       const calls = decodeFields('kvm_s390_sie_exit', fields, { bigEndian });
-      assert.deepEqual(calls, [`vmExit ${WHERE} 11 I/O request NaN NaN`]);
+      assert.deepEqual(calls, [`vmExit ${WHERE} 11 I/O request NaN`]);
       assert.deepEqual(decodeFields('kvm_s390_sie_enter', fields.slice(0, 3), { bigEndian }), [`vmEntry ${WHERE} 11`]);
     });
   }
 
   it('counts a kvm_exit with fields that give no reason, as 32-bit arm has them', () => {
     assert.deepEqual(decodeFields('kvm_exit', [['unsigned long vcpu_pc', 8, 8, 0]]), [
-      `vmExit ${WHERE} -1 unknown NaN NaN`,
+      `vmExit ${WHERE} -1 unknown NaN`,
     ]);
   });
 
@@ -175,14 +175,14 @@ describe('kvm_exit of other architectures', () => {
           ['unsigned int exit_nr', 8, 4, code],
           ['unsigned long pc', 16, 8, 0],
         ]),
-        [`vmExit ${WHERE} -1 ${label} NaN NaN`],
+        [`vmExit ${WHERE} -1 ${label} NaN`],
       );
       assert.deepEqual(
         decodeFields('kvm_guest_exit', [
           ['int vcpu_id', 8, 4, 3],
           ['int trap', 12, 4, code],
         ]),
-        [`vmExit ${WHERE} 3 ${label} NaN NaN`],
+        [`vmExit ${WHERE} 3 ${label} NaN`],
       );
     });
 });

@@ -8,32 +8,32 @@ import { newVocabulary } from '../../support/trace/vocabulary.js';
 const ROWS: [text: string, calls: string | string[]][] = [
   [
     'kvm_exit:              exit_reason=1024 guest_rip=0xfff0 isa=2 info1=0x0000000100000014 info2=0x00000000fffffff0 intr_info=0x00000000 error_code=0x00000000 vcpu_id=3',
-    'exit vcpu=3 npf 100000014 fffffff0',
+    'exit vcpu=3 npf 100000014',
   ],
   [
     'kvm_exit: exit_reason=0x30 (48) guest_rip=0xfff0 (65520) isa=0x1 (1) info1=0x181 (385) info2=0x0 (0) vcpu_id=0x0 (0)',
-    'exit vcpu=0 EPT_VIOLATION 181 0',
+    'exit vcpu=0 EPT_VIOLATION 181',
   ],
   [
     'kvm_exit: exit_reason=0x80000021 (-2147483615) guest_rip=vmx_vcpu_run+0x3d1/0x14a0 [kvm_intel] (-17) isa=0x1 (1) info1=0x0 info2=0x0 vcpu_id=0x1 (1)',
-    'exit vcpu=1 INVALID_STATE FAILED_VMENTRY 0 0',
+    'exit vcpu=1 INVALID_STATE FAILED_VMENTRY 0',
   ],
-  ['kvm_exit: exit_reason=-1 guest_rip=0x0 isa=2 info1=0 info2=0 vcpu_id=0', 'exit vcpu=0 invalid_guest_state 0 0'],
-  ['kvm_exit: ret=2 esr_ec=0x24 vcpu_pc=0x40080000', 'exit vcpu=-1 DABT_LOW NaN NaN'],
-  ['kvm_exit: ret=0 esr_ec=0x0 vcpu_pc=0x40080000', 'exit vcpu=-1 IRQ NaN NaN'],
+  ['kvm_exit: exit_reason=-1 guest_rip=0x0 isa=2 info1=0 info2=0 vcpu_id=0', 'exit vcpu=0 invalid_guest_state 0'],
+  ['kvm_exit: ret=2 esr_ec=0x24 vcpu_pc=0x40080000', 'exit vcpu=-1 DABT_LOW NaN'],
+  ['kvm_exit: ret=0 esr_ec=0x0 vcpu_pc=0x40080000', 'exit vcpu=-1 IRQ NaN'],
   [
     'kvm_exit: sepc=0xffffffff80009f30 scause=0x8000000000000005 stval=0x0 htval=0x0 htinst=0x0',
-    'exit vcpu=-1 IRQ_S_TIMER NaN NaN',
+    'exit vcpu=-1 IRQ_S_TIMER NaN',
   ],
   [
     'kvm_exit: sepc=0xffffffff80009f30 scause=0xa stval=0x0 htval=0x0 htinst=0x0',
-    'exit vcpu=-1 EXC_SUPERVISOR_SYSCALL NaN NaN',
+    'exit vcpu=-1 EXC_SUPERVISOR_SYSCALL NaN',
   ],
-  ['kvm_s390_sie_exit: id=2 pswmask=0x180000000 pswaddr=0x11a4c0 icptcode=(28)', 'exit vcpu=2 Wait state NaN NaN'],
-  ["kvm_s390_sie_exit: id=2 pswmask=0x180000000 pswaddr=0x11a4c0 icptcode='('(40)", 'exit vcpu=2 Stop request NaN NaN'],
+  ['kvm_s390_sie_exit: id=2 pswmask=0x180000000 pswaddr=0x11a4c0 icptcode=(28)', 'exit vcpu=2 Wait state NaN'],
+  ["kvm_s390_sie_exit: id=2 pswmask=0x180000000 pswaddr=0x11a4c0 icptcode='('(40)", 'exit vcpu=2 Stop request NaN'],
   [
     'kvm_guest_exit: vcpu_id=1 trap=2432 pc=0xc0000000000b2c34 msr=0x8000000000009033 ceded=0',
-    'exit vcpu=1 HV_DECREMENTER NaN NaN',
+    'exit vcpu=1 HV_DECREMENTER NaN',
   ],
   ['kvm_entry:             vcpu_id=4 rip=0xfff0 immediate_exit=0', 'entry vcpu=4'],
   ['kvm_userspace_exit:    reason=2 errno=0', 'userspace KVM_EXIT_IO'],
@@ -50,7 +50,7 @@ const ROWS: [text: string, calls: string | string[]][] = [
     'print:                 ip=0xffffffff812377ff buf=kvm_run_exit cpu_index 0, reason 2',
     ['qemu kvm_run_exit', 'run 142 cpu=0 KVM_EXIT_IO'],
   ],
-  ['kvm_exit:              exit_reason=1024 guest_rip=0xfff0', 'exit vcpu=-1 0x400 NaN NaN'],
+  ['kvm_exit:              exit_reason=1024 guest_rip=0xfff0', 'exit vcpu=-1 0x400 NaN'],
   ['kvm_pio:               rw=1 size=1', 'malformed arguments'],
   ['kvm_mmio:              type=9 len=4 gpa=0x1 val=0x1', 'malformed record'],
 ];

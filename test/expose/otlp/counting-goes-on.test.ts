@@ -93,7 +93,7 @@ class Host {
     const id = this.#reasons[reason] as number;
     this.#timeNs += 1000;
     if (REASONS[reason]?.startsWith('KVM_EXIT') === true) this.#kernel.userspaceExit(this.#timeNs, 0, tid, id);
-    else this.#kernel.vmExit(this.#timeNs, 0, tid, vcpu, id, 0, 0);
+    else this.#kernel.vmExit(this.#timeNs, 0, tid, vcpu, id, 0);
     const key = `${vm} ${vcpu} ${REASONS[reason]}`;
     this.counted.set(key, (this.counted.get(key) ?? 0) + 1);
   }

@@ -118,11 +118,11 @@ function busyLedger(vms: number): Ledger {
       const tid = 100 * (vm + 1) + vcpu;
       for (let i = 0; i <= vcpu + 1; i++) {
         kernel.tracepoint(timeNs, 0, tid, tracepoints.id('kvm_exit'));
-        kernel.vmExit(timeNs, 0, tid, vcpu, io, 0, 0);
+        kernel.vmExit(timeNs, 0, tid, vcpu, io, 0);
         kernel.portIo(timeNs, 0, tid, true, 0x3f8, 1);
         kernel.userspaceExit(timeNs + 700, 0, tid, userspace);
         kernel.vmEntry(timeNs + 5000 * (i + 1), 0, tid, vcpu);
-        kernel.vmExit(timeNs + 50_000, 0, tid, vcpu, hlt, 0, 0);
+        kernel.vmExit(timeNs + 50_000, 0, tid, vcpu, hlt, 0);
         kernel.vmEntry(timeNs + 4_000_000_000 * i + 60_000, 0, tid, vcpu);
         timeNs += 100_000;
       }

@@ -9,8 +9,8 @@ const { kernelSource } = Ledger.prototype;
 Ledger.prototype.kernelSource = function (this: Ledger, ...args) {
   const counts = kernelSource.apply(this, args);
   const vmExit = counts.vmExit.bind(counts);
-  counts.vmExit = (timeNs, cpu, tid, vcpu, reason, info1, info2) => {
-    if (this.vocabulary.reasons.text(reason) !== 'io') vmExit(timeNs, cpu, tid, vcpu, reason, info1, info2);
+  counts.vmExit = (timeNs, cpu, tid, vcpu, reason, info1) => {
+    if (this.vocabulary.reasons.text(reason) !== 'io') vmExit(timeNs, cpu, tid, vcpu, reason, info1);
   };
   return counts;
 };

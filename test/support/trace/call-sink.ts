@@ -74,8 +74,8 @@ export class CallSink implements TraceSink {
   tracepoint(timeNs: number, cpu: number, tid: number, name: number): void {
     this.#add('tracepoint', timeNs, cpu, tid, this.#vocabulary.tracepoints.text(name));
   }
-  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number, info2: number): void {
-    this.#add('vmExit', timeNs, cpu, tid, vcpu, this.#vocabulary.reasons.text(reason), info1, info2);
+  vmExit(timeNs: number, cpu: number, tid: number, vcpu: number, reason: number, info1: number): void {
+    this.#add('vmExit', timeNs, cpu, tid, vcpu, this.#vocabulary.reasons.text(reason), info1);
   }
   vmEntry(timeNs: number, cpu: number, tid: number, vcpu: number): void {
     this.#add('vmEntry', timeNs, cpu, tid, vcpu);

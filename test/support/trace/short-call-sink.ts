@@ -10,16 +10,8 @@ export class ShortCallSink extends NoOpSink {
     this.#vocabulary = vocabulary;
   }
 
-  override vmExit(
-    _t: number,
-    _c: number,
-    _tid: number,
-    vcpu: number,
-    reason: number,
-    info1: number,
-    info2: number,
-  ): void {
-    this.calls.push(`exit vcpu=${vcpu} ${this.#reason(reason)} ${info1.toString(16)} ${info2.toString(16)}`);
+  override vmExit(_t: number, _c: number, _tid: number, vcpu: number, reason: number, info1: number): void {
+    this.calls.push(`exit vcpu=${vcpu} ${this.#reason(reason)} ${info1.toString(16)}`);
   }
   override vmEntry(_t: number, _c: number, _tid: number, vcpu: number): void {
     this.calls.push(`entry vcpu=${vcpu}`);

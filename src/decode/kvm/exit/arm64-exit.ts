@@ -59,7 +59,7 @@ export const arm64Exit: EventForms = {
         const kind = readInt(view, record, ret);
         const reason = kind === trap ? classes.id(readInt(view, record, esrEc)) : kinds.id(kind);
         const vcpu = vcpuId === undefined ? -1 : readInt(view, record, vcpuId);
-        sink.vmExit(timeNs, cpu, tid, vcpu, reason, Number.NaN, Number.NaN);
+        sink.vmExit(timeNs, cpu, tid, vcpu, reason, Number.NaN);
       },
     };
   },
@@ -73,7 +73,7 @@ export const arm64Exit: EventForms = {
       const to = open < 0 ? numberEnd : indexOfByte(bytes, open, end, CLOSE_PAREN);
       if (to <= from || numberEnd <= start + 2) return false;
       const reason = vocabulary.reasons.intern(bytes, from, to, labelOfText);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN);
       return true;
     };
     return (bytes, end, line) => {
@@ -93,7 +93,7 @@ export const arm64Exit: EventForms = {
         if (to <= from) return false;
       }
       const reason = vocabulary.reasons.intern(bytes, from, to, labelOfText);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, Number.NaN);
       return true;
     };
   },

@@ -32,7 +32,7 @@ export const loongarchExit: EventForms = {
     return {
       needed: fieldsEnd([code]),
       read: ({ view, timeNs }, record, _end, cpu, tid) => {
-        sink.vmExit(timeNs, cpu, tid, -1, reasons.id(readInt(view, record, code)), Number.NaN, Number.NaN);
+        sink.vmExit(timeNs, cpu, tid, -1, reasons.id(readInt(view, record, code)), Number.NaN);
       },
     };
   },
@@ -45,7 +45,7 @@ export const loongarchExit: EventForms = {
       const to = indexOfByte(bytes, from, end, CLOSE_BRACKET);
       if (to <= from || !startsWith(bytes, to + 1, end, PC)) return false;
       const reason = vocabulary.reasons.intern(bytes, from, to);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN);
       return true;
     },
 };

@@ -25,7 +25,7 @@ export const ppcExit: EventForms = {
     return {
       needed: fieldsEnd([exitNr]),
       read: ({ view, timeNs }, record, _end, cpu, tid) => {
-        sink.vmExit(timeNs, cpu, tid, -1, reasons.id(readInt(view, record, exitNr)), Number.NaN, Number.NaN);
+        sink.vmExit(timeNs, cpu, tid, -1, reasons.id(readInt(view, record, exitNr)), Number.NaN);
       },
     };
   },
@@ -37,7 +37,7 @@ export const ppcExit: EventForms = {
       const to = skipWord(bytes, from, end);
       if (!startsWith(bytes, line.argsStart, end, EXIT) || to === from) return false;
       const reason = vocabulary.reasons.intern(bytes, from, to);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN);
       return true;
     },
 };

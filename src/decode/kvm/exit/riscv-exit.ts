@@ -33,7 +33,7 @@ export const riscvExit: EventForms = {
       read: ({ view, timeNs }, record, _end, cpu, tid) => {
         const causes = readInt(view, record, topWord) < 0 ? interrupts : exceptions;
         const reason = causes.id(readInt(view, record, scause) & mask);
-        sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN);
+        sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN);
       },
     };
   },
@@ -49,7 +49,7 @@ export const riscvExit: EventForms = {
       let to = from;
       while (to < end && bytes[to] !== COMMA && bytes[to] !== SPACE) to++;
       const reason = vocabulary.reasons.intern(bytes, from, to, labelOfText);
-      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN);
       return true;
     },
 };

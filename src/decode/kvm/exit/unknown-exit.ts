@@ -19,7 +19,7 @@ export const unknownExit: EventForms = {
     const reason = vocabulary.reasons.id(UNKNOWN_REASON);
     return {
       needed: 0,
-      read: ({ timeNs }, _record, _end, cpu, tid) => sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN, Number.NaN),
+      read: ({ timeNs }, _record, _end, cpu, tid) => sink.vmExit(timeNs, cpu, tid, -1, reason, Number.NaN),
     };
   },
 
@@ -27,7 +27,7 @@ export const unknownExit: EventForms = {
     const reason = vocabulary.reasons.id(UNKNOWN_REASON);
     return (bytes, end, line) => {
       if (!startsWith(bytes, line.argsStart, end, PC)) return false;
-      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN, Number.NaN);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, -1, reason, Number.NaN);
       return true;
     };
   },

@@ -18,7 +18,7 @@
  * Source: arch/x86/kvm/trace.h. In text, a reason can hold blanks (`UD excp`, `INVALID_STATE FAILED_VMENTRY`) and ends
  * at ` rip `. People leave out what does not matter to them, so a known reason may also stand alone. In records, a
  * reason gets its name from the running kernel's print fmt, or from the built-in tables if the print fmt lacks it. Not
- * used: guest_rip, intr_info, error_code, requests.
+ * used: guest_rip, info2, intr_info, error_code, requests.
  */
 import { latin1, type Names } from '../../../trace/names.js';
 import type { EventForms } from '../../format/event-forms.js';
@@ -37,17 +37,15 @@ const VCPU = ascii('vcpu ');
 const REASON = ascii('reason ');
 const RIP = ascii(' rip ');
 const INFO1 = ascii(' info1 ');
-const INFO2 = ascii(' info2 ');
 const INFO = ascii(' info ');
-const BLANK = ascii(' ');
 /** What follows the reason if there is no ` rip `. */
 const ARGUMENTS = [INFO1, INFO, ascii(' intr_info ')];
 const MAX_REASON = 64;
 
 export const x86Exit: EventForms = {
   record: (format, { sink, vocabulary, bigEndian }) => {
-    const fields = bindFields(format, bigEndian, 'exit_reason', 'isa', 'info1', 'info2', 'vcpu_id');
-    const [exitReason, isa, info1, info2, vcpuId] = fields;
+    const fields = bindFields(format, bigEndian, 'exit_reason', 'isa', 'info1', 'vcpu_id');
+    const [exitReason, isa, info1, vcpuId] = fields;
     if (exitReason === undefined) return undefined;
     const labels = kernelLabels(format.printFmt);
     const vmx = new ReasonInterner(vocabulary.reasons, (code) => canonicalReason(vmxReasonLabel(labels, code)));
@@ -62,9 +60,8 @@ export const x86Exit: EventForms = {
         const reasons = isa === undefined ? unknown : readInt(view, record, isa) === ISA_VMX ? vmx : svm;
         const vcpu = vcpuId === undefined ? -1 : readInt(view, record, vcpuId);
         const reason = reasons.id(readInt(view, record, exitReason));
-        const first = info1 === undefined ? Number.NaN : readUnsigned(view, record, info1);
-        const second = info2 === undefined ? Number.NaN : readUnsigned(view, record, info2);
-        sink.vmExit(timeNs, cpu, tid, vcpu, reason, first, second);
+        const info = info1 === undefined ? Number.NaN : readUnsigned(view, record, info1);
+        sink.vmExit(timeNs, cpu, tid, vcpu, reason, info);
       },
     };
   },
@@ -84,15 +81,8 @@ export const x86Exit: EventForms = {
       if (reasonEnd <= reasonStart) return false;
       const reason = reasons.id(bytes, reasonStart, reasonEnd);
       let info1 = hexadecimalAfter(bytes, reasonEnd, end, INFO1);
-      let info2 = Number.NaN;
-      if (!Number.isNaN(info1)) {
-        info2 = hexadecimalAfter(bytes, reasonEnd, end, INFO2);
-      } else {
-        info1 = hexadecimalAfter(bytes, reasonEnd, end, INFO);
-        const infoEnd = indexOf(bytes, reasonEnd, end, INFO) + INFO.length;
-        if (!Number.isNaN(info1)) info2 = hexadecimalAfter(bytes, infoEnd, end, BLANK);
-      }
-      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, info1, info2);
+      if (Number.isNaN(info1)) info1 = hexadecimalAfter(bytes, reasonEnd, end, INFO);
+      sink.vmExit(line.timeNs, line.cpu, line.tid, vcpu, reason, info1);
       return true;
     };
   },
