@@ -1,4 +1,4 @@
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { everyBeat } from '../../system/timers/beat.js';
 import { limitYoungGeneration } from './limit-young-generation.js';
@@ -6,7 +6,7 @@ import { limitYoungGeneration } from './limit-young-generation.js';
 /** When the program has been loaded, and its first answers were computed. */
 const START_UP_MS = 5_000;
 const CHECK_PERIOD_MS = 10_000;
-/** Growth of the heap since the last collection that makes another one worth its time. */
+/** Growth of the old generation since the last collection that makes another one worth its time. */
 const MAX_GROWTH_BYTES = 5_000_000;
 const MIN_CHECKS_BETWEEN = 6;
 /** A collection of this much takes about 80 ms. An agent with more has work, and V8 collects in pieces meanwhile. */
@@ -34,19 +34,24 @@ export function collectGarbageSooner(signal: AbortSignal): void {
   const collect = () => {
     if (isLarge()) return;
     collectAll();
-    limitBytes = getHeapStatistics().total_physical_size + MAX_GROWTH_BYTES;
+    limitBytes = oldGenerationBytes() + MAX_GROWTH_BYTES;
     checks = 0;
   };
   const afterStart = setTimeout(collect, START_UP_MS).unref();
   const stopChecks = everyBeat(CHECK_PERIOD_MS, () => {
     checks++;
     if (isLarge()) limitYoungGeneration();
-    else if (checks >= MIN_CHECKS_BETWEEN && getHeapStatistics().total_physical_size > limitBytes) collect();
+    else if (checks >= MIN_CHECKS_BETWEEN && oldGenerationBytes() > limitBytes) collect();
   });
   signal.addEventListener('abort', () => {
     stopChecks();
     clearTimeout(afterStart);
   });
+}
+
+/** Resident memory of the old generation. */
+function oldGenerationBytes(): number {
+  return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'old_space')?.physical_space_size ?? 0;
 }
 
 function isLarge(): boolean {
