@@ -9,6 +9,8 @@ const CHECK_PERIOD_MS = 10_000;
 /** Growth of the old generation since the last collection that makes another one worth its time. */
 const MAX_GROWTH_BYTES = 5_000_000;
 const MIN_CHECKS_BETWEEN = 6;
+/** Collections for which code has not run before V8 drops it (bytecode_old_age in V8's src/flags). */
+const DEFAULT_OLD_AGE = 5;
 /** A collection of this much takes about 80 ms. An agent with more has work, and V8 collects in pieces meanwhile. */
 const MAX_HEAP_BYTES = 1 << 25;
 
@@ -20,8 +22,8 @@ const MAX_HEAP_BYTES = 1 << 25;
  * V8 gives memory back only when it collects everything, which it puts off for hours on an agent with little to do. So
  * this does it after the start, which leaves 7 MB behind, and when the heap has grown by 5 MB, at most once a minute.
  *
- * Code that has not run between two collections is dropped, and compiled again if it has to run. Much of a program runs
- * only while it starts: 4 MB. By default V8 waits for five or six collections.
+ * Much of a program runs only while it starts. The first collection drops the code that did not run before it: 4 MB.
+ * Later ones wait as long as V8 does by default: under full load, the hot path would be compiled again after each.
  *
  * Such a collection makes V8 shrink the young generation to half a megabyte. That is enough for an agent with few
  * series. With many, it has to grow again.
@@ -37,7 +39,10 @@ export function collectGarbageSooner(signal: AbortSignal): void {
     limitBytes = oldGenerationBytes() + MAX_GROWTH_BYTES;
     checks = 0;
   };
-  const afterStart = setTimeout(collect, START_UP_MS).unref();
+  const afterStart = setTimeout(() => {
+    collect();
+    setFlagsFromString(`--bytecode-old-age=${DEFAULT_OLD_AGE}`);
+  }, START_UP_MS).unref();
   const stopChecks = everyBeat(CHECK_PERIOD_MS, () => {
     checks++;
     if (isLarge()) limitYoungGeneration();
