@@ -26,7 +26,10 @@ const IDLE_AFTER_MS = 30_000;
 /** Longest pause between drains while a VM starts: its threads start one by one, and it may end at once. */
 const START_PAUSE_MS = 25;
 const START_DRAINS = 20;
-/** Fill of a buffer above which the pause gets shorter. Below half of it the pause gets longer. */
+/**
+ * Fill of a buffer above which the pause gets shorter: after the longest pause, a CPU then writes more than half of
+ * {@link MAX_BYTES_PER_MS}. Below half of this fill the pause gets longer.
+ */
 const HIGH_WATER = 1 / 2;
 
 export class Pacer {

@@ -8,6 +8,7 @@ const START_UP_MS = 5_000;
 const CHECK_PERIOD_MS = 10_000;
 /** Growth of the old generation since the last collection that makes another one worth its time. */
 const MAX_GROWTH_BYTES = 5_000_000;
+/** A minute. */
 const MIN_CHECKS_BETWEEN = 6;
 /** Collections for which code has not run before V8 drops it (bytecode_old_age in V8's src/flags). */
 const DEFAULT_OLD_AGE = 5;
@@ -23,7 +24,8 @@ const MAX_HEAP_BYTES = 1 << 25;
  * this does it after the start, which leaves 7 MB behind, and when the heap has grown by 5 MB, at most once a minute.
  *
  * Much of a program runs only while it starts. The first collection drops the code that did not run before it: 4 MB.
- * Later ones wait as long as V8 does by default: under full load, the hot path would be compiled again after each.
+ * Later ones keep code for as long as V8 does by default. If they dropped it, an agent under full load would compile
+ * its hot path again after each of them.
  *
  * Such a collection makes V8 shrink the young generation to half a megabyte. That is enough for an agent with few
  * series. With many, it has to grow again.
