@@ -37,7 +37,6 @@ import { vmInfosOf } from './vm-infos.js';
 import { VmTracker } from './vm-tracker.js';
 
 const SCAN_MS = 2000;
-const RETRY_MS = 2000;
 /** Longest time of a tick that reading the usage of vCPU threads takes. */
 const USAGE_BUDGET_MS = 10;
 /** Pause between ticks while a snapshot is being taken. */
@@ -111,6 +110,7 @@ export class Agent {
       kernel: this.#kernel,
       ledger: this.ledger,
       inventory,
+      onSwitch: () => this.#ticker.wakeNow(),
       drain: () => this.#drain(),
       readStatistics: () => this.readStatistics(),
     });
@@ -152,7 +152,6 @@ export class Agent {
    */
   async run(signal: AbortSignal, atEnd: () => void = () => {}): Promise<void> {
     const stopScans = everyBeat(SCAN_MS, () => this.#scan());
-    const stopRetries = everyBeat(RETRY_MS, () => this.#readiness.attempt(() => this.#kernel.watch()));
     try {
       this.#vmWatcher.renew();
       await Promise.race([this.#ticker.run(signal), failureOf(this.#sampler?.run())]);
@@ -163,7 +162,6 @@ export class Agent {
       atEnd();
     } finally {
       stopScans();
-      stopRetries();
       this.close();
     }
   }
@@ -204,12 +202,18 @@ export class Agent {
     return this.#qemu === undefined && this.#inventory.vms().length === 0;
   }
 
+  /** True if a watcher reports VMs that come and go, and no files are looked for. */
+  get #hasReportedChanges(): boolean {
+    return this.#vmWatcher.isWatching && this.#qemu === undefined;
+  }
+
   /** Returns the pause until the next tick, in milliseconds. */
   #tick(): number {
     const nowMs = performance.now();
     if (this.#snapshot.isTaken(nowMs)) return SNAPSHOT_PAUSE_MS;
-    this.#readiness.attempt(() => this.#tracker.checkNewProcesses(nowMs));
-    if (this.#vmWatcher.isWatching) this.#pacer.watching(this.#inventory.hasRunningVms);
+    const { isWatching } = this.#vmWatcher;
+    this.#readiness.attempt(() => this.#tracker.checkNewProcesses(nowMs, isWatching));
+    if (isWatching) this.#pacer.watching(this.#inventory.hasRunningVms, this.#kernel.recordsRareEvents);
     else this.#pacer.idleFor(this.#inventory.idleMs(nowMs));
     if (this.#pacer.isDue(performance.now())) this.#drain(false, this.#pacer.isQuiet);
     return this.#pacer.pauseMs;
@@ -250,14 +254,15 @@ export class Agent {
     this.#ticker.wakeNow();
   }
 
-  /** Does what is too slow for a tick. The three steps are independent, so a failure of one must not stop the next. */
+  /** Does what is too slow for a tick. The steps are independent, so a failure of one must not stop the next. */
   #scan(): void {
     this.#snapshot.finish();
-    this.#vmWatcher.renew();
-    // Without a watcher, scans are what finds a VM.
-    if (!this.#scanTurns.take(this.#isEmpty && this.#vmWatcher.isWatching, performance.now())) return;
-    this.#readiness.attempt(() => this.#scanVms(performance.now()));
-    this.#readiness.attempt(() => this.#kernel.openNewCpus());
+    // Another folder: the kvm module was loaded again, and our instance has lost its events.
+    if (this.#vmWatcher.renew()) this.#scanTurns.stir(performance.now());
+    const isTurn = this.#scanTurns.take(this.#hasReportedChanges, performance.now());
+    if (isTurn) this.#readiness.attempt(() => this.#scanVms(performance.now()));
+    if (isTurn || !this.#isEmpty) this.#readiness.attempt(() => this.#kernel.openNewCpus());
+    if (isTurn || !this.#kernel.isOpen) this.#readiness.attempt(() => this.#kernel.watch());
   }
 
   /**

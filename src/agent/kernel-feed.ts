@@ -43,6 +43,8 @@ export class KernelFeed {
   #trace: KernelTrace | undefined;
   /** The trace whose sampled events are on. */
   #sampledTrace: KernelTrace | undefined;
+  /** True if sampled events may be on. */
+  #recordsSampled: boolean;
   #topLevel: TopLevelMarkers | undefined;
   /** True if the kernel copies QEMU's markers to our instance. */
   #markersCopied = false;
@@ -57,6 +59,7 @@ export class KernelFeed {
   ) {
     this.#options = options;
     this.#ledger = ledger;
+    this.#recordsSampled = options.sampling === undefined;
     this.#onWrite = onWrite;
     this.#readiness = readiness;
     this.#disturbances = new DisturbanceLog(options.instance);
@@ -76,6 +79,12 @@ export class KernelFeed {
     return this.#trace?.works === true || this.#counts === undefined;
   }
 
+  /** True if everything that was asked for is open. */
+  get isOpen(): boolean {
+    const markers = this.#markerCounts === undefined || this.#topLevel !== undefined || this.#markersCopied;
+    return this.isReading && markers;
+  }
+
   /** True if the kernel's trace is being read. */
   get isTracing(): boolean {
     return this.#trace?.works === true;
@@ -92,7 +101,7 @@ export class KernelFeed {
     const { path } = this.#tracefs;
     if (this.#counts !== undefined && this.#trace === undefined) this.#openTrace(this.#counts, path);
     if (this.#markerCounts !== undefined) this.#openTopLevel(this.#markerCounts, path);
-    if (this.#isOpen) this.#readiness.ready();
+    if (this.isOpen) this.#readiness.ready();
   }
 
   /** Checks what is open, and reopens it if that is necessary. @throws AgentError as {@link open} */
@@ -105,7 +114,7 @@ export class KernelFeed {
       // It is not known how many events happen between the end of the buffers and their next opening.
       this.#counts?.source.addLost(-1, UNKNOWN_LOSS);
     }
-    if (this.#isOpen) return;
+    if (this.isOpen) return;
     if (this.#tracefs?.isMounted() === false) this.#tracefs = undefined;
     this.open();
   }
@@ -146,7 +155,9 @@ export class KernelFeed {
   /** Switches the sampled events on or off, without blocking the event loop; false if that failed. */
   async sample(on: boolean): Promise<boolean> {
     const trace = this.#trace;
+    if (on) this.#recordsSampled = true;
     const isDone = (await trace?.sample(on)) === true;
+    if (!on) this.#recordsSampled = !isDone;
     this.#sampledTrace = isDone && on ? trace : undefined;
     return isDone;
   }
@@ -157,6 +168,11 @@ export class KernelFeed {
    */
   get focus(): FocusInstance | undefined {
     return this.#trace?.focus;
+  }
+
+  /** True if nothing is on that guests raise often: between windows, unless VMs may be in focus. */
+  get recordsRareEvents(): boolean {
+    return !this.#recordsSampled && this.#options.focus === undefined;
   }
 
   /** Events that were counted so far and are on in windows only. */
@@ -186,12 +202,6 @@ export class KernelFeed {
     this.#topLevel?.openNewCpus();
     this.#readOverruns();
     this.#trace?.openNewCpus();
-  }
-
-  /** True if everything that was asked for is open. */
-  get #isOpen(): boolean {
-    const markers = this.#markerCounts === undefined || this.#topLevel !== undefined || this.#markersCopied;
-    return this.isReading && markers;
   }
 
   #countedToMs(isBehind: boolean, startMs: number): number | undefined {

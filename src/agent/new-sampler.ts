@@ -12,6 +12,8 @@ export interface Sampled {
   readonly kernel: KernelFeed;
   readonly ledger: Ledger;
   readonly inventory: Inventory;
+  /** Called when sampled events are about to be switched: from now on, drains may have to be more frequent. */
+  readonly onSwitch: () => void;
   /** Counts the events that have happened by now. Returns false if some were left. */
   readonly drain: () => boolean;
   /** Reads KVM's own statistics of all VMs. */
@@ -21,7 +23,7 @@ export interface Sampled {
 /** Returns the sampler that the options ask for, with the VMs in focus; undefined if all events stay on. */
 export function newSampler(
   { kernel: isTraced, sampling: plan, focus }: Pick<AgentOptions, 'kernel' | 'sampling' | 'focus'>,
-  { kernel, ledger, inventory, drain, readStatistics }: Sampled,
+  { kernel, ledger, inventory, onSwitch, drain, readStatistics }: Sampled,
 ): WindowSampler | undefined {
   if (!isTraced || plan === undefined) return undefined;
   const shared = {
@@ -40,7 +42,11 @@ export function newSampler(
     ...shared,
     plan,
     sources: {
-      sample: (on) => kernel.sample(on),
+      sample: (on) => {
+        const isDone = kernel.sample(on);
+        onSwitch();
+        return isDone;
+      },
       isSampling: () => kernel.isSampling,
       drain,
       events: () => kernel.sampledEvents,

@@ -30,9 +30,9 @@ export class VmTracker {
     this.#listener = listener;
   }
 
-  /** Checks processes that have just been started. Cheap enough for every tick. */
-  checkNewProcesses(nowMs: number): void {
-    this.#apply(this.#inventory.checkNewProcesses(nowMs));
+  /** Checks processes that have just been started, or only expected VMs. Cheap enough for every tick. */
+  checkNewProcesses(nowMs: number, onlyExpected: boolean): void {
+    this.#apply(this.#inventory.checkNewProcesses(nowMs, onlyExpected));
   }
 
   /** Finds the owners of threads that have just raised their first event. Call it at once: they may be short-lived. */

@@ -59,6 +59,7 @@ export async function run(invocation: Invocation): Promise<void> {
     takeSnapshot: snapshots.take,
     advice,
     changes: () => agent.changes,
+    isSampled: get('sampling') !== 'off',
     notReady: () => agent.notReady,
   };
   const startWebServer = prepareWebServer(invocation, web);

@@ -58,6 +58,7 @@ export interface InventoryChanges extends VmChanges {
 const GRACE_MS = 5 * 60_000;
 /** Running VMs above which command lines are not trusted. */
 const MAX_TRUSTED = 256;
+const NO_CHANGES: InventoryChanges = { started: [], stopped: [], forgotten: [], freedTids: [] };
 /** Time after which a call of `resolvePending` leaves threads to the next one. */
 const LOOKUP_BUDGET_MS = 10;
 
@@ -234,9 +235,11 @@ export class Inventory {
   /**
    * Checks processes that have just been started: cheap enough to be called often, so that even a short-lived VM is
    * found.
+   * @param onlyExpected true if a watcher reports new VMs to {@link expectVm}: only those are checked
    */
-  checkNewProcesses(nowMs: number): InventoryChanges {
-    const pids = this.#newProcesses.find(nowMs);
+  checkNewProcesses(nowMs: number, onlyExpected = false): InventoryChanges {
+    const pids = this.#newProcesses.find(nowMs, onlyExpected);
+    if (pids.length === 0) return NO_CHANGES;
     this.#checks.check(
       pids.map((pid) => [pid, false]),
       nowMs,

@@ -37,20 +37,29 @@ export class NewProcesses {
     this.#newUntilMs.set(pid, nowMs + NEW_MS);
   }
 
-  /** Returns the processes that are new. @param nowMs of performance.now() */
-  find(nowMs: number): readonly number[] {
-    const before = this.#latestId;
-    this.#latestId = this.#latestIdReader.read() ?? -1;
-    if (this.#latestId !== before) this.#lastStartMs = nowMs;
-    else if (this.#newUntilMs.size === 0) return NONE;
+  /**
+   * Returns the processes that are new.
+   * @param nowMs of performance.now()
+   * @param onlyAdded true: only those given to {@link add}, without a look at the host
+   */
+  find(nowMs: number, onlyAdded = false): readonly number[] {
+    if (!onlyAdded) this.#addStarted(nowMs);
+    if (this.#newUntilMs.size === 0) return NONE;
     for (const [pid, untilMs] of this.#newUntilMs) if (nowMs > untilMs) this.#newUntilMs.delete(pid);
-    if (before >= 0) for (const pid of this.#startedAfter(before)) this.add(pid, nowMs);
     return [...this.#newUntilMs.keys()];
   }
 
   /** Milliseconds since the last process or thread was started, as of the last call of `find`. */
   idleMs(nowMs: number): number {
     return nowMs - this.#lastStartMs;
+  }
+
+  #addStarted(nowMs: number): void {
+    const before = this.#latestId;
+    this.#latestId = this.#latestIdReader.read() ?? -1;
+    if (this.#latestId === before) return;
+    this.#lastStartMs = nowMs;
+    if (before >= 0) for (const pid of this.#startedAfter(before)) this.add(pid, nowMs);
   }
 
   #startedAfter(before: number): number[] {

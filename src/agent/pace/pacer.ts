@@ -16,6 +16,9 @@ const MIN_DRAIN_PAUSE_MS = 10;
  * fast as it can does not fill a smaller buffer. 33 MB a second are 500,000 exits with the events that each raises.
  */
 const MAX_BYTES_PER_MS = 33_554;
+/** The same two while only exits to QEMU are recorded: 500,000 of those a second are 12 MB. */
+const MAX_RARE_PAUSE_MS = 1000;
+const MAX_RARE_BYTES_PER_MS = 12_000;
 /** Longest pause while no VM runs, and a watcher reports new ones. */
 const NO_VM_PAUSE_MS = 2000;
 /** Longest pause between ticks: even a short-lived VM must be seen while it lives. */
@@ -34,8 +37,9 @@ const HIGH_WATER = 1 / 2;
 
 export class Pacer {
   readonly #bufferSize: number;
-  /** Longest pause in which a VM does not fill a buffer. */
+  /** Longest pause in which a VM does not fill a buffer, with all events and with exits to QEMU alone. */
   readonly #fillPauseMs: number;
+  readonly #rarePauseMs: number;
   /** Longest pause at present. */
   #maxPauseMs: number;
   #drainPauseMs = MIN_DRAIN_PAUSE_MS;
@@ -48,8 +52,9 @@ export class Pacer {
   /** @param bufferSize bytes of one CPU's buffer */
   constructor(bufferSize: number) {
     this.#bufferSize = bufferSize;
-    const fillMs = bufferSize / MAX_BYTES_PER_MS;
-    this.#fillPauseMs = Math.min(MAX_DRAIN_PAUSE_MS, Math.max(MIN_DRAIN_PAUSE_MS, fillMs));
+    const atLeast = (pauseMs: number) => Math.max(MIN_DRAIN_PAUSE_MS, pauseMs);
+    this.#fillPauseMs = Math.min(MAX_DRAIN_PAUSE_MS, atLeast(bufferSize / MAX_BYTES_PER_MS));
+    this.#rarePauseMs = Math.min(MAX_RARE_PAUSE_MS, atLeast(bufferSize / MAX_RARE_BYTES_PER_MS));
     this.#maxPauseMs = this.#fillPauseMs;
   }
 
@@ -82,10 +87,15 @@ export class Pacer {
     else if (fill < HIGH_WATER / 2) this.#drainPauseMs = Math.min(this.#maxPauseMs, this.#drainPauseMs * 1.25);
   }
 
-  /** A watcher reports new VMs at once, so ticks need not check for them. @param hasVms true if VMs run */
-  watching(hasVms: boolean): void {
+  /**
+   * A watcher reports new VMs at once, so ticks need not check for them.
+   * @param hasVms true if VMs run
+   * @param isRare true if only exits to QEMU are recorded
+   */
+  watching(hasVms: boolean, isRare = false): void {
     this.#hasVms = hasVms;
-    this.#maxPauseMs = hasVms ? this.#fillPauseMs : NO_VM_PAUSE_MS;
+    const withVmsMs = isRare ? this.#rarePauseMs : this.#fillPauseMs;
+    this.#maxPauseMs = hasVms ? withVmsMs : NO_VM_PAUSE_MS;
     this.#tickPauseMs = this.#maxPauseMs;
   }
 

@@ -11,14 +11,17 @@ export class ScanTurns {
     this.#stirredMs = nowMs;
   }
 
-  /** A VM is being created, or a thread has raised its first event. */
+  /** A VM is being created or destroyed, or a thread has raised its first event. */
   stir(nowMs: number): void {
     this.#stirredMs = nowMs;
   }
 
-  /** Call it when a scan is due. Returns true if it is to take place. @param isEmpty true if no VM is known */
-  take(isEmpty: boolean, nowMs: number): boolean {
-    const isQuiet = isEmpty && nowMs - this.#stirredMs > QUIET_AFTER_MS;
+  /**
+   * Call it when a scan is due. Returns true if it is to take place.
+   * @param isWatched true if {@link stir} tells of all VMs that come and go
+   */
+  take(isWatched: boolean, nowMs: number): boolean {
+    const isQuiet = isWatched && nowMs - this.#stirredMs > QUIET_AFTER_MS;
     this.#leftOut = isQuiet ? (this.#leftOut + 1) % QUIET_TURNS : 0;
     return this.#leftOut === 0;
   }

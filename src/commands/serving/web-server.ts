@@ -22,6 +22,7 @@ import type { AdviceWatch } from './watch-advice.js';
 
 /** Time in which a program that has just begun to serve loads the rest of its code: 0.2 s in one piece. */
 const STARTING_MS = 1000;
+const SAMPLED_RATES_MS = 10_000;
 
 export interface WebServer {
   /** Aborted by SIGTERM and SIGINT. */
@@ -34,6 +35,8 @@ export interface WebServerOptions {
   readonly advice: AdviceWatch;
   /** A number that stays the same while the figures of all VMs do; undefined: they may change at any time. */
   readonly changes?: () => number | undefined;
+  /** True if most figures change once a period, so that they are looked at half as often. */
+  readonly isSampled?: boolean;
   /** Reason the agent is not ready, or undefined once it is. */
   readonly notReady: () => string | undefined;
   /** Shown at the top of the landing page. */
@@ -52,7 +55,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
   const signal = stopSignal();
   endSoonAfter(signal);
   collectGarbageSooner(signal);
-  const { takeSnapshot, advice, changes = () => undefined } = options;
+  const { takeSnapshot, advice, changes = () => undefined, isSampled = false } = options;
   const telemetryPath = get('web.telemetry-path');
   const maxRequests = get('web.max-requests');
   const withProcess = !get('web.disable-exporter-metrics');
@@ -62,6 +65,7 @@ export function prepareWebServer(invocation: Invocation, options: WebServerOptio
     findings: () => advice.findings,
     onObservation: recorderOf(history),
     changes,
+    ...(isSampled && { intervalMs: SAMPLED_RATES_MS }),
   });
   const hosts = allowedHosts(get);
   const app = webApp(

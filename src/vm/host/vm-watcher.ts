@@ -37,11 +37,11 @@ export class VmWatcher {
     return this.#watcher !== undefined;
   }
 
-  /** Watches the folder that exists now. */
-  renew(): void {
+  /** Watches the folder that exists now. Returns true if that is another one than before. */
+  renew(): boolean {
     try {
       const inode = statSync(this.#folder).ino;
-      if (inode === this.#inode && this.isWatching) return;
+      if (inode === this.#inode && this.isWatching) return false;
       this.close();
       this.#watcher = watch(this.#folder, { persistent: false }, (_, name) => {
         const tid = /^(\d+)-\d+$/.exec(name ?? '')?.[1];
@@ -49,8 +49,10 @@ export class VmWatcher {
       });
       this.#watcher.on('error', () => this.close());
       this.#inode = inode;
+      return true;
     } catch {
       this.close(); // The folder is missing or hidden from this user, or there are too many watches.
+      return false;
     }
   }
 

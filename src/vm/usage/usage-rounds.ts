@@ -36,6 +36,8 @@ export class UsageRounds {
   readonly #cpuMs: () => number;
   /** The threads that this round has not read yet. */
   #left: VcpuThread[] = [];
+  /** True if the latest round had threads to read. */
+  #hasThreads = false;
   #beganMs = Number.NEGATIVE_INFINITY;
   /** CPU time of this round so far, and of the one before. */
   #costMs = 0;
@@ -77,7 +79,9 @@ export class UsageRounds {
   #begin(nowMs: number): void {
     const threads = new Map(Array.from(this.#listener.threads(), (thread) => [thread.tid, thread]));
     this.#reader.keepOnly(new Set(threads.keys()));
-    if (threads.size > 0) this.#reader.tellsGuest = tellsGuestTime();
+    // A module of KVM cannot be replaced by another one while VMs run.
+    if (threads.size > 0 && !this.#hasThreads) this.#reader.tellsGuest = tellsGuestTime();
+    this.#hasThreads = threads.size > 0;
     // Read from the end.
     this.#left = [...threads.values()].reverse();
     this.#beganMs = nowMs;

@@ -85,6 +85,19 @@ test('a guest that starts to write 33 MB a second does not fill a small buffer b
   }
 });
 
+test('drains are half as many while only exits to QEMU are recorded, and as many as before from the next tick on', () => {
+  for (const size of [MIB, 4 * MIB, 16 * MIB]) {
+    const pacer = new Pacer(size);
+    pacer.watching(true, true);
+    for (let drain = 0; drain < 100; drain++) pauseAfter(pacer, 0);
+    const rareMs = pauseAfter(pacer, 0);
+    // 500,000 records of 24 bytes a second: 8 of header and time, and 16 of kvm_userspace_exit.
+    assert.ok(500 * 24 * rareMs <= size, `${rareMs} ms with ${size} bytes`);
+    pacer.watching(true);
+    assert.ok(pauseAfter(pacer, 0) <= rareMs / 2);
+  }
+});
+
 test('a drain that ran out of time is followed by another one at once', () => {
   const pacer = new Pacer(16 * MIB);
   pacer.drained(0, true, 1000);
