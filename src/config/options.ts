@@ -112,7 +112,7 @@ export const OPTIONS = [
     flag: 'interval',
     type: secondsBetween('500ms', '1h'),
     default: '2s',
-    help: 'Time between two looks. A running agent has new figures every five seconds.',
+    help: 'Time between two looks. A running agent has new figures every five seconds, with --sampling every ten.',
     commands: ['top'],
   },
   {
@@ -202,7 +202,7 @@ export const OPTIONS = [
     flag: 'tracefs.reader',
     type: choices(READER_KINDS),
     default: 'auto',
-    help: "How to read the ring buffers: binary reads pages; text reads lines, which costs about forty times as much CPU; auto is binary if this kernel's pages can be decoded, else text.",
+    help: "How to read the ring buffers: binary reads pages; text reads lines, which costs more than thirty times as much CPU; auto is binary if this kernel's pages can be decoded, else text.",
     commands: ['run', 'stat', 'top'],
   },
   {

@@ -4,8 +4,8 @@
  * Other programs can change the instance, empty its buffers or read from them. Each of these is undone as far as
  * possible, reported, and delivered to the sink as a loss.
  *
- * Reading `trace_pipe` as text costs the kernel about forty times as much per event, because it formats each line. So
- * text is only for kernels whose binary pages cannot be decoded, and for comparison.
+ * Reading `trace_pipe` as text costs the kernel more than thirty times as much per event, because it formats each line.
+ * So text is only for kernels whose binary pages cannot be decoded, and for comparison.
  */
 import { join } from 'node:path';
 import { RecordDecoder } from '../../decode/ftrace/record-decoder.js';
