@@ -51,7 +51,7 @@ export class SamplingLedger {
    * Estimates the period that ends now, and begins the next one.
    * @param isNew true for a VM that started in the period
    */
-  endPeriod(nowMs: number, isNew: (label: string) => boolean): void {
+  endPeriod(nowMs: number, isNew: (label: string, isFirst: boolean) => boolean): void {
     this.#sampled?.endPeriod(this.#seen(nowMs), nowMs, isNew);
   }
 

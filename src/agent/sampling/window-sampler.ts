@@ -43,7 +43,7 @@ export interface SampledLedger {
   begin(nowMs: number): void;
   openWindow(nowMs: number): void;
   closeWindow(nowMs: number): number;
-  endPeriod(nowMs: number, isNew: (label: string) => boolean): void;
+  endPeriod(nowMs: number, isNew: (label: string, isFirst: boolean) => boolean): void;
 }
 
 export interface WindowSamplerOptions {
@@ -67,6 +67,7 @@ const UPDATE_MS = 2000;
 export class WindowSampler {
   readonly #options: Required<Omit<WindowSamplerOptions, 'focus'>> & Pick<WindowSamplerOptions, 'focus'>;
   readonly #stop = new AbortController();
+  #beganMs = Number.NaN;
 
   constructor(options: WindowSamplerOptions) {
     this.#options = { now: () => performance.now(), random: Math.random, ...options };
@@ -78,7 +79,8 @@ export class WindowSampler {
     try {
       await sources.readStatistics();
       await this.#drain();
-      ledger.begin(now());
+      this.#beganMs = now();
+      ledger.begin(this.#beganMs);
       while (!this.#stop.signal.aborted) await this.#period();
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;
@@ -98,8 +100,9 @@ export class WindowSampler {
     await this.#rest(startMs, startMs + periodMs);
     await sources.readStatistics();
     await this.#drain();
-    const started = startedWithin(now() - startMs);
-    ledger.endPeriod(now(), (label) => started.has(label));
+    const [inPeriod, sinceBegin] = [startedWithin(now() - startMs), startedWithin(now() - this.#beganMs)];
+    // A process may take longer than a period from its start until it has a VM.
+    ledger.endPeriod(now(), (label, isFirst) => (isFirst ? sinceBegin : inPeriod).has(label));
   }
 
   /** @param ends false: events stay on for the next period */

@@ -92,9 +92,10 @@ export class SampledTotals {
 
   /**
    * Estimates the period that ends now, and begins the next one. A period without a window goes on.
-   * @param isNew true for a VM that started in the period: KVM has counted its exits from its start on
+   * @param isNew true for a VM that started in the period: KVM has counted its exits from its start on. `isFirst`: none
+   *   of the VM was known before this period, so it may have started earlier, after {@link begin}
    */
-  endPeriod(totals: Totals, nowMs: number, isNew: (label: string) => boolean): void {
+  endPeriod(totals: Totals, nowMs: number, isNew: (label: string, isFirst: boolean) => boolean): void {
     if (this.#windowMs === 0) return;
     const periodMs = nowMs - this.#edgeMs;
     const part = Math.min(1, this.#windowMs / periodMs);
@@ -104,7 +105,8 @@ export class SampledTotals {
         continue;
       }
       const period = { part, nowMs, periodMs };
-      this.#vmOf(label).endPeriod(totals.get(label), this.#kvmCounts(label), isNew(label), period);
+      const vm = this.#vmOf(label);
+      vm.endPeriod(totals.get(label), this.#kvmCounts(label), isNew(label, vm.isFirst), period);
     }
     [this.#edgeMs, this.#windowMs, this.#fraction] = [nowMs, 0, part];
   }

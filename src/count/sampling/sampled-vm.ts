@@ -82,6 +82,7 @@ export class SampledVm {
   readonly #base = noFigures();
   #pending = noFigures();
   #pendingMs = { from: 0, until: 0 };
+  #isFirst = true;
   /** False once a period was estimated without KVM's count: then the error is not known. */
   #isTotalKnown = true;
 
@@ -94,6 +95,11 @@ export class SampledVm {
     this.#exact = new ExactReasons(names);
     this.#kvmAtEdge = kvmAtEdge;
     this.#atEdge = atEdge.slice();
+  }
+
+  /** True until the end of its first period. */
+  get isFirst(): boolean {
+    return this.#isFirst;
   }
 
   openWindow(totals: VmTotals, kvm: KvmCounts): void {
@@ -123,6 +129,7 @@ export class SampledVm {
    * @param isNew true if the VM started in the period: KVM has counted its exits from its start on
    */
   endPeriod(totals: VmTotals | undefined, kvm: KvmCounts, isNew: boolean, { part, nowMs, periodMs }: Period): void {
+    this.#isFirst = false;
     if (isNew) this.#kvmAtEdge = kvm.map((_, index) => this.#kvmAtEdge[index] || 0);
     const kernel = totals?.kernel ?? this.#atEdge;
     const userspace = this.#sums.grown('userspaceExits', this.#atEdge, kernel);

@@ -130,6 +130,39 @@ test('in a window all events come from one instance, outside it those of VMs in 
   assert.deepEqual(host.steps, [...START, 'update', ...window, 'update', ...END]);
 });
 
+test('a VM whose process started since sampling began is new in the first period that shows it', async () => {
+  const news: boolean[][] = [];
+  let nowMs = 0;
+  const sampler = new WindowSampler({
+    plan: { ...plan(1, 2), observe: () => {} },
+    sources: {
+      sample: async () => true,
+      isSampling: () => true,
+      drain: () => true,
+      events: () => 0,
+      readStatistics: async () => {},
+    },
+    ledger: {
+      begin: () => {},
+      openWindow: () => {},
+      closeWindow: () => 0,
+      endPeriod: (_, isNew) => {
+        news.push([isNew('slow', true), isNew('slow', false)]);
+        nowMs += 10_000;
+        if (news.length === 2) sampler.stop();
+      },
+    },
+    // The process starts right after the begin.
+    startedWithin: (ms) => new Set(nowMs - ms <= 5 ? ['slow'] : []),
+    now: () => nowMs,
+  });
+  await sampler.run();
+  assert.deepEqual(news, [
+    [true, true],
+    [true, false],
+  ]);
+});
+
 test('a focus that is not needed, as events stay on, is not resumed', async () => {
   const host = new Host(plan(5, 5), 1, true);
   await host.run();

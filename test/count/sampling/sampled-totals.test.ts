@@ -155,6 +155,26 @@ test('where the trace shows few of the exits that KVM counts, these are not take
   assert.deepEqual(host.errors(), []);
 });
 
+test('a VM is in its first period until a period ends in which something is known of it', () => {
+  const host = new Host();
+  host.ledger.sampling.begin(0);
+  const firsts: boolean[] = [];
+  const period = (startMs: number) => {
+    host.ledger.sampling.openWindow(startMs + 5 * SECOND);
+    host.ledger.sampling.closeWindow(startMs + 6 * SECOND);
+    host.ledger.sampling.endPeriod(startMs + 10 * SECOND, (_, isFirst) => {
+      firsts.push(isFirst);
+      return isFirst;
+    });
+  };
+  period(0); // its process runs, but has no VM yet
+  host.kvmCounts(200);
+  period(10 * SECOND);
+  host.kvmCounts(100);
+  period(20 * SECOND);
+  assert.deepEqual(firsts, [true, false]);
+});
+
 for (const [what, isNew, exits] of [
   ['a VM that started in the period has all exits that KVM counted', true, { 'kvm io': 750, 'kvm hlt': 250 }],
   [
