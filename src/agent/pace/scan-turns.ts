@@ -18,7 +18,7 @@ export class ScanTurns {
 
   /**
    * Call it when a scan is due. Returns true if it is to take place.
-   * @param isWatched true if {@link stir} tells of all VMs that come and go
+   * @param isWatched true if {@link stir} is called for each VM that comes or goes
    */
   take(isWatched: boolean, nowMs: number): boolean {
     const isQuiet = isWatched && nowMs - this.#stirredMs > QUIET_AFTER_MS;
