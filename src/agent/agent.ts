@@ -257,7 +257,7 @@ export class Agent {
   /** Does what is too slow for a tick. The steps are independent, so a failure of one must not stop the next. */
   #scan(): void {
     this.#snapshot.finish();
-    // Another folder: the kvm module was loaded again, and our instance has lost its events.
+    // A new folder of KVM means that its module was loaded again: our instance has lost its events.
     if (this.#vmWatcher.renew()) this.#scanTurns.stir(performance.now());
     const isTurn = this.#scanTurns.take(this.#hasReportedChanges, performance.now());
     if (isTurn) this.#readiness.attempt(() => this.#scanVms(performance.now()));

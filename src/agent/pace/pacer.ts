@@ -16,7 +16,10 @@ const MIN_DRAIN_PAUSE_MS = 10;
  * fast as it can does not fill a smaller buffer. 33 MB a second are 500,000 exits with the events that each raises.
  */
 const MAX_BYTES_PER_MS = 33_554;
-/** Longest pause, and most bytes, while only exits to QEMU are recorded: 500,000 of those a second are 12 MB. */
+/**
+ * Longest pause, and bytes that one CPU writes in a millisecond at most, while only exits to QEMU are recorded: 500,000
+ * of those a second are 12 MB.
+ */
 const MAX_RARE_PAUSE_MS = 1000;
 const MAX_RARE_BYTES_PER_MS = 12_000;
 /** Longest pause while no VM runs, and a watcher reports new ones. */

@@ -94,16 +94,15 @@ test('a window is not counted if the kernel refuses to switch, or the trace is a
   assert.deepEqual(lost.steps, [...START, ...WINDOW.slice(0, -1), 'off', ...END]);
 });
 
+const NO_EVENTS = { sample: async () => true, isSampling: () => true, drain: () => true, events: () => 0 };
+
 test('a VM whose statistics do not come does not keep a window open', async () => {
   const steps: string[] = [];
   let reads = 0;
   const sampler = new WindowSampler({
     plan: { ...plan(1, 2), observe: () => {} },
     sources: {
-      sample: async () => true,
-      isSampling: () => true,
-      drain: () => true,
-      events: () => 0,
+      ...NO_EVENTS,
       readStatistics: () => (++reads === 1 ? Promise.resolve() : sleep(3_600_000, undefined, { ref: false })),
     },
     ledger: {
@@ -136,10 +135,7 @@ test('a VM whose process started since sampling began is new in the first period
   const sampler = new WindowSampler({
     plan: { ...plan(1, 2), observe: () => {} },
     sources: {
-      sample: async () => true,
-      isSampling: () => true,
-      drain: () => true,
-      events: () => 0,
+      ...NO_EVENTS,
       readStatistics: async () => {},
     },
     ledger: {
