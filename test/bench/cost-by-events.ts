@@ -36,7 +36,7 @@ interface Point {
   readonly eventsPerSecond: number;
   /** CPU seconds per second. */
   readonly cpuShare: number;
-  /** Null if there are no events. */
+  /** Null without guests: the few events are not what the agent works for then. */
   readonly nsPerEvent: number | null;
   readonly lost: number;
 }
@@ -70,7 +70,7 @@ function pointOf(guests: number, runs: readonly Cost[]): Point {
     guests,
     eventsPerSecond: Math.round(medianOf((run) => run.eventsPerSecond)),
     cpuShare: Number(medianOf(({ cpuShare }) => cpuShare).toFixed(5)),
-    nsPerEvent: Number.isFinite(nsPerEvent) ? Number(nsPerEvent.toFixed(1)) : null,
+    nsPerEvent: guests > 0 ? Number(nsPerEvent.toFixed(1)) : null,
     lost: Math.max(...runs.map(({ lost }) => lost)),
   };
 }
