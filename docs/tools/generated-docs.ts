@@ -28,6 +28,7 @@ const BLOCKS: Readonly<Record<string, readonly Block[]>> = {
   'docs/peers.md': [['answers', answersTable]],
   'docs/overhead.md': [
     ['overhead', () => overheadTable(bench<SideBySide>('side-by-side.json'))],
+    run('decode-pages'),
     run('sampling-cost'),
     run('statistics-cost'),
     run('usage-cost'),

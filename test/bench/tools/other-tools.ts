@@ -51,7 +51,7 @@ export const droppedBuffers: Tool = (load) =>
   });
 
 /** Makes sub-buffers as large as the agent's, where the kernel can (6.8). */
-function makePagesLarge(instance: string): void {
+export function makePagesLarge(instance: string): void {
   const file = join(instance, 'buffer_subbuf_size_kb');
   if (existsSync(file)) writeFileSync(file, String(SUB_BUFFER_KIB));
 }
