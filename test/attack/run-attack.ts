@@ -116,7 +116,13 @@ async function longestStall(
   headers: Record<string, string>,
 ): Promise<Pick<Outcome, 'stallSeconds' | 'workSeconds'>> {
   const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
-  const answer = await ask(`${url}/metrics`, { headers, signal, ...LOCAL });
+  const scrape = () => ask(`${url}/metrics`, { headers, signal, ...LOCAL });
+  let answer = await scrape();
+  // The attacker's scrapes count against the limit of concurrent ones until their connections are closed.
+  while (typeof answer !== 'string' && answer.status === 503 && !signal.aborted) {
+    await sleep(CHECK_INTERVAL_MS);
+    answer = await scrape();
+  }
   if (typeof answer === 'string' || answer.status !== 200) return { stallSeconds: Number.NaN, workSeconds: Number.NaN };
   const samples = new Samples(answer.body.toString());
   return {
