@@ -339,7 +339,7 @@ export const OPTIONS = [
     flag: 'vm.grace-period',
     type: seconds,
     default: '5m',
-    help: 'How long the series of a stopped VM are kept; those of at most 256 VMs.',
+    help: 'How long the series of a stopped VM are kept; those of at most 256 VMs for more than ten seconds.',
     commands: ['run'],
   },
   {

@@ -12,7 +12,7 @@ export interface VmChanges {
 
 /** A guest that runs exits many times a second. After a start of the agent, all of them are found at the same time. */
 const FIRST_EVENT_MS = 10_000;
-/** Stopped VMs that are kept; each takes some 25 KB. A user can start hundreds of VMs a second. */
+/** Stopped VMs that are kept for the grace period; each takes some 25 KB. A user can start hundreds of VMs a second. */
 const MAX_STOPPED = 256;
 
 /**
